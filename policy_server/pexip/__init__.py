@@ -1,0 +1,1 @@
+"""What a Conferencing Node sends and what it accepts: pure data and checks."""

@@ -1,0 +1,180 @@
+"""The field types that answers to Pexip are made of, and the faults that a field can have.
+
+Lengths, ranges and words are those of ``pexip-policy-responses.md``. The types are strict: a number is no
+text, ``1`` is no boolean.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+)
+from pydantic_core import CoreSchema, core_schema
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One reason why Pexip would not use an answer.
+
+    The message is a sentence fragment that names the field. It never holds the value of a PIN or password.
+    """
+
+    path: tuple[str | int, ...]
+    """Where the fault is: ``("automatic_participants", 0, "role")``."""
+    kind: Literal["missing", "unknown", "type", "enum", "range", "length", "rule"]
+    message: str
+    allowed: tuple[str, ...] = ()
+    """For ``enum`` and ``unknown``: the good words, from which a caller can suggest the nearest."""
+    rule: str = ""
+    """The id in section 15 of ``pexip-policy-responses.md`` (``PIN-3``), where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a field type knows besides its constraints: metadata for ``Annotated``."""
+
+    names: str = ""
+    """The kind of object of the Pexip deployment that the value must name, e.g. ``location``."""
+    unit: str = ""
+    form: str = ""
+    """What the value must look like, in words, where a pattern decides."""
+    rule: str = ""
+    """The discard rule that a bad value breaks."""
+    null_rule: str = ""
+    """The discard rule that ``null`` breaks."""
+    secret: bool = False
+    """The value must not appear in a message."""
+
+
+class NotNull:
+    """Metadata: ``None`` stands for "not sent" in Python, but ``null`` on the wire is refused."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Take the nullable wrapper off: a default of ``None`` is not validated, a given ``None`` is."""
+        schema = handler(source)
+        return schema["schema"] if schema["type"] == "nullable" else schema
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NotNull)
+
+    def __hash__(self) -> int:
+        return hash(NotNull)
+
+
+class ExactlyTrue:
+    """Metadata for ``Literal[True]``: the boolean itself, not a number that equals it."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """See that it is a boolean first."""
+        return core_schema.chain_schema([core_schema.bool_schema(strict=True), handler(source)])
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, object]:
+        """For editors it is the constant."""
+        return {"const": True, "type": "boolean"}
+
+
+Sent: TypeAlias = Annotated[T | None, NotNull()]
+"""An optional field: absent (``None``) or a value, never ``null``."""
+
+
+def _without_null_defaults(schema: dict[str, Any]) -> None:
+    """Keep editors from offering ``null`` for every field that is merely optional."""
+    for field in schema.get("properties", {}).values():
+        if field.get("default", ...) is None:
+            del field["default"]
+
+
+class StrictModel(BaseModel):
+    """The base of every model of something that Pexip accepts."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        json_schema_extra=_without_null_defaults,
+    )
+
+    noun: ClassVar[str]
+    """What a message calls it: ``a conference``."""
+    missing_rules: ClassVar[Mapping[str, str]] = {}
+    """Which discard rule a required field breaks by its absence."""
+
+
+# ------------------------------------------------------------------ text
+
+Text250 = Annotated[str, StringConstraints(strict=True, max_length=250)]
+Text100 = Annotated[str, StringConstraints(strict=True, max_length=100)]
+Password = Annotated[Text250, About(secret=True)]
+Uuid = Annotated[
+    str,
+    StringConstraints(
+        strict=True, pattern="^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+    ),
+    About(form="a UUID such as '0f8fad5b-d9cb-469f-a165-70867728950e'"),
+]
+PIN_PATTERN = "^(?:[0-9]{3,19}[0-9#])?$"
+"""Digits and an optional final ``#``, 4 to 20 characters with it; empty is "no PIN"."""
+Pin = Annotated[str, StringConstraints(strict=True, pattern=PIN_PATTERN), About(secret=True)]
+
+# ------------------------------------------------------------------ names of objects of the deployment
+
+LocationName = Annotated[Text250, About(names="location")]
+ThemeName = Annotated[Text250, About(names="theme")]
+PinningConfigName = Annotated[Text250, About(names="pinning_config")]
+IdentityProviderGroupName = Annotated[Text250, About(names="identity_provider_group")]
+SipProxyName = Annotated[Text250, About(names="sip_proxy")]
+H323GatekeeperName = Annotated[Text250, About(names="h323_gatekeeper")]
+MssipProxyName = Annotated[Text250, About(names="mssip_proxy")]
+TeamsProxyName = Annotated[Text250, About(names="teams_proxy")]
+StunServerName = Annotated[Text250, About(names="stun_server")]
+TurnServerName = Annotated[Text250, About(names="turn_server")]
+GmsAccessTokenName = Annotated[Text250, About(names="gms_access_token")]
+MediaPlaylistName = Annotated[Text250, About(names="media_playlist")]
+
+# ------------------------------------------------------------------ numbers
+
+CallRate = Annotated[int, Field(strict=True, ge=128_000, le=8_192_000), About(unit="bit/s", rule="SVC-5")]
+ParticipantLimit = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
+NoticeSeconds = Annotated[int, Field(strict=True, ge=0, le=30), About(unit="seconds")]
+# No range is documented for these; beyond 64 bits a number cannot be written to JSON.
+WholeNumber = Annotated[int, Field(strict=True, ge=-(2**63), le=2**63 - 1)]
+
+# ------------------------------------------------------------------ words
+
+JustTrue = Annotated[Literal[True], ExactlyTrue()]
+Role = Literal["chair", "guest"]
+CallType = Literal["video", "video-only", "audio"]
+GatewayCallType = Literal["video", "video-only", "audio", "auto"]
+CryptoMode = Literal["besteffort", "on", "off"]
+CallQuality = Literal["sd", "hd", "fullhd"]
+DefaultYesNo = Literal["default", "yes", "no"]
+
+_ViewName = Literal[
+    "one_main_zero_pips",
+    "one_main_seven_pips",
+    "one_main_twentyone_pips",
+    "two_mains_twentyone_pips",
+    "one_main_thirtythree_pips",
+    "four_mains_zero_pips",
+    "nine_mains_zero_pips",
+    "sixteen_mains_zero_pips",
+    "twentyfive_mains_zero_pips",
+    "five_mains_seven_pips",
+    "one_main_one_pip",
+    "one_main_nine_around",
+    "one_main_twelve_around",
+    "two_mains_eight_around",
+]
+TeamsViewName = Literal["teams", "teams_focus"]
+View = Annotated[_ViewName, About(rule="SVC-4")]
+GatewayView = Annotated[Literal[_ViewName, TeamsViewName], About(rule="SVC-4")]

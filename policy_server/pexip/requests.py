@@ -1,0 +1,158 @@
+"""A question of a Conferencing Node, parsed at the door (reference: pexip-policy-requests.md)."""
+
+import json
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from policy_server.pexip.parameters import FOLDED_NAMES, PARAMETERS, RequestType, folded
+from policy_server.pexip.query import QUERY_LIMIT, QuestionError, clean, decode, pairs
+
+Address = IPv4Address | IPv6Address
+
+IDP_PREFIX: Final = "idp_attribute_"
+
+_EXACT_NAMES: Final = {name.encode(): name for name in PARAMETERS}
+_IDP_PREFIX_BYTES: Final = IDP_PREFIX.encode()
+_BOOLEANS: Final = {"true": True, "false": False}
+_NO_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {}
+
+
+class PolicyRequest:
+    """What a node asked: its type, the alias of its path, and its parameters, each read as its kind.
+
+    Values are decoded on first use, since rules look at a few of some thirty parameters. An absent, empty or
+    all-control-character value reads as missing: ``""``, ``None`` or ``()``.
+    """
+
+    __slots__ = ("_path_alias", "_raw", "_texts", "idp_attributes", "query", "type")
+
+    def __init__(
+        self,
+        request_type: RequestType,
+        raw: Mapping[str, bytes],
+        *,
+        path_alias: str = "",
+        idp_attributes: Mapping[str, tuple[str, ...]] = _NO_ATTRIBUTES,
+        query: bytes = b"",
+    ) -> None:
+        self.type: Final = request_type
+        self._raw = raw
+        self._path_alias = path_alias
+        self._texts: dict[str, str] = {}
+        self.idp_attributes: Final = idp_attributes
+        self.query: Final = query
+
+    def text(self, name: str) -> str:
+        """A parameter as clean text, ``""`` when missing; ``alias`` is the alias of the path."""
+        value = self._texts.get(name)
+        if value is None:
+            if name == "alias":
+                value = clean(self._path_alias)
+            else:
+                raw = self._raw.get(name)
+                value = clean(decode(raw)) if raw else ""
+            self._texts[name] = value
+        return value
+
+    def choice(self, name: str) -> str:
+        """An enumerated value, ``""`` when missing.
+
+        Quotes are dropped, since ``auth_type`` was published with them (section 6); ``None`` and ``null`` are
+        how a role without value may be written (section 4, item 3).
+        """
+        value = self.text(name).strip('"')
+        return "" if name == "preauthenticated_role" and value in {"None", "null"} else value
+
+    def boolean(self, name: str) -> bool | None:
+        """``True`` or ``False``; ``None`` when missing or neither."""
+        return _BOOLEANS.get(self.text(name).lower())
+
+    def integer(self, name: str) -> int | None:
+        """Decimal digits as a number; ``None`` when missing or anything else."""
+        value = self.text(name)
+        return int(value) if value.isascii() and value.isdigit() and len(value) <= 18 else None
+
+    def address(self, name: str) -> Address | None:
+        """An IP address; ``None`` when missing or not one. An IPv4 address written as IPv6 is the IPv4 address."""
+        try:
+            address = ip_address(self.text(name))
+        except ValueError:
+            return None
+        return getattr(address, "ipv4_mapped", None) or address
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """A header parameter: a JSON list, a single-quoted list, or (v16) the bare text (section 4, item 5)."""
+        value = self.text(name)
+        if not value.startswith("["):
+            return (value,) if value else ()
+        for candidate in (value, value.replace("'", '"')):
+            try:
+                items = json.loads(candidate)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(items, list) and all(isinstance(item, str) for item in items):
+                return tuple(filter(None, map(clean, items)))
+        return (value,)
+
+    def present(self) -> dict[str, str]:
+        """Every parameter that has a value, secrets apart, for logs and pages."""
+        named = {name: self.text(name) for name in ("alias", *self._raw)}
+        return {
+            name: value
+            for name, value in named.items()
+            if value and not (name in PARAMETERS and PARAMETERS[name].secret)
+        }
+
+
+def parse_request(request_type: RequestType, query: bytes, path_alias: str = "") -> PolicyRequest:
+    """Reads a raw query string.
+
+    Raises QuestionError when a known parameter is given twice or the query is longer than ``QUERY_LIMIT``.
+    Unknown parameters are ignored, repeated or not: every Pexip version brings new ones.
+    """
+    if len(query) > QUERY_LIMIT:
+        raise QuestionError(f"the query has {len(query)} bytes; the limit is {QUERY_LIMIT}")
+    raw: dict[str, bytes] = {}
+    attributes: dict[str, tuple[str, ...]] = {}
+    for encoded, value in pairs(query):
+        name = _EXACT_NAMES.get(encoded)
+        if name is None:
+            decoded = decode(encoded)
+            if encoded.startswith(_IDP_PREFIX_BYTES) or decoded.startswith(IDP_PREFIX):
+                attribute = decoded[len(IDP_PREFIX) :]
+                if text := clean(decode(value)):
+                    attributes[attribute] = (*attributes.get(attribute, ()), text)
+                continue
+            name = FOLDED_NAMES.get(folded(decoded))
+            if name is None:
+                continue
+        if name in raw:
+            raise QuestionError(f"parameter {name} is given twice")
+        raw[name] = value
+    return PolicyRequest(request_type, raw, path_alias=path_alias, idp_attributes=attributes, query=query)
+
+
+def encode_query(fields: Mapping[str, str | Iterable[str]]) -> str:
+    """Parameters as a node would send them; a list repeats its key."""
+    return urlencode(
+        [(name, item) for name, value in fields.items() for item in ((value,) if isinstance(value, str) else value)]
+    )
+
+
+PATHS: Final[Mapping[RequestType, str]] = {
+    RequestType.SERVICE: "/policy/v1/service/configuration",
+    RequestType.PARTICIPANT: "/policy/v1/participant/properties",
+    RequestType.LOCATION: "/policy/v1/participant/location",
+    RequestType.AVATAR: "/policy/v1/participant/avatar/",
+    RequestType.DIRECTORY: "/policy/v1/registrations",
+    RequestType.REGISTRATION: "/policy/v1/registrations/",
+}
+"""The path that Pexip appends to the profile URL; avatar and registration go on with the alias (section 2)."""
+
+
+def question_path(request_type: RequestType, path_alias: str = "") -> str:
+    """The path of a question, with the alias percent-encoded as one segment where the type has one."""
+    path = PATHS[request_type]
+    return path + quote(path_alias, safe="") if path.endswith("/") else path

@@ -1,0 +1,290 @@
+"""The shape of a model: checks of a plain mapping against it, with every fault in plain words.
+
+A model of an answer is asked two questions: "what is wrong with these fields?", by an admin who wrote them,
+and "are these good?", on every call. Both are answered by one validator of plain mappings, derived from the
+model, that builds no instances.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pydantic import StringConstraints, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreConfig, CoreSchema, ErrorDetails, SchemaValidator, core_schema
+
+from policy_server.pexip.fields import About, Fault, NotNull, StrictModel
+from policy_server.pexip.pins import pin_format_fault
+
+_LONGEST_SHOWN = 60
+_NOTHING_SPECIAL = About()
+_STRICT = CoreConfig(strict=True, hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """One field type, taken apart."""
+
+    schema: CoreSchema
+    about: About = _NOTHING_SPECIAL
+    words: tuple[object, ...] = ()
+    low: int | None = None
+    high: int | None = None
+    max_length: int | None = None
+    is_text: bool = False
+    item: "Facet | None" = None
+    """The type of the items, of a list."""
+    shape: "Shape | None" = None
+    """The shape of a mapping within the mapping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The fields of a model, each taken apart, and a validator of mappings."""
+
+    noun: str
+    missing_rules: Mapping[str, str]
+    facets: Mapping[str, Facet]
+    schema: CoreSchema
+    validator: SchemaValidator
+
+    @property
+    def accepts(self) -> Callable[[dict[str, object]], bool]:
+        """The test whether every field is known and good, and none is missing."""
+        return self.validator.isinstance_python
+
+    def faults(self, fields: Mapping[str, object]) -> tuple[Fault, ...]:
+        """Every fault of every single field. Never raises, whatever the values are."""
+        try:
+            self.validator.validate_python(dict(fields))
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_context=False)
+            return tuple(_fault(self, detail) for detail in details)
+        return ()
+
+    def free_text(self) -> Mapping[str, int | None]:
+        """The fields that hold free text, with the greatest length of each; no secrets, no enumerations."""
+        return {
+            name: facet.max_length for name, facet in self.facets.items() if facet.is_text and not facet.about.secret
+        }
+
+    def names(
+        self, fields: Mapping[str, object], path: tuple[str | int, ...] = ()
+    ) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+        """Path, kind and name of every object of the deployment that the fields name.
+
+        A blank identity provider group names nothing: it means no single sign-on.
+        """
+        for field, value in fields.items():
+            facet = self.facets.get(field)
+            if facet is not None:
+                yield from _names(facet, value, (*path, field))
+
+
+@cache
+def shape_of(model: type[StrictModel]) -> Shape:
+    """The shape of a model; worked out once for each model."""
+    hints = get_type_hints(model, include_extras=True)
+    facets = {name: _facet(hints[name]) for name in model.model_fields}
+    schema = core_schema.typed_dict_schema(
+        {
+            name: core_schema.typed_dict_field(facet.schema, required=model.model_fields[name].is_required())
+            for name, facet in facets.items()
+        },
+        extra_behavior="forbid",
+        config=_STRICT,  # a mapping does not inherit the configuration of what is around it
+    )
+    return Shape(model.noun, model.missing_rules, facets, schema, SchemaValidator(schema))
+
+
+def _facet(hint: Any) -> Facet:
+    origin = get_origin(hint)
+    if origin is Annotated:
+        inner, *metadata = get_args(hint)
+        return _annotated(hint, inner, metadata)
+    if origin is Literal:
+        return Facet(TypeAdapter(hint).core_schema, words=get_args(hint))
+    if origin is list:
+        item = _facet(get_args(hint)[0])
+        return Facet(core_schema.list_schema(item.schema), item=item)
+    if type(None) in get_args(hint):
+        facet = _facet(Union[tuple(arg for arg in get_args(hint) if arg is not type(None))])  # noqa: UP007
+        return replace(facet, schema=core_schema.nullable_schema(facet.schema))
+    if isinstance(hint, type) and issubclass(hint, StrictModel):
+        shape = shape_of(hint)
+        return Facet(shape.schema, shape=shape)
+    return Facet(TypeAdapter(hint).core_schema, is_text=hint is str)
+
+
+def _annotated(hint: Any, inner: Any, metadata: list[object]) -> Facet:
+    facet = _facet(inner)
+    for mark in metadata:
+        match mark:
+            case NotNull():
+                assert facet.schema["type"] == "nullable"  # noqa: S101
+                return replace(facet, schema=facet.schema["schema"])
+            case About():
+                facet = replace(facet, about=mark)
+            case StringConstraints(max_length=max_length):
+                facet = replace(facet, max_length=max_length)
+            case FieldInfo(metadata=constraints):
+                for constraint in constraints:
+                    facet = replace(
+                        facet,
+                        low=getattr(constraint, "ge", facet.low),
+                        high=getattr(constraint, "le", facet.high),
+                    )
+            case _:
+                pass
+    return replace(facet, schema=TypeAdapter(hint).core_schema)
+
+
+def _names(
+    facet: Facet, value: object, path: tuple[str | int, ...]
+) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+    kind = facet.about.names
+    if kind and isinstance(value, str) and (value or kind != "identity_provider_group"):
+        yield path, kind, value
+    elif facet.item is not None and isinstance(value, list):
+        for index, entry in enumerate(value):
+            yield from _names(facet.item, entry, (*path, index))
+    elif facet.shape is not None and isinstance(value, Mapping):
+        yield from facet.shape.names(value, path)
+
+
+# ------------------------------------------------------------------ faults in plain words
+
+
+def _fault(shape: Shape, detail: ErrorDetails) -> Fault:
+    path, kind, value = detail["loc"], detail["type"], detail["input"]
+    if kind in {"missing", "extra_forbidden", "invalid_key"}:
+        owner = _mapping_at(shape, path[:-1])
+        if kind == "missing":
+            field = str(path[-1])
+            message = f"{field} is missing; {owner.noun} needs it"
+            return Fault(path, "missing", message, rule=owner.missing_rules.get(field, ""))
+        message = f"{shown(path[-1])} is not a field of {owner.noun}"
+        return Fault(path, "unknown", message, allowed=tuple(owner.facets))
+    facet = _facet_at(shape, path)
+    if facet is None or (kind == "string_unicode" and facet.shape is not None):
+        return Fault(path, "unknown", "a field has a name with characters that are no text (lone surrogates)")
+    return _value_fault(facet, path, kind, value)
+
+
+def _value_fault(facet: Facet, path: tuple[str | int, ...], kind: str, value: object) -> Fault:
+    name, about = _spoken(path), facet.about
+    match kind:
+        case "string_unicode":
+            return Fault(path, "type", f"{name} has characters that are no text (lone surrogates)")
+        case "string_too_long":
+            message = f"{name} must have at most {facet.max_length} characters but has {len(str(value))}"
+            return Fault(path, "length", message, rule="ENV-3" if len(str(value)) > 250 else "")
+        case "string_pattern_mismatch" if about.secret:
+            return pin_format_fault(path, str(value))
+        case "string_pattern_mismatch":
+            return Fault(path, "type", f"{name} must be {about.form} but is {shown(value)}", rule=about.rule)
+        case "greater_than_equal" | "less_than_equal":
+            unit = f" ({about.unit})" if about.unit else ""
+            message = f"{name} must be from {facet.low} to {facet.high}{unit} but is {shown(value)}"
+            return Fault(path, "range", message, rule=about.rule)
+        case "literal_error":
+            return _enum_fault(facet, path, value)
+        case "string_type":
+            return Fault(path, "type", _not_text(name, value, about), rule=_null_rule(about, value))
+        case _:
+            wanted = _WANTED.get(kind, "something else")
+            return Fault(path, "type", f"{name} must be {wanted} but is {shown(value)}{_null_hint(value)}")
+
+
+_WANTED = {
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "dict_type": "a mapping (fields of its own)",
+}
+
+
+def _enum_fault(facet: Facet, path: tuple[str | int, ...], value: object) -> Fault:
+    """The fault of a word that is none of the allowed ones.
+
+    YAML reads a bare yes, no, on and off as a boolean, so a boolean gets the advice to use quotes.
+    """
+    words = tuple(word for word in facet.words if isinstance(word, str))
+    hint = _null_hint(value)
+    if isinstance(value, bool):
+        meant = [word for word in (("yes", "on") if value else ("no", "off")) if word in words]
+        hint = f" (put '{meant[0]}' in quotes)" if meant else ""
+    expected = "one of " if len(facet.words) > 1 else ""
+    message = f"{_spoken(path)} must be {expected}{listed(facet.words)} but is {shown(value)}{hint}"
+    return Fault(path, "enum", message, allowed=words, rule=facet.about.rule)
+
+
+def _not_text(name: str, value: object, about: About) -> str:
+    """The message for a value that is no text; a number may well be a PIN, so a secret shows only its kind."""
+    if isinstance(value, bool | int | float):
+        if about.secret:
+            kind = "true or false" if isinstance(value, bool) else "a number"
+            return f"{name} must be text (put it in quotes) but is {kind}"
+        return f"{name} must be text but is {shown(value)} (put it in quotes)"
+    return f"{name} must be text but is {shown(value)}{_null_hint(value)}"
+
+
+def _null_rule(about: About, value: object) -> str:
+    return about.null_rule if value is None else ""
+
+
+def _null_hint(value: object) -> str:
+    return " (leave the field out instead)" if value is None else ""
+
+
+def _facet_at(shape: Shape, path: tuple[str | int, ...]) -> Facet | None:
+    facet: Facet | None = Facet(shape.schema, shape=shape) if path else None
+    for step in path:
+        if facet is None:
+            return None
+        if isinstance(step, int):
+            facet = facet.item
+            continue
+        facet = facet.shape.facets.get(step) if facet.shape is not None else None
+    return facet
+
+
+def _mapping_at(shape: Shape, path: tuple[str | int, ...]) -> Shape:
+    facet = _facet_at(shape, path)
+    return facet.shape if facet is not None and facet.shape is not None else shape
+
+
+def _spoken(path: tuple[str | int, ...]) -> str:
+    """The last name of a path, with the place in the list that it ends in, if it does."""
+    last = path[-1]
+    if isinstance(last, int):
+        return f"item {last + 1} of {path[-2]}"
+    return last
+
+
+def listed(words: tuple[object, ...]) -> str:
+    """Words as a message lists them."""
+    return ", ".join(shown(word) for word in words)
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: as JSON would, cut when long, and only by kind when it has parts."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value) if value.bit_length() <= 64 else "a very large number"
+        case float():
+            return repr(value)
+        case str():
+            cut = value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + "..."
+            return f"'{cut}'" if cut.isprintable() and "'" not in cut else ascii(cut)
+        case list() | tuple():
+            return "a list"
+        case Mapping():
+            return "a mapping"
+        case _:
+            return f"a {type(value).__name__}"

@@ -1,0 +1,1 @@
+"""Rule sets and their one evaluator: pure; time and randomness are arguments."""

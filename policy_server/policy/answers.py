@@ -1,0 +1,80 @@
+"""Decisions as Pexip's envelope (reference: pexip-policy-responses.md, section 1)."""
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from policy_server.pexip.parameters import RequestType
+from policy_server.policy.decisions import (
+    AllowRegistration,
+    Continue,
+    Decision,
+    Fail,
+    ListEntries,
+    PlaceMedia,
+    Redirect,
+    Reject,
+    Serve,
+    SetProperties,
+    ShowPicture,
+)
+
+Answer = dict[str, object]
+
+_EMPTY: Mapping[str, object] = {}
+
+
+def render_answer(
+    request_type: RequestType, decision: Decision, on_failure: str, extra: Mapping[str, object] = _EMPTY
+) -> Answer:
+    """The JSON object of the answer.
+
+    ``on_failure`` is the action of a failure; ``extra`` are keys for the node's support log.
+    """
+    match decision:
+        case Serve():
+            return {"status": "success", "action": "continue", "result": decision.service, **extra}
+        case Redirect():
+            result = {"new_alias": decision.new_alias}
+            return {"status": "success", "action": "redirect", "result": result, **extra}
+        case Reject():
+            return _rejection(request_type, decision, extra)
+        case SetProperties():
+            return {"status": "success", "action": "continue", "result": decision.properties, **extra}
+        case PlaceMedia():
+            place: Answer = {"location": decision.location}
+            if decision.overflow_locations:
+                place["overflow_locations"] = list(decision.overflow_locations)
+            return {"status": "success", "result": place, **extra}
+        case AllowRegistration():
+            credentials = {"username": decision.username, "password": decision.password}
+            return {"status": "success", "action": "continue", "result": credentials, **extra}
+        case ListEntries():
+            entries = [dict(entry) for entry in decision.entries]
+            return {"status": "success", "result": entries, "ignore_local": decision.ignore_local, **extra}
+        case Continue():
+            # Participants and registrations take {} for "unchanged"; for a service or location it is best left out.
+            if request_type in (RequestType.PARTICIPANT, RequestType.REGISTRATION):
+                return {"status": "success", "action": "continue", "result": {}, **extra}
+            return {"status": "success", "action": "continue", **extra}
+        case Fail():
+            return failure_answer(on_failure, extra)
+        case ShowPicture():
+            return {"status": "success", "picture": decision.picture, **extra}
+        case _:
+            assert_never(decision)
+
+
+def _rejection(request_type: RequestType, decision: Reject, extra: Mapping[str, object]) -> Answer:
+    if request_type is RequestType.PARTICIPANT:
+        result = {"reject_reason": decision.text}
+        return {"status": "success", "action": "reject", "result": result, **extra}
+    answer: Answer = {"status": "success", "action": "reject", "result": {}, **extra}
+    if decision.text:
+        # Pexip shows callers a text of its own; ours is for whoever reads the node's support log.
+        answer["reason"] = decision.text
+    return answer
+
+
+def failure_answer(on_failure: str, extra: Mapping[str, object] = _EMPTY) -> Answer:
+    """What a node gets when there is no decision: it falls back to ``on_failure``."""
+    return {"status": "failure", "action": on_failure, **extra}

@@ -1,0 +1,359 @@
+"""The conditions of a rule: each says whether it holds for a question, and how to explain a miss.
+
+``holds`` is three-valued. ``False`` is "no", a missing value included; ``None`` is "the value cannot be read", which
+satisfies neither a condition nor its ``not`` (DESIGN section 3).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from ipaddress import IPv4Network, IPv6Network
+from typing import Protocol
+
+from policy_server.pexip.parameters import Parameter
+from policy_server.policy.calendars import Calendar
+from policy_server.policy.facts import Facts, ParameterSource, Source
+from policy_server.policy.patterns import Pattern
+from policy_server.policy.sessions import LinkState
+
+Network = IPv4Network | IPv6Network
+
+
+class Condition(Protocol):
+    """One entry of ``when``."""
+
+    @property
+    def key(self) -> str:
+        """What the rule calls it, for findings."""
+
+    def holds(self, facts: Facts) -> bool | None:
+        """Whether the question satisfies it; ``None`` when the value cannot be read."""
+
+    def miss(self, facts: Facts) -> str:
+        """Why it does not hold, for a person; only meaningful when it does not."""
+
+
+def _shown(parameter: Parameter, text: str) -> str:
+    if not text:
+        return "missing"
+    if parameter.secret:
+        return "another value"
+    return f"{text if len(text) <= 60 else text[:59] + '…'!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class TextMatches:
+    """A text matches one of some regular expressions as a whole; of several values, any one does."""
+
+    source: Source
+    patterns: tuple[Pattern, ...]
+
+    @property
+    def key(self) -> str:
+        """The name of the parameter or attribute."""
+        return self.source.key
+
+    def match(self, facts: Facts) -> Mapping[str, str] | None:
+        """The named groups of the first match, or ``None``."""
+        remembered = facts.groups
+        try:
+            return remembered[id(self)]
+        except KeyError:
+            pass
+        groups = next(
+            (
+                groups
+                for text in facts.texts(self.source)
+                for pattern in self.patterns
+                if (groups := pattern.match(text)) is not None
+            ),
+            None,
+        )
+        remembered[id(self)] = groups
+        return groups
+
+    def holds(self, facts: Facts) -> bool:
+        """Whether any value matches."""
+        return self.match(facts) is not None
+
+    def miss(self, facts: Facts) -> str:
+        """The value and the expressions."""
+        expected = " or ".join(pattern.text for pattern in self.patterns)
+        if isinstance(self.source, ParameterSource) and self.source.parameter.secret:
+            return f"{self.key} does not match {expected}"
+        texts = facts.texts(self.source)
+        if not texts:
+            return f"{self.key} is missing"
+        shown = ", ".join(repr(text if len(text) <= 60 else text[:59] + "…") for text in texts[:3])
+        return f"{self.key} is {shown}, which does not match {expected}"
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceIs:
+    """An enumerated parameter has one of some values."""
+
+    parameter: Parameter
+    values: frozenset[str]
+
+    @property
+    def key(self) -> str:
+        """The name of the parameter."""
+        return self.parameter.name
+
+    def holds(self, facts: Facts) -> bool:
+        """Whether the value is listed."""
+        return choice_key(self.parameter, facts) in self.values
+
+    def miss(self, facts: Facts) -> str:
+        """The value and the list."""
+        value = _shown(self.parameter, facts.request.choice(self.parameter.name))
+        return f"{self.key} is {value}, not {' or '.join(sorted(self.values))}"
+
+
+def choice_key(parameter: Parameter, facts: Facts) -> str | None:
+    """The value as it is compared: documented values without regard to case, names of the deployment exactly."""
+    value = facts.request.choice(parameter.name)
+    return (value.lower() if parameter.choices else value) or None
+
+
+@dataclass(frozen=True, slots=True)
+class BooleanIs:
+    """A boolean parameter is true, or is false."""
+
+    parameter: Parameter
+    expected: bool
+
+    @property
+    def key(self) -> str:
+        """The name of the parameter."""
+        return self.parameter.name
+
+    def holds(self, facts: Facts) -> bool | None:
+        """Whether it has the value; ``None`` when it reads neither ``True`` nor ``False``."""
+        if not facts.request.text(self.parameter.name):
+            return False
+        value = facts.request.boolean(self.parameter.name)
+        return None if value is None else value is self.expected
+
+    def miss(self, facts: Facts) -> str:
+        """The value and what it had to be."""
+        value = _shown(self.parameter, facts.request.text(self.parameter.name))
+        return f"{self.key} is {value}, not {self.expected}"
+
+
+@dataclass(frozen=True, slots=True)
+class IntegerIs:
+    """A number parameter has one of some values."""
+
+    parameter: Parameter
+    values: frozenset[int]
+
+    @property
+    def key(self) -> str:
+        """The name of the parameter."""
+        return self.parameter.name
+
+    def holds(self, facts: Facts) -> bool | None:
+        """Whether the number is listed; ``None`` when it is not a number."""
+        if not facts.request.text(self.parameter.name):
+            return False
+        value = facts.request.integer(self.parameter.name)
+        return None if value is None else value in self.values
+
+    def miss(self, facts: Facts) -> str:
+        """The value and the list."""
+        value = _shown(self.parameter, facts.request.text(self.parameter.name))
+        return f"{self.key} is {value}, not {' or '.join(map(str, sorted(self.values)))}"
+
+
+@dataclass(frozen=True, slots=True)
+class AddressIn:
+    """An address lies in one of some networks."""
+
+    parameter: Parameter
+    networks: tuple[Network, ...]
+
+    @property
+    def key(self) -> str:
+        """The name of the parameter."""
+        return self.parameter.name
+
+    def holds(self, facts: Facts) -> bool | None:
+        """Whether a network contains it; ``None`` when it is not an address."""
+        if not facts.request.text(self.parameter.name):
+            return False
+        address = facts.request.address(self.parameter.name)
+        return None if address is None else any(address in network for network in self.networks)
+
+    def miss(self, facts: Facts) -> str:
+        """The address and the networks."""
+        value = _shown(self.parameter, facts.request.text(self.parameter.name))
+        return f"{self.key} is {value}, not in {' or '.join(map(str, self.networks))}"
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarIs:
+    """A calendar is open, or is closed, at the time of the question."""
+
+    calendar: Calendar
+    expected_open: bool
+
+    @property
+    def key(self) -> str:
+        """``open`` or ``closed``."""
+        return "open" if self.expected_open else "closed"
+
+    def holds(self, facts: Facts) -> bool:
+        """Whether the calendar is as expected now."""
+        return self.calendar.is_open(facts.now) is self.expected_open
+
+    def miss(self, facts: Facts) -> str:
+        """What the calendar is, and at which local time."""
+        local = facts.now.astimezone(self.calendar.timezone)
+        state = "closed" if self.expected_open else "open"
+        return f"calendar {self.calendar.name} is {state} at {local:%a %Y-%m-%d %H:%M} ({self.calendar.timezone.key})"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkIs:
+    """The session in the alias is valid, expired, invalid or absent.
+
+    The session is what the rule's own ``session`` group matched; without one, what stands in the place of
+    ``{session}`` in the alias of a link type.
+    """
+
+    states: frozenset[LinkState]
+    captured_by: TextMatches | None
+
+    key = "link"
+
+    def state(self, facts: Facts) -> LinkState:
+        """The state of the link that the question came with."""
+        if self.captured_by is None:
+            session = facts.link_session()
+        else:
+            groups = self.captured_by.match(facts)
+            session = groups["session"] if groups else ""
+        return facts.link_state(session)
+
+    def holds(self, facts: Facts) -> bool:
+        """Whether the state is one of those expected."""
+        return self.state(facts) in self.states
+
+    def miss(self, facts: Facts) -> str:
+        """The state and what it had to be."""
+        return f"the link is {self.state(facts)}, not {' or '.join(sorted(self.states))}"
+
+
+@dataclass(frozen=True, slots=True)
+class PercentOf:
+    """A fixed share of sessions, the same ones each time; another rule's share is drawn independently."""
+
+    percent: float
+    rule: str
+
+    key = "percent"
+
+    def share(self, facts: Facts) -> float | None:
+        """Where the session falls, from 0 up to 100; ``None`` when the question has neither session nor room."""
+        text = facts.link_session() or facts.request.text("service_name") or facts.alias("local_alias")
+        if not text:
+            return None
+        digest = blake2b(f"{self.rule}\0{text}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest) / 2**64 * 100
+
+    def holds(self, facts: Facts) -> bool:
+        """Whether the session is in the share."""
+        share = self.share(facts)
+        return share is not None and share < self.percent
+
+    def miss(self, facts: Facts) -> str:
+        """Where the session falls."""
+        share = self.share(facts)
+        where = "the question names no session or room" if share is None else f"the session falls at {share:.1f}"
+        return f"{where}, outside {self.percent:g} percent"
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every condition of a list holds."""
+
+    conditions: tuple[Condition, ...]
+
+    key = "all"
+
+    def holds(self, facts: Facts) -> bool | None:
+        """``False`` if any is, else ``None`` if any is."""
+        results = [condition.holds(facts) for condition in self.conditions]
+        return False if False in results else None if None in results else True
+
+    def miss(self, facts: Facts) -> str:
+        """The first that missed."""
+        return next(condition.miss(facts) for condition in self.conditions if condition.holds(facts) is not True)
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one condition of a list holds."""
+
+    conditions: tuple[Condition, ...]
+
+    key = "any"
+
+    def holds(self, facts: Facts) -> bool | None:
+        """``True`` if any is, else ``None`` if any is."""
+        results = [condition.holds(facts) for condition in self.conditions]
+        return True if True in results else None if None in results else False
+
+    def miss(self, facts: Facts) -> str:
+        """Why each missed."""
+        return "; ".join(condition.miss(facts) for condition in self.conditions)
+
+
+@dataclass(frozen=True, slots=True)
+class NotAllOf:
+    """``not``: the conditions, all of which would have to hold, do not."""
+
+    conditions: tuple[Condition, ...]
+
+    key = "not"
+
+    def holds(self, facts: Facts) -> bool | None:
+        """The opposite of all of them; ``None`` stays ``None``."""
+        result = AllOf(self.conditions).holds(facts)
+        return None if result is None else not result
+
+    def miss(self, facts: Facts) -> str:
+        """What held, or could not be read."""
+        keys = ", ".join(condition.key for condition in self.conditions)
+        return f"{keys} cannot be read" if self.holds(facts) is None else f"{keys} holds"
+
+
+def text_matches(conditions: tuple[Condition, ...]) -> Iterator[TextMatches]:
+    """The text conditions that must hold whenever all of ``conditions`` do: these give a rule its named groups."""
+    for condition in conditions:
+        if isinstance(condition, TextMatches):
+            yield condition
+        elif isinstance(condition, AllOf):
+            yield from text_matches(condition.conditions)
+
+
+def captured_groups(conditions: tuple[Condition, ...], facts: Facts) -> dict[str, str]:
+    """What the named groups of a rule matched, once its conditions hold.
+
+    In ``any`` the first branch that holds gives its groups; in ``not`` nothing can be captured.
+    """
+    groups: dict[str, str] = {}
+    for condition in conditions:
+        match condition:
+            case TextMatches():
+                groups |= condition.match(facts) or {}
+            case AllOf():
+                groups |= captured_groups(condition.conditions, facts)
+            case AnyOf():
+                branch = next((branch for branch in condition.conditions if branch.holds(facts)), None)
+                if branch is not None:
+                    groups |= captured_groups((branch,), facts)
+            case _:
+                pass
+    return groups

@@ -1,0 +1,259 @@
+"""The one evaluator: a question, the rules and the time in; a decision with its trace out. No I/O."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Final, assert_never
+
+from policy_server.pexip.parameters import FOLDED_NAMES, PARAMETERS, RequestType
+from policy_server.pexip.properties import accepts_properties
+from policy_server.pexip.requests import PolicyRequest
+from policy_server.pexip.services import accepts_service
+from policy_server.policy.conditions import captured_groups
+from policy_server.policy.decisions import (
+    AllowRegistration,
+    Continue,
+    Decision,
+    Fail,
+    Finding,
+    ListEntries,
+    Outcome,
+    PlaceMedia,
+    Redirect,
+    Reject,
+    Serve,
+    SetProperties,
+    ShowPicture,
+    Trace,
+    no_rows,
+)
+from policy_server.policy.facts import Facts
+from policy_server.policy.faults import faults_of_answer
+from policy_server.policy.ruleset import (
+    AllowOutcome,
+    ContinueOutcome,
+    LocationOutcome,
+    RedirectOutcome,
+    RejectOutcome,
+    Rule,
+    Ruleset,
+    ServeOutcome,
+    SetOutcome,
+)
+from policy_server.policy.services import FIELD_LIMIT, ServiceTemplate, fill
+from policy_server.policy.sessions import Keyring
+from policy_server.policy.templates import Resolve
+
+DIRECTORY_LIMIT: Final = 10
+"""Entries in a directory answer when the question does not say; Pexip always says 10 (section 6)."""
+
+PICTURE_SIZE: Final = 100
+PICTURE_SIZE_LIMIT: Final = 2048
+"""Pixels of a side of an avatar: when the question does not say, and at most."""
+
+_NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
+_MATCHED: Final = "every condition holds"
+_UNMATCHED: Final = "no rule matched"
+
+
+def evaluate(
+    ruleset: Ruleset,
+    request: PolicyRequest,
+    now: datetime,
+    keyring: Keyring,
+    link_attributes: Mapping[str, str] = _NO_ATTRIBUTES,
+) -> Decision:
+    """Decides one question at the moment ``now`` (aware).
+
+    ``keyring`` verifies links and derives PINs; ``link_attributes`` are what the customer's link was given. The
+    service, properties or text of a decision have passed the checks that Pexip will make; if a value of this
+    question spoils them the decision is ``Fail``.
+    """
+    facts = Facts(
+        request,
+        now,
+        keyring,
+        domains=ruleset.domains,
+        link_patterns=ruleset.link_patterns,
+        link_attributes=link_attributes,
+    )
+    match request.type:
+        case RequestType.SERVICE:
+            if request.choice("call_direction") == "dial_out":
+                return _recall_service(ruleset, facts)
+            return _decide_service(ruleset, facts)
+        case RequestType.PARTICIPANT:
+            return _decide_participant(ruleset, facts)
+        case RequestType.LOCATION:
+            return _decide_location(ruleset, facts)
+        case RequestType.REGISTRATION:
+            return _decide_registration(ruleset, facts)
+        case RequestType.DIRECTORY:
+            return _search_directory(ruleset, facts)
+        case RequestType.AVATAR:
+            return _find_picture(ruleset, facts)
+        case _:
+            assert_never(request.type)
+
+
+def _decide_service(ruleset: Ruleset, facts: Facts) -> Decision:
+    rule, trace = ruleset.services.first_match(facts)
+    if rule is None:
+        return Continue(None, _UNMATCHED, trace)
+    outcome = rule.outcome
+    match outcome:
+        case ServeOutcome():
+            groups = captured_groups(rule.conditions, facts)
+            return _serve(rule.id, _MATCHED, trace, outcome.service, _resolver(facts, groups), groups, facts)
+        case RedirectOutcome():
+            new_alias = fill("new_alias", outcome.new_alias, _resolver(facts, captured_groups(rule.conditions, facts)))
+            if not 0 < len(new_alias) <= FIELD_LIMIT:
+                return Fail(rule.id, f"the alias to redirect to has {len(new_alias)} characters", trace)
+            return Redirect(rule.id, _MATCHED, trace, new_alias)
+        case RejectOutcome():
+            return _reject(rule, outcome, trace, facts)
+        case ContinueOutcome():
+            return Continue(rule.id, _MATCHED, trace)
+        case _:
+            assert_never(outcome)
+
+
+def _serve(
+    rule: str,
+    reason: str,
+    trace: Trace,
+    template: ServiceTemplate,
+    resolve: Resolve,
+    groups: Mapping[str, str],
+    facts: Facts,
+) -> Decision:
+    session = groups.get("session", "")
+    service = template.fill(resolve, session, facts.keyring)
+    if not service.get("name") or not accepts_service(service):
+        return Fail(rule, faults_of_answer(service), trace)
+    fallbacks = tuple(template.dialled(template.fallbacks, resolve, service)) if template.fallbacks else ()
+    return Serve(rule, reason, trace, service, session, fallbacks)
+
+
+def _recall_service(ruleset: Ruleset, facts: Facts) -> Decision:
+    request = facts.request
+    name = request.text("service_name") or request.text("unique_service_name")
+    origin = (
+        ruleset.recall.find(name, request.text("service_tag"), request.text("remote_alias").lower()) if name else None
+    )
+    if origin is None:
+        return Continue(None, "the room is not one of ours", Trace(partial(_recall_rows, ruleset, None)))
+    rule = ruleset.services.rules[origin.number]
+    trace = Trace(partial(_recall_rows, ruleset, origin.number))
+    resolve = _resolver(facts, origin.placeholders)
+    return _serve(
+        rule.id, "the room's name and tag are this rule's", trace, origin.service, resolve, origin.placeholders, facts
+    )
+
+
+def _recall_rows(ruleset: Ruleset, winner: int | None) -> Iterator[Finding]:
+    for number, rule in enumerate(ruleset.services.rules):
+        if number == winner:
+            yield Finding(rule.id, Outcome.HIT, "service_name", "the room's name and tag are this rule's")
+        elif not rule.enabled:
+            yield Finding(rule.id, Outcome.NOT_EVALUATED, reason="the rule is disabled")
+        elif winner is not None:
+            yield Finding(rule.id, Outcome.NOT_EVALUATED, reason="the room was made by another rule")
+        else:
+            yield Finding(rule.id, Outcome.MISS, "service_name", "the room is not one that this rule serves")
+
+
+def _decide_participant(ruleset: Ruleset, facts: Facts) -> Decision:
+    rule, trace = ruleset.participants.first_match(facts)
+    if rule is None:
+        return Continue(None, _UNMATCHED, trace)
+    outcome = rule.outcome
+    match outcome:
+        case SetOutcome():
+            properties = outcome.properties.fill(_resolver(facts, captured_groups(rule.conditions, facts)))
+            if not accepts_properties(properties):
+                return Fail(rule.id, faults_of_answer(properties, participant=True), trace)
+            return SetProperties(rule.id, _MATCHED, trace, properties)
+        case RejectOutcome():
+            return _reject(rule, outcome, trace, facts)
+        case ContinueOutcome():
+            return Continue(rule.id, _MATCHED, trace)
+        case _:
+            assert_never(outcome)
+
+
+def _decide_location(ruleset: Ruleset, facts: Facts) -> Decision:
+    rule, trace = ruleset.locations.first_match(facts)
+    if rule is None:
+        return Continue(None, _UNMATCHED, trace)
+    outcome = rule.outcome
+    match outcome:
+        case LocationOutcome():
+            return PlaceMedia(rule.id, _MATCHED, trace, outcome.location, outcome.overflow_locations)
+        case ContinueOutcome():
+            return Continue(rule.id, _MATCHED, trace)
+        case _:
+            assert_never(outcome)
+
+
+def _decide_registration(ruleset: Ruleset, facts: Facts) -> Decision:
+    rule, trace = ruleset.registrations.first_match(facts)
+    if rule is None:
+        return Continue(None, _UNMATCHED, trace)
+    outcome = rule.outcome
+    match outcome:
+        case AllowOutcome():
+            return AllowRegistration(rule.id, _MATCHED, trace, outcome.username, outcome.password)
+        case RejectOutcome():
+            return _reject(rule, outcome, trace, facts)
+        case ContinueOutcome():
+            return Continue(rule.id, _MATCHED, trace)
+        case _:
+            assert_never(outcome)
+
+
+def _reject(rule: Rule[object], outcome: RejectOutcome, trace: Trace, facts: Facts) -> Reject:
+    resolve = _resolver(facts, captured_groups(rule.conditions, facts))
+    return Reject(rule.id, _MATCHED, trace, fill("reject_reason", outcome.text, resolve))
+
+
+def _search_directory(ruleset: Ruleset, facts: Facts) -> ListEntries:
+    directory = ruleset.directory
+    limit = facts.request.integer("limit")
+    found = directory.search(facts.request.text("q"), DIRECTORY_LIMIT if limit is None else limit)
+    return ListEntries(
+        "directory",
+        f"{len(found)} of {len(directory.entries)} entries",
+        Trace(no_rows),
+        tuple(entry.answer() for entry in found),
+        directory.ignore_local,
+    )
+
+
+def _find_picture(ruleset: Ruleset, facts: Facts) -> ShowPicture | Continue:
+    picture = ruleset.directory.pictures.get(facts.alias("alias"))
+    width, height = (facts.request.integer(name) or PICTURE_SIZE for name in ("width", "height"))
+    if picture is None:
+        return Continue(None, "no picture for this alias", Trace(no_rows))
+    if max(width, height) > PICTURE_SIZE_LIMIT:
+        return Continue(None, f"a picture of {width} by {height} pixels is too large", Trace(no_rows))
+    return ShowPicture("directory", "the entry has a picture", Trace(no_rows), picture, width, height)
+
+
+def _resolver(facts: Facts, groups: Mapping[str, str]) -> Resolve:
+    def resolve(name: str) -> str:
+        value = groups.get(name)
+        if value is not None:
+            return value
+        if name.startswith("link."):
+            return facts.link_attributes.get(name[5:], "")
+        if name == "alias":
+            return facts.alias("alias")
+        documented = FOLDED_NAMES.get(name.lower().replace("-", "_"))
+        return facts.text(PARAMETERS[documented]) if documented else ""
+
+    return resolve
+
+
+Evaluate = Callable[[PolicyRequest, datetime], Decision]
+"""``evaluate`` with its rules and keys at hand, for those who only ask."""

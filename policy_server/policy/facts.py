@@ -1,0 +1,139 @@
+"""What one evaluation may look at: the question, the time, and what our own links say."""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from policy_server.pexip.aliases import bare_alias, normalise_alias
+from policy_server.pexip.parameters import Kind, Parameter
+from policy_server.pexip.requests import PolicyRequest
+from policy_server.policy.patterns import Pattern
+from policy_server.policy.sessions import Keyring, LinkState
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSource:
+    """The text of a request parameter."""
+
+    parameter: Parameter
+
+    @property
+    def key(self) -> str:
+        """The name that a rule uses for it."""
+        return self.parameter.name
+
+
+@dataclass(frozen=True, slots=True)
+class IdpAttributeSource:
+    """The values of one Identity Provider attribute."""
+
+    attribute: str
+
+    @property
+    def key(self) -> str:
+        """The name that a rule uses for it."""
+        return f"idp_attributes.{self.attribute}"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkAttributeSource:
+    """An attribute that was given to the customer's link."""
+
+    attribute: str
+
+    @property
+    def key(self) -> str:
+        """The name that a rule uses for it."""
+        return f"link_attributes.{self.attribute}"
+
+
+Source = ParameterSource | IdpAttributeSource | LinkAttributeSource
+
+_NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
+
+
+class Facts:
+    """One question together with all else that rules may depend on; remembers what was worked out once."""
+
+    __slots__ = (
+        "_aliases",
+        "_link_session",
+        "_link_states",
+        "domains",
+        "groups",
+        "keyring",
+        "link_attributes",
+        "link_patterns",
+        "now",
+        "request",
+    )
+
+    def __init__(
+        self,
+        request: PolicyRequest,
+        now: datetime,
+        keyring: Keyring,
+        *,
+        domains: AbstractSet[str] = frozenset(),
+        link_patterns: tuple[Pattern, ...] = (),
+        link_attributes: Mapping[str, str] = _NO_ATTRIBUTES,
+    ) -> None:
+        self.request: Final = request
+        self.now: Final = now
+        self.keyring: Final = keyring
+        self.domains: Final = domains
+        self.link_patterns: Final = link_patterns
+        self.link_attributes: Final = link_attributes
+        self.groups: Final[dict[int, Mapping[str, str] | None]] = {}
+        self._aliases: Final[dict[str, str]] = {}
+        self._link_session: str | None = None
+        self._link_states: Final[dict[str, LinkState]] = {}
+
+    def alias(self, name: str) -> str:
+        """An alias parameter in the form in which aliases are compared; ``""`` when missing."""
+        alias = self._aliases.get(name)
+        if alias is None:
+            alias = self._aliases[name] = normalise_alias(self.request.text(name), self.domains)
+        return alias
+
+    def text(self, parameter: Parameter) -> str:
+        """The text of a parameter as conditions and placeholders see it; ``""`` when missing."""
+        if parameter.kind is Kind.ALIAS:
+            return self.alias(parameter.name)
+        if parameter.kind is Kind.CHOICE:
+            return self.request.choice(parameter.name)
+        return self.request.text(parameter.name)
+
+    def texts(self, source: Source) -> tuple[str, ...]:
+        """Every text that a pattern on ``source`` may match; empty when the value is missing."""
+        if isinstance(source, ParameterSource):
+            parameter = source.parameter
+            if parameter.kind is Kind.LIST:
+                return self.request.values(parameter.name)
+            text = self.text(parameter)
+            if parameter.name == "alias" and text:
+                # Devices register user@domain, and rules for them are written either way, so both forms count.
+                full = bare_alias(self.request.text("alias"))
+                return (text,) if full == text else (text, full)
+            return (text,) if text else ()
+        if isinstance(source, IdpAttributeSource):
+            return self.request.idp_attributes.get(source.attribute, ())
+        value = self.link_attributes.get(source.attribute, "")
+        return (value,) if value else ()
+
+    def link_session(self) -> str:
+        """The text that stands where a link type has its session in the alias; ``""`` when no link type fits."""
+        if self._link_session is None:
+            alias = self.alias("local_alias")
+            matches = (pattern.match(alias) for pattern in self.link_patterns)
+            self._link_session = next((groups["session"] for groups in matches if groups is not None), "")
+        return self._link_session
+
+    def link_state(self, session: str) -> LinkState:
+        """Whether ``session`` was signed by us and is still good."""
+        state = self._link_states.get(session)
+        if state is None:
+            state = self._link_states[session] = self.keyring.state(session, self.now)
+        return state

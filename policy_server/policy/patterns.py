@@ -1,0 +1,249 @@
+"""Regular expressions of rules: RE2, so linear in time whatever a stranger sends, and indexed by ``re2.Set``."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final
+
+import re2
+
+SET_MEMORY: Final = 64 * 1024 * 1024
+"""Bytes that the automaton of one ``re2.Set`` may take. RE2's default of 8 MiB makes 1,000 patterns with leading
+wildcards rebuild their states on every alias never seen before, and 10,000 fail to compile.
+"""
+
+PREFIX_LIMIT: Final = 24
+"""Characters of a literal prefix that the index uses: each length in use costs one look-up."""
+
+FEW: Final = 4
+"""Patterns with one prefix that are tried one by one rather than through a ``re2.Set`` of their own."""
+
+_NO_GROUPS: Final[Mapping[str, str]] = MappingProxyType({})
+_QUANTIFIERS: Final = frozenset("?*+{")
+_BRACED_NAME: Final = re.compile(r"\(\?P?<([A-Za-z_]\w*)>")
+_LOOK_AROUND: Final = re.compile(r"\(\?(?:[=!]|<[=!])")
+_BACK_REFERENCE: Final = re.compile(r"\\[1-9]|\(\?P=")
+_SPECIAL: Final = frozenset("\\.^$|?*+()[]{}")
+_ESCAPED_PUNCTUATION: Final = re.compile(r"\\([^A-Za-z0-9\x80-\U0010ffff])")
+
+
+class PatternError(ValueError):
+    """A regular expression that RE2 refuses; the text says why and what to write instead."""
+
+
+def _options(*, ignore_case: bool, max_mem: int | None = None) -> Any:
+    options = re2.Options()
+    options.case_sensitive = not ignore_case
+    options.log_errors = False
+    if max_mem is not None:
+        options.max_mem = max_mem
+    return options
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """An expression that must match a whole value; two are equal when they match the same by the same text.
+
+    ``literal`` is the text that it matches when that is the only one. ``prefix`` begins every value that it matches.
+    """
+
+    text: str
+    ignore_case: bool
+    groups: tuple[str, ...]
+    literal: str | None
+    prefix: str
+
+    def match(self, value: str) -> Mapping[str, str] | None:
+        """The named groups of a match of the whole value (absent ones as ``""``), or ``None`` without a match."""
+        # Bytes spare the binding its translation of offsets, most of the time of a match.
+        match = _program(self.text, self.ignore_case).fullmatch(value.encode())
+        if match is None:
+            return None
+        return {name: (match[name] or b"").decode() for name in self.groups} if self.groups else _NO_GROUPS
+
+
+def compile_pattern(text: str, *, ignore_case: bool) -> Pattern:
+    """Compiles one expression; raises PatternError with RE2's reason and a remedy."""
+    try:
+        groups = tuple(_program(text, ignore_case).groupindex)
+    except (re2.error, UnicodeEncodeError) as error:
+        raise PatternError(_remedy(text, error)) from None
+    literal = _literal(text, ignore_case=ignore_case)
+    prefix = _prefix(text, ignore_case=ignore_case) if literal is None else literal
+    return Pattern(text, ignore_case, groups, literal, prefix)
+
+
+# A compiled program takes some 40 KiB, 400 MiB for 10,000 rules; those of rules that callers meet stay here.
+@lru_cache(maxsize=1024)
+def _program(text: str, ignore_case: bool) -> Any:
+    return re2.compile(text, _options(ignore_case=ignore_case))
+
+
+def _remedy(text: str, error: Exception) -> str:
+    reason = error.args[0] if error.args else "it cannot be compiled"
+    if isinstance(reason, bytes):
+        reason = reason.decode("utf-8", "replace")
+    if _LOOK_AROUND.search(text):
+        return (
+            f"{reason}; RE2 has no look-ahead or look-behind: match what you want in one rule, and put a rule for "
+            "what you do not want before it, or write it as `not:`"
+        )
+    if _BACK_REFERENCE.search(text):
+        return f"{reason}; RE2 has no back-references: write the repeated part out"
+    return str(reason)
+
+
+def _literal(text: str, *, ignore_case: bool) -> str | None:
+    plain = _ESCAPED_PUNCTUATION.sub("", text)
+    if _SPECIAL & set(plain) or not text:
+        return None
+    literal = _ESCAPED_PUNCTUATION.sub(r"\1", text)
+    # Values compared without regard to case arrive in lower case (aliases.py); a letter whose other case has another
+    # length or form is left to RE2.
+    if ignore_case:
+        return literal.lower() if literal.isascii() else None
+    return literal
+
+
+def _prefix(text: str, *, ignore_case: bool) -> str:
+    """The literal text with which every match begins; ``""`` where that is not plain to see."""
+    if _alternatives_at_top(text):
+        return ""
+    prefix: list[str] = []
+    position = 0
+    while position < len(text):
+        escaped = _ESCAPED_PUNCTUATION.match(text, position)
+        character = escaped[1] if escaped else text[position]
+        if not escaped and character in _SPECIAL:
+            break
+        if ignore_case and not character.isascii():
+            break
+        position += 2 if escaped else 1
+        if text[position : position + 1] in _QUANTIFIERS:
+            break
+        prefix.append(character)
+    found = "".join(prefix)[:PREFIX_LIMIT]
+    return found.lower() if ignore_case else found
+
+
+def _alternatives_at_top(text: str) -> bool:
+    return "|" in text and _scan(text, 0, lambda character, depth: character == "|" and depth == 0) is not None
+
+
+def group_source(text: str, name: str) -> str | None:
+    """The expression inside the named group ``name`` of ``text``, or ``None`` when there is no such group.
+
+    Used to read a room's name backwards: what ``{session}`` was filled with must match what filled it.
+    """
+    for match in _BRACED_NAME.finditer(text):
+        if match[1] == name:
+            end = _closing_parenthesis(text, match.end())
+            # Names inside would stand twice where several groups are put side by side.
+            return None if end is None else _BRACED_NAME.sub("(?:", text[match.end() : end])
+    return None
+
+
+def _closing_parenthesis(text: str, start: int) -> int | None:
+    return _scan(text, start, lambda character, depth: character == ")" and depth == -1)
+
+
+def _scan(text: str, start: int, found: Callable[[str, int], bool]) -> int | None:
+    """The first position from ``start`` on whose character, outside classes and escapes, is ``found`` at its depth."""
+    depth, position = 0, start
+    while position < len(text):
+        character = text[position]
+        if character == "\\":
+            position += 1
+        elif character == "[":
+            position = _end_of_class(text, position)
+        else:
+            depth += {"(": 1, ")": -1}.get(character, 0)
+            if found(character, depth):
+                return position
+        position += 1
+    return None
+
+
+def _end_of_class(text: str, start: int) -> int:
+    # A `]` that comes first in a class stands for itself.
+    position = start + (2 if text[start + 1 : start + 2] == "^" else 1) + 1
+    while position < len(text) and text[position] != "]":
+        position += 2 if text[position] == "\\" else 1
+    return position
+
+
+class PatternIndex:
+    """Which of many patterns can match a value: a dictionary for literals and prefixes, ``re2.Set`` for the rest.
+
+    Answers may name a pattern that does not match; they never leave out one that does. Patterns that begin with
+    text of their own cost nothing until a value begins with it, however many there are.
+    """
+
+    __slots__ = ("_buckets", "_lengths", "_literals")
+
+    def __init__(self, patterns: Iterable[tuple[Pattern, int]]) -> None:
+        """Takes each pattern with the number that ``candidates`` shall give for it.
+
+        Raises PatternError when a set does not fit into ``SET_MEMORY``.
+        """
+        literals: dict[str, list[int]] = {}
+        prefixed: dict[str, dict[Pattern, list[int]]] = {}
+        for pattern, owner in patterns:
+            if pattern.literal is not None:
+                literals.setdefault(pattern.literal, []).append(owner)
+            else:
+                prefixed.setdefault(pattern.prefix, {}).setdefault(pattern, []).append(owner)
+        self._literals: Final = {text: tuple(owners) for text, owners in literals.items()}
+        self._buckets: Final = {prefix: _bucket(members) for prefix, members in prefixed.items()}
+        self._lengths: Final = tuple(sorted({len(prefix) for prefix in prefixed}))
+
+    def candidates(self, value: str) -> Sequence[int]:
+        """The numbers of the patterns that may match the whole value, in no particular order."""
+        found = self._literals.get(value, ())
+        for length in self._lengths:
+            bucket = self._buckets.get(value[:length])
+            if bucket is not None:
+                found = (*found, *bucket.candidates(value)) if found else bucket.candidates(value)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    """Patterns with one prefix; ``automaton`` is absent when there are so few that each is tried by itself."""
+
+    owners: tuple[tuple[int, ...], ...]
+    everybody: tuple[int, ...]
+    automaton: Any | None
+
+    def candidates(self, value: str) -> tuple[int, ...]:
+        if self.automaton is None:
+            return self.everybody
+        hits = self.automaton.Match(value.encode())
+        if not hits:
+            return ()
+        if len(hits) == 1:
+            return self.owners[hits[0]]
+        return tuple(owner for hit in hits for owner in self.owners[hit])
+
+
+def _bucket(members: Mapping[Pattern, Sequence[int]]) -> _Bucket:
+    owners = tuple(tuple(numbers) for numbers in members.values())
+    automaton = None if len(members) <= FEW else _automaton(tuple(members))
+    return _Bucket(owners, tuple(number for numbers in owners for number in numbers), automaton)
+
+
+def _automaton(patterns: Sequence[Pattern]) -> Any:
+    automaton = re2.Set.FullMatchSet(_options(ignore_case=False, max_mem=SET_MEMORY))
+    try:
+        for pattern in patterns:
+            # A set has one option for all of its members, so each carries its own flag.
+            automaton.Add(f"(?i:{pattern.text})" if pattern.ignore_case else pattern.text)
+        automaton.Compile()
+    except re2.error:
+        raise PatternError(
+            f"{len(patterns)} regular expressions on one parameter need more than {SET_MEMORY // 1024 // 1024} MiB "
+            "together; let each begin with text of its own, or write exact values"
+        ) from None
+    return automaton

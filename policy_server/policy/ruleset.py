@@ -1,0 +1,169 @@
+"""A set of rules, compiled: all that ``evaluate`` needs, immutable."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Generic, TypeVar
+
+from policy_server.policy.candidates import CandidateIndex, build_index
+from policy_server.policy.conditions import Condition
+from policy_server.policy.decisions import Finding, Outcome, Trace
+from policy_server.policy.directory import Directory
+from policy_server.policy.facts import Facts
+from policy_server.policy.patterns import Pattern
+from policy_server.policy.recall import Recall
+from policy_server.policy.services import FieldsTemplate, ServiceTemplate
+from policy_server.policy.templates import Template
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOutcome:
+    """``room`` or ``service``."""
+
+    service: ServiceTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class RedirectOutcome:
+    """``redirect``."""
+
+    new_alias: Template
+
+
+@dataclass(frozen=True, slots=True)
+class RejectOutcome:
+    """``reject``."""
+
+    text: Template
+
+
+@dataclass(frozen=True, slots=True)
+class ContinueOutcome:
+    """``continue: true``."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetOutcome:
+    """``set``."""
+
+    properties: FieldsTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class LocationOutcome:
+    """``location`` and ``overflow_locations``."""
+
+    location: str
+    overflow_locations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AllowOutcome:
+    """``allow``."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+ServiceOutcome = ServeOutcome | RedirectOutcome | RejectOutcome | ContinueOutcome
+ParticipantOutcome = SetOutcome | RejectOutcome | ContinueOutcome
+PlacementOutcome = LocationOutcome | ContinueOutcome
+RegistrationOutcome = AllowOutcome | RejectOutcome | ContinueOutcome
+
+OutcomeT_co = TypeVar("OutcomeT_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(Generic[OutcomeT_co]):
+    """One rule: when it matches and what it decides. ``place`` is where it is written, ``file:line``."""
+
+    id: str
+    conditions: tuple[Condition, ...]
+    outcome: OutcomeT_co
+    enabled: bool = True
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RuleList(Generic[OutcomeT_co]):
+    """The rules of one question, in order; the first that matches wins."""
+
+    rules: tuple[Rule[OutcomeT_co], ...]
+    index: CandidateIndex
+
+    def first_match(self, facts: Facts) -> tuple[Rule[OutcomeT_co] | None, Trace]:
+        """The winner, if any, and how the search went."""
+        missed: dict[int, Condition] = {}
+        for number in self.index.candidates(facts):
+            rule = self.rules[number]
+            for condition in rule.conditions:
+                if condition.holds(facts) is not True:
+                    missed[number] = condition
+                    break
+            else:
+                return rule, Trace(partial(self._rows, facts, number, missed))
+        return None, Trace(partial(self._rows, facts, None, missed))
+
+    def _rows(self, facts: Facts, winner: int | None, missed: Mapping[int, Condition]) -> Iterator[Finding]:
+        for number, rule in enumerate(self.rules):
+            if not rule.enabled:
+                yield Finding(rule.id, Outcome.NOT_EVALUATED, reason="the rule is disabled")
+            elif winner is not None and number > winner:
+                yield Finding(rule.id, Outcome.NOT_EVALUATED, reason="an earlier rule matched")
+            elif number == winner:
+                yield Finding(rule.id, Outcome.HIT, reason="every condition holds")
+            else:
+                condition = missed.get(number) or self.index.anchors[number]
+                if condition is not None:
+                    yield Finding(rule.id, Outcome.MISS, condition.key, condition.miss(facts))
+
+
+def rule_list(rules: tuple[Rule[OutcomeT_co], ...]) -> RuleList[OutcomeT_co]:
+    """Indexes rules; raises PatternError when their patterns need too much memory together."""
+    return RuleList(rules, build_index([rule.conditions if rule.enabled else None for rule in rules]))
+
+
+@dataclass(frozen=True, slots=True)
+class LinkType:
+    """A kind of customer link: the aliases it makes, how long it lives (seconds), and the URL of the web app."""
+
+    name: str
+    alias: Template
+    agent_alias: Template | None
+    ttl: int
+    url: Template | None
+    alias_pattern: Pattern
+    agent_alias_pattern: Pattern | None
+
+    @property
+    def patterns(self) -> tuple[Pattern, ...]:
+        """What recognises its aliases; the group is ``session``."""
+        return (self.alias_pattern, *((self.agent_alias_pattern,) if self.agent_alias_pattern else ()))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Ruleset:
+    """Everything that the rules folder says. ``revision`` names its content."""
+
+    revision: str
+    domains: frozenset[str]
+    services: RuleList[ServiceOutcome]
+    participants: RuleList[ParticipantOutcome]
+    locations: RuleList[PlacementOutcome]
+    registrations: RuleList[RegistrationOutcome]
+    directory: Directory
+    links: Mapping[str, LinkType]
+    link_patterns: tuple[Pattern, ...]
+    recall: Recall
+    pictures: Mapping[str, bytes]
+
+    @property
+    def count(self) -> int:
+        """How many rules there are, disabled ones included."""
+        lists: tuple[RuleList[object], ...] = (
+            self.services,
+            self.participants,
+            self.locations,
+            self.registrations,
+        )
+        return sum(len(rules.rules) for rules in lists)

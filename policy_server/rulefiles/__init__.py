@@ -1,0 +1,1 @@
+"""YAML text to a rule set, or to every problem in it."""

@@ -1,0 +1,365 @@
+"""Rule files to a compiled rule set, or to every problem in them. Reads no disk: the files come as bytes."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from itertools import chain
+from typing import Final, TypeVar
+
+from policy_server.pexip.parameters import RequestType
+from policy_server.policy.directory import DirectoryEntry, build_directory
+from policy_server.policy.patterns import PatternError
+from policy_server.policy.recall import Recall
+from policy_server.policy.ruleset import LinkType, Rule, RuleList, Ruleset, rule_list
+from policy_server.rulefiles.coverage import coverage_warnings
+from policy_server.rulefiles.document import parse_document
+from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
+from policy_server.rulefiles.problems import Place, Problem, Severity, shown, unknown_key
+from policy_server.rulefiles.reader import Report, Table
+from policy_server.rulefiles.rules import (
+    Heading,
+    Material,
+    read_heading,
+    read_location_rule,
+    read_participant_rule,
+    read_registration_rule,
+    read_service_rule,
+)
+from policy_server.rulefiles.sections import (
+    DEPLOYMENT_LISTS,
+    mapping_of,
+    read_calendar,
+    read_deployment,
+    read_directory_entry,
+    read_domains,
+    read_link_type,
+    read_trunk,
+)
+from policy_server.rulefiles.services import Draft, Vocabulary, read_service
+
+NAMED_SECTIONS: Final = ("trunks", "calendars", "rooms", "links")
+LISTS: Final[Mapping[str, RequestType]] = {
+    "service": RequestType.SERVICE,
+    "participants": RequestType.PARTICIPANT,
+    "locations": RequestType.LOCATION,
+    "registrations": RequestType.REGISTRATION,
+}
+SECTIONS: Final = ("domains", "pexip", *NAMED_SECTIONS[:3], *LISTS, "directory", "links")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFiles:
+    """The content of a rules folder: rule files by the path to show, pictures by their path below the folder."""
+
+    documents: Mapping[str, bytes]
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
+    folder: str = "rules"
+
+    @property
+    def revision(self) -> str:
+        """A short name of the content, the same for the same files whatever their dates."""
+        digest = sha256()
+        for name, data in chain(sorted(self.documents.items()), sorted(self.pictures.items())):
+            digest.update(f"{len(name)} {name} {len(data)} ".encode("utf-8", "surrogateescape") + data)
+        return digest.hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What became of the files: a rule set unless there are errors, and every problem in the order of the files."""
+
+    ruleset: Ruleset | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that refuse the rules."""
+        return tuple(problem for problem in self.problems if problem.severity is Severity.ERROR)
+
+
+@dataclass(slots=True)
+class _Merged:
+    """The sections of all files together."""
+
+    domains: list[Node] = field(default_factory=list)
+    deployment: dict[str, set[str]] = field(default_factory=dict)
+    named: dict[str, dict[str, tuple[Node, Place]]] = field(
+        default_factory=lambda: {section: {} for section in NAMED_SECTIONS}
+    )
+    lists: dict[str, list[Node]] = field(default_factory=lambda: {section: [] for section in LISTS})
+    directory: list[Node] = field(default_factory=list)
+    ignore_local: bool = False
+
+
+def load_rules(
+    files: RuleFiles, now: datetime, *, environment: Mapping[str, str] | None = None, deployed: bool = False
+) -> Loaded:
+    """Compiles the rules of a folder.
+
+    ``now`` decides whether a calendar has openings left. ``environment`` holds the variables that ``password_env``
+    names; a missing one is an error only where the server runs (``deployed``).
+    """
+    report = Report()
+    merged = _merge(files, report)
+    if not files.documents:
+        report.error(Place(files.folder), "there is no rule file here; a rule file ends in .yaml")
+    material = _read_material(merged, report, environment or {}, deployed=deployed)
+    lists = _read_lists(merged, material)
+    links = _read_links(merged, report)
+    directory = _read_directory(merged, report, files.pictures)
+    # Problems with the files themselves say it better.
+    if not any(merged.lists.values()) and not directory and not report.failed:
+        report.error(Place(files.folder), "there are no rules in these files, and an empty rule set is refused")
+    ruleset: Ruleset | None = None
+    if not report.failed:
+        ruleset = _compile(files, merged, material, lists, links, directory)
+        _warn(merged, material, now, lists)
+    problems = sorted(report.problems, key=lambda problem: (problem.place, problem.severity))
+    return Loaded(None if report.failed else ruleset, tuple(dict.fromkeys(problems)))
+
+
+def _merge(files: RuleFiles, report: Report) -> _Merged:
+    merged = _Merged()
+    for name, data in sorted(files.documents.items()):
+        node, problems = parse_document(name, data)
+        report.problems += problems
+        if node is None:
+            continue
+        if not isinstance(node, MappingNode):
+            report.error(
+                node.place, f"a rule file begins with sections such as service: but this is {shown(plain(node))}"
+            )
+            continue
+        for entry in node.entries:
+            _merge_section(entry.name, entry.value, entry.key.place, merged, report)
+    return merged
+
+
+def _merge_section(section: str, node: Node, place: Place, merged: _Merged, report: Report) -> None:
+    if section not in SECTIONS:
+        hint = "; rule tests belong into a file that ends in .test.yaml" if section == "tests" else ""
+        report.error(place, unknown_key(section, SECTIONS, "a rule file") + hint)
+    elif isinstance(node, ScalarNode) and node.value is None:
+        pass  # A heading with nothing below it yet.
+    elif section == "domains":
+        merged.domains.append(node)
+    elif section == "pexip":
+        mapping = mapping_of(node, section, report)
+        for kind, names in read_deployment(Table(mapping, section, report)).items() if mapping else ():
+            merged.deployment.setdefault(kind, set()).update(names)
+    elif section == "directory":
+        _merge_directory(node, merged, report)
+    elif section in LISTS:
+        if isinstance(node, SequenceNode):
+            merged.lists[section] += node.items
+        else:
+            report.error(
+                node.place, f"{section} must be a list of rules, each beginning with - but is {shown(plain(node))}"
+            )
+    else:
+        mapping = mapping_of(node, section, report)
+        for entry in mapping.entries if mapping else ():
+            known = merged.named[section]
+            if entry.name in known:
+                first = known[entry.name][1]
+                report.error(
+                    entry.key.place, f"{section}: {shown(entry.name)} is defined twice; the first is at {first}"
+                )
+            else:
+                known[entry.name] = (entry.value, entry.key.place)
+
+
+def _merge_directory(node: Node, merged: _Merged, report: Report) -> None:
+    if isinstance(node, SequenceNode):
+        merged.directory += node.items
+        return
+    mapping = mapping_of(node, "directory", report)
+    if mapping is not None:
+        table = Table(mapping, "directory", report)
+        table.finish(("entries", "ignore_local"))
+        merged.directory += table.sequence("entries")
+        merged.ignore_local = table.boolean("ignore_local", default=merged.ignore_local)
+
+
+def _read_material(merged: _Merged, report: Report, environment: Mapping[str, str], *, deployed: bool) -> Material:
+    domains = [domain for node in merged.domains for domain in read_domains(node, report)]
+    names = dict.fromkeys(DEPLOYMENT_LISTS.values()) | {
+        kind: frozenset(names) for kind, names in merged.deployment.items()
+    }
+    vocabulary = Vocabulary(names)
+
+    def read_named(section: str, read: Callable[[str, Table], T | None]) -> dict[str, T | None]:
+        found: dict[str, T | None] = {}
+        for name, (node, _) in merged.named[section].items():
+            mapping = mapping_of(node, f"{section}: {name}", report)
+            found[name] = read(name, Table(mapping, name, report)) if mapping else None
+        return found
+
+    def read_room(name: str, table: Table) -> Draft | None:
+        return read_service(table, vocabulary, room=name)
+
+    return Material(
+        report=report,
+        vocabulary=vocabulary,
+        domains=tuple(domains),
+        calendars=read_named("calendars", read_calendar),
+        trunks=read_named("trunks", read_trunk),
+        rooms=read_named("rooms", read_room),
+        link_types=bool(merged.named["links"]),
+        environment=environment,
+        deployed=deployed,
+    )
+
+
+RuleReader = Callable[[Heading, int, Material], object | None]
+
+_READERS: Final[Mapping[str, RuleReader]] = {
+    "service": read_service_rule,
+    "participants": lambda heading, _, material: read_participant_rule(heading, material),
+    "locations": lambda heading, _, material: read_location_rule(heading, material),
+    "registrations": lambda heading, _, material: read_registration_rule(heading, material),
+}
+
+
+def _read_lists(merged: _Merged, material: Material) -> dict[str, list[tuple[Rule[object], Heading]]]:
+    lists: dict[str, list[tuple[Rule[object], Heading]]] = {}
+    for section, request in LISTS.items():
+        rules = lists[section] = []
+        seen: dict[str, Place] = {}
+        for node in merged.lists[section]:
+            if not isinstance(node, MappingNode):
+                message = f"{section} must hold rules with id, when and an outcome but holds {shown(plain(node))}"
+                material.report.error(node.place, message)
+                continue
+            rule_id = _read_id(node, section, seen, material.report)
+            table = Table(node, "a rule", material.report, rule_id)
+            heading = read_heading(table, rule_id, request, material)
+            outcome = _READERS[section](heading, len(rules), material) if heading else None
+            if heading is not None and outcome is not None:
+                rules.append((heading.rule(outcome), heading))
+    return lists
+
+
+def _read_id(node: MappingNode, section: str, seen: dict[str, Place], report: Report) -> str:
+    table = Table(node, f"this rule of {section}", report)
+    text = table.text("id", required=True)
+    if text is None:
+        return ""
+    words = text.split("-")
+    good = all(word and word.isascii() and word.isalnum() and word == word.lower() for word in words)
+    if not good or len(text) > 100:
+        suggestion = "-".join("".join(c if c.isascii() and c.isalnum() else " " for c in text.lower()).split())[:100]
+        hint = f"; write {shown(suggestion)}" if suggestion else ""
+        table.error("id", f"id must be lower-case letters and digits joined by - but is {shown(text)}{hint}")
+    elif text in seen:
+        table.error("id", f"id {shown(text)} is used twice in this list; the first is at {seen[text]}")
+    else:
+        seen[text] = node.place
+    return text
+
+
+def _read_links(merged: _Merged, report: Report) -> dict[str, LinkType]:
+    links: dict[str, LinkType] = {}
+    for name, (node, _) in merged.named["links"].items():
+        mapping = mapping_of(node, f"links: {name}", report)
+        link = read_link_type(name, Table(mapping, f"link type {name!r}", report)) if mapping else None
+        if link is not None:
+            links[name] = link
+    return links
+
+
+def _read_directory(merged: _Merged, report: Report, pictures: Mapping[str, bytes]) -> list[DirectoryEntry]:
+    entries: list[DirectoryEntry] = []
+    for node in merged.directory:
+        if not isinstance(node, MappingNode):
+            report.error(
+                node.place,
+                f"directory must hold entries such as {{alias: …, description: …}} but holds {shown(plain(node))}",
+            )
+            continue
+        entry = read_directory_entry(Table(node, "a directory entry", report), pictures)
+        if entry is not None:
+            entries.append(entry)
+    return entries
+
+
+def _compile(
+    files: RuleFiles,
+    merged: _Merged,
+    material: Material,
+    lists: Mapping[str, list[tuple[Rule[object], Heading]]],
+    links: Mapping[str, LinkType],
+    directory: list[DirectoryEntry],
+) -> Ruleset | None:
+    domains = frozenset(material.domains)
+
+    def compiled(section: str) -> RuleList[object]:
+        rules = tuple(rule for rule, _ in lists[section])
+        try:
+            return rule_list(rules)
+        except PatternError as error:
+            material.report.error(merged.lists[section][0].place, f"{section}: {error}")
+            return rule_list(())
+
+    try:
+        recall = Recall(material.origins)
+    except PatternError as error:
+        material.report.error(Place(files.folder), f"names of rooms: {error}")
+        return None
+    return Ruleset(
+        revision=files.revision,
+        domains=domains,
+        services=compiled("service"),  # type: ignore[arg-type]
+        participants=compiled("participants"),  # type: ignore[arg-type]
+        locations=compiled("locations"),  # type: ignore[arg-type]
+        registrations=compiled("registrations"),  # type: ignore[arg-type]
+        directory=build_directory(directory, ignore_local=merged.ignore_local, domains=domains),
+        links=links,
+        link_patterns=tuple(dict.fromkeys(pattern for link in links.values() for pattern in link.patterns)),
+        recall=recall,
+        pictures={entry.picture: files.pictures[entry.picture] for entry in directory if entry.picture},
+    )
+
+
+def _warn(
+    merged: _Merged,
+    material: Material,
+    now: datetime,
+    lists: Mapping[str, Iterable[tuple[Rule[object], Heading]]],
+) -> None:
+    report = material.report
+    for section, used in (
+        ("trunks", material.used_trunks),
+        ("calendars", material.used_calendars),
+        ("rooms", material.used_rooms),
+    ):
+        for name, (_, place) in merged.named[section].items():
+            if name not in used:
+                report.warning(place, f"{section.removesuffix('s')} {shown(name)} is not used by any rule")
+    for name, calendar in material.calendars.items():
+        place = merged.named["calendars"][name][1]
+        if calendar is not None and calendar.never_opens(now):
+            report.warning(place, f"calendar {shown(name)} is never open; give it hours under open")
+    for name, room in material.rooms.items():
+        node = merged.named["rooms"][name][0]
+        if room is not None and isinstance(node, MappingNode):
+            _warn_of_shared_pins(name, node, report)
+    for section in LISTS:
+        for rule, place, message in coverage_warnings(lists[section]):
+            report.warning(place, message, rule)
+
+
+def _warn_of_shared_pins(name: str, node: MappingNode, report: Report) -> None:
+    for entry in node.entries:
+        pin = entry.value.value if isinstance(entry.value, ScalarNode) else None
+        if entry.name in {"pin", "guest_pin"} and isinstance(pin, str) and pin and pin != "derived":
+            room_name = node.get("name")
+            if room_name is not None and "{" in str(plain(room_name)):
+                report.warning(
+                    entry.value.place,
+                    f"room {shown(name)}: every room made from this template has the same {entry.name}, so one customer "
+                    f"can enter another's; write {entry.name}: derived",
+                )

@@ -1,0 +1,136 @@
+"""What is wrong with a rule file, where, and what to write instead."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from itertools import islice
+
+_LONGEST_SHOWN = 60
+_MOST_LISTED = 12
+_MOST_COMPARED = 1_000
+_LONGEST_COMPARED = 100
+
+
+class Severity(StrEnum):
+    """Whether a problem refuses the rules (`error`) or only deserves a look (`warning`)."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A position in a rule file: line and column count from 1; line 0 is the file as a whole."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with the rules; `rule` is the id of the rule it is in, or empty."""
+
+    place: Place
+    severity: Severity
+    message: str
+    rule: str = ""
+
+    def __str__(self) -> str:
+        rule = f"rule {shown(self.rule)}: " if self.rule else ""
+        return f"{self.place}: {self.severity}: {rule}{self.message}"
+
+    def as_json(self) -> dict[str, object]:
+        """Give the problem as a JSON object; `line`, `column` and `rule` are null where there is none."""
+        return {
+            "file": self.place.file,
+            "line": self.place.line or None,
+            "column": (self.place.column or None) if self.place.line else None,
+            "severity": self.severity.value,
+            "rule": self.rule or None,
+            "message": self.message,
+        }
+
+
+def shown(value: object) -> str:
+    """Show a value the way a message quotes it: printable, on one line, 60 characters or fewer.
+
+    Text is quoted; anything else looks as it does in YAML.
+    """
+    if isinstance(value, str):
+        quote = '"' if "'" in value and '"' not in value else "'"
+        return f"{quote}{_printable(value)}{quote}"
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, int) and abs(value) >= 10**_LONGEST_SHOWN:
+        return "a number of more than 60 digits"
+    return _printable(str(value))
+
+
+def _printable(text: str) -> str:
+    pieces: list[str] = []
+    length = 0
+    for character in text[: _LONGEST_SHOWN + 1]:
+        piece = character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        pieces.append(piece)
+        length += len(piece)
+    if length <= _LONGEST_SHOWN:
+        return "".join(pieces)
+    while length >= _LONGEST_SHOWN:
+        length -= len(pieces.pop())
+    return "".join(pieces) + "…"
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """Find the word that was probably meant by `word`, in any case; None if none is near.
+
+    Only the first 1,000 words are compared, and none of more than 100 characters: a message is not worth
+    more time than that.
+    """
+    if len(word) > _LONGEST_COMPARED:
+        return None
+    folded: dict[str, str] = {}
+    for candidate in islice(words, _MOST_COMPARED):
+        if len(candidate) <= _LONGEST_COMPARED:
+            folded.setdefault(candidate.lower(), candidate)
+    found = get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
+    return folded[found[0]] if found else None
+
+
+def one_of(name: str, words: Iterable[str], value: object) -> str:
+    """Say that `name` has a value that is none of the allowed words, which those are, and the nearest."""
+    allowed = list(words)
+    if not allowed:
+        return f"{name} is {shown(value)} but there is none to choose from"
+    choice = _listed(allowed) if len(allowed) == 1 else f"one of {_listed(allowed)}"
+    return f"{name} must be {choice} but is {shown(value)}{_hint(value, allowed)}"
+
+
+def unknown_key(key: str, known: Iterable[str], where: str) -> str:
+    """Say that `where` has no key `key`, which key was probably meant, and which keys there are."""
+    allowed = list(known)
+    can_have = f"it can have {_listed(allowed)}" if allowed else "it can have no keys"
+    return f"{shown(key)} is not a key of {where}{_hint(key, allowed)}; {can_have}"
+
+
+def _listed(words: list[str]) -> str:
+    listed = [shown(word) for word in words[:_MOST_LISTED]]
+    more = len(words) - len(listed)
+    return ", ".join([*listed, f"… {more} more"] if more else listed)
+
+
+def _hint(value: object, words: list[str]) -> str:
+    if not isinstance(value, str):
+        return ""
+    word = nearest(value, words)
+    return f" (did you mean {shown(word)}?)" if word is not None else ""

@@ -1,0 +1,1 @@
+"""A Conferencing Node that is not there: asks, judges, plays calls."""

@@ -1,0 +1,123 @@
+"""A Conferencing Node that only asks: policy questions over HTTP, each answer judged as Pexip would."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Final
+
+import httpx
+import orjson
+
+from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.requests import encode_query, question_path
+from policy_server.simulator.judge import HttpAnswer, Verdict, judge
+
+TIMEOUT: Final = 5.0
+"""Seconds that a node waits (reference: pexip-policy-requests.md, section 3)."""
+
+NODE_ADDRESS: Final = "10.144.101.21"
+
+Fields = Mapping[str, str | Iterable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One question, its answer, and what a node would make of it."""
+
+    path: str
+    query: str
+    answer: HttpAnswer
+    verdict: Verdict
+
+    @property
+    def result(self) -> Mapping[str, object]:
+        """``result`` of a JSON answer, ``{}`` where there is none."""
+        try:
+            body = orjson.loads(self.answer.body)
+        except orjson.JSONDecodeError:
+            return {}
+        result = body.get("result") if isinstance(body, dict) else None
+        return result if isinstance(result, dict) else {}
+
+
+class ConferencingNode:
+    """Asks one policy server, as a node with its policy profile does."""
+
+    def __init__(self, client: httpx.AsyncClient, profile_url: str, username: str, password: str) -> None:
+        self._client: Final = client
+        self._profile_url: Final = profile_url.rstrip("/")
+        self._credentials: Final = (username, password)
+
+    async def ask(
+        self,
+        request_type: RequestType,
+        fields: Fields,
+        *,
+        alias: str = "",
+        running: Mapping[str, object] | None = None,
+    ) -> Exchange:
+        """Sends a question. ``running`` is the service that runs already, for questions about a call out of it."""
+        path, query = question_path(request_type, alias), encode_query(fields)
+        started = perf_counter()
+        try:
+            response = await self._client.get(
+                f"{self._profile_url}{path}?{query}", auth=self._credentials, timeout=TIMEOUT, follow_redirects=False
+            )
+        except httpx.HTTPError as error:
+            reason = f"{type(error).__name__}: {error}".encode()
+            answer = HttpAnswer(0, "", reason, perf_counter() - started)
+        else:
+            content_type = response.headers.get("content-type", "")
+            answer = HttpAnswer(response.status_code, content_type, response.content, perf_counter() - started)
+        return Exchange(path, query, answer, judge(path, query, answer, running=running))
+
+
+def web_question(local_alias: str, display_name: str, **further: str) -> dict[str, str]:
+    """The parameters that a browser's questions share, in the words of a v39 node (requests reference, section 7)."""
+    return {
+        "call_direction": "dial_in",
+        "protocol": "api",
+        "bandwidth": "0",
+        "vendor": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/138.0.0.0 Safari/537.36",
+        "encryption": "On",
+        "registered": "False",
+        "trigger": "web",
+        "remote_display_name": display_name,
+        "remote_alias": display_name,
+        "remote_address": "203.0.113.45",
+        "remote_port": "52344",
+        "call_tag": "",
+        "idp_uuid": "",
+        "has_authenticated_display_name": "False",
+        "supports_direct_media": "True",
+        "teams_tenant_id": "",
+        "location": "DMZ",
+        "node_ip": NODE_ADDRESS,
+        "version_id": "39",
+        "pseudo_version_id": "83120.0.0",
+        "local_alias": local_alias,
+        **further,
+    }
+
+
+def dial_out_question(leg: Mapping[str, object], service: Mapping[str, object]) -> dict[str, str]:
+    """The question before an automatic participant is dialled (requests reference, section 6, dial_out)."""
+    return {
+        **web_question(str(leg.get("local_alias", "")), str(leg.get("remote_display_name", ""))),
+        "call_direction": "dial_out",
+        "protocol": str(leg.get("protocol", "sip")),
+        "vendor": "",
+        "encryption": "Unknown",
+        "trigger": "unspecified",
+        "supports_direct_media": "False",
+        "remote_alias": str(leg.get("remote_alias", "")),
+        "remote_address": "",
+        "remote_port": "",
+        **service_fields(service),
+    }
+
+
+def service_fields(service: Mapping[str, object]) -> dict[str, str]:
+    """How later questions name a service."""
+    name = str(service.get("name", ""))
+    return {"unique_service_name": name, "service_name": name, "service_tag": str(service.get("service_tag", ""))}

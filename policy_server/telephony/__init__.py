@@ -1,0 +1,1 @@
+"""Phone numbers, trunks and dial strings: pure."""

@@ -1,0 +1,92 @@
+"""One line per decision, without PINs and passwords, written beside the event loop."""
+
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping
+from threading import Event, Thread
+from typing import Final
+
+import orjson
+
+LINES_LIMIT: Final = 20_000
+"""Lines that may wait for a writer that cannot keep up; beyond them lines are dropped and counted."""
+
+INTERVAL: Final = 0.05
+"""Seconds between writes: a line is complete when it is queued, so that writing is one system call for many."""
+
+MASKED_FIELDS: Final = ("pin", "guest_pin", "password")
+MASK: Final = "****"
+
+Record = dict[str, object]
+
+
+def masked(fields: Mapping[str, object]) -> Mapping[str, object]:
+    """Fields of an answer as a log may show them."""
+    hidden = {name: MASK for name in MASKED_FIELDS if fields.get(name)}
+    return {**fields, **hidden} if hidden else fields
+
+
+def render_json(record: Record) -> bytes:
+    """A line for machines."""
+    return orjson.dumps(record) + b"\n"
+
+
+def render_text(record: Record) -> bytes:
+    """A line for people: ``key=value``, values with spaces or nothing in them as JSON."""
+    parts = []
+    for name, value in record.items():
+        if isinstance(value, str) and value and value.isprintable() and not set(value) & set(' "='):
+            parts.append(f"{name}={value}")
+        elif value is not None and value != "":
+            parts.append(f"{name}={orjson.dumps(value).decode()}")
+    return " ".join(parts).encode() + b"\n"
+
+
+class DecisionLog:
+    """Takes records from the event loop and writes them from a thread."""
+
+    def __init__(self, log_format: str, write: Callable[[bytes], object] | None = None) -> None:
+        self._render: Final = render_json if log_format == "json" else render_text
+        self._write: Final = write or _write_to_stderr
+        self._lines: Final[deque[bytes]] = deque()
+        self._stopping: Final = Event()
+        self._thread: Thread | None = None
+        self.dropped = 0
+
+    def put(self, record: Record) -> None:
+        """Queues one record."""
+        if len(self._lines) >= LINES_LIMIT:
+            self.dropped += 1
+            return
+        self._lines.append(self._render(record))
+
+    def flush(self) -> None:
+        """Writes what is queued."""
+        lines = []
+        while self._lines:
+            lines.append(self._lines.popleft())
+        if lines:
+            self._write(b"".join(lines))
+
+    def start(self) -> None:
+        """Begins to write."""
+        self._stopping.clear()
+        self._thread = Thread(target=self._run, name="decision-log", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Writes the rest and ends the thread."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self.flush()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(INTERVAL):
+            self.flush()
+
+
+def _write_to_stderr(data: bytes) -> None:
+    sys.stderr.buffer.write(data)
+    sys.stderr.buffer.flush()

@@ -1,0 +1,82 @@
+"""For operators: is it alive, is it ready, and what has it done."""
+
+from ipaddress import ip_address
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from policy_server.rulefiles.store import RuleStore
+from policy_server.settings import Network
+from policy_server.web.basic import CHALLENGE, BasicAuthentication
+from policy_server.web.metrics import CONTENT_TYPE, Metrics
+from policy_server.web.problem import ProblemResponse
+
+
+class OperatorEndpoints:
+    """``/healthz``, ``/readyz`` and ``/metrics``."""
+
+    def __init__(
+        self,
+        rules: RuleStore,
+        metrics: Metrics,
+        networks: tuple[Network, ...],
+        authentication: BasicAuthentication | None,
+    ) -> None:
+        self._rules: Final = rules
+        self._metrics: Final = metrics
+        self._networks: Final = networks
+        self._authentication: Final = authentication
+
+    def routes(self) -> list[Route]:
+        """The routes, for the application."""
+        return [
+            Route("/healthz", self.healthz),
+            Route("/readyz", self.readyz),
+            Route("/metrics", self.metrics),
+        ]
+
+    async def healthz(self, request: Request) -> Response:
+        """The process answers."""
+        return self._refusal(request) or PlainTextResponse("ok\n")
+
+    async def readyz(self, request: Request) -> Response:
+        """Rules are loaded; also which, and whether newer ones were refused."""
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return refusal
+        ruleset, state = self._rules.ruleset, self._rules.state
+        content: dict[str, object] = {
+            "status": "ready",
+            "rules": {"revision": ruleset.revision, "count": ruleset.count},
+            "reload": {
+                "at": state.at.isoformat(timespec="seconds"),
+                "refused": state.refused,
+                "problems": [problem.as_json() for problem in state.problems],
+            },
+        }
+        return JSONResponse(content, headers={"cache-control": "no-store"})
+
+    async def metrics(self, request: Request) -> Response:
+        """Everything counted, for Prometheus."""
+        return self._refusal(request) or Response(self._metrics.render(), media_type=CONTENT_TYPE)
+
+    def _refusal(self, request: Request) -> Response | None:
+        if self._authentication is not None and self._authentication.accepts(request.scope["headers"]):
+            return None
+        if self._is_near(request):
+            return None
+        if self._authentication is None:
+            detail = "set POLICY_ADMIN_USERNAME and POLICY_ADMIN_PASSWORD, or POLICY_OPERATOR_NETWORKS"
+            return ProblemResponse(403, "forbidden", "Only from this machine", detail)
+        name, value = CHALLENGE
+        headers = {name.decode(): value.decode()}
+        return ProblemResponse(401, "unauthorized", "Wrong or no credentials", headers=headers)
+
+    def _is_near(self, request: Request) -> bool:
+        try:
+            address = ip_address(request.client.host if request.client else "")
+        except ValueError:
+            return False
+        return any(address in network for network in self._networks)
