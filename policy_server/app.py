@@ -24,7 +24,7 @@ from policy_server.web.basic import BasicAuthentication
 from policy_server.web.decision_log import DecisionLog
 from policy_server.web.health import OperatorEndpoints
 from policy_server.web.metrics import Metrics
-from policy_server.web.policy import ROOT, PolicyEndpoint
+from policy_server.web.policy import ROOT, PolicyEndpoint, route
 from policy_server.web.problem import ProblemResponse
 
 RELOAD_INTERVAL: Final = 1.0
@@ -49,10 +49,18 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes one request, or the lifespan, on."""
-        is_policy = scope["type"] == "http" and ROOT in (scope.get("raw_path") or scope["path"].encode()).replace(
-            b"//", b"/"
-        )
-        await (self._policy if is_policy else self._others)(scope, receive, send)
+        if scope["type"] == "http":
+            path = scope.get("raw_path") or scope["path"].encode()
+            if ROOT in path or (b"//" in path and route(path) is not None):
+                await self._policy(scope, receive, send)
+                return
+        await self._others(scope, receive, send)
+
+
+def _is_policy_path(raw_path: bytes) -> bool:
+    while b"//" in raw_path:
+        raw_path = raw_path.replace(b"//", b"/")
+    return ROOT in raw_path
 
 
 def create_app(
@@ -69,7 +77,7 @@ def create_app(
     )
     metrics.watch("policy_rules_reloads", "Times that rules were taken into force", lambda: rules.reloads["loaded"])
     metrics.watch("policy_rules_refusals", "Times that rules were refused", lambda: rules.reloads["refused"])
-    metrics.watch("policy_log_lines_dropped", "Log lines that nobody could write", lambda: decisions.dropped)
+    metrics.watch("policy_log_lines_dropped", "Log lines that nobody could write", lambda: decisions.dropped, "sum")
     keyring = Keyring.from_text(settings.secret_key, settings.previous_secret_keys)
     policy = PolicyEndpoint(
         rules,
@@ -86,7 +94,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         decisions.start()
-        watching = asyncio.create_task(_watch(rules))
+        metrics.update()
+        watching = asyncio.create_task(_watch(rules, metrics))
         try:
             yield
         finally:
@@ -103,8 +112,8 @@ def create_app(
     return Application(policy, others)
 
 
-async def _watch(rules: RuleStore) -> None:
-    """Reloads on SIGHUP, and when the content of the folder changes."""
+async def _watch(rules: RuleStore, metrics: Metrics) -> None:
+    """Reloads on SIGHUP, and when the content of the folder changes; also keeps the gauges current."""
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     # Only the main thread may handle signals; in a test's thread the folder is watched all the same.
@@ -118,6 +127,7 @@ async def _watch(rules: RuleStore) -> None:
             await run_sync(rules.reload)
         except Exception:
             log.exception("rules.unreadable: the rules that run stay")
+        metrics.update()
 
 
 async def _http_problem(_: Request, error: Exception) -> Response:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,7 @@ SETTINGS: Final[Mapping[str, str]] = {
     "PREVIOUS_SECRET_KEYS": "keys that still verify links, separated by commas",
     "ADMIN_USERNAME": "user name for operators who are not on this machine",
     "ADMIN_PASSWORD": "password for operators who are not on this machine",
-    "OPERATOR_NETWORKS": "networks that may read /healthz, /readyz and /metrics without a password (default: this machine)",
+    "OPERATOR_NETWORKS": "networks beside this machine that may read /healthz, /readyz and /metrics without a password",
     "ON_FAILURE": "what a node shall do when there is no decision: continue (default) or reject",
     "LOG_FORMAT": "text (default) or json",
 }
@@ -27,7 +27,7 @@ SETTINGS: Final[Mapping[str, str]] = {
 
 SECRETS: Final = frozenset({"PEXIP_PASSWORD", "SECRET_KEY", "PREVIOUS_SECRET_KEYS", "ADMIN_PASSWORD"})
 
-LOOPBACK: Final = ("127.0.0.0/8", "::1/128")
+LOOPBACK: Final[tuple[Network, ...]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
 class SettingsError(ValueError):
@@ -51,7 +51,7 @@ class Settings:
     admin: Credentials | None = None
     secret_key: str | None = field(default=None, repr=False)
     previous_secret_keys: tuple[str, ...] = field(default=(), repr=False)
-    operator_networks: tuple[Network, ...] = tuple(map(ip_network, LOOPBACK))
+    operator_networks: tuple[Network, ...] = LOOPBACK
     on_failure: str = "continue"
     log_format: str = "text"
 
@@ -63,19 +63,14 @@ def read_settings(environment: Mapping[str, str]) -> tuple[Settings, tuple[str, 
     """
     errors: list[str] = []
     values = {name: _value(name, environment, errors) for name in SETTINGS}
-    networks: list[Network] = []
-    for text in filter(None, map(str.strip, (values["OPERATOR_NETWORKS"] or ",".join(LOOPBACK)).split(","))):
-        try:
-            networks.append(ip_network(text))
-        except ValueError as error:
-            errors.append(f"POLICY_OPERATOR_NETWORKS: {error}")
+    networks = [_network(text, errors) for text in _listed(values["OPERATOR_NETWORKS"])]
     settings = Settings(
         rules=Path(values["RULES"] or "rules"),
         pexip=_credentials("PEXIP", values, errors),
         admin=_credentials("ADMIN", values, errors),
         secret_key=values["SECRET_KEY"] or None,
-        previous_secret_keys=tuple(filter(None, map(str.strip, values["PREVIOUS_SECRET_KEYS"].split(",")))),
-        operator_networks=tuple(networks),
+        previous_secret_keys=tuple(_listed(values["PREVIOUS_SECRET_KEYS"])),
+        operator_networks=(*LOOPBACK, *networks),
         on_failure=_choice("ON_FAILURE", values, ("continue", "reject"), errors),
         log_format=_choice("LOG_FORMAT", values, ("text", "json"), errors),
     )
@@ -87,15 +82,36 @@ def read_settings(environment: Mapping[str, str]) -> tuple[Settings, tuple[str, 
 def _value(name: str, environment: Mapping[str, str], errors: list[str]) -> str:
     variable = PREFIX + name
     path = environment.get(f"{variable}_FILE")
-    if path is None:
+    if not path:
         return environment.get(variable, "")
     if environment.get(variable):
         errors.append(f"{variable} and {variable}_FILE are both set; remove one")
     try:
-        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        errors.append(f"{variable}_FILE: {path} cannot be read ({type(error).__name__})")
+        value = Path(path).read_text(encoding="utf-8-sig").rstrip("\r\n")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+        errors.append(f"{variable}_FILE must name a file that can be read, but is {path!r}: {reason}")
         return ""
+    if not value:
+        errors.append(f"{variable}_FILE: the file {path!r} is empty")
+    return value
+
+
+def _listed(text: str) -> Iterable[str]:
+    return filter(None, map(str.strip, text.split(",")))
+
+
+def _network(text: str, errors: list[str]) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError:
+        pass
+    try:
+        hint = f"write {ip_interface(text).network} for all of that network, or one address without /"
+    except ValueError:
+        hint = "write networks such as 10.20.0.0/16, separated by commas"
+    errors.append(f"POLICY_OPERATOR_NETWORKS: {text!r} is not a network; {hint}")
+    return LOOPBACK[0]
 
 
 def _credentials(kind: str, values: Mapping[str, str], errors: list[str]) -> Credentials | None:
@@ -116,8 +132,10 @@ def _choice(name: str, values: Mapping[str, str], words: tuple[str, ...], errors
 
 
 def _unknown(environment: Mapping[str, str]) -> Iterable[str]:
-    known = {PREFIX + name + ending for name in SETTINGS for ending in ("", "_FILE")}
+    known = {name + ending for name in SETTINGS for ending in ("", "_FILE")}
     for variable in sorted(environment):
-        if variable.startswith(PREFIX) and variable not in known:
-            near = get_close_matches(variable, known, n=1)
-            yield f"{variable} is not a setting" + (f" (did you mean {near[0]}?)" if near else "")
+        name = variable.removeprefix(PREFIX)
+        if variable.startswith(PREFIX) and name not in known:
+            # Without the prefix, which would make all of them look alike.
+            near = get_close_matches(name.upper(), sorted(known), n=1)
+            yield f"{variable} is not a setting" + (f" (did you mean {PREFIX}{near[0]}?)" if near else "")

@@ -5,7 +5,7 @@ import secrets
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import click
 import orjson
@@ -13,9 +13,12 @@ from dotenv import dotenv_values
 
 from policy_server.policy.ruleset import Ruleset
 from policy_server.policy.sessions import Keyring
-from policy_server.rulefiles.problems import Problem
+from policy_server.rulefiles.problems import Problem, shown
 from policy_server.rulefiles.store import load_folder
-from policy_server.settings import Settings, SettingsError, read_settings
+from policy_server.settings import PREFIX, Settings, SettingsError, read_settings
+
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 9990
 
 rules_option = click.option(
     "--rules", "rules_folder", type=click.Path(path_type=Path), help="Folder of the rule files (default: rules)."
@@ -31,8 +34,17 @@ class Unusable(click.ClickException):
 
 def environment() -> dict[str, str]:
     """The environment, and below it what ``.env`` in the current folder says."""
-    below = {name: value for name, value in dotenv_values(".env").items() if value is not None}
-    return {**below, **os.environ}
+    try:
+        below = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unusable(f".env cannot be read ({type(error).__name__}); it must be a text file in UTF-8") from None
+    # A variable and its _FILE are one setting, so either hides both below it.
+    hidden = set(map(_setting, os.environ))
+    return {**{name: value for name, value in below.items() if _setting(name) not in hidden}, **os.environ}
+
+
+def _setting(variable: str) -> str:
+    return variable.removesuffix("_FILE") if variable.startswith(PREFIX) else variable
 
 
 def settings() -> Settings:
@@ -53,12 +65,16 @@ def folder(given: Path | None) -> Path:
 
 def keyring_or_temporary(found: Settings) -> Keyring:
     """The keyring of the settings, or one that nobody else has."""
+    return checked_keyring(found.secret_key or secrets.token_urlsafe(32), found.previous_secret_keys)
+
+
+def checked_keyring(key: str, previous: tuple[str, ...]) -> Keyring:
+    """A keyring; keys that cannot be used end the program."""
     try:
-        if found.secret_key is None:
-            return Keyring.from_text(secrets.token_urlsafe(32))
-        return Keyring.from_text(found.secret_key, found.previous_secret_keys)
+        return Keyring.from_text(key, previous)
     except ValueError as error:
-        raise Unusable(f"POLICY_SECRET_KEY: {error}") from None
+        which = "POLICY_PREVIOUS_SECRET_KEYS" if "previous" in str(error) else "POLICY_SECRET_KEY"
+        raise Unusable(f"{which}: {error}") from None
 
 
 def required_keyring(found: Settings) -> Keyring:
@@ -92,10 +108,18 @@ def moment(text: str | None) -> datetime:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise Unusable(f"--at must be a moment such as 2026-11-23T10:00:00-06:00 but is {text!r}") from None
+        raise Unusable(f"--at must be a moment such as 2026-11-23T10:00:00-06:00 but is {shown(text)}") from None
     if at.tzinfo is None:
-        raise Unusable(f"--at needs an offset, such as {text}-06:00 or {text}Z")
+        example = at.isoformat(timespec="seconds")
+        raise Unusable(f"--at needs an offset, such as {example}-06:00 or {example}Z, but is {shown(text)}")
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        raise Unusable(f"--at must be in the years {FIRST_YEAR} to {LAST_YEAR} but is {shown(text)}")
     return at
+
+
+def words_of(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Arguments as text: what the shell passed on that is not UTF-8 becomes U+FFFD."""
+    return tuple(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for text in texts)
 
 
 def print_json(value: object) -> None:
@@ -105,8 +129,8 @@ def print_json(value: object) -> None:
 
 def pairs(words: tuple[str, ...], option: str) -> dict[str, str]:
     """``K=V`` words of an option."""
-    split = [word.partition("=") for word in words]
-    for name, equals, _ in split:
+    split = [word.partition("=") for word in words_of(words)]
+    for (name, equals, _), word in zip(split, words, strict=True):
         if not name or not equals:
-            raise Unusable(f"{option} is written K=V")
+            raise Unusable(f"{option} is written K=V but is {shown(word)}")
     return {name: value for name, _, value in split}

@@ -19,12 +19,13 @@ from policy_server.cli.common import (
     rules_option,
     settings,
     usable_rules,
+    words_of,
 )
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.policy.links import CustomerLink, default_expiry, find_session, make_link
 from policy_server.policy.ruleset import LinkType, Ruleset
 from policy_server.policy.sessions import NONCE_BYTES
-from policy_server.rulefiles.problems import one_of
+from policy_server.rulefiles.problems import one_of, shown
 from policy_server.rulefiles.sections import LONGEST_TTL, parse_duration
 
 
@@ -45,11 +46,12 @@ def create_link(
 ) -> None:
     """Make a customer link of a TYPE that the rules define under links."""
     found = settings()
+    (name,) = words_of((name,))
     kind = _link_type(usable_rules(rules_folder or found.rules), link_type)
     attributes = pairs(attribute, "--attribute")
     seconds = None if ttl is None else parse_duration(ttl)
     if ttl is not None and (seconds is None or not 60 <= seconds <= LONGEST_TTL):
-        raise Unusable(f"--ttl must be a duration from 1m to 366d, such as 30m, 4h or 7d, but is {ttl!r}")
+        raise Unusable(f"--ttl must be a duration from 1m to 366d, such as 30m, 4h or 7d, but is {shown(ttl)}")
     expires_at = default_expiry(kind, datetime.now(UTC), seconds)
     made = make_link(kind, required_keyring(found), expires_at, secrets.token_bytes(NONCE_BYTES), name=name)
     if attributes:
@@ -90,7 +92,8 @@ def inspect_link(alias: str, rules_folder: Path | None, as_json: bool) -> None:
     found = settings()
     ruleset = usable_rules(rules_folder or found.rules)
     keyring = required_keyring(found)
-    kind, session = find_session(ruleset.links, normalise_alias(alias, ruleset.domains))
+    (text,) = words_of((alias,))
+    kind, session = find_session(ruleset.links, normalise_alias(text, ruleset.domains))
     state = keyring.state(session, datetime.now(UTC))
     opened = keyring.inspect(session)
     fields: dict[str, Any] = {

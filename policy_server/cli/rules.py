@@ -4,7 +4,7 @@ import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_plus
 
 import click
 
@@ -21,6 +21,7 @@ from policy_server.cli.common import (
     rules_option,
     settings,
     usable_rules,
+    words_of,
 )
 from policy_server.pexip.parameters import PARAMETERS, RequestType, parameters_of
 from policy_server.pexip.query import QuestionError
@@ -46,7 +47,8 @@ COLOURS = {Outcome.HIT: "\033[32m", Outcome.MISS: "\033[33m", Outcome.NOT_EVALUA
 @click.option("--strict", is_flag=True, help="Take warnings for errors.")
 def check(rules_folder: Path | None, as_json: bool, strict: bool) -> None:
     """Load the rules and print every problem."""
-    loaded, _ = load_folder(folder(rules_folder), datetime.now(UTC), environment=environment())
+    path = folder(rules_folder)
+    loaded, _ = load_folder(path, datetime.now(UTC), environment=environment())
     failed = loaded.ruleset is None or (strict and bool(loaded.problems))
     if as_json:
         print_json(
@@ -61,6 +63,8 @@ def check(rules_folder: Path | None, as_json: bool, strict: bool) -> None:
         for problem in loaded.problems:
             click.echo(click.style(str(problem), fg="red" if problem.severity is Severity.ERROR else "yellow"))
         click.echo(_verdict(loaded.problems, loaded.ruleset))
+    if not path.is_dir():
+        sys.exit(2)
     sys.exit(1 if failed else 0)
 
 
@@ -92,7 +96,7 @@ def explain(
         policy-server explain 'https://…/policy/v1/service/configuration?local_alias=mp…'
     """
     found = settings()
-    request_type, alias, query = _read_question(question)
+    request_type, alias, query = _read_question(words_of(question))
     ruleset = usable_rules(rules_folder or found.rules)
     keyring = keyring_or_temporary(found)
     when = moment(at)
@@ -140,10 +144,10 @@ def _read_question(words: tuple[str, ...]) -> tuple[RequestType, str, str]:
     if len(words) == 1 and ("?" in first or "/policy/v1/" in first):
         # A support log line has the URL somewhere in it.
         url = next((word for word in re.split(r"[\s\"']+", first) if "/policy/v1/" in word), first)
-        parts = urlsplit(url)
-        routed = route(parts.path.encode())
+        path, _, query = url.partition("?")
+        routed = route(path.encode())
         if routed is not None:
-            return *routed, parts.query
+            return *routed, query
     if len(words) == 1 and "=" in first:
         return RequestType.SERVICE, *_split_alias(first.lstrip("?"))
     raise Unusable(one_of("the first word", types, first))
@@ -151,7 +155,7 @@ def _read_question(words: tuple[str, ...]) -> tuple[RequestType, str, str]:
 
 def _split_alias(query: str) -> tuple[str, str]:
     parts = query.split("&")
-    alias = next((unquote(part[6:]) for part in parts if part.startswith("alias=")), "")
+    alias = next((unquote_plus(part[6:]) for part in parts if part.startswith("alias=")), "")
     return alias, "&".join(part for part in parts if not part.startswith("alias="))
 
 

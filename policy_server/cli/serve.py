@@ -3,26 +3,51 @@
 import logging
 import os
 import secrets
+import signal
+import socket
+import ssl
 import sys
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
+from types import FrameType
+from typing import Final, NoReturn
 
 import click
 import uvicorn
-from dotenv import load_dotenv
+from uvicorn.supervisors import Multiprocess
 
 from policy_server.app import Application, create_app, utc_now
-from policy_server.cli.common import Unusable, environment, rules_option, settings
-from policy_server.policy.sessions import Keyring
+from policy_server.cli.common import Unusable, checked_keyring, environment, rules_option, settings
+from policy_server.cli.logs import set_up_logging
 from policy_server.rulefiles.store import RulesError, RuleStore
 from policy_server.settings import Credentials, Settings, read_settings
+
+BACKLOG: Final = 2048
+"""Connections that may wait for a process to take them."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files for https; ``client_ca`` makes every client show a certificate."""
+
+    cert: str
+    key: str
+    client_ca: str | None
 
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on.")
+@click.option(
+    "--port",
+    default=8080,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 takes a free one and says which.",
+)
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that answer.")
 @click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False), help="Certificate chain (PEM) for https.")
 @click.option("--tls-key", type=click.Path(exists=True, dir_okay=False), help="Its private key (PEM).")
@@ -41,42 +66,65 @@ def serve(
     tls_client_ca: str | None,
     rules_folder: Path | None,
 ) -> None:
-    """Answer Conferencing Nodes."""
-    if bool(tls_cert) != bool(tls_key):
-        raise Unusable("--tls-cert and --tls-key go together")
-    if tls_client_ca and not tls_cert:
-        raise Unusable("--tls-client-ca needs --tls-cert and --tls-key")
-    load_dotenv(".env")
+    """Answer Conferencing Nodes.
+
+    Credentials and keys come from settings (POLICY_PEXIP_USERNAME, POLICY_PEXIP_PASSWORD, POLICY_SECRET_KEY …), in the
+    environment or in .env in the current folder. On loopback, missing ones are made for this run and printed.
+
+    SIGHUP reloads the rules, and so does any change in their folder; SIGTERM and Ctrl+C stop after the last answer.
+    """
+    tls = _tls(tls_cert, tls_key, tls_client_ca)
     found = settings()
     if rules_folder is not None:
         found = replace(found, rules=rules_folder)
-    ready, temporary = _with_credentials(found, host)
+    ready = _with_credentials(found, host)
     rules = _load(ready)
-    _announce(ready, rules, f"{'https' if tls_cert else 'http'}://{_bracketed(host)}:{port}", temporary=temporary)
-    _pass_on(ready, workers)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    app: Application | str = create_app(ready, rules) if workers == 1 else "policy_server.cli.serve:app_of_worker"
-    uvicorn.run(
-        app,
-        factory=workers > 1,
-        host=host,
-        port=port,
-        workers=workers,
-        http="httptools",
-        loop="uvloop",
-        ws="none",
-        access_log=False,
-        server_header=False,
-        log_level="warning",
-        ssl_certfile=tls_cert,
-        ssl_keyfile=tls_key,
-        ssl_ca_certs=tls_client_ca,
-        ssl_cert_reqs=2 if tls_client_ca else 0,
-        timeout_graceful_shutdown=5,
-    )
+    with _listen(host, port) as listener:
+        # Whoever stops us gets exit status 0; uvicorn repeats the signal when it has finished.
+        for stop in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(stop, _stopped)
+        url = f"{'https' if tls else 'http'}://{_bracketed(host)}:{listener.getsockname()[1]}"
+        _announce(found, ready, rules, url)
+        set_up_logging(ready.log_format)
+        if workers == 1:
+            _run(create_app(ready, rules), listener, tls)
+        else:
+            _run_workers(ready, workers, listener, tls)
 
 
-def _with_credentials(found: Settings, host: str) -> tuple[Settings, bool]:
+def _stopped(_signal: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(0)
+
+
+def _tls(cert: str | None, key: str | None, client_ca: str | None) -> Tls | None:
+    if not cert or not key:
+        if cert or key:
+            raise Unusable("--tls-cert and --tls-key go together")
+        if client_ca:
+            raise Unusable("--tls-client-ca needs --tls-cert and --tls-key")
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # Without a password of ours OpenSSL would ask for one, and wait, on the terminal.
+        context.load_cert_chain(cert, key, password="")
+    except (OSError, ValueError) as error:
+        raise Unusable(
+            f"--tls-cert {cert} and --tls-key {key} cannot be used ({_reason(error)}): they must be a certificate chain "
+            "and its private key without passphrase, both PEM"
+        ) from None
+    if client_ca:
+        try:
+            context.load_verify_locations(client_ca)
+        except (OSError, ValueError) as error:
+            raise Unusable(f"--tls-client-ca {client_ca} has no certificate (PEM) in it ({_reason(error)})") from None
+    return Tls(cert, key, client_ca)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
+
+
+def _with_credentials(found: Settings, host: str) -> Settings:
     """The settings complete; on loopback what is missing is made for this run."""
     missing = [
         variable
@@ -97,11 +145,8 @@ def _with_credentials(found: Settings, host: str) -> tuple[Settings, bool]:
         pexip=found.pexip or Credentials("pexip", secrets.token_urlsafe(18)),
         secret_key=found.secret_key or secrets.token_urlsafe(32),
     )
-    try:
-        Keyring.from_text(complete.secret_key or "", complete.previous_secret_keys)
-    except ValueError as error:
-        raise Unusable(f"POLICY_SECRET_KEY: {error}") from None
-    return complete, bool(missing)
+    checked_keyring(complete.secret_key or "", complete.previous_secret_keys)
+    return complete
 
 
 def _is_loopback(host: str) -> bool:
@@ -125,55 +170,132 @@ def _load(found: Settings) -> RuleStore:
         sys.exit(2)
 
 
-def _announce(found: Settings, rules: RuleStore, url: str, *, temporary: bool) -> None:
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that takes connections; the processes that answer share it."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise Unusable(f"--host {host} is no address of this machine: {error.strerror or error}") from None
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise Unusable(
+            f"cannot listen on {_bracketed(host)}:{port}: {error.strerror or error}; "
+            "name another address with --host or another port with --port, or stop what listens there"
+        ) from None
+    return listener
+
+
+def _announce(found: Settings, ready: Settings, rules: RuleStore, url: str) -> None:
+    """Says what runs where. Of the credentials only those made for this run are shown, here and nowhere else."""
     for problem in rules.state.problems:
         click.echo(str(problem), err=True)
     ruleset = rules.ruleset
     click.echo(f"policy-server listens on {url}")
-    click.echo(f"Rules: {ruleset.count} from {found.rules}, revision {ruleset.revision}")
-    if not temporary or found.pexip is None:
+    click.echo(f"Rules: {ruleset.count} from {ready.rules}, revision {ruleset.revision}")
+    made: dict[str, str] = {}
+    if found.pexip is None and ready.pexip is not None:
+        made |= {"POLICY_PEXIP_USERNAME": ready.pexip.username, "POLICY_PEXIP_PASSWORD": ready.pexip.password}
+    if found.secret_key is None and ready.secret_key is not None:
+        made["POLICY_SECRET_KEY"] = ready.secret_key
+    if not made or ready.pexip is None:
         return
+    listed = "\n".join(f"  {name}={value}" for name, value in made.items())
+    password = ready.pexip.password if found.pexip is None else "as in POLICY_PEXIP_PASSWORD"
+    setting = " ".join(f"{name}={value}" for name, value in made.items())
     click.echo(
         f"""
-No credentials are set, so these hold until the server stops:
+These are not set, so they are made up and hold until the server stops:
 
-  POLICY_PEXIP_USERNAME={found.pexip.username}
-  POLICY_PEXIP_PASSWORD={found.pexip.password}
-  POLICY_SECRET_KEY={found.secret_key}
+{listed}
 
 Pexip Infinity, Call control > Policy Profiles > Add:
 
   URL        {url}
-  Username   {found.pexip.username}
-  Password   {found.pexip.password}
+  Username   {ready.pexip.username}
+  Password   {password}
   Enable     service configuration, participant properties, media location
 
 To play a call against this server, in another terminal:
 
-  POLICY_PEXIP_USERNAME={found.pexip.username} POLICY_PEXIP_PASSWORD={found.pexip.password} \\
-  POLICY_SECRET_KEY={found.secret_key} \\
+  {setting} \\
   policy-server simulate --url {url}
 """
     )
 
 
-def _pass_on(found: Settings, workers: int) -> None:
+def _config(app: Application | str, tls: Tls | None, workers: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        factory=workers > 1,
+        workers=workers,
+        http="httptools",
+        loop="uvloop",
+        ws="none",
+        access_log=False,
+        server_header=False,
+        log_config=None,
+        log_level="warning",
+        ssl_certfile=tls.cert if tls else None,
+        ssl_keyfile=tls.key if tls else None,
+        ssl_ca_certs=tls.client_ca if tls else None,
+        ssl_cert_reqs=ssl.CERT_REQUIRED if tls and tls.client_ca else ssl.CERT_NONE,
+        timeout_graceful_shutdown=5,
+    )
+
+
+def _run(app: Application, listener: socket.socket, tls: Tls | None) -> None:
+    server = uvicorn.Server(_config(app, tls, 1))
+    server.run(sockets=[listener])
+    if not server.started:
+        sys.exit(1)
+
+
+class _Workers(Multiprocess):
+    def handle_hup(self) -> None:
+        """Lets every process reload its rules, where uvicorn would replace the processes."""
+        for process in self.processes:
+            if process.pid is not None:
+                os.kill(process.pid, signal.SIGHUP)
+
+
+def _run_workers(found: Settings, workers: int, listener: socket.socket, tls: Tls | None) -> None:
+    with tempfile.TemporaryDirectory(prefix="policy-server-", ignore_cleanup_errors=True) as folder:
+        # Read when a process imports prometheus_client; without it each would count for itself.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        _pass_on(found)
+        _Workers(_config("policy_server.cli.serve:app_of_worker", tls, workers), [listener]).run()
+
+
+def _pass_on(found: Settings) -> None:
     """Gives further processes the same settings, since each reads the environment for itself."""
-    if workers == 1 or found.pexip is None or found.secret_key is None:
-        return
-    os.environ |= {
+    if found.pexip is None or found.secret_key is None:
+        raise ValueError("the settings are not complete")
+    same = {
         "POLICY_RULES": str(found.rules),
         "POLICY_PEXIP_USERNAME": found.pexip.username,
         "POLICY_PEXIP_PASSWORD": found.pexip.password,
         "POLICY_SECRET_KEY": found.secret_key,
     }
-    for name in ("PEXIP_USERNAME", "PEXIP_PASSWORD", "SECRET_KEY"):
-        os.environ.pop(f"POLICY_{name}_FILE", None)
-    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="policy-server-"))
+    os.environ |= same
+    for name in same:
+        os.environ.pop(f"{name}_FILE", None)
 
 
 def app_of_worker() -> Application:
     """The application of one of several processes."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     found, _ = read_settings(environment())
-    return create_app(found, RuleStore(found.rules, utc_now, environment()))
+    set_up_logging(found.log_format)
+    try:
+        rules = RuleStore(found.rules, utc_now, environment())
+    except RulesError as error:
+        # A process that replaces a dead one cannot have the rules that run, if the files are bad by now.
+        log.error("rules.refused: this process cannot start; %s", "; ".join(map(str, error.problems)))
+        sys.exit(1)
+    return create_app(found, rules)

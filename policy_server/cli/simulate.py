@@ -31,7 +31,7 @@ from policy_server.policy.evaluate import evaluate
 from policy_server.policy.links import CustomerLink, make_link
 from policy_server.policy.ruleset import LinkType, Ruleset
 from policy_server.policy.sessions import NONCE_BYTES, Keyring
-from policy_server.rulefiles.problems import one_of
+from policy_server.rulefiles.problems import one_of, shown
 from policy_server.rulefiles.store import RulesError, RuleStore
 from policy_server.settings import Credentials, Settings
 from policy_server.simulator.call import Step, play_call, play_closed_door
@@ -62,6 +62,8 @@ def simulate(url: str | None, link_name: str | None, rules_folder: Path | None, 
     closed when it is open now, or the other way round) is played in this process at a moment that fits.
     """
     found = settings()
+    if url is not None and not _is_profile_url(url):
+        raise Unusable(f"--url must be the URL of the policy profile, such as https://host:8080, but is {shown(url)}")
     if url is not None and (found.pexip is None or found.secret_key is None):
         raise Unusable("POLICY_PEXIP_USERNAME, POLICY_PEXIP_PASSWORD and POLICY_SECRET_KEY must be those of the server")
     complete = replace(
@@ -84,7 +86,22 @@ def simulate(url: str | None, link_name: str | None, rules_folder: Path | None, 
             _print(number, item)
         failed = sum(not item.step.passed for item in played)
         click.echo(f"{len(played)} steps, {failed} failed")
+    silent = next((item for item in played if item.step.exchange.unreachable), None)
+    if silent is not None:
+        click.echo(
+            f"No answer from {silent.where} ({silent.step.exchange.unreachable}). Is the server running, and is that the "
+            "URL of its policy profile?",
+            err=True,
+        )
     sys.exit(0 if played and all(item.step.passed for item in played) else 1)
+
+
+def _is_profile_url(text: str) -> bool:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        return False
+    return url.scheme in {"http", "https"} and bool(url.host)
 
 
 def _link_type(ruleset: Ruleset, name: str | None) -> LinkType:
@@ -120,6 +137,8 @@ async def _play(
     async with _node(found, rules, url, opened, now) as (node, where):
         link = new_link(opened, timedelta(hours=1))
         played += [Played(step, where) async for step in play_call(node, link)]
+    if any(item.step.exchange.unreachable for item in played):
+        return played
     async with _node(found, rules, url, now, now) as (node, where):
         expired = new_link(now, -timedelta(minutes=2))
         step = await play_closed_door(node, expired, "A customer with an expired link")
@@ -164,6 +183,7 @@ def _json(item: Played) -> dict[str, object]:
         "where": item.where,
         "path": step.exchange.path,
         "status": step.exchange.answer.status,
+        "error": step.exchange.unreachable or None,
         "milliseconds": round(step.exchange.answer.seconds * 1000, 1),
         "outcome": step.exchange.verdict.outcome,
         "used": step.exchange.verdict.used,
@@ -180,10 +200,13 @@ def _print(number: int, item: Played) -> None:
     click.echo(f"{number}. {mark} {step.title}")
     shown = exchange.query if len(exchange.query) <= 90 else exchange.query[:89] + "…"
     click.echo(f"     GET {exchange.path}?{shown}")
+    if exchange.unreachable:
+        click.echo(f"     {item.where}; no answer: {exchange.unreachable}")
+        return
     click.echo(f"     {item.where}; HTTP {exchange.answer.status}, {exchange.answer.seconds * 1000:.1f} ms")
     if exchange.verdict.used:
         click.echo(f"     judge: Pexip uses it ({exchange.verdict.outcome})")
     for objection in exchange.verdict.objections:
-        click.echo(f"     judge: {objection.rule} {objection.field}: {objection.reason}")
+        click.echo(f"     judge: {' '.join(filter(None, (objection.rule, objection.field)))}: {objection.reason}")
     for check in step.checks:
         click.echo(f"     {'yes' if check.passed else 'NO '}: {check.text}")

@@ -4,14 +4,17 @@ Equal to ``urllib.parse.parse_qsl(keep_blank_values=True, errors="replace")`` fo
 ASCII, which the documentation's undecoded examples suggest, are read as UTF-8.
 """
 
-from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
 
 QUERY_LIMIT = 16 * 1024
 """Longest query string that is read, in bytes; a real question has about 1,000."""
 
-# C0, DEL and C1 controls, and the two separators that Unicode treats as line ends.
-_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029))
+# C0, DEL and C1 controls, and the two separators that Unicode treats as line ends; half a surrogate pair, which the
+# JSON of a header parameter can spell, is no text and becomes what bytes become that are not UTF-8.
+_CONTROLS: dict[int, str | None] = {
+    **dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)),
+    **dict.fromkeys(range(0xD800, 0xE000), "\ufffd"),
+}
 
 
 class QuestionError(ValueError):
@@ -30,11 +33,3 @@ def decode(raw: bytes) -> str:
 def clean(text: str) -> str:
     """Text from a caller without control characters and surrounding white space."""
     return (text if text.isprintable() else text.translate(_CONTROLS)).strip()
-
-
-def pairs(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The encoded names and values of a query, in order; empty pairs are passed over."""
-    for pair in raw.split(b"&"):
-        if pair:
-            name, _, value = pair.partition(b"=")
-            yield name, value

@@ -68,11 +68,9 @@ def _rejection(request_type: RequestType, decision: Reject, extra: Mapping[str, 
     if request_type is RequestType.PARTICIPANT:
         result = {"reject_reason": decision.text}
         return {"status": "success", "action": "reject", "result": result, **extra}
-    answer: Answer = {"status": "success", "action": "reject", "result": {}, **extra}
-    if decision.text:
-        # Pexip shows callers a text of its own; ours is for whoever reads the node's support log.
-        answer["reason"] = decision.text
-    return answer
+    # Pexip shows callers a text of its own; ours is for whoever reads the node's support log.
+    reason = {"reason": decision.text} if decision.text else {}
+    return {"status": "success", "action": "reject", "result": {}, **reason, **extra}
 
 
 def failure_answer(on_failure: str, extra: Mapping[str, object] = _EMPTY) -> Answer:

@@ -55,22 +55,19 @@ class TextMatches:
 
     def match(self, facts: Facts) -> Mapping[str, str] | None:
         """The named groups of the first match, or ``None``."""
-        remembered = facts.groups
-        try:
-            return remembered[id(self)]
-        except KeyError:
-            pass
-        groups = next(
-            (
-                groups
-                for text in facts.texts(self.source)
-                for pattern in self.patterns
-                if (groups := pattern.match(text)) is not None
-            ),
-            None,
-        )
-        remembered[id(self)] = groups
+        key = id(self)
+        if key in facts.groups:
+            return facts.groups[key]
+        groups = facts.groups[key] = self._first_match(facts.texts(self.source))
         return groups
+
+    def _first_match(self, texts: tuple[str, ...]) -> Mapping[str, str] | None:
+        for text in texts:
+            for pattern in self.patterns:
+                groups = pattern.match(text)
+                if groups is not None:
+                    return groups
+        return None
 
     def holds(self, facts: Facts) -> bool:
         """Whether any value matches."""
@@ -78,12 +75,12 @@ class TextMatches:
 
     def miss(self, facts: Facts) -> str:
         """The value and the expressions."""
-        expected = " or ".join(pattern.text for pattern in self.patterns)
         if isinstance(self.source, ParameterSource) and self.source.parameter.secret:
-            return f"{self.key} does not match {expected}"
+            return f"{self.key} is missing or another value"
         texts = facts.texts(self.source)
         if not texts:
             return f"{self.key} is missing"
+        expected = " or ".join(pattern.text for pattern in self.patterns)
         shown = ", ".join(repr(text if len(text) <= 60 else text[:59] + "…") for text in texts[:3])
         return f"{self.key} is {shown}, which does not match {expected}"
 

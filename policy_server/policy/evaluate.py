@@ -1,14 +1,13 @@
 """The one evaluator: a question, the rules and the time in; a decision with its trace out. No I/O."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Final, assert_never
 
-from policy_server.pexip.parameters import FOLDED_NAMES, PARAMETERS, RequestType
+from policy_server.pexip.parameters import PARAMETERS, PATH_ALIAS, RequestType
 from policy_server.pexip.properties import accepts_properties
 from policy_server.pexip.requests import PolicyRequest
-from policy_server.pexip.services import accepts_service
 from policy_server.policy.conditions import captured_groups
 from policy_server.policy.decisions import (
     AllowRegistration,
@@ -42,7 +41,6 @@ from policy_server.policy.ruleset import (
 )
 from policy_server.policy.services import FIELD_LIMIT, ServiceTemplate, fill
 from policy_server.policy.sessions import Keyring
-from policy_server.policy.templates import Resolve
 
 DIRECTORY_LIMIT: Final = 10
 """Entries in a directory answer when the question does not say; Pexip always says 10 (section 6)."""
@@ -79,7 +77,7 @@ def evaluate(
     )
     match request.type:
         case RequestType.SERVICE:
-            if request.choice("call_direction") == "dial_out":
+            if request.text("call_direction") == "dial_out":
                 return _recall_service(ruleset, facts)
             return _decide_service(ruleset, facts)
         case RequestType.PARTICIPANT:
@@ -103,10 +101,9 @@ def _decide_service(ruleset: Ruleset, facts: Facts) -> Decision:
     outcome = rule.outcome
     match outcome:
         case ServeOutcome():
-            groups = captured_groups(rule.conditions, facts)
-            return _serve(rule.id, _MATCHED, trace, outcome.service, _resolver(facts, groups), groups, facts)
+            return _serve(rule.id, _MATCHED, trace, outcome.service, captured_groups(rule.conditions, facts), facts)
         case RedirectOutcome():
-            new_alias = fill("new_alias", outcome.new_alias, _resolver(facts, captured_groups(rule.conditions, facts)))
+            new_alias = fill("new_alias", outcome.new_alias, _values(outcome.new_alias.names, rule, facts))
             if not 0 < len(new_alias) <= FIELD_LIMIT:
                 return Fail(rule.id, f"the alias to redirect to has {len(new_alias)} characters", trace)
             return Redirect(rule.id, _MATCHED, trace, new_alias)
@@ -119,19 +116,22 @@ def _decide_service(ruleset: Ruleset, facts: Facts) -> Decision:
 
 
 def _serve(
-    rule: str,
-    reason: str,
-    trace: Trace,
-    template: ServiceTemplate,
-    resolve: Resolve,
-    groups: Mapping[str, str],
-    facts: Facts,
+    rule: str, reason: str, trace: Trace, template: ServiceTemplate, groups: Mapping[str, str], facts: Facts
 ) -> Decision:
+    values = _filled_in(template.names, groups, facts)
+    service = template.fill(values)
     session = groups.get("session", "")
-    service = template.fill(resolve, session, facts.keyring)
-    if not service.get("name") or not accepts_service(service):
+    if template.derived_pin or template.derived_guest_pin:
+        # Without a session the PINs are those of the room by its name.
+        owner = session or str(service.get("name", ""))
+        pins = facts.keyring.pins_of(owner, facts.opened(owner))
+        if template.derived_pin:
+            service["pin"] = pins.host
+        if template.derived_guest_pin:
+            service["guest_pin"] = pins.guest
+    if not template.accepts(service):
         return Fail(rule, faults_of_answer(service), trace)
-    fallbacks = tuple(template.dialled(template.fallbacks, resolve, service)) if template.fallbacks else ()
+    fallbacks = tuple(leg.fields.fill(values) for leg in template.fallbacks) if template.fallbacks else ()
     return Serve(rule, reason, trace, service, session, fallbacks)
 
 
@@ -145,10 +145,7 @@ def _recall_service(ruleset: Ruleset, facts: Facts) -> Decision:
         return Continue(None, "the room is not one of ours", Trace(partial(_recall_rows, ruleset, None)))
     rule = ruleset.services.rules[origin.number]
     trace = Trace(partial(_recall_rows, ruleset, origin.number))
-    resolve = _resolver(facts, origin.placeholders)
-    return _serve(
-        rule.id, "the room's name and tag are this rule's", trace, origin.service, resolve, origin.placeholders, facts
-    )
+    return _serve(rule.id, "the room's name and tag are this rule's", trace, origin.service, origin.placeholders, facts)
 
 
 def _recall_rows(ruleset: Ruleset, winner: int | None) -> Iterator[Finding]:
@@ -170,7 +167,7 @@ def _decide_participant(ruleset: Ruleset, facts: Facts) -> Decision:
     outcome = rule.outcome
     match outcome:
         case SetOutcome():
-            properties = outcome.properties.fill(_resolver(facts, captured_groups(rule.conditions, facts)))
+            properties = outcome.properties.fill(_values(outcome.properties.names, rule, facts))
             if not accepts_properties(properties):
                 return Fail(rule.id, faults_of_answer(properties, participant=True), trace)
             return SetProperties(rule.id, _MATCHED, trace, properties)
@@ -213,8 +210,8 @@ def _decide_registration(ruleset: Ruleset, facts: Facts) -> Decision:
 
 
 def _reject(rule: Rule[object], outcome: RejectOutcome, trace: Trace, facts: Facts) -> Reject:
-    resolve = _resolver(facts, captured_groups(rule.conditions, facts))
-    return Reject(rule.id, _MATCHED, trace, fill("reject_reason", outcome.text, resolve))
+    values = _values(outcome.text.names, rule, facts)
+    return Reject(rule.id, _MATCHED, trace, fill("reject_reason", outcome.text, values))
 
 
 def _search_directory(ruleset: Ruleset, facts: Facts) -> ListEntries:
@@ -240,20 +237,21 @@ def _find_picture(ruleset: Ruleset, facts: Facts) -> ShowPicture | Continue:
     return ShowPicture("directory", "the entry has a picture", Trace(no_rows), picture, width, height)
 
 
-def _resolver(facts: Facts, groups: Mapping[str, str]) -> Resolve:
-    def resolve(name: str) -> str:
-        value = groups.get(name)
-        if value is not None:
-            return value
-        if name.startswith("link."):
-            return facts.link_attributes.get(name[5:], "")
-        if name == "alias":
-            return facts.alias("alias")
-        documented = FOLDED_NAMES.get(name.lower().replace("-", "_"))
-        return facts.text(PARAMETERS[documented]) if documented else ""
-
-    return resolve
+def _values(names: Iterable[str], rule: Rule[object], facts: Facts) -> dict[str, str]:
+    """What the placeholders of a rule's text stand for."""
+    return _filled_in(names, captured_groups(rule.conditions, facts), facts) if names else {}
 
 
-Evaluate = Callable[[PolicyRequest, datetime], Decision]
-"""``evaluate`` with its rules and keys at hand, for those who only ask."""
+def _filled_in(names: Iterable[str], groups: Mapping[str, str], facts: Facts) -> dict[str, str]:
+    """A value for each placeholder: a named group, an attribute of the link, a parameter; ``""`` when missing."""
+    values: dict[str, str] = {}
+    for name in names:
+        if name in groups:
+            values[name] = groups[name]
+        elif name.startswith("link."):
+            values[name] = facts.link_attributes.get(name[5:], "")
+        elif name in PARAMETERS:
+            values[name] = facts.text(PARAMETERS[name])
+        else:
+            values[name] = facts.alias("alias") if name == PATH_ALIAS.name else ""
+    return values

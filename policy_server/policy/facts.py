@@ -10,7 +10,7 @@ from policy_server.pexip.aliases import bare_alias, normalise_alias
 from policy_server.pexip.parameters import Kind, Parameter
 from policy_server.pexip.requests import PolicyRequest
 from policy_server.policy.patterns import Pattern
-from policy_server.policy.sessions import Keyring, LinkState
+from policy_server.policy.sessions import Keyring, LinkState, OpenedSession, link_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Facts:
     __slots__ = (
         "_aliases",
         "_link_session",
-        "_link_states",
+        "_opened",
         "domains",
         "groups",
         "keyring",
@@ -89,7 +89,7 @@ class Facts:
         self.groups: Final[dict[int, Mapping[str, str] | None]] = {}
         self._aliases: Final[dict[str, str]] = {}
         self._link_session: str | None = None
-        self._link_states: Final[dict[str, LinkState]] = {}
+        self._opened: Final[dict[str, OpenedSession | None]] = {}
 
     def alias(self, name: str) -> str:
         """An alias parameter in the form in which aliases are compared; ``""`` when missing."""
@@ -131,9 +131,12 @@ class Facts:
             self._link_session = next((groups["session"] for groups in matches if groups is not None), "")
         return self._link_session
 
+    def opened(self, session: str) -> OpenedSession | None:
+        """The session if it was signed by us; verified once, for the state of the link and for PINs."""
+        if session not in self._opened:
+            self._opened[session] = self.keyring.open(session)
+        return self._opened[session]
+
     def link_state(self, session: str) -> LinkState:
         """Whether ``session`` was signed by us and is still good."""
-        state = self._link_states.get(session)
-        if state is None:
-            state = self._link_states[session] = self.keyring.state(session, self.now)
-        return state
+        return link_state(session, self.opened(session), self.now)

@@ -35,10 +35,10 @@ def link_of(link_type: LinkType, keyring: Keyring, session: str, *, name: str = 
     if opened is None:
         raise ValueError("the session was not signed with this key")
     values: dict[str, str] = {"session": session, "name": name, "guest_pin": keyring.pins(session).guest}
-    values["alias"] = link_type.alias.render(values.__getitem__)
-    values["agent_alias"] = link_type.agent_alias.render(values.__getitem__) if link_type.agent_alias else ""
+    values["alias"] = link_type.alias.render(values)
+    values["agent_alias"] = link_type.agent_alias.render(values) if link_type.agent_alias else ""
     encoded = {placeholder: quote(value, safe="") for placeholder, value in values.items()}
-    url = link_type.url.render(encoded.__getitem__) if link_type.url else ""
+    url = link_type.url.render(encoded) if link_type.url else ""
     return CustomerLink(link_type.name, session, values["alias"], values["agent_alias"], url, opened.expires_at)
 
 

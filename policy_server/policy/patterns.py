@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
@@ -46,30 +46,41 @@ def _options(*, ignore_case: bool, max_mem: int | None = None) -> Any:
 class Pattern:
     """An expression that must match a whole value; two are equal when they match the same by the same text.
 
-    ``literal`` is the text that it matches when that is the only one. ``prefix`` begins every value that it matches.
+    ``groups`` are the named groups with their numbers. ``literal`` is the text that it matches when that is the only
+    one. ``prefix`` begins every value that it matches.
     """
 
     text: str
     ignore_case: bool
-    groups: tuple[str, ...]
+    groups: Mapping[str, int] = field(compare=False)
     literal: str | None
     prefix: str
 
     def match(self, value: str) -> Mapping[str, str] | None:
         """The named groups of a match of the whole value (absent ones as ``""``), or ``None`` without a match."""
         # Bytes spare the binding its translation of offsets, most of the time of a match.
-        match = _program(self.text, self.ignore_case).fullmatch(value.encode())
+        encoded = value.encode()
+        match = _program(self.text, self.ignore_case).fullmatch(encoded)
         if match is None:
             return None
-        return {name: (match[name] or b"").decode() for name in self.groups} if self.groups else _NO_GROUPS
+        if not self.groups:
+            return _NO_GROUPS
+        # The span of an absent group is (-1, -1), which slices to nothing.
+        return {name: encoded[slice(*match.span(number))].decode() for name, number in self.groups.items()}
 
 
 def compile_pattern(text: str, *, ignore_case: bool) -> Pattern:
     """Compiles one expression; raises PatternError with RE2's reason and a remedy."""
     try:
-        groups = tuple(_program(text, ignore_case).groupindex)
+        groups = dict(_program(text, ignore_case).groupindex)
     except (re2.error, UnicodeEncodeError) as error:
         raise PatternError(_remedy(text, error)) from None
+    names = _BRACED_NAME.findall(text)
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise PatternError(
+            f"named group {twice!r} stands twice, and only the first would count; name each once, or write the "
+            "alternatives as a list of expressions"
+        )
     literal = _literal(text, ignore_case=ignore_case)
     prefix = _prefix(text, ignore_case=ignore_case) if literal is None else literal
     return Pattern(text, ignore_case, groups, literal, prefix)
@@ -109,7 +120,7 @@ def _literal(text: str, *, ignore_case: bool) -> str | None:
 
 def _prefix(text: str, *, ignore_case: bool) -> str:
     """The literal text with which every match begins; ``""`` where that is not plain to see."""
-    if _alternatives_at_top(text):
+    if "\\Q" in text or _alternatives_at_top(text):
         return ""
     prefix: list[str] = []
     position = 0
@@ -167,10 +178,14 @@ def _scan(text: str, start: int, found: Callable[[str, int], bool]) -> int | Non
 
 
 def _end_of_class(text: str, start: int) -> int:
+    position = start + (2 if text[start + 1 : start + 2] == "^" else 1)
     # A `]` that comes first in a class stands for itself.
-    position = start + (2 if text[start + 1 : start + 2] == "^" else 1) + 1
+    position += text[position : position + 1] == "]"
     while position < len(text) and text[position] != "]":
-        position += 2 if text[position] == "\\" else 1
+        if text.startswith("[:", position) and (named := text.find(":]", position)) >= 0:
+            position = named + 2
+        else:
+            position += 2 if text[position] == "\\" else 1
     return position
 
 
@@ -239,7 +254,7 @@ def _automaton(patterns: Sequence[Pattern]) -> Any:
     try:
         for pattern in patterns:
             # A set has one option for all of its members, so each carries its own flag.
-            automaton.Add(f"(?i:{pattern.text})" if pattern.ignore_case else pattern.text)
+            automaton.Add(f"(?i){pattern.text}" if pattern.ignore_case else pattern.text)
         automaton.Compile()
     except re2.error:
         raise PatternError(

@@ -5,7 +5,7 @@ What Pexip puts into the other parameters of such a question is not documented, 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from policy_server.policy.patterns import Pattern, PatternIndex, compile_pattern
@@ -15,21 +15,22 @@ from policy_server.policy.templates import Template, backwards, recovered
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A rule that serves a service, and how to tell the service's name."""
+    """A rule that serves a service, and how to tell the service's name and tag."""
 
     number: int
-    service: ServiceTemplate
+    service: ServiceTemplate = field(repr=False)
     name: Template
     tag: Template
     pattern: Pattern
+    tag_pattern: Pattern
 
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """The rule, by number, that a room goes back to, and the placeholders read out of its name."""
+    """The rule, by number, that a room goes back to, and the placeholders read out of its name and tag."""
 
     number: int
-    service: ServiceTemplate
+    service: ServiceTemplate = field(repr=False)
     placeholders: Mapping[str, str]
 
 
@@ -61,21 +62,23 @@ class Recall:
 
 def _read(origin: Origin, service_name: str, service_tag: str) -> Recalled | None:
     groups = origin.pattern.match(service_name)
-    if groups is None:
+    tag_groups = origin.tag_pattern.match(service_tag)
+    if groups is None or tag_groups is None:
         return None
-    placeholders = recovered(origin.name, dict(groups))
-
-    def resolve(name: str) -> str:
-        return placeholders.get(name, "")
-
-    if origin.name.render(resolve) != service_name or origin.tag.render(resolve) != service_tag:
+    placeholders = recovered(origin.tag, dict(tag_groups)) | recovered(origin.name, dict(groups))
+    if origin.name.render(placeholders) != service_name or origin.tag.render(placeholders) != service_tag:
         return None
     return Recalled(origin.number, origin.service, placeholders)
 
 
 def _dials(service: ServiceTemplate, remote_alias: str) -> bool:
     # Before or after the Call Routing Rule changed the alias (unconfirmed): the number is in it either way.
-    return any(leg.trunk is not None and leg.trunk.number in remote_alias for leg in service.legs)
+    for leg in service.legs:
+        if leg.trunk is not None:
+            _, number, rest = remote_alias.partition(leg.trunk.number)
+            if number and not rest[:1].isdigit():
+                return True
+    return False
 
 
 def origin_of(number: int, service: ServiceTemplate, source_of: Callable[[str], str | None]) -> Origin | None:
@@ -85,4 +88,5 @@ def origin_of(number: int, service: ServiceTemplate, source_of: Callable[[str], 
         return None
     tag = service.fields.template("service_tag") or Template("", ("",))
     pattern = compile_pattern(backwards(name, source_of), ignore_case=False)
-    return Origin(number, service, name, tag, pattern)
+    tag_pattern = compile_pattern(backwards(tag, source_of), ignore_case=False)
+    return Origin(number, service, name, tag, pattern, tag_pattern)

@@ -20,7 +20,7 @@ from policy_server.policy.templates import Template
 class ServeOutcome:
     """``room`` or ``service``."""
 
-    service: ServiceTemplate
+    service: ServiceTemplate = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """Services as rules describe them: fixed fields, fields with placeholders, derived PINs, legs to dial."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from policy_server.policy.sessions import Keyring
-from policy_server.policy.templates import Resolve, Template
+from policy_server.pexip.services import TEXT_LIMITS, accepts_service
+from policy_server.policy.templates import Template
 from policy_server.telephony.trunks import Trunk
 
 FIELD_LIMIT: Final = 250
@@ -26,12 +26,20 @@ DISPLAY_FIELDS: Final = frozenset(
 would be another name, so the answer fails instead.
 """
 
+PLAIN_FIELDS: Final = frozenset(
+    name
+    for limits in TEXT_LIMITS.values()
+    for name in limits
+    if all(other.get(name, FIELD_LIMIT) == FIELD_LIMIT for other in TEXT_LIMITS.values())
+)
+"""Fields of text that may hold anything of up to ``FIELD_LIMIT`` characters."""
+
 Fields = dict[str, object]
 
 
-def fill(field_name: str, template: Template, resolve: Resolve) -> str:
+def fill(field_name: str, template: Template, values: Mapping[str, str]) -> str:
     """A field with its placeholders replaced, cut where that is harmless."""
-    text = template.render(resolve)
+    text = template.render(values)
     if len(text) > FIELD_LIMIT and field_name in DISPLAY_FIELDS:
         text = text[:FIELD_LIMIT]
     return text
@@ -44,9 +52,12 @@ class FieldsTemplate:
     fixed: Mapping[str, object]
     filled: tuple[tuple[str, Template], ...] = ()
 
-    def fill(self, resolve: Resolve) -> Fields:
+    def fill(self, values: Mapping[str, str]) -> Fields:
         """The fields for one question."""
-        return {**self.fixed, **{name: fill(name, template, resolve) for name, template in self.filled}}
+        fields = dict(self.fixed)
+        for name, template in self.filled:
+            fields[name] = fill(name, template, values)
+        return fields
 
     def template(self, name: str) -> Template | None:
         """How a field is filled, fixed text included; ``None`` when it is absent."""
@@ -54,6 +65,24 @@ class FieldsTemplate:
         if isinstance(value, str):
             return Template(value, (value,))
         return next((template for field_name, template in self.filled if field_name == name), None)
+
+    def fits(self, fields: Mapping[str, object]) -> bool:
+        """Whether every filled field of ``fields`` is within Pexip's limit."""
+        for name, _ in self.filled:
+            text = fields[name]
+            if isinstance(text, str) and len(text) > FIELD_LIMIT:
+                return False
+        return True
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether ``fits`` is all there is to check about the filled fields."""
+        return all(name in PLAIN_FIELDS for name, _ in self.filled)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The placeholders of all fields."""
+        return frozenset(name for _, template in self.filled for name in template.names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +98,8 @@ class ServiceTemplate:
     """A service of a rule.
 
     ``legs`` become automatic participants; ``fallbacks`` are those for when one of them fails, kept in the decision.
+    ``names`` are the placeholders of all of it. ``is_plain``: the service passed every check when the rules were loaded,
+    with stand-ins for what is filled in, and lengths are all that a question can change.
     """
 
     fields: FieldsTemplate
@@ -76,50 +107,41 @@ class ServiceTemplate:
     derived_guest_pin: bool = False
     legs: tuple[Leg, ...] = ()
     fallbacks: tuple[Leg, ...] = ()
-    room: str = field(default="")
+    room: str = ""
+    names: frozenset[str] = field(init=False)
+    is_plain: bool = field(init=False)
 
-    def fill(self, resolve: Resolve, session: str, keyring: Keyring) -> Fields:
-        """The service for one question.
+    def __post_init__(self) -> None:
+        names = self.fields.names.union(*(leg.fields.names for leg in (*self.legs, *self.fallbacks)))
+        object.__setattr__(self, "names", names - {ROOM_NAME})
+        # A derived PIN may, once in a hundred million, be the PIN that the rule fixes for the other role.
+        pins_agree = self.derived_pin == self.derived_guest_pin or not {"pin", "guest_pin"} & set(self.fields.fixed)
+        plain = pins_agree and self.fields.is_plain and all(leg.fields.is_plain for leg in self.legs)
+        object.__setattr__(self, "is_plain", plain)
 
-        Derived PINs belong to ``session``, or to the room's name when the question has no session.
-        """
-        service = self.fields.fill(resolve)
-        if self.derived_pin or self.derived_guest_pin:
-            pins = keyring.pins(session or str(service["name"]))
-            if self.derived_pin:
-                service["pin"] = pins.host
-            if self.derived_guest_pin:
-                service["guest_pin"] = pins.guest
+    def accepts(self, service: Fields) -> bool:
+        """Whether Pexip would use a service that this template was filled to; one without a name never."""
+        if not service.get("name"):
+            return False
+        if not self.is_plain:
+            return accepts_service(service)
+        if not self.legs:
+            return self.fields.fits(service)
+        legs = service["automatic_participants"]
+        return self.fields.fits(service) and isinstance(legs, list) and all(map(_leg_fits, self.legs, legs))
+
+    def fill(self, values: dict[str, str]) -> Fields:
+        """The service for one question without its derived PINs. ``values`` also gets the name of the room."""
+        service = self.fields.fill(values)
+        values[ROOM_NAME] = str(service.get("name", ""))
         if self.legs:
-            own = service.get("automatic_participants")
-            service["automatic_participants"] = [
-                *(own if isinstance(own, list) else ()),
-                *self.dialled(self.legs, resolve, service),
-            ]
+            service["automatic_participants"] = [leg.fields.fill(values) for leg in self.legs]
         return service
 
-    @staticmethod
-    def dialled(legs: tuple[Leg, ...], resolve: Resolve, service: Mapping[str, object]) -> list[Fields]:
-        """Legs as automatic participants; ``{name}`` is the name of the room."""
 
-        def in_room(name: str) -> str:
-            return str(service["name"]) if name == ROOM_NAME else resolve(name)
-
-        return [leg.fields.fill(in_room) for leg in legs]
+def _leg_fits(leg: Leg, fields: Fields) -> bool:
+    return leg.fields.fits(fields)
 
 
 ROOM_NAME: Final = "room.name"
-"""The placeholder of the default display name of a leg whose rule captures no session."""
-
-
-def resolver(*sources: Callable[[str], str | None]) -> Resolve:
-    """Looks a placeholder up in each source in turn; what none has is empty."""
-
-    def resolve(name: str) -> str:
-        for source in sources:
-            value = source(name)
-            if value is not None:
-                return value
-        return ""
-
-    return resolve
+"""The placeholder of the default display name of a leg whose rule captures no session: the name of the room."""

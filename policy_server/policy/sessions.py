@@ -134,8 +134,8 @@ class Keyring:
 
     def inspect(self, session: str) -> Session | None:
         """Return what a session says, expired or not; None if none of our keys signed this exact text."""
-        opened = self._open(session)
-        return None if opened is None else Session(session, _EPOCH + opened[1] * _MINUTE)
+        opened = self.open(session)
+        return None if opened is None else Session(session, opened.expires_at)
 
     def state(self, session: str, now: datetime) -> LinkState:
         """Return what a text is worth as a session; no text raises.
@@ -143,12 +143,7 @@ class Keyring:
         Raises `ValueError` only for a `now` without zone.
         """
         _check_aware(now)
-        if not session:
-            return LinkState.ABSENT
-        opened = self._open(session)
-        if opened is None:
-            return LinkState.INVALID
-        return LinkState.VALID if now < _EPOCH + opened[1] * _MINUTE else LinkState.EXPIRED
+        return link_state(session, self.open(session), now)
 
     def pins(self, session: str) -> Pins:
         """Derive the host and guest PIN of a session, or of any other text, such as a room's name.
@@ -157,8 +152,11 @@ class Keyring:
         keys for as long as the old key verifies. PINs of any other text come from the current key.
         Upper and lower case are different texts.
         """
-        opened = self._open(session)
-        key = self._current if opened is None else opened[0]
+        return self.pins_of(session, self.open(session))
+
+    def pins_of(self, session: str, opened: "OpenedSession | None") -> Pins:
+        """Derive the PINs of a session that was opened before."""
+        key = self._current if opened is None else opened.key
         digest = key.pins.digest(session.encode("utf-8", "surrogatepass"))
         host = int.from_bytes(digest[:16], "big") % _HOST_PINS
         guest = int.from_bytes(digest[16:], "big") % _GUEST_PINS
@@ -166,8 +164,8 @@ class Keyring:
         guest += guest >= host
         return Pins(str(host).zfill(PIN_DIGITS), str(guest).zfill(PIN_DIGITS))
 
-    def _open(self, session: str) -> tuple["_Key", int] | None:
-        """Return the key that signed a session and its expiry in minutes; None if no key did."""
+    def open(self, session: str) -> "OpenedSession | None":
+        """Verify a session; None if none of our keys signed this exact text."""
         if len(session) != SESSION_LENGTH:
             return None
         try:
@@ -181,7 +179,28 @@ class Keyring:
                 found = key
         if found is None or content[0] >> 4 != _VERSION:
             return None
-        return found, int.from_bytes(content[1:5], "big")
+        return OpenedSession(found, int.from_bytes(content[1:5], "big"))
+
+
+class OpenedSession(NamedTuple):
+    """A session that one of our keys signed: that key, and when it expires, in minutes since 1970."""
+
+    key: "_Key"
+    expires: int
+
+    @property
+    def expires_at(self) -> datetime:
+        """When it expires."""
+        return _EPOCH + self.expires * _MINUTE
+
+
+def link_state(session: str, opened: OpenedSession | None, now: datetime) -> LinkState:
+    """What a text, opened before, is worth as a session at an aware `now`."""
+    if not session:
+        return LinkState.ABSENT
+    if opened is None:
+        return LinkState.INVALID
+    return LinkState.VALID if now.timestamp() < opened.expires * 60 else LinkState.EXPIRED
 
 
 class _Hash(Protocol):

@@ -1,14 +1,12 @@
 """Text with ``{placeholders}``: plain substitution, nothing else (DESIGN section 3)."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 _BRACES: Final = re.compile(r"\{([^{}]*)\}|[{}]")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.~-]*\Z")
-
-Resolve = Callable[[str], str]
 
 
 class TemplateError(ValueError):
@@ -32,11 +30,12 @@ class Template:
         """What stands around them."""
         return self.pieces[::2]
 
-    def render(self, resolve: Resolve) -> str:
-        """The text with every placeholder replaced by what ``resolve`` gives for its name."""
-        if len(self.pieces) == 3 and not self.pieces[0] and not self.pieces[2]:
-            return resolve(self.pieces[1])
-        return "".join([resolve(piece) if odd % 2 else piece for odd, piece in enumerate(self.pieces)])
+    def render(self, values: Mapping[str, str]) -> str:
+        """The text with every placeholder replaced by its value."""
+        pieces = self.pieces
+        if len(pieces) == 3:
+            return f"{pieces[0]}{values[pieces[1]]}{pieces[2]}"
+        return "".join([values[piece] if odd % 2 else piece for odd, piece in enumerate(pieces)])
 
 
 def parse_template(text: str) -> Template:

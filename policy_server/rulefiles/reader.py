@@ -1,11 +1,11 @@
 """Reading positioned YAML by key: every value of a wrong kind becomes a problem, and the reading goes on."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from policy_server.policy.templates import Template, TemplateError, parse_template
-from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
+from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode
 from policy_server.rulefiles.problems import Place, Problem, Severity, one_of, shown, unknown_key
 
 
@@ -14,77 +14,109 @@ class Report:
     """The problems found so far."""
 
     problems: list[Problem] = field(default_factory=list)
+    errors: int = 0
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Records problems that somebody else found."""
+        for problem in problems:
+            self.problems.append(problem)
+            self.errors += problem.severity is Severity.ERROR
 
     def error(self, place: Place, message: str, rule: str = "") -> None:
         """Records what refuses the rules."""
-        self.problems.append(Problem(place, Severity.ERROR, message, rule))
+        self.add([Problem(place, Severity.ERROR, message, rule)])
 
     def warning(self, place: Place, message: str, rule: str = "") -> None:
         """Records what deserves a look."""
-        self.problems.append(Problem(place, Severity.WARNING, message, rule))
+        self.add([Problem(place, Severity.WARNING, message, rule)])
 
     @property
     def failed(self) -> bool:
         """Whether anything refuses the rules."""
-        return any(problem.severity is Severity.ERROR for problem in self.problems)
+        return self.errors > 0
+
+    def in_order(self) -> tuple[Problem, ...]:
+        """Every problem once, in the order of the files, errors before warnings where they share a place."""
+        return tuple(dict.fromkeys(sorted(self.problems, key=lambda problem: (problem.place, problem.severity))))
 
 
 class Table:
-    """A mapping being read. Ask for keys, then call ``finish`` so that keys nobody asked for are reported."""
+    """A mapping being read. Ask for keys, then call ``finish`` so that keys nobody asked for are reported.
 
-    __slots__ = ("_nodes", "_places", "node", "place", "report", "rule", "where")
+    ``where`` is what a message calls the mapping; ``about`` begins every message, as in ``trunk 'clinic': …``.
+    """
 
-    def __init__(self, node: MappingNode, where: str, report: Report, rule: str = "") -> None:
+    __slots__ = ("_entries", "about", "node", "place", "report", "rule", "where")
+
+    def __init__(self, node: MappingNode, where: str, report: Report, rule: str = "", about: str = "") -> None:
         self.node: Final = node
         self.place: Final = node.place
         self.where: Final = where
         self.report: Final = report
         self.rule: Final = rule
-        self._nodes: Final = {entry.name: entry.value for entry in node.entries}
-        self._places: Final = {entry.name: entry.key.place for entry in node.entries}
+        self.about: Final = about
+        self._entries: Final = {entry.name: entry for entry in node.entries}
 
     def __contains__(self, key: str) -> bool:
-        return key in self._nodes
+        return key in self._entries
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._nodes)
+        return iter(self._entries)
 
     def key_place(self, key: str) -> Place:
         """Where a key is written; the mapping when it is not."""
-        return self._places.get(key, self.place)
+        entry = self._entries.get(key)
+        return self.place if entry is None else entry.key.place
 
     def value(self, key: str) -> Node | None:
         """The value of a key as it stands; ``None`` when the key is absent."""
-        return self._nodes.get(key)
+        entry = self._entries.get(key)
+        return None if entry is None else entry.value
+
+    def value_place(self, key: str) -> Place:
+        """Where the value of a key is written; the mapping when the key is absent."""
+        node = self.value(key)
+        return self.place if node is None else node.place
+
+    def error_at(self, place: Place, message: str) -> None:
+        """Records an error at a place of this mapping."""
+        self.report.error(place, self.about + message, self.rule)
 
     def error(self, key: str, message: str) -> None:
         """Records an error at the value of a key, or at the mapping when the key is absent."""
-        node = self._nodes.get(key)
-        self.report.error(node.place if node is not None else self.place, message, self.rule)
+        self.error_at(self.value_place(key), message)
+
+    def warning(self, key: str, message: str) -> None:
+        """Records a warning at the value of a key."""
+        self.report.warning(self.value_place(key), self.about + message, self.rule)
 
     def missing(self, key: str) -> None:
         """Records that a key is required."""
-        self.report.error(self.place, f"{key} is missing in {self.where}", self.rule)
+        self.error_at(self.place, f"{key} is missing in {self.where}")
 
-    def _wrong(self, key: str, node: Node, wanted: str) -> None:
-        self.report.error(node.place, f"{key} must be {wanted} but is {shown(plain(node))}", self.rule)
+    def wrong(self, key: str, node: Node, wanted: str) -> None:
+        """Records that a value of ``key`` (itself, or an item of it) is not what is wanted."""
+        self.error_at(node.place, f"{key} must be {wanted} but is {shown_node(node)}")
 
     def text(self, key: str, *, required: bool = False) -> str | None:
         """Text; a number or a boolean without quotes is told to take them."""
-        node = self._nodes.get(key)
+        node = self.value(key)
         if node is None:
             if required:
                 self.missing(key)
             return None
+        return self._text(key, node)
+
+    def _text(self, key: str, node: Node) -> str | None:
         if isinstance(node, ScalarNode) and isinstance(node.value, str):
             return node.value
         hint = " (put it in quotes)" if isinstance(node, ScalarNode) and node.value is not None else ""
-        self.report.error(node.place, f"{key} must be text but is {shown(plain(node))}{hint}", self.rule)
+        self.error_at(node.place, f"{key} must be text but is {shown_node(node)}{hint}")
         return None
 
     def written(self, key: str, *, required: bool = False) -> str | None:
         """The characters of a value as written, quoted or not: for phone numbers, dates, PINs and durations."""
-        node = self._nodes.get(key)
+        node = self.value(key)
         if isinstance(node, ScalarNode) and node.value is not None and not isinstance(node.value, bool):
             return node.text
         return self.text(key, required=required)
@@ -102,17 +134,19 @@ class Table:
 
     def boolean(self, key: str, *, default: bool) -> bool:
         """``true`` or ``false``."""
-        node = self._nodes.get(key)
+        node = self.value(key)
         if node is None:
             return default
         if isinstance(node, ScalarNode) and isinstance(node.value, bool):
             return node.value
-        self._wrong(key, node, "true or false")
+        word = node.text.lower() if isinstance(node, ScalarNode) else ""
+        hint = f" (write {_BOOLEANS[word]}, without quotes)" if word in _BOOLEANS else ""
+        self.error_at(node.place, f"{key} must be true or false but is {shown_node(node)}{hint}")
         return default
 
     def choice(self, key: str, words: Iterable[str], *, default: str = "") -> str:
         """One of some words."""
-        if key not in self._nodes:
+        if key not in self._entries:
             return default
         allowed = tuple(words)
         text = self.text(key)
@@ -121,48 +155,62 @@ class Table:
             return default
         return text or default
 
-    def table(self, key: str) -> "Table | None":
+    def table(self, key: str, wanted: str = "a mapping of keys and values") -> "Table | None":
         """A mapping; ``None`` when absent or of another kind."""
-        node = self._nodes.get(key)
+        node = self.value(key)
         if isinstance(node, MappingNode):
-            return Table(node, f"{key}", self.report, self.rule)
+            return Table(node, key, self.report, self.rule, self.about)
         if node is not None:
-            self._wrong(key, node, "a mapping of keys and values")
+            self.wrong(key, node, wanted)
         return None
 
     def nodes(self, key: str) -> tuple[Node, ...]:
         """The items of a list; a single value counts as a list of one. Empty when absent."""
-        node = self._nodes.get(key)
+        node = self.value(key)
         if node is None:
             return ()
         return node.items if isinstance(node, SequenceNode) else (node,)
 
-    def sequence(self, key: str) -> tuple[Node, ...]:
+    def sequence(self, key: str, wanted: str = "a list, each item beginning with -,") -> tuple[Node, ...]:
         """The items of what has to be a list."""
-        node = self._nodes.get(key)
+        node = self.value(key)
         if isinstance(node, SequenceNode):
             return node.items
         if node is not None:
-            self._wrong(key, node, "a list")
+            self.wrong(key, node, wanted)
         return ()
 
     def texts(self, key: str) -> list[tuple[str, Place]]:
         """A text or a list of texts, each with its place."""
-        found: list[tuple[str, Place]] = []
-        for node in self.nodes(key):
-            if isinstance(node, ScalarNode) and isinstance(node.value, str):
-                found.append((node.value, node.place))
-            else:
-                hint = " (put it in quotes)" if isinstance(node, ScalarNode) and node.value is not None else ""
-                self.report.error(node.place, f"{key} must be text but is {shown(plain(node))}{hint}", self.rule)
-        return found
+        found = ((self._text(key, node), node.place) for node in self.nodes(key))
+        return [(text, place) for text, place in found if text is not None]
 
-    def finish(self, known: Iterable[str]) -> None:
+    def finish(self, known: Collection[str]) -> None:
         """Reports every key that is not among ``known``."""
-        allowed = tuple(known)
-        for key in self._nodes:
-            if key not in allowed:
-                self.report.error(self._places[key], unknown_key(key, allowed, self.where), self.rule)
+        for key, entry in self._entries.items():
+            if key not in known:
+                self.error_at(entry.key.place, unknown_key(key, known, self.where))
+
+
+_BOOLEANS: Final = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
+
+
+def shown_node(node: Node) -> str:
+    """A value as a message quotes it, without building what nobody will see of it."""
+    match node:
+        case ScalarNode():
+            return shown(node.value)
+        case MappingNode():
+            return "a mapping" if node.entries else "an empty mapping"
+        case SequenceNode():
+            return "a list" if node.items else "an empty list"
+
+
+def undefined(noun: str, name: str, known: Collection[str], section: str) -> str:
+    """Says that a name refers to nothing, what it could be, and where it would be defined."""
+    if not known:
+        return f"{noun} {shown(name)} is not defined; define it under {section}"
+    return one_of(noun, known, name)
 
 
 def node_at(node: Node, path: tuple[str | int, ...]) -> Node:

@@ -49,7 +49,10 @@ class Step:
 
 
 async def play_call(node: ConferencingNode, link: CustomerLink) -> AsyncIterator[Step]:
-    """A customer on a good link, the leg to the contact centre, and the agent."""
+    """A customer on a good link, the leg to the contact centre, and the agent.
+
+    Ends after the first question if no answer comes at all.
+    """
     exchange = await node.ask(RequestType.SERVICE, web_question(link.alias, CUSTOMER))
     service = exchange.result
     legs = _legs(service)
@@ -61,6 +64,8 @@ async def play_call(node: ConferencingNode, link: CustomerLink) -> AsyncIterator
             Check(len(legs) > 0, "with the contact centre's number as automatic participant"),
         ),
     )
+    if exchange.unreachable:
+        return
     for participant_type, protocol in (("api", "api"), ("standard", "webrtc")):
         question = web_question(
             link.alias,
@@ -72,7 +77,7 @@ async def play_call(node: ConferencingNode, link: CustomerLink) -> AsyncIterator
         )
         exchange = await node.ask(RequestType.PARTICIPANT, question)
         title = f"The customer joins ({participant_type}): any changes to the participant?"
-        may_join = Check(exchange.verdict.outcome != "reject", "the customer may join")
+        may_join = Check(exchange.verdict.outcome in {"continue", "properties"}, "the customer may join")
         yield Step(title, exchange, (may_join,))
     question = web_question(link.alias, CUSTOMER, protocol="webrtc", proxy_node_address="", **service_fields(service))
     yield Step("Where shall the customer's media go?", await node.ask(RequestType.LOCATION, question), ())
@@ -85,13 +90,14 @@ async def play_call(node: ConferencingNode, link: CustomerLink) -> AsyncIterator
         )
     if link.agent_alias:
         exchange = await node.ask(RequestType.SERVICE, web_question(link.agent_alias, AGENT))
+        room = exchange.result
         yield Step(
             "The agent's widget joins by video: which service is the agent's alias?",
             exchange,
             (
-                Check(_same(service, exchange.result), "the same room"),
-                Check(exchange.result.get("pin") == service.get("pin"), "with the same host PIN"),
-                Check(not _legs(exchange.result), "and nobody to dial"),
+                Check(_same(service, room), "the same room"),
+                Check(bool(room) and room.get("pin") == service.get("pin"), "with the same host PIN"),
+                Check(bool(room) and not _legs(room), "and nobody to dial"),
             ),
         )
 

@@ -28,6 +28,8 @@ class Exchange:
     query: str
     answer: HttpAnswer
     verdict: Verdict
+    unreachable: str = ""
+    """Why no answer came at all, ``""`` when one came."""
 
     @property
     def result(self) -> Mapping[str, object]:
@@ -58,18 +60,19 @@ class ConferencingNode:
     ) -> Exchange:
         """Sends a question. ``running`` is the service that runs already, for questions about a call out of it."""
         path, query = question_path(request_type, alias), encode_query(fields)
+        unreachable = ""
         started = perf_counter()
         try:
             response = await self._client.get(
                 f"{self._profile_url}{path}?{query}", auth=self._credentials, timeout=TIMEOUT, follow_redirects=False
             )
-        except httpx.HTTPError as error:
-            reason = f"{type(error).__name__}: {error}".encode()
-            answer = HttpAnswer(0, "", reason, perf_counter() - started)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            unreachable = f"{type(error).__name__}: {error}".rstrip(": ")
+            answer = HttpAnswer(0, "", b"", perf_counter() - started)
         else:
             content_type = response.headers.get("content-type", "")
             answer = HttpAnswer(response.status_code, content_type, response.content, perf_counter() - started)
-        return Exchange(path, query, answer, judge(path, query, answer, running=running))
+        return Exchange(path, query, answer, judge(path, query, answer, running=running), unreachable)
 
 
 def web_question(local_alias: str, display_name: str, **further: str) -> dict[str, str]:

@@ -6,18 +6,17 @@ from io import BytesIO
 from PIL import Image, ImageOps
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def render_avatar(picture: bytes, width: int, height: int) -> bytes:
     """A JPEG in RGB of exactly ``width`` by ``height`` pixels: scaled to cover it, the middle kept.
 
     Transparent parts become white. Takes milliseconds, so call it in a thread.
     """
     with Image.open(BytesIO(picture)) as opened:
-        upright = ImageOps.exif_transpose(opened)
-        colours = upright.convert("RGBA")
-    white = Image.new("RGBA", colours.size, "white")
-    flat = Image.alpha_composite(white, colours).convert("RGB")
-    fitted = ImageOps.fit(flat, (width, height), method=Image.Resampling.LANCZOS)
+        colours = ImageOps.exif_transpose(opened).convert("RGBA")
+    # Scaled first: a large picture is not copied once more for each of the next steps.
+    fitted = ImageOps.fit(colours, (width, height), method=Image.Resampling.LANCZOS)
+    white = Image.new("RGBA", fitted.size, "white")
     out = BytesIO()
-    fitted.save(out, "JPEG", quality=88)
+    Image.alpha_composite(white, fitted).convert("RGB").save(out, "JPEG", quality=88)
     return out.getvalue()

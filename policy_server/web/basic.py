@@ -12,7 +12,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 class BasicAuthentication:
-    """Knows one user name and password. ``None`` for both lets everybody in: loopback only, see ``serve``."""
+    """Knows one user name and password."""
 
     __slots__ = ("_expected", "_plain")
 

@@ -27,38 +27,42 @@ def masked(fields: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def render_json(record: Record) -> bytes:
-    """A line for machines."""
-    return orjson.dumps(record) + b"\n"
+    """Fields for machines: the inside of a JSON object."""
+    return orjson.dumps(record)[1:-1]
 
 
 def render_text(record: Record) -> bytes:
-    """A line for people: ``key=value``, values with spaces or nothing in them as JSON."""
+    """Fields for people: ``key=value``, values with spaces or nothing in them as JSON."""
     parts = []
     for name, value in record.items():
         if isinstance(value, str) and value and value.isprintable() and not set(value) & set(' "='):
             parts.append(f"{name}={value}")
         elif value is not None and value != "":
             parts.append(f"{name}={orjson.dumps(value).decode()}")
-    return " ".join(parts).encode() + b"\n"
+    return " ".join(parts).encode()
 
 
 class DecisionLog:
     """Takes records from the event loop and writes them from a thread."""
 
     def __init__(self, log_format: str, write: Callable[[bytes], object] | None = None) -> None:
-        self._render: Final = render_json if log_format == "json" else render_text
+        is_json = log_format == "json"
+        self.render: Final[Callable[[Record], bytes]] = render_json if is_json else render_text
+        self._line: Final = (
+            b'{"time":"%b","decision_id":"%b","ms":%.3f,%b}\n' if is_json else b"%b decision_id=%b ms=%.3f %b\n"
+        )
         self._write: Final = write or _write_to_stderr
         self._lines: Final[deque[bytes]] = deque()
         self._stopping: Final = Event()
         self._thread: Thread | None = None
         self.dropped = 0
 
-    def put(self, record: Record) -> None:
-        """Queues one record."""
+    def put(self, time: bytes, decision_id: bytes, seconds: float, rendered: bytes) -> None:
+        """Queues one line: when, which decision, how long it took, and its fields as ``render`` made them."""
         if len(self._lines) >= LINES_LIMIT:
             self.dropped += 1
             return
-        self._lines.append(self._render(record))
+        self._lines.append(self._line % (time, decision_id, seconds * 1000, rendered))
 
     def flush(self) -> None:
         """Writes what is queued."""

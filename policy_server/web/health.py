@@ -1,6 +1,6 @@
 """For operators: is it alive, is it ready, and what has it done."""
 
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
 from starlette.requests import Request
@@ -8,10 +8,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from policy_server.rulefiles.store import RuleStore
-from policy_server.settings import Network
 from policy_server.web.basic import CHALLENGE, BasicAuthentication
 from policy_server.web.metrics import CONTENT_TYPE, Metrics
 from policy_server.web.problem import ProblemResponse
+
+Network = IPv4Network | IPv6Network
 
 
 class OperatorEndpoints:
@@ -79,4 +80,6 @@ class OperatorEndpoints:
             address = ip_address(request.client.host if request.client else "")
         except ValueError:
             return False
+        # A socket for both families names an IPv4 peer ::ffff:192.0.2.1.
+        address = getattr(address, "ipv4_mapped", None) or address
         return any(address in network for network in self._networks)

@@ -1,9 +1,16 @@
-"""Metrics for Prometheus. Labels come from us, never from callers, so that their number stays small."""
+"""Metrics for Prometheus. Labels come from us, never from callers, so that their number stays small.
 
+Several processes count in files of the folder that ``PROMETHEUS_MULTIPROC_DIR`` names when ``prometheus_client`` is
+imported; whichever of them is asked adds them up.
+"""
+
+import os
 from collections.abc import Callable
-from typing import Final
+from pathlib import Path
+from typing import Final, Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1.0, 5.0)
 """Seconds. A node waits five."""
@@ -14,11 +21,20 @@ NODES_LIMIT: Final = 200
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
+Together = Literal["livemax", "sum"]
+"""How a gauge of several processes is one number: the highest of those that live, or all, ended ones too, added up."""
+
+
 class Metrics:
     """The counters of one service."""
 
     def __init__(self) -> None:
         self.registry: Final = CollectorRegistry()
+        # prometheus_client decides once, on import, whether it counts in memory or in files.
+        self._folder: Final = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "") if _counts_in_files() else ""
+        if self._folder:
+            Path(self._folder).mkdir(parents=True, exist_ok=True)
+        self._watched: Final[list[tuple[Gauge, Callable[[], float]]]] = []
         self._answers: Final = Counter(
             "policy_answers",
             "Answers by question, outcome and rule",
@@ -56,10 +72,38 @@ class Metrics:
             self._nodes.add(node)
         self._refused.labels(node).inc()
 
-    def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """Adds a gauge that is read when somebody asks for the metrics."""
-        Gauge(name, text, registry=self.registry).set_function(read)
+    def watch(self, name: str, text: str, read: Callable[[], float], together: Together = "livemax") -> None:
+        """Adds a gauge, which ``update`` reads."""
+        self._watched.append((Gauge(name, text, registry=self.registry, multiprocess_mode=together), read))
+
+    def update(self) -> None:
+        """Reads the gauges. Call it now and then, so that other processes see those of this one."""
+        for gauge, read in self._watched:
+            gauge.set(read())
 
     def render(self) -> bytes:
-        """All metrics in the text format."""
-        return generate_latest(self.registry)
+        """All metrics of all processes in the text format."""
+        self.update()
+        if not self._folder:
+            return generate_latest(self.registry)
+        for file in Path(self._folder).glob("gauge_live*.db"):
+            pid = file.stem.rpartition("_")[2]
+            if pid.isdigit() and not _lives(int(pid)):
+                mark_process_dead(int(pid), self._folder)  # type: ignore[no-untyped-call]
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+
+def _counts_in_files() -> bool:
+    return bool(getattr(values.ValueClass, "_multiprocess", False))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

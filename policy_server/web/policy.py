@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from itertools import count
 from time import perf_counter
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 from urllib.parse import unquote_to_bytes
 
 import orjson
@@ -19,8 +19,8 @@ from starlette.types import Receive, Scope, Send
 from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.query import QuestionError
 from policy_server.pexip.requests import PolicyRequest, parse_request
-from policy_server.policy.answers import Answer, failure_answer, render_answer
-from policy_server.policy.decisions import Decision, Fail, ShowPicture
+from policy_server.policy.answers import failure_answer, render_answer
+from policy_server.policy.decisions import Decision, Fail, Serve, SetProperties, ShowPicture
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.ruleset import Ruleset
 from policy_server.policy.sessions import Keyring
@@ -44,12 +44,23 @@ _ALIAS_PATHS: Final[Mapping[bytes, RequestType]] = {
     b"registrations/": RequestType.REGISTRATION,
 }
 
+_WHOLE_PATHS: Final[Mapping[bytes, tuple[RequestType, str]]] = {
+    ROOT + path: (kind, "") for path, kind in _PATHS.items()
+}
+
 _JSON: Final = (b"content-type", b"application/json")
 _JPEG: Final = (b"content-type", b"image/jpeg")
 _TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 _GET_ONLY: Final = (b"allow", b"GET")
 
-_LOGGED: Final = ("call_direction", "protocol", "location", "local_alias", "remote_alias", "service_name")
+KEPT_LIMIT: Final = 2048
+KEPT_QUERY: Final = 4096
+"""Responses that are kept within a minute, and the longest query, in bytes, whose response is."""
+
+_HOLE: Final = "\N{SYMBOL FOR SUBSTITUTE}"
+_HOLE_BYTES: Final = _HOLE.encode()
+
+_LOGGED: Final = ("call_direction", "protocol", "location", "local_alias", "remote_alias", "service_name", "alias")
 _LOGGED_LENGTH: Final = 250
 
 
@@ -66,6 +77,9 @@ def route(raw_path: bytes) -> tuple[RequestType, str] | None:
 
     A profile URL may have a path of its own, so anything may come before ``/policy/v1/``.
     """
+    exact = _WHOLE_PATHS.get(raw_path)
+    if exact is not None:
+        return exact
     if b"//" in raw_path:
         while b"//" in raw_path:
             raw_path = raw_path.replace(b"//", b"/")
@@ -83,8 +97,29 @@ def route(raw_path: bytes) -> tuple[RequestType, str] | None:
     return None if found is None else (found, "")
 
 
+class _Response(NamedTuple):
+    """What one question leads to: all of the answer but its decision id, and the line of the log."""
+
+    status: int
+    content_type: tuple[bytes, bytes]
+    before_id: bytes
+    after_id: bytes
+    log_fields: bytes
+    outcome: str
+    rule: str
+
+    def body(self, decision_id: bytes) -> bytes:
+        """The body for one node."""
+        return b"%b%b%b" % (self.before_id, decision_id, self.after_id) if self.after_id else self.before_id
+
+
 class PolicyEndpoint:
-    """Answers the six questions of the external policy API."""
+    """Answers the six questions of the external policy API.
+
+    Nodes repeat themselves: a browser asks before and after its PIN, and several nodes ask at once. The response to the
+    very same question (type, path and query, byte by byte) is kept for the rules that made it and the minute they made it
+    in, for nothing that decides, neither calendars nor links, changes within a minute.
+    """
 
     def __init__(
         self,
@@ -103,8 +138,10 @@ class PolicyEndpoint:
         self._clock: Final = clock
         self._log: Final = decision_log
         self._metrics: Final = metrics
-        self._prefix: Final = os.urandom(6).hex()
+        self._prefix: Final = os.urandom(6).hex().encode()
         self._numbers: Final = count(1)
+        self._kept: Final[dict[tuple[bytes, bytes], _Response]] = {}
+        self._kept_for: tuple[Ruleset, int] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one HTTP request."""
@@ -114,88 +151,105 @@ class PolicyEndpoint:
             self._metrics.refused(client[0] if client else "unknown")
             await _respond(send, 401, b"", _TEXT, CHALLENGE)
             return
-        routed = route(scope.get("raw_path") or scope["path"].encode())
+        raw_path = scope.get("raw_path") or scope["path"].encode()
+        routed = route(raw_path)
         if routed is None:
             await _respond(send, 404, b"", _TEXT)
-        elif scope["method"] != "GET":
+            return
+        if scope["method"] != "GET":
             await _respond(send, 405, b"", _TEXT, _GET_ONLY)
-        else:
-            status, body, content_type = await self._answer(*routed, scope["query_string"], started)
-            await _respond(send, status, body, content_type)
+            return
+        now = self._clock()
+        decision_id = b"%b-%x" % (self._prefix, next(self._numbers))
+        response = await self._respond_to(*routed, raw_path, scope["query_string"], now, decision_id)
+        seconds = perf_counter() - started
+        self._log.put(_stamp(now), decision_id, seconds, response.log_fields)
+        self._metrics.answered(routed[0].value, response.outcome, response.rule, seconds)
+        await _respond(send, response.status, response.body(decision_id), response.content_type)
 
-    async def _answer(
-        self, request_type: RequestType, alias: str, query: bytes, started: float
-    ) -> tuple[int, bytes, tuple[bytes, bytes]]:
-        decision_id = f"{self._prefix}-{next(self._numbers):x}"
+    async def _respond_to(
+        self, request_type: RequestType, alias: str, raw_path: bytes, query: bytes, now: datetime, decision_id: bytes
+    ) -> _Response:
         ruleset = self._rules.ruleset
-        extra: Answer = {"rule": None, "revision": ruleset.revision, "decision_id": decision_id}
+        minute = int(now.timestamp()) // 60
+        kept_for = self._kept_for
+        if kept_for is None or kept_for[0] is not ruleset or kept_for[1] != minute:
+            self._kept.clear()
+            self._kept_for = (ruleset, minute)
+        response = self._kept.get((raw_path, query))
+        if response is not None:
+            return response
         request: PolicyRequest | None = None
         try:
-            now = self._clock()
             request = parse_request(request_type, query, alias)
             decision = evaluate(ruleset, request, now, self._keyring)
-            extra["rule"] = decision.rule
             if isinstance(decision, ShowPicture):
                 picture = ruleset.pictures[decision.picture]
                 body = await run_sync(render_avatar, picture, decision.width, decision.height)
-                content_type, status = _JPEG, 200
-            else:
-                answer = render_answer(request_type, decision, self._on_failure, extra)
-                body, content_type = orjson.dumps(answer), _JSON
-                status = 404 if request_type is RequestType.AVATAR else 200
-            self._record(request, decision, now, extra, started)
+                return _Response(200, _JPEG, body, b"", self._log_fields(request, decision, ruleset), *_names(decision))
+            response = self._rendered(request, decision, ruleset)
         except QuestionError as error:
-            body = self._failed(request_type, "misunderstood", str(error), extra, started)
-            return 200, body, _JSON
+            return self._failed(request_type, "misunderstood", str(error), ruleset)
         except Exception:
             # The one place where everything is caught: a node must get an answer, and the log the reason.
-            log.exception("question.failed: %s %s", decision_id, _safe_question(request))
-            body = self._failed(request_type, "error", "an error of ours; see the log", extra, started)
-            return 200, body, _JSON
-        return status, body, content_type
+            log.exception("question.failed: %s %s", decision_id.decode(), _safe_question(request))
+            return self._failed(request_type, "error", "an error of ours; see the log", ruleset)
+        if len(self._kept) < KEPT_LIMIT and len(query) <= KEPT_QUERY:
+            self._kept[raw_path, query] = response
+        return response
 
-    def _record(self, request: PolicyRequest, decision: Decision, now: datetime, extra: Answer, started: float) -> None:
-        outcome = type(decision).__name__.lower()
-        seconds = perf_counter() - started
+    def _rendered(self, request: PolicyRequest, decision: Decision, ruleset: Ruleset) -> _Response:
+        extra = {"rule": decision.rule, "revision": ruleset.revision, "decision_id": _HOLE}
+        answer = orjson.dumps(render_answer(request.type, decision, self._on_failure, extra))
+        # From the right: what callers send stands before the extra keys, so it cannot take the hole's place.
+        before, _, after = answer.rpartition(_HOLE_BYTES)
+        status = 404 if request.type is RequestType.AVATAR else 200
+        return _Response(status, _JSON, before, after, self._log_fields(request, decision, ruleset), *_names(decision))
+
+    def _log_fields(self, request: PolicyRequest, decision: Decision, ruleset: Ruleset) -> bytes:
+        outcome, _ = _names(decision)
         record: dict[str, object] = {
-            "time": now.isoformat(timespec="milliseconds"),
             "event": "decision.made",
-            "decision_id": extra["decision_id"],
             "question": request.type.value,
             "outcome": outcome,
             "rule": decision.rule,
-            "revision": extra["revision"],
+            "revision": ruleset.revision,
         }
         for name in _LOGGED:
             if value := request.text(name):
                 record[name] = value[:_LOGGED_LENGTH]
-        if alias := request.text("alias"):
-            record["alias"] = alias[:_LOGGED_LENGTH]
-        if isinstance(decision, Fail):
-            record["reason"] = decision.reason
-        service = getattr(decision, "service", None) or getattr(decision, "properties", None)
-        if service is not None:
-            record["result"] = masked(service)
-        record["ms"] = round(seconds * 1000, 3)
-        self._log.put(record)
-        self._metrics.answered(request.type.value, outcome, decision.rule or "", seconds)
+        match decision:
+            case Serve():
+                record["result"] = masked(decision.service)
+            case SetProperties():
+                record["result"] = decision.properties
+            case Fail():
+                record["reason"] = decision.reason
+            case _:
+                pass
+        return self._log.render(record)
 
-    def _failed(self, request_type: RequestType, outcome: str, reason: str, extra: Answer, started: float) -> bytes:
-        seconds = perf_counter() - started
-        self._log.put(
+    def _failed(self, request_type: RequestType, outcome: str, reason: str, ruleset: Ruleset) -> _Response:
+        extra = {"rule": None, "revision": ruleset.revision, "decision_id": _HOLE}
+        before, _, after = orjson.dumps(failure_answer(self._on_failure, extra)).rpartition(_HOLE_BYTES)
+        fields = self._log.render(
             {
-                "time": self._clock().isoformat(timespec="milliseconds"),
                 "event": "decision.failed",
-                "decision_id": extra["decision_id"],
                 "question": request_type.value,
                 "outcome": outcome,
-                "revision": extra["revision"],
+                "revision": ruleset.revision,
                 "reason": reason,
-                "ms": round(seconds * 1000, 3),
             }
         )
-        self._metrics.answered(request_type.value, outcome, "", seconds)
-        return orjson.dumps(failure_answer(self._on_failure, extra))
+        return _Response(200, _JSON, before, after, fields, outcome, "")
+
+
+def _names(decision: Decision) -> tuple[str, str]:
+    return type(decision).__name__.lower(), decision.rule or ""
+
+
+def _stamp(now: datetime) -> bytes:
+    return now.isoformat(timespec="milliseconds").encode()
 
 
 def _safe_question(request: PolicyRequest | None) -> Mapping[str, str]:

@@ -300,6 +300,9 @@ def test_errors_of_the_models_hide_pins() -> None:
         SERVICE_ADAPTER.validate_python(room(allow_guests=True, pin="567890", guest_pin="567890"))
     assert "guest_pin must differ from pin" in str(caught.value)
     assert "567890" not in str(caught.value)
+    with pytest.raises(ValidationError) as caught:
+        Conference.model_validate(room(allow_guests=True, pin="567890", guest_pin="567890"))
+    assert "567890" not in str(caught.value)
     assert "567890" not in repr(SERVICE_ADAPTER.validate_python(room(pin="567890")))
 
 
@@ -318,6 +321,12 @@ def test_names_of_deployment() -> None:
         (("host_identity_provider_group",), "identity_provider_group", "Staff"),
         (("automatic_participants", 1, "system_location_name"), "location", "DMZ"),
     }
+
+
+def test_blank_names() -> None:
+    """A blank identity provider group means no sign-on; any other blank name is a name that cannot exist."""
+    conference = room(ivr_theme_name="", host_identity_provider_group="")
+    assert list(names_of_deployment(conference)) == [(("ivr_theme_name",), "theme", "")]
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,13 @@ def test_env_4_time(seconds: float, used: bool, status: int) -> None:
     assert rules(verdict) == ([] if used else ["ENV-4"])
 
 
+def test_env_4_time_comes_first() -> None:
+    """Of an answer that came too late, nothing else is judged."""
+    assert rules(judge(SERVICE, "", HttpAnswer(500, "", b"", 5.1))) == ["ENV-4"]
+    assert rules(judge(SERVICE, "", HttpAnswer(200, "", b"", 5.1))) == ["ENV-4"]
+    assert "5.1 seconds" in reasons(judge(SERVICE, "", HttpAnswer(200, "", b"", 5.1)))[0]
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [

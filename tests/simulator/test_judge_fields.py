@@ -228,6 +228,14 @@ def test_automatic_participants_are_objects() -> None:
     ]
 
 
+def test_wrong_aliases_of_legs_are_not_the_same_leg() -> None:
+    """Aliases that are no text, or empty, are refused for that and not compared with each other."""
+    for alias in ("", 5, None):
+        verdict = judged_service(ROOM | {"automatic_participants": [LEG | {"remote_alias": alias}] * 2})
+        assert len(verdict.objections) == 2
+        assert verdict.warnings == ()
+
+
 def test_the_same_leg_twice_is_dialled_once() -> None:
     """A second entry for the same alias is used, with a warning that Pexip will not dial it."""
     verdict = judged_service(ROOM | {"automatic_participants": [LEG, LEG | {"role": "guest"}]})
@@ -308,6 +316,15 @@ def test_undocumented_fields_warn(result: dict[str, Any], field: str, reason: st
     verdict = judged_service(result)
     assert verdict.used
     assert [(warning.rule, warning.field, warning.reason) for warning in verdict.warnings] == [("FIELD", field, reason)]
+
+
+@pytest.mark.parametrize("service_type", [{}, {"service_type": "vmr"}], ids=["absent", "unknown"])
+def test_without_a_service_type_no_field_is_undocumented(service_type: dict[str, str]) -> None:
+    """As long as the service type is not known, no other field is called wrong."""
+    verdict = judged_service({"name": "Room", "service_tag": "", "view": "x", "zzz": 1} | service_type)
+    assert (len(verdict.objections), verdict.warnings) == (1, ())
+    verdict = judged_service({"view": "x"} | service_type)
+    assert (len(verdict.objections), verdict.warnings) == (3, ())
 
 
 @pytest.mark.parametrize(

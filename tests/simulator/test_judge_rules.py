@@ -190,11 +190,14 @@ CASES: list[tuple[str, str, object, str | None]] = [
         )
         for field in LEG
     ),
-    (
-        "ADP-1",
-        SERVICE,
-        success(ROOM | {"automatic_participants": [LEG | {"remote_alias": ""}]}),
-        "result.automatic_participants[0].remote_alias",
+    *(
+        (
+            "ADP-1",
+            SERVICE,
+            success(ROOM | {"automatic_participants": [LEG | {field: ""}]}),
+            f"result.automatic_participants[0].{field}",
+        )
+        for field in ("local_alias", "remote_alias")
     ),
     ("ADP-1", SERVICE, success(LECTURE | {"automatic_participants": [LEG]}), None),
     ("ADP-1", SERVICE, success(ROOM | {"automatic_participants": []}), None),
@@ -202,6 +205,7 @@ CASES: list[tuple[str, str, object, str | None]] = [
         ("GW-1", SERVICE, success(_without(GATEWAY, field)), f"result.{field}")
         for field in ("local_alias", "outgoing_protocol", "remote_alias")
     ),
+    ("GW-1", SERVICE, success(GATEWAY | {"local_alias": ""}), "result.local_alias"),
     ("GW-1", SERVICE, success(GATEWAY | {"remote_alias": ""}), "result.remote_alias"),
     ("GW-1", SERVICE, success(GATEWAY), None),
     ("LOC-1", LOCATION, success({"location": "london"}), "result.location"),

@@ -1,0 +1,226 @@
+"""The part of the JSON Schema for what rules refer to: domains, names of the deployment, trunks, calendars, …"""
+
+from typing import Final
+
+from policy_server.pexip.properties import DirectoryEntry
+from policy_server.policy.calendars import DAYS
+from policy_server.rulefiles.pictures import PICTURE_ENDINGS
+from policy_server.rulefiles.schema_parts import (
+    LINE,
+    NAME,
+    NOTE,
+    WRITTEN,
+    Schema,
+    any_case,
+    described,
+    one_or_list,
+    ref,
+    table,
+)
+from policy_server.rulefiles.sections import (
+    CALENDAR_KEYS,
+    DEPLOYMENT_LISTS,
+    DIRECTORY_KEYS,
+    LINK_KEYS,
+    TRUNK_KEYS,
+    URL_PLACEHOLDERS,
+)
+from policy_server.telephony.trunks import FORMS
+
+_LABEL: Final = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+_DOMAIN: Final[Schema] = {
+    "type": "string",
+    "pattern": rf"^{_LABEL}(\.{_LABEL})+$",
+    "patternErrorMessage": "Write a domain such as video.example.com",
+}
+
+_DURATION_DIGITS: Final = {"d": 4, "h": 5, "m": 6, "s": 8}
+
+
+def section_definitions() -> dict[str, Schema]:
+    """The definitions of every section but the rule lists, by the name of the section, and of what they hold."""
+    domains = one_or_list(_DOMAIN, "Our SIP domains: user@domain is matched as user.", may_be_empty=True)
+    return {
+        "domains_section": {**domains, "anyOf": [*domains["anyOf"], {"type": "null"}]},
+        "pexip_section": _deployment(),
+        "trunks_section": _named("Where the contact centre's phone numbers are reached, by name.", "trunk"),
+        "calendars_section": _named("Opening hours, by name, for the conditions open and closed.", "calendar"),
+        "rooms_section": _named("Templates of meeting rooms, by name, for the outcome room.", "room"),
+        "links_section": _named("Kinds of customer links, by name, for policy-server link create.", "link"),
+        "directory_section": _directory(),
+        "trunk": _trunk(),
+        "calendar": _calendar(),
+        "directory_entry": _directory_entry(),
+        "link": _link(),
+    }
+
+
+def _named(description: str, definition: str) -> Schema:
+    # A heading with nothing below it is null.
+    return {"description": description, "type": ["object", "null"], "additionalProperties": ref(definition)}
+
+
+def _directory() -> Schema:
+    entries: Schema = {"type": "array", "items": ref("directory_entry")}
+    fields: dict[str, Schema] = {
+        "entries": {**entries, "description": "The contacts."},
+        "ignore_local": {
+            "type": "boolean",
+            "description": "true: only these contacts are found, none of Pexip's own.",
+        },
+    }
+    return {
+        "description": "Contacts that a directory search finds: a list of them, or a mapping with the list as entries.",
+        "anyOf": [
+            {**entries, "description": "A list of contacts."},
+            table("The list of contacts, and what to do with Pexip's own.", fields, fields),
+            {"type": "null"},
+        ],
+    }
+
+
+def _deployment() -> Schema:
+    lists = {
+        key: one_or_list(
+            {"type": "string"},
+            f"Every {kind.replace('_', ' ')} of the deployment that rules may name; any other name is an error.",
+            may_be_empty=True,
+        )
+        for key, kind in DEPLOYMENT_LISTS.items()
+    }
+    description = (
+        "Names that exist in the Pexip deployment. Optional, list by list: one wrong name voids a whole answer, so "
+        "any name that is not in a list given here is an error."
+    )
+    return table(description, DEPLOYMENT_LISTS, lists) | {"type": ["object", "null"]}
+
+
+def _trunk() -> Schema:
+    fields: dict[str, Schema] = {
+        "number": {
+            **WRITTEN,
+            "minLength": 1,
+            "description": "The phone number, with + and country code, or in national format with region.",
+            "examples": ["+1 312 999 8045"],
+        },
+        "region": {
+            "type": "string",
+            "pattern": r"^\s*[A-Za-z]{2}\s*$",
+            "patternErrorMessage": "Write a country code of two letters, such as US",
+            "description": "The country (two letters) of a number in national format.",
+        },
+        "dial_prefix": {
+            **WRITTEN,
+            "pattern": "^[0-9*#]{0,20}$",
+            "patternErrorMessage": "Write up to 20 digits",
+            "description": "What Pexip's Call Routing Rule for this trunk expects before the number. Not with "
+            "termination.",
+        },
+        "termination": {
+            "type": "string",
+            "pattern": "^[A-Za-z0-9.-]*$",
+            "patternErrorMessage": "Write the host name alone, such as example.byoc.usw2.pure.cloud",
+            "description": "The host name of the Genesys BYOC trunk, to dial it without a Call Routing Rule.",
+        },
+        "form": {
+            "enum": list(FORMS),
+            "description": f"How the termination expects to be called; {FORMS[0]} unless written. Only with "
+            "termination.",
+        },
+        "description": NOTE,
+    }
+    return table("A phone number and the way to it.", TRUNK_KEYS, fields, required=["number"])
+
+
+_HOURS: Final[Schema] = {
+    "type": "string",
+    "pattern": r"^\s*[0-2][0-9]:[0-5][0-9]\s*-\s*[0-2][0-9]:[0-5][0-9]\s*$",
+    "patternErrorMessage": "Write hours as 08:00-18:00",
+    "examples": ["08:00-18:00"],
+}
+_USUAL_DAYS: Final = (*DAYS, "mon-fri", "sat,sun", "mon-sun")
+
+
+def _calendar() -> Schema:
+    hours = one_or_list(
+        _HOURS, "Hours such as 08:00-18:00, or a list of them; 22:00-02:00 ends on the next day.", may_be_empty=True
+    )
+    day = rf"\s*({'|'.join(f'{any_case(name)}[A-Za-z]*' for name in DAYS)})\s*"
+    part = f"{day}(-{day})?"
+    fields: dict[str, Schema] = {
+        "timezone": {
+            "type": "string",
+            "description": "The place whose clocks count, by its name in the time zone database.",
+            "examples": ["America/Chicago", "America/New_York", "Europe/London", "Europe/Oslo", "UTC"],
+        },
+        "open": {
+            "type": "object",
+            "description": "Hours by day: mon, a range such as mon-fri, or a list such as sat,sun.",
+            "properties": dict.fromkeys(_USUAL_DAYS, hours),
+            "patternProperties": {f"^{part}(,{part})*$": hours},
+            "additionalProperties": False,
+        },
+        "closed": one_or_list(
+            {
+                "type": "string",
+                "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+                "patternErrorMessage": "Write a date as 2026-12-25",
+            },
+            "Dates on which it stays closed, such as 2026-12-25.",
+            may_be_empty=True,
+        ),
+        "description": NOTE,
+    }
+    return table("Opening hours in a time zone.", CALENDAR_KEYS, fields, required=["timezone", "open"])
+
+
+def _directory_entry() -> Schema:
+    endings = "|".join(any_case(ending.removeprefix(".")) for ending in PICTURE_ENDINGS)
+    fields: dict[str, Schema] = {
+        "alias": {**NAME, "description": described(DirectoryEntry, "alias")},
+        "description": {**LINE, "description": f"{described(DirectoryEntry, 'description')} Default: the alias."},
+        "username": {**LINE, "description": described(DirectoryEntry, "username")},
+        "avatar": {
+            "type": "string",
+            "pattern": rf"^$|\.({endings})$",
+            "patternErrorMessage": f"Write the path of a picture ({', '.join(PICTURE_ENDINGS)})",
+            "description": "A picture, by its path below the rules folder, such as avatars/desk.jpg.",
+        },
+    }
+    return table("A contact.", DIRECTORY_KEYS, fields, required=["alias"])
+
+
+def _link() -> Schema:
+    around = "[^ ;?/@:{}]*"
+    alias: Schema = {
+        "type": "string",
+        "pattern": rf"^{around}\{{session\}}{around}$",
+        "patternErrorMessage": "Write an alias with {session} in it, such as mp{session}",
+    }
+    duration = "".join(rf"([0-9]{{1,{digits}}}{any_case(unit)})?\s*" for unit, digits in _DURATION_DIGITS.items())
+    fields: dict[str, Schema] = {
+        "alias": {
+            **alias,
+            "description": "The alias that the customer's link dials. {session} stands for the signed session.",
+        },
+        "agent_alias": {
+            **alias,
+            "description": "The alias by which the agent's widget joins the same room.",
+        },
+        "ttl": {
+            "type": "string",
+            "pattern": rf"^(?=\s*[0-9])\s*{duration}$",
+            "patternErrorMessage": "Write a duration such as 30m, 4h or 7d",
+            "description": "How long a link is valid, from 1m to 366d. Default: 4h.",
+            "examples": ["30m", "4h", "1d 12h"],
+        },
+        "url": {
+            "type": "string",
+            "pattern": rf"^([^{{}}]|\{{({'|'.join(URL_PLACEHOLDERS)})\}})*$",
+            "patternErrorMessage": f"The placeholders are {', '.join(f'{{{name}}}' for name in URL_PLACEHOLDERS)}",
+            "description": "The address of the web app that /join redirects to. Placeholders: "
+            f"{', '.join(f'{{{name}}}' for name in URL_PLACEHOLDERS)}.",
+        },
+        "description": NOTE,
+    }
+    return table("A kind of customer link.", LINK_KEYS, fields, required=["alias"])

@@ -1,0 +1,155 @@
+"""The part of the JSON Schema that comes from the models of what a node accepts: rooms, services, legs, properties."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from pydantic.json_schema import models_json_schema
+
+from policy_server.pexip.fields import StrictModel
+from policy_server.pexip.properties import ParticipantProperties
+from policy_server.pexip.service_parts import AutomaticParticipant
+from policy_server.pexip.services import FREE_TEXT_FIELDS, PIN_FIELDS, SERVICE_TYPES
+from policy_server.pexip.shapes import shape_of
+from policy_server.rulefiles.rules import DISPLAY_TEXT
+from policy_server.rulefiles.schema_parts import TEMPLATE, Schema, ref
+from policy_server.rulefiles.services import _REGULAR_EXPRESSIONS, DERIVED, FAILED, LEG_DEFAULTS, ROOM_TYPES
+
+_WRITTEN_OUT: Final = "^[^{}]*$"
+_DEFAULT: Final = re.compile(r" ?Default: .*$|(?<=manual) \(default\)")
+
+_LEG_KEYS: Final[Schema] = {
+    "trunk": {
+        "type": "string",
+        "description": "The trunk to dial, by its name under trunks. It gives remote_alias and routing.",
+    },
+    "display_name": {
+        "type": "string",
+        "pattern": TEMPLATE,
+        "description": "What the far end sees as the caller's name; Genesys shows it as aniName. Short for "
+        "local_display_name. Default: the session.",
+    },
+    "when": {
+        "enum": [FAILED],
+        "description": "failed dials this leg only after another one failed. Not for the first entry. Left out: "
+        "dialled with the room.",
+    },
+}
+LEG_KEYS: Final = tuple(_LEG_KEYS)
+"""The keys of an entry of ``dial_out`` that are ours; the others are the fields of an automatic participant."""
+
+_LEG_NOTES: Final = {
+    **{field: f"Default: {value}." for field, value in LEG_DEFAULTS.items()},
+    "local_alias": "Default: the session, at the first of domains.",
+    "local_display_name": "Default: the session.",
+    "remote_alias": "Instead of trunk.",
+    "routing": "Default: what the trunk needs.",
+}
+
+
+def service_definitions() -> Schema:
+    """The definitions of every service type, of rooms, automatic participants, ``dial_out`` and ``set``.
+
+    Those named like a class (``Conference``) describe what a node accepts, with placeholders where a rule can
+    have them; the others are the rules' own. Rules that join several fields are left to ``policy-server check``.
+    """
+    definitions = _of_models((*SERVICE_TYPES.values(), AutomaticParticipant, ParticipantProperties))
+    for service_type, model in SERVICE_TYPES.items():
+        fields = definitions[model.__name__]["properties"]
+        _open_to_placeholders(fields, FREE_TEXT_FIELDS[service_type] - _REGULAR_EXPRESSIONS, model)
+        for pin in PIN_FIELDS & fields.keys():
+            fields[pin] = _or_derived(fields[pin])
+    participant = AutomaticParticipant.__name__
+    _open_to_placeholders(
+        definitions[participant]["properties"], FREE_TEXT_FIELDS["automatic_participant"], AutomaticParticipant
+    )
+    properties = definitions.pop(ParticipantProperties.__name__)
+    return {
+        **definitions,
+        "service": {
+            "description": "A service written out, whose service_type decides which fields there are.",
+            "anyOf": [ref(model.__name__) for model in SERVICE_TYPES.values()],
+        },
+        "room": {
+            "description": "A template of meeting rooms: any field of Pexip's conference or lecture service.",
+            "anyOf": [ref(f"room_{name}") for name in ROOM_TYPES],
+        },
+        **{f"room_{name}": _room(name, definitions[SERVICE_TYPES[name].__name__]) for name in ROOM_TYPES},
+        "dial_out_entry": _leg(definitions[participant]),
+        "participant_set": _participant_set(properties),
+    }
+
+
+def _of_models(models: Iterable[type[StrictModel]]) -> Schema:
+    _, schema = models_json_schema([(model, "validation") for model in models], ref_template=ref("{model}")["$ref"])
+    definitions: Schema = schema["$defs"]
+    for definition in definitions.values():
+        del definition["title"]
+        for field in definition["properties"].values():
+            field.pop("title", None)
+    return definitions
+
+
+def _open_to_placeholders(fields: Schema, free_text: Iterable[str], model: type[StrictModel]) -> None:
+    """A placeholder's own length does not count, so only the loader can tell whether such a text is too long."""
+    facets = shape_of(model).facets
+    for name in free_text:
+        field = fields[name]
+        if "pattern" in field:
+            continue
+        if facets[name].about.names:
+            field["pattern"] = _WRITTEN_OUT
+        else:
+            field["pattern"] = TEMPLATE
+            field.pop("maxLength", None)
+
+
+def _or_derived(field: Schema) -> Schema:
+    digits = {key: value for key, value in field.items() if key != "description"}
+    return {
+        "description": f"{field['description']} '{DERIVED}': made for each session from the secret key.",
+        "anyOf": [{"const": DERIVED}, digits],
+    }
+
+
+def _room(service_type: str, service: Schema) -> Schema:
+    """A room is a conference unless it says otherwise, and its own name is its ``service_tag`` unless it has one."""
+    fields = dict(service["properties"])
+    fields["name"] = {**fields["name"], "minLength": 1}
+    tag = fields["service_tag"]
+    fields["service_tag"] = {**tag, "description": f"{tag['description']} Default: the name of this template."}
+    optional = {"service_tag"}
+    if service_type == ROOM_TYPES[0]:
+        optional.add("service_type")
+        kind = fields["service_type"]
+        fields["service_type"] = {**kind, "default": service_type}
+    return {
+        **service,
+        "properties": fields,
+        "required": [name for name in service["required"] if name not in optional],
+    }
+
+
+def _leg(participant: Schema) -> Schema:
+    fields = {}
+    for name, field in participant["properties"].items():
+        note = _LEG_NOTES.get(name)
+        fields[name] = dict(field)
+        if note is not None:
+            fields[name]["description"] = f"{_DEFAULT.sub('', field['description'])} {note}"
+        if name in LEG_DEFAULTS:
+            fields[name]["default"] = LEG_DEFAULTS[name]
+    return {
+        "description": "A leg that the room dials when the first caller is in: a trunk, or any remote_alias.",
+        "type": "object",
+        "properties": {**_LEG_KEYS, **fields},
+        "additionalProperties": False,
+        "oneOf": [{"required": ["trunk"]}, {"required": ["remote_alias"]}],
+        "not": {"required": ["display_name", "local_display_name"]},
+    }
+
+
+def _participant_set(properties: Schema) -> Schema:
+    fields = {name: field for name, field in properties["properties"].items() if name != "reject_reason"}
+    _open_to_placeholders(fields, DISPLAY_TEXT, ParticipantProperties)
+    return {**properties, "properties": fields, "minProperties": 1}

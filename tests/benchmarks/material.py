@@ -1,0 +1,83 @@
+"""What the benchmarks ask, and rule sets of any size to answer it."""
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from policy_server.pexip.requests import encode_query
+from policy_server.policy.sessions import NONCE_BYTES, Keyring
+from policy_server.simulator.node import web_question
+
+SECRET = "the secret key of the benchmarks, which signs nothing else"
+USERNAME, PASSWORD = "pexip", "the password of the benchmarks"
+
+_HEAD = """
+domains: [video.example.com]
+trunks:
+  contact-centre: { number: "+1 312 999 8045", dial_prefix: "99" }
+calendars:
+  opening-hours: { timezone: America/Chicago, open: { mon-sun: ["00:00-24:00"] } }
+rooms:
+  visit:
+    name: "{session}"
+    service_tag: contact-centre
+    description: "Video visit {session}"
+    pin: derived
+    guest_pin: derived
+    allow_guests: true
+    view: one_main_seven_pips
+    participant_limit: 6
+links:
+  visit: { alias: "mp{session}", agent_alias: "hcp{session}" }
+service:
+"""
+
+_LAST = """
+  - id: last
+    when: { local_alias: 'mp(?P<session>[a-z2-7]{32})', link: valid, open: opening-hours }
+    room: visit
+    dial_out: [{ trunk: contact-centre, remote_display_name: Contact centre }]
+"""
+
+PATTERNS = {
+    "prefixed": "tenant{number}-(?P<session>[a-z2-7]{{32}})",
+    "wildcards": ".*[.]tenant{number}[.].*(?P<session>[a-z2-7]{{32}})",
+}
+"""Both kinds of pattern: those that begin with text of their own, and those that may match anywhere."""
+
+
+def write_rules(folder: Path, count: int, kind: str = "prefixed") -> Path:
+    """A rules folder with `count` rules, of which the last answers the questions."""
+    rules = [
+        f"  - id: tenant-{number}\n"
+        f"    when: {{ local_alias: '{PATTERNS[kind].format(number=number)}', link: valid }}\n"
+        f"    room: visit\n"
+        for number in range(count - 1)
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "rules.yaml").write_text(_HEAD + "".join(rules) + _LAST)
+    return folder
+
+
+def questions(count: int) -> list[str]:
+    """Query strings of some thirty parameters, each with a valid session of its own."""
+    keyring = Keyring.from_text(SECRET)
+    expires_at = datetime.now(UTC) + timedelta(hours=4)
+    return [
+        encode_query(
+            web_question(
+                "mp" + keyring.sign(expires_at, secrets.token_bytes(NONCE_BYTES)),
+                "JDoe 4711",
+                service_name="",
+                service_tag="",
+                unique_service_name="",
+                previous_service_name="",
+                breakout_uuid="",
+                display_count="",
+                third_party_passcode="",
+                telehealth_request_id="",
+                request_id="644d4edc",
+            )
+        )
+        for _ in range(count)
+    ]

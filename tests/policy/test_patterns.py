@@ -1,0 +1,228 @@
+"""Regular expressions are RE2's, must match the whole value, and are found again through an index."""
+
+import time
+
+import pytest
+import re2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policy_server.policy.patterns import (
+    FEW,
+    PREFIX_LIMIT,
+    PatternError,
+    PatternIndex,
+    compile_pattern,
+    group_source,
+)
+from tests.policy.strategies import Expression, expressions
+
+
+@pytest.mark.parametrize(
+    ("text", "ignore_case", "value", "groups"),
+    [
+        ("mp.*", False, "mp1", {}),
+        ("mp", False, "mp1", None),
+        ("p1", False, "mp1", None),
+        ("MP1", True, "mp1", {}),
+        ("MP1", False, "mp1", None),
+        ("mp(?P<n>[0-9]+)", False, "mp42", {"n": "42"}),
+        ("mp(?P<n>[0-9]+)?(?P<x>z)?", False, "mpz", {"n": "", "x": "z"}),
+        ("(?P<who>.+)", False, "王 é", {"who": "王 é"}),
+        ("mp(?<n>1)", False, "mp1", {"n": "1"}),
+        ("a|b", False, "ab", None),
+        (".", False, "\n", None),
+    ],
+)
+def test_match(text: str, ignore_case: bool, value: str, groups: dict[str, str] | None) -> None:
+    """The whole value must match; named groups are given, absent ones as empty text."""
+    assert compile_pattern(text, ignore_case=ignore_case).match(value) == groups
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("mp(", "missing ): mp("),
+        ("[a", "missing ]: [a"),
+        ("a**", "bad repetition operator: **"),
+        ("a{1001}", "invalid repetition size: {1001}"),
+        ("[b-a]", "invalid character class range: b-a"),
+        ("mp\\", "trailing \\"),
+        ("((a{100}){100}){100}", ""),
+        ("\ud800", ""),
+    ],
+)
+def test_errors_give_the_reason_of_re2(text: str, reason: str) -> None:
+    """What RE2 refuses is refused in its words."""
+    with pytest.raises(PatternError) as caught:
+        compile_pattern(text, ignore_case=False)
+    assert reason in str(caught.value)
+    assert str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["a(?=b)", "a(?!b)", "(?<=a)b", "(?<!a)b"])
+def test_look_around_has_a_remedy(text: str) -> None:
+    """Look-ahead and look-behind do not exist in RE2, and the error says what to write instead."""
+    with pytest.raises(PatternError) as caught:
+        compile_pattern(text, ignore_case=True)
+    assert "RE2 has no look-ahead or look-behind" in str(caught.value)
+    assert "write it as `not:`" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [r"(a)\1", "(?P<x>a)(?P=x)"])
+def test_back_references_have_a_remedy(text: str) -> None:
+    """Back-references do not exist in RE2, and the error says what to write instead."""
+    with pytest.raises(PatternError) as caught:
+        compile_pattern(text, ignore_case=True)
+    assert str(caught.value).endswith("RE2 has no back-references: write the repeated part out")
+
+
+@pytest.mark.parametrize("text", ["mp(?P<s>.)|hcp(?P<s>.)", "(?P<s>a)(?<s>b)"])
+def test_group_named_twice(text: str) -> None:
+    """Of two groups with one name RE2 would fill only the first, so the second is refused."""
+    with pytest.raises(PatternError, match=r"named group 's' stands twice.*list of expressions"):
+        compile_pattern(text, ignore_case=False)
+
+
+def test_linear_time() -> None:
+    """The classic bomb for backtracking engines takes no time."""
+    pattern = compile_pattern("(a*)*b", ignore_case=False)
+    started = time.process_time()
+    assert pattern.match("a" * 10_000) is None
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "ignore_case", "literal"),
+    [
+        ("mp1", False, "mp1"),
+        ("MP1", True, "mp1"),
+        ("MP1", False, "MP1"),
+        (r"a\.b\-c", False, "a.b-c"),
+        (r"kiosk-1@video\.example\.com", True, "kiosk-1@video.example.com"),
+        ("zoë", False, "zoë"),
+        ("zoë", True, None),
+        ("a.b", False, None),
+        ("ab?", False, None),
+        ("a|b", False, None),
+        (r"\d", False, None),
+        (r"\Qab\E", False, None),
+        ("(?i)ab", False, None),
+        ("", False, None),
+    ],
+)
+def test_literals(text: str, ignore_case: bool, literal: str | None) -> None:
+    """An expression that matches one text is known by it, in lower case where case does not count."""
+    assert compile_pattern(text, ignore_case=ignore_case).literal == literal
+
+
+@pytest.mark.parametrize(
+    ("text", "ignore_case", "prefix"),
+    [
+        ("mp(?P<session>[a-z2-7]{32})", False, "mp"),
+        ("MP.*", True, "mp"),
+        ("MP.*", False, "MP"),
+        ("mpx*", False, "mp"),
+        ("mpx?", False, "mp"),
+        ("mpx+", False, "mp"),
+        ("mpx{2}", False, "mp"),
+        (r"a\.b.*", False, "a.b"),
+        (r"a\.?b", False, "a"),
+        (r"ab\d", False, "ab"),
+        ("ab|ac", False, ""),
+        ("a(b|c)", False, "a"),
+        ("a[|]b", False, "a"),
+        (r"a\|b.", False, "a|b"),
+        ("zoë.*", False, "zoë"),
+        ("zoë.*", True, "zo"),
+        ("(?i)ab.*", False, ""),
+        ("^ab", False, ""),
+        (".*ab", False, ""),
+        ("x" * 40 + ".", False, "x" * PREFIX_LIMIT),
+        (r"x\Q(\Ea|b", False, ""),
+        (r"x[\](]a|b", False, ""),
+        ("x[](]a|b", False, ""),
+        ("x[^](]a|b", False, ""),
+        ("x[[:alpha:](]a|b", False, ""),
+        (r"x\(a|b", False, ""),
+        ("mp1", False, "mp1"),
+    ],
+)
+def test_prefixes(text: str, ignore_case: bool, prefix: str) -> None:
+    """Every match begins with the prefix; where that is not plain to see there is none."""
+    assert compile_pattern(text, ignore_case=ignore_case).prefix == prefix
+
+
+@given(expression=expressions(), ignore_case=st.booleans())
+def test_matches_begin_with_the_prefix(expression: Expression, ignore_case: bool) -> None:
+    """A text that matches begins with the prefix, and is the literal if there is one."""
+    pattern = compile_pattern(expression.text, ignore_case=ignore_case)
+    sample = expression.sample.lower() if ignore_case else expression.sample
+    if pattern.match(sample) is not None:
+        assert sample.startswith(pattern.prefix)
+        assert pattern.literal in {None, sample}
+    if not ignore_case:
+        assert pattern.match(sample) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "source"),
+    [
+        ("mp(?P<session>[a-z2-7]{32})", "session", "[a-z2-7]{32}"),
+        ("mp(?<session>.)", "session", "."),
+        ("(?P<a>x)(?P<b>y|z)", "b", "y|z"),
+        (r"(?P<a>\)[)\]](x))y", "a", r"\)[)\]](x)"),
+        ("(?P<a>x(?P<b>y)z)", "a", "x(?:y)z"),
+        ("(?P<a>[[:alpha:])])z", "a", "[[:alpha:])]"),
+        ("(?P<a>)z", "a", ""),
+        ("mp.*", "session", None),
+        ("(session)", "session", None),
+    ],
+)
+def test_group_source(text: str, name: str, source: str | None) -> None:
+    """The expression inside a named group is cut out whole, names inside it dropped."""
+    assert group_source(text, name) == source
+
+
+@given(
+    written=st.lists(expressions(), min_size=1, max_size=12), ignore_case=st.booleans(), other=st.text(max_size=4)
+)
+def test_index_leaves_no_match_out(written: list[Expression], ignore_case: bool, other: str) -> None:
+    """Whatever an expression matches, the index names it: compared with RE2 itself, for each text of any of them."""
+    patterns = [compile_pattern(expression.text, ignore_case=ignore_case) for expression in written]
+    index = PatternIndex((pattern, number) for number, pattern in enumerate(patterns))
+    for text in (other, *(expression.sample for expression in written)):
+        value = text.lower().replace("ſ", "s") if ignore_case else text
+        flag = "(?i)" if ignore_case else ""
+        matching = {
+            number for number, expression in enumerate(written) if re2.fullmatch(flag + expression.text, value)
+        }
+        assert matching <= set(index.candidates(value))
+
+
+@pytest.mark.parametrize("number", [1, FEW, FEW + 1, 50], ids=["one", "few", "more", "many"])
+@pytest.mark.parametrize("form", ["desk-{}", "desk-{}x?", ".*-{}", "(?i)desk-{}", r"\Qdesk-{}"])
+def test_index_of_any_size(number: int, form: str) -> None:
+    """One by one or in one automaton, the pattern that matches is found, and beyond a few it alone."""
+    patterns = [compile_pattern(form.format(place), ignore_case=True) for place in range(number)]
+    found = PatternIndex((pattern, place) for place, pattern in enumerate(patterns)).candidates(f"desk-{number - 1}")
+    assert number - 1 in found
+    if number > FEW or "?" not in form:
+        assert len(found) <= max(FEW, 1)
+    if number > FEW:
+        assert list(found) == [number - 1]
+
+
+def test_index_of_equal_patterns() -> None:
+    """Rules that share an expression are all named."""
+    pattern = compile_pattern("mp.*", ignore_case=True)
+    assert sorted(PatternIndex([(pattern, 4), (pattern, 2)]).candidates("mp1")) == [2, 4]
+    assert not PatternIndex([(pattern, 4)]).candidates("hcp1")
+
+
+def test_index_too_large() -> None:
+    """Expressions that need too much memory together are refused, and the error says what to do."""
+    wide = [compile_pattern(f".*{letter}.{{900}}.*", ignore_case=False) for letter in "abcdefghijklmnopqrstuvwxyz" * 8]
+    many = [compile_pattern(f".*{pattern.text}{place}", ignore_case=False) for place, pattern in enumerate(wide)]
+    with pytest.raises(PatternError, match=r"^208 regular expressions on one parameter need more than 64 MiB together"):
+        PatternIndex((pattern, place) for place, pattern in enumerate(many))

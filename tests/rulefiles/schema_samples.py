@@ -1,0 +1,192 @@
+"""Rule files, good and bad, to hold editors and loader against."""
+
+from policy_server.rulefiles.load import SECTIONS
+
+DESIGN = r"""
+domains: [video.example.com]        # ours: an alias user@video.example.com is matched as "user"
+
+pexip:                              # optional: names that exist in the deployment. Given a list,
+  locations: [London, Oslo]         # any other name in a rule is an error, because one wrong name
+  themes: [Telehealth]              # voids the whole answer
+  sip_proxies: [Genesys Cloud]
+
+trunks:
+  clinic:                           # Pexip routes 99+13129998045 by its Call Routing Rule
+    number: "+1 312 999 8045"       # anything `phonenumbers` can read
+    dial_prefix: "99"
+  clinic-backup:                    # or dial the Genesys BYOC trunk itself
+    number: "(312) 555-0100"
+    region: US                      # needed for numbers in national format
+    termination: pexbackup.byoc.usw2.pure.cloud
+    form: fqdn                      # fqdn (default) | tgrp
+
+calendars:
+  clinic-hours:
+    timezone: America/Chicago
+    open: { mon-fri: ["08:00-18:00"], sat: ["09:00-13:00"] }
+    closed: ["2026-12-25", "2027-01-01"]
+
+rooms:                              # VMR templates: any field of Pexip's conference/lecture service
+  telehealth:
+    name: "{session}"
+    service_tag: telehealth
+    description: "Telehealth visit {session}"
+    pin: derived                    # host PIN, per room, from the secret key; or digits; or absent
+    guest_pin: derived
+    allow_guests: true
+    ivr_theme_name: Telehealth
+    view: one_main_seven_pips
+
+service:                            # answers to service configuration requests
+  - id: patient
+    when:
+      local_alias: 'mp(?P<session>[a-z0-9]{32})'
+      link: valid                   # signed by us, not expired
+      open: clinic-hours
+    room: telehealth
+    dial_out:
+      - trunk: clinic               # becomes the automatic participant
+        display_name: "{session}"   # what Genesys will show as aniName
+      - trunk: clinic-backup
+        when: failed                # only if the first leg fails (dial assurance)
+  - id: clinician
+    when: { local_alias: 'hcp(?P<session>[a-z0-9]{32})' }
+    room: telehealth                # the same room, no dial-out
+  - id: patient-closed
+    when: { local_alias: 'mp[a-z0-9]{32}' }
+    reject: The clinic is closed, or the link is not valid any more.
+
+participants:
+  - id: contact-centre-leg
+    when: { call_direction: dial_out, service_tag: telehealth }
+    set: { remote_display_name: Contact centre, preauthenticated_role: chair }
+  - id: patient
+    when: { local_alias: 'mp.*', participant_type: [standard, api] }
+    set: { preauthenticated_role: guest }
+
+locations:
+  - id: branches
+    when: { remote_address: [10.20.0.0/16, '2001:db8::/32'] }
+    location: London
+    overflow_locations: [Oslo]
+
+registrations:
+  - id: kiosks
+    when: { alias: 'kiosk-\d+@video\.example\.com' }
+    allow: { username: kiosk, password_env: KIOSK_PASSWORD }
+
+directory:
+  - { alias: desk@video.example.com, description: Telehealth desk, avatar: avatars/desk.jpg }
+
+links:
+  patient:
+    alias: "mp{session}"
+    agent_alias: "hcp{session}"
+    ttl: 4h
+    url: "https://pexip.example.com/webapp3/m/{alias}/express?name={name}&pin={guest_pin}&callType=video"
+"""
+"""The example of the documentation, with every section."""
+
+BASE = """
+    rooms: { visit: { name: "{local_alias}" } }
+    trunks: { clinic: { number: "+1 312 999 8045" } }
+    calendars: { hours: { timezone: America/Chicago, open: { mon-fri: ["08:00-18:00"] } } }
+    links: { patient: { alias: "mp{session}" } }
+"""
+"""What the short files below may refer to."""
+
+GOOD: dict[str, str] = {
+    "headings with nothing below": "\n".join(f"{section}:" for section in SECTIONS if section != "service"),
+    "one domain without brackets": "domains: Video.Example.com",
+    "one name without brackets": "pexip: { locations: London, themes: [] }",
+    "a directory with settings": "directory: { ignore_local: true, entries: [{ alias: a }] }",
+    "a number without quotes": "trunks: { t: { number: 13129998045, region: US, dial_prefix: 99 } }",
+    "days in full and in any case": (
+        "calendars: { c: { timezone: UTC, open: { Monday - Wed: '08:00-18:00', 'sat, SUN': [] }, closed: 2026-12-25 } }"
+    ),
+    "a lecture": "rooms: { r: { service_type: lecture, name: x, host_view: one_main_one_pip, crypto_mode: null } }",
+    "digits as PIN": "rooms: { r: { name: x, pin: '1234#' } }",
+    "long text with placeholders": f"rooms: {{ r: {{ name: x, description: '{{remote_alias}}{'x' * 240}' }} }}",
+    "a service written out": (
+        "service: [{ id: a, service: { service_type: gateway, name: x, service_tag: '', outgoing_protocol: sip, "
+        "local_alias: a, remote_alias: '{local_alias}' } }]"
+    ),
+    "a leg without trunk": "service: [{ id: a, room: visit, dial_out: [{ remote_alias: a, role: guest }] }]",
+    "a leg with everything": (
+        "service: [{ id: a, room: visit, dial_out: [{ trunk: clinic, display_name: '{local_alias}', call_type: video, "
+        "streaming: false, routing: manual }] }]"
+    ),
+    "a rule that is off": "service: [{ id: a-1, description: x, enabled: false, redirect: 'x{remote_alias}' }]",
+    "no role": "participants: [{ id: a, set: { preauthenticated_role: null } }]",
+    "a rejected participant": "participants: [{ id: a, reject: 'No, {remote_display_name}' }]",
+    "one overflow location": "locations: [{ id: a, location: Oslo, overflow_locations: London }]",
+    "a password": "registrations: [{ id: a, allow: { username: a, password: 1234 } }]",
+    "a refused device": "registrations: [{ id: a, reject: true }]",
+    "a duration of two parts": "links: { l: { alias: 'mp{session}', ttl: 1D 12h } }",
+}
+"""Less common forms; a section that is missing is that of BASE."""
+
+BAD: dict[str, str] = {
+    "unknown section": "room: {}",
+    "tests in a rule file": "tests: []",
+    "section of the wrong kind": "trunks: [clinic]",
+    "domain with a scheme": "domains: ['sip:example.com']",
+    "unknown list of the deployment": "pexip: { location: [London] }",
+    "trunk without number": "trunks: { t: { dial_prefix: '99' } }",
+    "unknown key of a trunk": "trunks: { t: { number: '+13129998045', prefix: '99' } }",
+    "unknown form of a trunk": "trunks: { t: { number: '+13129998045', termination: a.b, form: uri } }",
+    "termination with a scheme": "trunks: { t: { number: '+13129998045', termination: 'sip:a.b' } }",
+    "hours that are none": "calendars: { c: { timezone: UTC, open: { mon: [8-18] } } }",
+    "a day that is none": "calendars: { c: { timezone: UTC, open: { today: ['08:00-18:00'] } } }",
+    "a date that is none": "calendars: { c: { timezone: UTC, open: {}, closed: [25.12.2026] } }",
+    "room without name": "rooms: { r: { service_tag: x } }",
+    "unknown field of a room": "rooms: { r: { name: x, guestpin: derived } }",
+    "unknown word in a room": "rooms: { r: { name: x, view: one_main }  }",
+    "room that is no room": "rooms: { r: { name: x, service_type: test_call } }",
+    "field of a lecture in a conference": "rooms: { r: { name: x, host_view: one_main_one_pip } }",
+    "PIN without quotes": "rooms: { r: { name: x, pin: 1234 } }",
+    "PIN too short": "rooms: { r: { name: x, pin: '123' } }",
+    "brace that is no placeholder": "rooms: { r: { name: '{the session}' } }",
+    "theme with placeholder": "rooms: { r: { name: x, ivr_theme_name: '{local_alias}' } }",
+    "bandwidth in kbit/s": "rooms: { r: { name: x, max_callrate_in: 2048 } }",
+    "leg of a room without role": (
+        "rooms: { r: { name: x, automatic_participants: [{ local_alias: a, remote_alias: b, protocol: sip }] } }"
+    ),
+    "id in capitals": "service: [{ id: Patient, continue: true }]",
+    "no id": "service: [{ continue: true }]",
+    "no outcome": "service: [{ id: a, when: { protocol: sip } }]",
+    "two outcomes": "service: [{ id: a, reject: 'No', continue: true }]",
+    "unknown key of a rule": "service: [{ id: a, if: { protocol: sip }, continue: true }]",
+    "empty when": "service: [{ id: a, when: {}, continue: true }]",
+    "continue that is false": "service: [{ id: a, continue: false }]",
+    "reject without text": "service: [{ id: a, reject: ' ' }]",
+    "unknown protocol": "service: [{ id: a, when: { protocol: skype }, continue: true }]",
+    "unknown state of a link": "service: [{ id: a, when: { link: good }, continue: true }]",
+    "text for a boolean": "service: [{ id: a, when: { registered: 'yes' }, continue: true }]",
+    "address that is none": "service: [{ id: a, when: { remote_address: example.com }, continue: true }]",
+    "more than all sessions": "service: [{ id: a, when: { percent: 101 }, continue: true }]",
+    "unknown key inside not": "service: [{ id: a, when: { not: { any: [{ protocl: sip }] } }, continue: true }]",
+    "unknown service type": "service: [{ id: a, service: { service_type: vmr, name: x, service_tag: x } }]",
+    "dial_out without a room": "service: [{ id: a, reject: 'No', dial_out: [{ trunk: clinic }] }]",
+    "leg without destination": "service: [{ id: a, room: visit, dial_out: [{ display_name: x }] }]",
+    "leg with two destinations": ("service: [{ id: a, room: visit, dial_out: [{ trunk: clinic, remote_alias: x }] }]"),
+    "leg with two names": (
+        "service: [{ id: a, room: visit, dial_out: [{ trunk: clinic, display_name: a, local_display_name: b }] }]"
+    ),
+    "leg for some other time": (
+        "service: [{ id: a, room: visit, dial_out: [{ trunk: clinic }, { trunk: clinic, when: busy }] }]"
+    ),
+    "reject_reason in set": "participants: [{ id: a, set: { reject_reason: 'No' } }]",
+    "nothing to set": "participants: [{ id: a, set: {} }]",
+    "role in Pexip's other words": "participants: [{ id: a, set: { preauthenticated_role: host } }]",
+    "overflow of nowhere": "locations: [{ id: a, continue: true, overflow_locations: [Oslo] }]",
+    "text for a device": "registrations: [{ id: a, reject: 'No' }]",
+    "user name without password": "registrations: [{ id: a, allow: { username: kiosk } }]",
+    "two passwords": "registrations: [{ id: a, allow: { username: a, password: b, password_env: C } }]",
+    "contact without alias": "directory: [{ description: Desk }]",
+    "avatar that is no picture": "directory: [{ alias: a, avatar: desk.pdf }]",
+    "link alias without session": "links: { l: { alias: mp } }",
+    "ttl without unit": "links: { l: { alias: 'mp{session}', ttl: 4 } }",
+    "host PIN in a link": "links: { l: { alias: 'mp{session}', url: 'https://example.com/{pin}' } }",
+}
+"""Files with one mistake that needs no knowledge of other parts of the file."""

@@ -1,0 +1,353 @@
+"""What editors accept and refuse in a rule file, and that the loader agrees."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft7Validator, Draft202012Validator
+from PIL import Image
+
+from policy_server.pexip.parameters import PARAMETERS, Kind, RequestType, parameters_of
+from policy_server.pexip.properties import ParticipantProperties
+from policy_server.pexip.service_parts import AutomaticParticipant
+from policy_server.pexip.services import SERVICE_TYPES, Conference, Lecture
+from policy_server.policy.templates import TemplateError, parse_template
+from policy_server.rulefiles.conditions import condition_keys
+from policy_server.rulefiles.document import parse_document, plain
+from policy_server.rulefiles.load import LISTS, SECTIONS, RuleFiles, load_rules
+from policy_server.rulefiles.rules import COMMON_KEYS, FURTHER_KEYS, OUTCOME_KEYS
+from policy_server.rulefiles.schema import rule_file_schema
+from policy_server.rulefiles.schema_conditions import PARAMETER_MEANINGS
+from policy_server.rulefiles.schema_parts import TEMPLATE
+from policy_server.rulefiles.schema_services import LEG_KEYS
+from policy_server.rulefiles.sections import (
+    CALENDAR_KEYS,
+    DEPLOYMENT_LISTS,
+    DIRECTORY_KEYS,
+    LINK_KEYS,
+    TRUNK_KEYS,
+    parse_duration,
+)
+from tests.rulefiles.schema_samples import BAD, BASE, DESIGN, GOOD
+from tests.strategies import services
+
+RULES = Path(__file__).parents[2] / "rules"
+NOW = datetime(2026, 11, 23, 16, tzinfo=UTC)
+
+SCHEMA: Mapping[str, Any] = rule_file_schema()
+DEFINITIONS: Mapping[str, Any] = SCHEMA["$defs"]
+VALIDATORS = (Draft202012Validator(SCHEMA), Draft7Validator(SCHEMA))
+EDITOR = VALIDATORS[0]
+
+
+def _picture() -> bytes:
+    data = BytesIO()
+    Image.new("RGB", (4, 4)).save(data, "JPEG")
+    return data.getvalue()
+
+
+PICTURES = {"avatars/desk.jpg": _picture()}
+
+
+def document(text: str) -> object:
+    """A rule file as editors see it."""
+    node, problems = parse_document("rules/test.yaml", text.encode())
+    assert not problems
+    assert node is not None
+    return plain(node)
+
+
+def edited(text: str) -> bool:
+    """Whether editors take a file."""
+    return bool(EDITOR.is_valid(document(text)))
+
+
+def loaded(text: str) -> bool:
+    """Whether the loader takes a file."""
+    return not load_rules(RuleFiles({"rules/test.yaml": text.encode()}, PICTURES), NOW).errors
+
+
+def yaml(value: object) -> str:
+    """A rule file with this content; JSON is YAML."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _with_base(text: str) -> str:
+    base = "".join(
+        line + "\n"
+        for line in dedent(BASE).splitlines()
+        if not re.search(rf"^{line.partition(':')[0]}:", text, re.MULTILINE)
+    )
+    return f"{base}{text}\n" + (
+        "" if re.search("^service:", text, re.MULTILINE) else "service: [{id: last, continue: true}]"
+    )
+
+
+# ------------------------------------------------------------------ the schema itself
+
+
+def test_schema_is_a_valid_json_schema() -> None:
+    """Editors of either generation can read the schema."""
+    for validator in VALIDATORS:
+        validator.check_schema(SCHEMA)
+
+
+def _fields(schema: object, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if isinstance(schema, list):
+        for place, item in enumerate(schema):
+            yield from _fields(item, f"{path}/{place}")
+    elif isinstance(schema, dict):
+        for name, field in schema.get("properties", {}).items():
+            yield f"{path}/{name}", field
+        for key, below in schema.items():
+            yield from _fields(below, f"{path}/{key}")
+
+
+def test_every_field_is_described() -> None:
+    """Whoever hovers over a key reads what it is for."""
+    fields = dict(_fields(SCHEMA))
+    assert len(fields) > 300
+    silent = [
+        path
+        for path, field in fields.items()
+        if not field.get("description") and not DEFINITIONS[field["$ref"].rpartition("/")[2]].get("description")
+    ]
+    assert silent == []
+
+
+def test_every_parameter_has_a_meaning_and_no_other_has() -> None:
+    """A parameter that Pexip adds needs a line in the table before rules can use it."""
+    carried = {parameter.name for request in LISTS.values() for parameter in parameters_of(request)}
+    assert set(PARAMETER_MEANINGS) == carried
+
+
+# ------------------------------------------------------------------ keys
+
+_PLACES: dict[str, tuple[str, ...]] = {
+    "trunk": TRUNK_KEYS,
+    "calendar": CALENDAR_KEYS,
+    "directory_entry": DIRECTORY_KEYS,
+    "link": LINK_KEYS,
+    "pexip_section": tuple(DEPLOYMENT_LISTS),
+    **{f"{kind.value}_when": condition_keys(kind) for kind in LISTS.values()},
+    **{
+        f"{kind.value}_rule": (*COMMON_KEYS, *OUTCOME_KEYS[kind], *FURTHER_KEYS.get(kind, ()))
+        for kind in LISTS.values()
+    },
+    **{model.__name__: tuple(model.model_fields) for model in SERVICE_TYPES.values()},
+    "room_conference": tuple(Conference.model_fields),
+    "room_lecture": tuple(Lecture.model_fields),
+    "AutomaticParticipant": tuple(AutomaticParticipant.model_fields),
+    "dial_out_entry": (*LEG_KEYS, *AutomaticParticipant.model_fields),
+    "participant_set": tuple(name for name in ParticipantProperties.model_fields if name != "reject_reason"),
+}
+
+
+@pytest.mark.parametrize("place", _PLACES)
+def test_editors_complete_the_keys_that_the_loader_reads(place: str) -> None:
+    """The schema has every key of the loader's table, no other, and refuses others."""
+    definition = DEFINITIONS[place]
+    assert sorted(definition["properties"]) == sorted(_PLACES[place])
+    assert definition["additionalProperties"] is False
+
+
+def test_editors_complete_the_sections_that_the_loader_reads() -> None:
+    """The same at the top of a file, where each section is described."""
+    assert tuple(SCHEMA["properties"]) == SECTIONS
+    assert all(DEFINITIONS[f"{section}_section"]["description"] for section in SECTIONS)
+
+
+_CONDITIONS: dict[str, object] = {
+    "open": "hours",
+    "closed": "hours",
+    "link": ["valid", "expired"],
+    "link_attributes": {"language": ["no", "sv"]},
+    "idp_attributes": {"groups": "agents"},
+    "percent": 12.5,
+    "any": [{"protocol": "sip"}, {"remote_address": "10.0.0.1"}],
+    "all": [{"protocol": "sip", "open": "hours"}],
+    "not": [{"protocol": ["sip"]}, {"any": [{"location": "Oslo"}]}],
+}
+_OF_KIND: dict[Kind, object] = {
+    Kind.ALIAS: ["meet.*", "call.*"],
+    Kind.TEXT: ".+",
+    Kind.LIST: "10.*",
+    Kind.BOOLEAN: True,
+    Kind.INTEGER: [1, 2],
+    Kind.ADDRESS: ["10.20.0.0/16", "2001:db8::/32", "192.0.2.1"],
+}
+_OUTCOMES: dict[RequestType, dict[str, object]] = {
+    RequestType.SERVICE: {"reject": "No"},
+    RequestType.PARTICIPANT: {"set": {"bypass_lock": True}},
+    RequestType.LOCATION: {"location": "Oslo"},
+    RequestType.REGISTRATION: {"allow": True},
+}
+
+
+def _ask(section: str, when: dict[str, object]) -> str:
+    base: Any = document(dedent(BASE))
+    return yaml(base | {section: [{"id": "a", "when": when, **_OUTCOMES[LISTS[section]]}]})
+
+
+def _conditions() -> Iterator[Any]:
+    for section, request in LISTS.items():
+        parameters = {parameter.name: parameter for parameter in parameters_of(request)}
+        for key in condition_keys(request):
+            parameter = parameters.get(key)
+            if parameter is None:
+                samples = [_CONDITIONS[key] if request is not RequestType.REGISTRATION else _of_registration(key)]
+            elif parameter.kind is Kind.CHOICE:
+                samples = [list(parameter.choices or ("Oslo", "London")), *(parameter.choices or ("Oslo",))]
+            else:
+                samples = [_OF_KIND[parameter.kind]]
+            for sample in samples:
+                yield pytest.param(section, key, sample, id=f"{section} {key} {sample}"[:50])
+
+
+def _of_registration(key: str) -> object:
+    return {"any": [{"alias": "a"}], "all": [{"alias": "a"}], "not": {"alias": "a"}}.get(key, "hours")
+
+
+@pytest.mark.parametrize(("section", "key", "value"), list(_conditions()))
+def test_conditions_are_taken_where_the_question_carries_them(section: str, key: str, value: object) -> None:
+    """A condition is good for editor and loader, and bad for both when its key is misspelt or its value odd."""
+    good = _ask(section, {key: value})
+    assert (edited(good), loaded(good)) == (True, True)
+    bad_ones: list[dict[str, object]] = [{f"{key}x": value}, {key: None}, {key: {"x": []}}]
+    for bad in bad_ones:
+        text = _ask(section, bad)
+        assert (edited(text), loaded(text)) == (False, False)
+
+
+@pytest.mark.parametrize("section", LISTS)
+def test_conditions_on_parameters_of_other_questions_are_refused(section: str) -> None:
+    """A parameter that this question does not carry is no key here, for editor and loader."""
+    others = PARAMETERS.keys() - set(condition_keys(LISTS[section]))
+    assert others
+    for key in others:
+        text = _ask(section, {key: "x"})
+        assert (edited(text), loaded(text)) == (False, False)
+
+
+# ------------------------------------------------------------------ whole files
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param((RULES / "genesys.yaml").read_text(), id="shipped"),
+        pytest.param(DESIGN, id="every section"),
+    ],
+)
+def test_good_files_are_good_for_editors(text: str) -> None:
+    """What we ship and what the documentation shows is not underlined by any editor."""
+    for validator in VALIDATORS:
+        assert [error.message for error in validator.iter_errors(document(text))] == []
+    assert loaded(text)
+
+
+@pytest.mark.parametrize("text", GOOD.values(), ids=GOOD)
+def test_less_common_forms_are_good_for_editor_and_loader(text: str) -> None:
+    """Every form that the loader takes is taken while typing, too."""
+    text = _with_base(text)
+    assert (edited(text), loaded(text)) == (True, True)
+
+
+@pytest.mark.parametrize("text", BAD.values(), ids=BAD)
+def test_bad_files_are_refused_while_typing(text: str) -> None:
+    """What is wrong by itself is underlined in every editor, and the loader refuses it as well."""
+    text = _with_base(text)
+    assert [validator.is_valid(document(text)) for validator in VALIDATORS] == [False, False]
+    assert not loaded(text)
+
+
+# ------------------------------------------------------------------ properties
+
+
+def _paths(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in below:
+        yield (*path, key)
+        yield from _paths(item, (*path, key))
+
+
+_WHOLE: Any = document(DESIGN)
+_ODD: tuple[object, ...] = (
+    None,
+    True,
+    False,
+    0,
+    7,
+    1.5,
+    "x",
+    "x y",
+    "derived",
+    "8h",
+    {},
+    {"x": "y"},
+    ["x"],
+    [{}],
+    [["x"]],
+)
+
+
+@st.composite
+def _changed(draw: st.DrawFn) -> str:
+    """The file with every section, in which a value was replaced, removed, or moved to another key."""
+    changed = deepcopy(_WHOLE)
+    *above, last = draw(st.sampled_from(list(_paths(_WHOLE))))
+    parent = changed
+    for step in above:
+        parent = parent[step]
+    match draw(st.sampled_from(["replace", "remove", "rename"])):
+        case "replace":
+            parent[last] = draw(st.sampled_from(_ODD))
+        case "rename" if isinstance(parent, dict):
+            parent[draw(st.sampled_from(["x", "when", "name"]))] = parent.pop(last)
+        case _:
+            del parent[last]
+    return yaml(changed)
+
+
+@settings(max_examples=300, deadline=None)
+@given(_changed())
+def test_editors_underline_nothing_that_the_loader_takes(text: str) -> None:
+    """An admin never has to live with a file that works and is red all over."""
+    if loaded(text):
+        assert [error.message for error in EDITOR.iter_errors(document(text))] == []
+
+
+@settings(max_examples=150, deadline=None)
+@given(services())
+def test_editors_underline_no_service_that_the_loader_takes(service: dict[str, object]) -> None:
+    """The same for every field of every service type."""
+    text = yaml({"service": [{"id": "a", "service": service}]})
+    if loaded(text):
+        assert [error.message for error in EDITOR.iter_errors(document(text))] == []
+
+
+@given(st.text(alphabet="{}a1. ~-_\n", max_size=12))
+def test_placeholders_read_the_same_in_editor_and_loader(text: str) -> None:
+    """The expression for text with placeholders takes exactly the templates."""
+    try:
+        parse_template(text)
+    except TemplateError:
+        assert re.search(TEMPLATE.replace("$", r"\Z"), text) is None
+    else:
+        assert re.search(TEMPLATE, text)
+
+
+@given(st.text(alphabet="0127dDhHmMsS ", max_size=12) | st.from_regex(r"(1d)? ?(2h)? ?(3M)? ?(4s)?", fullmatch=True))
+def test_durations_read_the_same_in_editor_and_loader(text: str) -> None:
+    """The expression for ttl takes exactly the durations."""
+    pattern = DEFINITIONS["link"]["properties"]["ttl"]["pattern"]
+    assert (re.search(pattern, text) is not None) == (parse_duration(text) is not None)
