@@ -24,7 +24,7 @@ from policy_server.web.basic import BasicAuthentication
 from policy_server.web.decision_log import DecisionLog
 from policy_server.web.health import OperatorEndpoints
 from policy_server.web.metrics import Metrics
-from policy_server.web.policy import ROOT, PolicyEndpoint, route
+from policy_server.web.policy import ROOT, PolicyEndpoint
 from policy_server.web.problem import ProblemResponse
 
 RELOAD_INTERVAL: Final = 1.0
@@ -51,7 +51,7 @@ class Application:
         """Passes one request, or the lifespan, on."""
         if scope["type"] == "http":
             path = scope.get("raw_path") or scope["path"].encode()
-            if ROOT in path or (b"//" in path and route(path) is not None):
+            if ROOT in path or (b"//" in path and _is_policy_path(path)):
                 await self._policy(scope, receive, send)
                 return
         await self._others(scope, receive, send)

@@ -1,9 +1,10 @@
 """Reading ``when``: every key becomes a condition or a problem, never nothing."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
+from functools import cache
+from ipaddress import IPv6Network, ip_network
 from typing import Final
 
 from policy_server.pexip.parameters import PARAMETERS, Kind, Parameter, RequestType, parameters_of
@@ -27,13 +28,16 @@ from policy_server.policy.conditions import (
 from policy_server.policy.facts import IdpAttributeSource, LinkAttributeSource, ParameterSource, Source
 from policy_server.policy.patterns import Pattern, PatternError, compile_pattern, group_source
 from policy_server.policy.sessions import LinkState
-from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, plain
+from policy_server.rulefiles.document_nodes import MappingNode, ScalarNode, SequenceNode
 from policy_server.rulefiles.problems import Place, one_of, shown, unknown_key
-from policy_server.rulefiles.reader import Report, Table
+from policy_server.rulefiles.reader import Report, Table, shown_node, undefined, unlisted
 
 GROUPS: Final = ("any", "all", "not")
 _ASCII_CLASS: Final = re.compile(r"(?<!\\)(?:\\\\)*\\([dwsbDWSB])")
 _READS_ANYTHING: Final = frozenset({"remote_display_name", "vendor", "q"})
+_SCHEMES: Final = ("sip:", "sips:", "h323:")
+# Followed by more of a name it is another domain: video.example.com.au.
+_OWN_DOMAIN: Final = r"@{}(?![a-z0-9-]|\.[a-z0-9])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,18 @@ class Scope:
     used_calendars: set[str]
 
 
+@cache
 def condition_keys(request: RequestType) -> tuple[str, ...]:
     """Every key that ``when`` can have in a rule for this question."""
-    parameters = tuple(parameter.name for parameter in parameters_of(request))
+    parameters = tuple(_parameters(request))
     idp = ("idp_attributes",) if request is RequestType.PARTICIPANT else ()
     link = ("link", "link_attributes", "percent") if "local_alias" in parameters else ()
     return (*parameters, *idp, "open", "closed", *link, *GROUPS)
+
+
+@cache
+def _parameters(request: RequestType) -> Mapping[str, Parameter]:
+    return {parameter.name: parameter for parameter in parameters_of(request)}
 
 
 def read_conditions(node: MappingNode, scope: Scope, captured_by: TextMatches | None = None) -> tuple[Condition, ...]:
@@ -67,7 +77,7 @@ def read_conditions(node: MappingNode, scope: Scope, captured_by: TextMatches | 
     keys = sorted(table, key=lambda key: key in (*GROUPS, "link"))
     for key in keys:
         if key not in known:
-            scope.report.error(table.key_place(key), _unknown(key, known), scope.rule)
+            table.error_at(table.key_place(key), _unknown(key, scope.request))
             continue
         if key in ("link", *GROUPS):
             own = (condition for condition in text_matches(tuple(conditions)) if _captures_session(condition))
@@ -75,14 +85,17 @@ def read_conditions(node: MappingNode, scope: Scope, captured_by: TextMatches | 
         condition = _read_condition(key, table, scope, captured_by)
         if condition is not None:
             conditions.append(condition)
+        elif not scope.report.failed:
+            # A condition that is dropped without a word would widen the rule.
+            table.error(key, f"{key} cannot be read")
     order = {key: place for place, key in enumerate(table)}
     return tuple(sorted(conditions, key=lambda condition: order.get(condition.key.partition(".")[0], 0)))
 
 
-def _unknown(key: str, known: tuple[str, ...]) -> str:
-    if key in PARAMETERS:
-        return f"{key} is not sent with this question, so the rule would never match"
-    return unknown_key(key, known, "when")
+def _unknown(key: str, request: RequestType) -> str:
+    if key in PARAMETERS or any(key in condition_keys(other) for other in RequestType):
+        return f"a {request} question has no {key}, so the rule would never match"
+    return unknown_key(key, condition_keys(request), "when")
 
 
 def _captures_session(condition: TextMatches) -> bool:
@@ -102,14 +115,13 @@ def _read_condition(key: str, table: Table, scope: Scope, captured_by: TextMatch
         case "idp_attributes" | "link_attributes":
             return _read_attributes(key, table, scope)
         case _:
-            return _read_parameter(key, table, scope)
+            return _read_parameter(_parameters(scope.request)[key], table, scope)
 
 
-def _read_parameter(key: str, table: Table, scope: Scope) -> Condition | None:
-    parameter = next(parameter for parameter in parameters_of(scope.request) if parameter.name == key)
+def _read_parameter(parameter: Parameter, table: Table, scope: Scope) -> Condition | None:
     match parameter.kind:
         case Kind.ALIAS | Kind.TEXT | Kind.LIST:
-            patterns = _read_patterns(key, table, scope, ignore_case=parameter.kind is Kind.ALIAS)
+            patterns = _read_patterns(parameter.name, table, scope, ignore_case=parameter.kind is Kind.ALIAS)
             return TextMatches(ParameterSource(parameter), patterns) if patterns else None
         case Kind.CHOICE:
             return _read_choice(parameter, table, scope)
@@ -123,46 +135,61 @@ def _read_parameter(key: str, table: Table, scope: Scope) -> Condition | None:
 
 def _read_patterns(key: str, table: Table, scope: Scope, *, ignore_case: bool) -> tuple[Pattern, ...]:
     patterns: list[Pattern] = []
-    texts = table.texts(key)
-    if not texts and not table.nodes(key):
-        table.error(key, f"{key} must be a regular expression but is an empty list")
-    for text, place in texts:
-        pattern = _compile(key, text, place, scope, ignore_case=ignore_case)
+    for text, place in _texts(key, table, "a regular expression"):
+        pattern = _compile(key, text, place, table, ignore_case=ignore_case)
         if pattern is not None:
+            for warning in _warnings(key, pattern, scope):
+                scope.report.warning(place, f"{table.about}{key}: {warning}", scope.rule)
             patterns.append(pattern)
     return tuple(patterns)
 
 
-def _compile(key: str, text: str, place: Place, scope: Scope, *, ignore_case: bool) -> Pattern | None:
-    try:
-        pattern = compile_pattern(text, ignore_case=ignore_case)
-    except PatternError as error:
-        scope.report.error(place, f"{key}: {shown(text)} is not a regular expression of RE2: {error}", scope.rule)
-        return None
+def _texts(key: str, table: Table, wanted: str) -> list[tuple[str, Place]]:
+    """A text or a list of texts; that there is none is a problem."""
+    node = table.value(key)
+    if node is not None and not table.nodes(key):
+        table.wrong(key, node, wanted)
+    return table.texts(key)
+
+
+def _compile(key: str, text: str, place: Place, table: Table, *, ignore_case: bool) -> Pattern | None:
     if not text:
         message = f"{key} '' never matches, since an empty value counts as missing; write `not: {{{key}: '.+'}}`"
-        scope.report.error(place, message, scope.rule)
+        table.error_at(place, message)
         return None
-    if key in _READS_ANYTHING and (found := _ASCII_CLASS.search(text)):
-        message = (
-            f"{key}: \\{found[1]} knows ASCII characters only; for letters of any language write \\pL, for digits \\pN"
-        )
-        scope.report.warning(place, message, scope.rule)
-    if ignore_case and key != "alias":
-        lowered = text.lower().replace("\\", "")
-        domain = next((domain for domain in scope.domains if f"@{domain}" in lowered), None)
+    try:
+        return compile_pattern(text, ignore_case=ignore_case)
+    except PatternError as error:
+        table.error_at(place, f"{key}: {shown(text)} is not a regular expression of RE2: {error}")
+        return None
+
+
+def _warnings(key: str, pattern: Pattern, scope: Scope) -> Iterator[str]:
+    """What is legal in an expression but hardly meant."""
+    if key in _READS_ANYTHING and (found := _ASCII_CLASS.search(pattern.text)):
+        yield f"\\{found[1]} knows ASCII characters only; for letters of any language write \\pL, for digits \\pN"
+    if not pattern.ignore_case:
+        return
+    scheme = next((scheme for scheme in _SCHEMES if pattern.prefix.startswith(scheme)), None)
+    if scheme is not None:
+        yield f"aliases are compared without {scheme}, so this never matches; leave it out of the expression"
+    if any(mark in pattern.prefix for mark in ";?"):
+        yield "aliases are compared without the parameters after ; or ?, so this never matches; leave them out"
+    if key != "alias":
+        ends = ((domain, _OWN_DOMAIN.format(re.escape(domain))) for domain in scope.domains)
+        bare = pattern.text.lower().replace("\\", "")
+        domain = next((domain for domain, end in ends if re.search(end, bare)), None)
         if domain is not None:
-            message = (
-                f"{key}: @{domain} is ours, so it is cut off before the comparison; leave it out of the expression"
-            )
-            scope.report.warning(place, message, scope.rule)
-    return pattern
+            yield f"@{domain} is ours, so it is cut off before the comparison; leave it out of the expression"
 
 
 def _read_attributes(key: str, table: Table, scope: Scope) -> Condition | None:
-    attributes = table.table(key)
-    if attributes is None:
+    node = table.value(key)
+    if not isinstance(node, MappingNode) or not node.entries:
+        if node is not None:
+            table.wrong(key, node, "names of attributes with their regular expressions, such as {language: 'en|fr'},")
         return None
+    attributes = Table(node, key, scope.report, scope.rule, f"{key}: ")
     make = IdpAttributeSource if key == "idp_attributes" else LinkAttributeSource
     conditions: list[Condition] = []
     for name in attributes:
@@ -170,27 +197,23 @@ def _read_attributes(key: str, table: Table, scope: Scope) -> Condition | None:
         source: Source = make(name)
         if patterns:
             conditions.append(TextMatches(source, patterns))
-    if not conditions:
-        if not tuple(attributes):
-            table.error(key, f"{key} must name an attribute and its regular expression but is empty")
-        return None
-    return conditions[0] if len(conditions) == 1 else AllOf(tuple(conditions))
+    return conditions[0] if len(conditions) == 1 else AllOf(tuple(conditions)) if conditions else None
 
 
 def _read_choice(parameter: Parameter, table: Table, scope: Scope) -> Condition | None:
-    allowed: tuple[str, ...] = parameter.choices
-    if parameter.name in {"location", "proxy_node_location"} and scope.locations is not None:
-        allowed = tuple(sorted(scope.locations))
-    texts = table.texts(parameter.name)
-    if not texts and not table.nodes(parameter.name):
-        table.error(parameter.name, f"{parameter.name} must be a value or a list of values but is an empty list")
-    exact = not parameter.choices
-    good = {word if exact else word.lower() for word in allowed}
+    name = parameter.name
+    wanted = f"one of {', '.join(map(shown, parameter.choices))}" if parameter.choices else "a name or a list of names"
     values: set[str] = set()
-    for text, place in texts:
-        value = text if exact else text.lower()
-        if (allowed and value not in good) or not value:
-            scope.report.error(place, one_of(parameter.name, allowed, text), scope.rule)
+    for text, place in _texts(name, table, wanted):
+        # Documented values are compared without regard to case, names of the deployment exactly.
+        value = text.lower() if parameter.choices else text
+        known = scope.locations if name in {"location", "proxy_node_location"} else None
+        if parameter.choices and value not in map(str.lower, parameter.choices):
+            table.error_at(place, one_of(name, parameter.choices, text))
+        elif not value:
+            table.error_at(place, f"{name} must be {wanted} but is empty")
+        elif known is not None and value not in known:
+            table.error_at(place, unlisted(name, known, value, "location"))
         else:
             values.add(value)
     return ChoiceIs(parameter, frozenset(values)) if values else None
@@ -203,34 +226,43 @@ def _read_boolean(parameter: Parameter, table: Table) -> Condition | None:
 
 
 def _read_integers(parameter: Parameter, table: Table) -> Condition | None:
+    wanted = "a whole number or a list of them"
     values: set[int] = set()
-    for node in table.nodes(parameter.name):
+    whole = table.value(parameter.name)
+    for node in table.nodes(parameter.name) or ((whole,) if whole is not None else ()):
         value = node.value if isinstance(node, ScalarNode) else None
         if isinstance(value, int) and not isinstance(value, bool):
             values.add(value)
         else:
-            message = f"{parameter.name} must be a whole number but is {shown(plain(node))}"
-            table.report.error(node.place, message, table.rule)
+            table.wrong(parameter.name, node, wanted)
     return IntegerIs(parameter, frozenset(values)) if values else None
 
 
 def _read_networks(parameter: Parameter, table: Table) -> Condition | None:
+    name, wanted = parameter.name, "an address such as 10.20.0.1 or a network such as 10.20.0.0/16"
     networks: list[Network] = []
-    for text, place in table.texts(parameter.name):
+    for text, place in _texts(name, table, wanted):
         try:
-            networks.append(ip_network(text.strip()))
-        except ValueError as error:
-            hint = _network_hint(text)
-            message = f"{parameter.name} must be an address or a network such as 10.20.0.0/16 but is {shown(text)}: {error}{hint}"
-            table.report.error(place, message, table.rule)
+            networks.append(_network(text))
+        except ValueError:
+            table.error_at(place, f"{name} must be {wanted} but is {shown(text)}{_network_hint(text)}")
     return AddressIn(parameter, tuple(networks)) if networks else None
+
+
+def _network(text: str) -> Network:
+    """A network; one of IPv4 addresses written as IPv6 is the IPv4 network, as the addresses of questions are."""
+    network = ip_network(text.strip())
+    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped and network.prefixlen >= 96:
+        return ip_network((network.network_address.ipv4_mapped, network.prefixlen - 96))
+    return network
 
 
 def _network_hint(text: str) -> str:
     try:
-        return f"; write {ip_network(text.strip(), strict=False)}"
+        network = ip_network(text.strip(), strict=False)
     except ValueError:
         return ""
+    return f" (write {network}, or the address without /{network.prefixlen})"
 
 
 def _read_calendar(key: str, table: Table, scope: Scope) -> Condition | None:
@@ -239,7 +271,7 @@ def _read_calendar(key: str, table: Table, scope: Scope) -> Condition | None:
         return None
     scope.used_calendars.add(name)
     if name not in scope.calendars:
-        table.error(key, one_of(key, scope.calendars, name))
+        table.error(key, undefined(key, "calendar", name, scope.calendars, "calendars"))
         return None
     calendar = scope.calendars[name]
     return None if calendar is None else CalendarIs(calendar, expected_open=key == "open")
@@ -248,11 +280,11 @@ def _read_calendar(key: str, table: Table, scope: Scope) -> Condition | None:
 def _read_link(table: Table, scope: Scope, captured_by: TextMatches | None) -> Condition | None:
     states: set[LinkState] = set()
     words = tuple(state.value for state in LinkState)
-    for text, place in table.texts("link"):
+    for text, place in _texts("link", table, f"one of {', '.join(map(shown, words))}"):
         if text in words:
             states.add(LinkState(text))
         else:
-            scope.report.error(place, one_of("link", words, text), scope.rule)
+            table.error_at(place, one_of("link", words, text))
     if captured_by is None and not scope.link_types:
         table.error(
             "link",
@@ -266,23 +298,27 @@ def _read_link(table: Table, scope: Scope, captured_by: TextMatches | None) -> C
 def _read_percent(table: Table, scope: Scope) -> Condition | None:
     node = table.value("percent")
     value = node.value if isinstance(node, ScalarNode) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
-        table.error("percent", f"percent must be a number from 0 to 100 but is {shown(plain(node) if node else None)}")
+    if node is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100):
+        table.wrong("percent", node, "a number from 0 to 100")
         return None
-    return PercentOf(float(value), scope.rule)
+    return PercentOf(float(value), scope.rule) if isinstance(value, int | float) else None
 
 
 def _read_group(key: str, table: Table, scope: Scope, captured_by: TextMatches | None) -> Condition | None:
-    items: tuple[Node, ...] = table.nodes(key) if key == "not" else table.sequence(key)
+    node = table.value(key)
+    alone = (node,) if key == "not" and isinstance(node, MappingNode) and node.entries else ()
+    items = node.items if isinstance(node, SequenceNode) else alone
+    if not items:
+        example = "conditions such as {protocol: sip}" if key == "not" else "a list such as [{protocol: sip}, …]"
+        if node is not None:
+            table.wrong(key, node, example)
+        return None
     branches: list[tuple[Condition, ...]] = []
-    if not items and key in table:
-        table.error(key, f"{key} must be a list of conditions but is empty")
     for item in items:
         if isinstance(item, MappingNode) and item.entries:
             branches.append(read_conditions(item, scope, captured_by))
         else:
-            message = f"{key} must hold conditions such as {{protocol: sip}} but holds {shown(plain(item))}"
-            scope.report.error(item.place, message, scope.rule)
+            table.error_at(item.place, f"{key} must hold conditions such as {{protocol: sip}} but holds {shown_node(item)}")
     if any(not branch for branch in branches) or not branches:
         return None
     match key:
@@ -329,3 +365,17 @@ def _alternatives(name: str, patterns: tuple[Pattern, ...]) -> str:
         f"(?i:{text})" if pattern.ignore_case else f"(?:{text})" for text, pattern in zip(found, patterns, strict=True)
     ]
     return "|".join(flagged)
+
+
+def named_anywhere(conditions: tuple[Condition, ...]) -> set[str]:
+    """The names that some part of the conditions captures, be it one alternative of several."""
+    names: set[str] = set()
+    for condition in conditions:
+        match condition:
+            case TextMatches():
+                names.update(*(pattern.groups for pattern in condition.patterns))
+            case AllOf() | AnyOf() | NotAllOf():
+                names |= named_anywhere(condition.conditions)
+            case _:
+                pass
+    return names

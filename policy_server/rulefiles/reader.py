@@ -96,7 +96,9 @@ class Table:
 
     def wrong(self, key: str, node: Node, wanted: str) -> None:
         """Records that a value of ``key`` (itself, or an item of it) is not what is wanted."""
-        self.error_at(node.place, f"{key} must be {wanted} but is {shown_node(node)}")
+        number = isinstance(node, ScalarNode) and node.quoted and "number" in wanted and node.text.isdecimal()
+        hint = " (remove the quotes)" if number else ""
+        self.error_at(node.place, f"{key} must be {wanted} but is {shown_node(node)}{hint}")
 
     def text(self, key: str, *, required: bool = False) -> str | None:
         """Text; a number or a boolean without quotes is told to take them."""
@@ -206,11 +208,17 @@ def shown_node(node: Node) -> str:
             return "a list" if node.items else "an empty list"
 
 
-def undefined(noun: str, name: str, known: Collection[str], section: str) -> str:
-    """Says that a name refers to nothing, what it could be, and where it would be defined."""
+def undefined(key: str, noun: str, name: str, known: Collection[str], section: str) -> str:
+    """Says that a name refers to nothing, and what it could be, or where it would be defined."""
     if not known:
         return f"{noun} {shown(name)} is not defined; define it under {section}"
-    return one_of(noun, known, name)
+    return one_of(key, known, name)
+
+
+def unlisted(key: str, known: Collection[str], name: str, kind: str) -> str:
+    """Says that a name is not in the list under ``pexip`` of the names of its kind."""
+    remedy = f"if it exists in Pexip, add it to {kind}s under pexip"
+    return f"{one_of(key, sorted(known), name) if known else f'{key} {shown(name)} is not listed'}; {remedy}"
 
 
 def node_at(node: Node, path: tuple[str | int, ...]) -> Node:

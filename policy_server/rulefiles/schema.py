@@ -124,7 +124,7 @@ def _rules(request: RequestType) -> Schema:
 def _rule(request: RequestType) -> Schema:
     outcomes, further = OUTCOME_KEYS[request], FURTHER_KEYS.get(request, ())
     companions = [
-        {"iff": {"required": [key]}, "then": {"anyOf": [{"required": [outcome]} for outcome in _GOES_WITH[key]]}}
+        {"if": {"required": [key]}, "then": {"anyOf": [{"required": [outcome]} for outcome in _GOES_WITH[key]]}}
         for key in further
     ]
     return table(
