@@ -11,6 +11,9 @@ from urllib.parse import quote_from_bytes, unquote_plus
 from policy_server.pexip.parameters import PARAMETERS
 
 QUERY_LIMIT: Final = 16 * 1024
+TARGET_LIMIT: Final = 65_535
+"""Bytes of a request target that the HTTP parser of the server takes."""
+
 SESSION: Final = b"3f2a9c5e8b7d4e1fa6c0d9b8e7f61234"
 USERNAME: Final = "pexip"
 PASSWORD: Final = "only for the fuzzer"
@@ -46,17 +49,55 @@ _VALUES: Final = (
     *(b"", b"+", b"%", b"%%", b"%z", b"%zz", b"%u0041", b"%00", b"%FF", b"%C0%80", b"%ED%A0%80", b"%F4%90%80%80"),
     *(b"%F0%9F%98%80", b"%E2%80%AE%E2%80%A8", b"%0D%0ASet-Cookie%3A+x", b"%1B%5B31m", b"%EF%BF%BD", b"%EF%BB%BFx"),
     *(b"n" * 251, b"n" * 10_000, b"%C3%AB" * 300, b"%F0%9F%98%80" * 260, b"%FF" * 400, b"%00" * 300, b"+" * 300),
-    *(b"%5B%22a%22%5D", b"%5B%22a%22%2C", b"%5B" * 3000, b"%5B%27a%27%5D", b"%5B1%2C2%5D", b"%5B%5D", b"%7B%7D", b"%5B"),
+    *(
+        b"%5B%22a%22%5D",
+        b"%5B%22a%22%2C",
+        b"%5B" * 3000,
+        b"%5B%27a%27%5D",
+        b"%5B1%2C2%5D",
+        b"%5B%5D",
+        b"%7B%7D",
+        b"%5B",
+    ),
     *(b"0", b"-1", b"1", b"9" * 18, b"9" * 19, b"9" * 5000, b"1e999", b"%D9%A1%D9%A2", b"0x10", b"1.0", b"NaN"),
     *(b"None", b"null", b"True", b"false", b"TRUE", b"%22credentials%22", b"sso", b"chair", b"guest"),
-    *(b"10.44.0.1", b"192.0.2.66", b"2001:db8:bad::7", b"::ffff:192.0.2.66", b"fe80::1%25eth0", b"10.0.0.1%2F8", b"1.2.3"),
+    *(
+        b"10.44.0.1",
+        b"192.0.2.66",
+        b"2001:db8:bad::7",
+        b"::ffff:192.0.2.66",
+        b"fe80::1%25eth0",
+        b"10.0.0.1%2F8",
+        b"1.2.3",
+    ),
     *(b"%7Bsession%7D", b"%7B", b"%7B%7D%7B", b"%24%7B7*7%7D", b"%3Cscript%3E", b"%27+OR+1%3D1", b"a%26b%3Dc"),
     *(b"sip", b"api", b"webrtc", b"h323", b"standard", b"DMZ", b"London", b"10.144.101.21", b"JDoe+4711", b"ali"),
-    *(SESSION, SESSION + b"_breakout_x", b"video-escalation", b"visit", b"Town+hall", b"to+%2B442071838750+x", b"trunk"),
+    *(
+        SESSION,
+        SESSION + b"_breakout_x",
+        b"video-escalation",
+        b"visit",
+        b"Town+hall",
+        b"to+%2B442071838750+x",
+        b"trunk",
+    ),
     *(b"5b0c7d1e-2f3a-4b4c-8d5e-6f7a8b9c0d1e", b"R%26D%2C+Lisboa", b"S%C3%A3o+Paulo", b"friendly-scanner/1.8"),
 )
 _SIZES: Final = (b"0", b"1", b"7", b"40", b"100", b"2049", b"-5", b"99999999999", b"", b"100.0", b"%31%30")
-_PREFIXES: Final = (b"", b"", b"", b"/pexip", b"/a/b", b"/", b"//", b"/policy", b"/policy/v1", b"/%2e%2e", b"/..", b"/%C3%AB")
+_PREFIXES: Final = (
+    b"",
+    b"",
+    b"",
+    b"/pexip",
+    b"/a/b",
+    b"/",
+    b"//",
+    b"/policy",
+    b"/policy/v1",
+    b"/%2e%2e",
+    b"/..",
+    b"/%C3%AB",
+)
 _OTHER_PATHS: Final = (
     *(b"/", b"/healthz", b"/readyz", b"/admin/", b"/policy/v1/", b"/policy/v1", b"/policy/v2/service/configuration"),
     *(b"/policy/v1/service/configuration/x", b"/policy/v1/participant/avatar/", b"/policy/v1/service%2Fconfiguration"),
@@ -87,7 +128,7 @@ class Question:
     @property
     def well_formed(self) -> bool:
         """Whether it is HTTP; the HTTP parser itself refuses what is not."""
-        return self.target.startswith(b"/") and all(0x21 <= byte <= 0x7E for byte in self.target)
+        return len(self.target) <= TARGET_LIMIT and all(0x21 <= byte <= 0x7E for byte in self.target)
 
     @property
     def authorized(self) -> bool:
@@ -165,7 +206,9 @@ def _flip(random: Random, pairs: list[bytes]) -> None:
 
 
 def _add_junk(random: Random, pairs: list[bytes]) -> None:
-    pairs.insert(random.randrange(len(pairs) + 1), random.choice((b"=", b"&&", b"=x", b"x", b"%", b"a=b=c", b"a;b=c", b"?")))
+    pairs.insert(
+        random.randrange(len(pairs) + 1), random.choice((b"=", b"&&", b"=x", b"x", b"%", b"a=b=c", b"a;b=c", b"?"))
+    )
 
 
 def _add_values(random: Random, pairs: list[bytes]) -> None:

@@ -176,7 +176,7 @@ _GATEWAY_LEGS = st.sampled_from(
         for protocol in ("h323", "sip", "mssip", "rtmp", "gms", "teams")
         for device in ({}, {"called_device_type": "external"}, {"called_device_type": "teams_user"})
         for view in ({}, {"view": "five_mains_seven_pips"}, {"view": "teams"}, {"view": "teams_focus"})
-        if "teams" not in view.get("view", "") or protocol == "teams" or "teams_user" in device.values()
+        if "teams" not in view.get("view", "") or protocol == "teams"
     ]
 )
 

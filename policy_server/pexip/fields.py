@@ -113,6 +113,8 @@ class StrictModel(BaseModel):
 # ------------------------------------------------------------------ text
 
 Text250 = Annotated[str, StringConstraints(strict=True, max_length=250)]
+Filled250 = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=250)]
+"""Text that a node cannot do without: an empty one is as good as none."""
 Text100 = Annotated[str, StringConstraints(strict=True, max_length=100)]
 Password = Annotated[Text250, About(secret=True)]
 Uuid = Annotated[
@@ -128,18 +130,18 @@ Pin = Annotated[str, StringConstraints(strict=True, pattern=PIN_PATTERN), About(
 
 # ------------------------------------------------------------------ names of objects of the deployment
 
-LocationName = Annotated[Text250, About(names="location")]
-ThemeName = Annotated[Text250, About(names="theme")]
-PinningConfigName = Annotated[Text250, About(names="pinning_config")]
+LocationName = Annotated[Filled250, About(names="location")]
+ThemeName = Annotated[Filled250, About(names="theme")]
+PinningConfigName = Annotated[Filled250, About(names="pinning_config")]
 IdentityProviderGroupName = Annotated[Text250, About(names="identity_provider_group")]
-SipProxyName = Annotated[Text250, About(names="sip_proxy")]
-H323GatekeeperName = Annotated[Text250, About(names="h323_gatekeeper")]
-MssipProxyName = Annotated[Text250, About(names="mssip_proxy")]
-TeamsProxyName = Annotated[Text250, About(names="teams_proxy")]
-StunServerName = Annotated[Text250, About(names="stun_server")]
-TurnServerName = Annotated[Text250, About(names="turn_server")]
-GmsAccessTokenName = Annotated[Text250, About(names="gms_access_token")]
-MediaPlaylistName = Annotated[Text250, About(names="media_playlist")]
+SipProxyName = Annotated[Filled250, About(names="sip_proxy")]
+H323GatekeeperName = Annotated[Filled250, About(names="h323_gatekeeper")]
+MssipProxyName = Annotated[Filled250, About(names="mssip_proxy")]
+TeamsProxyName = Annotated[Filled250, About(names="teams_proxy")]
+StunServerName = Annotated[Filled250, About(names="stun_server")]
+TurnServerName = Annotated[Filled250, About(names="turn_server")]
+GmsAccessTokenName = Annotated[Filled250, About(names="gms_access_token")]
+MediaPlaylistName = Annotated[Filled250, About(names="media_playlist")]
 
 # ------------------------------------------------------------------ numbers
 

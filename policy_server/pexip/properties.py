@@ -12,6 +12,7 @@ from pydantic import Field
 from policy_server.pexip.fields import (
     About,
     Fault,
+    Filled250,
     LocationName,
     Password,
     Role,
@@ -28,7 +29,7 @@ class AudioMix(StrictModel):
 
     noun: ClassVar[str] = "an entry of send_to_audio_mixes"
 
-    mix_name: Text250 = Field(description="The name of the mix.")
+    mix_name: Filled250 = Field(description="The name of the mix.")
     prominent: Sent[bool] = Field(None, description="Speak over the mix, which ducks the others.")
 
 
@@ -96,7 +97,7 @@ class DirectoryEntry(StrictModel):
 
     noun: ClassVar[str] = "a directory entry"
 
-    alias: Text250 = Field(description="The alias to dial.")
+    alias: Filled250 = Field(description="The alias to dial.")
     description: Text250 = Field(description="The text in the list of results.")
     username: Text250 = Field(description="The owner; may be empty.")
 

@@ -15,6 +15,7 @@ from policy_server.pexip.fields import (
     CryptoMode,
     DefaultYesNo,
     Fault,
+    Filled250,
     IdentityProviderGroupName,
     JustTrue,
     LocationName,
@@ -48,9 +49,9 @@ class AutomaticParticipant(StrictModel):
         ("local_alias", "protocol", "remote_alias", "role"), "ADP-1"
     )
 
-    local_alias: Text250 = Field(description="The calling alias (From): what the far end would dial back.")
+    local_alias: Filled250 = Field(description="The calling alias (From): what the far end would dial back.")
     protocol: Literal["h323", "sip", "mssip", "rtmp"] = Field(description="The protocol of the call.")
-    remote_alias: Text250 = Field(description="The alias or number to call.")
+    remote_alias: Filled250 = Field(description="The alias or number to call.")
     role: Role = Field(description="Privileges in the conference: chair is Host.")
     call_type: Sent[CallType] = Field(None, description="Media of the call. Default: video.")
     description: Sent[Text250] = Field(None, description="A note; no effect.")
@@ -85,7 +86,7 @@ class OnCompletionTransfer(StrictModel):
 
     noun: ClassVar[str] = "a transfer"
 
-    conference: Text250 = Field(description="The alias of the service to move to.")
+    conference: Filled250 = Field(description="The alias of the service to move to.")
     role: Sent[Role] = Field(None, description="The role there.")
 
 
@@ -112,7 +113,7 @@ class Service(StrictModel):
     rules: ClassVar[tuple[Rule, ...]] = ()
     missing_rules: ClassVar[Mapping[str, str]] = dict.fromkeys(("name", "service_tag"), "SVC-1")
 
-    name: Text250 = Field(
+    name: Filled250 = Field(
         description="The name of the service. Callers whose answers carry the same name meet in one conference."
     )
     service_tag: Text250 = Field(

@@ -42,7 +42,7 @@ def breakout_rules(fields: Mapping[str, object]) -> tuple[Fault, ...]:
         faults.extend(
             Fault((field,), "rule", f"breakout: true needs {field}", rule="BRK-1")
             for field in ("breakout_uuid", "breakout_name")
-            if fields.get(field) is None
+            if fields.get(field) in (None, "")
         )
     if breakout and breakout_rooms:
         message = "breakout_rooms must be false in the configuration of a breakout (breakout: true) but is true"
@@ -59,13 +59,10 @@ def teams_view_rule(fields: Mapping[str, object]) -> tuple[Fault, ...]:
     view = fields.get("view")
     if view not in get_args(TeamsViewName):
         return ()
-    device = fields.get("called_device_type")
-    if fields.get("outgoing_protocol") == "teams" or (isinstance(device, str) and device.startswith("teams_")):
+    # The device type says how the alias is found; the protocol is what makes it a Teams call (section 5).
+    if fields.get("outgoing_protocol") == "teams":
         return ()
-    message = (
-        f"view {shown(view)} is for Teams calls only: it needs outgoing_protocol: teams, or "
-        "called_device_type: teams_conference or teams_user"
-    )
+    message = f"view {shown(view)} is for Teams calls only: it needs outgoing_protocol: teams"
     return (Fault(("view",), "rule", message, rule="SVC-4"),)
 
 

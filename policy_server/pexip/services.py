@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from policy_server.pexip.fields import (
     DefaultYesNo,
     Fault,
+    Filled250,
     GatewayCallType,
     GatewayView,
     GmsAccessTokenName,
@@ -102,11 +103,11 @@ class Gateway(CallService, SendingService, ScreenService):
     }
 
     service_type: Literal["gateway"] = Field(description="An Infinity Gateway call; the name must be unique.")
-    local_alias: Text250 = Field(description="The calling alias (From) of the outgoing leg.")
+    local_alias: Filled250 = Field(description="The calling alias (From) of the outgoing leg.")
     outgoing_protocol: Literal["h323", "sip", "mssip", "rtmp", "gms", "teams"] = Field(
         description="The protocol of the outgoing leg."
     )
-    remote_alias: Text250 = Field(description="The alias to call.")
+    remote_alias: Filled250 = Field(description="The alias to call.")
     call_type: Sent[GatewayCallType] = Field(
         None, description="Media of the call; auto is that of the inbound leg. Default: video."
     )

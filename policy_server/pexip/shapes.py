@@ -169,6 +169,10 @@ def _fault(shape: Shape, detail: ErrorDetails) -> Fault:
     facet = _facet_at(shape, path)
     if facet is None or (kind == "string_unicode" and facet.shape is not None):
         return Fault(path, "unknown", "a field has a name with characters that are no text (lone surrogates)")
+    if kind == "string_too_short":
+        needed_by = _mapping_at(shape, path[:-1]).missing_rules.get(str(path[-1]), "")
+        rule = needed_by or ("SVC-3" if facet.about.names else "")
+        return Fault(path, "length", f"{_spoken(path)} is empty; it needs at least one character", rule=rule)
     return _value_fault(facet, path, kind, value)
 
 

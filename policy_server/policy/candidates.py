@@ -21,7 +21,6 @@ Anchor = TextMatches | ChoiceIs | BooleanIs | AddressIn
 class CandidateIndex:
     """Rules of one list by their anchors; the numbers are their places in the list."""
 
-    anchors: tuple[Anchor | None, ...]
     _always: tuple[int, ...]
     _texts: tuple[tuple[Source, PatternIndex], ...]
     _choices: tuple[tuple[Parameter, Mapping[str, tuple[int, ...]]], ...]
@@ -88,18 +87,15 @@ def build_index(rules: Sequence[tuple[Condition, ...] | None]) -> CandidateIndex
         if isinstance(condition, Anchor)
         for facet in _facets(condition)
     )
-    anchors: list[Anchor | None] = []
     always: list[int] = []
     filed: dict[type, list[tuple[Anchor, int]]] = {}
     for number, conditions in enumerate(rules):
         anchor = None if conditions is None else _rarest(conditions, rarity)
-        anchors.append(anchor)
         if anchor is not None:
             filed.setdefault(type(anchor), []).append((anchor, number))
         elif conditions is not None:
             always.append(number)
     return CandidateIndex(
-        anchors=tuple(anchors),
         _always=tuple(always),
         _texts=_text_indexes(filed.get(TextMatches, ())),
         _choices=_value_indexes(filed.get(ChoiceIs, ())),

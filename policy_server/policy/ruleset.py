@@ -113,9 +113,11 @@ class RuleList(Generic[OutcomeT_co]):
             elif number == winner:
                 yield Finding(rule.id, Outcome.HIT, reason="every condition holds")
             else:
-                condition = missed.get(number) or self.index.anchors[number]
-                if condition is not None:
-                    yield Finding(rule.id, Outcome.MISS, condition.key, condition.miss(facts))
+                # Of a rule that was no candidate nobody has asked yet, which condition is the first to miss.
+                condition = missed.get(number) or next(
+                    condition for condition in rule.conditions if condition.holds(facts) is not True
+                )
+                yield Finding(rule.id, Outcome.MISS, condition.key, condition.miss(facts))
 
 
 def rule_list(rules: tuple[Rule[OutcomeT_co], ...]) -> RuleList[OutcomeT_co]:

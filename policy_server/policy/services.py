@@ -67,10 +67,10 @@ class FieldsTemplate:
         return next((template for field_name, template in self.filled if field_name == name), None)
 
     def fits(self, fields: Mapping[str, object]) -> bool:
-        """Whether every filled field of ``fields`` is within Pexip's limit."""
+        """Whether every filled field has from one character to as many as Pexip takes, which no field objects to."""
         for name, _ in self.filled:
             text = fields[name]
-            if isinstance(text, str) and len(text) > FIELD_LIMIT:
+            if isinstance(text, str) and not 0 < len(text) <= FIELD_LIMIT:
                 return False
         return True
 
@@ -123,12 +123,7 @@ class ServiceTemplate:
         """Whether Pexip would use a service that this template was filled to; one without a name never."""
         if not service.get("name"):
             return False
-        if not self.is_plain:
-            return accepts_service(service)
-        if not self.legs:
-            return self.fields.fits(service)
-        legs = service["automatic_participants"]
-        return self.fields.fits(service) and isinstance(legs, list) and all(map(_leg_fits, self.legs, legs))
+        return (self.is_plain and self._fits(service)) or accepts_service(service)
 
     def fill(self, values: dict[str, str]) -> Fields:
         """The service for one question without its derived PINs. ``values`` also gets the name of the room."""
@@ -137,6 +132,12 @@ class ServiceTemplate:
         if self.legs:
             service["automatic_participants"] = [leg.fields.fill(values) for leg in self.legs]
         return service
+
+    def _fits(self, service: Fields) -> bool:
+        if not self.legs:
+            return self.fields.fits(service)
+        legs = service["automatic_participants"]
+        return self.fields.fits(service) and isinstance(legs, list) and all(map(_leg_fits, self.legs, legs))
 
 
 def _leg_fits(leg: Leg, fields: Fields) -> bool:

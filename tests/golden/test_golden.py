@@ -11,7 +11,18 @@ import pytest
 from policy_server.app import Application
 from policy_server.rulefiles.store import load_folder
 from policy_server.simulator.judge import Verdict, judge
-from tests.golden.exchange import DEPLOYMENT, KIOSK, MOMENT, RULES, Golden, application, ask, read_all, read_golden, render
+from tests.golden.exchange import (
+    DEPLOYMENT,
+    KIOSK,
+    MOMENT,
+    RULES,
+    Golden,
+    application,
+    ask,
+    read_all,
+    read_golden,
+    render,
+)
 
 GOLDEN = read_all()
 DECLINED = {"27-synthetic-hostile", "38-name-too-long"}
@@ -62,7 +73,9 @@ def test_node_uses_the_answer(golden: Golden, app: Application) -> None:
 def test_every_rule_is_asked_for() -> None:
     """Each rule of the golden rules answers a question, but for those that only a signed link or a lottery reaches."""
     answered = {
-        orjson.loads(golden.answer.partition("\n")[2]).get("rule") for golden in GOLDEN if "image/jpeg" not in golden.answer
+        orjson.loads(golden.answer.partition("\n")[2]).get("rule")
+        for golden in GOLDEN
+        if "image/jpeg" not in golden.answer
     }
     rules = load_folder(RULES, MOMENT, environment=KIOSK)[0].ruleset
     assert rules is not None

@@ -13,7 +13,7 @@ async def write() -> int:
         answer = render(await ask(app, golden.target))
         if answer != golden.answer:
             golden.path.write_text(golden.text(answer), encoding="utf-8")
-            print(f"written: {golden.path.name}")  # noqa: T201
+            print(f"written: {golden.path.name}")
             written += 1
     return written
 

@@ -1,7 +1,7 @@
 """Aliases have one form in which they are compared."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy_server.pexip.aliases import bare_alias, normalise_alias
@@ -51,6 +51,7 @@ def test_bare_alias_keeps_the_domain() -> None:
 
 
 @given(text=aliases | st.text())
+@settings(deadline=None)
 def test_normalising_is_idempotent(text: str) -> None:
     """What is in normal form stays as it is, with and without domains."""
     assert bare_alias(bare_alias(text)) == bare_alias(text)

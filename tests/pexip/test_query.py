@@ -3,7 +3,7 @@
 from urllib.parse import parse_qsl, unquote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy_server.pexip.parameters import FOLDED_NAMES, RequestType, folded
@@ -13,6 +13,7 @@ from tests.policy.strategies import ascii_queries, queries
 
 
 @given(raw=st.text(st.characters(max_codepoint=127)))
+@settings(deadline=None)
 def test_decoding_equals_the_standard_library(raw: str) -> None:
     """Any ASCII text decodes as unquote_plus decodes it."""
     assert decode(raw.encode()) == unquote_plus(raw, errors="replace")
@@ -75,6 +76,7 @@ def test_cleaning(text: str, cleaned: str) -> None:
 
 
 @given(text=st.text(st.characters()) | st.text(st.characters(categories=("Cc", "Cs", "Zl", "Zp", "Zs"))))
+@settings(deadline=None)
 def test_clean_text_stays_as_it_is(text: str) -> None:
     """Cleaning twice is cleaning once, and clean text can be encoded."""
     once = clean(text)
@@ -101,6 +103,7 @@ def expected(query: str) -> tuple[dict[str, str], dict[str, tuple[str, ...]], bo
 
 
 @given(query=ascii_queries)
+@settings(deadline=None)
 def test_parser_equals_parse_qsl(query: str) -> None:
     """For any ASCII query every parameter reads as parse_qsl reads it; one given twice is refused."""
     texts, attributes, twice = expected(query)
@@ -116,6 +119,7 @@ def test_parser_equals_parse_qsl(query: str) -> None:
 
 
 @given(query=queries, alias=st.text(st.characters()), kind=st.sampled_from(RequestType))
+@settings(deadline=None)
 def test_no_bytes_raise(query: bytes, alias: str, kind: RequestType) -> None:
     """Whatever the bytes, the parser gives a question or says that it cannot be understood."""
     try:

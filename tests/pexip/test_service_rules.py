@@ -55,8 +55,8 @@ def test_pin_rules_of_services(service_type: str) -> None:
         pytest.param({}, False, id="SIP"),
         pytest.param({"outgoing_protocol": "gms"}, False, id="Meet"),
         pytest.param({"outgoing_protocol": "teams"}, True, id="Teams"),
-        pytest.param({"called_device_type": "teams_conference"}, True, id="Teams meeting"),
-        pytest.param({"called_device_type": "teams_user"}, True, id="Teams user"),
+        pytest.param({"called_device_type": "teams_conference"}, False, id="Teams meeting"),
+        pytest.param({"called_device_type": "teams_user"}, False, id="Teams user"),
         pytest.param({"called_device_type": "external"}, False, id="external"),
     ],
 )

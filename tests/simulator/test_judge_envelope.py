@@ -148,7 +148,7 @@ def test_the_path_decides_the_request_type(path: str, kind: str | None) -> None:
     }
     verdict = judged(path, success(results[kind]))
     assert verdict.outcome == (kind or "failure")
-    assert verdict.used is (kind is not None)
+    assert (verdict.used, verdict.well_formed) == (kind is not None, kind is not None)
 
 
 @pytest.mark.parametrize("path", JSON_PATHS)

@@ -184,8 +184,9 @@ def test_whole_numbers_without_a_range() -> None:
 def test_owner_address_has_its_own_length() -> None:
     """primary_owner_email_address takes 100 characters."""
     assert judged_service(ROOM | {"primary_owner_email_address": "x" * 100}).used
-    too_long = judged_service(ROOM | {"primary_owner_email_address": "x" * 101})
-    assert broken(too_long) == [("FIELD", "result.primary_owner_email_address")]
+    for length, rule in ((101, "FIELD"), (250, "FIELD"), (251, "ENV-3")):
+        too_long = judged_service(ROOM | {"primary_owner_email_address": "x" * length})
+        assert broken(too_long) == [(rule, "result.primary_owner_email_address")]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ OTHER_WORDS = "success failure continue reject redirect chair sip London 1234 54
 WORDS = [*MINIMAL, *OTHER_WORDS.split()]
 
 texts = st.text(st.characters(exclude_categories=()), max_size=30) | st.sampled_from(WORDS) | st.just("x" * 251)
-leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts
+leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts
 values = st.recursive(
     leaves,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS) | texts, inner, max_size=6),

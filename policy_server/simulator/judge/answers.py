@@ -17,7 +17,7 @@ _MOST_MIX_LEVELS = 3
 def judge_participant(action: object, result: Mapping[str, object], question: Question, findings: Findings) -> Outcome:
     """What the node does with a participant properties answer whose status is success."""
     check_record(PARTICIPANT, result, "result", findings)
-    # Pexip has no sure way to send null, so "None" and "null" may be the null that PRT-1 allows.
+    # The wire form of null is not documented: an empty value, "None" and "null" may all be the null of PRT-1.
     has_name = question.value("remote_display_name") not in {"", "None", "null"}
     if has_name and result.get("remote_display_name", "") is None:
         findings.refuse(

@@ -10,6 +10,7 @@ from policy_server.simulator.judge.question import Question
 from policy_server.simulator.judge.verdict import HttpAnswer, Outcome
 
 _PLACEHOLDER = "so the node shows the placeholder"
+_COLOURS = {"CMYK": "CMYK", "L": "grey levels"}
 
 
 def judge_picture(answer: HttpAnswer, question: Question, findings: Findings) -> Outcome:
@@ -40,9 +41,6 @@ def judge_picture(answer: HttpAnswer, question: Question, findings: Findings) ->
             "AVA-1", "", f"The picture's colours must be RGB but are {_COLOURS.get(mode, mode)}, {_PLACEHOLDER}."
         )
     return "picture"
-
-
-_COLOURS = {"CMYK": "CMYK", "L": "grey levels"}
 
 
 def _decoded(body: bytes) -> tuple[tuple[int, int], str]:
