@@ -24,7 +24,7 @@ from policy_server.web.decision_log import DecisionLog
 
 USERNAME: Final = "pexip"
 PASSWORD: Final = "a password: with ü and a colon"
-SECRET_KEY: Final = "the secret key of these tests, long enough"
+SECRET_KEY: Final = "the secret key of these tests is long enough"
 ROOT: Final = "/policy/v1"
 
 T = TypeVar("T")
@@ -206,12 +206,12 @@ def real_server(
     folder: Path,
     *options: str,
     verify: Any = True,
-    probe: bool = True,
+    program: tuple[str, ...] = ("-m", "policy_server"),
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[RealServer]:
     """Starts a server in ``folder`` on a free port, waits until it answers, and ends it whatever happens.
 
-    ``environment`` replaces the credentials of the tests.
+    ``environment`` replaces the credentials of the tests; ``program`` is what Python runs.
     """
     given = environment
     if given is None:
@@ -220,7 +220,7 @@ def real_server(
             "POLICY_PEXIP_PASSWORD": PASSWORD,
             "POLICY_SECRET_KEY": SECRET_KEY,
         }
-    command = [sys.executable, "-m", "policy_server", "serve", "--port", "0", *options]
+    command = [sys.executable, *program, "serve", "--port", "0", *options]
     with (folder / "stdout.txt").open("wb") as out, (folder / "stderr.txt").open("wb") as err:
         process = subprocess.Popen(
             command, cwd=folder, env=clean_environment(**given), stdout=out, stderr=err, start_new_session=True
@@ -229,8 +229,7 @@ def real_server(
     try:
         eventually(lambda: server.url or process.poll() is not None)
         assert process.poll() is None, server.err
-        if probe:
-            eventually(lambda: _answers(server))
+        eventually(lambda: _answers(server))
         yield server
     finally:
         if process.poll() is None:

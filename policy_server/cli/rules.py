@@ -199,10 +199,10 @@ def run_tests(rules_folder: Path | None, as_json: bool) -> None:
         for outcome in outcomes:
             _print_outcome(outcome)
         click.echo(f"{len(outcomes) - failed} passed, {failed} failed")
-        if not outcomes:
-            click.echo(
-                "There are no rule tests; they belong into files that end in .test.yaml, beside the rules.", err=True
-            )
+    if not outcomes:
+        click.echo(
+            "There are no rule tests; they belong into files that end in .test.yaml, beside the rules.", err=True
+        )
     sys.exit(1 if failed else 0)
 
 

@@ -1,6 +1,6 @@
 """One line per decision, without PINs and passwords, written beside the event loop."""
 
-import sys
+import os
 from collections import deque
 from collections.abc import Callable, Mapping
 from threading import Event, Thread
@@ -14,7 +14,14 @@ LINES_LIMIT: Final = 20_000
 INTERVAL: Final = 0.05
 """Seconds between writes: a line is complete when it is queued, so that writing is one system call for many."""
 
-MASKED_FIELDS: Final = ("pin", "guest_pin", "password")
+STANDARD_ERROR: Final = 2
+
+STOP_SECONDS: Final = 2.0
+"""How long the end waits for a writer that is stuck; what it could not write is dropped."""
+
+MASKED_FIELDS: Final = ("pin", "guest_pin", "password", "dtmf_sequence")
+"""What a log never shows: tones sent after the answer are often the PIN of another system."""
+
 MASK: Final = "****"
 
 Record = dict[str, object]
@@ -22,7 +29,10 @@ Record = dict[str, object]
 
 def masked(fields: Mapping[str, object]) -> Mapping[str, object]:
     """Fields of an answer as a log may show them."""
-    hidden = {name: MASK for name in MASKED_FIELDS if fields.get(name)}
+    hidden: Record = {name: MASK for name in MASKED_FIELDS if fields.get(name)}
+    legs = fields.get("automatic_participants")
+    if isinstance(legs, list) and any(leg.get("dtmf_sequence") for leg in legs):
+        hidden["automatic_participants"] = [masked(leg) for leg in legs]
     return {**fields, **hidden} if hidden else fields
 
 
@@ -70,7 +80,11 @@ class DecisionLog:
         while self._lines:
             lines.append(self._lines.popleft())
         if lines:
-            self._write(b"".join(lines))
+            try:
+                self._write(b"".join(lines))
+            except (OSError, ValueError):
+                # A full disk, or a pipe whose reader went away: perhaps the next lines can be written.
+                self.dropped += len(lines)
 
     def start(self) -> None:
         """Begins to write."""
@@ -82,7 +96,10 @@ class DecisionLog:
         """Writes the rest and ends the thread."""
         self._stopping.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(STOP_SECONDS)
+            if self._thread.is_alive():
+                self.dropped += len(self._lines)
+                return
             self._thread = None
         self.flush()
 
@@ -92,5 +109,7 @@ class DecisionLog:
 
 
 def _write_to_stderr(data: bytes) -> None:
-    sys.stderr.buffer.write(data)
-    sys.stderr.buffer.flush()
+    # Not through sys.stderr, whose lock a stuck writer would hold while the interpreter ends.
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(STANDARD_ERROR, rest) :]

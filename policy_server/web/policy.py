@@ -140,6 +140,7 @@ class PolicyEndpoint:
         self._metrics: Final = metrics
         self._prefix: Final = os.urandom(6).hex().encode()
         self._numbers: Final = count(1)
+        self._last_resort: Final = orjson.dumps(failure_answer(on_failure))
         self._kept: Final[dict[tuple[bytes, bytes], _Response]] = {}
         self._kept_for: tuple[Ruleset, int] | None = None
 
@@ -159,13 +160,23 @@ class PolicyEndpoint:
         if scope["method"] != "GET":
             await _respond(send, 405, b"", _TEXT, _GET_ONLY)
             return
-        now = self._clock()
         decision_id = b"%b-%x" % (self._prefix, next(self._numbers))
-        response = await self._respond_to(*routed, raw_path, scope["query_string"], now, decision_id)
+        try:
+            now = self._clock()
+            response = await self._respond_to(*routed, raw_path, scope["query_string"], now, decision_id)
+        except Exception:
+            # What makes the answer to a failure failed itself: a clock, or the log's renderer.
+            log.exception("question.failed: %s", decision_id.decode())
+            await _respond(send, 200, self._last_resort, _JSON)
+            return
         seconds = perf_counter() - started
-        self._log.put(_stamp(now), decision_id, seconds, response.log_fields)
-        self._metrics.answered(routed[0].value, response.outcome, response.rule, seconds)
+        # The answer first: no call depends on whether it could be logged or counted.
         await _respond(send, response.status, response.body(decision_id), response.content_type)
+        try:
+            self._log.put(_stamp(now), decision_id, seconds, response.log_fields)
+            self._metrics.answered(routed[0].value, response.outcome, response.rule, seconds)
+        except Exception:
+            log.exception("question.unrecorded: %s", decision_id.decode())
 
     async def _respond_to(
         self, request_type: RequestType, alias: str, raw_path: bytes, query: bytes, now: datetime, decision_id: bytes
@@ -194,7 +205,7 @@ class PolicyEndpoint:
             # The one place where everything is caught: a node must get an answer, and the log the reason.
             log.exception("question.failed: %s %s", decision_id.decode(), _safe_question(request))
             return self._failed(request_type, "error", "an error of ours; see the log", ruleset)
-        if len(self._kept) < KEPT_LIMIT and len(query) <= KEPT_QUERY:
+        if len(self._kept) < KEPT_LIMIT and len(raw_path) + len(query) <= KEPT_QUERY:
             self._kept[raw_path, query] = response
         return response
 

@@ -1,0 +1,247 @@
+"""``serve`` before it serves: what it refuses, what it says, what it makes up. ``tests/web`` has running servers."""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import uvicorn
+
+from policy_server.cli.serve import app_of_worker
+from tests.cli.commands import CREDENTIALS, RULES, put_rules, run
+from tests.servers import PASSWORD, SECRET_KEY
+
+# By its name, since the package calls the command of the module by the same name.
+serve_module = sys.modules["policy_server.cli.serve"]
+
+
+@pytest.fixture(autouse=True)
+def rules(folder: Path) -> Path:
+    """The rules of these tests."""
+    return put_rules(folder)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[uvicorn.Config]]:
+    """Lets ``serve`` come to the point of answering, and no further; the list has what it would have run."""
+    configurations: list[uvicorn.Config] = []
+
+    def run_nothing(server: uvicorn.Server, sockets: Any = None) -> None:
+        configurations.append(server.config)
+        assert [one.getsockname()[1] > 0 for one in sockets] == [True]
+        server.started = True
+
+    monkeypatch.setattr(uvicorn.Server, "run", run_nothing)
+    monkeypatch.setattr(serve_module, "set_up_logging", lambda _: None)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    yield configurations
+    assert len(configurations) <= 1
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "policy.example.com", ""])  # noqa: S104
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({}, "POLICY_PEXIP_USERNAME and POLICY_PEXIP_PASSWORD and POLICY_SECRET_KEY must be set"),
+        ({"POLICY_SECRET_KEY": SECRET_KEY}, "Error: POLICY_PEXIP_USERNAME and POLICY_PEXIP_PASSWORD must be set"),
+        (
+            {"POLICY_PEXIP_USERNAME": "a", "POLICY_PEXIP_PASSWORD": "planted-secret"},
+            "Error: POLICY_SECRET_KEY must be set",
+        ),
+    ],
+    ids=["nothing", "key alone", "credentials alone"],
+)
+def test_nothing_secret_has_a_default(host: str, given: dict[str, str], missing: str) -> None:
+    """Without credentials or key, any address but loopback is refused with status 2 and how to set them."""
+    result = run("serve", "--host", host, "--port", "0", environment=given)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert missing in result.stderr
+    assert "secrets.token_urlsafe(32)" in result.stderr
+    assert ".env" in result.stderr
+    assert "_FILE" in result.stderr
+    assert "planted-secret" not in result.stderr
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2"])
+def test_temporary_credentials_on_loopback(host: str, started: list[uvicorn.Config]) -> None:
+    """On loopback what is missing is made up: printed with what to paste into Pexip, and different each time."""
+    outputs = [run("serve", "--host", host, "--port", "0") for _ in range(2)]
+    assert [result.exit_code for result in outputs] == [0, 0]
+    passwords = set()
+    for result in outputs:
+        lines = result.stdout.splitlines()
+        made = dict(line.strip().split("=", 1) for line in lines[5:8])
+        assert list(made) == ["POLICY_PEXIP_USERNAME", "POLICY_PEXIP_PASSWORD", "POLICY_SECRET_KEY"]
+        assert len(made["POLICY_SECRET_KEY"]) >= 32
+        passwords |= {made["POLICY_PEXIP_PASSWORD"], made["POLICY_SECRET_KEY"]}
+        url = lines[0].removeprefix("policy-server listens on ")
+        assert url.startswith(f"http://{host}:")
+        for needed in (f"  URL        {url}", f"  Password   {made['POLICY_PEXIP_PASSWORD']}", f"simulate --url {url}"):
+            assert needed in result.stdout
+        assert result.stderr == ""
+    assert len(passwords) == 4
+    started.clear()
+
+
+def test_configured_secrets_are_not_printed(started: list[uvicorn.Config]) -> None:
+    """What is set is not shown: with everything set nothing but address and rules, else only what was made up."""
+    complete = run("serve", "--port", "0", environment=CREDENTIALS)
+    assert complete.exit_code == 0
+    assert len(complete.stdout.splitlines()) == 2
+    assert complete.stdout.splitlines()[1].startswith("Rules: 6 from rules, revision ")
+    started.clear()
+    half = {name: value for name, value in CREDENTIALS.items() if name != "POLICY_SECRET_KEY"}
+    result = run("serve", "--port", "0", environment=half)
+    assert "POLICY_SECRET_KEY=" in result.stdout
+    assert PASSWORD not in complete.output + result.output
+    assert "as in POLICY_PEXIP_PASSWORD" in result.stdout
+
+
+def test_short_keys_are_refused() -> None:
+    """A secret key that is too short is status 2 and is not repeated."""
+    result = run("serve", "--port", "0", environment={**CREDENTIALS, "POLICY_SECRET_KEY": "short-planted"})
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "POLICY_SECRET_KEY: the secret key has 13 characters and needs 32 or more" in result.stderr
+    assert "short-planted" not in result.stderr
+
+
+def test_bad_rules(rules: Path) -> None:
+    """Bad rules are status 2 with every problem, and the server does not start."""
+    put_rules(rules.parent, RULES.replace("room: visit", "room: vist").replace("ttl: 4h", "ttl: soon"))
+    result = run("serve", "--port", "0")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.count(": error: ") == 3
+    assert result.stderr.endswith("The rules cannot be used, so the server does not start.\n")
+
+
+def test_a_missing_password_of_a_rule(rules: Path, started: list[uvicorn.Config]) -> None:
+    """A variable that a rule names must be set where the server runs, in the environment or in .env."""
+    put_rules(rules.parent, RULES.replace("allow: true", "allow: { username: a, password_env: KIOSK_PASSWORD }"))
+    result = run("serve", "--port", "0")
+    assert result.exit_code == 2
+    assert "the environment variable KIOSK_PASSWORD is not set" in result.stderr
+    (rules.parent / ".env").write_text("KIOSK_PASSWORD=from-the-file\n", encoding="utf-8")
+    assert run("serve", "--port", "0").exit_code == 0
+    assert len(started) == 1
+
+
+def test_warnings_are_shown(rules: Path, started: list[uvicorn.Config]) -> None:
+    """Warnings about the rules are shown at the start and hold nothing up."""
+    put_rules(rules.parent, RULES.replace("trunks:", 'trunks:\n  spare: { number: "+13125550100", dial_prefix: "99" }'))
+    result = run("serve", "--port", "0")
+    assert result.exit_code == 0
+    assert ": warning: " in result.stderr
+    assert len(started) == 1
+
+
+def test_port_in_use() -> None:
+    """A port that somebody has is status 2 with address, reason and remedy."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run("serve", "--port", str(port))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in result.stderr
+    assert "--port" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("192.0.2.1", "cannot listen on 192.0.2.1:0: "),
+        ("no.such.host.invalid", "--host no.such.host.invalid is no address"),
+    ],
+)
+def test_an_address_of_another_machine(host: str, said: str) -> None:
+    """An address that this machine does not have is status 2."""
+    result = run("serve", "--host", host, "--port", "0", environment=CREDENTIALS)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+def test_the_server_is_set_up_for_speed_and_silence(started: list[uvicorn.Config]) -> None:
+    """The fast protocol and loop, no access log, nothing about itself in headers."""
+    assert run("serve", "--port", "0").exit_code == 0
+    (configuration,) = started
+    assert (configuration.http, configuration.loop, configuration.ws) == ("httptools", "uvloop", "none")
+    assert (configuration.access_log, configuration.server_header) == (False, False)
+
+
+@pytest.fixture
+def certificate(folder: Path) -> Path:
+    """A certificate and its key, an encrypted key, and another key, in the current folder."""
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    new = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-days", "2", "-subj", "/CN=x")
+    openssl(*new, "-nodes", "-keyout", "good.key", "-out", "good.pem")
+    openssl(*new, "-nodes", "-keyout", "other.key", "-out", "other.pem")
+    openssl("ec", "-in", "good.key", "-aes256", "-passout", "pass:secret", "-out", "locked.key")
+    (folder / "text.pem").write_text("not a certificate", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--tls-cert", "good.pem"), "--tls-cert and --tls-key go together"),
+        (("--tls-key", "good.key"), "--tls-cert and --tls-key go together"),
+        (("--tls-client-ca", "good.pem"), "--tls-client-ca needs --tls-cert and --tls-key"),
+        (("--tls-cert", "text.pem", "--tls-key", "good.key"), "cannot be used"),
+        (("--tls-cert", "good.pem", "--tls-key", "other.key"), "cannot be used (KEY_VALUES_MISMATCH)"),
+        (("--tls-cert", "good.pem", "--tls-key", "locked.key"), "private key without passphrase"),
+        (
+            ("--tls-cert", "good.pem", "--tls-key", "good.key", "--tls-client-ca", "text.pem"),
+            "--tls-client-ca text.pem has no certificate (PEM) in it",
+        ),
+        (("--tls-cert", "absent.pem", "--tls-key", "good.key"), "'absent.pem' does not exist"),
+    ],
+)
+def test_certificates_that_cannot_be_used(certificate: Path, options: tuple[str, ...], said: str) -> None:
+    """Files that make no https are status 2 and named, and nobody is asked for a passphrase."""
+    result = run("serve", "--port", "0", *options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert certificate.is_dir()
+
+
+def test_settings_pass_to_every_process(monkeypatch: pytest.MonkeyPatch, rules: Path) -> None:
+    """Processes get the very settings of the first one: options and files included, made-up secrets too."""
+    (rules.parent / "password").write_text(PASSWORD, encoding="utf-8")
+    (rules.parent / "folder").write_text("elsewhere", encoding="utf-8")
+    made: list[str] = []
+
+    def start_none(configuration: uvicorn.Config) -> None:
+        assert (configuration.app, configuration.workers) == ("policy_server.cli.serve:app_of_worker", 2)
+        made.append(str(app_of_worker()))
+
+    monkeypatch.setattr(serve_module, "set_up_logging", lambda _: None)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(serve_module, "_Workers", lambda config, _: SimpleNamespace(run=lambda: start_none(config)))
+    # What serve puts into the environment is taken back when the test is over.
+    for name in ("PROMETHEUS_MULTIPROC_DIR", "POLICY_SECRET_KEY", "POLICY_PEXIP_PASSWORD", "POLICY_PEXIP_USERNAME"):
+        monkeypatch.setenv(name, "")
+    for name, value in (("PEXIP_USERNAME", "a"), ("PEXIP_PASSWORD_FILE", "password"), ("RULES_FILE", "folder")):
+        monkeypatch.setenv(f"POLICY_{name}", value)
+    result = run("serve", "--port", "0", "--workers", "2", "--rules", "rules")
+    assert result.exit_code == 0, result.output
+    assert len(made) == 1
+
+
+def test_sighup_goes_to_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With several processes SIGHUP makes each reload its rules; none is replaced."""
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr("os.kill", lambda pid, number: sent.append((pid, number)))
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    workers = serve_module._Workers(uvicorn.Config("x:y", workers=2), [])
+    processes = [SimpleNamespace(pid=4711), SimpleNamespace(pid=None), SimpleNamespace(pid=4712)]
+    workers.processes = processes[:]
+    workers.signal_queue.append(signal.SIGHUP)
+    workers.handle_signals()
+    assert sent == [(4711, signal.SIGHUP), (4712, signal.SIGHUP)]
+    assert workers.processes == processes
