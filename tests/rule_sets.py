@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from io import BytesIO
 from textwrap import dedent
 
 import pytest
+from PIL import Image
 
 from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.requests import PolicyRequest, encode_query, parse_request
@@ -37,6 +39,13 @@ def load(
     if loaded.ruleset is None:
         pytest.fail("\n".join(str(problem) for problem in loaded.problems))
     return loaded.ruleset
+
+
+def picture() -> bytes:
+    """A JPEG, as small as they come."""
+    file = BytesIO()
+    Image.new("RGB", (2, 2)).save(file, "JPEG")
+    return file.getvalue()
 
 
 def request(kind: str, fields: Mapping[str, str | Iterable[str]]) -> PolicyRequest:

@@ -1,7 +1,9 @@
 """The one form in which aliases are compared (reference: pexip-policy-requests.md, section 4, item 7)."""
 
+import re
 from collections.abc import Set as AbstractSet
 
+_PORT = re.compile(r"(@[^@:]+):[0-9]{1,5}\Z")
 _SCHEMES = ("sip:", "sips:", "h323:")
 
 
@@ -15,7 +17,7 @@ def bare_alias(text: str) -> str:
         alias = alias[alias.index(":") + 1 :].strip()
     if ";" in alias or "?" in alias:
         alias = alias.partition(";")[0].partition("?")[0].strip()
-    return alias
+    return _PORT.sub(r"\1", alias) if ":" in alias else alias
 
 
 def normalise_alias(text: str, domains: AbstractSet[str] = frozenset()) -> str:

@@ -253,54 +253,38 @@ class LegEnd(StrEnum):
     UNKNOWN = "unknown"
 
 
-_EXACT: Final[Mapping[str, LegEnd]] = {
+# A part of a text that makes its class, documented texts and the words that several of them share, in lower case.
+_CLASSES: Final[Mapping[str, LegEnd]] = {
     "call disconnected": LegEnd.ENDED_BY_FAR_END,
     "call rejected": LegEnd.REFUSED,
-    "404 not found": LegEnd.REFUSED,
-    "resource unavailable": LegEnd.TEMPORARY,
-    "out of resource": LegEnd.TEMPORARY,
-    "out of transcoding resource": LegEnd.TEMPORARY,
-    "out of proxying resource": LegEnd.TEMPORARY,
-    "signaling node disconnected": LegEnd.TEMPORARY,
+    "resource": LegEnd.TEMPORARY,  # "Resource unavailable", "Out of transcoding resource"
+    "node disconnected": LegEnd.TEMPORARY,  # "Signaling node …", "Media node …"
     "media process disconnected": LegEnd.TEMPORARY,
-    "media node disconnected": LegEnd.TEMPORARY,
     "proxied participant disconnected": LegEnd.TEMPORARY,
-    "system in maintenance mode": LegEnd.TEMPORARY,
-    "conference host ended the conference with a dtmf command": LegEnd.CONFERENCE_OVER,
-    "conference terminated by a host participant": LegEnd.CONFERENCE_OVER,
-    "api initiated conference termination": LegEnd.CONFERENCE_OVER,
-    "conference terminated by an administrator": LegEnd.CONFERENCE_OVER,
+    "maintenance mode": LegEnd.TEMPORARY,
+    "conference terminated": LegEnd.CONFERENCE_OVER,  # "… by a Host participant", "… by an administrator"
+    "conference termination": LegEnd.CONFERENCE_OVER,
+    "conference ended": LegEnd.CONFERENCE_OVER,
+    "ended the conference": LegEnd.CONFERENCE_OVER,
     "api initiated participant disconnect": LegEnd.CONFERENCE_OVER,
     "disconnected by an administrator": LegEnd.CONFERENCE_OVER,
     "disconnected by another participant": LegEnd.CONFERENCE_OVER,
-    "conference terminated by another participant": LegEnd.CONFERENCE_OVER,
-    "timeout waiting for conference host to join or permit access to locked conference": LegEnd.CONFERENCE_OVER,
+    "timeout waiting for conference host": LegEnd.CONFERENCE_OVER,
     "no participants can keep conference alive": LegEnd.CONFERENCE_OVER,
-    "all conference hosts departed hosted conference": LegEnd.CONFERENCE_OVER,
-    "last remaining participant removed from conference after timeout": LegEnd.CONFERENCE_OVER,
+    "all conference hosts departed": LegEnd.CONFERENCE_OVER,
+    "last remaining participant removed": LegEnd.CONFERENCE_OVER,
 }
-# Beyond the known texts, the words that make their class.
-_SUBSTRINGS: Final = (
-    *_EXACT.items(),
-    ("resource", LegEnd.TEMPORARY),
-    ("node disconnected", LegEnd.TEMPORARY),
-    ("maintenance mode", LegEnd.TEMPORARY),
-    ("conference terminated", LegEnd.CONFERENCE_OVER),
-    ("conference ended", LegEnd.CONFERENCE_OVER),
-)
-# "Unexpected Response: 503", and a status line alone as in "404 Not Found".
+# "Unexpected Response: 503", and a status line alone such as "404 Not Found".
 _SIP_STATUS: Final = re.compile(r"(?:unexpected response: ?|^)([4-6])[0-9]{2}(?![0-9])")
 _SIP_CLASSES: Final[Mapping[str, LegEnd]] = {"4": LegEnd.REFUSED, "5": LegEnd.TEMPORARY, "6": LegEnd.REFUSED}
 
 
 def leg_class(disconnect_reason: str) -> LegEnd:
-    """The class of a ``disconnect_reason``, which is free text: by the whole text, then by a part of it.
+    """The class of a ``disconnect_reason``, which is free text and may say more than the documented text.
 
-    Case and white space do not count. A SIP status decides by its first digit.
+    A SIP status decides by its first digit, otherwise the first part that is known. Case and white space do not count.
     """
     reason = " ".join(disconnect_reason.lower().split())
-    if (known := _EXACT.get(reason)) is not None:
-        return known
     if found := _SIP_STATUS.search(reason):
         return _SIP_CLASSES[found[1]]
-    return next((leg_end for part, leg_end in _SUBSTRINGS if part in reason), LegEnd.UNKNOWN)
+    return next((leg_end for part, leg_end in _CLASSES.items() if part in reason), LegEnd.UNKNOWN)

@@ -211,6 +211,14 @@ class CalendarIs:
         return f"calendar {self.calendar.name} is {state} at {local:%a %Y-%m-%d %H:%M} ({self.calendar.timezone.key})"
 
 
+def session_of(captured_by: TextMatches | None, facts: Facts) -> str:
+    """The session of a question: what the rule's own ``session`` group matched, or what a link type finds."""
+    if captured_by is None:
+        return facts.link_session()
+    groups = captured_by.match(facts)
+    return groups["session"] if groups else ""
+
+
 @dataclass(frozen=True, slots=True)
 class LinkIs:
     """The session in the alias is valid, expired, invalid or absent.
@@ -226,12 +234,7 @@ class LinkIs:
 
     def state(self, facts: Facts) -> LinkState:
         """The state of the link that the question came with."""
-        if self.captured_by is None:
-            session = facts.link_session()
-        else:
-            groups = self.captured_by.match(facts)
-            session = groups["session"] if groups else ""
-        return facts.link_state(session)
+        return facts.link_state(session_of(self.captured_by, facts))
 
     def holds(self, facts: Facts) -> bool:
         """Whether the state is one of those expected."""
@@ -244,16 +247,20 @@ class LinkIs:
 
 @dataclass(frozen=True, slots=True)
 class PercentOf:
-    """A fixed share of sessions, the same ones each time; another rule's share is drawn independently."""
+    """A fixed share of sessions, the same ones each time; another rule's share is drawn independently.
+
+    The session is found as ``LinkIs`` finds it; without one the room or alias takes its place.
+    """
 
     percent: float
     rule: str
+    captured_by: TextMatches | None = None
 
     key = "percent"
 
     def share(self, facts: Facts) -> float | None:
         """Where the session falls, from 0 up to 100; ``None`` when the question has neither session nor room."""
-        text = facts.link_session() or facts.request.text("service_name") or facts.alias("local_alias")
+        text = session_of(self.captured_by, facts) or facts.request.text("service_name") or facts.alias("local_alias")
         if not text:
             return None
         digest = blake2b(f"{self.rule}\0{text}".encode(), digest_size=8).digest()

@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final, assert_never
 
+from policy_server.pexip.aliases import bare_alias
 from policy_server.pexip.parameters import PARAMETERS, PATH_ALIAS, RequestType
 from policy_server.pexip.properties import accepts_properties
 from policy_server.pexip.requests import PolicyRequest
@@ -138,9 +139,8 @@ def _serve(
 def _recall_service(ruleset: Ruleset, facts: Facts) -> Decision:
     request = facts.request
     name = request.text("service_name") or request.text("unique_service_name")
-    origin = (
-        ruleset.recall.find(name, request.text("service_tag"), request.text("remote_alias").lower()) if name else None
-    )
+    remote_alias = bare_alias(request.text("remote_alias"))
+    origin = ruleset.recall.find(name, request.text("service_tag"), remote_alias) if name else None
     if origin is None:
         return Continue(None, "the room is not one of ours", Trace(partial(_recall_rows, ruleset, None)))
     rule = ruleset.services.rules[origin.number]

@@ -21,6 +21,7 @@ FEW: Final = 4
 """Patterns with one prefix that are tried one by one rather than through a ``re2.Set`` of their own."""
 
 _NO_GROUPS: Final[Mapping[str, str]] = MappingProxyType({})
+_OPTIONAL: Final = frozenset("?*{")
 _QUANTIFIERS: Final = frozenset("?*+{")
 _BRACED_NAME: Final = re.compile(r"\(\?P?<([A-Za-z_]\w*)>")
 _LOOK_AROUND: Final = re.compile(r"\(\?(?:[=!]|<[=!])")
@@ -154,6 +155,16 @@ def group_source(text: str, name: str) -> str | None:
             # Names inside would stand twice where several groups are put side by side.
             return None if end is None else _BRACED_NAME.sub("(?:", text[match.end() : end])
     return None
+
+
+def may_be_absent(text: str, name: str) -> bool:
+    """Whether a match of ``text`` can leave the named group empty by going around it."""
+    for match in _BRACED_NAME.finditer(text):
+        if match[1] == name:
+            end = _closing_parenthesis(text, match.end())
+            inside_another = _scan(text, 0, lambda character, depth: character == "(" and depth > 1) is not None
+            return end is None or text[end + 1 : end + 2] in _OPTIONAL or inside_another or _alternatives_at_top(text)
+    return True
 
 
 def _closing_parenthesis(text: str, start: int) -> int | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from policy_server.pexip.aliases import bare_alias
 from policy_server.policy.patterns import Pattern, PatternIndex, compile_pattern
 from policy_server.policy.services import ServiceTemplate
 from policy_server.policy.templates import Template, backwards, recovered
@@ -65,7 +66,7 @@ def _read(origin: Origin, service_name: str, service_tag: str) -> Recalled | Non
     tag_groups = origin.tag_pattern.match(service_tag)
     if groups is None or tag_groups is None:
         return None
-    placeholders = recovered(origin.tag, dict(tag_groups)) | recovered(origin.name, dict(groups))
+    placeholders = recovered(origin.tag, tag_groups) | recovered(origin.name, groups)
     if origin.name.render(placeholders) != service_name or origin.tag.render(placeholders) != service_tag:
         return None
     return Recalled(origin.number, origin.service, placeholders)
@@ -73,8 +74,14 @@ def _read(origin: Origin, service_name: str, service_tag: str) -> Recalled | Non
 
 def _dials(service: ServiceTemplate, remote_alias: str) -> bool:
     # Before or after the Call Routing Rule changed the alias (unconfirmed): the number is in it either way.
-    for leg in service.legs:
-        if leg.trunk is not None:
+    for leg in (*service.legs, *service.fallbacks):
+        if leg.trunk is None:
+            if (
+                leg.fields.fixed.get("remote_alias")
+                and bare_alias(str(leg.fields.fixed["remote_alias"])) == remote_alias
+            ):
+                return True
+        else:
             _, number, rest = remote_alias.partition(leg.trunk.number)
             if number and not rest[:1].isdigit():
                 return True

@@ -49,7 +49,7 @@ def fill(field_name: str, template: Template, values: Mapping[str, str]) -> str:
 class FieldsTemplate:
     """Fields of an object of the answer: those that never change, and those with placeholders."""
 
-    fixed: Mapping[str, object]
+    fixed: Mapping[str, object] = field(repr=False)
     filled: tuple[tuple[str, Template], ...] = ()
 
     def fill(self, values: Mapping[str, str]) -> Fields:

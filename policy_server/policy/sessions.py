@@ -142,7 +142,6 @@ class Keyring:
 
         Raises `ValueError` only for a `now` without zone.
         """
-        _check_aware(now)
         return link_state(session, self.open(session), now)
 
     def pins(self, session: str) -> Pins:
@@ -195,12 +194,13 @@ class OpenedSession(NamedTuple):
 
 
 def link_state(session: str, opened: OpenedSession | None, now: datetime) -> LinkState:
-    """What a text, opened before, is worth as a session at an aware `now`."""
+    """What a text, opened before, is worth as a session. Raises `ValueError` for a `now` without zone."""
+    _check_aware(now)
     if not session:
         return LinkState.ABSENT
     if opened is None:
         return LinkState.INVALID
-    return LinkState.VALID if now.timestamp() < opened.expires * 60 else LinkState.EXPIRED
+    return LinkState.VALID if now < opened.expires_at else LinkState.EXPIRED
 
 
 class _Hash(Protocol):

@@ -59,25 +59,22 @@ def backwards(template: Template, source_of: Callable[[str], str | None]) -> str
     ``source_of`` gives the expression that filled a placeholder, or ``None`` for "any text". RE2 has no
     back-references, so a placeholder that stands twice is named once; render the result again to be sure.
     """
+    names = tuple(dict.fromkeys(template.names))
     seen: set[str] = set()
     parts: list[str] = []
     for odd, piece in enumerate(template.pieces):
         if odd % 2 == 0:
             parts.append(re.escape(piece))
             continue
-        inner = source_of(piece) or ".+"
-        parts.append(f"(?:{inner})" if piece in seen else f"(?P<{_group_name(piece)}>{inner})")
+        inner = f"(?:{source_of(piece) or '.*'})"
+        parts.append(inner if piece in seen else f"(?P<p{names.index(piece)}>{inner})")
         seen.add(piece)
     return "".join(parts)
 
 
-def _group_name(placeholder: str) -> str:
-    return re.sub(r"\W", "_", placeholder)
-
-
-def recovered(template: Template, groups: dict[str, str]) -> dict[str, str]:
+def recovered(template: Template, groups: Mapping[str, str]) -> dict[str, str]:
     """The values of the placeholders out of a match of ``backwards(template)``."""
-    return {name: groups[_group_name(name)] for name in template.names}
+    return {name: groups[f"p{number}"] for number, name in enumerate(dict.fromkeys(template.names))}
 
 
 def unknown_names(template: Template, known: Iterable[str]) -> tuple[str, ...]:

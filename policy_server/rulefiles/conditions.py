@@ -26,7 +26,7 @@ from policy_server.policy.conditions import (
     text_matches,
 )
 from policy_server.policy.facts import IdpAttributeSource, LinkAttributeSource, ParameterSource, Source
-from policy_server.policy.patterns import Pattern, PatternError, compile_pattern, group_source
+from policy_server.policy.patterns import Pattern, PatternError, compile_pattern
 from policy_server.policy.sessions import LinkState
 from policy_server.rulefiles.document_nodes import MappingNode, ScalarNode, SequenceNode
 from policy_server.rulefiles.problems import Place, one_of, shown, unknown_key
@@ -73,13 +73,14 @@ def read_conditions(node: MappingNode, scope: Scope, captured_by: TextMatches | 
     known = condition_keys(scope.request)
     conditions: list[Condition] = []
     table = Table(node, "when", scope.report, scope.rule)
-    # A session that the alias captures is what `link` is about, wherever in the rule `link` stands.
-    keys = sorted(table, key=lambda key: key in (*GROUPS, "link"))
+    # A session that the alias captures is what these are about, wherever in the rule they stand.
+    about_session = (*GROUPS, "link", "percent")
+    keys = sorted(table, key=about_session.__contains__)
     for key in keys:
         if key not in known:
             table.error_at(table.key_place(key), _unknown(key, scope.request))
             continue
-        if key in ("link", *GROUPS):
+        if key in about_session:
             own = (condition for condition in text_matches(tuple(conditions)) if _captures_session(condition))
             captured_by = next(own, captured_by)
         condition = _read_condition(key, table, scope, captured_by)
@@ -111,7 +112,7 @@ def _read_condition(key: str, table: Table, scope: Scope, captured_by: TextMatch
         case "link":
             return _read_link(table, scope, captured_by)
         case "percent":
-            return _read_percent(table, scope)
+            return _read_percent(table, scope, captured_by)
         case "idp_attributes" | "link_attributes":
             return _read_attributes(key, table, scope)
         case _:
@@ -154,8 +155,8 @@ def _texts(key: str, table: Table, wanted: str) -> list[tuple[str, Place]]:
 
 def _compile(key: str, text: str, place: Place, table: Table, *, ignore_case: bool) -> Pattern | None:
     if not text:
-        message = f"{key} '' never matches, since an empty value counts as missing; write `not: {{{key}: '.+'}}`"
-        table.error_at(place, message)
+        missing = f"{{{key}: '.+'}}" if table.where == "when" else f"{{{table.where}: {{{key}: '.+'}}}}"
+        table.error_at(place, f"{key} '' never matches, since an empty value counts as missing; write `not: {missing}`")
         return None
     try:
         return compile_pattern(text, ignore_case=ignore_case)
@@ -187,7 +188,7 @@ def _read_attributes(key: str, table: Table, scope: Scope) -> Condition | None:
     node = table.value(key)
     if not isinstance(node, MappingNode) or not node.entries:
         if node is not None:
-            table.wrong(key, node, "names of attributes with their regular expressions, such as {language: 'en|fr'},")
+            table.wrong(key, node, "names of attributes with regular expressions such as {language: 'en|fr'}")
         return None
     attributes = Table(node, key, scope.report, scope.rule, f"{key}: ")
     make = IdpAttributeSource if key == "idp_attributes" else LinkAttributeSource
@@ -201,22 +202,36 @@ def _read_attributes(key: str, table: Table, scope: Scope) -> Condition | None:
 
 
 def _read_choice(parameter: Parameter, table: Table, scope: Scope) -> Condition | None:
-    name = parameter.name
-    wanted = f"one of {', '.join(map(shown, parameter.choices))}" if parameter.choices else "a name or a list of names"
-    values: set[str] = set()
-    for text, place in _texts(name, table, wanted):
-        # Documented values are compared without regard to case, names of the deployment exactly.
-        value = text.lower() if parameter.choices else text
-        known = scope.locations if name in {"location", "proxy_node_location"} else None
-        if parameter.choices and value not in map(str.lower, parameter.choices):
-            table.error_at(place, one_of(name, parameter.choices, text))
-        elif not value:
-            table.error_at(place, f"{name} must be {wanted} but is empty")
-        elif known is not None and value not in known:
-            table.error_at(place, unlisted(name, known, value, "location"))
-        else:
-            values.add(value)
+    if parameter.choices:
+        values = _read_documented(parameter, table)
+    else:
+        known = scope.locations if parameter.name in {"location", "proxy_node_location"} else None
+        values = _read_names(parameter.name, table, known)
     return ChoiceIs(parameter, frozenset(values)) if values else None
+
+
+def _read_documented(parameter: Parameter, table: Table) -> set[str]:
+    """Documented values, which are compared without regard to case."""
+    name, values = parameter.name, set[str]()
+    for text, place in _texts(name, table, f"one of {', '.join(map(shown, parameter.choices))}"):
+        if text.lower() in map(str.lower, parameter.choices):
+            values.add(text.lower())
+        else:
+            table.error_at(place, one_of(name, parameter.choices, text))
+    return values
+
+
+def _read_names(key: str, table: Table, known: frozenset[str] | None) -> set[str]:
+    """Names of the deployment, which are compared exactly."""
+    wanted, values = "a name or a list of names", set[str]()
+    for name, place in _texts(key, table, wanted):
+        if not name:
+            table.error_at(place, f"{key} must be {wanted} but is empty")
+        elif known is not None and name not in known:
+            table.error_at(place, unlisted(key, known, name, "location"))
+        else:
+            values.add(name)
+    return values
 
 
 def _read_boolean(parameter: Parameter, table: Table) -> Condition | None:
@@ -266,7 +281,7 @@ def _network_hint(text: str) -> str:
 
 
 def _read_calendar(key: str, table: Table, scope: Scope) -> Condition | None:
-    name = table.text(key)
+    name = table.text(key, wanted="the name of a calendar")
     if name is None:
         return None
     scope.used_calendars.add(name)
@@ -295,13 +310,13 @@ def _read_link(table: Table, scope: Scope, captured_by: TextMatches | None) -> C
     return LinkIs(frozenset(states), captured_by) if states else None
 
 
-def _read_percent(table: Table, scope: Scope) -> Condition | None:
+def _read_percent(table: Table, scope: Scope, captured_by: TextMatches | None) -> Condition | None:
     node = table.value("percent")
     value = node.value if isinstance(node, ScalarNode) else None
     if node is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100):
         table.wrong("percent", node, "a number from 0 to 100")
         return None
-    return PercentOf(float(value), scope.rule) if isinstance(value, int | float) else None
+    return PercentOf(float(value), scope.rule, captured_by) if isinstance(value, int | float) else None
 
 
 def _read_group(key: str, table: Table, scope: Scope, captured_by: TextMatches | None) -> Condition | None:
@@ -309,7 +324,11 @@ def _read_group(key: str, table: Table, scope: Scope, captured_by: TextMatches |
     alone = (node,) if key == "not" and isinstance(node, MappingNode) and node.entries else ()
     items = node.items if isinstance(node, SequenceNode) else alone
     if not items:
-        example = "conditions such as {protocol: sip}" if key == "not" else "a list such as [{protocol: sip}, …]"
+        example = (
+            "conditions such as {protocol: sip}"
+            if key == "not"
+            else "a list of conditions such as [{protocol: sip}, …]"
+        )
         if node is not None:
             table.wrong(key, node, example)
         return None
@@ -318,7 +337,9 @@ def _read_group(key: str, table: Table, scope: Scope, captured_by: TextMatches |
         if isinstance(item, MappingNode) and item.entries:
             branches.append(read_conditions(item, scope, captured_by))
         else:
-            table.error_at(item.place, f"{key} must hold conditions such as {{protocol: sip}} but holds {shown_node(item)}")
+            table.error_at(
+                item.place, f"{key} must hold conditions such as {{protocol: sip}}, but this is {shown_node(item)}"
+            )
     if any(not branch for branch in branches) or not branches:
         return None
     match key:
@@ -331,51 +352,3 @@ def _read_group(key: str, table: Table, scope: Scope, captured_by: TextMatches |
                 return NotAllOf(branches[0])
             # not: [a, b] reads as "neither a nor b".
             return AllOf(tuple(NotAllOf(branch) for branch in branches))
-
-
-def groups_of(conditions: tuple[Condition, ...]) -> tuple[list[str], dict[str, str]]:
-    """The names that a rule's conditions always capture, and for each the expression that captured it.
-
-    A name in every branch of ``any`` counts; one in only some does not, since another branch may match.
-    """
-    names: list[str] = []
-    sources: dict[str, str] = {}
-    for condition in conditions:
-        if isinstance(condition, TextMatches):
-            common = [
-                name for name in condition.patterns[0].groups if all(name in p.groups for p in condition.patterns)
-            ]
-            names += common
-            sources |= {name: _alternatives(name, condition.patterns) for name in common}
-        elif isinstance(condition, AllOf):
-            below, below_sources = groups_of(condition.conditions)
-            names += below
-            sources |= below_sources
-        elif isinstance(condition, AnyOf):
-            branches = [groups_of((branch,)) for branch in condition.conditions]
-            common = [name for name in branches[0][0] if all(name in branch[0] for branch in branches)]
-            names += common
-            sources |= {name: "|".join(f"(?:{branch[1][name]})" for branch in branches) for name in common}
-    return names, sources
-
-
-def _alternatives(name: str, patterns: tuple[Pattern, ...]) -> str:
-    found = [group_source(pattern.text, name) or ".+" for pattern in patterns]
-    flagged = [
-        f"(?i:{text})" if pattern.ignore_case else f"(?:{text})" for text, pattern in zip(found, patterns, strict=True)
-    ]
-    return "|".join(flagged)
-
-
-def named_anywhere(conditions: tuple[Condition, ...]) -> set[str]:
-    """The names that some part of the conditions captures, be it one alternative of several."""
-    names: set[str] = set()
-    for condition in conditions:
-        match condition:
-            case TextMatches():
-                names.update(*(pattern.groups for pattern in condition.patterns))
-            case AllOf() | AnyOf() | NotAllOf():
-                names |= named_anywhere(condition.conditions)
-            case _:
-                pass
-    return names

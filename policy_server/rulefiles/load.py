@@ -1,6 +1,6 @@
 """Rule files to a compiled rule set, or to every problem in them. Reads no disk: the files come as bytes."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -12,18 +12,19 @@ from policy_server.policy.directory import DirectoryEntry, build_directory
 from policy_server.policy.patterns import PatternError
 from policy_server.policy.recall import Recall
 from policy_server.policy.ruleset import LinkType, Rule, RuleList, Ruleset, rule_list
+from policy_server.policy.services import FIELD_LIMIT
 from policy_server.rulefiles.coverage import coverage_warnings
 from policy_server.rulefiles.document import parse_document
-from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
+from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode
 from policy_server.rulefiles.problems import Place, Problem, Severity, shown, unknown_key
-from policy_server.rulefiles.reader import Report, Table
+from policy_server.rulefiles.reader import Report, Table, shown_node
+from policy_server.rulefiles.registrations import read_registration_rule
 from policy_server.rulefiles.rules import (
     Heading,
     Material,
     read_heading,
     read_location_rule,
     read_participant_rule,
-    read_registration_rule,
     read_service_rule,
 )
 from policy_server.rulefiles.sections import (
@@ -36,7 +37,7 @@ from policy_server.rulefiles.sections import (
     read_link_type,
     read_trunk,
 )
-from policy_server.rulefiles.services import Draft, Vocabulary, read_service
+from policy_server.rulefiles.services import Draft, Vocabulary, read_service, warn_of_shared_pins
 
 NAMED_SECTIONS: Final = ("trunks", "calendars", "rooms", "links")
 LISTS: Final[Mapping[str, RequestType]] = {
@@ -46,6 +47,16 @@ LISTS: Final[Mapping[str, RequestType]] = {
     "registrations": RequestType.REGISTRATION,
 }
 SECTIONS: Final = ("domains", "pexip", *NAMED_SECTIONS[:3], *LISTS, "directory", "links")
+
+_NOUNS: Final[Mapping[str, str]] = {
+    "trunks": "trunk",
+    "calendars": "calendar",
+    "rooms": "room",
+    "links": "link type",
+}
+
+MOST_ERRORS: Final = 500
+"""Errors after which the rest is not read: nobody corrects more at a time, and each takes time to explain."""
 
 T = TypeVar("T")
 
@@ -92,6 +103,8 @@ class _Merged:
     lists: dict[str, list[Node]] = field(default_factory=lambda: {section: [] for section in LISTS})
     directory: list[Node] = field(default_factory=list)
     ignore_local: bool = False
+    whole: bool = True
+    """Whether every file could be parsed: what seems undefined may stand in one that could not."""
 
 
 def load_rules(
@@ -106,32 +119,37 @@ def load_rules(
     merged = _merge(files, report)
     if not files.documents:
         report.error(Place(files.folder), "there is no rule file here; a rule file ends in .yaml")
-    material = _read_material(merged, report, environment or {}, deployed=deployed)
-    lists = _read_lists(merged, material)
     links = _read_links(merged, report)
+    material = _read_material(merged, report, environment or {}, deployed=deployed)
+    lists = _read_lists(merged, material) if merged.whole else {}
     directory = _read_directory(merged, report, files.pictures)
+    if report.errors > MOST_ERRORS:
+        report.error(Place(files.folder), f"there are more than {MOST_ERRORS} errors; correct these, then check again")
     # Problems with the files themselves say it better.
     if not any(merged.lists.values()) and not directory and not report.failed:
         report.error(Place(files.folder), "there are no rules in these files, and an empty rule set is refused")
+    _warn_of_sections(merged, material, now)
     ruleset: Ruleset | None = None
     if not report.failed:
+        # A rule that could not be read whole may use what seems unused, and matches less than it seems to.
+        _warn_of_unused(merged, material)
+        _warn_of_coverage(lists, report)
         ruleset = _compile(files, merged, material, lists, links, directory)
-        _warn(merged, material, now, lists)
-    problems = sorted(report.problems, key=lambda problem: (problem.place, problem.severity))
-    return Loaded(None if report.failed else ruleset, tuple(dict.fromkeys(problems)))
+    return Loaded(None if report.failed else ruleset, report.in_order())
 
 
 def _merge(files: RuleFiles, report: Report) -> _Merged:
     merged = _Merged()
     for name, data in sorted(files.documents.items()):
         node, problems = parse_document(name, data)
-        report.problems += problems
+        report.add(problems)
         if node is None:
+            merged.whole = merged.whole and not problems
             continue
         if not isinstance(node, MappingNode):
-            report.error(
-                node.place, f"a rule file begins with sections such as service: but this is {shown(plain(node))}"
-            )
+            message = f"a rule file begins with sections such as service: but this is {shown_node(node)}"
+            report.error(node.place, message)
+            merged.whole = False
             continue
         for entry in node.entries:
             _merge_section(entry.name, entry.value, entry.key.place, merged, report)
@@ -140,7 +158,7 @@ def _merge(files: RuleFiles, report: Report) -> _Merged:
 
 def _merge_section(section: str, node: Node, place: Place, merged: _Merged, report: Report) -> None:
     if section not in SECTIONS:
-        hint = "; rule tests belong into a file that ends in .test.yaml" if section == "tests" else ""
+        hint = "; rule tests belong in a file whose name ends in .test.yaml" if section == "tests" else ""
         report.error(place, unknown_key(section, SECTIONS, "a rule file") + hint)
     elif isinstance(node, ScalarNode) and node.value is None:
         pass  # A heading with nothing below it yet.
@@ -157,11 +175,13 @@ def _merge_section(section: str, node: Node, place: Place, merged: _Merged, repo
             merged.lists[section] += node.items
         else:
             report.error(
-                node.place, f"{section} must be a list of rules, each beginning with - but is {shown(plain(node))}"
+                node.place, f"{section} must be a list of rules, each beginning with -, but is {shown_node(node)}"
             )
+    elif not isinstance(node, MappingNode):
+        message = f"{section} must have a name for each {_NOUNS[section]}, as in NAME: {{…}}, but is {shown_node(node)}"
+        report.error(node.place, message)
     else:
-        mapping = mapping_of(node, section, report)
-        for entry in mapping.entries if mapping else ():
+        for entry in node.entries:
             known = merged.named[section]
             if entry.name in known:
                 first = known[entry.name][1]
@@ -176,9 +196,12 @@ def _merge_directory(node: Node, merged: _Merged, report: Report) -> None:
     if isinstance(node, SequenceNode):
         merged.directory += node.items
         return
-    mapping = mapping_of(node, "directory", report)
-    if mapping is not None:
-        table = Table(mapping, "directory", report)
+    if not isinstance(node, MappingNode):
+        report.error(
+            node.place, f"directory must be a list of entries, each beginning with -, but is {shown_node(node)}"
+        )
+    else:
+        table = Table(node, "directory", report)
         table.finish(("entries", "ignore_local"))
         merged.directory += table.sequence("entries")
         merged.ignore_local = table.boolean("ignore_local", default=merged.ignore_local)
@@ -187,16 +210,12 @@ def _merge_directory(node: Node, merged: _Merged, report: Report) -> None:
 def _read_material(merged: _Merged, report: Report, environment: Mapping[str, str], *, deployed: bool) -> Material:
     domains = [domain for node in merged.domains for domain in read_domains(node, report)]
     names = dict.fromkeys(DEPLOYMENT_LISTS.values()) | {
-        kind: frozenset(names) for kind, names in merged.deployment.items()
+        kind: frozenset(names) for kind, names in merged.deployment.items() if merged.whole
     }
     vocabulary = Vocabulary(names)
 
     def read_named(section: str, read: Callable[[str, Table], T | None]) -> dict[str, T | None]:
-        found: dict[str, T | None] = {}
-        for name, (node, _) in merged.named[section].items():
-            mapping = mapping_of(node, f"{section}: {name}", report)
-            found[name] = read(name, Table(mapping, name, report)) if mapping else None
-        return found
+        return {name: read(name, table) if table else None for name, table in _tables(section, merged, report)}
 
     def read_room(name: str, table: Table) -> Draft | None:
         return read_service(table, vocabulary, room=name)
@@ -214,11 +233,29 @@ def _read_material(merged: _Merged, report: Report, environment: Mapping[str, st
     )
 
 
+def _tables(section: str, merged: _Merged, report: Report) -> Iterator[tuple[str, Table | None]]:
+    """What stands under each name of a section; ``None``, and a problem, where it is no mapping."""
+    noun = _NOUNS[section]
+    for name, (node, place) in merged.named[section].items():
+        if report.errors > MOST_ERRORS:
+            return
+        about = f"{noun} {shown(name)}: "
+        if not name or len(name) > FIELD_LIMIT:
+            report.error(
+                place, f"the name of a {noun} must have from 1 to {FIELD_LIMIT} characters but has {len(name)}"
+            )
+        if isinstance(node, MappingNode):
+            yield name, Table(node, f"a {noun}", report, about=about)
+        else:
+            report.error(node.place, f"{noun} {shown(name)} must have keys and values but is {shown_node(node)}")
+            yield name, None
+
+
 RuleReader = Callable[[Heading, int, Material], object | None]
 
 _READERS: Final[Mapping[str, RuleReader]] = {
     "service": read_service_rule,
-    "participants": lambda heading, _, material: read_participant_rule(heading, material),
+    "participants": lambda heading, _, __: read_participant_rule(heading),
     "locations": lambda heading, _, material: read_location_rule(heading, material),
     "registrations": lambda heading, _, material: read_registration_rule(heading, material),
 }
@@ -230,12 +267,14 @@ def _read_lists(merged: _Merged, material: Material) -> dict[str, list[tuple[Rul
         rules = lists[section] = []
         seen: dict[str, Place] = {}
         for node in merged.lists[section]:
+            if material.report.errors > MOST_ERRORS:
+                return lists
             if not isinstance(node, MappingNode):
-                message = f"{section} must hold rules with id, when and an outcome but holds {shown(plain(node))}"
+                message = f"{section} must hold rules with id, when and an outcome, but this is {shown_node(node)}"
                 material.report.error(node.place, message)
                 continue
             rule_id = _read_id(node, section, seen, material.report)
-            table = Table(node, "a rule", material.report, rule_id)
+            table = Table(node, f"a rule of {section}", material.report, rule_id)
             heading = read_heading(table, rule_id, request, material)
             outcome = _READERS[section](heading, len(rules), material) if heading else None
             if heading is not None and outcome is not None:
@@ -263,21 +302,28 @@ def _read_id(node: MappingNode, section: str, seen: dict[str, Place], report: Re
 
 def _read_links(merged: _Merged, report: Report) -> dict[str, LinkType]:
     links: dict[str, LinkType] = {}
-    for name, (node, _) in merged.named["links"].items():
-        mapping = mapping_of(node, f"links: {name}", report)
-        link = read_link_type(name, Table(mapping, f"link type {name!r}", report)) if mapping else None
-        if link is not None:
-            links[name] = link
+    aliases: dict[str, str] = {}
+    for name, table in _tables("links", merged, report):
+        link = read_link_type(name, table) if table else None
+        if table is None or link is None:
+            continue
+        links[name] = link
+        for key, template in (("alias", link.alias), ("agent_alias", link.agent_alias)):
+            other = aliases.setdefault(template.source.lower(), name) if template else name
+            if other != name:
+                table.error(key, f"{key} is one of link type {shown(other)} too, so nobody could tell which is which")
     return links
 
 
 def _read_directory(merged: _Merged, report: Report, pictures: Mapping[str, bytes]) -> list[DirectoryEntry]:
     entries: list[DirectoryEntry] = []
     for node in merged.directory:
+        if report.errors > MOST_ERRORS:
+            break
         if not isinstance(node, MappingNode):
             report.error(
                 node.place,
-                f"directory must hold entries such as {{alias: …, description: …}} but holds {shown(plain(node))}",
+                f"directory must hold entries such as {{alias: …, description: …}}, but this is {shown_node(node)}",
             )
             continue
         entry = read_directory_entry(Table(node, "a directory entry", report), pictures)
@@ -324,13 +370,7 @@ def _compile(
     )
 
 
-def _warn(
-    merged: _Merged,
-    material: Material,
-    now: datetime,
-    lists: Mapping[str, Iterable[tuple[Rule[object], Heading]]],
-) -> None:
-    report = material.report
+def _warn_of_unused(merged: _Merged, material: Material) -> None:
     for section, used in (
         ("trunks", material.used_trunks),
         ("calendars", material.used_calendars),
@@ -338,28 +378,21 @@ def _warn(
     ):
         for name, (_, place) in merged.named[section].items():
             if name not in used:
-                report.warning(place, f"{section.removesuffix('s')} {shown(name)} is not used by any rule")
+                material.report.warning(place, f"{_NOUNS[section]} {shown(name)} is not used by any rule")
+
+
+def _warn_of_sections(merged: _Merged, material: Material, now: datetime) -> None:
+    report = material.report
     for name, calendar in material.calendars.items():
-        place = merged.named["calendars"][name][1]
         if calendar is not None and calendar.never_opens(now):
+            place = merged.named["calendars"][name][1]
             report.warning(place, f"calendar {shown(name)} is never open; give it hours under open")
-    for name, room in material.rooms.items():
-        node = merged.named["rooms"][name][0]
-        if room is not None and isinstance(node, MappingNode):
-            _warn_of_shared_pins(name, node, report)
-    for section in LISTS:
-        for rule, place, message in coverage_warnings(lists[section]):
+    for name, (node, _) in merged.named["rooms"].items():
+        if isinstance(node, MappingNode):
+            warn_of_shared_pins(Table(node, "a room", report, about=f"room {shown(name)}: "))
+
+
+def _warn_of_coverage(lists: Mapping[str, Iterable[tuple[Rule[object], Heading]]], report: Report) -> None:
+    for section, request in LISTS.items():
+        for rule, place, message in coverage_warnings(lists[section], request):
             report.warning(place, message, rule)
-
-
-def _warn_of_shared_pins(name: str, node: MappingNode, report: Report) -> None:
-    for entry in node.entries:
-        pin = entry.value.value if isinstance(entry.value, ScalarNode) else None
-        if entry.name in {"pin", "guest_pin"} and isinstance(pin, str) and pin and pin != "derived":
-            room_name = node.get("name")
-            if room_name is not None and "{" in str(plain(room_name)):
-                report.warning(
-                    entry.value.place,
-                    f"room {shown(name)}: every room made from this template has the same {entry.name}, so one customer "
-                    f"can enter another's; write {entry.name}: derived",
-                )

@@ -2,11 +2,16 @@
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from heapq import nsmallest
+from itertools import takewhile
 from typing import Final
 
 from policy_server.policy.templates import Template, TemplateError, parse_template
-from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode
-from policy_server.rulefiles.problems import Place, Problem, Severity, one_of, shown, unknown_key
+from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
+from policy_server.rulefiles.problems import Place, Problem, Severity, nearest, one_of, shown, unknown_key
+
+FEW: Final = 50
+"""Names that a message compares thoroughly with one that is wrong."""
 
 
 @dataclass(slots=True)
@@ -92,7 +97,7 @@ class Table:
 
     def missing(self, key: str) -> None:
         """Records that a key is required."""
-        self.error_at(self.place, f"{key} is missing in {self.where}")
+        self.error_at(self.place, f"{key} is missing" + ("" if self.about else f" in {self.where}"))
 
     def wrong(self, key: str, node: Node, wanted: str) -> None:
         """Records that a value of ``key`` (itself, or an item of it) is not what is wanted."""
@@ -100,20 +105,20 @@ class Table:
         hint = " (remove the quotes)" if number else ""
         self.error_at(node.place, f"{key} must be {wanted} but is {shown_node(node)}{hint}")
 
-    def text(self, key: str, *, required: bool = False) -> str | None:
+    def text(self, key: str, *, required: bool = False, wanted: str = "text") -> str | None:
         """Text; a number or a boolean without quotes is told to take them."""
         node = self.value(key)
         if node is None:
             if required:
                 self.missing(key)
             return None
-        return self._text(key, node)
+        return self._text(key, node, wanted)
 
-    def _text(self, key: str, node: Node) -> str | None:
+    def _text(self, key: str, node: Node, wanted: str = "text") -> str | None:
         if isinstance(node, ScalarNode) and isinstance(node.value, str):
             return node.value
         hint = " (put it in quotes)" if isinstance(node, ScalarNode) and node.value is not None else ""
-        self.error_at(node.place, f"{key} must be text but is {shown_node(node)}{hint}")
+        self.error_at(node.place, f"{key} must be {wanted} but is {shown_node(node)}{hint}")
         return None
 
     def written(self, key: str, *, required: bool = False) -> str | None:
@@ -151,11 +156,11 @@ class Table:
         if key not in self._entries:
             return default
         allowed = tuple(words)
-        text = self.text(key)
-        if text is not None and text not in allowed:
-            self.error(key, one_of(key, allowed, text))
-            return default
-        return text or default
+        node = self.value(key)
+        if isinstance(node, ScalarNode) and isinstance(node.value, str) and node.value in allowed:
+            return node.value
+        self.error(key, one_of(key, allowed, plain(node) if node is not None else None))
+        return default
 
     def table(self, key: str, wanted: str = "a mapping of keys and values") -> "Table | None":
         """A mapping; ``None`` when absent or of another kind."""
@@ -212,13 +217,30 @@ def undefined(key: str, noun: str, name: str, known: Collection[str], section: s
     """Says that a name refers to nothing, and what it could be, or where it would be defined."""
     if not known:
         return f"{noun} {shown(name)} is not defined; define it under {section}"
+    if len(known) > FEW:
+        return f"{noun} {shown(name)} is not defined under {section}{near_hint(name, known)}"
     return one_of(key, known, name)
 
 
 def unlisted(key: str, known: Collection[str], name: str, kind: str) -> str:
     """Says that a name is not in the list under ``pexip`` of the names of its kind."""
-    remedy = f"if it exists in Pexip, add it to {kind}s under pexip"
-    return f"{one_of(key, sorted(known), name) if known else f'{key} {shown(name)} is not listed'}; {remedy}"
+    plural = f"{kind.removesuffix('y')}ies" if kind.endswith("y") else f"{kind}s"
+    remedy = f"if it exists in Pexip, add it to {plural} under pexip"
+    if not known or len(known) > FEW:
+        return f"{key} {shown(name)} is not listed{near_hint(name, known)}; {remedy}"
+    return f"{one_of(key, sorted(known), name)}; {remedy}"
+
+
+def near_hint(name: str, known: Collection[str]) -> str:
+    """Asks whether the most similar of many names was meant; ``""`` when none is similar."""
+
+    def distance(other: str) -> tuple[int, int]:
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(name, other, strict=False))
+        return -sum(1 for _ in same), abs(len(other) - len(name))
+
+    # A thorough comparison with each of a thousand names takes longer than all else that a rule needs.
+    near = nearest(name, nsmallest(FEW, known, key=distance))
+    return f" (did you mean {shown(near)}?)" if near else ""
 
 
 def node_at(node: Node, path: tuple[str | int, ...]) -> Node:

@@ -17,7 +17,7 @@ from policy_server.policy.sessions import NONCE_BYTES, Keyring
 from policy_server.rulefiles.document import parse_document
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
 from policy_server.rulefiles.problems import Place, Problem, one_of, shown, unknown_key
-from policy_server.rulefiles.reader import Report, Table
+from policy_server.rulefiles.reader import Report, Table, shown_node, undefined
 
 TEST_KEYS: Final = ("name", "description", "at", "link", "request", "expect")
 EXPECT_KEYS: Final = ("rule", "action", "result")
@@ -25,6 +25,12 @@ LINK_KEYS: Final = ("type", "attributes", "state", "name")
 LINK_STATES: Final = ("valid", "expired", "invalid")
 ACTIONS: Final = ("continue", "reject", "redirect", "failure")
 
+LINK_WORDS: Final = ("{alias}", "{agent_alias}", "{session}")
+"""What stands for the test's link in its question."""
+FIRST_YEAR, LAST_YEAR = 1971, 9998
+"""A link of the test begins and ends within an hour of it, and no link can begin before 1970 or end after 9999."""
+
+_SECRET: Final = frozenset({"pin", "guest_pin", "password"})
 _LINK_LIFE: Final = timedelta(hours=1)
 
 
@@ -67,85 +73,81 @@ def parse_tests(
     tests: list[RuleTest] = []
     for file, data in sorted(documents.items()):
         node, problems = parse_document(file, data)
-        report.problems += problems
+        report.add(problems)
         if node is None:
             continue
         if not isinstance(node, MappingNode):
-            report.error(node.place, "a file of rule tests begins with tests:")
+            report.error(node.place, f"a file of rule tests begins with tests: but this is {shown_node(node)}")
             continue
         table = Table(node, "a file of rule tests", report)
         table.finish(("tests",))
-        for item in table.sequence("tests"):
+        for item in table.sequence("tests", "a list of rule tests, each beginning with -,"):
             test = _read_test(item, links, now, report)
             if test is not None:
                 tests.append(test)
-    return tuple(tests), tuple(report.problems)
+    return tuple(tests), report.in_order()
 
 
 def _read_test(node: Node, links: Mapping[str, LinkType], now: datetime, report: Report) -> RuleTest | None:
     if not isinstance(node, MappingNode):
-        report.error(node.place, f"a rule test must have name, request and expect but is {shown(plain(node))}")
+        report.error(node.place, f"a rule test must have name, request and expect but is {shown_node(node)}")
         return None
-    before = len(report.problems)
+    before = report.errors
     table = Table(node, "a rule test", report)
     table.finish(TEST_KEYS)
+    table.text("description")
     name = table.text("name", required=True) or ""
     at = _read_time(table, now)
     link, state, attributes = _read_link(table, links)
     request_type, fields = _read_request(table)
-    expect = table.table("expect")
-    if expect is None:
-        if "expect" not in table:
-            table.missing("expect")
-    else:
-        expect.finish(EXPECT_KEYS)
-        expect.choice("action", ACTIONS)
-        if not tuple(expect):
-            table.error("expect", "expect is empty, so the test could not fail; name a rule, an action or a result")
-    uses_link = any("{alias}" in value or "{session}" in value for value in fields.values() if isinstance(value, str))
-    if uses_link and not link:
-        table.error("request", "{alias} and {session} need a link: name its type, as in link: {type: patient}")
-    if len(report.problems) > before or expect is None or request_type is None or at is None:
+    _check_link_words(table, fields, links.get(link) if "link" in table else None)
+    expect = _read_expect(table)
+    if report.errors > before or expect is None or request_type is None or at is None:
         return None
-    expected = plain(expect.node)
-    wanted = expected if isinstance(expected, dict) else {}
-    return RuleTest(name, node.place, at, request_type, fields, link, state, attributes, wanted)
+    return RuleTest(name, node.place, at, request_type, fields, link, state, attributes, expect)
 
 
 def _read_time(table: Table, now: datetime) -> datetime | None:
-    text = table.written("at")
-    if text is None:
+    node = table.value("at")
+    if node is None:
         return now
+    text = node.text if isinstance(node, ScalarNode) else ""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         at = None
     if at is None or at.tzinfo is None:
-        message = f"at must be a moment with its offset, such as 2026-11-23T10:00:00-06:00, but is {shown(text)}"
-        table.error("at", message)
+        table.wrong("at", node, "a moment with its offset from UTC, such as 2026-11-23T10:00:00-06:00,")
+        return None
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        table.error("at", f"at must be in a year from {FIRST_YEAR} to {LAST_YEAR} but is {shown(text)}")
         return None
     return at
 
 
 def _read_link(table: Table, links: Mapping[str, LinkType]) -> tuple[str, str, dict[str, str]]:
-    link = table.table("link")
+    link = table.table("link", "keys and values such as {type: patient}")
     if link is None:
         return "", "valid", {}
     link.finish(LINK_KEYS)
-    kind = link.text("type", required=True) or ""
-    if kind and kind not in links:
-        link.error("type", one_of("type", links, kind))
+    kind = link.text("type", required=True)
+    if kind is not None and kind not in links:
+        link.error("type", undefined("type", "link type", kind, links, "links"))
     attributes: dict[str, str] = {}
-    below = link.table("attributes")
-    for name in below or ():
-        text = below.text(name) if below else None
+    below = link.table("attributes", "keys and values such as {language: en}")
+    for attribute in below or ():
+        text = below.text(attribute) if below else None
         if text is not None:
-            attributes[name] = text
-    return kind, link.choice("state", LINK_STATES, default="valid"), attributes
+            attributes[attribute] = text
+    # A link's name is one more of its attributes.
+    name = link.text("name")
+    if name is not None:
+        attributes.setdefault("name", name)
+    return kind or "", link.choice("state", LINK_STATES, default="valid"), attributes
 
 
 def _read_request(table: Table) -> tuple[RequestType | None, dict[str, str | list[str]]]:
-    request = table.table("request")
+    request = table.table("request", "keys and values such as {type: service, local_alias: …}")
     if request is None:
         if "request" not in table:
             table.missing("request")
@@ -160,35 +162,80 @@ def _read_request(table: Table) -> tuple[RequestType | None, dict[str, str | lis
     known = {parameter.name for parameter in parameters_of(request_type)}
     fields: dict[str, str | list[str]] = {}
     for entry in request.node.entries:
-        if entry.name == "type":
+        name = entry.name
+        if name == "type":
             continue
-        if entry.name not in known and entry.name not in PARAMETERS and not entry.name.startswith(IDP_PREFIX):
+        if name not in known and name not in PARAMETERS and not name.startswith(IDP_PREFIX):
             names = ("type", *sorted(known), f"{IDP_PREFIX}NAME")
-            request.report.error(entry.key.place, unknown_key(entry.name, names, "request"))
-        elif isinstance(entry.value, SequenceNode):
-            fields[entry.name] = [_wire_text(item) for item in entry.value.items]
+            request.error_at(entry.key.place, unknown_key(name, names, "request"))
+            continue
+        texts = [_wire_text(item) for item in request.nodes(name)]
+        many = isinstance(entry.value, SequenceNode)
+        if None in texts or (many and name == "alias"):
+            wanted = "the alias of the question's path" if name == "alias" else "what Pexip sends, or a list of it,"
+            request.wrong(name, entry.value, wanted)
         else:
-            fields[entry.name] = _wire_text(entry.value)
+            good = [text for text in texts if text is not None]
+            fields[name] = good if many else good[0]
     return request_type, fields
 
 
-def _wire_text(node: Node) -> str:
-    """A value as a node would send it: booleans are the words True and False."""
-    if isinstance(node, ScalarNode):
-        return str(node.value) if isinstance(node.value, bool) else ("" if node.value is None else node.text)
-    return str(plain(node))
+def _wire_text(node: Node) -> str | None:
+    """A value as a node would send it, booleans as the words True and False; ``None`` when it has parts."""
+    if not isinstance(node, ScalarNode):
+        return None
+    return str(node.value) if isinstance(node.value, bool) else ("" if node.value is None else node.text)
+
+
+def _check_link_words(table: Table, fields: Mapping[str, str | list[str]], link: LinkType | None) -> None:
+    """Reports {alias} and the like in a question without a link that they could stand for."""
+    texts = [text for value in fields.values() for text in ([value] if isinstance(value, str) else value)]
+    used = [word for word in LINK_WORDS if any(word in text for text in texts)]
+    if used and "link" not in table:
+        table.error("request", f"{' and '.join(used)} need a link: name its type, as in link: {{type: patient}}")
+    elif "{agent_alias}" in used and link is not None and link.agent_alias is None:
+        table.error(
+            "request", f"link type {shown(link.name)} has no agent_alias; add it under links, or write {{alias}}"
+        )
+
+
+def _read_expect(table: Table) -> Mapping[str, object] | None:
+    expect = table.table("expect", "keys and values such as {rule: patient}")
+    if expect is None:
+        if "expect" not in table:
+            table.missing("expect")
+        return None
+    expect.finish(EXPECT_KEYS)
+    expect.choice("action", ACTIONS)
+    rule = expect.value("rule")
+    if isinstance(rule, ScalarNode) and rule.value is None:
+        pass  # No rule shall match.
+    else:
+        expect.text("rule")
+    if not tuple(expect):
+        table.error("expect", "expect is empty, so the test could not fail; name a rule, an action or a result")
+    expected = plain(expect.node)
+    return expected if isinstance(expected, dict) else None
 
 
 def run_test(test: RuleTest, ruleset: Ruleset, keyring: Keyring, on_failure: str = "continue") -> TestOutcome:
     """Asks the evaluator, and compares."""
-    fields = dict(test.fields)
+    fields: dict[str, str | list[str]] = dict(test.fields)
+    expect: Mapping[str, object] = test.expect
     if test.link:
         # Made from the test's name, so that `percent` and PINs are the same on every run.
         nonce = sha256(test.name.encode()).digest()[:NONCE_BYTES]
         signer = Keyring(b"another key, so that the link is invalid") if test.link_state == "invalid" else keyring
         life = -_LINK_LIFE if test.link_state == "expired" else _LINK_LIFE
         link = make_link(ruleset.links[test.link], signer, test.at + life, nonce)
-        fields = {name: _filled(value, link.alias, link.agent_alias, link.session) for name, value in fields.items()}
+        words = dict(zip(LINK_WORDS, (link.alias, link.agent_alias, link.session), strict=True))
+        fields = {
+            name: _filled_text(value, words)
+            if isinstance(value, str)
+            else [_filled_text(item, words) for item in value]
+            for name, value in fields.items()
+        }
+        expect = {key: _filled(value, words) for key, value in expect.items()}
     path_alias = fields.pop("alias", "")
     try:
         request = parse_request(
@@ -200,14 +247,12 @@ def run_test(test: RuleTest, ruleset: Ruleset, keyring: Keyring, on_failure: str
     answer = render_answer(test.request_type, decision, on_failure)
     got: dict[str, object] = {
         "rule": decision.rule,
-        "action": "failure" if answer["status"] == "failure" else answer.get("action"),
+        # Answers about media locations and the directory have no action, which means the same.
+        "action": "failure" if answer["status"] == "failure" else answer.get("action", "continue"),
         "result": answer.get("result"),
     }
     differences = tuple(
-        difference
-        for key in EXPECT_KEYS
-        if key in test.expect
-        for difference in compare(key, test.expect[key], got[key])
+        difference for key in EXPECT_KEYS if key in expect for difference in compare(key, expect[key], got[key])
     )
     rows = tuple(
         f"{finding.rule}: {finding.outcome}{f' ({finding.reason})' if finding.reason else ''}"
@@ -217,10 +262,23 @@ def run_test(test: RuleTest, ruleset: Ruleset, keyring: Keyring, on_failure: str
     return TestOutcome(test, differences, rows if differences else ())
 
 
-def _filled(value: str | list[str], alias: str, agent_alias: str, session: str) -> str | list[str]:
-    if isinstance(value, list):
-        return [str(_filled(item, alias, agent_alias, session)) for item in value]
-    return value.replace("{alias}", alias).replace("{agent_alias}", agent_alias).replace("{session}", session)
+def _filled_text(text: str, words: Mapping[str, str]) -> str:
+    for word, value in words.items():
+        text = text.replace(word, value)
+    return text
+
+
+def _filled(value: object, words: Mapping[str, str]) -> object:
+    """An expectation in which the link's words stand for what they are."""
+    match value:
+        case str():
+            return _filled_text(value, words)
+        case list():
+            return [_filled(item, words) for item in value]
+        case dict():
+            return {key: _filled(item, words) for key, item in value.items()}
+        case _:
+            return value
 
 
 def compare(path: str, expected: object, got: object) -> Iterator[str]:
@@ -233,7 +291,8 @@ def compare(path: str, expected: object, got: object) -> Iterator[str]:
             if key in got:
                 yield from compare(f"{path}.{key}", value, got[key])
             elif value is not None:
-                yield f"{path}.{key}: expected {_value(value)} but it is absent"
+                shown_value = "a value" if key in _SECRET else _value(value)
+                yield f"{path}.{key}: expected {shown_value} but it is absent"
     elif isinstance(expected, list):
         if not isinstance(got, list) or len(got) != len(expected):
             yield f"{path}: expected {len(expected)} entries but got {len(got) if isinstance(got, list) else _value(got)}"
@@ -241,7 +300,10 @@ def compare(path: str, expected: object, got: object) -> Iterator[str]:
         for number, (value, actual) in enumerate(zip(expected, got, strict=True)):
             yield from compare(f"{path}[{number}]", value, actual)
     elif type(expected) is not type(got) or expected != got:
-        yield f"{path}: expected {_value(expected)} but got {_value(got)}"
+        if path.rpartition(".")[2] in _SECRET:
+            yield f"{path}: not as expected (the values are secret)"
+        else:
+            yield f"{path}: expected {_value(expected)} but got {_value(got)}"
 
 
 def _value(value: object) -> str:

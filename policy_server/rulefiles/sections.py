@@ -9,11 +9,11 @@ from policy_server.policy.calendars import Calendar, parse_calendar
 from policy_server.policy.directory import DirectoryEntry
 from policy_server.policy.patterns import Pattern, compile_pattern
 from policy_server.policy.ruleset import LinkType
-from policy_server.policy.templates import Template, backwards
-from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
+from policy_server.policy.templates import Template
+from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode
 from policy_server.rulefiles.pictures import picture_fault
-from policy_server.rulefiles.problems import nearest, one_of, shown
-from policy_server.rulefiles.reader import Report, Table, node_at
+from policy_server.rulefiles.problems import Place, nearest, one_of, shown
+from policy_server.rulefiles.reader import Report, Table, node_at, shown_node
 from policy_server.telephony.trunks import FORMS, Trunk, parse_trunk
 
 DEPLOYMENT_LISTS: Final[Mapping[str, str]] = {
@@ -39,10 +39,15 @@ LINK_KEYS: Final = ("alias", "agent_alias", "ttl", "url", "description")
 
 URL_PLACEHOLDERS: Final = ("alias", "agent_alias", "name", "session", "guest_pin")
 
+_ANY_NUMBER: Final = "+12025550100"
 DEFAULT_TTL: Final = 4 * 3600
+SHORTEST_TTL: Final = 60
 LONGEST_TTL: Final = 366 * 24 * 3600
-_DURATION: Final = re.compile(r"(?:(\d{1,4})d)?\s*(?:(\d{1,5})h)?\s*(?:(\d{1,6})m)?\s*(?:(\d{1,8})s)?\Z")
+_DURATION: Final = re.compile(r"(?:(\d{1,4})d)?\s*(?:(\d{1,5})h)?\s*(?:(\d{1,6})m)?\s*(?:(\d{1,8})s)?\Z", re.ASCII)
 _DOMAIN: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+\Z")
+_AROUND_SESSION: Final = re.compile(r"[A-Za-z0-9._-]*\Z")
+_WEB_URL: Final = re.compile(r"https?://[^\s/?#{}]+(?:[/?#]\S*)?\Z", re.IGNORECASE)
+_HOST_PIN: Final = frozenset({"pin", "host_pin"})
 _SESSION: Final = "[a-z0-9]{32}"
 
 
@@ -57,7 +62,7 @@ def read_domains(node: Node, report: Report) -> list[str]:
             found.append(domain)
         else:
             report.error(
-                item.place, f"domains must hold names such as video.example.com but holds {shown(plain(item))}"
+                item.place, f"domains must hold names such as video.example.com, but this is {shown_node(item)}"
             )
     return found
 
@@ -74,6 +79,9 @@ def read_deployment(table: Table) -> dict[str, set[str]]:
 
 def read_trunk(name: str, table: Table) -> Trunk | None:
     """One trunk."""
+    table.finish(TRUNK_KEYS)
+    before = table.report.errors
+    table.text("description")
     number = table.written("number", required=True)
     form = table.text("form")
     if form is not None and form not in FORMS:
@@ -81,63 +89,85 @@ def read_trunk(name: str, table: Table) -> Trunk | None:
         form = None
     trunk, faults = parse_trunk(
         name,
-        number or "+12025550100",
+        number or _ANY_NUMBER,
         region=table.text("region"),
         dial_prefix=table.written("dial_prefix") or "",
         termination=table.text("termination") or "",
         form=form,
     )
-    table.finish(TRUNK_KEYS)
+    if number == "":
+        table.error("number", "number is empty; write one such as '+1 312 555 0100'")
     for fault in faults:
-        hint = _hint(table, fault.path, fault.allowed)
-        table.report.error(node_at(table.node, fault.path).place, f"trunk {name!r}: {fault.message}{hint}")
-    return trunk if number is not None else None
+        _report_fault(table, fault.path, fault.message, fault.allowed)
+    return trunk if table.report.errors == before else None
 
 
 def read_calendar(name: str, table: Table) -> Calendar | None:
     """One calendar."""
     table.finish(CALENDAR_KEYS)
+    before = table.report.errors
+    table.text("description")
     timezone = table.text("timezone", required=True)
-    hours: dict[str, list[str]] = {}
-    opening = table.table("open")
-    if opening is None and "open" not in table:
+    if "open" not in table:
         table.missing("open")
-    if opening is not None:
-        for day in opening:
-            hours[day] = [text for text, _ in opening.texts(day)]
-    closed = [node.text if isinstance(node, ScalarNode) else shown(plain(node)) for node in table.nodes("closed")]
-    calendar, faults = parse_calendar(name, timezone or "UTC", hours, closed)
+    opening = table.table("open", 'days with their hours such as {mon-fri: ["08:00-18:00"]}')
+    hours = {day: opening.texts(day) for day in opening} if opening else {}
+    closed = [found for node in table.nodes("closed") if (found := _date_text(node, table)) is not None]
+    calendar, faults = parse_calendar(
+        name,
+        timezone or "UTC",
+        {day: [text for text, _ in texts] for day, texts in hours.items()},
+        [text for text, _ in closed],
+    )
     for fault in faults:
-        hint = _hint(table, fault.path, fault.allowed)
-        table.report.error(node_at(table.node, fault.path).place, f"calendar {name!r}: {fault.message}{hint}")
-    return calendar if timezone is not None else None
+        match fault.path:
+            case ("open", str(day), int(number)):
+                table.error_at(hours[day][number][1], fault.message)
+            case ("open", str(day)) if opening:
+                _report_fault(opening, (day,), fault.message, fault.allowed, opening.key_place(day))
+            case ("closed", int(number)):
+                table.error_at(closed[number][1], fault.message)
+            case _:
+                _report_fault(table, fault.path, fault.message, fault.allowed)
+    return calendar if table.report.errors == before else None
 
 
-def _hint(table: Table, path: tuple[str | int, ...], allowed: tuple[str, ...]) -> str:
-    word = plain(node_at(table.node, path))
-    if path and isinstance(path[-1], str) and not isinstance(word, str):
-        word = path[-1]
-    found = nearest(word, allowed) if isinstance(word, str) else None
-    return f" (did you mean {shown(found)}?)" if found else ""
+def _date_text(node: Node, table: Table) -> tuple[str, Place] | None:
+    if isinstance(node, ScalarNode) and node.value is not None and not isinstance(node.value, bool):
+        return node.text, node.place
+    table.wrong("closed", node, "dates such as 2026-12-25")
+    return None
+
+
+def _report_fault(
+    table: Table, path: tuple[str | int, ...], message: str, allowed: tuple[str, ...], place: Place | None = None
+) -> None:
+    """Reports a fault at a path below the table, with the nearest good word unless the message has it."""
+    node = node_at(table.node, path)
+    value = node.value if isinstance(node, ScalarNode) else None
+    word = value if isinstance(value, str) else str(path[-1]) if path else ""
+    found = nearest(word, allowed)
+    hint = f" (did you mean {shown(found)}?)" if found and "did you mean" not in message else ""
+    table.error_at(place or node.place, message + hint)
 
 
 def read_directory_entry(table: Table, pictures: Mapping[str, bytes]) -> DirectoryEntry | None:
     """One contact."""
     table.finish(DIRECTORY_KEYS)
+    before = table.report.errors
     alias = table.text("alias", required=True)
+    description = table.text("description")
     fields = {
-        "alias": alias or "x",
-        "description": table.text("description") or alias or "",
+        "alias": "x" if alias is None else alias,
+        "description": (alias if description is None else description) or "",
         "username": table.text("username") or "",
     }
     for fault in check_directory_entry(fields):
-        table.report.error(node_at(table.node, fault.path).place, fault.message)
-    picture = table.text("avatar") or ""
-    if picture:
-        fault_of_picture = picture_fault(picture, pictures)
-        if fault_of_picture:
-            table.error("avatar", fault_of_picture)
-    return DirectoryEntry(**fields, picture=picture) if alias else None
+        table.error_at(node_at(table.node, fault.path).place, fault.message)
+    picture = table.text("avatar")
+    if picture is not None and (fault_of_picture := picture_fault(picture, pictures)):
+        table.error("avatar", fault_of_picture)
+    return DirectoryEntry(**fields, picture=picture or "") if table.report.errors == before else None
 
 
 def parse_duration(text: str) -> int | None:
@@ -152,21 +182,40 @@ def parse_duration(text: str) -> int | None:
 def read_link_type(name: str, table: Table) -> LinkType | None:
     """One kind of customer link."""
     table.finish(LINK_KEYS)
+    before = table.report.errors
+    table.text("description")
     alias = _link_alias("alias", table, required=True)
     agent_alias = _link_alias("agent_alias", table)
-    written = table.written("ttl")
-    ttl = DEFAULT_TTL if written is None else parse_duration(written)
-    if ttl is None or not 60 <= ttl <= LONGEST_TTL:
-        message = f"ttl must be a duration from 1m to 366d, such as 30m, 4h or 7d, but is {shown(written)}"
-        table.error("ttl", message)
+    if alias and agent_alias and alias.source.lower() == agent_alias.source.lower():
+        message = "agent_alias is the same as alias, so nobody could tell an agent from a customer; write another one"
+        table.error("agent_alias", message)
+    ttl = _read_ttl(table)
     url = table.template("url")
     for placeholder in url.names if url else ():
         if placeholder not in URL_PLACEHOLDERS:
-            table.error("url", one_of(f"placeholder {{{placeholder}}}", URL_PLACEHOLDERS, placeholder))
-    if alias is None or ttl is None or ("agent_alias" in table and agent_alias is None):
+            hint = " (the host PIN never goes into a customer's link)" if placeholder in _HOST_PIN else ""
+            table.error("url", one_of(f"placeholder {{{placeholder}}}", URL_PLACEHOLDERS, placeholder) + hint)
+    if url is not None and not _WEB_URL.match(url.source):
+        table.error("url", f"url must begin with https:// and a host name but is {shown(url.source)}")
+    if url is not None and "agent_alias" in url.names and "agent_alias" not in table:
+        table.error("url", "url uses {agent_alias}, but there is no agent_alias; add it, or write {alias}")
+    if alias is None or table.report.errors > before:
         return None
     agent_pattern = _alias_pattern(agent_alias) if agent_alias else None
     return LinkType(name, alias, agent_alias, ttl, url, _alias_pattern(alias), agent_pattern)
+
+
+def _read_ttl(table: Table) -> int:
+    node = table.value("ttl")
+    if node is None:
+        return DEFAULT_TTL
+    ttl = parse_duration(node.text) if isinstance(node, ScalarNode) else None
+    if ttl is None or not SHORTEST_TTL <= ttl <= LONGEST_TTL:
+        shown_ttl = shown(node.text) if isinstance(node, ScalarNode) and node.text else shown_node(node)
+        message = f"ttl must be a duration from 1m to 366d, such as 30m, 4h or 7d, but is {shown_ttl}"
+        table.error("ttl", message)
+        return DEFAULT_TTL
+    return ttl
 
 
 def _link_alias(key: str, table: Table, *, required: bool = False) -> Template | None:
@@ -176,19 +225,25 @@ def _link_alias(key: str, table: Table, *, required: bool = False) -> Template |
     if template.names != ("session",):
         table.error(key, f"{key} must hold {{session}} once, and no other placeholder, but is {shown(template.source)}")
         return None
-    if len("".join(template.literals)) > 200 or any(set(text) & set(" ;?/@:") for text in template.literals):
-        table.error(key, f"{key} must be an alias of letters, digits, '.', '-' and '_' around {{session}}")
+    around = "".join(template.literals)
+    if len(around) > 200 or not _AROUND_SESSION.match(around):
+        table.error(
+            key,
+            f"{key} must have only letters, digits, '.', '-' and '_' (200 at most) around {{session}} but is "
+            f"{shown(template.source)}",
+        )
         return None
     return template
 
 
 def _alias_pattern(template: Template) -> Pattern:
-    return compile_pattern(backwards(template, lambda _: _SESSION), ignore_case=True)
+    before, _, after = template.pieces
+    return compile_pattern(f"{re.escape(before)}(?P<session>{_SESSION}){re.escape(after)}", ignore_case=True)
 
 
 def mapping_of(node: Node, where: str, report: Report) -> MappingNode | None:
     """The node as a mapping; anything else is a problem."""
     if isinstance(node, MappingNode):
         return node
-    report.error(node.place, f"{where} must be a mapping of keys and values but is {shown(plain(node))}")
+    report.error(node.place, f"{where} must be a mapping of keys and values but is {shown_node(node)}")
     return None

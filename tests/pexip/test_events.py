@@ -127,6 +127,11 @@ def test_accepted(changes: dict[str, Any], expected: dict[str, Any]) -> None:
     assert {key: getattr(event, key) for key in expected} == expected
 
 
+def test_largest_bulk() -> None:
+    """A bulk may have as many messages as the limit says."""
+    assert len(parse_events(bulk(*[message()] * MAX_ELEMENTS))) == MAX_ELEMENTS
+
+
 def test_text_that_is_not_utf8() -> None:
     """A caller's name in another encoding does not hold up the queue of a node."""
     body = json.dumps(message(data={"display_name": "J?rg"})).encode().replace(b"?", b"\xf6")
@@ -406,6 +411,9 @@ def test_noise_is_refused(body: bytes) -> None:
         ("No participants can keep conference alive", LegEnd.CONFERENCE_OVER),
         ("All conference hosts departed hosted conference", LegEnd.CONFERENCE_OVER),
         ("Last remaining participant removed from conference after timeout", LegEnd.CONFERENCE_OVER),
+        ("Edge node disconnected", LegEnd.TEMPORARY),
+        ("Node in maintenance mode", LegEnd.TEMPORARY),
+        ("Conference ended", LegEnd.CONFERENCE_OVER),
         ("", LegEnd.UNKNOWN),
         ("Neither conference nor gateway found", LegEnd.UNKNOWN),
         ("invalid gateway routing rule transform", LegEnd.UNKNOWN),

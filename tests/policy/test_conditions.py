@@ -1,5 +1,7 @@
 """Conditions are three-valued: yes, no (a missing value included), and cannot be read."""
 
+from typing import Any
+
 import pytest
 
 from policy_server.policy.conditions import captured_groups
@@ -28,12 +30,12 @@ def rule(ruleset: Ruleset) -> Rule[object]:
     return found
 
 
-def holds(when: str, kind: str = "service", **fields: str) -> bool:
+def holds(when: str, kind: str = "service", **fields: Any) -> bool:
     """Whether a rule with these conditions wins."""
     return ask(rules(when, kind), kind, **fields).rule == "it"
 
 
-def missed(when: str, kind: str = "service", **fields: str) -> str:
+def missed(when: str, kind: str = "service", **fields: Any) -> str:
     """Why a rule with these conditions missed."""
     (finding,) = ask(rules(when, kind), kind, **fields).trace.findings()
     assert finding.outcome == "miss"
@@ -79,7 +81,8 @@ def test_three_values(condition: str, form: str) -> None:
     name = condition.partition(":")[0]
     for state, value in STATES[condition].items():
         if value is not None:
-            decision = ask(ruleset, "service", trigger="web", **{name: value})
+            fields: dict[str, Any] = {name: value}
+            decision = ask(ruleset, "service", trigger="web", **fields)
             assert (decision.rule == "it") is FORMS[form][state], (state, form)
 
 
@@ -100,7 +103,7 @@ def test_three_values(condition: str, form: str) -> None:
         ("{ not: { open: nights } }", {}, True),
     ],
 )
-def test_conditions(when: str, fields: dict[str, str], expected: bool) -> None:
+def test_conditions(when: str, fields: dict[str, Any], expected: bool) -> None:
     """All conditions must hold; a list holds by any entry; text must match whole, aliases without regard to case."""
     assert holds(when, **fields) is expected
 
@@ -188,13 +191,9 @@ SESSIONS = [KEYRING.sign(NOON, number.to_bytes(5, "big")) for number in range(2_
 
 def shares(percent: float, rule_id: str = "it") -> set[str]:
     """The sessions of 2,000 that fall into a share."""
-    ruleset = load(
-        f"{CALENDARS}\nservice: [{{ id: {rule_id}, when: {{ percent: {percent} }}, continue: true }}]"
-    )
+    ruleset = load(f"{CALENDARS}\nservice: [{{ id: {rule_id}, when: {{ percent: {percent} }}, continue: true }}]")
     condition = rule(ruleset).conditions[0]
-    return {
-        session for session in SESSIONS if condition.holds(facts("service", ruleset, local_alias=f"mp{session}"))
-    }
+    return {session for session in SESSIONS if condition.holds(facts("service", ruleset, local_alias=f"mp{session}"))}
 
 
 @pytest.mark.parametrize(("percent", "least", "most"), [(0, 0, 0), (10, 150, 250), (50, 900, 1100), (100, 2000, 2000)])
@@ -215,7 +214,9 @@ def test_shares_of_rules_are_independent() -> None:
 
 def test_share_is_stable_per_session() -> None:
     """Customer and agent, with or without domain and scheme, now or later, fall on the same side."""
-    ruleset = load(f"domains: [example.org]\n{CALENDARS}\nservice: [{{ id: it, when: {{ percent: 50 }}, continue: true }}]")
+    ruleset = load(
+        f"domains: [example.org]\n{CALENDARS}\nservice: [{{ id: it, when: {{ percent: 50 }}, continue: true }}]"
+    )
     for session in SESSIONS[:50]:
         sides = {
             ask(ruleset, "service", local_alias=alias).rule
@@ -253,7 +254,7 @@ def test_share_of_nobody() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) and value.startswith("{") else "",
 )  # fmt: skip
-def test_misses_are_explained(when: str, fields: dict[str, str], reason: str) -> None:
+def test_misses_are_explained(when: str, fields: dict[str, Any], reason: str) -> None:
     """A miss says what the value is and what it had to be; a secret is shown neither way."""
     assert missed(when, **fields) == reason
 
@@ -279,7 +280,23 @@ def test_misses_of_attributes_are_explained() -> None:
     ],
     ids=["several", "all", "any", "the first branch", "not", "list", "absent"],
 )  # fmt: skip
-def test_captured_groups(when: str, fields: dict[str, str], groups: dict[str, str]) -> None:
+def test_captured_groups(when: str, fields: dict[str, Any], groups: dict[str, str]) -> None:
     """Named groups of the conditions that hold; in any those of the first branch that holds, in not none."""
     found = rule(rules(when)).conditions
     assert captured_groups(found, facts("service", **fields)) == groups
+
+
+def test_share_without_link_types() -> None:
+    """Without link types a rule's own session group decides, so that customer and agent fall on the same side."""
+    ruleset = load(
+        """
+        rooms: { r: { name: "{session}" } }
+        service:
+          - { id: some, when: { local_alias: '(?:mp|hcp)(?P<session>[a-z0-9]+)', percent: 50 }, room: r }
+        """
+    )
+    sides = {
+        (ask(ruleset, "service", local_alias=f"mp{n}").rule, ask(ruleset, "service", local_alias=f"hcp{n}").rule)
+        for n in range(100)
+    }
+    assert sides == {("some", "some"), (None, None)}

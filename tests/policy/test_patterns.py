@@ -4,9 +4,10 @@ import time
 
 import pytest
 import re2
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from policy_server.pexip.aliases import bare_alias
 from policy_server.policy.patterns import (
     FEW,
     PREFIX_LIMIT,
@@ -154,6 +155,7 @@ def test_prefixes(text: str, ignore_case: bool, prefix: str) -> None:
 
 
 @given(expression=expressions(), ignore_case=st.booleans())
+@settings(deadline=None)
 def test_matches_begin_with_the_prefix(expression: Expression, ignore_case: bool) -> None:
     """A text that matches begins with the prefix, and is the literal if there is one."""
     pattern = compile_pattern(expression.text, ignore_case=ignore_case)
@@ -184,32 +186,29 @@ def test_group_source(text: str, name: str, source: str | None) -> None:
     assert group_source(text, name) == source
 
 
-@given(
-    written=st.lists(expressions(), min_size=1, max_size=12), ignore_case=st.booleans(), other=st.text(max_size=4)
-)
+@given(written=st.lists(expressions(), min_size=1, max_size=12), ignore_case=st.booleans(), other=st.text(max_size=4))
+@settings(deadline=None)
 def test_index_leaves_no_match_out(written: list[Expression], ignore_case: bool, other: str) -> None:
     """Whatever an expression matches, the index names it: compared with RE2 itself, for each text of any of them."""
     patterns = [compile_pattern(expression.text, ignore_case=ignore_case) for expression in written]
     index = PatternIndex((pattern, number) for number, pattern in enumerate(patterns))
     for text in (other, *(expression.sample for expression in written)):
-        value = text.lower().replace("ſ", "s") if ignore_case else text
+        value = bare_alias(text) if ignore_case else text
         flag = "(?i)" if ignore_case else ""
-        matching = {
-            number for number, expression in enumerate(written) if re2.fullmatch(flag + expression.text, value)
-        }
+        matching = {number for number, expression in enumerate(written) if re2.fullmatch(flag + expression.text, value)}
         assert matching <= set(index.candidates(value))
 
 
 @pytest.mark.parametrize("number", [1, FEW, FEW + 1, 50], ids=["one", "few", "more", "many"])
 @pytest.mark.parametrize("form", ["desk-{}", "desk-{}x?", ".*-{}", "(?i)desk-{}", r"\Qdesk-{}"])
 def test_index_of_any_size(number: int, form: str) -> None:
-    """One by one or in one automaton, the pattern that matches is found, and beyond a few it alone."""
+    """One by one or in one automaton, the pattern that matches is found, and hardly another."""
     patterns = [compile_pattern(form.format(place), ignore_case=True) for place in range(number)]
     found = PatternIndex((pattern, place) for place, pattern in enumerate(patterns)).candidates(f"desk-{number - 1}")
     assert number - 1 in found
-    if number > FEW or "?" not in form:
-        assert len(found) <= max(FEW, 1)
-    if number > FEW:
+    assert len(found) <= FEW
+    # Beyond a few, patterns without text of their own share an automaton, which names no other.
+    if number > FEW and not form.startswith("desk"):
         assert list(found) == [number - 1]
 
 

@@ -1,0 +1,136 @@
+"""Reading ``dial_out``: the legs that a room dials."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from policy_server.pexip.fields import Fault
+from policy_server.pexip.services import FREE_TEXT_FIELDS, check_service
+from policy_server.policy.services import ROOM_NAME, FieldsTemplate, Leg
+from policy_server.policy.templates import Template
+from policy_server.rulefiles.document_nodes import Entry, MappingNode, ScalarNode, SequenceNode, plain
+from policy_server.rulefiles.problems import Place, nearest, shown, unknown_key
+from policy_server.rulefiles.reader import Table, shown_node, undefined
+from policy_server.rulefiles.services import ANY_TEXT, FAILED, LEG_DEFAULTS, TemplateReader, Vocabulary, check_names
+from policy_server.telephony.trunks import Trunk, dial_string
+
+_BARE_ROOM: Final = {"service_type": "conference", "name": "x", "service_tag": ""}
+_SHORT: Final = {"display_name": "local_display_name"}
+"""Names of our own for fields of an automatic participant."""
+
+
+def read_dial_out(
+    rule: Table,
+    trunks: Mapping[str, Trunk | None],
+    used_trunks: set[str],
+    vocabulary: Vocabulary,
+    domain: str,
+    *,
+    has_session: bool,
+) -> tuple[tuple[Leg, ...], tuple[Leg, ...], tuple[tuple[Template, Place], ...]]:
+    """The legs of ``dial_out``: those dialled with the room, those for when one failed, and their placeholders."""
+    first: list[Leg] = []
+    failed: list[Leg] = []
+    reader = TemplateReader(rule)
+    identity = "{session}" if has_session else f"{{{ROOM_NAME}}}"
+    items = rule.sequence("dial_out", "a list such as [{trunk: NAME}]")
+    if not items and isinstance(rule.value("dial_out"), SequenceNode):
+        rule.error("dial_out", "dial_out is empty; leave it out if nobody is dialled")
+    for place, item in enumerate(items):
+        if not isinstance(item, MappingNode):
+            rule.error_at(
+                item.place, f"dial_out must hold entries such as {{trunk: NAME}}, but this is {shown_node(item)}"
+            )
+            continue
+        entry = Table(item, "an entry of dial_out", rule.report, rule.rule)
+        when = entry.choice("when", (FAILED,))
+        if when == FAILED and place == 0:
+            entry.error("when", "the first entry of dial_out is dialled with the room, so it cannot wait for a failure")
+        dialled = _read_destination(entry, trunks, used_trunks)
+        leg = _read_leg(entry, dialled, identity, domain, reader, vocabulary)
+        if leg is not None:
+            (failed if when == FAILED else first).append(leg)
+    return tuple(first), tuple(failed), tuple(reader.templates)
+
+
+def _read_destination(
+    entry: Table, trunks: Mapping[str, Trunk | None], used_trunks: set[str]
+) -> Trunk | Mapping[str, object] | None:
+    """The trunk of an entry, or nothing to add to its own ``remote_alias``; ``None`` when there is neither."""
+    if "trunk" not in entry:
+        if "remote_alias" in entry:
+            return {}
+        entry.error_at(entry.place, "an entry of dial_out needs a trunk (or a remote_alias)")
+        return None
+    if "remote_alias" in entry:
+        entry.error("remote_alias", "an entry of dial_out has either trunk or remote_alias; remove one of them")
+    name = entry.text("trunk", wanted="the name of a trunk")
+    if name is None:
+        return None
+    used_trunks.add(name)
+    if name not in trunks:
+        entry.error("trunk", undefined("trunk", "trunk", name, trunks, "trunks"))
+    return trunks.get(name)
+
+
+def _read_leg(
+    entry: Table,
+    destination: Trunk | Mapping[str, object] | None,
+    identity: str,
+    domain: str,
+    reader: TemplateReader,
+    vocabulary: Vocabulary,
+) -> Leg | None:
+    before = entry.report.errors
+    trunk = destination if isinstance(destination, Trunk) else None
+    node = _with_full_names(entry)
+    values: dict[str, object] = {item.name: plain(item.value) for item in node.entries}
+    for key in ("trunk", "when"):
+        values.pop(key, None)
+    if trunk is not None:
+        dialled = dial_string(trunk)
+        values = {"routing": dialled.routing} | values | {"remote_alias": dialled.remote_alias}
+    elif destination is None:
+        # What else is wrong with the entry can be told without knowing where it dials.
+        values["remote_alias"] = ANY_TEXT
+    calling = f"{identity}@{domain}" if domain else identity
+    values = {**LEG_DEFAULTS, "local_alias": calling, "local_display_name": identity, **values}
+    read = reader.read(values, FREE_TEXT_FIELDS["automatic_participant"], node)
+    sample = {**_BARE_ROOM, "automatic_participants": [read.sample]}
+    for fault in check_service(sample):
+        _report_leg_fault(fault, entry)
+    check_names(sample, entry, node, ("automatic_participants", 0), vocabulary)
+    if destination is None or entry.report.errors > before:
+        return None
+    return Leg(trunk, FieldsTemplate(read.fixed, tuple(read.filled.items())))
+
+
+def _with_full_names(entry: Table) -> MappingNode:
+    """The entry with the names that Pexip has for what is short here."""
+    entries: list[Entry] = []
+    for item in entry.node.entries:
+        full = _SHORT.get(item.name)
+        if full is None:
+            entries.append(item)
+        elif full in entry:
+            entry.error(item.name, f"{item.name} is short for {full}; remove one of them")
+        else:
+            entries.append(Entry(replace(item.key, value=full, text=full), item.value))
+    return MappingNode(tuple(entries), entry.node.place)
+
+
+def _report_leg_fault(fault: Fault, entry: Table) -> None:
+    path = fault.path[2:]
+    key = str(path[0]) if path else ""
+    message = fault.message
+    for short, full in _SHORT.items():
+        if key == full and short in entry:
+            key, message = short, message.replace(full, short)
+    if fault.kind == "unknown":
+        allowed = ("trunk", *_SHORT, "when", *fault.allowed)
+        entry.error_at(entry.key_place(key), unknown_key(key, allowed, entry.where))
+        return
+    node = entry.value(key)
+    word = node.value if isinstance(node, ScalarNode) else None
+    hint = nearest(word, fault.allowed) if isinstance(word, str) else None
+    entry.error(key, message + (f" (did you mean {shown(hint)}?)" if hint else ""))

@@ -1,0 +1,114 @@
+"""The placeholders that a rule can fill, and the problems of those that it cannot."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from policy_server.policy.conditions import AllOf, AnyOf, Condition, TextMatches
+from policy_server.policy.patterns import Pattern, group_source, may_be_absent
+from policy_server.policy.templates import Template, unknown_names
+from policy_server.rulefiles.problems import Place, nearest
+from policy_server.rulefiles.reader import Table
+
+_LEADING_FLAGS: Final = re.compile(r"\(\?[imsU]+\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What fills the placeholders of one rule.
+
+    ``groups`` are the named groups that its conditions always capture; ``partly`` also those that only some of their
+    alternatives capture; ``others`` are request parameters and the like. Attributes of a link are whatever it was given.
+    """
+
+    groups: tuple[str, ...]
+    partly: frozenset[str]
+    others: frozenset[str]
+
+    def unknown(self, template: Template) -> tuple[str, ...]:
+        """The placeholders of a template that nothing fills, each once."""
+        # Nearly always nothing is unknown, and there are many rules.
+        if all(name in self.others or name in self.groups for name in template.names):
+            return ()
+        return tuple(dict.fromkeys(unknown_names(template, self.others.union(self.groups))))
+
+
+def groups_of(conditions: tuple[Condition, ...]) -> tuple[list[str], dict[str, str]]:
+    """The names that a rule's conditions always capture, and for each the expression that captured it.
+
+    A name in every branch of ``any`` counts; one in only some does not, since another branch may match.
+    """
+    names: list[str] = []
+    sources: dict[str, str] = {}
+    for condition in conditions:
+        if isinstance(condition, TextMatches):
+            common = [
+                name for name in condition.patterns[0].groups if all(name in p.groups for p in condition.patterns)
+            ]
+            names += common
+            sources |= {name: _alternatives(name, condition.patterns) for name in common}
+        elif isinstance(condition, AllOf):
+            below, below_sources = groups_of(condition.conditions)
+            names += below
+            sources |= below_sources
+        elif isinstance(condition, AnyOf):
+            branches = [groups_of((branch,)) for branch in condition.conditions]
+            common = [name for name in branches[0][0] if all(name in branch[0] for branch in branches)]
+            names += common
+            sources |= {name: "|".join(f"(?:{branch[1][name]})" for branch in branches) for name in common}
+    return names, sources
+
+
+def _alternatives(name: str, patterns: tuple[Pattern, ...]) -> str:
+    return "|".join(_source(name, pattern) for pattern in patterns)
+
+
+def _source(name: str, pattern: Pattern) -> str:
+    leading = _LEADING_FLAGS.match(pattern.text)
+    flags = "(?i)" if pattern.ignore_case else leading[0] if leading else ""
+    source = f"(?:{flags}{group_source(pattern.text, name) or '.+'})"
+    return f"{source}?" if may_be_absent(pattern.text, name) else source
+
+
+def named_anywhere(conditions: tuple[Condition, ...]) -> set[str]:
+    """The names that some part of the conditions can capture, be it one alternative of several."""
+    names: set[str] = set()
+    for condition in conditions:
+        match condition:
+            case TextMatches():
+                names.update(*(pattern.groups for pattern in condition.patterns))
+            case AllOf() | AnyOf():
+                names |= named_anywhere(condition.conditions)
+            case _:
+                pass
+    return names
+
+
+def check_placeholders(templates: Iterable[tuple[Template, Place]], given: Given, table: Table) -> None:
+    """Reports placeholders that nothing fills in this rule."""
+    for template, place in templates:
+        for name in given.unknown(template):
+            if name in given.partly:
+                message = f"only some of this rule's alternatives capture {{{name}}}; capture it in each of them"
+            else:
+                near = nearest(name, (*given.groups, *sorted(given.others)))
+                message = (
+                    f"placeholder {{{name}}} is unknown{f' (did you mean {{{near}}}?)' if near else ''}; it can be a "
+                    f"named group of this rule, a request parameter, or {{link.ATTRIBUTE}}"
+                )
+            table.error_at(place, message)
+
+
+def check_placeholders_of_room(
+    room: str, templates: Iterable[tuple[Template, Place]], given: Given, table: Table
+) -> None:
+    """Reports what a room needs and the rule that serves it does not give, at the rule, which fills the placeholders."""
+    for template, place in templates:
+        for name in given.unknown(template):
+            if name in given.partly:
+                remedy = "only some of this rule's alternatives capture; capture it in each of them"
+            else:
+                own = f" (its groups: {', '.join(given.groups)})" if given.groups else ""
+                remedy = f"this rule does not give; capture it in its when, as in '(?P<{name}>[a-z0-9]+)'{own}"
+            table.error("room", f"room {room!r} uses {{{name}}} ({place}), which {remedy}")

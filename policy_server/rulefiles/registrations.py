@@ -1,0 +1,87 @@
+"""Reading registration rules: which devices may register, and with which credentials."""
+
+import re
+from typing import Final
+
+from policy_server.pexip.properties import check_registration
+from policy_server.policy.ruleset import AllowOutcome, RegistrationOutcome, RejectOutcome
+from policy_server.policy.templates import Template
+from policy_server.rulefiles.document_nodes import MappingNode, ScalarNode
+from policy_server.rulefiles.reader import Table
+from policy_server.rulefiles.rules import Heading, Material, read_continue, report_faults
+
+_VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]{0,99}\Z", re.IGNORECASE)
+
+
+def read_registration_rule(heading: Heading, material: Material) -> RegistrationOutcome | None:
+    """The outcome of a registration rule."""
+    match heading.outcome:
+        case "allow":
+            return _read_allow(heading, material)
+        case "reject":
+            node = heading.table.value("reject")
+            if not (isinstance(node, ScalarNode) and node.value is True):
+                heading.table.error(
+                    "reject", "reject can only be true here: Pexip shows no text to a device that registers"
+                )
+            return RejectOutcome(Template("", ("",)))
+        case _:
+            return read_continue(heading)
+
+
+def _read_allow(heading: Heading, material: Material) -> AllowOutcome | None:
+    node = heading.table.value("allow")
+    if isinstance(node, ScalarNode) and node.value is True:
+        return AllowOutcome("", "")
+    if not isinstance(node, MappingNode):
+        # What stands here may be the password, so it is not shown.
+        heading.table.error("allow", "allow must be true or credentials, such as {username: …, password_env: …}")
+        return None
+    table = Table(node, "allow", heading.table.report, heading.id)
+    table.finish(("username", "password", "password_env"))
+    username = table.text("username", required=True)
+    if username == "":
+        table.error("username", "username is empty; write allow: true if devices shall register without credentials")
+    password = _read_password(table, material)
+    if username is None or password is None:
+        return None
+    report_faults(check_registration({"username": username, "password": password}), table)
+    return AllowOutcome(username, password)
+
+
+def _read_password(table: Table, material: Material) -> str | None:
+    if "password" in table and "password_env" in table:
+        table.error_at(table.key_place("password"), "allow has both password and password_env; remove password")
+        return None
+    if "password" not in table:
+        return _read_password_env(table, material)
+    node = table.value("password")
+    if not isinstance(node, ScalarNode) or node.value is None or not node.text:
+        table.error("password", "password must be text; better, name a variable of the environment in password_env")
+        return None
+    message = (
+        "anybody who can read the rules can read this password; put it into the environment and name the variable "
+        "in password_env"
+    )
+    table.report.warning(table.key_place("password"), message, table.rule)
+    return node.text
+
+
+def _read_password_env(table: Table, material: Material) -> str | None:
+    if "password_env" not in table:
+        table.error_at(
+            table.place, "password_env is missing in allow: the environment variable that holds the password"
+        )
+        return None
+    variable = table.text("password_env")
+    if variable is None:
+        return None
+    if not _VARIABLE.match(variable):
+        # It may be the password itself, so it is not shown.
+        table.error("password_env", "password_env must be the name of an environment variable, such as KIOSK_PASSWORD")
+        return None
+    value = material.environment.get(variable, "")
+    # Whoever checks rules elsewhere does not have the secrets of the server at hand, and need not.
+    if not value and material.deployed:
+        table.error("password_env", f"the environment variable {variable} is not set, or empty; it holds the password")
+    return value

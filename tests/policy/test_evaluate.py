@@ -1,0 +1,332 @@
+"""One question, one decision: the first rule that matches, and why the others did not."""
+
+from typing import Any, get_args
+
+import pytest
+
+from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.requests import parse_request
+from policy_server.policy.decisions import (
+    AllowRegistration,
+    Continue,
+    Decision,
+    Fail,
+    ListEntries,
+    PlaceMedia,
+    Redirect,
+    Reject,
+    Serve,
+    SetProperties,
+    ShowPicture,
+)
+from policy_server.policy.evaluate import evaluate
+from tests.policy.clinic import CLINIC
+from tests.rule_sets import KEYRING, NOON, SESSION, ask, load, request, served
+
+PINS = KEYRING.pins(SESSION)
+ROOM = {
+    "service_type": "conference",
+    "service_tag": "visit",
+    "allow_guests": True,
+    "name": SESSION,
+    "description": "Visit of Ada",
+    "pin": PINS.host,
+    "guest_pin": PINS.guest,
+}
+
+
+def service(decision: Decision) -> dict[str, Any]:
+    """The service that is served."""
+    return served(decision)
+
+
+def test_serve() -> None:
+    """A patient gets the room with its leg; the leg for later stays in the decision."""
+    decision = ask(CLINIC, "service", local_alias=f"sip:MP{SESSION}@video.example.com", remote_display_name="Ada")
+    assert isinstance(decision, Serve)
+    assert (decision.rule, decision.session) == ("patient", SESSION)
+    leg = {
+        "routing": "routing_rule",
+        "protocol": "sip",
+        "call_type": "audio",
+        "role": "chair",
+        "keep_conference_alive": "keep_conference_alive_never",
+        "local_alias": f"{SESSION}@video.example.com",
+        "local_display_name": SESSION,
+        "remote_alias": "99+13129998045",
+    }
+    assert decision.service == ROOM | {"automatic_participants": [leg | {"remote_display_name": "Ada"}]}
+    fallback = {"routing": "manual", "remote_alias": "+13125550100@backup.byoc.usw2.pure.cloud"}
+    assert decision.fallbacks == (leg | fallback,)
+
+
+def test_one_room_for_both() -> None:
+    """The agent gets the same room, name and PINs, and nobody is dialled."""
+    assert service(ask(CLINIC, "service", local_alias=f"hcp{SESSION}", remote_display_name="Ada")) == ROOM
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "name", "rule", "parts"),
+    [
+        ("service", {"local_alias": "mp" + "a" * 32}, "Reject", "closed", {"text": ", we are closed"}),
+        ("service", {"local_alias": "old-desk"}, "Redirect", "moved", {"new_alias": "desk"}),
+        ("service", {"local_alias": "pexip.one"}, "Continue", "pexip", {}),
+        ("service", {"local_alias": "unheard-of"}, "Continue", None, {"reason": "no rule matched"}),
+        ("service", {}, "Continue", None, {}),
+        ("service", {"local_alias": "old-"}, "Fail", "moved", {"reason": "the alias to redirect to has 0 characters"}),
+        (
+            "service",
+            {"local_alias": "old-" + "x" * 251},
+            "Fail",
+            "moved",
+            {"reason": "the alias to redirect to has 251 characters"},
+        ),
+        ("participant", {"remote_display_name": "SPAMMER"}, "Reject", "refused", {"text": "No, SPAMMER"}),
+        (
+            "participant",
+            {"local_alias": "mp1", "remote_display_name": "Ada"},
+            "SetProperties",
+            "renamed",
+            {"properties": {"remote_display_name": "Visitor Ada", "preauthenticated_role": "guest"}},
+        ),
+        ("participant", {"local_alias": "hcp1"}, "Continue", "unchanged", {}),
+        ("participant", {}, "Continue", None, {}),
+        (
+            "participant",
+            {"local_alias": "as1", "remote_display_name": "x" * 251},
+            "Fail",
+            "aliased",
+            {"reason": "remote_alias must have at most 250 characters but has 251"},
+        ),
+        (
+            "location",
+            {"remote_address": "10.20.1.1"},
+            "PlaceMedia",
+            "branches",
+            {"location": "London", "overflow_locations": ("Oslo", "DMZ")},
+        ),
+        (
+            "location",
+            {"remote_address": "10.1.1.1"},
+            "PlaceMedia",
+            "tunnel",
+            {"location": "Oslo", "overflow_locations": ()},
+        ),
+        ("location", {"protocol": "sip"}, "Continue", "anywhere", {}),
+        ("location", {}, "Continue", None, {}),
+        (
+            "registration",
+            {"alias": "kiosk-7"},
+            "AllowRegistration",
+            "kiosk",
+            {"username": "kiosk", "password": "open-sesame"},
+        ),
+        ("registration", {"alias": "lobby-1"}, "AllowRegistration", "open-door", {"username": "", "password": ""}),
+        ("registration", {"alias": "x", "auth_type": '"sso"'}, "Continue", "sso", {}),
+        ("registration", {"alias": "x"}, "Reject", "nobody", {"text": ""}),
+        (
+            "directory",
+            {"q": "LOB"},
+            "ListEntries",
+            "directory",
+            {
+                "entries": ({"alias": "lobby@video.example.com", "description": "Lobby", "username": ""},),
+                "ignore_local": False,
+            },
+        ),
+        ("directory", {"q": "nobody"}, "ListEntries", "directory", {"entries": ()}),
+        (
+            "avatar",
+            {"alias": "sip:Desk", "width": "40", "height": "30"},
+            "ShowPicture",
+            "directory",
+            {"picture": "desk.jpg", "width": 40, "height": 30},
+        ),
+        ("avatar", {"alias": "desk@video.example.com"}, "ShowPicture", "directory", {"width": 100, "height": 100}),
+        ("avatar", {"alias": "desk", "width": "2049"}, "Continue", None, {}),
+        ("avatar", {"alias": "lobby"}, "Continue", None, {"reason": "no picture for this alias"}),
+        ("avatar", {}, "Continue", None, {}),
+    ],
+)
+def test_decisions(kind: str, fields: dict[str, Any], name: str, rule: str | None, parts: dict[str, object]) -> None:
+    """Every outcome of every kind of rule gives its decision, with the rule that made it."""
+    decision = ask(CLINIC, kind, **fields)
+    assert (type(decision).__name__, decision.rule) == (name, rule)
+    assert {part: getattr(decision, part) for part in parts} == parts
+    assert decision.reason
+
+
+def test_every_decision_is_tried() -> None:
+    """The tests here know every member of the union."""
+    assert set(get_args(Decision)) == {
+        Serve, Redirect, Reject, SetProperties, PlaceMedia, AllowRegistration, ListEntries, ShowPicture, Continue, Fail,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("limit", "found"), [("", 10), ("3", 3), ("0", 0), ("many", 10), ("-1", 10), ("100", 12)], ids=str
+)
+def test_directory_limit(limit: str, found: int) -> None:
+    """A directory answer has as many entries as asked for, ten when the question does not say."""
+    entries = "".join(f"  - {{ alias: desk-{number}, description: Desk }}\n" for number in range(12))
+    decision = ask(load(f"directory:\n{entries}"), "directory", q="desk", limit=limit)
+    assert isinstance(decision, ListEntries)
+    assert len(decision.entries) == found
+
+
+STRANGE = {
+    "controls": ("A\x00d\x1ba\r\n\u2028", "Ada"),
+    "only controls": ("\x00\x01", ""),
+    "not UTF-8": ("Ada\ufffd", "Ada\ufffd"),
+    "braces": ("{session}", "{session}"),
+    "emoji": ("😀" * 300, "😀" * 300),
+    "one too many in the description": ("x" * 242, "x" * 242),
+    "one too many in the new name": ("x" * 243, "x" * 243),
+    "one too many": ("x" * 251, "x" * 251),
+    "long": ("x" * 10_000, "x" * 10_000),
+}
+
+
+@pytest.mark.parametrize(("sent", "read"), STRANGE.values(), ids=STRANGE)
+def test_a_strange_name_costs_nobody_a_call(sent: str, read: str) -> None:
+    """A display name is cleaned, and cut where it would pass Pexip's 250 characters; the call is answered."""
+    decision = ask(CLINIC, "service", local_alias=f"mp{SESSION}", remote_display_name=sent)
+    room = service(decision)
+    assert room["description"] == f"Visit of {read}"[:250]
+    assert room["automatic_participants"][0]["remote_display_name"] == read[:250]
+    changed = ask(CLINIC, "participant", local_alias="mp1", remote_display_name=sent)
+    assert isinstance(changed, SetProperties)
+    assert changed.properties["remote_display_name"] == f"Visitor {read}"[:250]
+    refused = ask(CLINIC, "service", local_alias="mp" + "a" * 32, remote_display_name=sent)
+    assert isinstance(refused, Reject)
+    assert refused.text == f"{read}, we are closed"[:250]
+
+
+def test_bytes_that_are_not_utf8() -> None:
+    """Raw bytes of a name become U+FFFD, and the call is answered."""
+    query = f"local_alias=mp{SESSION}&remote_display_name=%FF%00".encode()
+    decision = evaluate(CLINIC, parse_request(RequestType.SERVICE, query), NOON, KEYRING)
+    assert service(decision)["description"] == "Visit of \ufffd"
+
+
+@pytest.mark.parametrize("length", [250, 251], ids=["longest", "too long"])
+def test_room_name_of_a_caller(length: int) -> None:
+    """A name is never cut, for it would be another room: over 250 characters the rule fails, and shows no PIN."""
+    decision = ask(CLINIC, "service", local_alias="room-x", vendor="y" * (length - 1))
+    if length == 250:
+        assert service(decision)["name"] == "x" + "y" * 249
+    else:
+        assert isinstance(decision, Fail)
+        assert decision.rule == "named"
+        assert decision.reason == "name must have at most 250 characters but has 251"
+        assert "987654" not in repr(decision)
+
+
+def test_empty_room_name() -> None:
+    """A name that comes out empty fails: all such callers would meet in one room."""
+    ruleset = load("service: [{ id: r, service: { service_type: conference, name: '{vendor}', service_tag: t } }]")
+    decision = ask(ruleset, "service")
+    assert isinstance(decision, Fail)
+    assert (decision.rule, decision.reason) == ("r", "name is empty")
+
+
+def test_placeholders() -> None:
+    """Named groups come first, then parameters as conditions see them, and attributes of the link; the rest is empty."""
+    ruleset = load(
+        """
+        domains: [example.org]
+        service:
+          - id: r
+            when: { local_alias: '(?P<vendor>a)(?P<rest>z)?.*' }
+            service:
+              service_type: conference
+              name: "[{vendor}] [{rest}] [{local_alias}] [{remote_alias}] [{location}] [{call_tag}] [{link.name}] [{link.x}]"
+              service_tag: t
+        """
+    )
+    decision = ask(
+        ruleset,
+        "service",
+        link={"name": "Ada"},
+        local_alias="sip:ABC@example.org",
+        remote_alias="SIP:Bob@Other.com;x=y",
+        location="London",
+        vendor="Cisco",
+    )
+    assert service(decision)["name"] == "[a] [] [abc] [bob@other.com] [London] [] [Ada] []"
+
+
+def test_alias_of_the_path_as_placeholder() -> None:
+    """The default leg of a room without session carries the room's name, and PINs belong to the room."""
+    ruleset = load(
+        """
+        trunks: { t: { number: "+13129998045", dial_prefix: "99" } }
+        rooms: { desk: { name: "Desk {location}", pin: derived } }
+        service: [{ id: r, room: desk, dial_out: [{ trunk: t }] }]
+        """
+    )
+    room = service(ask(ruleset, "service", location="Oslo"))
+    assert room["pin"] == KEYRING.pins("Desk Oslo").host
+    assert room["automatic_participants"][0]["local_display_name"] == "Desk Oslo"
+    assert service(ask(ruleset, "service", location="Rome"))["pin"] != room["pin"]
+
+
+def test_findings() -> None:
+    """There is a row for every rule: hit, miss with condition and reason, or not evaluated and why."""
+    decision = ask(CLINIC, "service", local_alias="pexip.one")
+    assert [(row.rule, row.outcome.value, row.condition, row.reason) for row in decision.trace.findings()] == [
+        ("patient", "miss", "local_alias", "local_alias is 'pexip.one', which does not match mp(?P<session>[a-z2-7]{32})"),
+        ("agent", "miss", "local_alias", "local_alias is 'pexip.one', which does not match hcp(?P<session>[a-z2-7]{32})"),
+        ("closed", "miss", "local_alias", "local_alias is 'pexip.one', which does not match mp.{32}"),
+        ("named", "miss", "local_alias", "local_alias is 'pexip.one', which does not match room-(?P<who>.+)"),
+        ("moved", "miss", "local_alias", "local_alias is 'pexip.one', which does not match old-(?P<who>.*)"),
+        ("off", "not_evaluated", "", "the rule is disabled"),
+        ("pexip", "hit", "", "every condition holds"),
+    ]  # fmt: skip
+
+
+def test_findings_below_the_winner() -> None:
+    """Rules below the winner are not evaluated, and the trace says so; the first miss is the condition that missed."""
+    decision = ask(CLINIC, "service", at=NOON.replace(hour=1), local_alias=f"mp{SESSION}")
+    rows = decision.trace.findings()
+    assert [row.outcome.value for row in rows] == ["miss", "miss", "hit", *["not_evaluated"] * 4]
+    assert (rows[0].condition, rows[0].reason) == (
+        "open",
+        "calendar hours is closed at Sun 2026-11-22 19:00 (America/Chicago)",
+    )
+    assert rows[3].reason == "an earlier rule matched"
+    assert rows[5].reason == "the rule is disabled"
+
+
+def test_findings_without_a_winner() -> None:
+    """When no rule matches, every enabled rule says why."""
+    rows = ask(CLINIC, "location", remote_address="x").trace.findings()
+    assert [(row.outcome.value, row.condition) for row in rows] == [
+        ("miss", "remote_address"),
+        ("miss", "remote_address"),
+        ("miss", "protocol"),
+    ]
+
+
+def test_nothing_secret_is_shown() -> None:
+    """Neither decisions, nor rules, nor rule sets show a PIN, a password, a passcode or a key in their repr."""
+    decisions = [
+        ask(CLINIC, "service", local_alias=f"mp{SESSION}", third_party_passcode="445566"),
+        ask(CLINIC, "service", local_alias="room-x"),
+        ask(CLINIC, "registration", alias="kiosk-7"),
+        ask(CLINIC, "service", call_direction="dial_out", service_name=SESSION, service_tag="visit"),
+    ]
+    assert [type(decision).__name__ for decision in decisions] == ["Serve", "Serve", "AllowRegistration", "Serve"]
+    lists = (CLINIC.services, CLINIC.participants, CLINIC.locations, CLINIC.registrations)
+    shown = repr([CLINIC, *lists, CLINIC.recall, KEYRING, request("service", {"third_party_passcode": "445566"})])
+    shown += repr([(decision, decision.trace.findings()) for decision in decisions])
+    shown += repr([rules.rules for rules in lists])
+    for secret in (PINS.host, PINS.guest, "987654", "open-sesame", "445566", "the secret key"):
+        assert secret not in shown
+
+
+def test_order_of_parameters_does_not_count() -> None:
+    """The same parameters in another order get the same service."""
+    fields: dict[str, Any] = {"local_alias": f"mp{SESSION}", "protocol": "api", "remote_display_name": "Ada"}
+    turned = dict(reversed(fields.items()))
+    assert service(ask(CLINIC, "service", **fields)) == service(ask(CLINIC, "service", **turned))

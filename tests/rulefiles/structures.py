@@ -1,0 +1,322 @@
+"""Hypothesis strategies for rule files: the real sections and keys with good, odd and hostile values of every kind."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.services import SERVICE_TYPES
+from policy_server.rulefiles.conditions import condition_keys
+from policy_server.rulefiles.load import LISTS, SECTIONS
+from policy_server.rulefiles.rules import DISPLAY_TEXT
+from policy_server.rulefiles.sections import CALENDAR_KEYS, DEPLOYMENT_LISTS, DIRECTORY_KEYS, LINK_KEYS, TRUNK_KEYS
+
+Strategy = st.SearchStrategy[Any]
+
+TEXTS = (
+    *[
+        "",
+        " ",
+        "a",
+        "r",
+        "t",
+        "c",
+        "l",
+        "x" * 251,
+        "é" * 250,
+        "e\u0301",
+        "\N{GRINNING FACE}",
+        "\u0000",
+        "\u2028",
+        "\r\n",
+    ],
+    *["{session}", "{x}", "{", "}", "{}", "{x y}", "{{session}}", "{room.name}", "{link.a}", "{link.}", "{vendor}-{x}"],
+    *["{local_alias}", "{third_party_passcode}", "mp{session}", "hcp{session}", "{session}{session}"],
+    *["{link.a-b}{link.a_b}", "{alias}", "{name}", "{ms-subnet}", "{p_Asserted-Identity}"],
+    *[
+        "mp.*",
+        ".*",
+        "(?P<session>[a-z]{3})",
+        "mp(?P<session>.*)|x",
+        "(?P<x>a)(?P<x>b)",
+        "(?P<é>.)",
+        "(",
+        "a(?=b)",
+        "\\1",
+    ],
+    *["a{9999}", "((a{30}){30}){30}", "\\C", "\\pL+", "(?i)A", "[a", "a|", "*", "sip:mp", "a;b", "@video.example.com"],
+    *["sip", "SIP", "dial_in", "dial_out", "valid", "absent", "chair", "guest", "derived", "failed", "conference"],
+    *["1234", "12345678#", "123", "+1 312 999 8045", "(312) 555-0100", "US", "99", "pex.byoc.usw2.pure.cloud", "tgrp"],
+    *[
+        "America/Chicago",
+        "mon-fri",
+        "fri-mon,sun",
+        "08:00-18:00",
+        "22:00-02:00",
+        "2026-12-25",
+        "2026-02-30",
+        "4h",
+        "0s",
+    ],
+    *["10.0.0.0/8", "10.0.0.1/8", "::ffff:10.0.0.0/104", "2001:db8::/32", "fe80::1%eth0", "video.example.com"],
+    *["https://x.example/{alias}?pin={guest_pin}", "javascript:{alias}", "a.jpg", "../a.jpg", "PASSWORD", "a=b"],
+    *["one_main_seven_pips", "yes", "True", "null", "~", "- a", "a: b", "&a", "*a", "!!int", "# x", "'", '"', "<<"],
+)
+SCALARS = (None, True, False, 0, 1, -1, 4, 50, 100, 101, 4096, 128_000, 2**63, 10**30, 0.5, -0.0, 1e300)
+
+
+def _all_keys() -> tuple[str, ...]:
+    keys: set[str] = {*SECTIONS, *DEPLOYMENT_LISTS, *TRUNK_KEYS, *CALENDAR_KEYS, *DIRECTORY_KEYS, *LINK_KEYS}
+    keys |= {key for request in RequestType for key in condition_keys(request)} | DISPLAY_TEXT
+    keys |= {field for model in SERVICE_TYPES.values() for field in model.model_fields}
+    return tuple(
+        sorted({*keys, "id", "when", "room", "dial_out", "trunk", "set", "allow", "mon", "<<", "tests", "expect"})
+    )
+
+
+_texts = st.text(st.characters(exclude_categories=["C", "Z"]), max_size=5)
+anything: Strategy = st.recursive(
+    st.sampled_from(TEXTS) | st.sampled_from(SCALARS) | _texts,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(_all_keys()) | st.sampled_from(TEXTS), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+"""Any value of YAML, with keys that mean something somewhere."""
+
+_hostility = st.shared(st.sampled_from([0, 0, 1, 1, 2]), key="hostility")
+
+
+def often(good: Strategy) -> Strategy:
+    """The good value always, nearly always, or three times of four, as one draw for the whole file decides."""
+    calm = st.integers(0, 29).flatmap(lambda number: good if number else anything)
+    hostile = st.integers(0, 3).flatmap(lambda number: good if number else anything)
+    return _hostility.flatmap(lambda level: (good, calm, hostile)[level])
+
+
+def some(values: Iterable[str]) -> Strategy:
+    """One of some words, or a list of them."""
+    words = st.sampled_from(sorted(values))
+    return words | st.lists(words, min_size=1, max_size=3)
+
+
+def table(fields: Mapping[str, Strategy], required: Iterable[str] = ()) -> Strategy:
+    """A mapping of known keys with mostly good values, now and then with odd keys too."""
+    needed = {key: often(fields[key]) for key in required}
+    optional = {key: often(value) for key, value in fields.items() if key not in needed}
+    chosen = st.lists(st.sampled_from(sorted(optional) or ["id"]), max_size=3, unique=True)
+    return st.builds(
+        lambda first, others, odd: {**first, **others, **(odd if isinstance(odd, dict) else {})},
+        st.fixed_dictionaries(needed),
+        chosen.flatmap(lambda keys: st.fixed_dictionaries({key: optional[key] for key in keys if key in optional})),
+        often(st.just({})),
+    )
+
+
+_expressions = some(
+    ["mp.*", "mp(?P<session>[a-z]{3})", "(?P<x>.+)", "hcp[0-9]+", "desk", "sip:desk", "(?P<session>a)|(b)"]
+)
+_names = st.sampled_from(["fixed", "fixed", "fixed", "{local_alias}", "{location}-x", "{link.a}", "{session}"])
+_ids = st.sampled_from(["a", "b", "c", "d-1", "e", "f", "g", "h"])
+
+
+def _conditions(request: RequestType) -> Strategy:
+    good: dict[str, Strategy] = {
+        "protocol": some(["sip", "api", "h323"]),
+        "call_direction": some(["dial_in", "dial_out"]),
+        "participant_type": some(["api", "standard"]),
+        "location": some(["London", "Oslo"]),
+        "remote_address": some(["10.0.0.0/8", "10.1.2.3", "2001:db8::/32"]),
+        "registered": st.booleans(),
+        "remote_port": st.integers(0, 9) | st.lists(st.integers(0, 3), min_size=1, max_size=2),
+        "link": some(["valid", "expired", "invalid", "absent"]),
+        "percent": st.sampled_from([0, 12.5, 100]),
+        "open": st.sampled_from(["c", "closed"]),
+        "closed": st.sampled_from(["c", "closed"]),
+        "link_attributes": st.dictionaries(st.sampled_from(["a", "b"]), _expressions, min_size=1, max_size=2),
+        "idp_attributes": st.dictionaries(st.sampled_from(["a", "b"]), _expressions, min_size=1, max_size=2),
+    }
+    likely = {key: good.get(key, _expressions) for key in condition_keys(request) if key in good or "alias" in key}
+    others = dict.fromkeys(set(condition_keys(request)) - set(good) - {"any", "all", "not"}, anything)
+    simple = st.one_of(table(likely), table(likely), table({**others, **likely}))
+    simple = simple.map(lambda when: when or {"protocol": "sip"})
+    several = st.lists(simple, min_size=1, max_size=2)
+    groups = {"any": several, "all": several, "not": simple}
+    return st.one_of(simple, simple, table({**likely, **groups}, ["any"]), table({**likely, **groups}, ["not"]))
+
+
+_leg = table(
+    {
+        "trunk": st.sampled_from(["t", "t2"]),
+        "display_name": _names,
+        "role": st.sampled_from(["chair", "guest"]),
+        "routing": st.just("manual"),
+        "system_location_name": st.just("London"),
+        "streaming": st.booleans(),
+        "dtmf_sequence": st.just("1,2"),
+    },
+    ["trunk"],
+)
+_legs = st.builds(
+    lambda first, later: [first, *({**leg, "when": "failed"} if isinstance(leg, dict) else leg for leg in later)],
+    often(_leg),
+    st.lists(often(_leg), max_size=2),
+)
+_participant: dict[str, Strategy] = {
+    "local_alias": _names,
+    "remote_alias": _names,
+    "protocol": st.just("sip"),
+    "role": st.just("guest"),
+}
+
+
+def _service_fields(service_type: str) -> dict[str, Strategy]:
+    fields: dict[str, Strategy] = {
+        "name": _names,
+        "service_tag": _names,
+        "service_type": st.just(service_type),
+        "description": _names,
+        "pin": st.sampled_from(["derived", "1234", "", "123456#"]),
+        "guest_pin": st.just(""),
+        "allow_guests": st.just(False),
+        "view": st.just("one_main_seven_pips"),
+        "ivr_theme_name": st.just("Telehealth"),
+        "automatic_participants": st.lists(table(_participant, _participant), max_size=2),
+        "max_callrate_in": st.just(128_000),
+        "local_alias": _names,
+        "remote_alias": _names,
+        "outgoing_protocol": st.just("sip"),
+        "media_playlist_name": st.just("Telehealth"),
+        "on_completion": st.just({"disconnect": True}),
+    }
+    return {field: value for field, value in fields.items() if field in SERVICE_TYPES[service_type].model_fields}
+
+
+def _service(service_type: str) -> Strategy:
+    required = [name for name, field in SERVICE_TYPES[service_type].model_fields.items() if field.is_required()]
+    return table(_service_fields(service_type), required)
+
+
+_properties = table(
+    {
+        "preauthenticated_role": st.sampled_from(["chair", "guest"]),
+        "remote_display_name": _names,
+        "call_tag": _names,
+        "spotlight": st.integers(0, 3),
+        "send_to_audio_mixes": st.lists(table({"mix_name": st.just("main")}, ["mix_name"]), max_size=2),
+    }
+).map(lambda fields: fields or {"spotlight": 1})
+_allow = table({"username": st.just("kiosk"), "password_env": st.just("PASSWORD")}, ["username", "password_env"])
+_OUTCOMES: dict[RequestType, dict[str, Strategy]] = {
+    RequestType.SERVICE: {
+        "room": st.sampled_from(["r", "r2"]),
+        "service": st.sampled_from(sorted(SERVICE_TYPES)).flatmap(_service),
+        "redirect": _names,
+        "reject": _names,
+        "continue": st.just(True),
+    },
+    RequestType.PARTICIPANT: {"set": _properties, "reject": _names, "continue": st.just(True)},
+    RequestType.LOCATION: {"location": st.just("London"), "continue": st.just(True)},
+    RequestType.REGISTRATION: {"allow": st.just(True) | _allow, "reject": st.just(True), "continue": st.just(True)},
+}
+_FURTHER: dict[str, dict[str, Strategy]] = {
+    "room": {"dial_out": _legs},
+    "location": {"overflow_locations": some(["Oslo", "London"])},
+}
+
+
+def _rules(request: RequestType) -> Strategy:
+    common = {"description": st.just("x"), "enabled": st.booleans(), "when": _conditions(request)}
+
+    def rule(outcome: str) -> Strategy:
+        fields = {"id": _ids, outcome: _OUTCOMES[request][outcome], **common, **_FURTHER.get(outcome, {})}
+        return table(fields, ["id", outcome])
+
+    rules = often(st.sampled_from(sorted(_OUTCOMES[request])).flatmap(rule))
+    return st.lists(rules, max_size=4, unique_by=lambda each: str(each.get("id") if isinstance(each, dict) else each))
+
+
+def _named(names: Iterable[str], inner: Strategy) -> Strategy:
+    return st.fixed_dictionaries({name: often(inner) for name in names})
+
+
+_trunk = st.one_of(
+    table({"number": st.just("+1 312 999 8045"), "dial_prefix": st.sampled_from(["99", 99])}, ["number"]),
+    table({"number": st.just("(312) 555-0100"), "region": st.just("US")}, ["number", "region"]),
+    table(
+        {
+            "number": st.just("+1 312 999 8045"),
+            "termination": st.just("pex.byoc.usw2.pure.cloud"),
+            "form": st.sampled_from(["fqdn", "tgrp"]),
+        },
+        ["number", "termination"],
+    ),
+)
+_days = st.dictionaries(
+    st.sampled_from(["mon", "tue-fri", "sat,sun"]), often(some(["08:00-18:00", "22:00-02:00"])), min_size=1, max_size=2
+)
+_calendar = table(
+    {"timezone": st.just("America/Chicago"), "open": _days, "closed": some(["2026-12-25", "2027-01-01"])},
+    ["timezone", "open"],
+)
+_entry = table({"alias": st.just("desk"), "description": _texts, "avatar": st.just("a.jpg")}, ["alias"])
+
+
+def _link_type(name: str) -> Strategy:
+    return table(
+        {
+            "alias": st.just(f"{name}{{session}}"),
+            "agent_alias": st.just(f"agent-{name}{{session}}"),
+            "ttl": st.sampled_from(["4h", "1d 2h", "90m"]),
+            "url": st.just("https://x.example/{alias}?pin={guest_pin}"),
+        },
+        ["alias"],
+    )
+
+
+_SECTIONS: dict[str, Strategy] = {
+    "domains": some(["video.example.com", "Example.org"]),
+    "pexip": table({name: st.just(["London", "Oslo", "Telehealth"]) for name in DEPLOYMENT_LISTS}),
+    "trunks": _named(["t", "t2"], _trunk),
+    "calendars": _named(["c", "closed"], _calendar),
+    "rooms": _named(["r", "r2"], table(_service_fields("conference"), ["name"])),
+    **{section: _rules(request) for section, request in LISTS.items()},
+    "directory": st.lists(often(_entry), max_size=2),
+    "links": st.fixed_dictionaries({name: often(_link_type(name)) for name in ("l", "mp")}),
+}
+
+structures: Strategy = st.fixed_dictionaries({section: often(inner) for section, inner in _SECTIONS.items()})
+"""Whole rule files as plain values."""
+
+_test = table(
+    {
+        "name": st.just("x"),
+        "at": st.sampled_from(
+            ["2026-11-23T10:00:00-06:00", "2026-11-23T10:00:00", "0001-01-01T00:00Z", "9999-12-31T23:59Z"]
+        ),
+        "link": table({"type": st.just("l"), "state": st.sampled_from(["valid", "expired", "invalid"])}, ["type"]),
+        "request": table(
+            {
+                "type": st.sampled_from([kind.value for kind in RequestType]),
+                "local_alias": st.sampled_from(["{alias}", "{agent_alias}", "desk"]),
+                "alias": st.sampled_from(["a", "b"]),
+                "registered": st.booleans(),
+                "remote_port": st.integers(0, 3),
+                "idp_attribute_a": some(["a", "b"]),
+            },
+            ["type"],
+        ),
+        "expect": table({"rule": _ids, "action": st.just("reject"), "result": anything}, ["rule"]),
+    },
+    ["name", "link", "request", "expect"],
+)
+test_structures: Strategy = table({"tests": st.lists(often(_test), max_size=3)}, ["tests"])
+"""Files of rule tests as plain values."""
+
+
+def as_yaml(structure: object) -> bytes:
+    """A plain value as a YAML file; JSON is YAML."""
+    return json.dumps(structure, ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass")

@@ -1,0 +1,136 @@
+"""What ``when`` becomes, and what is said about a condition that cannot be."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policy_server.pexip.parameters import Kind, RequestType, parameters_of
+from policy_server.policy.conditions import AllOf, AnyOf, Condition, LinkIs, NotAllOf, TextMatches
+from policy_server.rulefiles.conditions import condition_keys
+from tests.rulefiles.faults import Fault, check, each_fault, load
+from tests.rulefiles.structures import as_yaml
+
+LINKS = {"patient": {"alias": "mp{session}"}}
+CALENDARS = {"hours": {"timezone": "UTC", "open": {"mon": ["08:00-18:00"]}}}
+SAMPLES: dict[Kind, object] = {
+    Kind.ALIAS: "mp.*",
+    Kind.TEXT: ["a", "b+"],
+    Kind.LIST: "a",
+    Kind.BOOLEAN: True,
+    Kind.INTEGER: [1, 2],
+    Kind.ADDRESS: ["10.0.0.0/8", "2001:db8::1"],
+}
+
+
+def conditions_of(when: object, section: str = "service", outcome: str = "continue") -> tuple[Condition, ...]:
+    """Load one rule with this ``when``; problems fail the test."""
+    rule = {"id": "patient", "when": when, outcome: True}
+    loaded = load(as_yaml({section: [rule], "links": LINKS, "calendars": CALENDARS}))
+    assert [str(problem) for problem in loaded.problems if "is not used" not in str(problem)] == []
+    assert loaded.ruleset is not None
+    lists = {
+        "service": loaded.ruleset.services,
+        "participants": loaded.ruleset.participants,
+        "locations": loaded.ruleset.locations,
+        "registrations": loaded.ruleset.registrations,
+    }
+    return lists[section].rules[0].conditions
+
+
+@each_fault("conditions")
+def test_conditions_give_exactly_these_problems(fault: Fault) -> None:
+    """Every fault of a condition is told in these words."""
+    check(fault)
+
+
+@pytest.mark.parametrize(
+    ("section", "request_type"),
+    [
+        ("service", RequestType.SERVICE),
+        ("participants", RequestType.PARTICIPANT),
+        ("locations", RequestType.LOCATION),
+        ("registrations", RequestType.REGISTRATION),
+    ],
+)
+def test_every_parameter_of_a_question_can_be_a_condition(section: str, request_type: RequestType) -> None:
+    """Every parameter that a question carries, with a value of its kind, becomes a condition of its name."""
+    when = {
+        parameter.name: (list(parameter.choices) or "London")
+        if parameter.kind is Kind.CHOICE
+        else SAMPLES[parameter.kind]
+        for parameter in parameters_of(request_type)
+    }
+    found = conditions_of(when, section)
+    assert [condition.key for condition in found] == list(when)
+
+
+def test_conditions_stand_in_the_order_of_the_rule() -> None:
+    """Traces name the first condition that missed, so the order of the file is kept."""
+    when = {"any": [{"protocol": "sip"}], "link": "valid", "open": "hours", "local_alias": "mp.*", "percent": 5}
+    assert [condition.key for condition in conditions_of(when)] == ["any", "link", "open", "local_alias", "percent"]
+
+
+def test_link_is_about_the_session_that_the_alias_captures() -> None:
+    """``link`` looks at the session group of the rule's own alias, before or after it, also from within a group."""
+    alias = "mp(?P<session>.*)"
+    link, text = conditions_of({"link": "valid", "local_alias": alias})
+    assert isinstance(link, LinkIs)
+    assert link.captured_by == text
+    (negation, text) = conditions_of({"not": {"link": "valid"}, "local_alias": alias})
+    assert isinstance(negation, NotAllOf)
+    assert negation.conditions == (link,)
+    (any_of,) = conditions_of({"any": [{"local_alias": alias, "link": "valid"}, {"link": "absent"}]})
+    assert isinstance(any_of, AnyOf)
+    first, second = any_of.conditions
+    assert isinstance(first, AllOf)
+    assert first.conditions == (text, link)
+    assert isinstance(second, LinkIs)
+    assert second.captured_by is None
+
+
+@pytest.mark.parametrize(
+    ("when", "sources"),
+    [
+        pytest.param({"link_attributes": {"queue": "a"}}, ["link_attributes.queue"], id="one attribute"),
+        pytest.param(
+            {"link_attributes": {"queue": ["a", "b"], "language": "c"}},
+            ["link_attributes.queue", "link_attributes.language"],
+            id="two attributes",
+        ),
+        pytest.param({"idp_attributes": {"any": "a"}}, ["idp_attributes.any"], id="an attribute named like a group"),
+    ],
+)
+def test_attributes_must_all_match(when: object, sources: list[str]) -> None:
+    """Each attribute is a condition of its own, and all of them must hold."""
+    (condition,) = conditions_of(when, "participants")
+    texts = condition.conditions if isinstance(condition, AllOf) else (condition,)
+    assert [text.source.key for text in texts if isinstance(text, TextMatches)] == sources
+
+
+def test_a_list_of_nots_excludes_each() -> None:
+    """``not: [a, b]`` is neither a nor b; ``not: {a, b}`` is not both."""
+    (neither,) = conditions_of({"not": [{"protocol": "sip"}, {"registered": True}]})
+    assert isinstance(neither, AllOf)
+    assert [type(part) for part in neither.conditions] == [NotAllOf, NotAllOf]
+    (not_both,) = conditions_of({"not": {"protocol": "sip", "registered": True}})
+    assert isinstance(not_both, NotAllOf)
+    assert [part.key for part in not_both.conditions] == ["protocol", "registered"]
+
+
+_EMPTY: st.SearchStrategy[object] = st.sampled_from([None, [], {}, "", [None], [[]], [{}], {"": None}])
+
+
+@given(st.sampled_from(list(RequestType)), st.data())
+def test_an_empty_condition_is_never_dropped(request_type: RequestType, data: st.DataObject) -> None:
+    """Whatever the key, a condition that says nothing refuses the rules: without it the rule would match more."""
+    section = {
+        RequestType.SERVICE: "service",
+        RequestType.PARTICIPANT: "participants",
+        RequestType.LOCATION: "locations",
+    }.get(request_type, "registrations")
+    known = condition_keys(RequestType.REGISTRATION if section == "registrations" else request_type)
+    key, value = data.draw(st.sampled_from(known)), data.draw(_EMPTY)
+    rule = {"id": "patient", "when": {key: value}, "continue": True}
+    loaded = load(as_yaml({section: [rule], "links": LINKS, "calendars": CALENDARS}))
+    assert loaded.ruleset is None
+    assert {problem.rule for problem in loaded.errors} == {"patient"}

@@ -1,0 +1,351 @@
+"""Rule tests: how they are read, what they ask, and what a failure says."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from policy_server.policy.ruleset import Ruleset
+from policy_server.policy.sessions import Keyring
+from policy_server.rulefiles.problems import Severity
+from policy_server.rulefiles.ruletests import RuleTest, TestOutcome, compare, parse_tests, run_test
+from tests.rulefiles.faults import NOW, Fault, load, read_faults
+from tests.rulefiles.structures import anything, as_yaml, test_structures
+
+KEYRING = Keyring(b"the secret key of every test of rules")
+RULES = """
+trunks: { clinic: { number: "+1 312 999 8045", dial_prefix: "99" } }
+rooms: { visit: { name: "{session}", pin: derived, description: "{link.queue} {link.name}" } }
+links:
+  visit: { alias: "mp{session}", agent_alias: "hcp{session}" }
+  short: { alias: "s{session}" }
+calendars: { hours: { timezone: America/Chicago, open: { mon: ["08:00-18:00"] } } }
+service:
+  - id: customer
+    when: { local_alias: 'mp(?P<session>.{32})', link: valid, open: hours }
+    room: visit
+    dial_out: [ { trunk: clinic } ]
+  - { id: agent, when: { local_alias: 'hcp(?P<session>.{32})' }, room: visit }
+  - { id: expired, when: { link: expired }, reject: The link is not valid any more }
+  - { id: made-up, when: { link: invalid, local_alias: 'mp.*' }, reject: Closed }
+  - { id: lucky, when: { percent: 50, local_alias: 'x.*' }, redirect: lucky }
+  - { id: spoilt, when: { local_alias: long }, service: { service_type: conference, name: "{vendor}", service_tag: x } }
+participants:
+  - { id: nurse, when: { idp_attributes: { groups: nurses }, registered: true }, set: { preauthenticated_role: chair } }
+locations:
+  - { id: london, when: { remote_address: 10.0.0.0/8 }, location: London }
+registrations:
+  - { id: kiosk, when: { alias: kiosk }, allow: { username: kiosk, password_env: KIOSK } }
+directory: [ { alias: desk } ]
+"""
+
+
+def rules() -> Ruleset:
+    """The rules that the tests here are about."""
+    ruleset = load(RULES, environment={"KIOSK": "hunter2"}).ruleset
+    assert ruleset is not None
+    return ruleset
+
+
+def run(fields: dict[str, Any]) -> TestOutcome:
+    """Read and run one rule test."""
+    test = {"name": "x", "at": "2026-11-23T10:00:00-06:00", **fields}
+    ruleset = rules()
+    tests, problems = parse_tests({"x.test.yaml": as_yaml({"tests": [test]})}, ruleset.links, NOW)
+    assert [str(problem) for problem in problems] == []
+    (parsed,) = tests
+    return run_test(parsed, ruleset, KEYRING)
+
+
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=name) for name, fault in read_faults("ruletests").items()])
+def test_test_files_give_exactly_these_problems(fault: Fault) -> None:
+    """Every fault of a file of rule tests is told in these words, and a faulty test does not run."""
+    documents = {name: text.encode() for name, text in fault.files.items()}
+    tests, problems = parse_tests(documents, rules().links, NOW)
+    assert [str(problem) for problem in problems] == list(fault.expected)
+    lines = {problem.place.line for problem in problems}
+    assert not [test for test in tests if test.place.line in lines]
+
+
+def test_tests_of_several_files_come_in_the_order_of_their_names() -> None:
+    """A test knows where it is written; an empty file has none."""
+    one = b"tests: [ { name: %s, request: { type: service }, expect: { rule: null } } ]"
+    documents = {"b.test.yaml": one % b"second", "a.test.yaml": one % b"first", "c.test.yaml": b""}
+    tests, problems = parse_tests(documents, {}, NOW)
+    assert problems == ()
+    assert [(test.name, str(test.place)) for test in tests] == [
+        ("first", "a.test.yaml:1:10"),
+        ("second", "b.test.yaml:1:10"),
+    ]
+
+
+def test_a_test_without_a_moment_happens_now() -> None:
+    """``at`` is needed only where the time matters."""
+    (test,), _ = parse_tests(
+        {"x.test.yaml": b"tests: [ { name: x, request: { type: service }, expect: { rule: null } } ]"}, {}, NOW
+    )
+    assert test.at == NOW
+
+
+CUSTOMER = {"link": {"type": "visit"}, "request": {"type": "service", "local_alias": "{alias}"}}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({**CUSTOMER, "expect": {"rule": "customer", "action": "continue"}}, id="a valid link"),
+        pytest.param(
+            {
+                **CUSTOMER,
+                "link": {"type": "visit", "state": "expired"},
+                "expect": {"rule": "expired", "action": "reject"},
+            },
+            id="an expired link",
+        ),
+        pytest.param(
+            {**CUSTOMER, "link": {"type": "visit", "state": "invalid"}, "expect": {"rule": "made-up"}},
+            id="a link signed by somebody else",
+        ),
+        pytest.param(
+            {
+                **CUSTOMER,
+                "at": "2026-11-24T10:00:00-06:00",
+                "expect": {"rule": None, "action": "continue", "result": None},
+            },
+            id="outside opening hours",
+        ),
+        pytest.param(
+            {
+                "link": {"type": "visit"},
+                "request": {"type": "service", "local_alias": "sip:{agent_alias}@x"},
+                "expect": {"rule": None},
+            },
+            id="an alias of another domain",
+        ),
+        pytest.param(
+            {
+                "link": {"type": "visit", "name": "Ada", "attributes": {"queue": "eyes"}},
+                "request": {"type": "service", "local_alias": "{agent_alias}"},
+                "expect": {
+                    "rule": "agent",
+                    "result": {"name": "{session}", "description": "eyes Ada", "automatic_participants": None},
+                },
+            },
+            id="words of the link in the expectation",
+        ),
+        pytest.param(
+            {
+                "link": {"type": "visit"},
+                "request": {
+                    "type": "service",
+                    "call_direction": "dial_out",
+                    "service_name": "{session}",
+                    "service_tag": "visit",
+                },
+                "expect": {
+                    "rule": "customer",
+                    "result": {"automatic_participants": [{"local_display_name": "{session}"}]},
+                },
+            },
+            id="the leg of the room",
+        ),
+        pytest.param(
+            {"request": {"type": "service", "local_alias": "long"}, "expect": {"rule": "spoilt", "action": "failure"}},
+            id="an answer that Pexip would discard",
+        ),
+        pytest.param(
+            {
+                "request": {"type": "participant", "idp_attribute_groups": ["doctors", "nurses"], "registered": True},
+                "expect": {"rule": "nurse", "result": {"preauthenticated_role": "chair"}},
+            },
+            id="lists and booleans",
+        ),
+        pytest.param(
+            {
+                "request": {"type": "location", "remote_address": "10.1.2.3"},
+                "expect": {"rule": "london", "action": "continue", "result": {"location": "London"}},
+            },
+            id="a location, whose answer has no action",
+        ),
+        pytest.param(
+            {
+                "request": {"type": "registration", "alias": "kiosk"},
+                "expect": {"rule": "kiosk", "result": {"username": "kiosk", "password": "hunter2"}},
+            },
+            id="a registration",
+        ),
+        pytest.param(
+            {
+                "request": {"type": "directory", "q": "desk"},
+                "expect": {"rule": "directory", "result": [{"alias": "desk", "description": "desk"}]},
+            },
+            id="the directory",
+        ),
+        pytest.param(
+            {"request": {"type": "avatar", "alias": "desk"}, "expect": {"rule": None, "action": "continue"}},
+            id="no picture",
+        ),
+    ],
+)
+def test_a_test_that_expects_what_happens_passes(fields: dict[str, Any]) -> None:
+    """The question is asked at its moment, with its link, and only what is expected is compared."""
+    outcome = run(fields)
+    assert outcome.differences == ()
+    assert outcome.passed
+    assert outcome.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "differences"),
+    [
+        pytest.param(
+            {
+                **CUSTOMER,
+                "expect": {"rule": "agent", "action": "reject", "result": {"name": "{session}", "service_tag": "x"}},
+            },
+            (
+                "rule: expected 'agent' but got 'customer'",
+                "action: expected 'reject' but got 'continue'",
+                "result.service_tag: expected 'x' but got 'visit'",
+            ),
+            id="field by field",
+        ),
+        pytest.param(
+            {**CUSTOMER, "expect": {"rule": None, "result": {"pin": "1234", "guest_pin": "4321", "view": "x"}}},
+            (
+                "rule: expected nothing but got 'customer'",
+                "result.pin: not as expected (the values are secret)",
+                "result.guest_pin: expected a value but it is absent",
+                "result.view: expected 'x' but it is absent",
+            ),
+            id="no PIN is shown",
+        ),
+        pytest.param(
+            {**CUSTOMER, "expect": {"result": {"automatic_participants": [{"role": "guest"}, {}]}}},
+            ("result.automatic_participants: expected 2 entries but got 1",),
+            id="another number of legs",
+        ),
+        pytest.param(
+            {
+                **CUSTOMER,
+                "expect": {
+                    "result": {"automatic_participants": [{"role": "guest", "streaming": True, "protocol": "sip"}]}
+                },
+            },
+            (
+                "result.automatic_participants[0].role: expected 'guest' but got 'chair'",
+                "result.automatic_participants[0].streaming: expected true but it is absent",
+            ),
+            id="a field of a leg",
+        ),
+        pytest.param(
+            {"request": {"type": "service", "local_alias": "x1"}, "expect": {"result": {"new_alias": {"a": 1}}}},
+            ("result.new_alias: expected fields a but got 'lucky'",),
+            id="a mapping in place of a text",
+        ),
+        pytest.param(
+            {"request": {"type": "service", "local_alias": "nobody"}, "expect": {"result": {"name": "x"}}},
+            ("result: expected fields name but got nothing",),
+            id="no result",
+        ),
+        pytest.param(
+            {
+                "request": {"type": "registration", "alias": "kiosk"},
+                "expect": {"result": {"username": "hall", "password": "hunter3"}},
+            },
+            (
+                "result.username: expected 'hall' but got 'kiosk'",
+                "result.password: not as expected (the values are secret)",
+            ),
+            id="no password is shown",
+        ),
+        pytest.param(
+            {"request": {"type": "service", "vendor": "x" * 17_000}, "expect": {"rule": None}},
+            ("the question cannot be understood: the query has 17007 bytes; the limit is 16384",),
+            id="a question that is too long",
+        ),
+        pytest.param(
+            {"request": {"type": "service", "vendor": ["a", "b"]}, "expect": {"rule": None}},
+            ("the question cannot be understood: parameter vendor is given twice",),
+            id="a parameter twice",
+        ),
+    ],
+)
+def test_a_failure_says_what_differs(fields: dict[str, Any], differences: tuple[str, ...]) -> None:
+    """Each difference is one line that names the field, what was expected and what came."""
+    outcome = run(fields)
+    assert outcome.differences == differences
+    assert not outcome.passed
+
+
+def test_a_failure_shows_which_rules_missed_and_why() -> None:
+    """Below the differences stands what each rule said, up to the one that answered."""
+    outcome = run({"request": {"type": "location", "remote_address": "192.0.2.1"}, "expect": {"rule": "london"}})
+    assert outcome.differences == ("rule: expected 'london' but got nothing",)
+    assert outcome.findings == ("london: miss (remote_address is '192.0.2.1', not in 10.0.0.0/8)",)
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "differences"),
+    [
+        pytest.param({"a": 1}, {"a": 1, "b": 2}, [], id="more fields"),
+        pytest.param({"a": None}, {}, [], id="absent as expected"),
+        pytest.param({"a": None}, {"a": 1}, ["x.a: expected nothing but got 1"], id="present and not expected"),
+        pytest.param({"a": 1}, {"a": None}, ["x.a: expected 1 but got nothing"], id="null"),
+        pytest.param({"a": 1}, {"a": True}, ["x.a: expected 1 but got true"], id="true is not 1"),
+        pytest.param({"a": 1.0}, {"a": 1}, ["x.a: expected 1.0 but got 1"], id="1 is not 1.0"),
+        pytest.param({"a": "1"}, {"a": 1}, ["x.a: expected '1' but got 1"], id="text is no number"),
+        pytest.param([1, 2], [1, 3], ["x[1]: expected 2 but got 3"], id="an item"),
+        pytest.param([1], [1, 2], ["x: expected 1 entries but got 2"], id="more items"),
+        pytest.param([], None, ["x: expected 0 entries but got nothing"], id="no list"),
+        pytest.param([{"a": 1}], [{"a": 1, "b": 2}], [], id="more fields in an item"),
+        pytest.param({"a": {"b": 1}}, {"a": 5}, ["x.a: expected fields b but got 5"], id="no mapping"),
+        pytest.param({}, {"a": 1}, [], id="any mapping"),
+        pytest.param({}, None, ["x: expected fields  but got nothing"], id="no mapping at all"),
+        pytest.param("a", ["a"], ["x: expected 'a' but got a list"], id="a list in place of a text"),
+    ],
+)
+def test_expectations_match_a_part(expected: object, got: object, differences: list[str]) -> None:
+    """Fields that are not expected may hold anything; everything else must be the same, of the same type."""
+    assert list(compare("x", expected, got)) == differences
+
+
+@given(anything)
+def test_everything_matches_itself(value: object) -> None:
+    """An answer fits the expectation that says all of it."""
+    assert list(compare("x", value, value)) == []
+
+
+def test_a_link_is_the_same_on_every_run() -> None:
+    """``percent`` and PINs come out alike each time, since the session is made from the name of the test."""
+    outcomes = {run({**CUSTOMER, "expect": {"result": {"name": "x"}}}).differences for _ in range(3)}
+    assert len(outcomes) == 1
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(test_structures | anything, st.datetimes(timezones=st.just(UTC)).filter(lambda at: 1971 <= at.year <= 9998))
+def test_any_test_file_gives_problems_or_tests_that_run(structure: object, now: datetime) -> None:
+    """Whatever a test file says, reading it and running what came out of it never fails."""
+    ruleset = rules()
+    links = {**ruleset.links, "l": ruleset.links["visit"]}
+    tests, problems = parse_tests({"x.test.yaml": as_yaml(structure)}, links, now)
+    assert all(problem.severity is Severity.ERROR and str(problem).isprintable() for problem in problems)
+    for test in tests:
+        if test.link in ruleset.links or not test.link:
+            assert isinstance(run_test(test, ruleset, KEYRING), TestOutcome)
+
+
+@pytest.mark.parametrize("state", ["valid", "expired", "invalid"])
+@pytest.mark.parametrize("year", [1971, 2026, 9998])
+def test_a_link_can_be_made_in_every_year_that_is_allowed(state: str, year: int) -> None:
+    """The moments that a test may name are those for which a link can be signed."""
+    for at in (datetime(year, 1, 1, tzinfo=UTC), datetime(year, 12, 31, 23, 59, 59, tzinfo=UTC) + timedelta(0)):
+        fields = {
+            **CUSTOMER,
+            "link": {"type": "visit", "state": state},
+            "at": at.isoformat(),
+            "expect": {"action": "continue"},
+        }
+        assert isinstance(run(fields).test, RuleTest)

@@ -1,0 +1,125 @@
+"""What the sections that rules refer to become, and what is said about those that cannot be."""
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policy_server.policy.directory import DirectoryEntry
+from policy_server.policy.ruleset import Ruleset
+from policy_server.rulefiles.sections import DEFAULT_TTL, LONGEST_TTL, parse_duration
+from tests.rulefiles.faults import Fault, check, each_fault, load, picture
+
+REJECT = "service: [ { id: all, reject: Closed } ]\n"
+
+
+@each_fault("sections")
+def test_sections_give_exactly_these_problems(fault: Fault) -> None:
+    """Every fault of a section is told in these words."""
+    check(fault)
+
+
+def loaded(text: str) -> Ruleset:
+    """Load rules without problems."""
+    found = load(text + REJECT, pictures={"a/desk.jpg": picture()})
+    assert [str(problem) for problem in found.problems] == []
+    assert found.ruleset is not None
+    return found.ruleset
+
+
+def test_domains_count_without_case() -> None:
+    """Domains of all files are ours, in lower case."""
+    assert loaded("domains: [Video.Example.com, example.org]\n").domains == {"video.example.com", "example.org"}
+
+
+def test_a_contact_is_described_by_its_alias_unless_it_says_otherwise() -> None:
+    """Only the alias of a contact is needed."""
+    directory = loaded(
+        "directory: [ { alias: desk }, { alias: hall, description: Hall, username: ada, avatar: a/desk.jpg } ]\n"
+    ).directory
+    assert directory.entries == (DirectoryEntry("desk", "desk"), DirectoryEntry("hall", "Hall", "ada", "a/desk.jpg"))
+    assert directory.ignore_local is False
+
+
+def test_a_directory_can_leave_out_what_pexip_finds() -> None:
+    """``ignore_local`` stands beside the entries, which then have a key of their own."""
+    directory = loaded("directory: { ignore_local: true, entries: [ { alias: desk } ] }\n").directory
+    assert directory.ignore_local is True
+    assert [entry.alias for entry in directory.entries] == ["desk"]
+
+
+def test_only_pictures_that_are_named_are_kept() -> None:
+    """A rule set holds the pictures of its directory and no others."""
+    ruleset = loaded("directory: [ { alias: desk, avatar: a/desk.jpg } ]\n")
+    assert list(ruleset.pictures) == ["a/desk.jpg"]
+    assert loaded("").pictures == {}
+
+
+def test_a_link_type_makes_and_recognises_aliases() -> None:
+    """The session is found in both aliases, whatever their case, and nowhere else."""
+    link = loaded('links: { patient: { alias: "mp.{session}", agent_alias: "hcp{session}" } }\n').links["patient"]
+    session = "a2" * 16
+    assert link.ttl == DEFAULT_TTL
+    assert link.url is None
+    for alias in (f"mp.{session}", f"hcp{session}", f"MP.{session}"):
+        assert [match["session"] for pattern in link.patterns if (match := pattern.match(alias))] == [session]
+    for alias in (f"mpx{session}", f"mp.{session}a", f"xmp.{session}", "mp."):
+        assert not any(pattern.match(alias) for pattern in link.patterns)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("4h", 14_400),
+        ("90m", 5_400),
+        ("1d 12h", 129_600),
+        ("1d12h30m15s", 131_415),
+        (" 2H ", 7_200),
+        ("60s", 60),
+        ("0h", 0),
+        ("", None),
+        ("4", None),
+        ("h", None),
+        ("-4h", None),
+        ("4h 1d", None),
+        ("1.5h", None),
+        ("\N{ARABIC-INDIC DIGIT FOUR}h", None),
+        ("99999999999s", None),
+    ],
+)
+def test_a_duration_is_days_hours_minutes_and_seconds(text: str, seconds: int | None) -> None:
+    """Units in this order, each at most once; anything else is none."""
+    assert parse_duration(text) == seconds
+
+
+@given(st.integers(60, LONGEST_TTL))
+def test_every_allowed_ttl_can_be_written(seconds: int) -> None:
+    """A link type lives as long as it says."""
+    link = loaded(f'links: {{ patient: {{ alias: "mp{{session}}", ttl: {seconds}s }} }}\n').links["patient"]
+    assert link.ttl == seconds
+
+
+def test_a_calendar_is_open_when_it_says() -> None:
+    """Hours, days and closed dates are read in the calendar's own time zone."""
+    found = load(
+        """
+        calendars:
+          hours:
+            timezone: America/Chicago
+            open: { mon-fri: ["08:00-12:00", 13:00-18:00], sat: 22:00-02:00 }
+            closed: [2026-12-25, "2027-01-01"]
+        service:
+          - { id: opened, when: { open: hours }, reject: x }
+        """
+    )
+    assert found.problems == ()
+    assert found.ruleset is not None
+    (condition,) = found.ruleset.services.rules[0].conditions
+    calendar = condition.calendar  # type: ignore[attr-defined]
+    monday = datetime(2026, 11, 23, tzinfo=ZoneInfo("America/Chicago"))
+    opened = [hour for hour in range(7 * 24) if calendar.is_open(monday + timedelta(hours=hour))]
+    working = [24 * day + hour for day in range(5) for hour in (*range(8, 12), *range(13, 18))]
+    assert opened == [*working, *range(5 * 24 + 22, 5 * 24 + 26)]
+    assert not calendar.is_open(datetime(2026, 12, 25, 9, tzinfo=ZoneInfo("America/Chicago")))

@@ -1,0 +1,183 @@
+"""What rooms, services and ``dial_out`` become, and what is said about those that cannot be."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.requests import encode_query, parse_request
+from policy_server.policy.decisions import Fail, Serve
+from policy_server.policy.evaluate import evaluate
+from policy_server.policy.sessions import Keyring
+from tests.rulefiles.faults import NOW, Fault, check, each_fault, load
+from tests.rulefiles.structures import as_yaml
+
+KEYRING = Keyring(b"the secret key of every test of rules")
+TRUNKS = {
+    "clinic": {"number": "+1 312 999 8045", "dial_prefix": "99"},
+    "backup": {"number": "(312) 555-0100", "region": "US", "termination": "pex.byoc.usw2.pure.cloud"},
+    "plain": {"number": "+1 312 999 8046"},
+}
+
+
+@each_fault("services")
+def test_services_give_exactly_these_problems(fault: Fault) -> None:
+    """Every fault of a room, a service or a leg is told in these words."""
+    check(fault)
+
+
+def serve(sections: Mapping[str, Any], **fields: str) -> Serve:
+    """Load rules, ask a service question and give the decision, which must be a service."""
+    loaded = load(as_yaml({"trunks": TRUNKS, **sections}))
+    assert loaded.ruleset is not None, loaded.problems
+    query = encode_query({"call_direction": "dial_in", **fields}).encode()
+    decision = evaluate(loaded.ruleset, parse_request(RequestType.SERVICE, query), NOW, KEYRING)
+    assert isinstance(decision, Serve), decision
+    return decision
+
+
+def participants(decision: Serve) -> list[Any]:
+    """Give the automatic participants of a service."""
+    found = decision.service["automatic_participants"]
+    assert isinstance(found, list)
+    return found
+
+
+def rule(**outcome: Any) -> dict[str, Any]:
+    """A rule whose alias captures the session."""
+    return {"id": "patient", "when": {"local_alias": "mp(?P<session>[a-z]+)"}, **outcome}
+
+
+def test_a_room_is_a_conference_tagged_with_its_name_unless_it_says_otherwise() -> None:
+    """``service_type`` and ``service_tag`` need not be written in a room."""
+    decision = serve(
+        {"rooms": {"telehealth": {"name": "{session}"}}, "service": [rule(room="telehealth")]}, local_alias="mpabc"
+    )
+    assert decision.service == {"service_type": "conference", "service_tag": "telehealth", "name": "abc"}
+
+
+def test_a_leg_through_a_trunk_has_what_suits_a_contact_centre() -> None:
+    """Only the trunk is named: audio by SIP, as Host, not keeping the room alive, and the session as the caller's name."""
+    sections = {
+        "domains": ["video.example.com"],
+        "rooms": {"telehealth": {"name": "{session}"}},
+        "service": [rule(room="telehealth", dial_out=[{"trunk": "clinic"}])],
+    }
+    assert participants(serve(sections, local_alias="mpabc")) == [
+        {
+            "protocol": "sip",
+            "call_type": "audio",
+            "role": "chair",
+            "keep_conference_alive": "keep_conference_alive_never",
+            "local_alias": "abc@video.example.com",
+            "local_display_name": "abc",
+            "routing": "routing_rule",
+            "remote_alias": "99+13129998045",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("trunk", "routing", "remote_alias"),
+    [
+        ("clinic", "routing_rule", "99+13129998045"),
+        ("backup", "manual", "+13125550100@pex.byoc.usw2.pure.cloud"),
+        ("plain", "routing_rule", "+13129998046"),
+    ],
+)
+def test_a_trunk_decides_what_is_dialled_and_how(trunk: str, routing: str, remote_alias: str) -> None:
+    """A prefix or a bare number goes by Pexip's Call Routing Rules, a termination is called by the node itself."""
+    sections = {"rooms": {"r": {"name": "{session}"}}, "service": [rule(room="r", dial_out=[{"trunk": trunk}])]}
+    (leg,) = participants(serve(sections, local_alias="mpabc"))
+    assert (leg["routing"], leg["remote_alias"]) == (routing, remote_alias)
+
+
+def test_every_field_of_a_leg_can_be_set() -> None:
+    """What the rule says about a leg replaces the defaults; ``display_name`` is short for ``local_display_name``."""
+    leg = {
+        "trunk": "clinic",
+        "display_name": "{session}/{vendor}",
+        "local_alias": "x",
+        "protocol": "rtmp",
+        "role": "guest",
+        "call_type": "video",
+        "keep_conference_alive": "keep_conference_alive",
+        "routing": "manual",
+        "dtmf_sequence": "1,2",
+        "streaming": True,
+        "system_location_name": "London",
+    }
+    sections = {"rooms": {"r": {"name": "{session}"}}, "service": [rule(room="r", dial_out=[leg])]}
+    expected = {**leg, "local_display_name": "abc/Pexip", "remote_alias": "99+13129998045"}
+    del expected["trunk"], expected["display_name"]
+    assert participants(serve(sections, local_alias="mpabc", vendor="Pexip")) == [expected]
+
+
+def test_later_legs_wait_for_a_failure() -> None:
+    """Entries with ``when: failed`` are kept beside the service, not dialled with it."""
+    dial_out = [{"trunk": "clinic"}, {"trunk": "backup", "when": "failed"}, {"remote_alias": "{session}@x"}]
+    sections = {"rooms": {"r": {"name": "{session}"}}, "service": [rule(room="r", dial_out=dial_out)]}
+    decision = serve(sections, local_alias="mpabc")
+    assert [leg["remote_alias"] for leg in participants(decision)] == ["99+13129998045", "abc@x"]
+    assert [leg["remote_alias"] for leg in decision.fallbacks] == ["+13125550100@pex.byoc.usw2.pure.cloud"]
+
+
+def test_without_a_session_a_leg_carries_the_name_of_the_room() -> None:
+    """A rule that captures no session still gives the far end a name to show."""
+    sections = {
+        "rooms": {"r": {"name": "Desk {vendor}"}},
+        "service": [{"id": "desk", "room": "r", "dial_out": [{"trunk": "clinic"}]}],
+    }
+    (leg,) = participants(serve(sections, vendor="Pexip"))
+    assert (leg["local_alias"], leg["local_display_name"]) == ("Desk Pexip", "Desk Pexip")
+
+
+def test_legs_come_after_the_participants_of_the_room() -> None:
+    """A room's own automatic participants are dialled too, with the rule's placeholders in them."""
+    recorder = {"local_alias": "rec", "remote_alias": "rec-{session}", "protocol": "sip", "role": "guest"}
+    sections = {
+        "rooms": {"r": {"name": "{session}", "automatic_participants": [recorder]}},
+        "service": [rule(room="r", dial_out=[{"trunk": "clinic"}])],
+    }
+    legs = participants(serve(sections, local_alias="mpabc"))
+    assert [leg["remote_alias"] for leg in legs] == ["rec-abc", "99+13129998045"]
+
+
+def test_derived_pins_belong_to_the_session() -> None:
+    """``derived`` gives each session PINs of its own, host and guest different."""
+    room = {"name": "{session}", "pin": "derived", "guest_pin": "derived", "allow_guests": True}
+    sections = {"rooms": {"r": room}, "service": [rule(room="r")]}
+    service = serve(sections, local_alias="mpabc").service
+    assert (service["pin"], service["guest_pin"]) == KEYRING.pins("abc")
+
+
+def test_a_brace_in_a_regular_expression_of_pexip_is_no_placeholder() -> None:
+    """The match strings of a Virtual Reception are handed on as they are."""
+    service = {
+        "service_type": "two_stage_dialing",
+        "name": "Reception",
+        "service_tag": "",
+        "match_string": r"(\d{4})",
+        "replace_string": r"meet.\1",
+    }
+    assert serve({"service": [{"id": "reception", "service": service}]}).service == service
+
+
+def test_a_breakout_gets_the_uuid_of_the_question() -> None:
+    """Where a field must be a UUID, a placeholder may stand for all of it; a value that is none is never sent."""
+    service = {
+        "service_type": "conference",
+        "name": "{service_name}",
+        "service_tag": "",
+        "breakout": True,
+        "breakout_name": "Group",
+        "breakout_uuid": "{breakout_uuid}",
+    }
+    sections = {"service": [{"id": "breakout", "when": {"breakout_uuid": ".+"}, "service": service}]}
+    uuid = "0f8fad5b-d9cb-469f-a165-70867728950e"
+    assert serve(sections, service_name="Ward", breakout_uuid=uuid).service["breakout_uuid"] == uuid
+    loaded = load(as_yaml(sections))
+    assert loaded.ruleset is not None
+    question = parse_request(RequestType.SERVICE, b"service_name=Ward&breakout_uuid=1")
+    assert isinstance(evaluate(loaded.ruleset, question, NOW, KEYRING), Fail)

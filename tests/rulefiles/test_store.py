@@ -1,0 +1,471 @@
+"""The rules folder on disk: what is read, what a reload takes into force, and what it refuses."""
+
+import gc
+import logging
+import os
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from policy_server.rulefiles import store
+from policy_server.rulefiles.document_text import MAX_BYTES
+from policy_server.rulefiles.store import Folder, RulesError, RuleStore, load_folder, read_folder
+from tests.rulefiles.faults import NOW, picture
+
+GOOD = "service: [ { id: one, reject: Closed } ]\n"
+BETTER = "service: [ { id: two, reject: Closed } ]\n"
+BAD = "service: [ { id: one, rejct: Closed } ]\n"
+ODD = "service: [ { id: one, when: { percent: 0 }, reject: Closed } ]\n"
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    """A folder with good rules."""
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    (folder / "a.yaml").write_text(GOOD)
+    return folder
+
+
+class Clock:
+    """A clock that moves on by a second each time that it is read."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        """The time."""
+        self.now += timedelta(seconds=1)
+        return self.now
+
+
+def open_store(folder: Path) -> RuleStore:
+    """Load a folder as the server does."""
+    return RuleStore(folder, Clock(), {"KIOSK": "hunter2"})
+
+
+def ids(rule_store: RuleStore) -> list[str]:
+    """The ids of the service rules in force."""
+    return [rule.id for rule in rule_store.ruleset.services.rules]
+
+
+def messages(rule_store: RuleStore) -> list[str]:
+    """The problems that the state tells, without the folder."""
+    return [str(problem).rpartition("/")[2] for problem in rule_store.state.problems]
+
+
+# ---------------------------------------------------------------------- the first load
+
+
+def test_the_first_load_takes_good_rules_into_force(rules: Path) -> None:
+    """A store begins with rules, nothing refused, and the time of the load."""
+    found = open_store(rules)
+    assert ids(found) == ["one"]
+    assert (found.state.refused, found.state.problems, found.reloads) == (False, (), {"loaded": 1, "refused": 0})
+    assert found.state.at > NOW
+
+
+def test_the_first_load_is_fatal_if_bad(rules: Path) -> None:
+    """The error lists every problem of every file."""
+    (rules / "b.yaml").write_text(BAD.replace("one", "two"))
+    (rules / "c.yaml").write_text("service: [ { id: Three, reject: Closed } ]\n")
+    with pytest.raises(RulesError) as raised:
+        open_store(rules)
+    assert [str(problem.place).rpartition("/")[2] for problem in raised.value.problems] == [
+        "b.yaml:1:12",
+        "b.yaml:1:23",
+        "c.yaml:1:18",
+    ]
+    assert str(raised.value) == "3 problems in the rules"
+
+
+def test_warnings_of_the_first_load_are_kept(rules: Path) -> None:
+    """What deserves a look does not refuse the rules, and stays in the state."""
+    (rules / "a.yaml").write_text(ODD)
+    assert messages(open_store(rules)) == [
+        "a.yaml:1:12: warning: rule 'one': can never match: percent is 0; to switch a rule off write enabled: false"
+    ]
+
+
+def test_a_missing_variable_refuses_the_rules_where_the_server_runs(rules: Path) -> None:
+    """A password that the server does not have is found at once; a check elsewhere does not need it."""
+    (rules / "a.yaml").write_text("registrations: [ { id: kiosk, allow: { username: x, password_env: DESK } } ]")
+    with pytest.raises(RulesError):
+        open_store(rules)
+    assert load_folder(rules, NOW)[0].ruleset is not None
+    assert load_folder(rules, NOW, environment={"DESK": "hunter2"}, deployed=True)[0].ruleset is not None
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        pytest.param({}, ["rules: error: there is no rule file here; a rule file ends in .yaml"], id="nothing"),
+        pytest.param(
+            {"a.yml": GOOD},
+            [
+                "rules/a.yml: warning: rule files end in .yaml, so this one is not read; rename it to a.yaml",
+                "rules: error: there is no rule file here; a rule file ends in .yaml",
+            ],
+            id="another ending",
+        ),
+        pytest.param(
+            {"a.test.yaml": "tests: []", ".hidden.yaml": GOOD, "a.yaml~": GOOD, "README.md": "x"},
+            ["rules: error: there is no rule file here; a rule file ends in .yaml"],
+            id="tests, hidden files, backups",
+        ),
+        pytest.param(
+            {"A.YAML": GOOD, "a.yaml": GOOD},
+            ["rules/A.YAML: warning: rule files end in .yaml, so this one is not read; rename it to A.yaml"],
+            id="an ending in capitals",
+        ),
+    ],
+)
+def test_only_yaml_files_are_rules(
+    tmp_path: Path, files: dict[str, str], expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What looks like a rule file but is not read is told; other files are nobody's business."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path("rules")
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    assert [str(problem) for problem in load_folder(folder, NOW)[0].problems] == expected
+
+
+def test_a_folder_that_does_not_exist_is_one_problem(tmp_path: Path) -> None:
+    """The message says how to name another."""
+    loaded, _ = load_folder(tmp_path / "rulse", NOW)
+    assert loaded.ruleset is None
+    assert [str(problem).partition("rulse")[2] for problem in loaded.problems] == [
+        ": error: the rules folder cannot be read: No such file or directory; name another with --rules or POLICY_RULES"
+    ]
+
+
+def test_files_that_cannot_be_read_are_problems(rules: Path) -> None:
+    """A link to nowhere, a pipe and a strange name are told, and do not block."""
+    (rules / "b.yaml").symlink_to("nowhere")
+    os.mkfifo(rules / "c.yaml")
+    (rules / "d.yaml").mkdir()
+    Path(os.fsdecode(os.fsencode(rules) + b"/e\xff.yaml")).write_text(GOOD)
+    loaded, _ = load_folder(rules, NOW)
+    assert loaded.ruleset is None
+    assert [str(problem).rpartition("/")[2] for problem in loaded.problems] == [
+        "b.yaml: error: the file cannot be read: No such file or directory",
+        "c.yaml: error: this is not a file that can be read, but a pipe or a device; remove it",
+        "e\N{REPLACEMENT CHARACTER}.yaml: error: the name of this file is not UTF-8; rename it",
+    ]
+
+
+def test_a_file_is_read_no_further_than_it_may_be_long(rules: Path) -> None:
+    """A file of 50 MB is refused without reading all of it."""
+    with (rules / "b.yaml").open("wb") as file:
+        file.truncate(50 * 1024 * 1024)
+    read = read_folder(rules)
+    assert max(map(len, read.rules.documents.values())) == MAX_BYTES + 1
+    (problem,) = load_folder(rules, NOW)[0].problems
+    assert "too large" in problem.message
+
+
+def test_pictures_are_read_below_the_folder(rules: Path) -> None:
+    """Pictures are named by their path below the rules folder; hidden folders are left alone."""
+    for name in ("desk.jpg", "avatars/hall.PNG", ".git/x.jpg", "avatars/notes.txt"):
+        (rules / name).parent.mkdir(exist_ok=True)
+        (rules / name).write_bytes(b"x")
+    assert sorted(read_folder(rules).rules.pictures) == ["avatars/hall.PNG", "desk.jpg"]
+
+
+def test_too_many_pictures_are_told(rules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are looked at again and again, so there is a limit to them."""
+    monkeypatch.setattr(store, "PICTURES_LIMIT", 2)
+    for number in range(4):
+        (rules / f"{number}.jpg").write_bytes(b"x")
+    read = read_folder(rules)
+    assert sorted(read.rules.pictures) == ["0.jpg", "1.jpg"]
+    assert [str(problem).rpartition("/")[2] for problem in read.problems] == [
+        "2.jpg: warning: no more than 2 pictures or 64 MiB of them are read, so not this one"
+    ]
+
+
+# ---------------------------------------------------------------------- reloading
+
+
+def test_changed_content_comes_into_force(rules: Path) -> None:
+    """A reload says that new rules run, and counts them."""
+    found = open_store(rules)
+    before = found.state.at
+    (rules / "a.yaml").write_text(BETTER)
+    assert found.reload() is True
+    assert ids(found) == ["two"]
+    assert found.reloads == {"loaded": 2, "refused": 0}
+    assert found.state.at > before
+    assert found.reload() is False
+
+
+def test_touched_dates_change_nothing(rules: Path) -> None:
+    """Only content counts: the very same rules run on."""
+    found = open_store(rules)
+    before = found.ruleset
+    os.utime(rules / "a.yaml", (0, 0))
+    (rules / "a.yaml").write_text(GOOD)
+    assert found.reload() is False
+    assert found.ruleset is before
+
+
+def test_older_dates_are_seen(rules: Path) -> None:
+    """A file put back from a backup has an older date and counts all the same."""
+    found = open_store(rules)
+    (rules / "a.yaml").write_text(BETTER)
+    os.utime(rules / "a.yaml", (0, 0))
+    assert found.reload() is True
+    assert ids(found) == ["two"]
+
+
+def test_a_swapped_link_is_seen(tmp_path: Path) -> None:
+    """Kubernetes and deployment tools change a whole folder by one symbolic link."""
+    for name, text in (("v1", GOOD), ("v2", BETTER)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.yaml").write_text(text)
+    current = tmp_path / "current"
+    current.symlink_to("v1")
+    files = tmp_path / "rules"
+    files.mkdir()
+    (files / "a.yaml").symlink_to("../current/a.yaml")
+    of_files, of_folder = open_store(files), open_store(current)
+    (tmp_path / "next").symlink_to("v2")
+    (tmp_path / "next").rename(current)
+    assert of_files.reload() is True
+    assert of_folder.reload() is True
+    assert ids(of_files) == ids(of_folder) == ["two"]
+
+
+def test_files_come_and_go(rules: Path) -> None:
+    """A new file adds its rules, in the order of names; without it they are gone."""
+    found = open_store(rules)
+    (rules / "0.yaml").write_text("service: [ { id: zero, when: { protocol: sip }, reject: x } ]")
+    assert found.reload() is True
+    assert ids(found) == ["zero", "one"]
+    (rules / "0.yaml").unlink()
+    assert found.reload() is True
+    assert ids(found) == ["one"]
+
+
+def test_a_bad_file_keeps_the_rules_that_run(rules: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The very same rule set stays in force; the state and the log say what is wrong, once."""
+    found = open_store(rules)
+    before = found.ruleset
+    (rules / "a.yaml").write_text(BAD)
+    with caplog.at_level(logging.INFO):
+        assert found.reload() is False
+        assert found.reload() is False
+    assert found.ruleset is before
+    assert found.state.refused
+    assert found.reloads == {"loaded": 1, "refused": 1}
+    assert [message.partition(":")[0] for message in messages(found)] == ["a.yaml", "a.yaml"]
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.getMessage().startswith(
+        f"rules.refused: revision {before.revision} keeps running; {rules}/a.yaml:1:12"
+    )
+
+
+def test_another_bad_file_is_told_anew(rules: Path) -> None:
+    """Each change that is refused is looked at, so that the state tells of what lies there now."""
+    found = open_store(rules)
+    (rules / "a.yaml").write_text(BAD)
+    found.reload()
+    first = found.state
+    (rules / "a.yaml").write_text(BAD + "x: y\n")
+    assert found.reload() is False
+    assert found.state.refused_revision != first.refused_revision
+    assert len(found.state.problems) == len(first.problems) + 1
+    assert found.reloads["refused"] == 2
+
+
+def test_putting_the_file_back_clears_the_refusal(rules: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The rules that run are again those in the folder, with their warnings, and were never changed."""
+    (rules / "a.yaml").write_text(ODD)
+    found = open_store(rules)
+    before, warnings = found.ruleset, found.state.problems
+    (rules / "a.yaml").write_text(BAD)
+    found.reload()
+    (rules / "a.yaml").write_text(ODD)
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        assert found.reload() is False
+        assert found.reload() is False
+    assert found.ruleset is before
+    assert (found.state.refused, found.state.problems) == (False, warnings)
+    assert found.reloads == {"loaded": 1, "refused": 1}
+    assert [record.getMessage() for record in caplog.records] == [
+        f"rules.restored: revision {before.revision}, which is the one that runs"
+    ]
+
+
+def test_correcting_the_file_ends_the_refusal(rules: Path) -> None:
+    """Good rules after bad ones come into force as always."""
+    found = open_store(rules)
+    (rules / "a.yaml").write_text(BAD)
+    found.reload()
+    (rules / "a.yaml").write_text(BETTER)
+    assert found.reload() is True
+    assert ids(found) == ["two"]
+    assert (found.state.refused, found.state.problems) == (False, ())
+
+
+def test_an_emptied_folder_is_refused(rules: Path) -> None:
+    """No rules at all is no rule set; what ran before runs on."""
+    found = open_store(rules)
+    before = found.ruleset
+    (rules / "a.yaml").unlink()
+    assert found.reload() is False
+    assert found.ruleset is before
+    assert messages(found) == ["rules: error: there is no rule file here; a rule file ends in .yaml"]
+    (rules / "a.yaml").write_text("service: []\n")
+    assert found.reload() is False
+    assert messages(found) == ["rules: error: there are no rules in these files, and an empty rule set is refused"]
+    assert found.ruleset is before
+
+
+def test_a_folder_that_goes_away_is_refused(rules: Path) -> None:
+    """An unmounted folder stops nothing; once it is back there is nothing to do."""
+    found = open_store(rules)
+    before = found.ruleset
+    rules.rename(rules.with_name("elsewhere"))
+    assert found.reload() is False
+    assert found.ruleset is before
+    assert found.state.refused
+    assert "the rules folder cannot be read" in messages(found)[0]
+    rules.with_name("elsewhere").rename(rules)
+    assert found.reload() is False
+    assert not found.state.refused
+    assert found.ruleset is before
+
+
+def test_a_file_that_cannot_be_read_any_more_is_refused(rules: Path) -> None:
+    """The other files are not taken for the whole; when the file is deleted on purpose they are."""
+    (rules / "b.yaml").write_text("service: [ { id: two, reject: x } ]")
+    found = open_store(rules)
+    before = found.ruleset
+    (rules / "b.yaml").unlink()
+    (rules / "b.yaml").symlink_to("nowhere")
+    assert found.reload() is False
+    assert found.reload() is False
+    assert found.ruleset is before
+    assert messages(found) == ["b.yaml: error: the file cannot be read: No such file or directory"]
+    assert found.reloads["refused"] == 1
+    (rules / "b.yaml").unlink()
+    assert found.reload() is True
+    assert ids(found) == ["one"]
+
+
+def test_a_new_file_that_cannot_be_read_is_refused(rules: Path) -> None:
+    """Nobody knows what the file would add, although all that ran before is still there."""
+    found = open_store(rules)
+    before = found.ruleset
+    (rules / "b.yaml").symlink_to("nowhere")
+    assert found.reload() is False
+    assert found.state.refused
+    assert found.ruleset is before
+    (rules / "b.yaml").unlink()
+    assert found.reload() is False
+    assert not found.state.refused
+
+
+def test_half_a_file_is_not_taken_into_force(rules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules that change while they are loaded wait for the next look: half of a file may be good rules."""
+    found = open_store(rules)
+    before = found.ruleset
+    (rules / "a.yaml").write_text("service:\n  - { id: one, when: { protocol: sip }, reject: x }\n")
+    half = read_folder(rules)
+    (rules / "a.yaml").write_text(
+        "service:\n  - { id: one, when: { protocol: sip }, reject: x }\n  - { id: two, reject: y }\n"
+    )
+    reads = iter([half])
+
+    def read_as_written(folder: Path) -> Folder:
+        return next(reads, None) or read_folder(folder)
+
+    monkeypatch.setattr(store, "read_folder", read_as_written)
+    assert found.reload() is False
+    assert found.ruleset is before
+    assert not found.state.refused
+    assert found.reload() is True
+    assert ids(found) == ["one", "two"]
+
+
+def test_a_picture_that_changes_reloads(rules: Path) -> None:
+    """Pictures belong to the rules; one that is no picture any more is refused."""
+    (rules / "a.yaml").write_text("directory: [ { alias: desk, avatar: desk.png } ]")
+    (rules / "desk.png").write_bytes(picture("PNG"))
+    found = open_store(rules)
+    larger = picture("PNG", (64, 64))
+    (rules / "desk.png").write_bytes(larger)
+    assert found.reload() is True
+    assert found.ruleset.pictures == {"desk.png": larger}
+    (rules / "desk.png").write_bytes(larger[:50])
+    assert found.reload() is False
+    assert found.state.refused
+    assert found.ruleset.pictures == {"desk.png": larger}
+
+
+def test_rule_tests_do_not_change_the_revision(rules: Path) -> None:
+    """Writing tests beside the rules reloads nothing, even if they are bad."""
+    found = open_store(rules)
+    before = found.ruleset
+    (rules / "a.test.yaml").write_text("tests: nonsense")
+    assert found.reload() is False
+    assert found.ruleset is before
+    assert not found.state.refused
+    assert list(read_folder(rules).tests) == [str(rules / "a.test.yaml")]
+
+
+def test_the_log_does_not_repeat_hundreds_of_problems(rules: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One line of the log lists the first problems and counts the others."""
+    found = open_store(rules)
+    (rules / "a.yaml").write_text("service:\n" + "".join(f"  - {{ id: r{n} }}\n" for n in range(30)))
+    found.reload()
+    (record,) = caplog.records
+    assert record.getMessage().count("needs exactly one outcome") == store.MOST_LOGGED
+    assert record.getMessage().endswith("; and 10 more")
+    assert len(found.state.problems) == 30
+
+
+# ---------------------------------------------------------------------- garbage collection
+
+
+@pytest.fixture
+def collecting() -> Iterator[None]:
+    """Leaves the garbage collector as it was."""
+    enabled = gc.isenabled()
+    yield
+    (gc.enable if enabled else gc.disable)()
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("collecting")
+@pytest.mark.parametrize("text", [GOOD, BAD])
+@pytest.mark.parametrize("enabled", [True, False])
+def test_loading_leaves_the_garbage_collector_as_it_was(rules: Path, text: str, enabled: bool) -> None:
+    """Collection is off only while rules are loaded, whether they are good or bad."""
+    (rules / "a.yaml").write_text(text)
+    (gc.enable if enabled else gc.disable)()
+    load_folder(rules, NOW)
+    assert gc.isenabled() is enabled
+
+
+@pytest.mark.usefixtures("collecting")
+def test_a_failure_leaves_the_garbage_collector_as_it_was(rules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even an error of our own does not leave the process without collection."""
+    seen: list[bool] = []
+
+    def fail(*_: object, **__: object) -> None:
+        seen.append(gc.isenabled())
+        raise RuntimeError("an error of ours")
+
+    monkeypatch.setattr(store, "load_rules", fail)
+    with pytest.raises(RuntimeError):
+        load_folder(rules, NOW)
+    assert seen == [False]
+    assert gc.isenabled()
