@@ -1,0 +1,20 @@
+"""What can go wrong with the store of conferences; no message holds a password, a PIN or a stored value."""
+
+
+class StoreUnavailableError(Exception):
+    """The database cannot be reached, did not answer in time, is full or refused: nothing is known to be written.
+
+    Every write may simply be made again: the store takes the second time for the first.
+    """
+
+
+class StoreSetupError(StoreUnavailableError):
+    """The database cannot be used until somebody changes the setting, the folder or the database itself."""
+
+
+class IdempotencyConflictError(Exception):
+    """An idempotency key came again with another request."""
+
+
+class SessionTakenError(Exception):
+    """Another link has this session already; sign a new one."""

@@ -1,0 +1,162 @@
+"""Where the database is: ``POLICY_DATABASE_URL``, and the engines that reach it (DESIGN section 7)."""
+
+import errno
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+
+from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
+from policy_server.conferences.tables import POSTGRESQL, SQLITE
+
+EXAMPLES: Final = "sqlite:///var/policy.db or postgresql://user:password@host/database"
+POOL_SIZE: Final = 4
+
+_DRIVERS: Final = {SQLITE: "sqlite+aiosqlite", POSTGRESQL: "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+
+# Conditions that pass without anybody changing a setting.
+_PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A database. ``name`` is for messages: it holds no user and no password. ``path`` is ``None`` in PostgreSQL."""
+
+    dialect: str
+    name: str
+    path: Path | None
+    url: URL = field(repr=False)
+
+    def redact(self, message: str) -> str:
+        """A message without the password, should a driver ever repeat it."""
+        for secret in (self.url.password, self.url.query.get("password")):
+            if secret:
+                message = message.replace(str(secret), "***")
+        return message
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """Connections for three uses: ``reader`` outside transactions, ``writer`` in them, ``watcher`` to wait for changes."""
+
+    reader: AsyncEngine
+    writer: AsyncEngine
+    watcher: AsyncEngine
+
+    async def dispose(self) -> None:
+        """Closes every connection that is not in use."""
+        for engine in (self.reader, self.writer, self.watcher):
+            await engine.dispose()
+
+
+def parse_location(url: str) -> Location:
+    """Reads ``POLICY_DATABASE_URL``. Raises StoreSetupError, which does not repeat the URL: it may hold a password."""
+    try:
+        parsed = make_url(url.strip())
+    except (ArgumentError, ValueError):
+        raise StoreSetupError(f"POLICY_DATABASE_URL is not a database URL; write {EXAMPLES}") from None
+    driver = _DRIVERS.get(parsed.drivername)
+    if driver is None:
+        raise StoreSetupError(
+            f"POLICY_DATABASE_URL must start with sqlite:/// or postgresql:// but starts with "
+            f"{parsed.drivername!r}; write {EXAMPLES}"
+        )
+    named = parsed.set(drivername=driver)
+    if driver == _DRIVERS[SQLITE]:
+        if not parsed.database or parsed.database == ":memory:" or parsed.host or parsed.query:
+            raise StoreSetupError(
+                "POLICY_DATABASE_URL must name a file with three slashes and nothing behind it, "
+                "as sqlite:///var/policy.db or sqlite:////var/lib/policy-server/policy.db"
+            )
+        return Location(SQLITE, f"sqlite:///{parsed.database}", Path(parsed.database), named)
+    port = f":{parsed.port}" if parsed.port else ""
+    return Location(POSTGRESQL, f"postgresql://{parsed.host or ''}{port}/{parsed.database or ''}", None, named)
+
+
+def make_engines(location: Location, patience: float) -> Engines:
+    """The engines; none connects yet. Whatever takes longer than ``patience`` seconds is given up by the driver."""
+    common: dict[str, Any] = {
+        # Statements are logged and quoted in errors without the PINs and names among their values.
+        "hide_parameters": True,
+        # A little less, so that the driver's own reason comes before ours.
+        "connect_args": (
+            {"timeout": patience * 0.9} if location.path else _postgresql_arguments(location.url, patience)
+        ),
+    }
+    unlocked = {**common, "isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
+    pool = {"pool_size": POOL_SIZE, "max_overflow": 0, "pool_timeout": patience}
+    if location.path is None:
+        writer = create_async_engine(location.url, **common, **pool, isolation_level="READ COMMITTED")
+    else:
+        # One writer is all that SQLite allows; the others wait in this process, in turn, and not in SQLite by luck.
+        writer = create_async_engine(location.url, **common, **{**pool, "pool_size": 1})
+    engines = Engines(
+        reader=create_async_engine(location.url, **unlocked, **pool),
+        writer=writer,
+        watcher=create_async_engine(location.url, **unlocked, poolclass=NullPool),
+    )
+    if location.path is not None:
+        for engine in (engines.reader, engines.writer, engines.watcher):
+            event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+        event.listen(writer.sync_engine, "begin", _begin_immediate)
+    return engines
+
+
+def _postgresql_arguments(url: URL, patience: float) -> dict[str, Any]:
+    """What libpq is told beside the URL; the URL has the last word."""
+    milliseconds = int(patience * 900)
+    options = (
+        f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds} "
+        # Frees the rows that a frozen process holds; and acknowledged means on disk whatever the server's default.
+        "-c idle_in_transaction_session_timeout=30000 -c synchronous_commit=on"
+    )
+    arguments = {
+        "connect_timeout": max(2, int(patience)),
+        "tcp_user_timeout": max(2000, int(patience * 1000)),
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 2,
+        "application_name": "policy-server",
+        "client_encoding": "utf8",
+    }
+    chosen = {name: value for name, value in arguments.items() if name not in url.query}
+    return {**chosen, "options": f"{options} {url.query.get('options', '')}".rstrip()}
+
+
+def _set_up_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    # FULL and not NORMAL: in WAL mode NORMAL survives a killed process but loses the last commits when the power
+    # fails, and nobody sends an acknowledged event again. It costs one fsync a commit.
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+    # Leaves transactions to _begin_immediate; the driver would begin them late, as readers.
+    connection.isolation_level = None
+
+
+def _begin_immediate(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def make_file(path: Path) -> None:
+    """Makes the file of an SQLite database, readable by its owner only, and its folder, unless they exist.
+
+    Raises StoreSetupError, or StoreUnavailableError when a disk is full or broken.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # SQLite gives the journal beside it the mode of the file.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        if error.errno in _PASSING:
+            raise StoreUnavailableError(f"the database file {path} cannot be opened: {error.strerror}") from None
+        raise StoreSetupError(
+            f"the database file {path} cannot be opened for writing: {error.strerror}; let this user write to the "
+            f"folder {path.parent}, or name another file in POLICY_DATABASE_URL"
+        ) from None

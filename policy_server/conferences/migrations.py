@@ -1,0 +1,86 @@
+"""The schema's versions, and bringing a database to the newest.
+
+The statements of a version never change once it was released; a change of the tables is a new version.
+"""
+
+from typing import Final
+
+from sqlalchemy import insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from policy_server.conferences.errors import StoreSetupError
+from policy_server.conferences.tables import POSTGRESQL, SCHEMA_VERSION, SQLITE
+
+_ROW_NUMBER: Final = {
+    SQLITE: "INTEGER NOT NULL PRIMARY KEY",
+    POSTGRESQL: "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+}
+
+_ADVISORY_LOCK: Final = 7_046_029_254_386_353
+"""A number nobody else's advisory locks are likely to have."""
+
+_VERSION_1: Final = (
+    """CREATE TABLE links (
+        session TEXT NOT NULL PRIMARY KEY, type TEXT NOT NULL, alias TEXT NOT NULL, agent_alias TEXT NOT NULL,
+        name TEXT NOT NULL, attributes TEXT NOT NULL, created_at BIGINT NOT NULL, expires_at BIGINT NOT NULL,
+        revoked_at BIGINT, created_by TEXT NOT NULL, idempotency_key TEXT, request_digest TEXT)""",
+    "CREATE UNIQUE INDEX links_idempotency ON links (created_by, idempotency_key)",
+    "CREATE INDEX links_expires_at ON links (expires_at)",
+    """CREATE TABLE conferences (
+        id TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, live_name TEXT, session TEXT NOT NULL,
+        service_tag TEXT NOT NULL, service TEXT NOT NULL, legs TEXT NOT NULL, fallbacks TEXT NOT NULL,
+        rule TEXT NOT NULL, revision TEXT NOT NULL, alias TEXT NOT NULL,
+        pinned_at BIGINT NOT NULL, expires_at BIGINT NOT NULL, ended_at BIGINT)""",
+    "CREATE UNIQUE INDEX conferences_live_name ON conferences (live_name)",
+    "CREATE INDEX conferences_session ON conferences (session, pinned_at)",
+    "CREATE INDEX conferences_name ON conferences (name, pinned_at)",
+    "CREATE INDEX conferences_over_at ON conferences (coalesce(ended_at, expires_at))",
+    """CREATE TABLE events (
+        id {row_number}, node TEXT NOT NULL, seq BIGINT NOT NULL, second BIGINT NOT NULL,
+        time DOUBLE PRECISION NOT NULL, event TEXT NOT NULL, version BIGINT NOT NULL, conference TEXT NOT NULL,
+        data TEXT NOT NULL)""",
+    "CREATE UNIQUE INDEX events_identity ON events (node, seq, second)",
+    "CREATE INDEX events_conference ON events (conference, time)",
+    "CREATE INDEX events_time ON events (time)",
+    """CREATE TABLE timeline (
+        id {row_number}, key TEXT NOT NULL, at BIGINT NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL,
+        digest TEXT NOT NULL)""",
+    "CREATE UNIQUE INDEX timeline_identity ON timeline (key, at, digest)",
+    "CREATE INDEX timeline_at ON timeline (at)",
+    """CREATE TABLE changes (
+        key TEXT NOT NULL PRIMARY KEY, number BIGINT NOT NULL, position BIGINT NOT NULL, changed_at BIGINT NOT NULL)""",
+    "CREATE INDEX changes_position ON changes (position)",
+    "CREATE INDEX changes_changed_at ON changes (changed_at)",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_VERSION_1,)
+"""What makes version 1 out of an empty database, version 2 out of 1, …"""
+
+
+async def migrate(connection: AsyncConnection, migrations: tuple[tuple[str, ...], ...] = MIGRATIONS) -> None:
+    """Brings the database to the newest version, in the transaction that ``connection`` is in.
+
+    Replicas that start together take turns: in SQLite by the transaction itself, which must hold the write lock, in
+    PostgreSQL by an advisory lock. Raises StoreSetupError for a database that a newer version of this service made.
+    """
+    dialect = connection.dialect.name
+    if dialect == POSTGRESQL:
+        # Waiting for the other replica, or for a large table, is not the slowness that time limits are for.
+        await connection.execute(text("SET LOCAL statement_timeout = '60s'"))
+        await connection.execute(text("SET LOCAL lock_timeout = '60s'"))
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
+    await connection.execute(text("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"))
+    found = (await connection.execute(select(SCHEMA_VERSION.c.version))).scalar_one_or_none()
+    version = found or 0
+    if version > len(migrations):
+        raise StoreSetupError(
+            f"the database was made by a newer policy-server: it has version {version} and this one knows up to "
+            f"{len(migrations)}; run the newer policy-server, or restore a backup of the database from before"
+        )
+    for statements in migrations[version:]:
+        for statement in statements:
+            await connection.execute(text(statement.format(row_number=_ROW_NUMBER[dialect])))
+    if found is None:
+        await connection.execute(insert(SCHEMA_VERSION).values(version=len(migrations)))
+    elif version < len(migrations):
+        await connection.execute(update(SCHEMA_VERSION).values(version=len(migrations)))

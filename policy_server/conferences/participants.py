@@ -1,0 +1,224 @@
+"""Participants, people and trunk legs of a conference, as its attendances tell (reference: pexip-events.md)."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Final
+
+from policy_server.conferences.attendance import Attendance, Stint, stays
+from policy_server.pexip.aliases import bare_alias
+from policy_server.pexip.events import LegEnd, is_outgoing, leg_class
+from policy_server.telephony.numbers import NumberFault, parse_number
+
+MAX_PARTICIPANTS: Final = 1_000
+"""Most participants that a state or timeline keeps. Those who are there go before those who left, and then the
+latest before the earliest."""
+
+_E164: Final = re.compile(r"\+[1-9][0-9]{1,14}(?![0-9])")
+# Whoever is met by a menu, a lobby or a ringing tone is not in the conference, with media or without.
+_NOT_YET_IN: Final = frozenset({"connecting", "ivr", "waiting_room"})
+# What a person's half with media may not know and the other may.
+_TEXTS: Final = (
+    "display_name",
+    "role",
+    "source_alias",
+    "destination_alias",
+    "service_type",
+    "service_tag",
+    "call_tag",
+    "media_node",
+)
+
+
+class LegState(StrEnum):
+    """Where an outgoing call is in its life."""
+
+    DIALLING = "dialling"
+    CONNECTED = "connected"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """One participant as Pexip counts them, or in ``people`` one person with all their participants.
+
+    Times are epoch seconds by the nodes' clocks. Texts are as the node sent them, ``""`` when it did not.
+    """
+
+    uuids: tuple[str, ...]
+    """Sorted; one, except in ``people``."""
+    display_name: str
+    role: str
+    """chair, guest or unknown."""
+    protocol: str
+    """In lower case: webrtc, api, sip ..."""
+    call_direction: str
+    """``in`` or ``out``."""
+    source_alias: str
+    destination_alias: str
+    service_type: str
+    service_tag: str
+    call_tag: str
+    media_node: str
+    connected_at: float | None
+    """When the first call was answered; ``None`` when it was not."""
+    disconnected_at: float | None
+    """``None`` while it is there."""
+    disconnect_reason: str
+    """``""`` also for whoever the conference's end took along without a message."""
+    has_media: bool
+    """Of somebody who left: the last that was known."""
+    is_muted: bool
+    is_presenting: bool
+
+    @property
+    def is_present(self) -> bool:
+        """Whether it is there: it may still be ringing or in the lobby."""
+        return self.disconnected_at is None
+
+    @property
+    def alias(self) -> str:
+        """The alias of the far end: who calls in, or whom Pexip called."""
+        return self.destination_alias if self.call_direction == "out" else self.source_alias
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkLeg:
+    """An outgoing SIP call, which is how the contact centre is reached."""
+
+    uuid: str
+    number: str
+    """The number dialled, in E.164; ``""`` when the destination has none."""
+    state: LegState
+    connected_at: float | None
+    ended_at: float | None
+    disconnect_reason: str
+    leg_end: LegEnd | None
+    """Why it ended; ``None`` until it has."""
+
+
+def keep_latest(everybody: Iterable[Attendance]) -> list[Attendance]:
+    """At most ``MAX_PARTICIPANTS`` of them, by when they came."""
+    kept = sorted(everybody, key=lambda attendance: (attendance.is_present, attendance.last_heard, attendance.uuid))
+    return sorted(kept[-MAX_PARTICIPANTS:], key=lambda attendance: (attendance.stints[0].began_at, attendance.uuid))
+
+
+def is_trunk_leg(attendance: Attendance) -> bool:
+    """Whether it is an outgoing SIP call."""
+    return is_outgoing(attendance.text("call_direction")) and _protocol(attendance) == "sip"
+
+
+def is_in(attendance: Attendance) -> bool:
+    """Whether it is in the conference with media, past menu and lobby."""
+    has_media = attendance.flags.get("has_media", False)
+    return attendance.is_present and has_media and attendance.service_type not in _NOT_YET_IN
+
+
+def _protocol(attendance: Attendance) -> str:
+    return attendance.text("protocol").strip().lower()
+
+
+def as_participant(attendance: Attendance) -> Participant:
+    """A participant as it was last heard of."""
+    text = attendance.text
+    stint = attendance.stints[-1]
+    answered = (stint.connected_at for stint in attendance.stints if stint.connected_at is not None)
+    direction = text("call_direction")
+    return Participant(
+        uuids=(attendance.uuid,),
+        display_name=text("display_name"),
+        role=text("role"),
+        protocol=_protocol(attendance),
+        call_direction="out" if is_outgoing(direction) else direction and "in",
+        source_alias=text("source_alias"),
+        destination_alias=text("destination_alias"),
+        service_type=attendance.service_type,
+        service_tag=text("service_tag"),
+        call_tag=text("call_tag"),
+        media_node=text("media_node"),
+        connected_at=next(answered, None),
+        disconnected_at=stint.left_at,
+        disconnect_reason="" if stint.left_at is None else stint.reason,
+        has_media=attendance.flags.get("has_media", False),
+        is_muted=attendance.flags.get("is_muted", False),
+        is_presenting=attendance.flags.get("is_presenting", False),
+    )
+
+
+def group_people(kept: Sequence[Attendance]) -> list[list[Attendance]]:
+    """The participants that are no trunk legs, siblings together, by when the first of each came.
+
+    Siblings are linked by ``related_uuids`` of either of them, also through one that is not known.
+    """
+    parents: dict[str, str] = {}
+
+    def root(uuid: str) -> str:
+        while (parent := parents.setdefault(uuid, uuid)) != uuid:
+            parents[uuid] = parents[parent]
+            uuid = parent
+        return uuid
+
+    callers = [attendance for attendance in kept if not is_trunk_leg(attendance)]
+    legs = {attendance.uuid for attendance in kept} - {attendance.uuid for attendance in callers}
+    for attendance in callers:
+        for sibling in attendance.related - legs:
+            parents[root(sibling)] = root(attendance.uuid)
+    people: dict[str, list[Attendance]] = {}
+    for attendance in callers:
+        people.setdefault(root(attendance.uuid), []).append(attendance)
+    return list(people.values())
+
+
+def as_person(halves: Sequence[Attendance]) -> Participant:
+    """One person of one or more participants: the one with media speaks for all, the others fill its gaps."""
+    parts = sorted(
+        map(as_participant, halves),
+        key=lambda part: (part.is_present, part.has_media, part.connected_at or 0.0, part.uuids),
+        reverse=True,
+    )
+    if len(parts) == 1:
+        return parts[0]
+    there = [part for part in parts if part.is_present]
+    last_stay = stays(stint for half in halves for stint in half.stints)[-1]
+    told: dict[str, Any] = {name: next(filter(None, (getattr(part, name) for part in parts)), "") for name in _TEXTS}
+    return replace(
+        parts[0],
+        **told,
+        uuids=tuple(sorted(half.uuid for half in halves)),
+        connected_at=min((part.connected_at for part in parts if part.connected_at is not None), default=None),
+        disconnected_at=last_stay.left_at,
+        disconnect_reason="" if last_stay.left_at is None else last_stay.reason,
+        has_media=any(part.has_media for part in there or parts),
+        is_presenting=any(part.is_presenting for part in there),
+    )
+
+
+def as_trunk_leg(attendance: Attendance) -> TrunkLeg:
+    """An outgoing SIP call as it was last heard of."""
+    leg = as_participant(attendance)
+    state = LegState.DIALLING if leg.connected_at is None else LegState.CONNECTED
+    return TrunkLeg(
+        uuid=attendance.uuid,
+        number=_number(leg.destination_alias),
+        state=state if leg.is_present else LegState.ENDED,
+        connected_at=leg.connected_at,
+        ended_at=leg.disconnected_at,
+        disconnect_reason=leg.disconnect_reason,
+        leg_end=None if leg.is_present else leg_end(attendance.stints[-1]),
+    )
+
+
+def leg_end(stint: Stint) -> LegEnd:
+    """Why an outgoing call ended."""
+    return leg_class(stint.reason) if stint.is_told else LegEnd.CONFERENCE_OVER
+
+
+def _number(destination: str) -> str:
+    """The number in what was dialled, also behind a dial prefix: ``99+13129998045``, ``sip:+1…@host;…``."""
+    user, _, _ = bare_alias(destination).partition("@")
+    found = _E164.search(user)
+    try:
+        return parse_number(found[0]) if found else ""
+    except NumberFault:
+        return ""

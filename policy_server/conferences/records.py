@@ -1,0 +1,116 @@
+"""What the store keeps, as frozen records. Times are aware datetimes and come back in UTC."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+LARGEST_NUMBER: Final = 2**63 - 1
+"""The largest whole number that both databases keep; also the limit of an event's ``seq``."""
+
+LATEST_TIME: Final = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+"""The largest ``time`` of an event, in seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A customer link as it was handed out. ``created_by`` is the name of the API key that asked for it."""
+
+    session: str = field(repr=False)
+    type: str
+    alias: str = field(repr=False)
+    agent_alias: str = field(repr=False)
+    name: str = field(repr=False)
+    attributes: Mapping[str, str] = field(repr=False)
+    created_at: datetime
+    expires_at: datetime
+    created_by: str
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedConference:
+    """One life of a room: the service it was first answered with, until it ends or ``expires_at``.
+
+    ``id`` is the caller's and unique; ``name`` is the room name, which is Pexip's identity of a conference
+    (reference: pexip-events.md, section 3). ``session`` is ``""`` for a room that no customer link led to. ``legs``
+    are the automatic participants and ``fallbacks`` those for when one fails. ``alias`` is the one that was dialled.
+    """
+
+    id: str
+    name: str = field(repr=False)
+    session: str = field(repr=False)
+    service_tag: str
+    service: Mapping[str, object] = field(repr=False)
+    legs: tuple[Mapping[str, object], ...] = field(repr=False)
+    fallbacks: tuple[Mapping[str, object], ...] = field(repr=False)
+    rule: str
+    revision: str
+    alias: str = field(repr=False)
+    pinned_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if not self.id or not self.name:
+            raise ValueError("a pinned conference needs an id and the name of its room")
+        if self.expires_at <= self.pinned_at:
+            raise ValueError(f"a pinned conference must expire after {self.pinned_at}, not at {self.expires_at}")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One message of an event sink (reference: pexip-events.md, section 2).
+
+    ``time`` is in seconds since 1970, by the node's clock. ``conference`` is the room name, or ``""`` when the message
+    names none. Raises ValueError for numbers that no database keeps.
+    """
+
+    node: str
+    seq: int
+    time: float
+    event: str
+    version: int
+    conference: str = field(repr=False)
+    data: Mapping[str, object] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        # Written so that NaN fails too.
+        if not 0 <= self.time <= LATEST_TIME:
+            raise ValueError(f"the time of an event must be seconds since 1970 but is {self.time!r}")
+        if not 0 <= self.seq <= LARGEST_NUMBER:
+            raise ValueError(f"the seq of an event must be from 0 to {LARGEST_NUMBER} but is {self.seq!r}")
+        if not 0 <= self.version <= LARGEST_NUMBER:
+            raise ValueError(f"the version of an event must be a small number but is {self.version!r}")
+
+    @property
+    def second(self) -> int:
+        """The second of ``time``: what keeps messages apart when ``seq`` starts again at 1."""
+        return math.floor(self.time)
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """One thing that happened to a conference. ``key`` is what ties its entries together: the session, or room name."""
+
+    key: str = field(repr=False)
+    at: datetime
+    kind: str
+    data: Mapping[str, object] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.key:
+            raise ValueError("a timeline entry needs the session or room name that it belongs to")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something about a session or room name (``key``) was written; ``number`` counts how often, from 1."""
+
+    key: str = field(repr=False)
+    number: int
+
+
+LOOK_AGAIN: Final = Change("", 0)
+"""Anything may have changed: listening has just begun, or had broken off for a while."""

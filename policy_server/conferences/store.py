@@ -1,0 +1,188 @@
+"""The store of conferences: what every replica knows of links, rooms, events and timelines."""
+
+from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime
+from functools import partial
+from operator import attrgetter
+from types import TracebackType
+from typing import Final, Self
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from policy_server.conferences import changes, history, links, pins
+from policy_server.conferences.database import PATIENCE, Database
+from policy_server.conferences.records import Change, Link, PinnedConference, StoredEvent, TimelineEntry
+from policy_server.conferences.tables import CHANGES
+
+EVENTS_AT_ONCE: Final = 1000
+"""Events of one transaction: few enough that a room can be pinned between two of them."""
+
+IDEMPOTENCY_KEY_LENGTH: Final = 255
+"""Characters that an idempotency key may have."""
+
+
+class ConferenceStore:
+    """Links, pinned conferences, events and timelines, in SQLite or PostgreSQL.
+
+    Every method raises StoreUnavailableError, and no other error of a database, when the database cannot be reached,
+    is full, or takes longer than ``patience`` seconds. Every write is on disk when its method returns, and may be made
+    again without harm. Cancelling a method does not cancel what it does: a write that nobody waits for any more is
+    still made. Times are aware datetimes, else ValueError. A name longer than 500 characters is cut to that.
+
+    The database need not be there when the store is made: each method tries to reach it. Use the store in one event
+    loop, and close it there. Raises StoreSetupError for a URL that is none.
+    """
+
+    def __init__(self, url: str, *, patience: float = PATIENCE) -> None:
+        self._database: Final = Database(url, patience)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def name(self) -> str:
+        """Where the database is, for messages; without user and password."""
+        return self._database.location.name
+
+    async def prepare(self) -> None:
+        """Makes the file and brings the tables to the newest version, for which other methods would not wait long.
+
+        Raises StoreSetupError when the database can only be used after somebody changed something.
+        """
+        await self._database.prepare()
+
+    async def check(self) -> None:
+        """Does nothing if the database answers."""
+        await self._database.read(_answer)
+
+    async def close(self) -> None:
+        """Waits for what is under way and lets go of the database; ``changes`` ends within a second or so."""
+        await self._database.close()
+
+    async def create_link(self, link: Link, idempotency_key: str | None = None, request_digest: str = "") -> Link:
+        """Stores a link and returns it.
+
+        The same API key (``created_by``) and idempotency key with the same digest of the request return the first
+        link, as it is now. Raises IdempotencyConflictError when the digest differs, SessionTakenError when another
+        link has the session, ValueError for an idempotency key that is empty or longer than 255 characters.
+        """
+        if idempotency_key is not None and not 0 < len(idempotency_key) <= IDEMPOTENCY_KEY_LENGTH:
+            raise ValueError(f"an idempotency key has 1 to {IDEMPOTENCY_KEY_LENGTH} characters")
+        return await self._database.write(
+            partial(links.create_link, link=link, idempotency_key=idempotency_key, digest=request_digest)
+        )
+
+    async def link(self, session: str) -> Link | None:
+        """The link of a session, revoked or expired ones too."""
+        return await self._database.read(partial(links.find_link, session=session))
+
+    async def revoke_link(self, session: str, at: datetime) -> bool:
+        """Revokes a link and says whether there is one; revoking it again changes nothing."""
+        return await self._database.write(partial(links.revoke_link, session=session, at=at))
+
+    async def pin(self, conference: PinnedConference) -> PinnedConference:
+        """Pins a conference unless another holds its room, and returns the one that does.
+
+        A room is held from the first pin until ``end``, or until a pin whose ``pinned_at`` is not before the holder's
+        ``expires_at``. A conference that was pinned before (by its ``id``) is returned as it is, even when it ended.
+        """
+        (winner,) = await self.pin_all([conference])
+        return winner
+
+    async def pin_all(self, conferences: Sequence[PinnedConference]) -> tuple[PinnedConference, ...]:
+        """Pins several conferences at the price of one; the holder of each room, in the order given."""
+        return await self._database.write(partial(pins.pin_all, conferences=conferences))
+
+    async def pinned(self, name: str, at: datetime) -> PinnedConference | None:
+        """The conference that holds a room at a time: neither ended nor expired."""
+        return await self._database.read(partial(pins.find_pinned, name=name, at=at))
+
+    async def conference_of_session(self, session: str) -> PinnedConference | None:
+        """The latest conference of a session, ended or expired ones too."""
+        return await self._database.read(partial(pins.find_latest, session=session))
+
+    async def live(self, at: datetime) -> tuple[PinnedConference, ...]:
+        """Every conference that holds its room at a time."""
+        return await self._database.read(partial(pins.find_live, at=at))
+
+    async def good_links(self, at: datetime) -> tuple[Link, ...]:
+        """Every link that has not expired at a time, revoked ones too."""
+        return await self._database.read(partial(links.find_good, at=at))
+
+    async def end(self, name: str, at: datetime) -> bool:
+        """Ends the conference that holds a room and says whether there was one.
+
+        A conference pinned after ``at`` is not ended: the news is about an earlier one.
+        """
+        return await self._database.write(partial(pins.end, name=name, at=at))
+
+    async def add_events(self, events: Sequence[StoredEvent]) -> int:
+        """Stores events, in any number, and returns how many are new.
+
+        Events with the same node, seq and second are the same (reference: pexip-events.md, section 3). When it raises,
+        some of the events may be stored.
+        """
+        # In one order everywhere, so that two replicas wait for each other and do not block each other.
+        ordered = sorted(events, key=attrgetter("node", "seq", "second"))
+        added = 0
+        for start in range(0, len(ordered), EVENTS_AT_ONCE):
+            some = ordered[start : start + EVENTS_AT_ONCE]
+            added += await self._database.write(partial(history.add_events, events=some))
+        return added
+
+    async def events(self, conference: str, since: datetime, until: datetime | None = None) -> tuple[StoredEvent, ...]:
+        """The events of a room name from ``since`` and before ``until``, by the nodes' clocks and in their order.
+
+        The clocks of nodes may be behind ours: subtract what they may lack from ``pinned_at``.
+        """
+        return await self._database.read(partial(history.find_events, conference=conference, since=since, until=until))
+
+    async def add_timeline(self, entries: Sequence[TimelineEntry]) -> int:
+        """Stores timeline entries and returns how many are new; equal entries are the same."""
+        ordered = sorted(entries, key=attrgetter("key"))
+        return await self._database.write(partial(history.add_timeline, entries=ordered))
+
+    async def timeline(self, key: str) -> tuple[TimelineEntry, ...]:
+        """The timeline of a session or room name, by time."""
+        return await self._database.read(partial(history.find_timeline, key=key))
+
+    async def change_number(self, *keys: str) -> int:
+        """A number that grows with every change of any of these sessions and room names; 0 when nothing is known.
+
+        Compare it for being different, not for being greater: it starts again when old conferences are purged. Read it
+        before what it stands for, or a change between the two reads is missed.
+        """
+        return await self._database.read(partial(history.count_changes, keys=keys))
+
+    def changes(self) -> AsyncGenerator[Change, None]:
+        """Every change, of this process and all others, within 100 ms of its commit.
+
+        Never raises, and ends only when the store is closed. It starts with LOOK_AGAIN as soon as it listens, and
+        yields that again after the database was away. Each reader has a connection of its own, so share one.
+        """
+        return changes.listen(self._database)
+
+    async def purge(self, before: datetime, batch: int = 500) -> int:
+        """Deletes what was over before a time and returns how many links, conferences, events and entries that were.
+
+        A conference goes with its events, timeline and link; each transaction deletes ``batch`` rows at the most.
+        """
+        total = 0
+        for table in history.RETAINED:
+            deleted = batch
+            while deleted == batch:
+                deleted = await self._database.write(
+                    partial(history.delete_some, table=table, before=before, batch=batch)
+                )
+                total += 0 if table is CHANGES else deleted
+        return total
+
+
+async def _answer(connection: AsyncConnection) -> None:
+    await connection.execute(text("SELECT 1"))

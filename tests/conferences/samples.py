@@ -1,0 +1,112 @@
+"""Records for the tests of the store, and running a scenario against stores."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
+from uuid import NAMESPACE_OID, uuid5
+
+from policy_server.conferences.records import Link, PinnedConference, StoredEvent, TimelineEntry
+from policy_server.conferences.store import ConferenceStore
+
+T = TypeVar("T")
+
+NOW: Final = datetime(2026, 11, 23, 10, 0, 0, 123456, tzinfo=UTC)
+HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
+SECOND: Final = timedelta(seconds=1)
+SESSION: Final = "aeaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+HOST_PIN: Final = "70421985"
+
+
+def link(session: str = SESSION, **changed: Any) -> Link:
+    """A link; any field can be changed."""
+    fields: dict[str, Any] = {
+        "type": "patient",
+        "alias": f"mp{session}",
+        "agent_alias": f"hcp{session}",
+        "name": "Ada L",
+        "attributes": {"language": "es"},
+        "created_at": NOW,
+        "expires_at": NOW + 4 * HOUR,
+        "created_by": "booking",
+    }
+    return Link(session=session, **(fields | changed))
+
+
+def conference(name: str = SESSION, **changed: Any) -> PinnedConference:
+    """A conference pinned now for twelve hours; any field can be changed."""
+    service = {"service_type": "conference", "name": name, "pin": HOST_PIN, "allow_guests": True}
+    fields: dict[str, Any] = {
+        "id": uuid5(NAMESPACE_OID, name).hex,
+        "session": name,
+        "service_tag": "telehealth",
+        "service": service,
+        "legs": ({"remote_alias": "99+13129998045", "role": "guest"},),
+        "fallbacks": (),
+        "rule": "patient",
+        "revision": "abc123",
+        "alias": f"mp{name}",
+        "pinned_at": NOW,
+        "expires_at": NOW + 12 * HOUR,
+    }
+    return PinnedConference(name=name, **(fields | changed))
+
+
+def stored_event(seq: int = 1, **changed: Any) -> StoredEvent:
+    """An event of the conference at NOW; any field can be changed."""
+    fields: dict[str, Any] = {
+        "node": "10.44.34.14",
+        "time": NOW.timestamp(),
+        "event": "participant_updated",
+        "version": 2,
+        "conference": SESSION,
+        "data": {"uuid": "a0ed2c58", "conference": SESSION, "has_media": True},
+    }
+    return StoredEvent(seq=seq, **(fields | changed))
+
+
+def entry(kind: str = "link_opened", **changed: Any) -> TimelineEntry:
+    """A timeline entry of the session at NOW; any field can be changed."""
+    fields: dict[str, Any] = {"key": SESSION, "at": NOW, "data": {"by": "booking"}}
+    return TimelineEntry(kind=kind, **(fields | changed))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A database that is new and empty; ``url`` is its ``POLICY_DATABASE_URL``."""
+
+    url: str
+    kind: str
+
+    def run(self, scenario: Callable[[ConferenceStore], Awaitable[T]]) -> T:
+        """What a scenario with one store comes to."""
+
+        async def play() -> T:
+            async with ConferenceStore(self.url) as store:
+                return await scenario(store)
+
+        return asyncio.run(play())
+
+    def run_two(self, scenario: Callable[[ConferenceStore, ConferenceStore], Coroutine[Any, Any, T]]) -> T:
+        """What a scenario with two stores, as two replicas have them, comes to."""
+
+        async def play() -> T:
+            async with AsyncExitStack() as stack:
+                one = await stack.enter_async_context(ConferenceStore(self.url))
+                other = await stack.enter_async_context(ConferenceStore(self.url))
+                return await scenario(one, other)
+
+        return asyncio.run(play())
+
+
+async def eventually(probe: Callable[[], Awaitable[T]], seconds: float = 15.0) -> T:
+    """Asks until the result is truthy; fails after the deadline with what it was last."""
+    deadline = time.monotonic() + seconds
+    while not (found := await probe()):
+        assert time.monotonic() < deadline, f"still {found!r} after {seconds} s"
+        await asyncio.sleep(0.01)
+    return found

@@ -1,0 +1,740 @@
+"""The state and the timeline of a conference follow from the set of its messages."""
+
+import itertools
+import random
+import time
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policy_server.conferences.fold import (
+    KINDS,
+    MAX_PARTICIPANTS,
+    ConferenceState,
+    LegState,
+    Phase,
+    fold,
+    timeline_events,
+)
+from policy_server.pexip.events import Event, LegEnd, parse_events
+from tests.conferences.event_histories import (
+    NUMBER,
+    OTHER,
+    ROOM,
+    History,
+    browser,
+    changed,
+    ended,
+    histories,
+    joined,
+    jumbled,
+    left,
+    leg,
+    message,
+    started,
+    updated,
+)
+from tests.pexip.test_events import GOLDEN
+
+WAITING, ACTIVE, ENDED = Phase.WAITING, Phase.ACTIVE, Phase.ENDED
+
+
+def lines(*events: Event) -> list[tuple[float, str]]:
+    """The timeline as times and sentences."""
+    return [(line.time, line.text) for line in timeline_events(events)]
+
+
+# ------------------------------------------------------------------ phases
+
+
+@pytest.mark.parametrize(
+    ("events", "phase"),
+    [
+        pytest.param([], WAITING, id="nothing"),
+        pytest.param([started(100)], WAITING, id="started, nobody there"),
+        pytest.param([started(100), updated(101, is_started=True)], WAITING, id="is_started without media"),
+        pytest.param([started(100), browser("Ada", 101)[0]], WAITING, id="control half alone"),
+        pytest.param([started(100), *browser("Ada", 101)], ACTIVE, id="browser"),
+        pytest.param(browser("Ada", 101), ACTIVE, id="the start was lost"),
+        pytest.param([started(100), joined("a", 101, has_media=...)], WAITING, id="media not told"),
+        pytest.param([started(100), joined("a", 101, service_type="waiting_room")], WAITING, id="in the lobby"),
+        pytest.param([started(100), joined("a", 101, service_type="ivr")], WAITING, id="at the PIN menu"),
+        pytest.param([started(100), leg("l", 101, service_type="connecting")], WAITING, id="leg is ringing"),
+        pytest.param(
+            [started(100), joined("a", 101, service_type="conference", current_service_type="waiting_room")],
+            WAITING,
+            id="in the lobby by the other field",
+        ),
+        pytest.param(
+            [joined("a", 101, service_type="waiting_room"), changed("a", 102, service_type="conference")],
+            ACTIVE,
+            id="let in from the lobby",
+        ),
+        pytest.param([started(100), leg("l", 101)], ACTIVE, id="the leg alone"),
+        pytest.param([started(100), joined("a", 101), left("a", 102)], WAITING, id="all left, no end yet"),
+        pytest.param([started(100), joined("a", 101), left("a", 102), ended(103)], ENDED, id="ended"),
+        pytest.param([ended(103)], ENDED, id="only the end is known"),
+        pytest.param([started(100), joined("a", 101), ended(103)], ENDED, id="leaving was lost"),
+        pytest.param([started(100), started(101, OTHER), ended(103)], WAITING, id="one of two nodes ended"),
+        pytest.param(
+            [started(100), started(101, OTHER), joined("a", 102, OTHER), ended(103)], ACTIVE, id="on the other node"
+        ),
+        pytest.param([started(100), started(101, OTHER), ended(103), ended(104, OTHER)], ENDED, id="both ended"),
+        pytest.param([started(100), updated(101, OTHER), ended(103)], WAITING, id="other node's start was lost"),
+        pytest.param([started(100), ended(103), started(110)], WAITING, id="started again"),
+        pytest.param([started(100), ended(103), started(110), joined("a", 111)], ACTIVE, id="somebody returned"),
+        pytest.param(
+            [started(100), ended(103), started(110), joined("a", 111), left("a", 112), ended(113)],
+            ENDED,
+            id="ended again",
+        ),
+        pytest.param([started(100), ended(103), started(110, OTHER)], WAITING, id="started again on another node"),
+        pytest.param([started(100), ended(103), updated(104)], ENDED, id="an update after the end"),
+        pytest.param([started(100), ended(103), updated(110, start_time=100)], ENDED, id="an update of the old life"),
+        pytest.param([started(100), ended(103), updated(110, start_time=109)], WAITING, id="an update of a new life"),
+        pytest.param([ended(103, seq=1), started(103, seq=2)], ENDED, id="tie: ended wins"),
+        pytest.param(
+            [started(103, end_time=None), started(100), ended(103, OTHER), started(90, OTHER)],
+            WAITING,
+            id="another's end",
+        ),
+        pytest.param([started(100), ended(103), joined("a", 104)], ACTIVE, id="joined after the end"),
+        pytest.param([started(100), joined("a", 101), ended(103), left("a", 104)], ENDED, id="left after the end"),
+        pytest.param([message("eventsink_started", 90), message("eventsink_stopped", 91)], WAITING, id="sink events"),
+        pytest.param([started(100), message("conference_sang", 101, name=ROOM)], WAITING, id="unknown event"),
+        pytest.param([started(100), message("participant_connected", 101, has_media=True)], WAITING, id="no uuid"),
+    ],
+)
+def test_phase(events: list[Event], phase: Phase) -> None:
+    """A conference waits, is active once somebody is in it with media, and ends with its last node."""
+    for order in (events, events[::-1]):
+        state = fold(order)
+        assert state.phase is phase
+        assert (state.ended_at is not None) is (phase is ENDED)
+
+
+@pytest.mark.parametrize(
+    ("events", "started_at", "ended_at"),
+    [
+        pytest.param([], None, None, id="nothing"),
+        pytest.param([joined("a", 101)], None, None, id="no start told"),
+        pytest.param([started(100)], 100, None, id="started"),
+        pytest.param([started(100, start_time=...)], 100, None, id="start_time is missing"),
+        pytest.param([started(100, start_time=None)], 100, None, id="start_time is null"),
+        pytest.param([started(100, start_time=98.5)], 98.5, None, id="start_time before the message"),
+        pytest.param([started(100), started(99, OTHER)], 99, None, id="smallest of two nodes"),
+        pytest.param([updated(105, start_time=98), ended(110)], 98, 110, id="told by an update"),
+        pytest.param([ended(110, start_time=97)], 97, 110, id="told by the end"),
+        pytest.param([started(100), ended(110, end_time=109.5)], 100, 109.5, id="end_time"),
+        pytest.param([started(100), ended(110, end_time=...)], 100, 110, id="end_time is missing"),
+        pytest.param([started(100), ended(110, end_time="x")], 100, 110, id="end_time is a text"),
+        pytest.param([started(100), started(99, OTHER), ended(110), ended(108, OTHER)], 99, 110, id="last end"),
+        pytest.param([started(100), ended(110), started(120), ended(130)], 100, 130, id="two lives are one visit"),
+        pytest.param([started(100), ended(110), started(120)], 100, None, id="the second life goes on"),
+    ],
+)
+def test_start_and_end(events: list[Event], started_at: float | None, ended_at: float | None) -> None:
+    """It starts with the smallest start of its nodes and ends with the last end."""
+    state = fold(events)
+    assert (state.started_at, state.ended_at) == (started_at, ended_at)
+
+
+def test_lock_follows_time_and_starts_open_again() -> None:
+    """The latest message that tells whether the conference is locked decides, until a new life begins."""
+    locked = [started(100), updated(101, is_locked=True), updated(102)]
+    assert fold(locked[::-1]).is_locked
+    assert not fold([*locked, updated(103, OTHER, is_locked=False)]).is_locked
+    assert not fold([*locked, ended(104), started(110, is_locked=...)]).is_locked
+
+
+def test_nodes_are_those_that_sent_messages_of_the_conference() -> None:
+    """Each node once, sorted, whatever kind of message it sent."""
+    events = [joined("a", 101, "10.0.0.9"), started(100, OTHER), started(99, OTHER), message("eventsink_started", 1)]
+    assert fold(events).nodes == ("10.0.0.2", "10.0.0.9")
+
+
+# ------------------------------------------------------------------ participants
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        pytest.param([joined("a", 101)], {"connected_at": 101.0, "is_present": True}, id="connected"),
+        pytest.param([joined("a", 101, connect_time=100.5)], {"connected_at": 100.5}, id="connect_time"),
+        pytest.param([joined("a", 101, connect_time=None)], {"connected_at": 101.0}, id="connect_time is null"),
+        pytest.param([joined("a", 101, connect_time=0)], {"connected_at": 101.0}, id="connect_time is zero"),
+        pytest.param([joined("a", 101, connect_time=1e300)], {"connected_at": 101.0}, id="connect_time is no time"),
+        pytest.param(
+            [joined("a", 101, connect_time=None, service_type="connecting")], {"connected_at": None}, id="not answered"
+        ),
+        pytest.param(
+            [
+                joined("a", 101, connect_time=None, service_type="connecting"),
+                changed("a", 105, service_type="conference"),
+            ],
+            {"connected_at": 105.0},
+            id="answered later",
+        ),
+        pytest.param([changed("a", 105, connect_time=100)], {"connected_at": 100.0}, id="connected was lost"),
+        pytest.param(
+            [left("a", 110, connect_time=100)],
+            {"connected_at": 100.0, "disconnected_at": 110.0, "is_present": False},
+            id="only the end is known",
+        ),
+        pytest.param([left("a", 110)], {"connected_at": None, "disconnected_at": 110.0}, id="an end and no more"),
+        pytest.param([joined("a", 101), left("a", 110, end_time=109.5)], {"disconnected_at": 109.5}, id="end_time"),
+        pytest.param(
+            [joined("a", 101), left("a", 110, end_time=..., disconnect_time=108)],
+            {"disconnected_at": 108.0},
+            id="disconnect_time",
+        ),
+        pytest.param([joined("a", 101), left("a", 110, end_time=...)], {"disconnected_at": 110.0}, id="time of end"),
+        pytest.param(
+            [joined("a", 101), left("a", 110, disconnect_reason="Browser closed")],
+            {"disconnect_reason": "Browser closed"},
+            id="reason",
+        ),
+        pytest.param(
+            [joined("a", 101, seq=2), left("a", 101, seq=1)], {"is_present": False}, id="tie: disconnected wins"
+        ),
+        pytest.param(
+            [left("a", 101, seq=1), changed("a", 101, seq=2)], {"is_present": False}, id="tie: over an update too"
+        ),
+        pytest.param(
+            [joined("a", 101, seq=2, is_muted=False), changed("a", 101, seq=1, is_muted=True)],
+            {"is_muted": True},
+            id="tie: update over connect",
+        ),
+        pytest.param(
+            [changed("a", 101, seq=9, is_muted=True), changed("a", 101, seq=8, is_muted=False)],
+            {"is_muted": True},
+            id="tie: higher seq",
+        ),
+        pytest.param(
+            [changed("a", 103, OTHER, seq=1, role="chair"), joined("a", 101, seq=50, role="guest")],
+            {"role": "chair"},
+            id="time decides, not seq",
+        ),
+        pytest.param(
+            [joined("a", 101), left("a", 110), joined("a", 120, connect_time=None)],
+            {"is_present": True, "disconnect_reason": "", "connected_at": 101.0},
+            id="returned",
+        ),
+        pytest.param(
+            [joined("a", 101, display_name="Ada", role="guest"), changed("a", 102, role="chair")],
+            {"display_name": "Ada", "role": "chair"},
+            id="only the changed field",
+        ),
+        pytest.param(
+            [joined("a", 101, display_name="Ada", is_muted=True), changed("a", 102, display_name=None, is_muted=None)],
+            {"display_name": "Ada", "is_muted": True},
+            id="null tells nothing",
+        ),
+        pytest.param(
+            [joined("a", 101, display_name="Ada", is_muted=True), changed("a", 102, display_name=7, is_muted="no")],
+            {"display_name": "Ada", "is_muted": True},
+            id="another type tells nothing",
+        ),
+        pytest.param([joined("a", 101, protocol="WebRTC")], {"protocol": "webrtc"}, id="protocol in lower case"),
+        pytest.param([joined("a", 101, call_direction="inbound")], {"call_direction": "in"}, id="inbound"),
+        pytest.param([joined("a", 101, call_direction="dial_out")], {"call_direction": "out"}, id="dial_out"),
+        pytest.param([joined("a", 101, call_direction=...)], {"call_direction": ""}, id="no direction"),
+        pytest.param(
+            [joined("a", 101, source_alias="far", destination_alias="near")], {"alias": "far"}, id="alias of a caller"
+        ),
+        pytest.param(
+            [joined("a", 101, call_direction="out", source_alias="near", destination_alias="far")],
+            {"alias": "far"},
+            id="alias of who is called",
+        ),
+        pytest.param(
+            [started(100), joined("a", 101), ended(110)],
+            {"disconnected_at": 110.0, "disconnect_reason": ""},
+            id="gone with the conference",
+        ),
+        pytest.param(
+            [started(100), joined("a", 101), ended(110), left("a", 111, disconnect_reason="Late")],
+            {"disconnected_at": 111.0, "disconnect_reason": "Late"},
+            id="the conference ended first",
+        ),
+        pytest.param(
+            [started(100), joined("a", 101), ended(110), started(120)],
+            {"disconnected_at": 110.0},
+            id="not in the next life",
+        ),
+        pytest.param(
+            [started(100), joined("a", 101), changed("a", 109.9), ended(110, end_time=109)],
+            {"disconnected_at": 109.9},
+            id="last word between the end and its message",
+        ),
+        pytest.param(
+            [joined("a", 101, is_presenting=True), left("a", 110, is_presenting=True)],
+            {"is_presenting": False, "has_media": True},
+            id="nobody presents who left",
+        ),
+        pytest.param(
+            [joined("a", 101, service_tag="t", call_tag="c", media_node="10.0.0.5", service_type="lecture")],
+            {"service_tag": "t", "call_tag": "c", "media_node": "10.0.0.5", "service_type": "lecture"},
+            id="other fields",
+        ),
+    ],
+)
+def test_participant(events: list[Event], expected: dict[str, Any]) -> None:
+    """A participant is what its messages say, merged by time, and there unless the latest is its end."""
+    for order in (events, events[::-1]):
+        (participant,) = fold(order).participants
+        assert {key: getattr(participant, key) for key in expected} == expected
+        assert participant.uuids == ("a",)
+
+
+def test_documented_example() -> None:
+    """The documented message alone tells of a leg that the far end hung up."""
+    state = fold(parse_events(GOLDEN))
+    (found,) = state.trunk_legs
+    assert (found.number, found.state, found.leg_end) == (NUMBER, LegState.ENDED, LegEnd.ENDED_BY_FAR_END)
+    assert (found.connected_at, found.ended_at) == (1760000057.7, 1760000117.97)
+    assert state.people == ()
+    assert state.phase is WAITING
+    assert state.participants[0].service_tag == "video-escalation"
+
+
+def test_two_messages_with_one_seq_at_one_moment() -> None:
+    """Messages that differ in nothing but their content, as after a restart of the sink, have a fixed order too."""
+    events = [changed("a", 101, seq=1, display_name=name) for name in ("Ada", "Bo", "Cy")]
+    names = {fold(order).participants[0].display_name for order in itertools.permutations(events)}
+    assert len(names) == 1
+
+
+# ------------------------------------------------------------------ people
+
+
+def test_browser_is_one_person() -> None:
+    """Control half and media half are one person, who has the media of the one and came with the first."""
+    state = fold([started(100), *browser("Ada", 101, role="guest")])
+    (ada,) = state.people
+    assert ada.uuids == ("Ada-control", "Ada-media")
+    assert (ada.display_name, ada.role, ada.protocol, ada.has_media) == ("Ada", "guest", "webrtc", True)
+    assert (ada.connected_at, ada.disconnected_at) == (101.0, None)
+    assert len(state.participants) == 2
+    assert state.people_with_media == (ada,)
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        pytest.param([left("Ada-media", 110)], {"has_media": False, "is_present": True}, id="lost its media"),
+        pytest.param(
+            [left("Ada-media", 110), left("Ada-control", 111, disconnect_reason="Browser closed")],
+            {"disconnected_at": 111.0, "disconnect_reason": "Browser closed", "has_media": True},
+            id="left",
+        ),
+        pytest.param(
+            [left("Ada-control", 112, disconnect_reason="Bye"), left("Ada-media", 111, related_uuids=[])],
+            {"disconnected_at": 112.0, "disconnect_reason": "Bye"},
+            id="left in the other order",
+        ),
+        pytest.param(
+            [left("Ada-media", 110), joined("Ada-media2", 111, related_uuids=["Ada-control"])],
+            {"has_media": True, "uuids": ("Ada-control", "Ada-media", "Ada-media2"), "connected_at": 101.0},
+            id="media again with another uuid",
+        ),
+        pytest.param([changed("Ada-control", 102, is_presenting=True)], {"is_presenting": True}, id="presents"),
+        pytest.param([changed("Ada-media", 102, is_muted=True)], {"is_muted": True}, id="muted media"),
+        pytest.param([changed("Ada-media", 102, display_name="")], {"display_name": "Ada"}, id="name from the other"),
+        pytest.param(
+            [changed("Ada-control", 102, related_uuids=[]), changed("Ada-media", 102, related_uuids=[])],
+            {"uuids": ("Ada-control", "Ada-media")},
+            id="once siblings, always siblings",
+        ),
+    ],
+)
+def test_person_of_two_halves(extra: list[Event], expected: dict[str, Any]) -> None:
+    """Whatever happens to either half, they stay one person."""
+    (person,) = fold([*browser("Ada", 101), *extra]).people
+    assert {key: getattr(person, key) for key in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("events", "people"),
+    [
+        pytest.param([joined("a", 1), joined("b", 2)], [("a",), ("b",)], id="strangers"),
+        pytest.param([joined("a", 1, related_uuids=["b"]), joined("b", 2)], [("a", "b")], id="named by one side"),
+        pytest.param([joined("a", 1), joined("b", 2, related_uuids=["a"])], [("a", "b")], id="named by the other"),
+        pytest.param(
+            [joined("a", 1, related_uuids=["x"]), joined("b", 2, related_uuids=["x"])],
+            [("a", "b")],
+            id="through one who is not known",
+        ),
+        pytest.param([joined("a", 1, related_uuids=["a", "", 7, None])], [("a",)], id="odd siblings"),
+        pytest.param([joined("a", 1, related_uuids="b"), joined("b", 2)], [("a",), ("b",)], id="siblings are no list"),
+        pytest.param([joined("a", 1), leg("l", 2)], [("a",)], id="the leg is nobody"),
+        pytest.param(
+            [joined("a", 1, related_uuids=["l"]), joined("b", 2, related_uuids=["l"]), leg("l", 3)],
+            [("a",), ("b",)],
+            id="the leg joins nobody",
+        ),
+    ],
+)
+def test_people(events: list[Event], people: list[tuple[str, ...]]) -> None:
+    """Who names whom as related is one person; trunk legs are not people."""
+    assert [person.uuids for person in fold(events).people] == people
+
+
+# ------------------------------------------------------------------ trunk legs
+
+
+@pytest.mark.parametrize(
+    ("destination", "number"),
+    [
+        (f"{NUMBER}@acmevideo.byoc.usw2.pure.cloud", NUMBER),
+        (f"sip:{NUMBER}@acmevideo.byoc.usw2.pure.cloud;transport=tls", NUMBER),
+        (f"{NUMBER};tgrp=acmevideo;trunk-context=byoc.usw2.pure.cloud@198.51.100.20", NUMBER),
+        (f"99{NUMBER}", NUMBER),
+        (f"SIP:99{NUMBER}", NUMBER),
+        ("reception@example.com", ""),
+        (f"reception@{NUMBER}.example.com", ""),
+        ("13175551234@example.com", ""),
+        ("+1@example.com", ""),
+        ("+131755512341317555@example.com", ""),
+        ("", ""),
+    ],
+)
+def test_number_of_a_leg(destination: str, number: str) -> None:
+    """The number is found in every form in which a trunk is dialled, and never guessed."""
+    (found,) = fold([leg("l", 101, destination_alias=destination)]).trunk_legs
+    assert found.number == number
+
+
+@pytest.mark.parametrize(
+    ("events", "state", "connected_at", "ended_at", "leg_end"),
+    [
+        pytest.param(
+            [leg("l", 101, connect_time=None, service_type="connecting", has_media=False)],
+            LegState.DIALLING,
+            None,
+            None,
+            None,
+            id="rings",
+        ),
+        pytest.param([leg("l", 101)], LegState.CONNECTED, 101.0, None, None, id="answered"),
+        pytest.param([leg("l", 101, connect_time=None)], LegState.CONNECTED, 101.0, None, None, id="no connect_time"),
+        pytest.param(
+            [leg("l", 101), left("l", 110, disconnect_reason="Call disconnected")],
+            LegState.ENDED,
+            101.0,
+            110.0,
+            LegEnd.ENDED_BY_FAR_END,
+            id="hung up",
+        ),
+        pytest.param(
+            [
+                leg("l", 101, connect_time=None, service_type="connecting"),
+                left("l", 110, connect_time=None, disconnect_reason="Unexpected Response: 503"),
+            ],
+            LegState.ENDED,
+            None,
+            110.0,
+            LegEnd.TEMPORARY,
+            id="never answered",
+        ),
+        pytest.param([leg("l", 101), ended(110)], LegState.ENDED, 101.0, 110.0, LegEnd.CONFERENCE_OVER, id="cut off"),
+        pytest.param(
+            [leg("l", 101), left("l", 110, disconnect_reason="")], LegState.ENDED, 101.0, 110.0, LegEnd.UNKNOWN, id="?"
+        ),
+    ],
+)
+def test_life_of_a_leg(
+    events: list[Event],
+    state: LegState,
+    connected_at: float | None,
+    ended_at: float | None,
+    leg_end: LegEnd | None,
+) -> None:
+    """A leg is dialling, connected or ended, and says why it ended."""
+    (found,) = fold(events).trunk_legs
+    assert (found.state, found.connected_at, found.ended_at, found.leg_end) == (state, connected_at, ended_at, leg_end)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_leg"),
+    [
+        ({}, True),
+        ({"protocol": "sip", "call_direction": "outbound"}, True),
+        ({"call_direction": "in"}, False),
+        ({"protocol": "MSSIP"}, False),
+        ({"protocol": "RTMP"}, False),
+    ],
+)
+def test_which_calls_are_trunk_legs(changes: dict[str, Any], is_leg: bool) -> None:
+    """Outgoing SIP calls, and no others."""
+    state = fold([leg("l", 101, **changes)])
+    assert (len(state.trunk_legs), len(state.people)) == ((1, 0) if is_leg else (0, 1))
+
+
+# ------------------------------------------------------------------ bounds
+
+
+def test_too_many_participants() -> None:
+    """Beyond the limit those who are there stay first, then the latest; the rest are counted."""
+    gone = [
+        event for n in range(MAX_PARTICIPANTS + 5) for event in (joined(f"g{n:04}", n + 1), left(f"g{n:04}", n + 2))
+    ]
+    there = [joined("first", 0.5)]
+    state = fold([*gone, *there])
+    assert len(state.participants) == MAX_PARTICIPANTS
+    assert state.left_out == 6
+    assert state.participants[0].uuids == ("first",)
+    assert state.participants[1].uuids == ("g0006",)
+    assert state.phase is ACTIVE
+    assert fold(gone[:-10]).left_out == 0
+
+
+def test_ten_thousand_events_fold_quickly() -> None:
+    """A full bulk is folded in a fraction of the two seconds that storing and folding may take."""
+    example = parse_events(GOLDEN)[0].data
+    events = [
+        Event(f"10.0.0.{n % 4}", n, 2, 1e9 + n, f"participant_{verb}", {**example, "uuid": f"u{n % 700}"})
+        for n in range(10_000)
+        for verb in [("connected", "updated", "updated", "disconnected")[n // 2_500]]
+    ]
+    order = random.Random(1)
+    order.shuffle(events)
+    begin = time.process_time()
+    fold(events)
+    assert time.process_time() - begin < 1.5
+
+
+# ------------------------------------------------------------------ timeline
+
+VISIT = [
+    started(100),
+    started(101, OTHER),
+    *browser("Ada L", 102, role="guest"),
+    leg("l", 112, service_type="connecting", connect_time=None),
+    changed("l", 115, service_type="conference", connect_time=114.5),
+    *browser("Agent: Maria", 120, OTHER, role="chair"),
+    changed("Agent: Maria-media", 130, OTHER, is_presenting=True),
+    changed("Agent: Maria-media", 140, OTHER, is_presenting=False),
+    left("l", 150, disconnect_reason="Call disconnected"),
+    left("Agent: Maria-media", 151, OTHER),
+    left("Agent: Maria-control", 152, OTHER),
+    left("Ada L-media", 153, disconnect_reason="Browser closed"),
+    left("Ada L-control", 154, disconnect_reason="Browser closed"),
+    ended(155, OTHER),
+    ended(156),
+]
+
+
+def test_timeline_of_a_visit() -> None:
+    """A visit reads as who came, what was dialled, who presented and why it ended, each once."""
+    assert lines(*VISIT) == [
+        (100.0, "The conference started."),
+        (102.0, "Ada L joined as Guest."),
+        (112.0, "+13175551234 was dialled."),
+        (114.5, "+13175551234 answered."),
+        (120.0, "Agent: Maria joined as Host."),
+        (130.0, "Agent: Maria started presenting."),
+        (140.0, "Agent: Maria stopped presenting."),
+        (150.0, "+13175551234 hung up (Call disconnected)."),
+        (152.0, "Agent: Maria left (User initiated disconnect)."),
+        (154.0, "Ada L left (Browser closed)."),
+        (156.0, "The conference ended."),
+    ]
+
+
+def test_state_of_a_visit() -> None:
+    """After a visit nobody is there and everything is known."""
+    state = fold(VISIT)
+    assert (state.phase, state.started_at, state.ended_at) == (ENDED, 100.0, 156.0)
+    assert [person.display_name for person in state.people] == ["Ada L", "Agent: Maria"]
+    assert [found.leg_end for found in state.trunk_legs] == [LegEnd.ENDED_BY_FAR_END]
+    assert state.people_with_media == ()
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        pytest.param([updated(100), message("participant_media_stream_window", 101, uuid="a")], [], id="nothing"),
+        pytest.param(
+            [started(100), ended(110), started(120), ended(130)],
+            [
+                (100, "The conference started."),
+                (110, "The conference ended."),
+                (120, "The conference started again."),
+                (130, "The conference ended."),
+            ],
+            id="two lives",
+        ),
+        pytest.param(
+            [started(100), joined("a", 101, display_name="Bo"), ended(110)],
+            [
+                (100, "The conference started."),
+                (101, "Bo joined."),
+                (110, "Bo left with the conference."),
+                (110, "The conference ended."),
+            ],
+            id="leaving was lost",
+        ),
+        pytest.param([joined("a", 101)], [(101, "Somebody without a name joined.")], id="no name"),
+        pytest.param(
+            [joined("a", 101, display_name="B\no\u2028" + "x" * 200)], [(101, f"Bo{'x' * 98} joined.")], id="odd name"
+        ),
+        pytest.param(
+            [left("a", 101, display_name="Bo", disconnect_reason="Invalid\nPIN")],
+            [(101, "Bo left (InvalidPIN).")],
+            id="never in",
+        ),
+        pytest.param(
+            [
+                joined("a", 101, display_name="Bo"),
+                left("a", 102, disconnect_reason=""),
+                joined("a", 110, connect_time=None),
+            ],
+            [(101, "Bo joined."), (102, "Bo left."), (110, "Bo joined.")],
+            id="returned",
+        ),
+        pytest.param(
+            [joined("a", 101, display_name="Bo", is_presenting=True), left("a", 110, disconnect_reason="")],
+            [
+                (101, "Bo joined."),
+                (101, "Bo started presenting."),
+                (110, "Bo stopped presenting."),
+                (110, "Bo left."),
+            ],
+            id="left while presenting",
+        ),
+        pytest.param(
+            [
+                *browser("Bo", 101),
+                changed("Bo-control", 102, is_presenting=True),
+                changed("Bo-media", 103, is_presenting=True),
+                changed("Bo-control", 104, is_presenting=False),
+                changed("Bo-media", 105, is_presenting=False),
+            ],
+            [(101, "Bo joined."), (102, "Bo started presenting."), (105, "Bo stopped presenting.")],
+            id="both halves present",
+        ),
+        pytest.param(
+            [
+                joined("a", 101, display_name="Bo", related_uuids=["b", "c"]),
+                joined("b", 102),
+                left("b", 103),
+                joined("c", 110),
+                left("a", 110, disconnect_reason="Moved"),
+                left("c", 120, disconnect_reason="Done"),
+            ],
+            [(101, "Bo joined."), (120, "Bo left (Done).")],
+            id="one half after the other",
+        ),
+        pytest.param(
+            [
+                joined("a", 101, display_name="Bo", related_uuids=["b", "c"]),
+                joined("b", 102),
+                left("b", 103),
+                joined("c", 104),
+                left("c", 105),
+                left("a", 110, disconnect_reason="Done"),
+            ],
+            [(101, "Bo joined."), (110, "Bo left (Done).")],
+            id="short halves within a long one",
+        ),
+        pytest.param([leg("l", 101)], [(101, "+13175551234 answered.")], id="ringing was not told"),
+        pytest.param(
+            [leg("l", 101, destination_alias="desk@example.com")],
+            [(101, "A number that is not known answered.")],
+            id="leg without a number",
+        ),
+        pytest.param(
+            [
+                leg("l", 101, connect_time=None, service_type="connecting"),
+                left("l", 103, disconnect_reason="Call rejected"),
+            ],
+            [(101, "+13175551234 was dialled."), (103, "+13175551234 refused the call (Call rejected).")],
+            id="refused",
+        ),
+        pytest.param(
+            [leg("l", 101), left("l", 103, disconnect_reason="Media node disconnected")],
+            [(101, "+13175551234 answered."), (103, "+13175551234 failed for the moment (Media node disconnected).")],
+            id="failed",
+        ),
+        pytest.param(
+            [leg("l", 101), ended(110)],
+            [(101, "+13175551234 answered."), (110, "+13175551234 was disconnected."), (110, "The conference ended.")],
+            id="leg without an end",
+        ),
+    ],
+)
+def test_timeline(events: list[Event], expected: list[tuple[float, str]]) -> None:
+    """What happened reads as short sentences in the order of time."""
+    assert lines(*events) == expected
+    assert lines(*events[::-1]) == expected
+
+
+def test_data_of_timeline() -> None:
+    """A line carries what a program needs to know of it, and can be written as JSON."""
+    by_kind = {line.kind: line.data for line in timeline_events(VISIT)}
+    assert by_kind["trunk_ended"] == {
+        "participant": "l",
+        "number": NUMBER,
+        "disconnect_reason": "Call disconnected",
+        "leg_end": "ended_by_far_end",
+    }
+    assert by_kind["joined"]["participants"] == ["Agent: Maria-control", "Agent: Maria-media"]
+    assert by_kind["left"]["disconnect_reason"] == "Browser closed"
+    assert set(by_kind) == set(KINDS)
+    assert orjson.loads(orjson.dumps(by_kind)) == by_kind
+
+
+# ------------------------------------------------------------------ any order, any duplicates
+
+
+def both(events: list[Event]) -> tuple[ConferenceState, object]:
+    """All that is made of a list of messages."""
+    return fold(events), timeline_events(events)
+
+
+@given(histories(), st.randoms(use_true_random=False), st.floats(0, 1))
+def test_only_the_set_of_messages_counts(history: History, order: random.Random, loss: float) -> None:
+    """Any order and any duplicates of the messages that were not lost give the same state and timeline."""
+    events = [event for event in history.events if order.random() >= loss * 0.5]
+    assert both(jumbled(events, order)) == both(events)
+
+
+@given(histories(), st.randoms(use_true_random=False))
+def test_whole_history_is_told_right(history: History, order: random.Random) -> None:
+    """When nothing is lost, the state tells what happened: who is there, how many came, and whether it is over."""
+    state = fold(jumbled(history.events, order))
+    assert (state.phase is ENDED) is history.is_over
+    assert len(state.people) == history.people
+    assert len(state.trunk_legs) == history.legs
+    assert len(state.people_with_media) == history.still_there
+    assert state.started_at == history.starts_at
+
+
+@given(histories(), st.randoms(use_true_random=False))
+def test_whole_timeline_is_told_right(history: History, order: random.Random) -> None:
+    """When nothing is lost, everybody joins once, and leaves once when it is over; lines are in order of time."""
+    timeline = timeline_events(jumbled(history.events, order))
+    kinds = [line.kind for line in timeline]
+    assert kinds.count("joined") == history.people
+    assert kinds.count("trunk_answered") == history.legs
+    assert kinds.count("conference_started") == 1
+    assert kinds.count("conference_ended") == history.is_over
+    if history.is_over:
+        assert kinds.count("left") == history.people
+        assert kinds.count("presentation_started") == kinds.count("presentation_stopped")
+    assert [line.time for line in timeline] == sorted(line.time for line in timeline)
+
+
+@given(histories(), st.randoms(use_true_random=False))
+def test_messages_about_nothing_change_nothing(history: History, order: random.Random) -> None:
+    """Sink events, media statistics and unknown events leave state and timeline as they are."""
+    others = [
+        message(name, event.time, "10.9.9.9", **event.data)
+        for name in ("eventsink_started", "participant_media_stream_window", "conference_sang")
+        for event in history.events
+    ]
+    assert both(jumbled([*history.events, *others], order)) == both([*history.events])

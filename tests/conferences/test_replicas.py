@@ -1,0 +1,248 @@
+"""Two replicas on one database agree, and hear of each other's changes."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import pytest
+
+from policy_server.conferences.changes import CHANNEL
+from policy_server.conferences.records import LOOK_AGAIN, Change
+from policy_server.conferences.store import ConferenceStore
+from tests.conferences.postgres import Postgres
+from tests.conferences.samples import (
+    HOUR,
+    NOW,
+    SESSION,
+    Place,
+    conference,
+    entry,
+    eventually,
+    link,
+    stored_event,
+)
+
+
+async def _next(changes: AsyncGenerator[Change, None]) -> Change:
+    async with asyncio.timeout(15):
+        return await anext(changes)
+
+
+def test_what_one_replica_wrote_the_other_reads(place: Place) -> None:
+    """A link, its revocation, a pin and an end are seen by the other store as soon as they are written."""
+
+    async def scenario(one: ConferenceStore, other: ConferenceStore) -> None:
+        await one.create_link(link())
+        assert await other.link(SESSION) == link()
+        await other.revoke_link(SESSION, NOW)
+        assert await one.link(SESSION) == link(revoked_at=NOW)
+        pinned = await one.pin(conference())
+        assert await other.pinned(SESSION, NOW) == pinned
+        assert await other.pin(conference(id="2", rule="clinician")) == pinned
+        await other.end(SESSION, NOW + HOUR)
+        assert await one.pinned(SESSION, NOW) is None
+        await one.add_events([stored_event()])
+        await one.add_timeline([entry()])
+        assert (await other.events(SESSION, NOW), await other.timeline(SESSION)) == ((stored_event(),), (entry(),))
+
+    place.run_two(scenario)
+
+
+def test_pins_at_the_same_time_have_one_winner(place: Place) -> None:
+    """Of forty pins of one room by two stores at the same time, one wins and all are told so."""
+
+    async def scenario(one: ConferenceStore, other: ConferenceStore) -> None:
+        rivals = [conference(id=str(number)) for number in range(40)]
+        pins = (store.pin(rival) for store, rival in zip([one, other] * 20, rivals, strict=True))
+        assert len({pinned.id for pinned in await asyncio.gather(*pins)}) == 1
+
+    place.run_two(scenario)
+
+
+def test_an_expired_conference_has_one_successor(place: Place) -> None:
+    """Of many pins that find an expired conference, one replaces it."""
+
+    async def scenario(one: ConferenceStore, other: ConferenceStore) -> None:
+        await one.pin(conference())
+        at = NOW + 12 * HOUR
+        rivals = [conference(id=str(number), pinned_at=at, expires_at=at + HOUR) for number in range(20)]
+        pins = (store.pin(rival) for store, rival in zip([one, other] * 10, rivals, strict=True))
+        winners = {pinned.id for pinned in await asyncio.gather(*pins)}
+        assert len(winners) == 1
+        assert winners < {rival.id for rival in rivals}
+
+    place.run_two(scenario)
+
+
+def test_overlapping_writes_in_any_order_do_not_block_each_other(place: Place) -> None:
+    """Replicas that write the same rooms, events and entries in opposite orders both come through."""
+    rooms = [conference(f"room-{number}", session=f"session-{number % 3}") for number in range(12)]
+    events = [stored_event(number, conference=f"room-{number % 12}") for number in range(300)]
+    entries = [entry(str(number), key=f"session-{number % 3}") for number in range(60)]
+
+    async def scenario(one: ConferenceStore, other: ConferenceStore) -> None:
+        for _ in range(3):
+            await asyncio.gather(
+                one.pin_all(rooms),
+                other.pin_all(rooms[::-1]),
+                one.add_events(events),
+                other.add_events(events[::-1]),
+                one.add_timeline(entries),
+                other.add_timeline(entries[::-1]),
+            )
+        assert sum([len(await one.events(f"room-{number}", NOW)) for number in range(12)]) == 300
+        assert sum([len(await other.timeline(f"session-{number}")) for number in range(3)]) == 60
+
+    place.run_two(scenario)
+
+
+def test_each_change_is_announced_to_every_replica(place: Place) -> None:
+    """A listener in either store first looks again, then hears each key with its number, in the order of commits."""
+
+    async def scenario(one: ConferenceStore, other: ConferenceStore) -> None:
+        await one.create_link(link("old"))
+        async with aclosing(one.changes()) as near, aclosing(other.changes()) as far:
+            assert [await _next(near), await _next(far)] == [LOOK_AGAIN] * 2
+            await one.create_link(link())
+            assert [await _next(near), await _next(far)] == [Change(SESSION, 1)] * 2
+            await other.pin(conference("visit: 12", session=SESSION))
+            for changes in (near, far):
+                assert {await _next(changes), await _next(changes)} == {Change(SESSION, 2), Change("visit: 12", 1)}
+            assert await other.change_number(SESSION, "visit: 12") == 3
+            await one.pin(conference("visit: 12", id="late"))
+            await one.end("nothing", NOW)
+            await one.add_events([stored_event(conference="\0" * 600)])
+            assert [await _next(near), await _next(far)] == [Change("\ufffd" * 500, 1)] * 2
+
+    place.run_two(scenario)
+
+
+def test_a_change_arrives_within_a_tenth_of_a_second(place: Place) -> None:
+    """The median of nine notices between replicas takes less than 100 ms."""
+
+    async def scenario(one: ConferenceStore, other: ConferenceStore) -> list[float]:
+        delays = []
+        async with aclosing(other.changes()) as changes:
+            await _next(changes)
+            for number in range(9):
+                await one.add_timeline([entry(str(number))])
+                written = time.monotonic()
+                assert await _next(changes) == Change(SESSION, number + 1)
+                delays.append(time.monotonic() - written)
+        return sorted(delays)
+
+    assert place.run_two(scenario)[4] < 0.1
+
+
+ANOTHER_PROCESS = """
+import asyncio, sys
+from policy_server.conferences.store import ConferenceStore
+from tests.conferences.samples import NOW, SESSION
+
+async def revoke():
+    async with ConferenceStore(sys.argv[1]) as store:
+        assert await store.revoke_link(SESSION, NOW)
+
+asyncio.run(revoke())
+"""
+
+
+def test_a_change_by_another_process_is_heard(place: Place) -> None:
+    """What another process commits reaches the listeners of this one."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        await store.create_link(link())
+        async with aclosing(store.changes()) as changes:
+            assert await _next(changes) == LOOK_AGAIN
+            command = [sys.executable, "-c", ANOTHER_PROCESS, place.url]
+            await asyncio.to_thread(subprocess.run, command, check=True, timeout=30)
+            assert await _next(changes) == Change(SESSION, 2)
+        assert await store.link(SESSION) == link(revoked_at=NOW)
+
+    place.run(scenario)
+
+
+def test_a_listener_outlives_the_loss_of_its_connection(postgres: Postgres, postgres_place: Place) -> None:
+    """When PostgreSQL drops every connection, the listener looks again and hears on; the store just goes on."""
+    drop = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+
+    async def scenario(store: ConferenceStore) -> None:
+        async with aclosing(store.changes()) as changes:
+            assert await _next(changes) == LOOK_AGAIN
+            await asyncio.gather(*(store.create_link(link(f"s{number}")) for number in range(4)))
+            assert {await _next(changes) for _ in range(4)} == {Change(f"s{number}", 1) for number in range(4)}
+            waiting = asyncio.create_task(_next(changes))
+            await asyncio.to_thread(postgres.execute, drop)
+            assert await waiting == LOOK_AGAIN
+            assert await store.link("s1") == link("s1")
+            await store.revoke_link("s1", NOW)
+            assert await _next(changes) == Change("s1", 2)
+
+    postgres_place.run(scenario)
+
+
+def test_closing_the_store_ends_its_listeners(place: Place) -> None:
+    """A listener that waits for a change ends by itself, without an error, when its store is closed."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        changes = store.changes()
+        assert await _next(changes) == LOOK_AGAIN
+        ending = asyncio.create_task(_next(changes))
+        assert await store.change_number(SESSION) == 0
+        await store.close()
+        with pytest.raises(StopAsyncIteration):
+            await ending
+
+    place.run(scenario)
+
+
+def test_a_foreign_notice_makes_listeners_look_again(postgres: Postgres, postgres_place: Place) -> None:
+    """A notice that is not of our making, as an operator may send by hand, does not end a listener."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        async with aclosing(store.changes()) as changes:
+            assert await _next(changes) == LOOK_AGAIN
+            for payload in ("hello", "x:y", "7:"):
+                await asyncio.to_thread(postgres.execute, f"NOTIFY {CHANNEL}, '{payload}'")
+                assert await _next(changes) == LOOK_AGAIN
+            await store.add_timeline([entry()])
+            assert await _next(changes) == Change(SESSION, 1)
+
+    postgres_place.run(scenario)
+
+
+def test_listeners_share_what_happens(place: Place) -> None:
+    """Several listeners of one store each hear every change, and one that stops does not disturb the others."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        listeners = [store.changes() for _ in range(3)]
+        assert [await _next(changes) for changes in listeners] == [LOOK_AGAIN] * 3
+        await store.add_timeline([entry()])
+        assert [await _next(changes) for changes in listeners] == [Change(SESSION, 1)] * 3
+        await listeners.pop().aclose()
+        await store.add_timeline([entry("asked")])
+        assert [await _next(changes) for changes in listeners] == [Change(SESSION, 2)] * 2
+        for changes in listeners:
+            await changes.aclose()
+
+    place.run(scenario)
+
+
+def test_a_cancelled_write_is_still_made(place: Place) -> None:
+    """A policy answer that stops waiting for its pin does not undo it, nor does it leave the database locked."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        await store.prepare()
+        for number in range(20):
+            pinning = asyncio.create_task(store.pin(conference(f"room-{number}")))
+            for _ in range(number):
+                await asyncio.sleep(0)
+            pinning.cancel()
+        await eventually(lambda: store.pinned("room-19", NOW))
+        pinned = [await store.pinned(f"room-{number}", NOW) for number in range(1, 20)]
+        assert None not in pinned
+
+    place.run(scenario)

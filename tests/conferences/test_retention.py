@@ -1,0 +1,142 @@
+"""What ``purge`` deletes and what it keeps, on SQLite and on PostgreSQL."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from policy_server.conferences.records import LOOK_AGAIN, Change
+from policy_server.conferences.store import ConferenceStore
+from tests.conferences.samples import DAY, HOUR, NOW, SECOND, SESSION, Place, conference, entry, link, stored_event
+
+
+def seconds(delta: timedelta) -> float:
+    """An event's time so long after NOW."""
+    return (NOW + delta).timestamp()
+
+
+async def _call(store: ConferenceStore, session: str, start: timedelta, end: timedelta | None) -> None:
+    """A call of one session, with one record of each kind a minute apart; without an end it is left to expire."""
+    at = NOW + start
+    await store.create_link(link(session, created_at=at, expires_at=at + 4 * HOUR))
+    await store.pin(conference(session, pinned_at=at, expires_at=at + 12 * HOUR))
+    await store.add_events([stored_event(1, conference=session, time=at.timestamp() + 60, node=session)])
+    await store.add_timeline([entry(key=session, at=at - SECOND), entry(key=session, at=at + SECOND)])
+    if end is not None:
+        await store.end(session, NOW + end)
+
+
+async def _left(store: ConferenceStore, session: str) -> tuple[bool, bool, int, int]:
+    return (
+        await store.link(session) is not None,
+        await store.conference_of_session(session) is not None,
+        len(await store.events(session, NOW - 100 * DAY)),
+        len(await store.timeline(session)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "is_kept"),
+    [
+        (-40 * DAY, -40 * DAY + HOUR, False),
+        (-40 * DAY, None, False),
+        (-6 * HOUR, SECOND, True),
+        (-6 * HOUR, None, True),
+        (-11 * HOUR, -10 * HOUR, False),
+        (-12 * HOUR - SECOND, None, False),
+        (HOUR, 2 * HOUR, True),
+    ],
+    ids=[
+        "long over",
+        "long expired",
+        "over since",
+        "not over",
+        "just over, not expired",
+        "just expired",
+        "begun since",
+    ],
+)
+def test_a_conference_stays_or_goes_as_a_whole(
+    place: Place, start: timedelta, end: timedelta | None, is_kept: bool
+) -> None:
+    """A conference that was over before the time goes with its link, events and timeline; any other keeps them all."""
+
+    async def scenario(store: ConferenceStore) -> tuple[bool, bool, int, int]:
+        await _call(store, SESSION, start, end)
+        deleted = await store.purge(NOW)
+        assert (deleted == 0) is is_kept
+        assert await store.purge(NOW) == 0
+        return await _left(store, SESSION)
+
+    assert place.run(scenario) == ((True, True, 1, 2) if is_kept else (False, False, 0, 0))
+
+
+def test_a_room_with_one_name_for_all_loses_its_old_lives_only(place: Place) -> None:
+    """Events and timeline of an earlier conference go although the room is in use again."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        for number, at in enumerate((NOW - 40 * DAY, NOW - HOUR)):
+            room = conference("desk", id=str(number), session="", pinned_at=at, expires_at=at + 2 * HOUR)
+            assert await store.pin(room) == room
+            await store.add_events([stored_event(number, conference="desk", time=at.timestamp() + 1)])
+            await store.add_timeline([entry(str(number), key="desk", at=at + SECOND)])
+        await store.purge(NOW)
+        assert [event.seq for event in await store.events("desk", NOW - 50 * DAY)] == [1]
+        assert [entry.kind for entry in await store.timeline("desk")] == ["1"]
+        assert await store.pinned("desk", NOW) is not None
+
+    place.run(scenario)
+
+
+def test_what_belongs_to_no_conference_goes_by_its_own_time(place: Place) -> None:
+    """Links never used, events without a conference and timelines of nobody are deleted once they are old."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        await store.create_link(link("a" * 32, expires_at=NOW - SECOND))
+        await store.create_link(link("b" * 32, expires_at=NOW))
+        await store.add_timeline([entry(key="a" * 32, at=NOW - DAY), entry(key="b" * 32, at=NOW - DAY)])
+        await store.add_events(
+            [stored_event(seq, conference="", time=seconds(at)) for seq, at in enumerate((-SECOND, SECOND))]
+        )
+        await store.add_timeline([entry(key="x", at=NOW - SECOND), entry(key="x", at=NOW)])
+        assert await store.purge(NOW) == 4
+        assert await _left(store, "a" * 32) == (False, False, 0, 0)
+        assert await _left(store, "b" * 32) == (True, False, 0, 1)
+        assert [event.seq for event in await store.events("", NOW - DAY)] == [1]
+        assert [entry.at for entry in await store.timeline("x")] == [NOW]
+
+    place.run(scenario)
+
+
+def test_many_rows_go_in_small_batches(place: Place) -> None:
+    """Rows are deleted however many they are, and other writes come in between."""
+    old = [stored_event(seq, conference="", time=seconds(-DAY)) for seq in range(950)]
+
+    async def scenario(store: ConferenceStore) -> None:
+        await store.add_events(old)
+        purging = asyncio.create_task(store.purge(NOW, batch=10))
+        await store.pin(conference())
+        assert not purging.done()
+        assert await purging == 950
+
+    place.run(scenario)
+
+
+def test_a_listener_hears_of_changes_after_everything_was_purged(place: Place) -> None:
+    """Purging does not make a listener deaf, even when nothing at all is left."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        old = NOW - DAY
+        changes = store.changes()
+        assert await anext(changes) == LOOK_AGAIN
+        for key in ("one", "two"):
+            await store.add_timeline([entry(key=key, at=old)])
+            assert await anext(changes) == Change(key, 1)
+        await store.purge(NOW)
+        async with asyncio.timeout(15):
+            for number in (1, 2):
+                await store.add_timeline([entry(str(number), key="three", at=old)])
+                assert await anext(changes) == Change("three", number)
+        await changes.aclose()
+
+    place.run(scenario)

@@ -1,0 +1,392 @@
+"""What the store of conferences keeps and finds again, on SQLite and on PostgreSQL."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from policy_server.conferences.errors import IdempotencyConflictError, SessionTakenError
+from policy_server.conferences.records import Change, PinnedConference
+from policy_server.conferences.store import ConferenceStore
+from tests.conferences.samples import HOST_PIN, HOUR, NOW, SECOND, SESSION, Place, conference, entry, link, stored_event
+
+OTHER_SESSION = "b" * 32
+
+ODD_TEXTS = ("Ada L", "A\u030a \U0001f600 \u202e", "a'b\"c;--%s :x {y}", "a\0b", "a\ud800b", "")
+"""Texts as callers may send them; one database or the other does not hold NUL and half characters."""
+
+ODD_VALUES: tuple[dict[str, object], ...] = (
+    {"a": "\0"},
+    {"\u00fc": "\U0001f600"},
+    {"a": "\ud800"},
+    {"a": 2**70},
+    {"a": [True, None, 1e300, -0.5, {"b": []}]},
+)
+"""JSON that a column of JSON, or a fast reader of JSON, refuses."""
+
+
+def test_a_link_comes_back_as_it_was_stored(place: Place) -> None:
+    """Every field of a link is found again; what a database cannot hold of a name becomes U+FFFD."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        for number, text in enumerate(ODD_TEXTS):
+            made = link(f"session-{number}", name=text, attributes={"queue": text})
+            held = text.replace("\0", "\ufffd").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+            assert await store.create_link(made) == replace(made, name=held)
+            assert await store.link(f"session-{number}") == replace(made, name=held)
+        assert await store.link(OTHER_SESSION) is None
+
+    place.run(scenario)
+
+
+def test_the_same_idempotency_key_returns_the_first_link(place: Place) -> None:
+    """A repeated request gets the link of the first, also at the same time; another API key has keys of its own."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        first = await store.create_link(link(), "key-1", "digest-1")
+        repeated = [link(OTHER_SESSION, created_at=NOW + SECOND), link("c" * 32), link("d" * 32)]
+        assert (
+            await asyncio.gather(*(store.create_link(again, "key-1", "digest-1") for again in repeated)) == [first] * 3
+        )
+        assert await store.link(OTHER_SESSION) is None
+        foreign = link(OTHER_SESSION, created_by="portal")
+        assert await store.create_link(foreign, "key-1", "digest-1") == foreign
+        keyless = [link("e" * 32), link("f" * 32)]
+        assert [await store.create_link(one) for one in keyless] == keyless
+
+    place.run(scenario)
+
+
+def test_an_idempotency_key_for_another_request_is_refused(place: Place) -> None:
+    """The same key with another digest raises, and stores nothing."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        await store.create_link(link(), "key-1", "digest-1")
+        with pytest.raises(IdempotencyConflictError, match="used for another request"):
+            await store.create_link(link(OTHER_SESSION), "key-1", "digest-2")
+        assert await store.link(OTHER_SESSION) is None
+
+    place.run(scenario)
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256], ids=["empty", "too long"])
+def test_an_unusable_idempotency_key_is_refused(place: Place, key: str) -> None:
+    """An idempotency key has from 1 to 255 characters."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        with pytest.raises(ValueError, match="1 to 255 characters"):
+            await store.create_link(link(), key, "digest")
+
+    place.run(scenario)
+
+
+def test_a_session_belongs_to_one_link(place: Place) -> None:
+    """A link written twice is itself; another link with its session is refused and changes nothing."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        first = await store.create_link(link())
+        assert await store.create_link(link()) == first
+        with pytest.raises(SessionTakenError):
+            await store.create_link(link(name="Eve", created_by="portal"))
+        assert await store.link(SESSION) == first
+
+    place.run(scenario)
+
+
+def test_a_revoked_link_stays_revoked_since_the_first_time(place: Place) -> None:
+    """Revoking says whether there is such a link; doing it again, or making the link again, changes nothing."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        assert not await store.revoke_link(SESSION, NOW)
+        await store.create_link(link(), "key-1", "digest-1")
+        assert await store.revoke_link(SESSION, NOW + SECOND)
+        assert await store.revoke_link(SESSION, NOW + HOUR)
+        revoked = link(revoked_at=NOW + SECOND)
+        assert await store.link(SESSION) == revoked
+        assert await store.create_link(link(), "key-1", "digest-1") == revoked
+
+    place.run(scenario)
+
+
+def test_a_pinned_conference_comes_back_as_it_was_stored(place: Place) -> None:
+    """Every field of a pinned conference is found again, by room name and by session."""
+    odd = {"pin": "70421985", "text": "a\0b\ud800", "number": 2**70, "nothing": None, "list": [1, 2.5, {"x": []}]}
+    made = conference("visit 12", session=SESSION, service=odd, fallbacks=({"remote_alias": "x"}, {}))
+
+    async def scenario(store: ConferenceStore) -> list[PinnedConference | None]:
+        return [
+            await store.pin(made),
+            await store.pinned("visit 12", NOW),
+            await store.conference_of_session(SESSION),
+        ]
+
+    assert [found and replace(found, service=odd) for found in place.run(scenario)] == [made] * 3
+    assert place.run(lambda store: store.pinned(SESSION, NOW)) is None
+
+
+def test_json_survives(place: Place) -> None:
+    """Any value of JSON comes back equal, also what one database or the other could not hold as JSON."""
+
+    async def scenario(store: ConferenceStore) -> list[object]:
+        entries = [entry(at=NOW + number * SECOND, data=value) for number, value in enumerate(ODD_VALUES)]
+        assert await store.add_timeline(entries) == len(entries)
+        return [found.data for found in await store.timeline(SESSION)]
+
+    assert place.run(scenario) == list(ODD_VALUES)
+
+
+def test_the_first_pin_holds_the_room(place: Place) -> None:
+    """Whoever pins a room later gets the first conference, until it expires, and then the new one."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        first = await store.pin(conference())
+        late = conference(id="2", rule="clinician", pinned_at=first.expires_at - SECOND, expires_at=NOW + 24 * HOUR)
+        assert await store.pin(late) == first
+        assert await store.pinned(SESSION, first.expires_at - SECOND) == first
+        assert await store.pinned(SESSION, first.expires_at) is None
+        later = replace(late, id="3", pinned_at=first.expires_at)
+        assert await store.pin(later) == later
+        assert await store.conference_of_session(SESSION) == later
+
+    place.run(scenario)
+
+
+def test_an_ended_conference_leaves_the_room(place: Place) -> None:
+    """After the end a room is free, the end is kept, and ending it again changes nothing."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        first = await store.pin(conference())
+        assert await store.end(SESSION, NOW + HOUR)
+        assert not await store.end(SESSION, NOW + 2 * HOUR)
+        assert await store.pinned(SESSION, NOW + HOUR) is None
+        ended = replace(first, ended_at=NOW + HOUR)
+        assert await store.conference_of_session(SESSION) == ended
+        assert await store.pin(first) == ended, "a write made again must not bring it back"
+        second = conference(id="2", pinned_at=NOW + 2 * HOUR)
+        assert await store.pin(second) == second
+        assert not await store.end(SESSION, NOW + HOUR), "an old end must not end the new conference"
+        assert await store.pinned(SESSION, NOW + 3 * HOUR) == second
+        assert await store.pin(first) == ended, "nor may it be taken for the new one"
+
+    place.run(scenario)
+
+
+def test_several_pins_at_once_come_back_in_their_order(place: Place) -> None:
+    """Pins made together are told apart, the same room twice and a room that is held among them."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        held = await store.pin(conference("held"))
+        rooms = [conference("z"), conference("held", id="late"), conference("a"), conference("z", id="z-2")]
+        assert await store.pin_all(rooms) == (rooms[0], held, rooms[2], rooms[0])
+        assert await store.pin_all([]) == ()
+
+    place.run(scenario)
+
+
+def test_a_room_without_a_session_is_not_found_by_session(place: Place) -> None:
+    """Rooms that no link led to do not share a session."""
+
+    async def scenario(store: ConferenceStore) -> PinnedConference | None:
+        await store.pin(conference(session=""))
+        assert await store.change_number("") == 0
+        return await store.conference_of_session("")
+
+    assert place.run(scenario) is None
+
+
+def test_events_come_back_by_time_and_once(place: Place) -> None:
+    """Duplicates by node, seq and second are ignored; a restarted seq, another node and another second are not."""
+    at = float(int(NOW.timestamp()))
+    first = stored_event(5, time=at + 0.25)
+    different = [
+        stored_event(5, time=at + 1.75),
+        stored_event(5, time=at + 0.5, node="10.44.34.15"),
+        stored_event(6, time=at + 0.25, event="never heard of", version=3, data={}),
+    ]
+    elsewhere = stored_event(7, conference="")
+
+    async def scenario(store: ConferenceStore) -> None:
+        assert await store.add_events([first, stored_event(5, time=at + 0.9, event="twice"), first]) == 1
+        assert await store.add_events([*different, first, elsewhere]) == 4
+        assert await store.add_events([*different, first, elsewhere]) == 0
+        assert await store.add_events([]) == 0
+        ordered = (first, different[2], different[1], different[0])
+        assert await store.events(SESSION, NOW - HOUR) == ordered
+        assert await store.events(SESSION, NOW - HOUR, NOW.replace(microsecond=400_000)) == ordered[:2]
+        assert await store.events(SESSION, NOW + SECOND) == (different[0],)
+        assert await store.events("", NOW - HOUR) == (elsewhere,)
+
+    place.run(scenario)
+
+
+def test_an_event_with_any_name_is_stored(place: Place) -> None:
+    """No text of a stranger keeps an event out, and its conference is found by that same text."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        # As long as text gets, and not to be packed into an index.
+        endless = "".join(chr(0x4E00 + number * 7919 % 20_000) for number in range(5000))
+        for seq, odd in enumerate((*ODD_TEXTS, *(text * 200 for text in ODD_TEXTS[:-1]), endless)):
+            await store.add_events([stored_event(seq, node=odd, conference=odd, event=odd, data={"name": odd})])
+            assert [event.seq for event in await store.events(odd, NOW)] == [seq]
+
+    place.run(scenario)
+
+
+def test_ten_thousand_events_are_stored_in_bulk(place: Place) -> None:
+    """A bulk of ten thousand events of many conferences is stored whole."""
+    bulk = [stored_event(seq, conference=f"room-{seq % 200}") for seq in range(10_000)]
+
+    async def scenario(store: ConferenceStore) -> tuple[int, int]:
+        return await store.add_events(bulk), len(await store.events("room-7", NOW))
+
+    assert place.run(scenario) == (10_000, 50)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"time": float("nan")},
+        {"time": float("inf")},
+        {"time": -1.0},
+        {"time": 1e18},
+        {"seq": 2**63},
+        {"seq": -1},
+        {"version": 2**63},
+    ],
+    ids=str,
+)
+def test_an_event_with_an_impossible_number_is_refused(changed: dict[str, Any]) -> None:
+    """Numbers that no database keeps are the caller's mistake, before anything is written."""
+    with pytest.raises(ValueError, match="of an event must be"):
+        stored_event(**({"seq": 1} | changed))
+
+
+def test_a_timeline_comes_back_by_time_and_once(place: Place) -> None:
+    """Entries are ordered by time, then as they were stored; an equal entry is the same entry."""
+    opened, asked, dialled = entry("link_opened"), entry("asked"), entry("dialled", at=NOW - SECOND, data={})
+
+    async def scenario(store: ConferenceStore) -> None:
+        assert await store.add_timeline([opened, asked, dialled, entry(key="other")]) == 4
+        assert await store.add_timeline([opened, entry("asked", data={"by": "portal"}), dialled]) == 1
+        assert await store.add_timeline([]) == 0
+        assert await store.timeline(SESSION) == (dialled, opened, asked, entry("asked", data={"by": "portal"}))
+        assert await store.timeline("nobody") == ()
+
+    place.run(scenario)
+
+
+def test_a_time_without_a_zone_is_refused(place: Place) -> None:
+    """A naive datetime is the caller's mistake and no failure of the database."""
+    naive = NOW.replace(tzinfo=None)
+
+    async def scenario(store: ConferenceStore) -> None:
+        with pytest.raises(ValueError, match="must have a zone"):
+            await store.revoke_link(SESSION, naive)
+        with pytest.raises(ValueError, match="must have a zone"):
+            await store.pinned(SESSION, naive)
+        with pytest.raises(TypeError, match="object cannot be stored as JSON"):
+            await store.add_timeline([entry(data={"by": object()})])
+
+    place.run(scenario)
+
+
+def test_every_change_is_counted(place: Place) -> None:
+    """What is written about a session or a room name raises its number; what changes nothing does not."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        numbers = [await store.change_number("visit", SESSION)]
+
+        async def grows(written: bool) -> None:
+            numbers.append(await store.change_number("visit", SESSION))
+            assert (numbers[-1] > numbers[-2]) is written, numbers
+
+        room = conference("visit", session=SESSION)
+        for written in (True, False):
+            await store.create_link(link())
+            await grows(written)
+            await store.revoke_link(SESSION, NOW)
+            await grows(written)
+            await store.pin(room)
+            await grows(written)
+            await store.add_events([stored_event(conference="visit")])
+            await grows(written)
+            await store.add_timeline([entry()])
+            await grows(written)
+            await store.end("visit", NOW)
+            await grows(written)
+        assert await store.change_number("visit") + await store.change_number(SESSION) == numbers[-1]
+        assert await store.change_number() == 0
+
+    place.run(scenario)
+
+
+def test_no_record_shows_what_is_secret() -> None:
+    """Neither a PIN nor a session, name or alias is in the text of a record, which may be logged."""
+    shown = f"{link()} {conference()} {stored_event()} {entry()} {Change(SESSION, 1)}"
+    for secret in (SESSION, "Ada L", HOST_PIN, "{", "3129998045"):
+        assert secret not in shown
+    assert "telehealth" in shown
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("pin"), st.lists(st.integers(0, 1), min_size=1, max_size=4)),
+        st.tuples(st.just("end"), st.lists(st.integers(0, 1), min_size=1, max_size=2)),
+        st.tuples(st.just("wait"), st.just([0])),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+def test_each_life_of_a_room_has_one_winner(place: Place) -> None:
+    """However two stores pin, end and let expire one room, at the same time or in turn, all agree who holds it."""
+    rooms = iter(range(1_000_000))
+    with asyncio.Runner() as runner:
+        stores = (ConferenceStore(place.url), ConferenceStore(place.url))
+
+        @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+        @given(STEPS)
+        def check(steps: list[tuple[str, list[int]]]) -> None:
+            runner.run(_play_lives(stores, f"room-{next(rooms)}", steps))
+
+        check()
+        for store in stores:
+            runner.run(store.close())
+
+
+async def _play_lives(
+    stores: tuple[ConferenceStore, ConferenceStore], name: str, steps: list[tuple[str, list[int]]]
+) -> None:
+    holder: str | None = None
+    now, number = NOW, 0
+    past: set[str] = set()
+    for step, who in steps:
+        now += SECOND
+        if step == "pin":
+            rivals = [
+                conference(name, id=f"{name}-{number + n}", pinned_at=now, expires_at=now + HOUR)
+                for n in range(len(who))
+            ]
+            number += len(who)
+            won = await asyncio.gather(*(stores[n].pin(rival) for n, rival in zip(who, rivals, strict=True)))
+            (winner,) = {pinned.id for pinned in won}
+            assert winner == holder if holder else winner in {rival.id for rival in rivals} - past
+            holder = winner
+        elif step == "end":
+            ended = await asyncio.gather(*(stores[n].end(name, now) for n in who))
+            assert sum(ended) == (holder is not None)
+            past |= {holder} if holder else set()
+            holder = None
+        else:
+            now += HOUR
+            # An end ends an expired conference as well, so one that nobody replaces is ended here.
+            await stores[0].end(name, now)
+            past |= {holder} if holder else set()
+            holder = None
+        for store in stores:
+            found = await store.pinned(name, now)
+            assert (found and found.id) == holder
