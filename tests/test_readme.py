@@ -38,6 +38,7 @@ from policy_server.rulefiles.load import SECTIONS
 from policy_server.rulefiles.sections import DEPLOYMENT_LISTS
 from policy_server.rulefiles.store import load_folder
 from policy_server.settings import PREFIX, SETTINGS
+from policy_server.web.policy import OUTCOMES
 from tests.servers import PASSWORD, SECRET_KEY, USERNAME, RealServer, clean_environment, eventually, real_server
 
 ROOT: Final = Path(__file__).parents[1]
@@ -247,7 +248,8 @@ def test_the_outcomes_of_metrics_are_those_of_decisions() -> None:
     """The README names every value of the label `outcome`."""
     start = README.index("`outcome` is ")
     named = set(_code(README[start:].partition("\n\n")[0])) - {"outcome", "policy_rules_refused"}
-    assert named == {decision.__name__.lower() for decision in get_args(Decision)} | {"misunderstood", "error"}
+    assert set(OUTCOMES) == set(get_args(Decision))
+    assert named == {*OUTCOMES.values(), "misunderstood", "error"}
 
 
 def test_every_setting_is_documented_and_no_other_is_named() -> None:

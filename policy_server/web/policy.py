@@ -20,7 +20,19 @@ from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.query import QuestionError
 from policy_server.pexip.requests import PolicyRequest, parse_request
 from policy_server.policy.answers import failure_answer, render_answer
-from policy_server.policy.decisions import Decision, Fail, Serve, SetProperties, ShowPicture
+from policy_server.policy.decisions import (
+    AllowRegistration,
+    Continue,
+    Decision,
+    Fail,
+    ListEntries,
+    PlaceMedia,
+    Redirect,
+    Reject,
+    Serve,
+    SetProperties,
+    ShowPicture,
+)
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.ruleset import Ruleset
 from policy_server.policy.sessions import Keyring
@@ -56,6 +68,20 @@ _GET_ONLY: Final = (b"allow", b"GET")
 KEPT_LIMIT: Final = 2048
 KEPT_QUERY: Final = 4096
 """Responses that are kept within a minute, and the longest query, in bytes, whose response is."""
+
+OUTCOMES: Final[Mapping[type[Decision], str]] = {
+    Serve: "serve",
+    Redirect: "redirect",
+    Reject: "reject",
+    Continue: "continue",
+    SetProperties: "set",
+    PlaceMedia: "locate",
+    AllowRegistration: "allow",
+    ListEntries: "list",
+    ShowPicture: "picture",
+    Fail: "fail",
+}
+"""What logs and metrics call each decision."""
 
 _HOLE: Final = "\N{SYMBOL FOR SUBSTITUTE}"
 _HOLE_BYTES: Final = _HOLE.encode()
@@ -256,7 +282,7 @@ class PolicyEndpoint:
 
 
 def _names(decision: Decision) -> tuple[str, str]:
-    return type(decision).__name__.lower(), decision.rule or ""
+    return OUTCOMES[type(decision)], decision.rule or ""
 
 
 def _stamp(now: datetime) -> bytes:
