@@ -27,7 +27,7 @@ from policy_server.policy.decisions import (
     Trace,
     no_rows,
 )
-from policy_server.policy.facts import Facts
+from policy_server.policy.facts import Facts, FindLink, no_link
 from policy_server.policy.faults import faults_of_answer
 from policy_server.policy.ruleset import (
     AllowOutcome,
@@ -61,12 +61,14 @@ def evaluate(
     now: datetime,
     keyring: Keyring,
     link_attributes: Mapping[str, str] = _NO_ATTRIBUTES,
+    find_link: FindLink = no_link,
 ) -> Decision:
     """Decides one question at the moment ``now`` (aware).
 
-    ``keyring`` verifies links and derives PINs; ``link_attributes`` are what the customer's link was given. The
-    service, properties or text of a decision have passed the checks that Pexip will make; if a value of this
-    question spoils them the decision is ``Fail``.
+    ``keyring`` verifies links and derives PINs. ``find_link`` gives what is known of a session's link, without waiting;
+    ``link_attributes`` stand in for those of a link that nobody wrote down. The service, properties or text of a
+    decision have passed the checks that Pexip will make; if a value of this question spoils them the decision is
+    ``Fail``.
     """
     facts = Facts(
         request,
@@ -75,6 +77,7 @@ def evaluate(
         domains=ruleset.domains,
         link_patterns=ruleset.link_patterns,
         link_attributes=link_attributes,
+        find_link=find_link,
     )
     match request.type:
         case RequestType.SERVICE:

@@ -1,10 +1,10 @@
 """What one evaluation may look at: the question, the time, and what our own links say."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 from policy_server.pexip.aliases import bare_alias, normalise_alias
 from policy_server.pexip.parameters import Kind, Parameter
@@ -54,17 +54,38 @@ Source = ParameterSource | IdpAttributeSource | LinkAttributeSource
 _NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
 
 
+class KnownLink(Protocol):
+    """What somebody wrote down about a customer's link."""
+
+    @property
+    def attributes(self) -> Mapping[str, str]:
+        """What the link was given."""
+
+    @property
+    def revoked_at(self) -> datetime | None:
+        """When it was revoked; from then on it is invalid."""
+
+
+FindLink = Callable[[str], KnownLink | None]
+
+
+def no_link(_: str) -> KnownLink | None:
+    """Nothing is known of any link: attributes are absent, and signatures alone decide."""
+    return None
+
+
 class Facts:
     """One question together with all else that rules may depend on; remembers what was worked out once."""
 
     __slots__ = (
         "_aliases",
+        "_find_link",
+        "_link_attributes",
         "_link_session",
         "_opened",
         "domains",
         "groups",
         "keyring",
-        "link_attributes",
         "link_patterns",
         "now",
         "request",
@@ -79,13 +100,15 @@ class Facts:
         domains: AbstractSet[str] = frozenset(),
         link_patterns: tuple[Pattern, ...] = (),
         link_attributes: Mapping[str, str] = _NO_ATTRIBUTES,
+        find_link: FindLink = no_link,
     ) -> None:
         self.request: Final = request
         self.now: Final = now
         self.keyring: Final = keyring
         self.domains: Final = domains
         self.link_patterns: Final = link_patterns
-        self.link_attributes: Final = link_attributes
+        self._link_attributes: Final = link_attributes
+        self._find_link: Final = find_link
         self.groups: Final[dict[int, Mapping[str, str] | None]] = {}
         self._aliases: Final[dict[str, str]] = {}
         self._link_session: str | None = None
@@ -131,6 +154,14 @@ class Facts:
             self._link_session = next((groups["session"] for groups in matches if groups is not None), "")
         return self._link_session
 
+    @property
+    def link_attributes(self) -> Mapping[str, str]:
+        """The attributes of the link that the alias belongs to; none when nothing is known of it."""
+        if self._link_attributes:
+            return self._link_attributes
+        link = self._find_link(self.link_session())
+        return _NO_ATTRIBUTES if link is None else link.attributes
+
     def opened(self, session: str) -> OpenedSession | None:
         """The session if it was signed by us; verified once, for the state of the link and for PINs."""
         if session not in self._opened:
@@ -139,4 +170,6 @@ class Facts:
 
     def link_state(self, session: str) -> LinkState:
         """Whether ``session`` was signed by us and is still good."""
-        return link_state(session, self.opened(session), self.now)
+        state = link_state(session, self.opened(session), self.now)
+        link = self._find_link(session) if session else None
+        return LinkState.INVALID if link is not None and link.revoked_at is not None else state

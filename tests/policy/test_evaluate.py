@@ -1,5 +1,6 @@
 """One question, one decision: the first rule that matches, and why the others did not."""
 
+from datetime import datetime
 from typing import Any, get_args
 
 import pytest
@@ -330,3 +331,47 @@ def test_order_of_parameters_does_not_count() -> None:
     fields: dict[str, Any] = {"local_alias": f"mp{SESSION}", "protocol": "api", "remote_display_name": "Ada"}
     turned = dict(reversed(fields.items()))
     assert service(ask(CLINIC, "service", **fields)) == service(ask(CLINIC, "service", **turned))
+
+
+class Written:
+    """A link that somebody wrote down."""
+
+    def __init__(self, language: str, revoked_at: datetime | None = None) -> None:
+        self.attributes = {"language": language}
+        self.revoked_at = revoked_at
+
+
+@pytest.mark.parametrize(
+    ("link", "rule"),
+    [
+        (Written("es"), "spanish"),
+        (Written("en"), "anybody"),
+        (None, "anybody"),
+        (Written("es", NOON), "refused"),
+    ],
+    ids=["attribute", "another value", "nothing written down", "revoked"],
+)
+def test_what_is_known_of_a_link(link: Written | None, rule: str) -> None:
+    """Attributes of the link that the alias belongs to reach the rules, and a revoked link is invalid."""
+    ruleset = load(
+        """
+        rooms: { r: { name: "{session}", description: "{link.language}" } }
+        service:
+          - id: spanish
+            when: { local_alias: 'mp(?P<session>.{32})', link: valid, link_attributes: { language: es } }
+            room: r
+          - { id: anybody, when: { local_alias: 'mp(?P<session>.{32})', link: valid }, room: r }
+          - { id: refused, when: { local_alias: 'mp.*', link: invalid }, reject: "no" }
+        links: { visit: { alias: "mp{session}" } }
+        """
+    )
+    asked = request("service", {"local_alias": f"mp{SESSION}"})
+    found: list[str] = []
+
+    def find_link(session: str) -> Written | None:
+        found.append(session)
+        return link
+
+    decision = evaluate(ruleset, asked, NOON, KEYRING, find_link=find_link)
+    assert decision.rule == rule
+    assert set(found) == {SESSION}

@@ -290,7 +290,8 @@ def test_a_placeholder_that_came_out_empty() -> None:
           - { id: a, when: { local_alias: 'mp(?P<kind>x)?(?P<session>[a-z]{4})' }, room: r }
         """
     )
-    for fields in ({"local_alias": "mpabcd"}, {"local_alias": "mpxabcd", "location": "Oslo"}):
+    questions: list[dict[str, Any]] = [{"local_alias": "mpabcd"}, {"local_alias": "mpxabcd", "location": "Oslo"}]
+    for fields in questions:
         name = str(served(ask(ruleset, "service", **fields))["name"])
         assert recall(name, "t", ruleset).rule == "a"
     assert isinstance(recall("abc-", "t", ruleset), Continue)

@@ -1,0 +1,74 @@
+"""Every answer about a pinned room is the service that was pinned; who dials is still each rule's own."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from policy_server.conferences.pinning import LEGS, conference_of, held_to, recalled
+from policy_server.conferences.records import PinnedConference
+from policy_server.policy.decisions import Serve, Trace, no_rows
+from tests.conferences.samples import NOW
+
+LEG: dict[str, object] = {"remote_alias": "99+13129998045", "role": "chair"}
+OTHER_LEG: dict[str, object] = {"remote_alias": "99+13125550100", "role": "chair"}
+ROOM: dict[str, object] = {"service_type": "conference", "name": "abc", "service_tag": "visit", "pin": "1234"}
+
+
+def serve(fields: dict[str, Any], rule: str = "customer") -> Serve:
+    """A decision that serves the room; any field of its service can be changed or added."""
+    return Serve(rule, "every condition holds", Trace(no_rows), {**ROOM, **fields}, "abc", (OTHER_LEG,))
+
+
+def pinned_by(decision: Serve) -> PinnedConference:
+    """The conference that a decision begins."""
+    return conference_of(
+        decision, conference_id="1", alias="mpabc", revision="r1", at=NOW, lifetime=timedelta(hours=12)
+    )
+
+
+def test_what_a_decision_pins() -> None:
+    """The service without its legs, the legs and fallbacks by themselves, and where they came from."""
+    pinned = pinned_by(serve({LEGS: [LEG]}))
+    assert (pinned.service, pinned.legs, pinned.fallbacks) == (ROOM, (LEG,), (OTHER_LEG,))
+    assert (pinned.name, pinned.service_tag, pinned.session, pinned.alias) == ("abc", "visit", "abc", "mpabc")
+    assert (pinned.rule, pinned.revision, pinned.expires_at - pinned.pinned_at) == (
+        "customer",
+        "r1",
+        timedelta(hours=12),
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "service"),
+    [
+        pytest.param({LEGS: [LEG]}, {LEGS: [OTHER_LEG], "pin": "9"}, {**ROOM, LEGS: [LEG]}, id="the customer again"),
+        pytest.param({LEGS: [LEG]}, {"view": "new"}, ROOM, id="the agent"),
+        pytest.param({}, {LEGS: [LEG]}, {**ROOM, LEGS: [LEG]}, id="the customer after the agent"),
+    ],
+)
+def test_a_later_decision_is_held_to_the_room(
+    first: dict[str, Any], second: dict[str, Any], service: dict[str, object]
+) -> None:
+    """The pinned service counts, whatever the rules say by now; the pinned legs go to those whose rule dials."""
+    held = held_to(pinned_by(serve(first)), serve(second, "later"))
+    assert (held.rule, held.service) == ("later", service)
+    assert bool(held.fallbacks) is (LEGS in second)
+
+
+@pytest.mark.parametrize(("dials", "service"), [(True, {**ROOM, LEGS: [LEG]}), (False, ROOM)], ids=["dials", "joins"])
+def test_a_room_without_rules(dials: bool, service: dict[str, object]) -> None:
+    """After a reload that took the rules away, or after closing time, the room is answered all the same."""
+    answer = recalled(pinned_by(serve({LEGS: [LEG]})), Trace(no_rows), dials=dials)
+    assert (answer.rule, answer.service, answer.session) == ("customer", service, "abc")
+
+
+def test_an_answer_does_not_share_what_is_pinned() -> None:
+    """Changing an answer on its way out, as a log does to mask it, changes no later answer."""
+    pinned = pinned_by(serve({LEGS: [dict(LEG)]}))
+    answer = held_to(pinned, serve({LEGS: [LEG]}))
+    answer.service["pin"] = "****"
+    legs = answer.service[LEGS]
+    assert isinstance(legs, list)
+    legs[0]["role"] = "guest"
+    assert (pinned.service["pin"], pinned.legs) == ("1234", (LEG,))
