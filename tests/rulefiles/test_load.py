@@ -9,8 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from policy_server.pexip.parameters import RequestType
+from policy_server.policy import patterns
+from policy_server.policy.patterns import PatternError
 from policy_server.policy.ruleset import RuleList
 from policy_server.policy.sessions import Keyring
+from policy_server.rulefiles import rules as rules_module
 from policy_server.rulefiles.load import LISTS, Loaded, RuleFiles, load_rules
 from policy_server.rulefiles.problems import Severity
 from policy_server.rulefiles.ruletests import parse_tests, run_test
@@ -129,6 +132,51 @@ def test_very_many_errors_end_the_checking() -> None:
         "rules/x.yaml:1010:21: error: rule 'r7': room 'room-numbre-7' is not defined under rooms "
         "(did you mean 'room-number-7'?)"
     )
+
+
+@pytest.mark.parametrize(
+    ("section", "entry"),
+    [
+        ("rooms", "  r{0}: {{ name: 5 }}\n"),
+        ("links", "  l{0}: {{ alias: 5 }}\n"),
+        ("directory", "  - {{ alias: 5 }}\n"),
+        ("participants", "  - {{ id: r{0} }}\n"),
+    ],
+)
+def test_very_many_errors_end_the_checking_of_every_section(section: str, entry: str) -> None:
+    """Whatever the section is, it is left when there are more errors than anybody corrects at a time."""
+    text = f"{section}:\n" + "".join(entry.format(number) for number in range(2000))
+    assert len(problems(text)) == 502
+
+
+def test_expressions_that_need_too_much_memory_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Expressions that RE2 cannot put into one automaton refuse the rules, at the list that they are in."""
+    monkeypatch.setattr(patterns, "SET_MEMORY", 1)
+    rules = [{"id": f"r{n}", "when": {"vendor": f".*x{n}.*y"}, "reject": "x"} for n in range(20)]
+    (line,) = problems(as_yaml({"service": rules}).decode())
+    assert line.startswith("rules/x.yaml:3:3: error: service: 20 regular expressions on one parameter need more than")
+
+
+def test_names_of_rooms_that_need_too_much_memory_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names are read backwards by expressions too, which must fit as well."""
+    monkeypatch.setattr(patterns, "SET_MEMORY", 1)
+    rules = [{"id": f"r{n}", "when": {"protocol": "sip", "bandwidth": n}, "room": f"r{n}"} for n in range(20)]
+    rooms = {f"r{n}": {"name": f"{{vendor}}-{n}"} for n in range(20)}
+    (line,) = problems(as_yaml({"rooms": rooms, "service": rules}).decode())
+    assert line.startswith("rules: error: names of rooms: 20 regular expressions on one parameter need more than")
+
+
+def test_a_name_that_cannot_be_read_backwards_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A room whose name no expression can recover would leave its leg without an answer."""
+
+    def refuse(*_: object) -> None:
+        raise PatternError("pattern too large")
+
+    monkeypatch.setattr(rules_module, "origin_of", refuse)
+    assert problems("rooms: { r: { name: x } }\nservice: [ { id: patient, room: r } ]") == [
+        "rules/x.yaml:2:33: error: rule 'patient': name and service_tag of the room cannot be read backwards: "
+        "pattern too large"
+    ]
 
 
 def rule_lists(loaded: Loaded) -> Iterator[tuple[str, RuleList[Any]]]:
