@@ -1,0 +1,124 @@
+"""The door before Pexip: would the rules let this customer in now, and if not, when? (DESIGN section 6). No I/O."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.requests import PolicyRequest, encode_query, parse_request
+from policy_server.policy.calendars import LOOK_AHEAD, Calendar
+from policy_server.policy.conditions import AllOf, AnyOf, CalendarIs, Condition, NotAllOf
+from policy_server.policy.decisions import Decision, Serve
+from policy_server.policy.evaluate import evaluate
+from policy_server.policy.facts import Facts
+from policy_server.policy.ruleset import LinkType, Ruleset
+from policy_server.policy.sessions import NONCE_BYTES, Keyring
+
+MOST_CHANGES: Final = 200
+"""How often calendars may open and close before the search for an opening gives up: some months of one calendar."""
+
+_MINUTE: Final = timedelta(minutes=1)
+_DAY: Final = timedelta(days=1)
+_MINUTES_OF_A_DAY: Final = 1440
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What stands between a link that we signed and the room it leads to."""
+
+    ruleset: Ruleset
+    keyring: Keyring
+    link_type: LinkType
+    session: str = field(repr=False)
+    link_attributes: Mapping[str, str] = field(repr=False)
+
+    def decide(self, now: datetime) -> Decision:
+        """What a node would be told now if a browser dialled the customer's alias."""
+        return self._decide(self.session, now)
+
+    def next_opening(self, now: datetime) -> datetime | None:
+        """The first time after ``now`` at which the rules would serve the customer, in the zone of the calendar that
+        opens then; ``None`` when it is not the calendars that keep the door shut.
+
+        Takes the link for valid at that time: whoever asks says what to do when it ends before.
+        """
+        upcoming = {calendar: _next_change(calendar, now) for calendar in self._calendars(now)}
+        for _ in range(MOST_CHANGES):
+            moment = min((change for change in upcoming.values() if change is not None), default=None)
+            if moment is None or moment > now + LOOK_AHEAD:
+                return None
+            changed = [calendar for calendar, change in upcoming.items() if change == moment]
+            if isinstance(self._decide(self._session_at(moment), moment), Serve):
+                return moment.astimezone(changed[0].timezone)
+            for calendar in changed:
+                upcoming[calendar] = _next_change(calendar, moment)
+        return None
+
+    def _decide(self, session: str, now: datetime) -> Decision:
+        return evaluate(self.ruleset, self._question(session), now, self.keyring, self.link_attributes)
+
+    def _question(self, session: str) -> PolicyRequest:
+        asked = {
+            "call_direction": "dial_in",
+            "protocol": "api",
+            "trigger": "web",
+            "local_alias": self.link_type.alias.render({"session": session}),
+        }
+        return parse_request(RequestType.SERVICE, encode_query(asked).encode())
+
+    def _session_at(self, moment: datetime) -> str:
+        """The session, or if it is over by then one that is not and that nobody ever sees."""
+        opened = self.keyring.open(self.session)
+        if opened is not None and moment < opened.expires_at:
+            return self.session
+        return self.keyring.sign(moment + _MINUTE, bytes(NONCE_BYTES))
+
+    def _calendars(self, now: datetime) -> tuple[Calendar, ...]:
+        """The calendars of all rules that may answer."""
+        facts = Facts(
+            self._question(self.session),
+            now,
+            self.keyring,
+            domains=self.ruleset.domains,
+            link_patterns=self.ruleset.link_patterns,
+            link_attributes=self.link_attributes,
+        )
+        services = self.ruleset.services
+        numbers = services.index.candidates(facts)
+        found = (calendar for number in numbers for calendar in _named(services.rules[number].conditions))
+        return tuple(dict.fromkeys(found))
+
+
+def _named(conditions: tuple[Condition, ...]) -> Iterator[Calendar]:
+    for condition in conditions:
+        match condition:
+            case CalendarIs():
+                yield condition.calendar
+            case AllOf() | AnyOf() | NotAllOf():
+                yield from _named(condition.conditions)
+            case _:
+                pass
+
+
+def _next_change(calendar: Calendar, after: datetime) -> datetime | None:
+    """When the calendar next opens, or closes if it is open (UTC)."""
+    if not calendar.is_open(after):
+        opening = calendar.next_opening(after)
+        return None if opening is None else opening.astimezone(UTC)
+    midnight = after.astimezone(calendar.timezone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    for _ in range(LOOK_AHEAD // _DAY):
+        for moment in _possible_closings(calendar, midnight):
+            if moment > after and not calendar.is_open(moment):
+                return moment
+        midnight += _DAY
+    return None
+
+
+def _possible_closings(calendar: Calendar, midnight: datetime) -> list[datetime]:
+    """The ends of openings that fall on a day, and its midnight, at which a closed date begins (UTC, in order)."""
+    today, yesterday = calendar.week[midnight.weekday()], calendar.week[midnight.weekday() - 1]
+    minutes = {0, *(end for _, end in today), *(end - _MINUTES_OF_A_DAY for _, end in yesterday)}
+    walls = [midnight + timedelta(minutes=minute) for minute in minutes if 0 <= minute < _MINUTES_OF_A_DAY]
+    # In the night when the clocks go back, a time of day comes twice.
+    return sorted({wall.replace(fold=fold).astimezone(UTC) for wall in walls for fold in (0, 1)})

@@ -1,0 +1,169 @@
+"""The customer's own URL: redirects to Pexip's web app, or says why not before Pexip would (DESIGN section 6).
+
+The pages about a shut door have the status 200 when it will open again, since a load balancer takes a server that
+answers 5xx for a broken one; 410 when the link has expired; 404 when it is none of ours or was revoked; 503 when only
+the database could tell.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from anyio.to_thread import run_sync
+from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.conferences.records import Link
+from policy_server.policy.decisions import Serve
+from policy_server.policy.doors import Door
+from policy_server.policy.links import link_of
+from policy_server.policy.ruleset import LinkType
+from policy_server.policy.sessions import Keyring
+from policy_server.web.links import JOIN_PATH, RETRY_SECONDS, Conferences
+from policy_server.web.pages import Pages, shipped_pages
+from policy_server.web.policy import Rules
+
+PATIENCE: Final = 1.0
+"""Seconds that a customer waits for the database."""
+
+OPENED: Final = "link.opened"
+"""What the timeline calls it."""
+
+NOTED_LIMIT: Final = 4096
+"""Openings that are remembered so that none is noted twice within a minute."""
+
+_SESSION: Final = re.compile(r"[a-z2-7]{32}")
+_NO_PAGES: Final[Mapping[str, Pages]] = {}
+_HEADERS: Final = {
+    "cache-control": "no-store",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+class _RestOfPath(StringConvertor):
+    """All that follows, slashes and line ends too: a link that a mail program spoilt gets a page like any other."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("rest_of_path", _RestOfPath())
+
+
+class JoinEndpoint:
+    """``/join/{session}``; the customer's alias may stand for the session.
+
+    ``own_pages`` are the pages of link types that have some of their own, by the name of the type.
+    """
+
+    def __init__(
+        self, rules: Rules, keyring: Keyring, conferences: Conferences, own_pages: Mapping[str, Pages] = _NO_PAGES
+    ) -> None:
+        self._rules: Final = rules
+        self._keyring: Final = keyring
+        self._conferences: Final = conferences
+        self._own_pages: Final = own_pages
+        self._pages: Final = shipped_pages()
+        self._noted: Final[dict[tuple[str, str], int]] = {}
+
+    def routes(self) -> list[Route]:
+        """The routes, for the application."""
+        return [Route(f"{JOIN_PATH}{{session:rest_of_path}}", self.join, methods=["GET"])]
+
+    async def join(self, request: Request) -> Response:
+        """Opens the door, or shows a page."""
+        ruleset, now = self._rules.ruleset, self._conferences.clock()
+        session, dialled = _read(ruleset.links, request.path_params["session"])
+        # Asked for a session that nobody signed too, so that the answer takes as long.
+        link, is_certain = await self._find_link(session)
+        opened = self._keyring.inspect(session)
+        if opened is None:
+            return self._page(request, self._pages, "invalid", 404)
+        if link is not None and link.revoked_at is not None:
+            self._note(request, session, "revoked", now)
+            return self._page(request, self._pages, "invalid", 404)
+        link_type = ruleset.links.get(link.type) if link is not None else dialled or _only(ruleset.links)
+        if link_type is None and link is None and not is_certain:
+            return self._page(request, self._pages, "unavailable", 503, retry=RETRY_SECONDS)
+        if link_type is None or link_type.url is None:
+            return self._page(request, self._pages, "invalid", 404)
+        door = Door(ruleset, self._keyring, link_type, session, link.attributes if link is not None else {})
+        is_expired = now >= opened.expires_at
+        # Once a conference has begun, every later question gets its room, whatever the hour (DESIGN section 7).
+        is_running = self._conferences.live_of_session(session, now) is not None
+        if is_running or (not is_expired and isinstance(door.decide(now), Serve)):
+            self._note(request, session, "open", now)
+            url = link_of(link_type, self._keyring, session, name=link.name if link is not None else "").url
+            return RedirectResponse(url, 303, _HEADERS)
+        pages = self._own_pages.get(link_type.name, self._pages)
+        if is_expired:
+            self._note(request, session, "expired", now)
+            return self._page(request, pages, "expired", 410)
+        self._note(request, session, "closed", now)
+        # Milliseconds, when many calendars open and close in vain: no policy answer shall wait for that.
+        opening = await run_sync(door.next_opening, now)
+        if opening is None:
+            return self._page(request, pages, "closed-for-now", 200)
+        page = "closed" if opening < opened.expires_at else "closed-link-ends"
+        return self._page(request, pages, page, 200, opening=opening)
+
+    async def _find_link(self, session: str) -> tuple[Link | None, bool]:
+        """The link of a session, and whether it is certain that there is no other."""
+        if not session:
+            return None, True
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self._conferences.store.link(session), True
+        except (StoreUnavailableError, TimeoutError):
+            return self._conferences.link(session), False
+
+    def _page(
+        self, request: Request, pages: Pages, name: str, status: int, opening: datetime | None = None, retry: int = 0
+    ) -> Response:
+        page = pages.render(name, ",".join(request.headers.getlist("accept-language")), opening)
+        headers = {
+            **_HEADERS,
+            "content-language": page.language,
+            "content-security-policy": page.content_policy,
+            "vary": "accept-language",
+            **({"retry-after": str(retry)} if retry else {}),
+        }
+        return HTMLResponse(page.html, status, headers)
+
+    def _note(self, request: Request, session: str, door: str, now: datetime) -> None:
+        """Puts on the timeline that a customer opened the link; a mail scanner's HEAD and a browser's guess are not that.
+
+        Once a minute is enough: a timeline is not for whoever holds down the key for reloading.
+        """
+        purpose = request.headers.get("sec-purpose", "") + request.headers.get("purpose", "")
+        if request.method == "HEAD" or "prefetch" in purpose.lower():
+            return
+        minute = int(now.timestamp()) // 60
+        if self._noted.get((session, door)) == minute:
+            return
+        if len(self._noted) >= NOTED_LIMIT:
+            self._noted.clear()
+        self._noted[session, door] = minute
+        self._conferences.note(session, OPENED, {"door": door}, now)
+
+
+def _read(links: Mapping[str, LinkType], text: str) -> tuple[str, LinkType | None]:
+    """The session of a path, ``""`` when it is none, and its link type if the path is a customer's alias."""
+    if _SESSION.fullmatch(text):
+        return text, None
+    for link_type in links.values():
+        groups = link_type.alias_pattern.match(text)
+        if groups is not None and _SESSION.fullmatch(groups["session"]):
+            return groups["session"], link_type
+    return "", None
+
+
+def _only(links: Mapping[str, LinkType]) -> LinkType | None:
+    """The link type if there is but one; a session alone does not tell which it is of."""
+    (first, *others) = links.values() or (None,)
+    return None if others else first

@@ -1,0 +1,237 @@
+"""For the organisation's own systems: make a customer link, look at one, revoke it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from policy_server.conferences.errors import IdempotencyConflictError, SessionTakenError, StoreUnavailableError
+from policy_server.conferences.fold import Phase, fold
+from policy_server.conferences.records import Link, PinnedConference
+from policy_server.conferences.store import IDEMPOTENCY_KEY_LENGTH, ConferenceStore
+from policy_server.pexip.events import Event
+from policy_server.policy.links import default_expiry, make_link
+from policy_server.policy.ruleset import LinkType, Ruleset
+from policy_server.policy.sessions import Keyring
+from policy_server.web.api_keys import ApiKeys
+from policy_server.web.link_requests import LinkRequest, parse_link_request, read_body
+from policy_server.web.policy import Rules
+from policy_server.web.problem import ProblemResponse
+
+PATH: Final = "/api/v1/links"
+JOIN_PATH: Final = "/join/"
+
+RETRY_SECONDS: Final = 5
+"""What ``Retry-After`` says when the database is away."""
+
+MOST_SIGNATURES: Final = 5
+"""Sessions that are signed for one link before giving up: two of one minute are the same once in 10^12."""
+
+CLOCK_DIFFERENCE: Final = timedelta(minutes=5)
+"""How far the clocks of nodes may be behind ours."""
+
+CREATED: Final = "link.created"
+REVOKED: Final = "link.revoked"
+"""What the timeline calls it."""
+
+_CHALLENGE: Final = 'Bearer realm="policy-server"'
+_NO_STORE: Final = {"cache-control": "no-store"}
+
+
+class Conferences(Protocol):
+    """Whoever keeps links and timelines."""
+
+    @property
+    def store(self) -> ConferenceStore:
+        """The store that all replicas share."""
+
+    @property
+    def clock(self) -> Callable[[], datetime]:
+        """The clock of the service."""
+
+    def link(self, session: str) -> Link | None:
+        """The link of a session as far as this process knows it, also while the database is away."""
+
+    def live_of_session(self, session: str, at: datetime) -> PinnedConference | None:
+        """The conference that runs in the room of a session, as far as this process knows."""
+
+    def note(self, key: str, kind: str, data: Mapping[str, object], at: datetime) -> None:
+        """Puts something on a timeline."""
+
+
+class LinkEndpoints:
+    """``/api/v1/links`` and ``/api/v1/links/{session}``.
+
+    ``public_url`` is what customers reach this server by; ``""`` for whatever the caller reached it by. ``nonce`` makes
+    the random bytes of a session.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        keyring: Keyring,
+        conferences: Conferences,
+        api_keys: ApiKeys,
+        public_url: str,
+        nonce: Callable[[], bytes],
+    ) -> None:
+        self._rules: Final = rules
+        self._keyring: Final = keyring
+        self._conferences: Final = conferences
+        self._keys: Final = api_keys
+        self._public_url: Final = public_url.rstrip("/")
+        self._nonce: Final = nonce
+
+    def routes(self) -> list[Route]:
+        """The routes, for the application."""
+        return [
+            Route(PATH, self.links, methods=["POST"]),
+            Route(f"{PATH}/{{session}}", self.link, methods=["GET", "DELETE"]),
+        ]
+
+    async def links(self, request: Request) -> Response:
+        """Makes a link."""
+        return await self._answer(request, self._create)
+
+    async def link(self, request: Request) -> Response:
+        """Shows or revokes a link."""
+        return await self._answer(request, self._revoke if request.method == "DELETE" else self._show)
+
+    async def _answer(self, request: Request, work: Callable[[Request, str], Awaitable[Response]]) -> Response:
+        given = request.headers.get("authorization")
+        caller = self._keys.name_of(None if given is None else given.encode("latin-1"))
+        if caller is None:
+            return self._unauthorized(given is not None)
+        try:
+            return await work(request, caller)
+        except StoreUnavailableError:
+            detail = "the database cannot be reached; try again, with the same Idempotency-Key if you sent one"
+            headers = {"retry-after": str(RETRY_SECONDS), **_NO_STORE}
+            return ProblemResponse(503, "store-unavailable", "Links cannot be kept at the moment", detail, headers)
+
+    def _unauthorized(self, with_credentials: bool) -> Response:
+        challenge = f'{_CHALLENGE}, error="invalid_token"' if with_credentials else _CHALLENGE
+        detail = "send Authorization: Bearer <API key>" if self._keys else "no API keys are set in POLICY_API_KEYS"
+        return ProblemResponse(401, "unauthorized", "Wrong or no API key", detail, {"www-authenticate": challenge})
+
+    async def _create(self, request: Request, caller: str) -> Response:
+        ruleset = self._rules.ruleset
+        idempotency_key = request.headers.get("idempotency-key")
+        if idempotency_key is not None and not 0 < len(idempotency_key) <= IDEMPOTENCY_KEY_LENGTH:
+            detail = f"it must have 1 to {IDEMPOTENCY_KEY_LENGTH} characters but has {len(idempotency_key)}"
+            return ProblemResponse(400, "invalid-idempotency-key", "The Idempotency-Key cannot be used", detail)
+        body = await read_body(request)
+        if isinstance(body, ProblemResponse):
+            return body
+        wanted = parse_link_request(body, ruleset.links)
+        if isinstance(wanted, ProblemResponse):
+            return wanted
+        try:
+            link, is_new = await self._store(wanted, ruleset.links[wanted.type], caller, idempotency_key)
+        except IdempotencyConflictError as error:
+            return ProblemResponse(422, "idempotency-conflict", "Another request had this key", str(error))
+        if is_new:
+            self._conferences.note(link.session, CREATED, {"by": caller, "type": link.type}, link.created_at)
+        headers = {"location": f"{self._base(request)}{PATH}/{link.session}", **_NO_STORE}
+        if not is_new:
+            headers["idempotency-replayed"] = "true"
+        content = self._fields(request, ruleset, link, self._conferences.clock())
+        return JSONResponse(content, status_code=201, headers=headers)
+
+    async def _store(
+        self, wanted: LinkRequest, link_type: LinkType, caller: str, idempotency_key: str | None
+    ) -> tuple[Link, bool]:
+        """The link, and whether it was not there before."""
+        for _ in range(MOST_SIGNATURES - 1):
+            with suppress(SessionTakenError):
+                return await self._store_once(wanted, link_type, caller, idempotency_key)
+        return await self._store_once(wanted, link_type, caller, idempotency_key)
+
+    async def _store_once(
+        self, wanted: LinkRequest, link_type: LinkType, caller: str, idempotency_key: str | None
+    ) -> tuple[Link, bool]:
+        now = self._conferences.clock()
+        made = make_link(link_type, self._keyring, default_expiry(link_type, now, wanted.ttl), self._nonce())
+        link = Link(
+            session=made.session,
+            type=made.type,
+            alias=made.alias,
+            agent_alias=made.agent_alias,
+            name=wanted.name,
+            attributes=wanted.attributes,
+            created_at=now,
+            expires_at=made.expires_at,
+            created_by=caller,
+        )
+        stored = await self._conferences.store.create_link(link, idempotency_key, wanted.digest)
+        return stored, stored.session == link.session
+
+    async def _show(self, request: Request, caller: str) -> Response:
+        store, now = self._conferences.store, self._conferences.clock()
+        link = await store.link(request.path_params["session"])
+        if link is None:
+            return _unknown()
+        pinned = await store.conference_of_session(link.session)
+        content = self._fields(request, self._rules.ruleset, link, now)
+        content["conference"] = None if pinned is None else await _conference_fields(store, pinned, now)
+        return JSONResponse(content, headers=_NO_STORE)
+
+    async def _revoke(self, request: Request, caller: str) -> Response:
+        store, now = self._conferences.store, self._conferences.clock()
+        link = await store.link(request.path_params["session"])
+        if link is None or not await store.revoke_link(link.session, now):
+            return _unknown()
+        if link.revoked_at is None:
+            self._conferences.note(link.session, REVOKED, {"by": caller}, now)
+        return Response(status_code=204, headers=_NO_STORE)
+
+    def _fields(self, request: Request, ruleset: Ruleset, link: Link, now: datetime) -> dict[str, object]:
+        link_type = ruleset.links.get(link.type)
+        has_door = link_type is not None and link_type.url is not None
+        state = self._keyring.state(link.session, now).value
+        return {
+            "session": link.session,
+            "type": link.type,
+            "state": "revoked" if link.revoked_at is not None else state,
+            "url": f"{self._base(request)}{JOIN_PATH}{link.session}" if has_door else None,
+            "alias": link.alias,
+            "agent_alias": link.agent_alias or None,
+            "name": link.name,
+            "attributes": dict(link.attributes),
+            "created_at": _stamp(link.created_at),
+            "created_by": link.created_by,
+            "expires_at": _stamp(link.expires_at),
+            "revoked_at": _stamp(link.revoked_at),
+        }
+
+    def _base(self, request: Request) -> str:
+        return self._public_url or str(request.base_url).rstrip("/")
+
+
+async def _conference_fields(store: ConferenceStore, pinned: PinnedConference, now: datetime) -> dict[str, object]:
+    phase, ended_at = Phase.ENDED, pinned.ended_at
+    if ended_at is None and now < pinned.expires_at:
+        stored = await store.events(pinned.name, pinned.pinned_at - CLOCK_DIFFERENCE)
+        phase = fold(Event(one.node, one.seq, one.version, one.time, one.event, one.data) for one in stored).phase
+    elif ended_at is None:
+        ended_at = pinned.expires_at
+    return {
+        "state": phase.value,
+        "name": pinned.name,
+        "service_tag": pinned.service_tag,
+        "pinned_at": _stamp(pinned.pinned_at),
+        "expires_at": _stamp(pinned.expires_at),
+        "ended_at": _stamp(ended_at),
+    }
+
+
+def _stamp(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds")
+
+
+def _unknown() -> Response:
+    return ProblemResponse(404, "unknown-link", "There is no such link", headers=_NO_STORE)

@@ -1,0 +1,436 @@
+"""/join/{session}: the redirect to the web app, and the pages about a shut door."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from starlette.applications import Starlette
+
+from policy_server.conferences.live import Conferences
+from policy_server.conferences.records import Link
+from policy_server.conferences.store import ConferenceStore
+from policy_server.policy.sessions import NONCE_BYTES
+from policy_server.web.api_keys import ApiKeys
+from policy_server.web.join import NOTED_LIMIT, JoinEndpoint
+from policy_server.web.links import LinkEndpoints
+from policy_server.web.pages import Pages, parse_pages, shipped_pages
+from tests.rule_sets import KEYRING, load
+from tests.web.link_samples import HOUR, KEYS, NOON, ONE_TYPE, TWO_TYPES, Desk, Rules
+from tests.web.test_links import pinned
+
+EVENING = datetime.fromisoformat("2026-11-23T19:00:00-06:00")
+"""The clinic is closed until the next day, a Tuesday, at 8:00."""
+
+TITLES = {
+    "closed": "We are closed at the moment",
+    "expired": "This link has expired",
+    "invalid": "This link is not valid",
+    "unavailable": "We cannot open your link at the moment",
+}
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """A desk of this test alone."""
+    with Desk(tmp_path) as desk:
+        yield desk
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A desk for requests that change nothing."""
+    with Desk(tmp_path_factory.mktemp("join")) as desk:
+        yield desk
+
+
+def page(response: httpx.Response, status: int, name: str) -> str:
+    """The text of a page, which must have a status and the title of a name."""
+    assert (response.status_code, response.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert re.findall("<title>(.*)</title>", response.text) == [TITLES[name]]
+    return response.text
+
+
+def signed(hours: float, nonce: bytes = b"other") -> str:
+    """A session that we signed and that nobody stored."""
+    return KEYRING.sign(NOON + hours * HOUR, nonce)
+
+
+def test_an_open_door_leads_to_the_web_app(desk: Desk) -> None:
+    """A good link in opening hours redirects to the type's web app, with name, alias and guest PIN, and no host PIN."""
+    session = desk.make(name="Ada L & Söhne")["session"]
+    response = desk.join(session)
+    pins = KEYRING.pins(session)
+    assert (response.status_code, response.content) == (303, b"")
+    assert response.headers["location"] == (
+        f"https://pexip.example.com/webapp3/m/mp{session}/express?name=Ada%20L%20%26%20S%C3%B6hne&pin={pins.guest}"
+    )
+    assert pins.host not in str(response.headers)
+    assert desk.keeper.notes == [(session, "link.opened", {"door": "open"}, NOON)]
+
+
+@pytest.mark.parametrize("door", ["open", "closed", "expired", "revoked", "unknown"])
+def test_nothing_of_it_is_kept_or_told_to_others(desk: Desk, door: str) -> None:
+    """Whatever the answer, no browser or proxy keeps it, guesses at its type, or passes the session on as referrer."""
+    session = desk.make(ttl="2h")["session"]
+    if door == "revoked":
+        desk.request("DELETE", f"/api/v1/links/{session}")
+    desk.keeper.now += {"closed": 7, "expired": 3}.get(door, 0) * HOUR
+    response = desk.join("x" if door == "unknown" else session)
+    assert {
+        name: response.headers[name] for name in ("cache-control", "referrer-policy", "x-content-type-options")
+    } == {
+        "cache-control": "no-store",
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+    }
+    if door != "open":
+        assert response.headers["content-security-policy"].startswith("default-src 'none'; style-src 'sha256-")
+        assert response.headers["vary"] == "accept-language"
+        assert response.headers["content-language"] == "en"
+
+
+def test_a_closed_door_tells_when_it_opens(desk: Desk) -> None:
+    """Outside opening hours the page tells the next opening in the calendar's zone, and that the link is good then."""
+    session = desk.make(ttl="2d")["session"]
+    desk.keeper.now = EVENING
+    response = desk.join(session)
+    text = page(response, 200, "closed")
+    assert "Tuesday, 24 November 2026, at 08:00</time> (Chicago time)" in text
+    assert '<time datetime="2026-11-24T08:00-06:00">' in text
+    assert "will still be good" in text
+    assert desk.noted == [(session, "link.opened", {"door": "closed"})]
+
+
+def test_a_closed_door_tells_when_the_link_ends_before_it_opens(desk: Desk) -> None:
+    """The opening is told also when the link ends before, and then to ask for another."""
+    session = desk.make(ttl="8h")["session"]
+    desk.keeper.now = EVENING
+    text = page(desk.join(session), 200, "closed")
+    assert "Tuesday, 24 November 2026, at 08:00" in text
+    assert "will have expired by then" in text
+
+
+def test_holidays_are_reckoned_with(desk: Desk) -> None:
+    """The opening is the first at which the rules really let in, after a closed date."""
+    session = desk.make(ttl="5d")["session"]
+    desk.keeper.now = datetime.fromisoformat("2026-11-25T18:00:00-06:00")
+    assert "Friday, 27 November 2026, at 08:00" in page(desk.join(session), 200, "closed")
+
+
+def test_a_door_that_no_calendar_shuts_tells_no_time(desk: Desk) -> None:
+    """Where opening hours are not the reason, nothing is promised."""
+    session = desk.make()["session"]
+    desk.rules.ruleset = load(
+        "service: [{ id: full, when: { local_alias: 'mp.*' }, reject: 'We are full, sorry.' }]\n"
+        "links: { patient: { alias: 'mp{session}', url: 'https://pexip.example.com/{alias}' } }"
+    )
+    text = page(desk.join(session), 200, "closed")
+    assert "<time" not in text
+    assert "We are full" not in text
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        "reject: no",
+        "continue: true",
+        "redirect: elsewhere",
+        "service: { service_type: conference, name: '{vendor}', service_tag: x }",
+    ],
+    ids=["reject", "continue", "redirect", "fail"],
+)
+def test_only_a_room_opens_the_door(desk: Desk, outcome: str) -> None:
+    """Unless a rule serves a room now, nobody is sent to Pexip to be refused there."""
+    session = desk.make()["session"]
+    desk.rules.ruleset = load(
+        f"service: [{{ id: it, when: {{ local_alias: 'mp.*' }}, {outcome} }}]\n"
+        "links: { patient: { alias: 'mp{session}', url: 'https://pexip.example.com/{alias}' } }"
+    )
+    page(desk.join(session), 200, "closed")
+
+
+def test_attributes_of_the_link_decide(desk: Desk) -> None:
+    """What the link was given reaches the rules: one rule lets those in who speak Spanish, at any hour."""
+    spanish, other = desk.make(attributes={"language": "es"}, ttl="9h"), desk.make(ttl="9h")
+    desk.keeper.now = EVENING
+    assert desk.join(spanish["session"]).status_code == 303
+    page(desk.join(other["session"]), 200, "closed")
+
+
+def test_an_expired_link_says_so(desk: Desk) -> None:
+    """From the minute it expires on, a link is gone, in opening hours and outside them."""
+    session = desk.make(ttl="1h")["session"]
+    desk.keeper.now = NOON.replace(hour=19, minute=0, second=59, microsecond=999_999)
+    assert desk.join(session).status_code == 303
+    desk.keeper.notes.clear()
+    desk.keeper.now = NOON.replace(hour=19, minute=1, second=0, microsecond=0)
+    page(desk.join(session), 410, "expired")
+    desk.keeper.now += 9 * HOUR
+    page(desk.join(session), 410, "expired")
+    assert desk.noted == [(session, "link.opened", {"door": "expired"})] * 2
+
+
+def test_a_link_expires_whatever_the_rules_say(desk: Desk) -> None:
+    """Rules that forget to ask whether a link is valid do not make an expired one good."""
+    session = desk.make(ttl="1h")["session"]
+    desk.rules.ruleset = load(
+        "service: [{ id: all, when: { local_alias: 'mp(?P<session>.*)' }, room: visit }]\n"
+        "rooms: { visit: { name: '{session}', service_tag: visit } }\n"
+        "links: { patient: { alias: 'mp{session}', url: 'https://pexip.example.com/{alias}' } }"
+    )
+    assert desk.join(session).status_code == 303
+    desk.keeper.now += 2 * HOUR
+    page(desk.join(session), 410, "expired")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("x", id="a word"),
+        pytest.param("a" * 32, id="not signed"),
+        pytest.param("{SESSION}", id="in capitals"),
+        pytest.param("hcp{session}", id="the agents' alias"),
+        pytest.param("MP{SESSION}", id="an alias in capitals"),
+        pytest.param("mp{session}@video.example.com", id="an alias with a domain"),
+        pytest.param("{session}/", id="a slash after it"),
+        pytest.param("{session}%0A", id="a line end after it"),
+        pytest.param("{session}%0Ax", id="a line end and more after it"),
+        pytest.param("{session}%00", id="a NUL after it"),
+        pytest.param("%20{session}", id="a space before it"),
+        pytest.param("x/{session}", id="two segments"),
+        pytest.param("%2e%2e/join/{session}", id="dots"),
+        pytest.param("{session}%2f..%2fx", id="encoded slashes"),
+        pytest.param("%ff%fe", id="not UTF-8"),
+        pytest.param("x" * 5000, id="long"),
+    ],
+)
+def test_what_is_no_session_gets_the_page_of_an_invalid_link(shared: Desk, text: str) -> None:
+    """Only the session as it was handed out, or the customer's alias, opens anything; nothing else is noted."""
+    session = shared.make()["session"]
+    page(shared.join(text.format(session=session, SESSION=session.upper())), 404, "invalid")
+    assert shared.noted == []
+
+
+def test_the_customers_alias_will_do(desk: Desk) -> None:
+    """The alias that a customer dials may stand for the session."""
+    made = desk.make()
+    assert desk.join(made["alias"]).headers["location"] == desk.join(made["session"]).headers["location"]
+
+
+def test_all_that_is_invalid_looks_the_same(desk: Desk) -> None:
+    """Forged, revoked, never stored, and of a type without a web app: one page, byte for byte."""
+    revoked, kiosk = desk.make()["session"], desk.make("kiosk")["session"]
+    desk.request("DELETE", f"/api/v1/links/{revoked}")
+    answers = [desk.join(session) for session in ("a" * 32, revoked, signed(1), kiosk, "x")]
+    for answer in answers:
+        page(answer, 404, "invalid")
+    assert len({(answer.content, str(answer.headers)) for answer in answers}) == 1
+
+
+def test_the_store_is_asked_whether_a_session_is_forged_or_not(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forged session costs the same look at the store as a good one, so that time does not tell them apart."""
+    asked: list[str] = []
+    look = desk.keeper.store.link
+
+    async def link(session: str) -> Link | None:
+        asked.append(session)
+        return await look(session)
+
+    monkeypatch.setattr(desk.keeper.store, "link", link)
+    good, forged = signed(1), "a" * 32
+    for session in (good, forged):
+        page(desk.join(session), 404, "invalid")
+    assert asked == [good, forged]
+
+
+def test_a_revoked_link_is_invalid_from_the_next_request_on(desk: Desk) -> None:
+    """Once revoked, a link opens nothing, running conference or not; the timeline knows that it was tried."""
+    session = desk.make()["session"]
+    desk.keeper.rooms[session] = pinned(session)
+    assert desk.join(session).status_code == 303
+    desk.request("DELETE", f"/api/v1/links/{session}")
+    desk.keeper.notes.clear()
+    page(desk.join(session), 404, "invalid")
+    assert desk.noted == [(session, "link.opened", {"door": "revoked"})]
+
+
+@pytest.mark.parametrize(("hours", "status"), [(0, 303), (7, 303), (11.9, 303), (12, 410)])
+def test_a_conference_that_runs_keeps_the_door_open(desk: Desk, hours: float, status: int) -> None:
+    """Who falls out of a running conference may return after closing time, and after the link expired, as policy
+    answers let them.
+    """
+    session = desk.make(ttl="8h")["session"]
+    desk.keeper.rooms[session] = pinned(session)
+    desk.keeper.now = NOON + hours * HOUR
+    assert desk.join(session).status_code == status
+
+
+@pytest.mark.parametrize("how", ["is_away", "is_stuck"])
+def test_without_the_database_links_go_on(desk: Desk, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the database is away or hangs, what this process knows of links counts, revocation too."""
+    monkeypatch.setattr("policy_server.web.join.PATIENCE", 0.01)
+    session = desk.make(name="Ada", attributes={"language": "es"}, ttl="8h")["session"]
+    stored = desk.run(desk.keeper.store.link(session))
+    assert stored is not None
+    desk.keeper.links[session] = stored
+    setattr(desk.keeper.store, how, True)
+    desk.keeper.now = EVENING
+    assert "name=Ada" in desk.join(session).headers["location"]
+    desk.keeper.links[session] = Link(
+        *(session, "patient", stored.alias, stored.agent_alias, "", {}),
+        *(NOON, stored.expires_at, "booking", NOON),
+    )
+    page(desk.join(session), 404, "invalid")
+
+
+@pytest.mark.parametrize(
+    ("types", "alias", "status"),
+    [
+        pytest.param(1, "{session}", 303, id="the only type"),
+        pytest.param(1, "mp{session}", 303, id="the only type's alias"),
+        pytest.param(2, "mp{session}", 303, id="the alias tells the type"),
+        pytest.param(2, "{session}", 404, id="nobody knows the type"),
+        pytest.param(2, "kiosk-{session}", 404, id="a type without a web app"),
+    ],
+)
+@pytest.mark.parametrize("is_away", [False, True], ids=["with database", "without"])
+def test_a_link_that_nobody_stored_is_good(tmp_path: Path, types: int, alias: str, status: int, is_away: bool) -> None:
+    """The signature is enough, if the type is plain; when only the database could tell it, the customer may try again."""
+    session = signed(1)
+    with Desk(tmp_path, ruleset=ONE_TYPE if types == 1 else TWO_TYPES) as desk:
+        desk.keeper.store.is_away = is_away
+        response = desk.join(alias.format(session=session))
+        if is_away and alias == "{session}" and types == 2:
+            page(response, 503, "unavailable")
+            assert response.headers["retry-after"] == "5"
+        elif status == 303:
+            assert response.headers["location"].startswith(f"https://pexip.example.com/webapp3/m/mp{session}/")
+        else:
+            page(response, 404, "invalid")
+
+
+@pytest.mark.parametrize(
+    ("header", "language", "said"),
+    [("es-MX,es;q=0.9,en;q=0.8", "es", "martes 24 de noviembre de 2026 a las 08:00"), ("fr", "en", "Tuesday, 24")],
+)
+def test_the_page_is_in_the_browsers_language(desk: Desk, header: str, language: str, said: str) -> None:
+    """Where there is a template in a language that the browser wants, it is taken."""
+    session = desk.make(ttl="2d")["session"]
+    desk.keeper.now = EVENING
+    response = desk.join(session, accept_language=header)
+    assert said in response.text
+    assert f'<html lang="{language}"' in response.text
+    assert response.headers["content-language"] == language
+
+
+def test_a_link_type_may_have_pages_of_its_own(tmp_path: Path) -> None:
+    """Pages about a link of that type are its own; who has no link of ours gets ours."""
+    own: Pages = parse_pages({"expired.en.html": b"<h1>Gone</h1>", "invalid.en.html": b"<h1>Own</h1>"}, shipped_pages())
+    with Desk(tmp_path, own_pages={"patient": own}) as desk:
+        session = desk.make(ttl="1h")["session"]
+        page(desk.join("x"), 404, "invalid")
+        desk.keeper.now += 2 * HOUR
+        assert "<h1>Gone</h1>" in desk.join(session).text
+
+
+def test_scanners_do_not_open_a_link(desk: Desk) -> None:
+    """HEAD is answered as GET is, and a browser that loads ahead gets its page, but neither is a customer."""
+    session = desk.make()["session"]
+    get, head = desk.join(session), desk.join(session, "HEAD")
+    desk.keeper.now += HOUR
+    desk.join(session, "HEAD")
+    desk.join(session, sec_purpose="prefetch;prerender")
+    desk.join(session, purpose="prefetch")
+    assert (head.status_code, head.headers) == (get.status_code, get.headers)
+    assert desk.keeper.notes == [(session, "link.opened", {"door": "open"}, NOON)]
+
+
+def test_a_link_is_noted_once_a_minute(desk: Desk) -> None:
+    """Who reloads all the time does not fill the timeline; another door, or another minute, is news."""
+    session, other = desk.make(ttl="1h")["session"], desk.make()["session"]
+    for minutes in (0, 0, 0.5, 1, 61, 61):
+        desk.keeper.now = NOON + minutes / 60 * HOUR
+        desk.join(session)
+        desk.join(other)
+    assert [data["door"] for key, _, data in desk.noted if key == session] == ["open", "open", "expired"]
+    assert len([key for key, *_ in desk.noted if key == other]) == 3
+
+
+def test_what_was_noted_is_forgotten_in_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many links are opened, few are remembered."""
+    assert NOTED_LIMIT < 10_000
+    monkeypatch.setattr("policy_server.web.join.NOTED_LIMIT", 2)
+    sessions = [desk.make()["session"] for _ in range(3)]
+    desk.keeper.notes.clear()
+    for session in (*sessions, sessions[0]):
+        desk.join(session)
+    assert [key for key, *_ in desk.noted] == [*sessions, sessions[0]]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+def test_other_methods_are_refused(shared: Desk, method: str) -> None:
+    """A link can only be looked at."""
+    response = shared.join("x", method)
+    assert (response.status_code, set(response.headers["allow"].split(", "))) == (405, {"GET", "HEAD"})
+
+
+segments = st.text(max_size=80) | st.sampled_from(
+    ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{session}", "$opening", "${text}", "%s", "mp" * 17]
+)
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@given(segments, st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60))
+def test_any_path_gets_a_page_that_does_not_repeat_it(shared: Desk, segment: str, languages: str) -> None:
+    """Whatever stands in the path or is asked for, the page is one of those that everybody gets."""
+    path = quote(segment.encode("utf-8", "surrogatepass"), safe="")
+    response = shared.join(path, accept_language=languages)
+    assert response.status_code == 404
+    assert response.text in {shared.join("x", accept_language=language).text for language in ("en", "es")}
+
+
+def test_the_redirect_goes_where_the_rules_say(desk: Desk) -> None:
+    """No name, however odd, changes the host or adds a header."""
+    for name in ("//evil.example.com", "a&pin=1#x?y", "\r\nSet-Cookie: a=b", "ü\u202e", "%0d%0a"):
+        session = desk.make(name=name)["session"]
+        target = urlsplit(desk.join(session).headers["location"])
+        assert (target.scheme, target.netloc, target.fragment) == ("https", "pexip.example.com", "")
+        assert target.query.count("&") == 1
+        assert target.query.endswith(f"&pin={KEYRING.pins(session).guest}")
+
+
+def test_a_timeline_tells_what_became_of_a_link(tmp_path: Path) -> None:
+    """With the conferences that the service has, the store's timeline tells of making, opening and revoking."""
+
+    async def play() -> list[tuple[str, object]]:
+        url = f"sqlite:///{tmp_path}/policy.db"
+        conferences = Conferences(ConferenceStore(url), lambda: next(moments), 12 * HOUR)
+        links = LinkEndpoints(Rules(TWO_TYPES), KEYRING, conferences, ApiKeys(KEYS), "", lambda: bytes(NONCE_BYTES))
+        app = Starlette(routes=[*links.routes(), *JoinEndpoint(Rules(TWO_TYPES), KEYRING, conferences).routes()])
+        headers = {"authorization": f"Bearer {KEYS['portal']}"}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            made = await client.post("/api/v1/links", json={"type": "patient"}, headers=headers)
+            session = made.json()["session"]
+            assert (await client.get(urlsplit(made.json()["url"]).path)).status_code == 303
+            assert (await client.delete(f"/api/v1/links/{session}", headers=headers)).status_code == 204
+            assert (await client.get(f"/join/{session}")).status_code == 404
+        await conferences.stop()
+        async with ConferenceStore(url) as store:
+            return [(entry.kind, entry.data) for entry in await store.timeline(session)]
+
+    moments = (NOON + minute / 60 * HOUR for minute in count())
+    assert asyncio.run(play()) == [
+        ("link.created", {"by": "portal", "type": "patient"}),
+        ("link.opened", {"door": "open"}),
+        ("link.revoked", {"by": "portal"}),
+        ("link.opened", {"door": "revoked"}),
+    ]
