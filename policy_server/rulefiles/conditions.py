@@ -213,12 +213,20 @@ def _read_choice(parameter: Parameter, table: Table, scope: Scope) -> Condition 
 def _read_documented(parameter: Parameter, table: Table) -> set[str]:
     """Documented values, which are compared without regard to case."""
     name, values = parameter.name, set[str]()
-    for text, place in _texts(name, table, f"one of {', '.join(map(shown, parameter.choices))}"):
-        if text.lower() in map(str.lower, parameter.choices):
+    known, wanted = _choices(name)
+    for text, place in _texts(name, table, wanted):
+        if text.lower() in known:
             values.add(text.lower())
         else:
             table.error_at(place, one_of(name, parameter.choices, text))
     return values
+
+
+@cache
+def _choices(name: str) -> tuple[frozenset[str], str]:
+    """The values of a parameter in lower case, and how a message lists them."""
+    choices = PARAMETERS[name].choices
+    return frozenset(choice.lower() for choice in choices), f"one of {', '.join(map(shown, choices))}"
 
 
 def _read_names(key: str, table: Table, known: frozenset[str] | None) -> set[str]:

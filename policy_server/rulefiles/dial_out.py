@@ -81,7 +81,6 @@ def _read_leg(
     reader: TemplateReader,
     vocabulary: Vocabulary,
 ) -> Leg | None:
-    before = entry.report.errors
     trunk = destination if isinstance(destination, Trunk) else None
     node = _with_full_names(entry)
     values: dict[str, object] = {item.name: plain(item.value) for item in node.entries}
@@ -100,7 +99,7 @@ def _read_leg(
     for fault in check_service(sample):
         _report_leg_fault(fault, entry)
     check_names(sample, entry, node, ("automatic_participants", 0), vocabulary)
-    if destination is None or entry.report.errors > before:
+    if destination is None:
         return None
     return Leg(trunk, FieldsTemplate(read.fixed, tuple(read.filled.items())))
 

@@ -1,7 +1,7 @@
 """Reading the rule lists: one rule of each kind, with its conditions, outcome and placeholders."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Final, TypeVar
 
@@ -25,7 +25,7 @@ from policy_server.policy.ruleset import (
     ServiceOutcome,
     SetOutcome,
 )
-from policy_server.policy.services import FIELD_LIMIT, ROOM_NAME, FieldsTemplate, Leg
+from policy_server.policy.services import FIELD_LIMIT, ROOM_NAME, FieldsTemplate, Leg, ServiceTemplate
 from policy_server.policy.templates import Template
 from policy_server.rulefiles.conditions import Scope, read_conditions
 from policy_server.rulefiles.dial_out import read_dial_out
@@ -91,6 +91,7 @@ class Material:
     used_trunks: set[str] = field(default_factory=set)
     used_rooms: set[str] = field(default_factory=set)
     origins: list[Origin] = field(default_factory=list)
+    rooms_backwards: dict[tuple[object, ...], Origin] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,13 +240,27 @@ def _read_serve(heading: Heading, number: int, material: Material) -> ServeOutco
     template = complete(draft, legs, fallbacks)
     if heading.enabled and not material.report.failed:
         try:
-            origin = origin_of(number, template, heading.sources.get)
+            origin = _read_backwards(draft.room, template, heading, number, material)
         except PatternError as error:
             table.error(heading.outcome, f"name and service_tag of the room cannot be read backwards: {error}")
             return None
         if origin is not None:
             material.origins.append(origin)
     return ServeOutcome(template)
+
+
+def _read_backwards(
+    room: str, template: ServiceTemplate, heading: Heading, number: int, material: Material
+) -> Origin | None:
+    """How to tell the rule's service by its name; the same for all rules that fill one room from the same expressions."""
+    alike = (room, *sorted(heading.sources.items()))
+    known = material.rooms_backwards.get(alike) if room else None
+    if known is not None:
+        return replace(known, number=number, service=template)
+    origin = origin_of(number, template, heading.sources.get)
+    if origin is not None:
+        material.rooms_backwards[alike] = origin
+    return origin
 
 
 @cache

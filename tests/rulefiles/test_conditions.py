@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy_server.pexip.parameters import Kind, RequestType, parameters_of
-from policy_server.policy.conditions import AllOf, AnyOf, Condition, LinkIs, NotAllOf, TextMatches
+from policy_server.policy.conditions import AddressIn, AllOf, AnyOf, Condition, LinkIs, NotAllOf, TextMatches
+from policy_server.rulefiles import conditions
 from policy_server.rulefiles.conditions import condition_keys
 from tests.rulefiles.faults import Fault, check, each_fault, load
 from tests.rulefiles.structures import as_yaml
@@ -115,6 +116,33 @@ def test_a_list_of_nots_excludes_each() -> None:
     (not_both,) = conditions_of({"not": {"protocol": "sip", "registered": True}})
     assert isinstance(not_both, NotAllOf)
     assert [part.key for part in not_both.conditions] == ["protocol", "registered"]
+
+
+@pytest.mark.parametrize(
+    ("text", "network"),
+    [
+        ("10.20.0.0/16", "10.20.0.0/16"),
+        (" 10.20.0.1 ", "10.20.0.1/32"),
+        ("2001:db8::/32", "2001:db8::/32"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("::ffff:10.0.0.1", "10.0.0.1/32"),
+        ("::/0", "::/0"),
+    ],
+)
+def test_a_network_is_compared_as_the_addresses_of_questions_are(text: str, network: str) -> None:
+    """An IPv4 network that is written as IPv6 is the IPv4 network, since a node's addresses are read alike."""
+    (condition,) = conditions_of({"remote_address": text})
+    assert isinstance(condition, AddressIn)
+    assert list(map(str, condition.networks)) == [network]
+
+
+def test_not_even_an_error_of_ours_drops_a_condition(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A condition that becomes nothing without a word refuses the rules."""
+    monkeypatch.setattr(conditions, "_read_boolean", lambda *_: None)
+    loaded = load("service: [ { id: patient, when: { registered: true }, reject: x } ]")
+    assert [str(problem) for problem in loaded.problems] == [
+        "rules/x.yaml:1:47: error: rule 'patient': registered cannot be read"
+    ]
 
 
 _EMPTY: st.SearchStrategy[object] = st.sampled_from([None, [], {}, "", [None], [[]], [{}], {"": None}])
