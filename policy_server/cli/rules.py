@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote_plus
@@ -27,10 +28,11 @@ from policy_server.pexip.parameters import PARAMETERS, RequestType, parameters_o
 from policy_server.pexip.query import QuestionError
 from policy_server.pexip.requests import IDP_PREFIX, encode_query, parse_request
 from policy_server.policy.answers import failure_answer, render_answer
+from policy_server.policy.conditions import AllOf, AnyOf, Condition, LinkIs, NotAllOf
 from policy_server.policy.decisions import Fail, Outcome
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.explain import explain_json, explain_rows, explain_text
-from policy_server.policy.ruleset import Ruleset
+from policy_server.policy.ruleset import RuleList, Ruleset, ServeOutcome
 from policy_server.policy.sessions import Keyring
 from policy_server.rulefiles.problems import Problem, Severity, nearest, one_of
 from policy_server.rulefiles.ruletests import TestOutcome, parse_tests, run_test
@@ -46,23 +48,26 @@ COLOURS = {Outcome.HIT: "\033[32m", Outcome.MISS: "\033[33m", Outcome.NOT_EVALUA
 @json_option
 @click.option("--strict", is_flag=True, help="Take warnings for errors.")
 def check(rules_folder: Path | None, as_json: bool, strict: bool) -> None:
-    """Load the rules and print every problem."""
+    """Load the rules and the rule tests, and print every problem; nothing is run."""
     path = folder(rules_folder)
-    loaded, _ = load_folder(path, datetime.now(UTC), environment=environment())
-    failed = loaded.ruleset is None or (strict and bool(loaded.problems))
+    now = datetime.now(UTC)
+    loaded, read = load_folder(path, now, environment=environment())
+    _, of_tests = parse_tests(read.tests, loaded.ruleset.links if loaded.ruleset else None, now)
+    problems = (*loaded.problems, *of_tests)
+    failed = any(strict or problem.severity is Severity.ERROR for problem in problems)
     if as_json:
         print_json(
             {
                 "ok": not failed,
                 "rules": loaded.ruleset.count if loaded.ruleset else None,
                 "revision": loaded.ruleset.revision if loaded.ruleset else None,
-                "problems": [problem.as_json() for problem in loaded.problems],
+                "problems": [problem.as_json() for problem in problems],
             }
         )
     else:
-        for problem in loaded.problems:
+        for problem in problems:
             click.echo(click.style(str(problem), fg="red" if problem.severity is Severity.ERROR else "yellow"))
-        click.echo(_verdict(loaded.problems, loaded.ruleset))
+        click.echo(_verdict(problems, loaded.ruleset))
     if not path.is_dir():
         sys.exit(2)
     sys.exit(1 if failed else 0)
@@ -122,12 +127,35 @@ def explain(
         click.echo(
             f"\n{winner}: {decision.reason}  (revision {ruleset.revision}, at {when.isoformat(timespec='seconds')})"
         )
-        if found.secret_key is None:
+        if found.secret_key is None and _needs_key(ruleset, request_type):
             click.echo(
                 "POLICY_SECRET_KEY is not set: links count as invalid, and derived PINs are not the server's.", err=True
             )
         click.echo(f"\n{explain_text(answer)}")
     sys.exit(1 if isinstance(decision, Fail) else 0)
+
+
+def _needs_key(ruleset: Ruleset, request_type: RequestType) -> bool:
+    """Whether an answer can depend on the secret key: rules ask whether a link is valid, or give derived PINs."""
+    lists: Mapping[RequestType, RuleList[object]] = {
+        RequestType.SERVICE: ruleset.services,
+        RequestType.PARTICIPANT: ruleset.participants,
+        RequestType.LOCATION: ruleset.locations,
+    }
+    rules = lists[request_type].rules if request_type in lists else ()
+    return any(_asks_for_link(rule.conditions) or _derives_pins(rule.outcome) for rule in rules if rule.enabled)
+
+
+def _asks_for_link(conditions: tuple[Condition, ...]) -> bool:
+    return any(
+        isinstance(condition, LinkIs)
+        or (isinstance(condition, AllOf | AnyOf | NotAllOf) and _asks_for_link(condition.conditions))
+        for condition in conditions
+    )
+
+
+def _derives_pins(outcome: object) -> bool:
+    return isinstance(outcome, ServeOutcome) and (outcome.service.derived_pin or outcome.service.derived_guest_pin)
 
 
 def _read_question(words: tuple[str, ...]) -> tuple[RequestType, str, str]:

@@ -58,6 +58,10 @@ class KnownLink(Protocol):
     """What somebody wrote down about a customer's link."""
 
     @property
+    def name(self) -> str:
+        """The customer's name; one more of the attributes, unless they have one of their own."""
+
+    @property
     def attributes(self) -> Mapping[str, str]:
         """What the link was given."""
 
@@ -72,6 +76,13 @@ FindLink = Callable[[str], KnownLink | None]
 def no_link(_: str) -> KnownLink | None:
     """Nothing is known of any link: attributes are absent, and signatures alone decide."""
     return None
+
+
+def attributes_of(link: KnownLink | None) -> Mapping[str, str]:
+    """What rules may ask about a link."""
+    if link is None:
+        return _NO_ATTRIBUTES
+    return {"name": link.name, **link.attributes} if link.name else link.attributes
 
 
 class Facts:
@@ -159,8 +170,7 @@ class Facts:
         """The attributes of the link that the alias belongs to; none when nothing is known of it."""
         if self._link_attributes:
             return self._link_attributes
-        link = self._find_link(self.link_session())
-        return _NO_ATTRIBUTES if link is None else link.attributes
+        return attributes_of(self._find_link(self.link_session()))
 
     def opened(self, session: str) -> OpenedSession | None:
         """The session if it was signed by us; verified once, for the state of the link and for PINs."""

@@ -1,9 +1,11 @@
 """A set of rules, compiled: all that ``evaluate`` needs, immutable."""
 
+import string
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from policy_server.policy.candidates import CandidateIndex, build_index
 from policy_server.policy.conditions import Condition
@@ -126,8 +128,43 @@ def rule_list(rules: tuple[Rule[OutcomeT_co], ...]) -> RuleList[OutcomeT_co]:
 
 
 @dataclass(frozen=True, slots=True)
+class DateWords:
+    """How a language writes a time: the names of days, Monday first, and of months, and their order."""
+
+    weekdays: tuple[str, ...]
+    months: tuple[str, ...]
+    pattern: string.Template
+
+    def write(self, moment: datetime) -> str:
+        """A time in words, in its own zone; hours from 00 to 23."""
+        return self.pattern.substitute(
+            weekday=self.weekdays[moment.weekday()],
+            day=moment.day,
+            month=self.months[moment.month - 1],
+            year=moment.year,
+            time=f"{moment:%H:%M}",
+        )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PageTemplates:
+    """What a folder has for the pages about a shut door: a document around them, texts by page and language, and how
+    languages write a time. Any of it may be absent: the pages that come with the server stand in for it.
+    """
+
+    layout: string.Template | None
+    texts: Mapping[str, Mapping[str, string.Template]]
+    dates: Mapping[str, DateWords]
+
+
+NO_TEMPLATES: Final = PageTemplates(None, {}, {})
+
+
+@dataclass(frozen=True, slots=True)
 class LinkType:
-    """A kind of customer link: the aliases it makes, how long it lives (seconds), and the URL of the web app."""
+    """A kind of customer link: the aliases it makes, how long it lives (seconds), the URL of the web app, and the pages
+    that its customers see when the door is shut.
+    """
 
     name: str
     alias: Template
@@ -136,6 +173,7 @@ class LinkType:
     url: Template | None
     alias_pattern: Pattern
     agent_alias_pattern: Pattern | None
+    templates: PageTemplates = NO_TEMPLATES
 
     @property
     def patterns(self) -> tuple[Pattern, ...]:

@@ -29,7 +29,7 @@ from policy_server.policy.facts import IdpAttributeSource, LinkAttributeSource, 
 from policy_server.policy.patterns import Pattern, PatternError, compile_pattern
 from policy_server.policy.sessions import LinkState
 from policy_server.rulefiles.document_nodes import MappingNode, ScalarNode, SequenceNode
-from policy_server.rulefiles.problems import Place, one_of, shown, unknown_key
+from policy_server.rulefiles.problems import Place, one_of, printable, shown, unknown_key
 from policy_server.rulefiles.reader import Report, Table, shown_node, undefined, unlisted
 
 GROUPS: Final = ("any", "all", "not")
@@ -42,7 +42,7 @@ _OWN_DOMAIN: Final = r"@{}(?![a-z0-9-]|\.[a-z0-9])"
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the conditions of one rule may refer to."""
+    """What the conditions of one rule may refer to; ``errors_before`` is how many errors came before these."""
 
     request: RequestType
     rule: str
@@ -52,6 +52,7 @@ class Scope:
     domains: frozenset[str]
     link_types: bool
     used_calendars: set[str]
+    errors_before: int
 
 
 @cache
@@ -161,7 +162,7 @@ def _compile(key: str, text: str, place: Place, table: Table, *, ignore_case: bo
     try:
         return compile_pattern(text, ignore_case=ignore_case)
     except PatternError as error:
-        table.error_at(place, f"{key}: {shown(text)} is not a regular expression of RE2: {error}")
+        table.error_at(place, f"{key}: {shown(text)} is not a regular expression of RE2: {printable(str(error))}")
         return None
 
 
@@ -309,6 +310,8 @@ def _read_link(table: Table, scope: Scope, captured_by: TextMatches | None) -> C
         else:
             table.error_at(place, one_of("link", words, text))
     if captured_by is None and not scope.link_types:
+        if scope.report.errors > scope.errors_before:
+            return None  # The condition that cannot be read may well have named the session.
         table.error(
             "link",
             "link needs to know where the session stands: declare a link type under `links`, or name the session in "

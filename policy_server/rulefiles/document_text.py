@@ -17,10 +17,20 @@ _TAG_DIRECTIVE = re.compile(r"(?:\A|[\r\n])(%TAG)[ \t]")
 
 def decode_document(file: str, data: bytes) -> tuple[str | None, tuple[Problem, ...]]:
     """Decode a rule file: its text without byte order mark, or None and the problems that prevent it."""
-    whole = Place(file)
     if len(data) > MAX_BYTES:
         size = len(data) / (1024 * 1024)
-        return None, (_error(whole, f"the file is too large: {size:.1f} MiB where at most 10 MiB are read; split it"),)
+        message = f"the file is too large: {size:.1f} MiB where at most 10 MiB are read; split it"
+        return None, (_error(Place(file), message),)
+    text, problems = decode_utf_8(file, data)
+    if text is not None:
+        found = [*_unreadable_characters(file, text), *_tag_directives(file, text)]
+        problems = tuple(sorted(found, key=lambda problem: problem.place))
+    return (None if problems else text), problems
+
+
+def decode_utf_8(file: str, data: bytes) -> tuple[str | None, tuple[Problem, ...]]:
+    """Decode any text file beside the rules: its text without byte order mark, or None and why it is none."""
+    whole = Place(file)
     if data.startswith(_UTF_16):
         message = "the file is saved as UTF-16 or UTF-32 (Windows calls it 'Unicode'); save it as UTF-8"
         return None, (_error(whole, message),)
@@ -28,13 +38,9 @@ def decode_document(file: str, data: bytes) -> tuple[str | None, tuple[Problem, 
         message = "the file is not text but binary, or it is saved as UTF-16 (it has NUL bytes); save it as UTF-8"
         return None, (_error(whole, message),)
     try:
-        text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8")
+        return data.removeprefix(codecs.BOM_UTF8).decode("utf-8"), ()
     except UnicodeDecodeError as error:
         return None, (_not_utf_8(file, data, error),)
-    problems = [*_unreadable_characters(file, text), *_tag_directives(file, text)]
-    if problems:
-        return None, tuple(sorted(problems, key=lambda problem: problem.place))
-    return text, ()
 
 
 def find_unreadable_character(text: str) -> str | None:
@@ -57,7 +63,7 @@ def _not_utf_8(file: str, data: bytes, error: UnicodeDecodeError) -> Problem:
     before = error.object[: error.start].decode("utf-8")
     offset = error.start + len(data) - len(error.object)
     return _error(
-        _place_at(file, before, len(before)),
+        place_at(file, before, len(before)),
         f"the file is not UTF-8: byte 0x{error.object[error.start]:02X} at offset {offset} is no part of any "
         "character; save the file as UTF-8 (it may be saved as Windows-1252 or Latin-1)",
     )
@@ -70,7 +76,7 @@ def _unreadable_characters(file: str, text: str) -> list[Problem]:
     while len(problems) < MAX_PROBLEMS and (found := _NOT_TEXT.search(text, offset)):
         problems.append(
             _error(
-                _place_at(file, text, found.start()),
+                place_at(file, text, found.start()),
                 f"there is an invisible character here that YAML does not allow "
                 f"({name_of_character(found.group())}); delete it",
             )
@@ -86,10 +92,11 @@ def _tag_directives(file: str, text: str) -> list[Problem]:
     found = _TAG_DIRECTIVE.search(text)
     if found is None:
         return []
-    return [_error(_place_at(file, text, found.start(1)), "%TAG is not supported here; remove the line")]
+    return [_error(place_at(file, text, found.start(1)), "%TAG is not supported here; remove the line")]
 
 
-def _place_at(file: str, text: str, offset: int) -> Place:
+def place_at(file: str, text: str, offset: int) -> Place:
+    """Find the line and column of a character; lines may end in any of the three ways."""
     breaks = text.count("\n", 0, offset) + text.count("\r", 0, offset) - text.count("\r\n", 0, offset)
     line_start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
     return Place(file, breaks + 1, offset - line_start + 1)

@@ -16,6 +16,7 @@ from policy_server.policy.services import FIELD_LIMIT
 from policy_server.rulefiles.coverage import coverage_warnings
 from policy_server.rulefiles.document import parse_document
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode
+from policy_server.rulefiles.pages import FOR_STRANGERS, TemplateFolders
 from policy_server.rulefiles.problems import Place, Problem, Severity, shown, unknown_key
 from policy_server.rulefiles.reader import Report, Table, shown_node
 from policy_server.rulefiles.registrations import read_registration_rule
@@ -63,17 +64,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RuleFiles:
-    """The content of a rules folder: rule files by the path to show, pictures by their path below the folder."""
+    """The content of a rules folder: rule files by the path to show; pictures and page templates by their path below the
+    folder.
+    """
 
     documents: Mapping[str, bytes]
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     folder: str = "rules"
+    templates: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def revision(self) -> str:
         """A short name of the content, the same for the same files whatever their dates."""
         digest = sha256()
-        for name, data in chain(sorted(self.documents.items()), sorted(self.pictures.items())):
+        kinds = (self.documents, self.pictures, self.templates)
+        for name, data in chain.from_iterable(sorted(files.items()) for files in kinds):
             digest.update(f"{len(name)} {name} {len(data)} ".encode("utf-8", "surrogateescape") + data)
         return digest.hexdigest()[:12]
 
@@ -119,7 +124,7 @@ def load_rules(
     merged = _merge(files, report)
     if not files.documents:
         report.error(Place(files.folder), "there is no rule file here; a rule file ends in .yaml")
-    links = _read_links(merged, report)
+    links = _read_links(merged, report, TemplateFolders(files.templates, files.folder, report))
     material = _read_material(merged, report, environment or {}, deployed=deployed)
     lists = _read_lists(merged, material) if merged.whole else {}
     directory = _read_directory(merged, report, files.pictures)
@@ -300,18 +305,25 @@ def _read_id(node: MappingNode, section: str, seen: dict[str, Place], report: Re
     return text
 
 
-def _read_links(merged: _Merged, report: Report) -> dict[str, LinkType]:
+def _read_links(merged: _Merged, report: Report, folders: TemplateFolders) -> dict[str, LinkType]:
     links: dict[str, LinkType] = {}
+    tables: dict[str, Table] = {}
     aliases: dict[str, str] = {}
     for name, table in _tables("links", merged, report):
-        link = read_link_type(name, table) if table else None
+        link = read_link_type(name, table, folders) if table else None
         if table is None or link is None:
             continue
-        links[name] = link
+        links[name], tables[name] = link, table
         for key, template in (("alias", link.alias), ("agent_alias", link.agent_alias)):
             other = aliases.setdefault(template.source.lower(), name) if template else name
             if other != name:
                 table.error(key, f"{key} is one of link type {shown(other)} too, so nobody could tell which is which")
+    own = [(links[name], table) for name, table in tables.items() if links[name].url]
+    for link, table in own:
+        unseen = [page for page in FOR_STRANGERS if page in link.templates.texts]
+        if unseen and any(other.templates is not link.templates for other, _ in own):
+            message = "of such a link nobody knows the type; name the same folder in every link type with a url"
+            table.warning("templates", f"{' and '.join(unseen)} of this folder will not be shown: {message}")
     return links
 
 

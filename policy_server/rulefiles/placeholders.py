@@ -20,18 +20,21 @@ class Given:
 
     ``groups`` are the named groups that its conditions always capture; ``partly`` also those that only some of their
     alternatives capture; ``others`` are request parameters and the like. Attributes of a link are whatever it was given.
+    ``doubtful``: some of the conditions could not be read, and nobody knows what they would capture.
     """
 
     groups: tuple[str, ...]
     partly: frozenset[str]
     others: frozenset[str]
+    doubtful: bool = False
 
     def unknown(self, template: Template) -> tuple[str, ...]:
         """The placeholders of a template that nothing fills, each once."""
         # Nearly always nothing is unknown, and there are many rules.
         if all(name in self.others or name in self.groups for name in template.names):
             return ()
-        return tuple(dict.fromkeys(unknown_names(template, self.others.union(self.groups))))
+        names = dict.fromkeys(unknown_names(template, self.others.union(self.groups)))
+        return tuple(name for name in names if not (self.doubtful and name.isidentifier()))
 
 
 def groups_of(conditions: tuple[Condition, ...]) -> tuple[list[str], dict[str, str]]:

@@ -77,11 +77,19 @@ def shown(value: object) -> str:
     return _printable(str(value))
 
 
+def printable(text: str) -> str:
+    """Show a text of any length on one line, whatever characters it has."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
 def _printable(text: str) -> str:
     pieces: list[str] = []
     length = 0
     for character in text[: _LONGEST_SHOWN + 1]:
-        piece = character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        piece = printable(character)
         pieces.append(piece)
         length += len(piece)
     if length <= _LONGEST_SHOWN:

@@ -134,7 +134,7 @@ class Table:
         if text is None:
             return None
         try:
-            return parse_template(text)
+            return read_template(text)
         except TemplateError as error:
             self.error(key, f"{key}: {error}")
             return None
@@ -197,6 +197,19 @@ class Table:
         for key, entry in self._entries.items():
             if key not in known:
                 self.error_at(entry.key.place, unknown_key(key, known, self.where))
+
+
+_NO_ATTRIBUTE: Final = "link."
+
+
+def read_template(text: str) -> Template:
+    """Text with placeholders, each of which has a name; raises TemplateError for one that has none."""
+    template = parse_template(text)
+    if _NO_ATTRIBUTE in template.names:
+        raise TemplateError(
+            f"'{{{_NO_ATTRIBUTE}}}' lacks the name of an attribute; write one such as {{link.language}}"
+        )
+    return template
 
 
 _BOOLEANS: Final = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}

@@ -117,13 +117,15 @@ def read_heading(table: Table, rule_id: str, request: RequestType, material: Mat
     table.finish((*COMMON_KEYS, *OUTCOME_KEYS[request], *FURTHER_KEYS.get(request, ())))
     table.text("description")
     enabled = table.boolean("enabled", default=True)
+    before = material.report.errors
     conditions = _read_when(table, rule_id, request, material)
+    doubtful = material.report.errors > before
     names, sources = groups_of(conditions)
     for name in sorted({name for name in names if names.count(name) > 1}):
         table.error(
             "when", f"named group {name!r} stands twice in this rule, so {{{name}}} would be ambiguous; rename one"
         )
-    given = Given(tuple(names), frozenset(named_anywhere(conditions)), _parameter_names(request))
+    given = Given(tuple(names), frozenset(named_anywhere(conditions)), _parameter_names(request), doubtful)
     found = [key for key in OUTCOME_KEYS[request] if key in table]
     if len(found) != 1:
         options = ", ".join(OUTCOME_KEYS[request])
@@ -156,6 +158,7 @@ def _read_when(table: Table, rule_id: str, request: RequestType, material: Mater
         domains=frozenset(material.domains),
         link_types=material.link_types,
         used_calendars=material.used_calendars,
+        errors_before=material.report.errors,
     )
     return read_conditions(node, scope)
 
@@ -228,8 +231,7 @@ def _read_serve(heading: Heading, number: int, material: Material) -> ServeOutco
             domain,
             has_session="session" in heading.given.groups,
         )
-        given = Given(heading.given.groups, heading.given.partly, _names_in_dial_out())
-        check_placeholders(templates, given, table)
+        check_placeholders(templates, replace(heading.given, others=_names_in_dial_out()), table)
         service_type = draft.fields.fixed.get("service_type") if draft is not None else None
         if isinstance(service_type, str) and service_type in SERVICE_TYPES and service_type not in ROOM_TYPES:
             table.error(

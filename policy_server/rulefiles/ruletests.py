@@ -66,9 +66,11 @@ class TestOutcome:
 
 
 def parse_tests(
-    documents: Mapping[str, bytes], links: Mapping[str, LinkType], now: datetime
+    documents: Mapping[str, bytes], links: Mapping[str, LinkType] | None, now: datetime
 ) -> tuple[tuple[RuleTest, ...], tuple[Problem, ...]]:
-    """Reads rule tests; a test without ``at`` happens ``now``."""
+    """Reads rule tests; a test without ``at`` happens ``now``. ``links`` are ``None`` when the rules cannot be used, and
+    then any link type may be meant.
+    """
     report = Report()
     tests: list[RuleTest] = []
     for file, data in sorted(documents.items()):
@@ -88,7 +90,7 @@ def parse_tests(
     return tuple(tests), report.in_order()
 
 
-def _read_test(node: Node, links: Mapping[str, LinkType], now: datetime, report: Report) -> RuleTest | None:
+def _read_test(node: Node, links: Mapping[str, LinkType] | None, now: datetime, report: Report) -> RuleTest | None:
     if not isinstance(node, MappingNode):
         report.error(node.place, f"a rule test must have name, request and expect but is {shown_node(node)}")
         return None
@@ -100,7 +102,7 @@ def _read_test(node: Node, links: Mapping[str, LinkType], now: datetime, report:
     at = _read_time(table, now)
     link, state, attributes = _read_link(table, links)
     request_type, fields = _read_request(table)
-    _check_link_words(table, fields, links.get(link) if "link" in table else None)
+    _check_link_words(table, fields, links.get(link) if links and "link" in table else None)
     expect = _read_expect(table)
     if report.errors > before or expect is None or request_type is None or at is None:
         return None
@@ -125,13 +127,13 @@ def _read_time(table: Table, now: datetime) -> datetime | None:
     return at
 
 
-def _read_link(table: Table, links: Mapping[str, LinkType]) -> tuple[str, str, dict[str, str]]:
+def _read_link(table: Table, links: Mapping[str, LinkType] | None) -> tuple[str, str, dict[str, str]]:
     link = table.table("link", "keys and values such as {type: patient}")
     if link is None:
         return "", "valid", {}
     link.finish(LINK_KEYS)
     kind = link.text("type", required=True)
-    if kind is not None and kind not in links:
+    if kind is not None and links is not None and kind not in links:
         link.error("type", undefined("type", "link type", kind, links, "links"))
     attributes: dict[str, str] = {}
     below = link.table("attributes", "keys and values such as {language: en}")

@@ -7,8 +7,8 @@ from policy_server.pexip.fields import StrictModel
 
 Schema: TypeAlias = dict[str, Any]
 
-TEMPLATE: Final = r"^([^{}]|\{[A-Za-z_][A-Za-z0-9_.~-]*\})*$"
-"""Text in which every brace belongs to a placeholder, as ``parse_template`` reads it."""
+TEMPLATE: Final = r"^([^{}]|\{(?!link\.\})[A-Za-z_][A-Za-z0-9_.~-]*\})*$"
+"""Text in which every brace belongs to a placeholder, as ``read_template`` reads it."""
 
 NAME: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 250}
 LINE: Final[Schema] = {"type": "string", "maxLength": 250}

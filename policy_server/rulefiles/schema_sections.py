@@ -4,6 +4,7 @@ from typing import Final
 
 from policy_server.pexip.properties import DirectoryEntry
 from policy_server.policy.calendars import DAYS
+from policy_server.rulefiles.pages import PAGES
 from policy_server.rulefiles.pictures import PICTURE_ENDINGS
 from policy_server.rulefiles.schema_parts import (
     LINE,
@@ -220,6 +221,15 @@ def _link() -> Schema:
             "patternErrorMessage": f"The placeholders are {', '.join(f'{{{name}}}' for name in URL_PLACEHOLDERS)}",
             "description": "The address of the web app that /join redirects to. Placeholders: "
             f"{', '.join(f'{{{name}}}' for name in URL_PLACEHOLDERS)}.",
+        },
+        "templates": {
+            "type": "string",
+            "pattern": r"^(?!/)(?!(.*/)?\.\.(/|$)).*[^./]",
+            "patternErrorMessage": "Write the path of a folder below the rules folder, such as pages",
+            "description": "A folder with pages of your own for customers at a closed door, by its path below the rules "
+            "folder: PAGE.LANGUAGE.html such as closed.en.html, layout.html, dates.LANGUAGE.json. Each page that it "
+            f"lacks in a language is as shipped. Pages: {', '.join(PAGES)}.",
+            "examples": ["pages"],
         },
         "description": NOTE,
     }

@@ -11,6 +11,7 @@ from policy_server.policy.patterns import Pattern, compile_pattern
 from policy_server.policy.ruleset import LinkType
 from policy_server.policy.templates import Template
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode
+from policy_server.rulefiles.pages import TemplateFolders
 from policy_server.rulefiles.pictures import picture_fault
 from policy_server.rulefiles.problems import Place, nearest, one_of, shown
 from policy_server.rulefiles.reader import Report, Table, node_at, shown_node
@@ -35,7 +36,7 @@ DEPLOYMENT_LISTS: Final[Mapping[str, str]] = {
 TRUNK_KEYS: Final = ("number", "region", "dial_prefix", "termination", "form", "description")
 CALENDAR_KEYS: Final = ("timezone", "open", "closed", "description")
 DIRECTORY_KEYS: Final = ("alias", "description", "username", "avatar")
-LINK_KEYS: Final = ("alias", "agent_alias", "ttl", "url", "description")
+LINK_KEYS: Final = ("alias", "agent_alias", "ttl", "url", "templates", "description")
 
 URL_PLACEHOLDERS: Final = ("alias", "agent_alias", "name", "session", "guest_pin")
 
@@ -179,7 +180,7 @@ def parse_duration(text: str) -> int | None:
     return days * 86_400 + hours * 3600 + minutes * 60 + seconds
 
 
-def read_link_type(name: str, table: Table) -> LinkType | None:
+def read_link_type(name: str, table: Table, folders: TemplateFolders) -> LinkType | None:
     """One kind of customer link."""
     table.finish(LINK_KEYS)
     before = table.report.errors
@@ -199,10 +200,13 @@ def read_link_type(name: str, table: Table) -> LinkType | None:
         table.error("url", f"url must begin with https:// and a host name but is {shown(url.source)}")
     if url is not None and "agent_alias" in url.names and "agent_alias" not in table:
         table.error("url", "url uses {agent_alias}, but there is no agent_alias; add it, or write {alias}")
+    templates = folders.read(table)
+    if "templates" in table and "url" not in table:
+        table.warning("templates", "templates are the pages of a link's url, and there is none; add url")
     if alias is None or table.report.errors > before:
         return None
     agent_pattern = _alias_pattern(agent_alias) if agent_alias else None
-    return LinkType(name, alias, agent_alias, ttl, url, _alias_pattern(alias), agent_pattern)
+    return LinkType(name, alias, agent_alias, ttl, url, _alias_pattern(alias), agent_pattern, templates)
 
 
 def _read_ttl(table: Table) -> int:

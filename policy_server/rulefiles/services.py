@@ -7,10 +7,10 @@ from typing import Final
 from policy_server.pexip.fields import Fault
 from policy_server.pexip.services import FREE_TEXT_FIELDS, PIN_FIELDS, check_service, names_of_deployment
 from policy_server.policy.services import FieldsTemplate, Leg, ServiceTemplate
-from policy_server.policy.templates import Template, TemplateError, parse_template
+from policy_server.policy.templates import Template, TemplateError
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
 from policy_server.rulefiles.problems import Place, nearest, one_of, shown, unknown_key
-from policy_server.rulefiles.reader import Table, node_at, unlisted
+from policy_server.rulefiles.reader import Table, node_at, read_template, unlisted
 
 DERIVED: Final = "derived"
 ROOM_TYPES: Final = ("conference", "lecture")
@@ -179,7 +179,7 @@ class TemplateReader:
 
     def _template(self, name: str, value: str, place: Place) -> Template | None:
         try:
-            template = parse_template(value)
+            template = read_template(value)
         except TemplateError as error:
             self._table.error_at(place, f"{name}: {error}")
             return None

@@ -4,7 +4,7 @@ import gc
 import logging
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +15,7 @@ from typing import Final
 from policy_server.policy.ruleset import Ruleset
 from policy_server.rulefiles.document_text import MAX_BYTES
 from policy_server.rulefiles.load import Loaded, RuleFiles, load_rules
+from policy_server.rulefiles.pages import TEMPLATE_BYTES, TEMPLATE_ENDINGS
 from policy_server.rulefiles.pictures import PICTURE_BYTES, PICTURE_ENDINGS
 from policy_server.rulefiles.problems import Place, Problem, Severity
 
@@ -23,6 +24,9 @@ TEST_ENDING: Final = ".test.yaml"
 PICTURES_LIMIT: Final = 500
 PICTURES_BYTES: Final = 64 * 1024 * 1024
 """Pictures that are read: all are looked at whenever somebody might have changed the folder."""
+TEMPLATES_LIMIT: Final = 500
+TEMPLATES_BYTES: Final = 16 * 1024 * 1024
+"""The same for page templates."""
 MOST_LOGGED: Final = 20
 """Problems of refused rules that one line of the log lists."""
 
@@ -52,14 +56,14 @@ class Folder:
 
 
 def read_folder(folder: Path) -> Folder:
-    """Reads every rule file, rule test and picture of a folder; a file that cannot be read is a problem."""
+    """Reads every rule file, rule test, picture and page template of a folder; a file that cannot be read is a problem."""
     problems: list[Problem] = []
     documents: dict[str, bytes] = {}
     tests: dict[str, bytes] = {}
     try:
-        paths = sorted(
-            path for path in folder.iterdir() if path.name.lower().endswith(RULE_ENDINGS) and not path.is_dir()
-        )
+        entries = sorted(folder.iterdir())
+        paths = [path for path in entries if path.name.lower().endswith(RULE_ENDINGS) and not path.is_dir()]
+        tops = [folder, *(path for path in entries if _leads_below(path, folder))]
     except OSError as error:
         message = (
             f"the rules folder cannot be read: {error.strerror or error}; name another with --rules or POLICY_RULES"
@@ -75,7 +79,17 @@ def read_folder(folder: Path) -> Folder:
         data = _read(path, MAX_BYTES, problems)
         if data is not None:
             (tests if path.name.endswith(TEST_ENDING) else documents)[str(path)] = data
-    return Folder(RuleFiles(documents, _read_pictures(folder, problems), _name(folder)), tests, tuple(problems))
+    beside = [path for top in tops for path in _files_below(top)]
+    pictures = _Beside("pictures", PICTURE_ENDINGS, PICTURE_BYTES, PICTURES_LIMIT, PICTURES_BYTES)
+    templates = _Beside("page templates", TEMPLATE_ENDINGS, TEMPLATE_BYTES, TEMPLATES_LIMIT, TEMPLATES_BYTES)
+    files = RuleFiles(
+        documents,
+        pictures.read(folder, beside, problems),
+        _name(folder),
+        # Templates lie in folders of their own; beside the rules there may be their JSON Schema.
+        templates.read(folder, [path for path in beside if path.parent != folder], problems),
+    )
+    return Folder(files, tests, tuple(problems))
 
 
 def _name(path: Path) -> str:
@@ -104,25 +118,45 @@ def _read(path: Path, limit: int, problems: list[Problem]) -> bytes | None:
         return None
 
 
-def _read_pictures(folder: Path, problems: list[Problem]) -> dict[str, bytes]:
-    pictures: dict[str, bytes] = {}
-    size = 0
-    for path in _pictures(folder):
-        if len(pictures) >= PICTURES_LIMIT or size > PICTURES_BYTES:
-            limits = f"{PICTURES_LIMIT} pictures or {PICTURES_BYTES // 1024 // 1024} MiB of them"
-            problems.append(_problem(path, f"no more than {limits} are read, so not this one", Severity.WARNING))
-            break
-        data = _read(path, PICTURE_BYTES, problems)
-        if data is not None:
-            size += len(data)
-            pictures[path.relative_to(folder).as_posix()] = data
-    return pictures
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """A kind of files beside the rules: what it is called, how names end, and limits: bytes of a file, files, bytes."""
+
+    noun: str
+    endings: tuple[str, ...]
+    file_bytes: int
+    most: int
+    most_bytes: int
+
+    def read(self, folder: Path, paths: Iterable[Path], problems: list[Problem]) -> dict[str, bytes]:
+        """Those of this kind among the paths, by their path below the folder."""
+        found: dict[str, bytes] = {}
+        size = 0
+        for path in paths:
+            if not path.name.lower().endswith(self.endings):
+                continue
+            if len(found) >= self.most or size > self.most_bytes:
+                limits = f"{self.most} {self.noun} or {self.most_bytes // 1024 // 1024} MiB of them"
+                problems.append(_problem(path, f"no more than {limits} are read, so not this one", Severity.WARNING))
+                break
+            data = _read(path, self.file_bytes, problems)
+            if data is not None:
+                size += len(data)
+                found[path.relative_to(folder).as_posix()] = data
+        return found
 
 
-def _pictures(folder: Path) -> Iterator[Path]:
+def _leads_below(path: Path, folder: Path) -> bool:
+    """Whether an entry is a link to a folder that lies in this one too, as in a volume that Kubernetes mounts."""
+    if path.name.startswith(".") or not path.is_symlink() or not path.is_dir():
+        return False
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
     for directory, below, names in os.walk(folder):
         below[:] = sorted(name for name in below if not name.startswith("."))
-        yield from (Path(directory, name) for name in sorted(names) if name.lower().endswith(PICTURE_ENDINGS))
+        yield from (Path(directory, name) for name in sorted(names))
 
 
 @contextmanager

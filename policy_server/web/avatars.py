@@ -5,6 +5,8 @@ from io import BytesIO
 
 from PIL import Image, ImageOps
 
+from policy_server.rulefiles.pictures import PICTURE_FORMATS
+
 
 @lru_cache(maxsize=64)
 def render_avatar(picture: bytes, width: int, height: int) -> bytes:
@@ -12,7 +14,7 @@ def render_avatar(picture: bytes, width: int, height: int) -> bytes:
 
     Transparent parts become white. Takes milliseconds, so call it in a thread.
     """
-    with Image.open(BytesIO(picture)) as opened:
+    with Image.open(BytesIO(picture), formats=PICTURE_FORMATS) as opened:
         colours = ImageOps.exif_transpose(opened).convert("RGBA")
     # Scaled first: a large picture is not copied once more for each of the next steps.
     fitted = ImageOps.fit(colours, (width, height), method=Image.Resampling.LANCZOS)

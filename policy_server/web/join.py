@@ -21,11 +21,12 @@ from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.records import Link
 from policy_server.policy.decisions import Serve
 from policy_server.policy.doors import Door
+from policy_server.policy.facts import attributes_of
 from policy_server.policy.links import link_of
-from policy_server.policy.ruleset import LinkType
+from policy_server.policy.ruleset import NO_TEMPLATES, LinkType, PageTemplates
 from policy_server.policy.sessions import Keyring
 from policy_server.web.links import JOIN_PATH, RETRY_SECONDS, Conferences
-from policy_server.web.pages import Pages, shipped_pages
+from policy_server.web.pages import shipped_pages
 from policy_server.web.policy import Rules
 
 PATIENCE: Final = 1.0
@@ -38,7 +39,6 @@ NOTED_LIMIT: Final = 4096
 """Openings that are remembered so that none is noted twice within a minute."""
 
 _SESSION: Final = re.compile(r"[a-z2-7]{32}")
-_NO_PAGES: Final[Mapping[str, Pages]] = {}
 _HEADERS: Final = {
     "cache-control": "no-store",
     "referrer-policy": "no-referrer",
@@ -58,17 +58,15 @@ register_url_convertor("rest_of_path", _RestOfPath())
 class JoinEndpoint:
     """``/join/{session}``; the customer's alias may stand for the session.
 
-    ``own_pages`` are the pages of link types that have some of their own, by the name of the type.
+    Pages about a link are those of its type (``templates``). Whoever has no link of ours has no type either, and gets
+    the templates that all link types with a URL share; where they differ, the pages that come with the server.
     """
 
-    def __init__(
-        self, rules: Rules, keyring: Keyring, conferences: Conferences, own_pages: Mapping[str, Pages] = _NO_PAGES
-    ) -> None:
+    def __init__(self, rules: Rules, keyring: Keyring, conferences: Conferences) -> None:
         self._rules: Final = rules
         self._keyring: Final = keyring
         self._conferences: Final = conferences
-        self._own_pages: Final = own_pages
-        self._pages: Final = shipped_pages()
+        self._shipped: Final = shipped_pages()
         self._noted: Final[dict[tuple[str, str], int]] = {}
 
     def routes(self) -> list[Route]:
@@ -78,21 +76,22 @@ class JoinEndpoint:
     async def join(self, request: Request) -> Response:
         """Opens the door, or shows a page."""
         ruleset, now = self._rules.ruleset, self._conferences.clock()
+        shared = _shared_templates(ruleset.links)
         session, dialled = _read(ruleset.links, request.path_params["session"])
         # Asked for a session that nobody signed too, so that the answer takes as long.
         link, is_certain = await self._find_link(session)
         opened = self._keyring.inspect(session)
         if opened is None:
-            return self._page(request, self._pages, "invalid", 404)
+            return self._page(request, shared, "invalid", 404)
         if link is not None and link.revoked_at is not None:
             self._note(request, session, "revoked", now)
-            return self._page(request, self._pages, "invalid", 404)
+            return self._page(request, shared, "invalid", 404)
         link_type = ruleset.links.get(link.type) if link is not None else dialled or _only(ruleset.links)
         if link_type is None and link is None and not is_certain:
-            return self._page(request, self._pages, "unavailable", 503, retry=RETRY_SECONDS)
+            return self._page(request, shared, "unavailable", 503, retry=RETRY_SECONDS)
         if link_type is None or link_type.url is None:
-            return self._page(request, self._pages, "invalid", 404)
-        door = Door(ruleset, self._keyring, link_type, session, link.attributes if link is not None else {})
+            return self._page(request, shared, "invalid", 404)
+        door = Door(ruleset, self._keyring, link_type, session, attributes_of(link))
         is_expired = now >= opened.expires_at
         # Once a conference has begun, every later question gets its room, whatever the hour (DESIGN section 7).
         is_running = self._conferences.live_of_session(session, now) is not None
@@ -100,17 +99,17 @@ class JoinEndpoint:
             self._note(request, session, "open", now)
             url = link_of(link_type, self._keyring, session, name=link.name if link is not None else "").url
             return RedirectResponse(url, 303, _HEADERS)
-        pages = self._own_pages.get(link_type.name, self._pages)
+        own = link_type.templates
         if is_expired:
             self._note(request, session, "expired", now)
-            return self._page(request, pages, "expired", 410)
+            return self._page(request, own, "expired", 410)
         self._note(request, session, "closed", now)
         # Milliseconds, when many calendars open and close in vain: no policy answer shall wait for that.
         opening = await run_sync(door.next_opening, now)
         if opening is None:
-            return self._page(request, pages, "closed-for-now", 200)
+            return self._page(request, own, "closed-for-now", 200)
         page = "closed" if opening < opened.expires_at else "closed-link-ends"
-        return self._page(request, pages, page, 200, opening=opening)
+        return self._page(request, own, page, 200, opening=opening)
 
     async def _find_link(self, session: str) -> tuple[Link | None, bool]:
         """The link of a session, and whether it is certain that there is no other."""
@@ -123,9 +122,16 @@ class JoinEndpoint:
             return self._conferences.link(session), False
 
     def _page(
-        self, request: Request, pages: Pages, name: str, status: int, opening: datetime | None = None, retry: int = 0
+        self,
+        request: Request,
+        templates: PageTemplates,
+        name: str,
+        status: int,
+        opening: datetime | None = None,
+        retry: int = 0,
     ) -> Response:
-        page = pages.render(name, ",".join(request.headers.getlist("accept-language")), opening)
+        languages = ",".join(request.headers.getlist("accept-language"))
+        page = self._shipped.with_own(templates).render(name, languages, opening)
         headers = {
             **_HEADERS,
             "content-language": page.language,
@@ -167,3 +173,9 @@ def _only(links: Mapping[str, LinkType]) -> LinkType | None:
     """The link type if there is but one; a session alone does not tell which it is of."""
     (first, *others) = links.values() or (None,)
     return None if others else first
+
+
+def _shared_templates(links: Mapping[str, LinkType]) -> PageTemplates:
+    """The templates that every link type with a URL has; of one folder they are one object."""
+    (first, *others) = [each.templates for each in links.values() if each.url is not None] or [NO_TEMPLATES]
+    return first if all(other is first for other in others) else NO_TEMPLATES

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -55,6 +56,9 @@ class Conferences(Protocol):
 
     def link(self, session: str) -> Link | None:
         """The link of a session as far as this process knows it, also while the database is away."""
+
+    def learn(self, link: Link) -> None:
+        """Takes note of a link that was stored or revoked just now, for the very next question."""
 
     def live_of_session(self, session: str, at: datetime) -> PinnedConference | None:
         """The conference that runs in the room of a session, as far as this process knows."""
@@ -134,6 +138,7 @@ class LinkEndpoints:
             link, is_new = await self._store(wanted, ruleset.links[wanted.type], caller, idempotency_key)
         except IdempotencyConflictError as error:
             return ProblemResponse(422, "idempotency-conflict", "Another request had this key", str(error))
+        self._conferences.learn(link)
         if is_new:
             self._conferences.note(link.session, CREATED, {"by": caller, "type": link.type}, link.created_at)
         headers = {"location": f"{self._base(request)}{PATH}/{link.session}", **_NO_STORE}
@@ -186,6 +191,7 @@ class LinkEndpoints:
         if link is None or not await store.revoke_link(link.session, now):
             return _unknown()
         if link.revoked_at is None:
+            self._conferences.learn(replace(link, revoked_at=now))
             self._conferences.note(link.session, REVOKED, {"by": caller}, now)
         return Response(status_code=204, headers=_NO_STORE)
 

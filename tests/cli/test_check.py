@@ -69,6 +69,61 @@ def test_json(folder: Path, text: str, options: tuple[str, ...], status: int, ok
         assert problem["file"] == "rules/rules.yaml"
 
 
+BAD_TESTS = """
+tests:
+  - name: a customer
+    link: { type: vist }
+    request: { type: service, local_alias: "{alias}" }
+    expect: { rul: customer }
+"""
+
+
+def test_rule_tests_that_cannot_be_read(folder: Path) -> None:
+    """What is wrong with a file of rule tests is a problem too; what its tests would say is for ``test``."""
+    put_rules(folder)
+    put_rules(folder, TESTS.replace("rule: customer", "rule: nobody"), "visit.test.yaml")
+    assert run("check", "--strict").exit_code == 0
+    put_rules(folder, BAD_TESTS, "bad.test.yaml")
+    put_rules(folder, "tests: [", "broken.test.yaml")
+    result = run("check")
+    lines = result.stdout.splitlines()
+    assert result.exit_code == 1
+    assert [line.partition(" error: ")[0] for line in lines[:-1]] == [
+        "rules/bad.test.yaml:4:19:",
+        "rules/bad.test.yaml:6:15:",
+        "rules/broken.test.yaml:1:8:",
+    ]
+    assert "(did you mean 'visit'?)" in lines[0]
+    assert "(did you mean 'rule'?)" in lines[1]
+    assert lines[-1].startswith("6 rules, revision ")
+    assert lines[-1].endswith(": 3 errors, 0 warnings.")
+    value = printed_json(run("check", "--json"))
+    assert (value["ok"], value["rules"], len(value["problems"])) == (False, 6, 3)
+
+
+def test_rule_tests_beside_bad_rules(folder: Path) -> None:
+    """Both are told at once, but no test is blamed for a link type that the rules cannot give."""
+    put_rules(folder, BAD_RULES)
+    put_rules(folder, BAD_TESTS, "bad.test.yaml")
+    lines = run("check").stdout.splitlines()
+    assert [line for line in lines if "bad.test.yaml" in line] == [lines[3]]
+    assert "'rul' is not a key of expect" in lines[3]
+    assert lines[4] == "The rules cannot be used: 4 errors, 0 warnings."
+
+
+def test_page_templates(folder: Path) -> None:
+    """Templates of a link type are checked with the rules, at their line and column."""
+    put_rules(folder, RULES.replace("ttl: 4h", "templates: pages"))
+    (folder / "rules" / "pages").mkdir()
+    (folder / "rules" / "pages" / "closed.en.html").write_text("<h1>Shut</h1>\n<p>Until $opennig</p>", encoding="utf-8")
+    result = run("check")
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (
+        1,
+        "rules/pages/closed.en.html:2:10: error: a placeholder must be one of '$opening', '$opening_iso', '$place' "
+        "but is '$opennig' (did you mean '$opening'?)",
+    )
+
+
 def test_a_missing_password_of_the_server_is_no_error(folder: Path) -> None:
     """Rules can be checked where the server's secrets are not at hand."""
     put_rules(folder, RULES.replace("allow: true", "allow: { username: a, password_env: NOT_SET_HERE }"))

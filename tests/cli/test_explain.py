@@ -113,6 +113,52 @@ def test_the_text_form() -> None:
     assert "POLICY_SECRET_KEY is not set" in result.stderr
 
 
+PLAIN = """
+service:
+  - { id: one, enabled: false, when: { local_alias: '(?P<session>a)', link: valid }, reject: No }
+  - { id: two, when: { any: [ { not: { local_alias: b } }, { protocol: sip } ] }, room: visit }
+rooms: { visit: { name: visit } }
+"""
+
+
+@pytest.mark.parametrize(
+    ("rules_text", "question", "told"),
+    [
+        pytest.param(RULES, "directory", False, id="directory"),
+        pytest.param(RULES, "avatar", False, id="avatar"),
+        pytest.param(RULES, "registration", False, id="registration"),
+        pytest.param(RULES, "location", False, id="no rules for this question"),
+        pytest.param(PLAIN, "service", False, id="neither links nor PINs, but for a disabled rule"),
+        pytest.param(PLAIN.replace("enabled: false, ", ""), "service", True, id="link"),
+        pytest.param(
+            PLAIN.replace("name: visit", "name: visit, pin: '73019582', allow_guests: true, guest_pin: derived"),
+            "service",
+            True,
+            id="guest PIN",
+        ),
+        pytest.param(PLAIN.replace("name: visit", "name: visit, pin: derived"), "service", True, id="host PIN"),
+        pytest.param(
+            PLAIN.replace("{ protocol: sip }", "{ all: [ { not: { link: invalid } } ] }")
+            + "links: { visit: { alias: 'mp{session}' } }",
+            "service",
+            True,
+            id="link deep inside",
+        ),
+        pytest.param(
+            PLAIN + "participants: [ { id: a, when: { local_alias: '(?P<session>a)', link: valid }, reject: No } ]",
+            "participant",
+            True,
+            id="link of a participant",
+        ),
+    ],
+)
+def test_the_key_is_missed_where_it_matters(rules: Path, rules_text: str, question: str, told: bool) -> None:
+    """That there is no key is told only if some rule for the question asks for a link or gives a derived PIN."""
+    put_rules(rules.parent, rules_text)
+    result = run("explain", question, "local_alias=x", "--at", OPEN)
+    assert ("POLICY_SECRET_KEY is not set" in result.stderr) is told
+
+
 def test_with_a_key_nothing_is_missing() -> None:
     """With the server's key nothing is said about it, and PINs are the server's."""
     result = run("explain", "service", f"local_alias=hcp{session()}", "--at", OPEN, environment=CREDENTIALS)

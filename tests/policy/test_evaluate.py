@@ -336,9 +336,10 @@ def test_order_of_parameters_does_not_count() -> None:
 class Written:
     """A link that somebody wrote down."""
 
-    def __init__(self, language: str, revoked_at: datetime | None = None) -> None:
+    def __init__(self, language: str, revoked_at: datetime | None = None, name: str = "") -> None:
         self.attributes = {"language": language}
         self.revoked_at = revoked_at
+        self.name = name
 
 
 @pytest.mark.parametrize(
@@ -348,8 +349,9 @@ class Written:
         (Written("en"), "anybody"),
         (None, "anybody"),
         (Written("es", NOON), "refused"),
+        (Written("en", name="Ada"), "named"),
     ],
-    ids=["attribute", "another value", "nothing written down", "revoked"],
+    ids=["attribute", "another value", "nothing written down", "revoked", "name"],
 )
 def test_what_is_known_of_a_link(link: Written | None, rule: str) -> None:
     """Attributes of the link that the alias belongs to reach the rules, and a revoked link is invalid."""
@@ -359,6 +361,9 @@ def test_what_is_known_of_a_link(link: Written | None, rule: str) -> None:
         service:
           - id: spanish
             when: { local_alias: 'mp(?P<session>.{32})', link: valid, link_attributes: { language: es } }
+            room: r
+          - id: named
+            when: { local_alias: 'mp(?P<session>.{32})', link: valid, link_attributes: { name: Ada } }
             room: r
           - { id: anybody, when: { local_alias: 'mp(?P<session>.{32})', link: valid }, room: r }
           - { id: refused, when: { local_alias: 'mp.*', link: invalid }, reject: "no" }

@@ -1,7 +1,8 @@
 """Faulty rule files with the problems that they must give, kept as text in ``data/*.faults``.
 
 A fault begins with a line ``=== NAME``, followed by the rule file and then by the expected problems, each after ``! ``.
-Several files begin with ``FILE path`` each. A name that ends in ``(deployed)`` is checked as where the server runs.
+Several files begin with ``FILE path`` each; those that are not YAML are page templates. A name that ends in
+``(deployed)`` is checked as where the server runs.
 """
 
 from collections.abc import Mapping
@@ -41,13 +42,15 @@ def load(
     text: str | bytes | Mapping[str, str],
     *,
     pictures: Mapping[str, bytes] | None = None,
+    templates: Mapping[str, bytes] | None = None,
     environment: Mapping[str, str] | None = None,
     deployed: bool = False,
 ) -> Loaded:
     """Load one file, or several by name."""
     files = text if isinstance(text, Mapping) else {"rules/x.yaml": text}
     documents = {name: data.encode() if isinstance(data, str) else data for name, data in files.items()}
-    return load_rules(RuleFiles(documents, pictures or {}), NOW, environment=environment, deployed=deployed)
+    read = RuleFiles(documents, pictures or {}, templates=templates or {})
+    return load_rules(read, NOW, environment=environment, deployed=deployed)
 
 
 def problems(text: str | Mapping[str, str], **options: object) -> list[str]:
@@ -85,6 +88,8 @@ def each_fault(name: str) -> pytest.MarkDecorator:
 
 def check(fault: Fault) -> None:
     """Check that loading gives exactly the problems of a fault, and rules only if none is an error."""
-    loaded = load(fault.files, deployed=fault.deployed)
+    documents = {name: text for name, text in fault.files.items() if name.endswith(".yaml")}
+    templates = {name: text.encode() for name, text in fault.files.items() if name not in documents}
+    loaded = load(documents, templates=templates, deployed=fault.deployed)
     assert [str(problem) for problem in loaded.problems] == list(fault.expected)
     assert (loaded.ruleset is None) == any(": error: " in line for line in fault.expected)

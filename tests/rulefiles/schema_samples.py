@@ -122,6 +122,8 @@ GOOD: dict[str, str] = {
     "one overflow location": "locations: [{ id: a, location: Oslo, overflow_locations: London }]",
     "a password": "registrations: [{ id: a, allow: { username: a, password: 1234 } }]",
     "a refused device": "registrations: [{ id: a, reject: true }]",
+    "pages of their own": "links: { l: { alias: 'mp{session}', url: 'https://x/', templates: pages } }",
+    "a folder in a folder": "links: { l: { alias: 'mp{session}', url: 'https://x/', templates: ./pages/..visit/ } }",
     "a duration of two parts": "links: { l: { alias: 'mp{session}', ttl: 1D 12h } }",
 }
 """Less common forms; a section that is missing is that of BASE."""
@@ -187,6 +189,11 @@ BAD: dict[str, str] = {
     "avatar that is no picture": "directory: [{ alias: a, avatar: desk.pdf }]",
     "link alias without session": "links: { l: { alias: mp } }",
     "ttl without unit": "links: { l: { alias: 'mp{session}', ttl: 4 } }",
+    "pages from elsewhere": "links: { l: { alias: 'mp{session}', templates: ../pages } }",
+    "pages by their whole path": "links: { l: { alias: 'mp{session}', templates: /rules/pages } }",
+    "pages on a way round": "links: { l: { alias: 'mp{session}', templates: pages/../pages } }",
+    "pages beside the rules": "links: { l: { alias: 'mp{session}', templates: ./ } }",
+    "no attribute of the link": "service: [{ id: a, reject: 'No, {link.}' }]",
     "host PIN in a link": "links: { l: { alias: 'mp{session}', url: 'https://example.com/{pin}' } }",
 }
 """Files with one mistake that needs no knowledge of other parts of the file."""

@@ -272,6 +272,7 @@ def _link_type(name: str) -> Strategy:
             "agent_alias": st.just(f"agent-{name}{{session}}"),
             "ttl": st.sampled_from(["4h", "1d 2h", "90m"]),
             "url": st.just("https://x.example/{alias}?pin={guest_pin}"),
+            "templates": st.sampled_from(["p", "./p/"]),
         },
         ["alias"],
     )

@@ -107,7 +107,7 @@ def test_problems_of_a_file_do_not_hide_those_of_another() -> None:
 
 
 def test_the_revision_names_the_content() -> None:
-    """The same files have the same revision; any change of a name, a file or a picture gives another."""
+    """The same files have the same revision; any change of a name, a file, a picture or a template gives another."""
     files = {"a.yaml": b"1", "b.yaml": b"2"}
     pictures = {"x.jpg": b"3"}
     revision = RuleFiles(files, pictures).revision
@@ -116,6 +116,8 @@ def test_the_revision_names_the_content() -> None:
         RuleFiles({"a.yaml": b"12", "b.yaml": b""}, pictures),
         RuleFiles({"a.yaml": b"1", "c.yaml": b"2"}, pictures),
         RuleFiles(files, {"x.jpg": b"4"}),
+        RuleFiles(files, pictures, templates={"p/x.html": b"5"}),
+        RuleFiles(files, pictures, templates={"p/x.html": b"6"}),
         RuleFiles(files, {}),
     ]
     assert len({revision, *(other.revision for other in others)}) == 1 + len(others)
@@ -207,7 +209,7 @@ def check_outcome(loaded: Loaded, structure: object) -> None:
 @given(structures)
 def test_any_structure_gives_problems_or_rules(structure: dict[str, Any]) -> None:
     """The real sections and keys, with values of every kind in every place, never make the loader fail."""
-    files = RuleFiles({"rules/x.yaml": as_yaml(structure)}, PICTURES)
+    files = RuleFiles({"rules/x.yaml": as_yaml(structure)}, PICTURES, templates={"p/closed.en.html": b"<h1>x</h1>"})
     loaded = load_rules(files, NOW, environment={"PASSWORD": "x"}, deployed=True)
     check_outcome(loaded, structure)
 

@@ -81,6 +81,43 @@ def test_tests_of_several_files_come_in_the_order_of_their_names() -> None:
     ]
 
 
+def test_without_rules_any_link_type_may_be_meant() -> None:
+    """Where the rules cannot be used, a test file is held against itself only."""
+    text = b"tests: [ { name: x, link: { type: y }, request: { type: service, local_alias: '{alias}' }, expect: { rule: a } } ]"
+    assert parse_tests({"x.test.yaml": text}, None, NOW)[1] == ()
+    (problem,) = parse_tests({"x.test.yaml": text}, {}, NOW)[1]
+    assert "link type 'y' is not defined" in problem.message
+
+
+def test_attributes_of_the_link_decide() -> None:
+    """A test says which attributes the link was given, and a rule that sends Spanish speakers elsewhere sees them."""
+    loaded = load(
+        """
+        service:
+          - id: spanish
+            when: { local_alias: 'mp(?P<session>.{32})', link: valid, link_attributes: { language: 'es(-.*)?' } }
+            redirect: "hola-{link.language}"
+          - { id: other, when: { local_alias: 'mp.{32}' }, redirect: hello }
+        links: { patient: { alias: "mp{session}" } }
+        """
+    ).ruleset
+    assert loaded is not None
+    text = b"""
+tests:
+  - name: Spanish
+    link: { type: patient, attributes: { language: es } }
+    request: { type: service, local_alias: "{alias}" }
+    expect: { rule: spanish, result: { new_alias: hola-es } }
+  - name: none
+    link: { type: patient }
+    request: { type: service, local_alias: "{alias}" }
+    expect: { rule: other }
+"""
+    tests, problems = parse_tests({"x.test.yaml": text}, loaded.links, NOW)
+    assert problems == ()
+    assert [run_test(test, loaded, KEYRING).differences for test in tests] == [(), ()]
+
+
 def test_a_test_without_a_moment_happens_now() -> None:
     """``at`` is needed only where the time matters."""
     (test,), _ = parse_tests(

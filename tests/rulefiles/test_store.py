@@ -11,6 +11,7 @@ import pytest
 
 from policy_server.rulefiles import store
 from policy_server.rulefiles.document_text import MAX_BYTES
+from policy_server.rulefiles.pages import TEMPLATE_BYTES
 from policy_server.rulefiles.store import Folder, RulesError, RuleStore, load_folder, read_folder
 from tests.rulefiles.faults import NOW, picture
 
@@ -186,6 +187,41 @@ def test_too_many_pictures_are_told(rules: Path, monkeypatch: pytest.MonkeyPatch
     assert [str(problem).rpartition("/")[2] for problem in read.problems] == [
         "2.jpg: warning: no more than 2 pictures or 64 MiB of them are read, so not this one"
     ]
+
+
+def test_templates_are_read_in_folders_below(rules: Path) -> None:
+    """HTML and JSON are named by their path below the rules folder; beside the rules themselves there are none."""
+    for name in ("pages/closed.en.html", "pages/x/dates.EN.JSON", "rules.schema.json", "x.html", "pages/notes.txt"):
+        (rules / name).parent.mkdir(exist_ok=True)
+        (rules / name).write_bytes(b"x")
+    assert sorted(read_folder(rules).rules.templates) == ["pages/closed.en.html", "pages/x/dates.EN.JSON"]
+
+
+def test_too_many_templates_are_told(rules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is a limit to them too, and a long one is not read to its end."""
+    monkeypatch.setattr(store, "TEMPLATES_LIMIT", 1)
+    (rules / "pages").mkdir()
+    for name in ("a.html", "b.html"):
+        (rules / "pages" / name).write_bytes(b"x" * (TEMPLATE_BYTES + 9))
+    read = read_folder(rules)
+    assert [len(data) for data in read.rules.templates.values()] == [TEMPLATE_BYTES + 1]
+    assert [str(problem).rpartition("/")[2] for problem in read.problems] == [
+        "b.html: warning: no more than 1 page templates or 16 MiB of them are read, so not this one"
+    ]
+
+
+def test_folders_that_kubernetes_mounts_are_read(rules: Path, tmp_path: Path) -> None:
+    """A link to a folder within the rules folder counts as that folder, a link out of it or in circles does not."""
+    for folder in (rules / "..v1" / "pages", tmp_path / "outside"):
+        folder.mkdir(parents=True)
+        (folder / "closed.en.html").write_bytes(b"x")
+        (folder / "desk.jpg").write_bytes(b"x")
+    (rules / "..data").symlink_to("..v1")
+    (rules / "pages").symlink_to("..data/pages")
+    (rules / "out").symlink_to("../outside")
+    (rules / "round").symlink_to("round")
+    read = read_folder(rules).rules
+    assert (list(read.templates), list(read.pictures)) == (["pages/closed.en.html"], ["pages/desk.jpg"])
 
 
 # ---------------------------------------------------------------------- reloading
@@ -408,6 +444,38 @@ def test_a_picture_that_changes_reloads(rules: Path) -> None:
     assert found.reload() is False
     assert found.state.refused
     assert found.ruleset.pictures == {"desk.png": larger}
+
+
+def test_a_template_that_changes_reloads(rules: Path) -> None:
+    """Pages belong to the rules and come into force with them; bad ones are refused, and what ran before runs on."""
+    (rules / "pages").mkdir()
+    page = rules / "pages" / "closed.en.html"
+    page.write_text("<h1>One</h1>")
+    (rules / "a.yaml").write_text(
+        GOOD + "links: { visit: { alias: 'a{session}', url: 'https://x/', templates: pages } }\n"
+    )
+    found = open_store(rules)
+
+    def text() -> str:
+        return found.ruleset.links["visit"].templates.texts["closed"]["en"].template
+
+    page.write_text("<h1>Two</h1>")
+    assert found.reload() is True
+    assert text() == "<h1>Two</h1>"
+    page.write_text("<h1>Three</h1> $opennig")
+    assert found.reload() is False
+    assert [message.partition(":")[0] for message in messages(found)] == ["closed.en.html"]
+    page.unlink()
+    assert found.reload() is False
+    assert "is not a folder of templates below the rules folder" in messages(found)[0]
+    page.symlink_to("nowhere")
+    assert found.reload() is False
+    assert messages(found)[0] == "closed.en.html: error: the file cannot be read: No such file or directory"
+    assert text() == "<h1>Two</h1>"
+    page.unlink()
+    page.write_text("<h1>Four</h1>")
+    assert found.reload() is True
+    assert text() == "<h1>Four</h1>"
 
 
 def test_rule_tests_do_not_change_the_revision(rules: Path) -> None:

@@ -19,7 +19,6 @@ from policy_server.policy.sessions import NONCE_BYTES
 from policy_server.web.api_keys import ApiKeys
 from policy_server.web.join import JoinEndpoint
 from policy_server.web.links import LinkEndpoints
-from policy_server.web.pages import Pages
 from tests.rule_sets import KEYRING, load
 
 T = TypeVar("T")
@@ -114,6 +113,10 @@ class Keeper:
         """What was put among ``links``."""
         return self.links.get(session)
 
+    def learn(self, link: Link) -> None:
+        """Puts it among ``links``."""
+        self.links[link.session] = link
+
     def live_of_session(self, session: str, at: datetime) -> PinnedConference | None:
         """What was put among ``rooms``, until it expires."""
         found = self.rooms.get(session)
@@ -134,14 +137,12 @@ class Desk:
         ruleset: Ruleset = TWO_TYPES,
         public_url: str = BASE,
         keys: Mapping[str, str] = KEYS,
-        own_pages: Mapping[str, Pages] | None = None,
         nonces: Iterator[bytes] | None = None,
     ) -> None:
         self.rules: Final = Rules(ruleset)
         self._folder: Final = folder
         self._public_url: Final = public_url
         self._keys: Final = ApiKeys(keys)
-        self._own_pages: Final = own_pages or {}
         self._nonces: Final = nonces or (number.to_bytes(NONCE_BYTES, "big") for number in count())
         self._runner: Final = asyncio.Runner()
 
@@ -155,7 +156,7 @@ class Desk:
         links = LinkEndpoints(
             self.rules, KEYRING, self.keeper, self._keys, self._public_url, lambda: next(self._nonces)
         )
-        join = JoinEndpoint(self.rules, KEYRING, self.keeper, self._own_pages)
+        join = JoinEndpoint(self.rules, KEYRING, self.keeper)
         self.app = Starlette(routes=[*links.routes(), *join.routes()])
         return self
 

@@ -89,6 +89,13 @@ def test_the_middle_is_kept_without_distortion() -> None:
     assert all(near(square.getpixel((x, 50)), BLUE) for x in (4, 50, 95))
 
 
+@pytest.mark.parametrize("file_format", ["BMP", "TIFF", "ICO", "PPM", "TGA"])
+def test_other_formats_are_not_opened(file_format: str) -> None:
+    """Only the formats that the rules may name are decoded, whatever else Pillow knows."""
+    with pytest.raises(OSError, match="cannot identify image file"):
+        render_avatar(picture("RGB", file_format=file_format), 10, 10)
+
+
 def test_a_damaged_picture_raises() -> None:
     """Bytes that are no picture raise OSError, which the endpoint makes a failure of ours."""
     with pytest.raises(OSError, match="cannot identify image file"):

@@ -1,9 +1,12 @@
 """/join/{session}: the redirect to the web app, and the pages about a shut door."""
 
 import asyncio
+import json
 import re
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import datetime
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -18,12 +21,13 @@ from policy_server.conferences.live import Conferences
 from policy_server.conferences.records import Link
 from policy_server.conferences.store import ConferenceStore
 from policy_server.policy.sessions import NONCE_BYTES
+from policy_server.rulefiles.store import RuleStore
 from policy_server.web.api_keys import ApiKeys
 from policy_server.web.join import NOTED_LIMIT, JoinEndpoint
 from policy_server.web.links import LinkEndpoints
-from policy_server.web.pages import Pages, parse_pages, shipped_pages
 from tests.rule_sets import KEYRING, load
-from tests.web.link_samples import HOUR, KEYS, NOON, ONE_TYPE, TWO_TYPES, Desk, Rules
+from tests.servers import write_rules
+from tests.web.link_samples import HOUR, KEYS, NOON, ONE_TYPE, RULES, TWO_TYPES, Desk, Rules
 from tests.web.test_links import pinned
 
 EVENING = datetime.fromisoformat("2026-11-23T19:00:00-06:00")
@@ -332,14 +336,96 @@ def test_the_page_is_in_the_browsers_language(desk: Desk, header: str, language:
     assert response.headers["content-language"] == language
 
 
-def test_a_link_type_may_have_pages_of_its_own(tmp_path: Path) -> None:
-    """Pages about a link of that type are its own; who has no link of ours gets ours."""
-    own: Pages = parse_pages({"expired.en.html": b"<h1>Gone</h1>", "invalid.en.html": b"<h1>Own</h1>"}, shipped_pages())
-    with Desk(tmp_path, own_pages={"patient": own}) as desk:
-        session = desk.make(ttl="1h")["session"]
+@pytest.fixture
+def store(tmp_path: Path) -> RuleStore:
+    """The rules of these tests on disk, where ``patient`` has templates of its own."""
+    rules = RULES.replace("    ttl: 4h\n", "    ttl: 4h\n    templates: pages\n")
+    folder = write_rules(tmp_path / "rules", rules)
+    (folder / "pages").mkdir()
+    (folder / "pages" / "expired.en.html").write_text("<h1>Gone</h1>", encoding="utf-8")
+    (folder / "pages" / "invalid.en.html").write_text("<h1>Wrong</h1>", encoding="utf-8")
+    return RuleStore(folder, lambda: NOON, {})
+
+
+def title(response: httpx.Response) -> str:
+    """The title of a page."""
+    (found,) = re.findall("<title>(.*)</title>", response.text)
+    assert isinstance(found, str)
+    return found
+
+
+def test_a_link_type_may_have_pages_of_its_own(tmp_path: Path, store: RuleStore) -> None:
+    """What the folder has is shown in place of ours, and ours in the languages, and for the pages, that it lacks."""
+    with Desk(tmp_path, ruleset=store.ruleset) as desk:
+        short, long = desk.make(ttl="1h")["session"], desk.make(ttl="2d")["session"]
+        desk.keeper.now = EVENING
+        assert title(desk.join(short)) == "Gone"
+        assert title(desk.join(short, accept_language="es-MX,en;q=0.5")) == "Este enlace ha caducado"
+        page(desk.join(long), 200, "closed")
+        revoked, kiosk = desk.make()["session"], desk.make("kiosk")["session"]
+        desk.request("DELETE", f"/api/v1/links/{revoked}")
+        answers = [desk.join(text) for text in ("x", revoked, kiosk, signed(99))]
+        assert [(answer.status_code, title(answer)) for answer in answers] == [(404, "Wrong")] * 4
+        assert len({answer.content for answer in answers}) == 1
+
+
+def test_who_has_no_link_gets_our_pages_where_link_types_differ(tmp_path: Path, store: RuleStore) -> None:
+    """A page about a link of no known type is none of the types', unless they all have the same."""
+    file = tmp_path / "rules" / "rules.yaml"
+    other = '  other: { alias: "other-{session}", url: "https://pexip.example.com/{alias}" }\n'
+    file.write_text(file.read_text(encoding="utf-8") + other, encoding="utf-8")
+    assert store.reload()
+    with Desk(tmp_path, ruleset=store.ruleset) as desk:
         page(desk.join("x"), 404, "invalid")
-        desk.keeper.now += 2 * HOUR
-        assert "<h1>Gone</h1>" in desk.join(session).text
+        session = desk.make(ttl="1h")["session"]
+        desk.keeper.now = EVENING
+        assert title(desk.join(session)) == "Gone"
+
+
+def test_a_reload_changes_rules_and_pages_together(tmp_path: Path, store: RuleStore) -> None:
+    """A template that changes is shown from the reload on, and one that cannot be used leaves the page as it was."""
+    folder = tmp_path / "rules" / "pages"
+    with Desk(tmp_path, ruleset=store.ruleset) as desk:
+        session = desk.make(ttl="2d")["session"]
+        desk.keeper.now = EVENING
+
+        def shown_after(name: str, text: str) -> str:
+            (folder / name).write_text(text, encoding="utf-8")
+            store.reload()
+            desk.rules.ruleset = store.ruleset
+            return desk.join(session).text
+
+        assert "Until Tuesday, 24 November" in shown_after("closed.en.html", "<h1>Shut</h1>Until $opening")
+        layout = "<html lang='$language'><title>$title</title><style>p{}</style>$text</html>"
+        changed = shown_after("layout.html", layout)
+        assert changed.startswith("<html lang='en'><title>Shut</title><style>p{}</style><h1>Shut</h1>Until Tuesday")
+        assert shown_after("closed.en.html", "<h1>Shut</h1>Until $opennig") == changed
+        assert store.state.refused
+        dates = {"weekdays": list("abcdefg"), "months": list("abcdefghijkl"), "pattern": "<i>$weekday & $time"}
+        (folder / "dates.en.json").write_text(json.dumps(dates), encoding="utf-8")
+        assert "Until &lt;i&gt;b &amp; 08:00" in shown_after("closed.en.html", "<h1>Shut</h1>Until $opening")
+
+
+def test_pages_of_its_own_load_nothing_from_elsewhere(tmp_path: Path, store: RuleStore) -> None:
+    """The policy of the page lets in its own styles only, whatever the template asks browsers to load."""
+    (tmp_path / "rules" / "pages" / "expired.en.html").write_text(
+        "<h1>Gone</h1><style>@import 'https://evil.example.com/x.css'; h1{}</style><script src='https://evil.example.com'>"
+        "</script><img src='https://evil.example.com/x.png'><iframe src='https://evil.example.com'></iframe>",
+        encoding="utf-8",
+    )
+    assert store.reload()
+    assert sum(problem.place.file.endswith("expired.en.html") for problem in store.state.problems) == 3
+    with Desk(tmp_path, ruleset=store.ruleset) as desk:
+        session = desk.make(ttl="1h")["session"]
+        desk.keeper.now = EVENING
+        response = desk.join(session)
+    styles = re.findall("<style>(.*?)</style>", response.text, re.DOTALL)
+    hashes = " ".join(f"'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'" for style in styles)
+    assert response.headers["content-security-policy"] == (
+        f"default-src 'none'; style-src {hashes}; img-src data:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
+    assert (len(styles), response.headers["referrer-policy"]) == (2, "no-referrer")
 
 
 def test_scanners_do_not_open_a_link(desk: Desk) -> None:
@@ -392,7 +478,8 @@ segments = st.text(max_size=80) | st.sampled_from(
 @given(segments, st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60))
 def test_any_path_gets_a_page_that_does_not_repeat_it(shared: Desk, segment: str, languages: str) -> None:
     """Whatever stands in the path or is asked for, the page is one of those that everybody gets."""
-    path = quote(segment.encode("utf-8", "surrogatepass"), safe="")
+    # The client would take . and .. for steps up.
+    path = quote(segment.encode("utf-8", "surrogatepass"), safe="").replace(".", "%2E")
     response = shared.join(path, accept_language=languages)
     assert response.status_code == 404
     assert response.text in {shared.join("x", accept_language=language).text for language in ("en", "es")}

@@ -1,16 +1,18 @@
-"""The pages about a shut door: their languages, their templates, and what is wrong with a template."""
+"""The pages about a shut door: their languages, and how templates of a link type's own stand in for them."""
 
 import re
 from datetime import datetime
-from pathlib import Path
-from typing import Any
+from string import Template
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_server.web.pages import PAGES, Pages, PagesError, choose_language, parse_pages, read_pages, shipped_pages
+from policy_server.policy.ruleset import PageTemplates
+from policy_server.rulefiles.pages import PAGES, read_templates
+from policy_server.rulefiles.reader import Report
+from policy_server.web.pages import Pages, choose_language, shipped_pages
 
 OPENING = datetime(2026, 11, 24, 8, 5, tzinfo=ZoneInfo("America/Argentina/Buenos_Aires"))
 LANGUAGES = ("en", "es")
@@ -150,11 +152,45 @@ OWN = {
 }
 
 
-def own_pages(**changed: Any) -> Pages:
+def own_pages(**changed: bytes) -> Pages:
     """Templates of a link type's own over those that come with the server; dots of file names written ``__``."""
-    return parse_pages(
-        {**OWN, **{name.replace("__", "."): content for name, content in changed.items()}}, shipped_pages()
+    report = Report()
+    found = read_templates(
+        {**OWN, **{name.replace("__", "."): data for name, data in changed.items()}}, "pages", report
     )
+    assert not report.problems
+    return shipped_pages().with_own(found)
+
+
+@pytest.mark.parametrize(
+    ("page", "wanted", "language", "title"),
+    [
+        pytest.param("closed", "he", "he", "Shut &lt; 9", id="own"),
+        pytest.param("closed", "de-AT", "de-at", "Zu", id="own variant"),
+        pytest.param("closed", "de", "en", "We are closed at the moment", id="another variant than its own"),
+        pytest.param("closed", "es", "es", "En este momento estamos cerrados", id="shipped in this language"),
+        pytest.param("closed", "he;q=0.5, es", "es", "En este momento estamos cerrados", id="shipped and wanted more"),
+        pytest.param("expired", "he", "en", "This link has expired", id="neither has it in this language"),
+        pytest.param("expired", "he, es;q=0.1", "es", "Este enlace ha caducado", id="the next wish"),
+    ],
+)
+def test_what_the_folder_lacks_is_shipped(page: str, wanted: str, language: str, title: str) -> None:
+    """Page by page and language by language, the folder's file counts or else ours; English where neither has one."""
+    rendered = own_pages().render(page, wanted, OPENING if PAGES[page] else None)
+    assert (rendered.language, re.findall("<title>(.*)</title>", rendered.html)) == (language, [title])
+
+
+def test_one_own_page_changes_only_itself() -> None:
+    """A folder with one page in English leaves the Spanish one, and every other page, as it was."""
+    own, ours = PageTemplates(None, {"closed": {"en": Template("<h1>Shut</h1>")}}, {}), shipped_pages()
+    pages = ours.with_own(own)
+    changed = {
+        (page, language)
+        for page in PAGES
+        for language in LANGUAGES
+        if pages.render(page, language, OPENING) != ours.render(page, language, OPENING)
+    }
+    assert changed == {("closed", "en")}
 
 
 def test_own_templates_replace_ours() -> None:
@@ -188,62 +224,3 @@ def test_a_policy_lets_nothing_in_but_the_styles() -> None:
     )
     bare = own_pages(layout__html=b"$language $title $text").render("expired").content_policy
     assert "style-src 'none';" in bare
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "expected"),
-    [
-        ("layout.html", b"$language $title", "layout.html must have $text"),
-        ("layout.html", b"$language $text", "layout.html must have $title"),
-        ("layout.html", b"$title $text", "layout.html must have $language"),
-        ("layout.html", b"$language $title $txt", "but is '$txt' (did you mean '$text'?)"),
-        ("layout.html", b"$language $title $text <style>a{b:$title}</style>", "must not have $ between"),
-        ("closed.en.html", b"<h1>x</h1> costs 5$", "closed.en.html has a $ that is no placeholder; write $$"),
-        ("closed.en.html", b"<h1>x</h1> $guest_pin", "must be one of '$opening', '$opening_iso', '$place' but is"),
-        ("expired.en.html", b"<h1>x</h1> $opening", "expired.en.html: it can have no placeholders but has '$opening'"),
-        ("closed.en.html", b"<p>x</p>", "closed.en.html must have one heading"),
-        ("closed.en.html", b"<h1>x</h1><h1>y</h1>", "closed.en.html must have one heading"),
-        ("closed.en.html", b"<h1><b>x</b></h1>", "closed.en.html must have one heading"),
-        ("closed.en.html", b"\xff", "closed.en.html is not text in UTF-8"),
-        ("close.en.html", b"<h1>x</h1>", "but is 'close' (did you mean 'closed'?)"),
-        ("closed.html", b"<h1>x</h1>", "closed.html: a file must be layout.html, <page>.<language>.html"),
-        ("closed.English.html", b"<h1>x</h1>", "a file must be layout.html"),
-        ("dates.json", b"{}", "a file must be layout.html"),
-        ("dates.en.json", b"{", "dates.en.json is not JSON"),
-        ("dates.en.json", b"[]", "dates.en.json must be an object with weekdays, months and pattern"),
-        ("dates.en.json", b'{"weekdays": []}', "dates.en.json must be an object with"),
-        ("dates.en.json", b'{"weekdays": [], "months": [], "pattern": ""}', "weekdays must be a list of 7 names"),
-        (
-            "dates.en.json",
-            b'{"weekdays": ["","","","","","",""], "months": [1,2,3,4,5,6,7,8,9,10,11,12], "pattern": ""}',
-            "months must be a list of 12 names",
-        ),
-        ("dates.en.json", b'{"weekdays": [], "months": [], "pattern": 1}', "pattern must be text"),
-        ("dates.en.json", b'{"weekdays": [], "months": [], "pattern": "$hour"}', "placeholder must be one of '$day'"),
-    ],
-)
-def test_what_is_wrong_with_a_template_is_told(name: str, content: bytes, expected: str) -> None:
-    """A template that cannot be used is refused when it is read, with its file and what to write."""
-    with pytest.raises(PagesError) as raised:
-        parse_pages({name: content}, shipped_pages())
-    assert str(raised.value).startswith(name)
-    assert expected in str(raised.value)
-
-
-def test_a_folder_is_read(tmp_path: Path) -> None:
-    """A folder gives its templates, and other files in it, such as a picture, are left alone."""
-    (tmp_path / "expired.fr.html").write_text("<h1>Expiré</h1>", encoding="utf-8")
-    (tmp_path / "logo.png").write_bytes(b"\x89PNG")
-    assert "Expiré" in read_pages(tmp_path).render("expired", "fr-CA").html
-
-
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    """A missing folder is refused by name."""
-    with pytest.raises(PagesError, match=r"the folder .*/nowhere cannot be read: No such file"):
-        read_pages(tmp_path / "nowhere")
-
-
-def test_pages_alone_must_be_complete() -> None:
-    """Without others to fall back on, a layout and every page are needed."""
-    with pytest.raises(PagesError, match=r"layout\.html or a page is missing"):
-        parse_pages(OWN)
