@@ -1,21 +1,20 @@
 """Who is told of what was written, in this process and in others, and how they hear it.
 
 PostgreSQL carries a notice with each transaction (NOTIFY). SQLite has none: a listener looks at once when its own
-process has committed, and every ``POLL_SECONDS`` whether another process did, which is one read of a counter.
+process has committed, and every ``POLL_SECONDS`` whether another process did, which is one look into an index.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Final, cast
 
 from psycopg import AsyncConnection as Psycopg
-from sqlalchemy import Select, func, literal, select
+from sqlalchemy import Connection, Row, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.types import Text
 
@@ -34,22 +33,25 @@ CLOSED_SECONDS: Final = 1.0
 log = logging.getLogger(__name__)
 
 
-async def announce(connection: AsyncConnection, keys: Iterable[str], at: datetime) -> None:
-    """Counts a change of each key, in the transaction that makes it, and lets listeners know once it is committed."""
+def announce(connection: Connection, keys: Iterable[str], at: datetime) -> dict[str, int]:
+    """Counts a change of each key, in the transaction that makes it, and lets listeners know once it is committed.
+
+    Returns the number of each key's change.
+    """
     # In one order everywhere, so that two replicas wait for each other and do not block each other.
     ordered = sorted({storable_name(key) for key in keys if key})
     if not ordered:
-        return
+        return {}
     dialect = connection.dialect.name
     position = 0
     if dialect == SQLITE:
-        newest = select(func.coalesce(func.max(CHANGES.c.position), 0))
-        position = (await connection.execute(newest)).scalar_one() + 1
+        position = _newest_position(connection) + 1
     rows = [{"key": key, "number": 1, "position": position, "changed_at": at} for key in ordered]
-    counted = (await connection.execute(_count(dialect), rows)).all()
+    counted = {row.key: row.number for row in connection.execute(_count(dialect), rows)}
     if dialect == POSTGRESQL:
-        notices = literal([f"{number}:{key}" for key, number in counted], ARRAY(Text))
-        await connection.execute(select(func.pg_notify(CHANNEL, func.unnest(notices))))
+        notices = literal([f"{number}:{key}" for key, number in counted.items()], ARRAY(Text))
+        connection.execute(select(func.pg_notify(CHANNEL, func.unnest(notices))))
+    return counted
 
 
 @cache
@@ -74,7 +76,8 @@ async def listen(database: Database) -> AsyncGenerator[Change, None]:
         except FAULTS as error:
             log.warning("store.listening_lost: %s", database.unavailable(error))
         except StoreUnavailableError as error:
-            log.warning("store.listening_lost: %s", error)
+            if not database.closed:
+                log.warning("store.listening_lost: %s", error)
         if not database.closed:
             await asyncio.sleep(delay)
         delay = min(delay * 2, LAST_RETRY_SECONDS)
@@ -85,7 +88,10 @@ def _hear(database: Database) -> AsyncGenerator[Change, None]:
 
 
 async def _hear_postgresql(database: Database) -> AsyncGenerator[Change, None]:
-    async with database.engines.watcher.connect() as connection:
+    watcher = database.engines.watcher
+    if watcher is None:
+        raise ValueError("SQLite has no notices")
+    async with watcher.connect() as connection:
         await connection.exec_driver_sql(f"LISTEN {CHANNEL}")
         driver = (await connection.get_raw_connection()).driver_connection
         yield LOOK_AGAIN
@@ -102,31 +108,31 @@ def _read_notice(payload: str) -> Change:
 
 
 async def _hear_sqlite(database: Database) -> AsyncGenerator[Change, None]:
+    # Has no connection of its own. A listener is cancelled at any moment, and a connection that is interrupted while it
+    # opens is never closed; what ``read`` has begun ends by itself.
     wake = asyncio.Event()
     database.wake_on_commit(wake)
     try:
-        async with database.engines.watcher.connect() as connection:
-            newest = select(func.coalesce(func.max(CHANGES.c.position), 0))
-            position = (await connection.execute(newest)).scalar_one()
-            seen = None
-            yield LOOK_AGAIN
-            while not database.closed:
-                # It changes with each commit of any other connection, in this process or another.
-                version = (await connection.exec_driver_sql("PRAGMA data_version")).scalar_one()
-                if version != seen:
-                    seen = version
-                    for change in (await connection.execute(_since(position))).all():
-                        position = change.position
-                        yield Change(change.key, change.number)
-                await _set_within(wake, POLL_SECONDS)
-                wake.clear()
+        position = await database.read(_newest_position)
+        yield LOOK_AGAIN
+        while not database.closed:
+            for change in await database.read(partial(_find_since, position=position)):
+                position = change.position
+                yield Change(change.key, change.number)
+            await _set_within(wake, POLL_SECONDS)
+            wake.clear()
     finally:
         database.forget_wake(wake)
 
 
-def _since(position: int) -> Select[str, int, int]:
+def _newest_position(connection: Connection) -> int:
+    newest = select(func.coalesce(func.max(CHANGES.c.position), 0))
+    return int(connection.execute(newest).scalar_one())
+
+
+def _find_since(connection: Connection, position: int) -> Sequence[Row[str, int, int]]:
     fresh = select(CHANGES.c.key, CHANGES.c.number, CHANGES.c.position).where(CHANGES.c.position > position)
-    return fresh.order_by(CHANGES.c.position)
+    return connection.execute(fresh.order_by(CHANGES.c.position)).all()
 
 
 async def _set_within(wake: asyncio.Event, seconds: float) -> None:

@@ -4,21 +4,22 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, TypeVar
 
 import psycopg
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
-from policy_server.conferences.location import Location, make_engines, make_file, parse_location
+from policy_server.conferences.location import POOL_SIZE, Location, make_engines, make_file, parse_location
 from policy_server.conferences.migrations import migrate
 
 T = TypeVar("T")
-Work = Callable[[AsyncConnection], Awaitable[T]]
+Work = Callable[[Connection], T]
+"""Statements, to be run in a thread of their own: waiting for each in the event loop would cost ten times as much."""
 
 PATIENCE: Final = 5.0
 """Seconds that an operation may take before it counts as failed."""
@@ -42,7 +43,9 @@ class Database:
         self.location: Final[Location] = parse_location(url)
         self.engines: Final = make_engines(self.location, patience)
         self._patience: Final = patience
-        self._turn: Final = asyncio.Lock() if self.location.path else None
+        self._readers: Final = ThreadPoolExecutor(POOL_SIZE, "database-reader")
+        # One writer is all that SQLite allows.
+        self._writers: Final = ThreadPoolExecutor(1 if self.location.path else POOL_SIZE, "database-writer")
         self._tasks: Final[set[asyncio.Task[Any]]] = set()
         self._wakes: Final[set[asyncio.Event]] = set()
         self._preparing: asyncio.Task[None] | None = None
@@ -56,11 +59,13 @@ class Database:
 
     async def read(self, work: Work[T]) -> T:
         """What ``work`` finds; each of its statements is on its own."""
-        return await self._run(partial(self._attempt, self._read, work), self._patience)
+        return await self._run(partial(self._attempt, self._readers, self._read, work), self._patience)
 
     async def write(self, work: Work[T]) -> T:
         """Runs ``work`` in a transaction that is on disk when this returns. May run it twice, so it must not mind."""
-        return await self._run(partial(self._attempt, self._write, work), self._patience)
+        result = await self._run(partial(self._attempt, self._writers, self._write, work), self._patience)
+        self._wake()
+        return result
 
     async def close(self) -> None:
         """Waits for what still runs, then closes every connection."""
@@ -72,6 +77,8 @@ class Database:
             task.cancel()
         if self._tasks:
             await asyncio.wait(tuple(self._tasks))
+        for threads in (self._readers, self._writers):
+            threads.shutdown(wait=False, cancel_futures=True)
         await self.engines.dispose()
 
     def wake_on_commit(self, wake: asyncio.Event) -> None:
@@ -118,34 +125,27 @@ class Database:
         """The error to raise for one of ``FAULTS``. Drivers' own errors quote values, so they stay out of it."""
         return StoreUnavailableError(f"the database {self.location.name}: {self.location.redact(_reason(error))}")
 
-    async def _attempt(self, run: Callable[[Work[T]], Awaitable[T]], work: Work[T]) -> T:
+    async def _attempt(self, threads: ThreadPoolExecutor, run: Callable[[Work[T]], T], work: Work[T]) -> T:
         if not self._prepared:
             await self._prepare_once()
         try:
-            return await run(work)
+            return await self._in_thread(threads, run, work)
         except DBAPIError as error:
             # After a restart of the server every connection of the pool is dead, which says nothing about it now.
             if not error.connection_invalidated and getattr(error.orig, "sqlstate", None) != _DEADLOCK_DETECTED:
                 raise
-        return await run(work)
+        return await self._in_thread(threads, run, work)
 
-    async def _read(self, work: Work[T]) -> T:
-        async with self.engines.reader.connect() as connection:
-            return await work(connection)
+    async def _in_thread(self, threads: ThreadPoolExecutor, run: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(threads, run, *arguments)
 
-    async def _write(self, work: Work[T]) -> T:
-        if self._turn is None:
-            async with self.engines.writer.begin() as connection:
-                return await work(connection)
-        async with asyncio.timeout(self._patience):
-            await self._turn.acquire()
-        try:
-            async with self.engines.writer.begin() as connection:
-                result = await work(connection)
-        finally:
-            self._turn.release()
-        self._wake()
-        return result
+    def _read(self, work: Work[T]) -> T:
+        with self.engines.reader.connect() as connection:
+            return work(connection)
+
+    def _write(self, work: Work[T]) -> T:
+        with self.engines.writer.begin() as connection:
+            return work(connection)
 
     def _wake(self) -> None:
         for wake in self._wakes:
@@ -166,11 +166,11 @@ class Database:
     async def _prepare(self) -> None:
         path = self.location.path
         if path is not None:
-            await asyncio.to_thread(make_file, path)
+            await self._in_thread(self._writers, make_file, path)
             await self._choose_wal()
         else:
-            await self._check_encoding()
-        await self._write(migrate)
+            await self._in_thread(self._writers, self._read, partial(_check_encoding, self.location.name))
+        await self._in_thread(self._writers, self._write, migrate)
         self._prepared = True
         log.info("store.prepared: %s", self.location.name)
 
@@ -178,8 +178,7 @@ class Database:
         async with asyncio.timeout(self._patience):
             while True:
                 try:
-                    async with self.engines.watcher.connect() as connection:
-                        mode = (await connection.exec_driver_sql("PRAGMA journal_mode=WAL")).scalar_one()
+                    mode = await self._in_thread(self._writers, self._read, _choose_wal)
                     break
                 except DBAPIError as error:
                     if "file is not a database" in str(error.orig):
@@ -196,14 +195,18 @@ class Database:
                 "name a file on a local disk in POLICY_DATABASE_URL, or use PostgreSQL"
             )
 
-    async def _check_encoding(self) -> None:
-        async with self.engines.reader.connect() as connection:
-            encoding = (await connection.execute(text("SHOW server_encoding"))).scalar_one()
-        if encoding != "UTF8":
-            raise StoreSetupError(
-                f"the database {self.location.name} has the encoding {encoding}, which cannot hold every name; "
-                "make it with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
-            )
+
+def _choose_wal(connection: Connection) -> str:
+    return str(connection.exec_driver_sql("PRAGMA journal_mode=WAL").scalar_one())
+
+
+def _check_encoding(name: str, connection: Connection) -> None:
+    encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+    if encoding != "UTF8":
+        raise StoreSetupError(
+            f"the database {name} has the encoding {encoding}, which cannot hold every name; "
+            "make it with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 def _reason(error: BaseException) -> str:

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Table, delete, exists, func, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, or_, select
 from sqlalchemy.sql.dml import ReturningInsert
 
 from policy_server.conferences.changes import announce
@@ -18,18 +17,18 @@ ROWS_AT_ONCE: Final = 100
 """Rows of one statement: few enough that preparing them does not keep other requests waiting."""
 
 
-async def add_events(connection: AsyncConnection, events: Sequence[StoredEvent]) -> int:
+def add_events(connection: Connection, events: Sequence[StoredEvent]) -> int:
     """Stores the events that are not there yet and counts them."""
     insert = _insert(EVENTS, connection.dialect.name)
     added = 0
     conferences: set[str] = set()
     for start in range(0, len(events), ROWS_AT_ONCE):
         rows = [_event_values(event) for event in events[start : start + ROWS_AT_ONCE]]
-        names = (await connection.execute(insert, rows)).scalars().all()
+        names = (connection.execute(insert, rows)).scalars().all()
         added += len(names)
         conferences.update(names)
     if conferences:
-        await announce(connection, conferences, _latest(events))
+        announce(connection, conferences, _latest(events))
     return added
 
 
@@ -37,50 +36,48 @@ def _latest(events: Sequence[StoredEvent]) -> datetime:
     return datetime.fromtimestamp(max(event.time for event in events), UTC)
 
 
-async def find_events(
-    connection: AsyncConnection, conference: str, since: datetime, until: datetime | None
+def find_events(
+    connection: Connection, conference: str, since: datetime, until: datetime | None
 ) -> tuple[StoredEvent, ...]:
     """The events of a room name from ``since`` and before ``until``, by time."""
     column = EVENTS.c
     wanted = select(EVENTS).where(column.conference == conference, column.time >= since.timestamp())
     if until is not None:
         wanted = wanted.where(column.time < until.timestamp())
-    rows = await connection.execute(wanted.order_by(column.time, column.node, column.seq))
+    rows = connection.execute(wanted.order_by(column.time, column.node, column.seq))
     return tuple(
         StoredEvent(row.node, row.seq, row.time, row.event, row.version, row.conference, row.data) for row in rows
     )
 
 
-async def add_timeline(connection: AsyncConnection, entries: Sequence[TimelineEntry]) -> int:
-    """Stores the entries that are not there yet and counts them."""
+def add_timeline(connection: Connection, entries: Sequence[TimelineEntry]) -> list[str]:
+    """Stores the entries that are not there yet; the key of each of those, to be announced."""
     insert = _insert(TIMELINE, connection.dialect.name)
     keys: list[str] = []
     for start in range(0, len(entries), ROWS_AT_ONCE):
         rows = [_entry_values(entry) for entry in entries[start : start + ROWS_AT_ONCE]]
-        keys += (await connection.execute(insert, rows)).scalars().all()
-    if keys:
-        await announce(connection, keys, max(entry.at for entry in entries))
-    return len(keys)
+        keys += connection.execute(insert, rows).scalars()
+    return keys
 
 
-async def find_timeline(connection: AsyncConnection, key: str) -> tuple[TimelineEntry, ...]:
+def find_timeline(connection: Connection, key: str) -> tuple[TimelineEntry, ...]:
     """The entries of a key, by time and then in the order they were stored."""
     wanted = select(TIMELINE).where(TIMELINE.c.key == key).order_by(TIMELINE.c.at, TIMELINE.c.id)
-    rows = await connection.execute(wanted)
+    rows = connection.execute(wanted)
     return tuple(TimelineEntry(row.key, row.at, row.kind, row.data) for row in rows)
 
 
-async def count_changes(connection: AsyncConnection, keys: Sequence[str]) -> int:
+def count_changes(connection: Connection, keys: Sequence[str]) -> int:
     """How many changes these keys have had."""
     counted = select(func.coalesce(func.sum(CHANGES.c.number), 0)).where(CHANGES.c.key.in_(keys))
-    return int((await connection.execute(counted)).scalar_one())
+    return int((connection.execute(counted)).scalar_one())
 
 
-async def delete_some(connection: AsyncConnection, table: Table, before: datetime, batch: int) -> int:
+def delete_some(connection: Connection, table: Table, before: datetime, batch: int) -> int:
     """Deletes up to ``batch`` rows of a table that are over since before a time and that nothing kept refers to."""
     (key,) = table.primary_key.columns
     old = select(key).where(_over(table, before)).limit(batch)
-    gone = await connection.execute(delete(table).where(key.in_(old.scalar_subquery())).returning(key))
+    gone = connection.execute(delete(table).where(key.in_(old.scalar_subquery())).returning(key))
     return len(gone.all())
 
 

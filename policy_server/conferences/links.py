@@ -1,11 +1,11 @@
 """Customer links in the database (DESIGN section 6)."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.sql.dml import ReturningInsert
 
 from policy_server.conferences.changes import announce
@@ -14,49 +14,55 @@ from policy_server.conferences.records import Link
 from policy_server.conferences.tables import LINKS, insert_into
 
 
-async def create_link(connection: AsyncConnection, link: Link, idempotency_key: str | None, digest: str) -> Link:
+def create_link(connection: Connection, link: Link, idempotency_key: str | None, digest: str) -> Link:
     """Stores a link, or finds the one that the same request made before."""
     row = _values(link) | {"idempotency_key": idempotency_key, "request_digest": digest}
-    created = (await connection.execute(_insert(connection.dialect.name), row)).one_or_none()
+    created = (connection.execute(_insert(connection.dialect.name), row)).one_or_none()
     if created is not None:
-        await announce(connection, [link.session], link.created_at)
+        announce(connection, [link.session], link.created_at)
         return _link(created)
     if idempotency_key is not None:
         same = (LINKS.c.created_by == link.created_by) & (LINKS.c.idempotency_key == idempotency_key)
-        first = (await connection.execute(select(LINKS).where(same))).one_or_none()
+        first = (connection.execute(select(LINKS).where(same))).one_or_none()
         if first is not None:
             if first.request_digest != digest:
                 raise IdempotencyConflictError(
                     "this Idempotency-Key was used for another request; use a new one for each link"
                 )
             return _link(first)
-    stored = (await connection.execute(select(LINKS).where(LINKS.c.session == link.session))).one_or_none()
+    stored = (connection.execute(select(LINKS).where(LINKS.c.session == link.session))).one_or_none()
     # The same link again is a repeated write. Anything else would hand one customer's room to another.
     if stored is None or (stored.created_by, stored.created_at) != (link.created_by, link.created_at):
         raise SessionTakenError("another link has this session already")
     return _link(stored)
 
 
-async def find_link(connection: AsyncConnection, session: str) -> Link | None:
+def find_link(connection: Connection, session: str) -> Link | None:
     """The link of a session."""
-    row = (await connection.execute(select(LINKS).where(LINKS.c.session == session))).one_or_none()
+    row = (connection.execute(select(LINKS).where(LINKS.c.session == session))).one_or_none()
     return None if row is None else _link(row)
 
 
-async def find_good(connection: AsyncConnection, at: datetime) -> tuple[Link, ...]:
-    """The links that have not expired at a time."""
-    rows = await connection.execute(select(LINKS).where(LINKS.c.expires_at > at))
+def find_links(connection: Connection, sessions: Sequence[str]) -> tuple[Link, ...]:
+    """The links of some sessions."""
+    rows = connection.execute(select(LINKS).where(LINKS.c.session.in_(sessions)))
     return tuple(_link(row) for row in rows)
 
 
-async def revoke_link(connection: AsyncConnection, session: str, at: datetime) -> bool:
+def find_good(connection: Connection, at: datetime) -> tuple[Link, ...]:
+    """The links that have not expired at a time."""
+    rows = connection.execute(select(LINKS).where(LINKS.c.expires_at > at))
+    return tuple(_link(row) for row in rows)
+
+
+def revoke_link(connection: Connection, session: str, at: datetime) -> bool:
     """Revokes a link unless that was done before; says whether there is one."""
     valid = (LINKS.c.session == session) & LINKS.c.revoked_at.is_(None)
-    revoked = await connection.execute(update(LINKS).where(valid).values(revoked_at=at).returning(LINKS.c.session))
+    revoked = connection.execute(update(LINKS).where(valid).values(revoked_at=at).returning(LINKS.c.session))
     if revoked.one_or_none() is not None:
-        await announce(connection, [session], at)
+        announce(connection, [session], at)
         return True
-    return await find_link(connection, session) is not None
+    return find_link(connection, session) is not None
 
 
 @cache

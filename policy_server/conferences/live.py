@@ -8,25 +8,53 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from policy_server.conferences.errors import StoreUnavailableError
-from policy_server.conferences.records import LOOK_AGAIN, Link, PinnedConference, TimelineEntry
+from policy_server.conferences.records import LOOK_AGAIN, Change, Link, PinnedConference, TimelineEntry
 from policy_server.conferences.store import ConferenceStore
 
 PIN_PATIENCE: Final = 0.25
 """Seconds that a policy answer waits for its room to be pinned (DESIGN section 7)."""
 
+START_PATIENCE: Final = 3.0
+"""Seconds that the start waits for what the store knows."""
+
+STOP_PATIENCE: Final = 3.0
+"""Seconds that the end waits until everything is written."""
+
 WAITING_LIMIT: Final = 20_000
-"""Timeline entries, and pins, that may wait for a database that is away; what comes beyond is dropped and counted."""
+"""Timeline entries that may wait for a database that is away; what comes beyond is dropped and counted."""
+
+ROOMS_LIMIT: Final = 20_000
+"""Rooms that may be pinned at a time: more than Pexip can run, and an end to what strangers can make us remember."""
+
+NEARBY_LIMIT: Final = 4
+"""Rooms that are found by one session or alias, the newest; each costs a decision. The others are found by name."""
+
+TIDY_SECONDS: Final = 60.0
+"""Seconds between two times at which what is over is forgotten here, and what is too old is deleted from the store."""
+
+GATHER_SECONDS: Final = 0.05
+"""Seconds that notes wait for others to be written with, unless a pin comes, for which calls wait."""
 
 WRITTEN_AT_ONCE: Final = 500
 RETRY_SECONDS: Final = 1.0
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A pin on its way to the store. ``deadline`` is by the clock of the event loop."""
+
+    conference: PinnedConference
+    holder: asyncio.Future[PinnedConference]
+    deadline: float
 
 
 class Subscription:
@@ -42,7 +70,8 @@ class Subscription:
     async def wait(self, seconds: float) -> bool:
         """Waits for a change and says whether there was one within ``seconds``."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
         changed = self._changed.is_set()
         self._changed.clear()
         return changed
@@ -51,51 +80,99 @@ class Subscription:
 class Conferences:
     """Links, live rooms and notes of one process; ``start`` and ``stop`` it in its event loop.
 
-    ``lifetime`` is how long a room stays pinned when nobody says that it ended. ``version`` grows with everything that
-    a policy answer may depend on; ``late`` counts answers that did not wait for their pin, ``dropped`` what was lost.
+    ``lifetime`` is how long a room stays pinned when nobody says that it ended, ``retention`` how long the store keeps
+    what is over (``None``: for ever). ``late`` counts answers that did not wait for their pin, ``dropped`` what could
+    not be kept for writing. An object that ``link`` or ``live`` returned is returned again until something in it
+    changes.
     """
 
-    def __init__(self, store: ConferenceStore, clock: Callable[[], datetime], lifetime: timedelta) -> None:
+    def __init__(
+        self,
+        store: ConferenceStore,
+        clock: Callable[[], datetime],
+        lifetime: timedelta,
+        retention: timedelta | None = None,
+    ) -> None:
         self.store: Final = store
         self.clock: Final = clock
         self.lifetime: Final = lifetime
-        self.version = 0
         self.dropped = 0
         self.late = 0
-        self._links: dict[str, Link] = {}
-        self._rooms: dict[str, PinnedConference] = {}
-        self._sessions: dict[str, PinnedConference] = {}
+        self._retention: Final = retention
+        self._links: Final[dict[str, Link]] = {}
+        self._rooms: Final[dict[str, PinnedConference]] = {}
+        self._of_session: Final[dict[str, tuple[PinnedConference, ...]]] = {}
+        self._of_alias: Final[dict[str, tuple[PinnedConference, ...]]] = {}
         self._notes: Final[deque[TimelineEntry]] = deque()
-        self._pins: Final[dict[str, tuple[PinnedConference, asyncio.Future[PinnedConference]]]] = {}
-        self._work: Final = asyncio.Event()
+        self._pins: Final[dict[str, Pin]] = {}
+        self._own: Final[dict[str, set[int]]] = {}
+        self._heard: Final[dict[str, int]] = {}
+        self._unwritten: Final = asyncio.Event()
+        self._urgent: Final = asyncio.Event()
+        self._stale: Final[set[str]] = set()
+        self._to_renew: Final = asyncio.Event()
+        self._loaded: Final = asyncio.Event()
         self._subscriptions: Final[dict[str, set[Subscription]]] = {}
         self._tasks: Final[list[asyncio.Task[None]]] = []
 
     async def start(self) -> None:
-        """Begins to follow the store and to write to it; the database need not be there yet."""
-        self._tasks.extend((asyncio.create_task(self._follow()), asyncio.create_task(self._write())))
+        """Begins to follow the store and to write to it. Waits a moment for what it knows; it need not be there yet."""
+        loops = (self._follow, self._renew_stale, self._write_unwritten, self._tidy)
+        self._tasks.extend(asyncio.create_task(_for_ever(loop)) for loop in loops)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_PATIENCE):
+                await self._loaded.wait()
 
     async def stop(self) -> None:
         """Writes what can be written and lets go of the store."""
-        with contextlib.suppress(StoreUnavailableError):
-            await self._write_some()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
-        await self.store.close()
+        try:
+            # What a cancelled task has begun to write may be written twice, which the store does not mind.
+            async with asyncio.timeout(STOP_PATIENCE):
+                await self._write_all()
+        except (StoreUnavailableError, TimeoutError) as error:
+            log.warning("conferences.lost: %d pins and %d notes; %s", len(self._pins), len(self._notes), error)
+        finally:
+            await self.store.close()
+
+    @property
+    def waiting(self) -> int:
+        """Pins and notes that are not written yet."""
+        return len(self._pins) + len(self._notes)
+
+    @property
+    def live_count(self) -> int:
+        """Rooms that are pinned."""
+        return len(self._rooms)
 
     def link(self, session: str) -> Link | None:
-        """The link of a session that has not expired, as far as it is known here."""
+        """The link of a session that has not expired or has a room, as far as it is known here."""
         return self._links.get(session)
+
+    def learn(self, link: Link) -> None:
+        """Takes note of a link that this process has stored or revoked, before the store says so."""
+        known = self._links.get(link.session)
+        # A reading from before the revocation may arrive after it.
+        if known != link and (known is None or known.revoked_at is None or link.revoked_at is not None):
+            self._links[link.session] = link
 
     def live(self, name: str, at: datetime) -> PinnedConference | None:
         """The conference that holds a room."""
         return _unless_over(self._rooms.get(name), at)
 
     def live_of_session(self, session: str, at: datetime) -> PinnedConference | None:
-        """The conference that a session's link led to."""
-        return _unless_over(self._sessions.get(session), at) if session else None
+        """The latest conference that a session's link led to."""
+        return next((room for room in self._of_session.get(session, ()) if at < room.expires_at), None)
+
+    def nearby(self, session: str, alias: str) -> tuple[PinnedConference, ...]:
+        """The rooms that began when somebody dialled an alias (in normal form), and those that a session's link led to.
+
+        Of each the latest come first; some may be there twice, and some may have expired.
+        """
+        return self._of_alias.get(alias, ()) + self._of_session.get(session, ())
 
     @contextmanager
     def subscribe(self, *keys: str) -> Iterator[Subscription]:
@@ -120,7 +197,7 @@ class Conferences:
             self.dropped += 1
             return
         self._notes.append(TimelineEntry(key, at, kind, data))
-        self._work.set()
+        self._unwritten.set()
 
     async def pin(self, conference: PinnedConference) -> PinnedConference:
         """Pins a room and returns the conference that holds it.
@@ -129,95 +206,222 @@ class Conferences:
         """
         held = self.live(conference.name, conference.pinned_at)
         if held is not None:
-            return held
-        self._keep(conference)
-        if len(self._pins) >= WAITING_LIMIT:
+            return await self.agreed(held)
+        if max(len(self._rooms), len(self._pins)) >= ROOMS_LIMIT:
             self.dropped += 1
             return conference
-        written: asyncio.Future[PinnedConference] = asyncio.get_running_loop().create_future()
-        self._pins[conference.id] = (conference, written)
-        self._work.set()
-        try:
-            return await asyncio.wait_for(asyncio.shield(written), PIN_PATIENCE)
-        except TimeoutError:
-            self.late += 1
-            return conference
+        self._keep(conference)
+        loop = asyncio.get_running_loop()
+        self._pins[conference.id] = Pin(conference, loop.create_future(), loop.time() + PIN_PATIENCE)
+        self._unwritten.set()
+        self._urgent.set()
+        return await self.agreed(conference)
+
+    async def agreed(self, held: PinnedConference) -> PinnedConference:
+        """The conference that holds a room which is held here: while its pin is being written, another replica may win.
+
+        All questions about the room wait together, until ``PIN_PATIENCE`` after the first at the most.
+        """
+        pin = self._pins.get(held.id)
+        if pin is None:
+            return held
+        seconds = pin.deadline - asyncio.get_running_loop().time()
+        if seconds > 0:
+            await asyncio.wait((pin.holder,), timeout=seconds)
+        if pin.holder.done():
+            return pin.holder.result()
+        self.late += 1
+        return held
 
     def _keep(self, conference: PinnedConference) -> None:
+        if self._rooms.get(conference.name) == conference:
+            return
+        self._drop(conference.name)
         self._rooms[conference.name] = conference
-        if conference.session:
-            self._sessions[conference.session] = conference
-        self.version += 1
+        for index, key in self._indexes(conference):
+            index[key] = (conference, *index.get(key, ())[: NEARBY_LIMIT - 1])
 
-    async def _write(self) -> None:
-        while True:
-            await self._work.wait()
-            self._work.clear()
-            try:
-                await self._write_some()
-            except StoreUnavailableError as error:
-                log.warning(
-                    "conferences.unwritten: %d pins and %d notes wait; %s", len(self._pins), len(self._notes), error
-                )
-                await asyncio.sleep(RETRY_SECONDS)
-                self._work.set()
+    def _drop(self, name: str) -> None:
+        over = self._rooms.pop(name, None)
+        if over is None:
+            return
+        for index, key in self._indexes(over):
+            others = tuple(room for room in index.pop(key, ()) if room is not over)
+            if others:
+                index[key] = others
 
-    async def _write_some(self) -> None:
+    def _indexes(self, room: PinnedConference) -> Iterator[tuple[dict[str, tuple[PinnedConference, ...]], str]]:
+        for index, key in ((self._of_session, room.session), (self._of_alias, room.alias)):
+            if key:
+                yield index, key
+
+    async def _write_unwritten(self) -> None:
+        await self._unwritten.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GATHER_SECONDS):
+                await self._urgent.wait()
+        self._unwritten.clear()
+        self._urgent.clear()
+        try:
+            await self._write_all()
+        except StoreUnavailableError as error:
+            log.warning(
+                "conferences.unwritten: %d pins and %d notes wait; %s", len(self._pins), len(self._notes), error
+            )
+            await asyncio.sleep(RETRY_SECONDS)
+        finally:
+            if self.waiting:
+                self._unwritten.set()
+
+    async def _write_all(self) -> None:
         while self._pins or self._notes:
-            waiting = list(self._pins.values())[:WRITTEN_AT_ONCE]
-            if waiting:
-                holders = await self.store.pin_all([conference for conference, _ in waiting])
-                for (conference, written), holder in zip(waiting, holders, strict=True):
-                    self._pins.pop(conference.id, None)
-                    if holder.id != conference.id:
-                        self._keep(holder)
-                    if not written.done():
-                        written.set_result(holder)
+            pins = list(self._pins.values())[:WRITTEN_AT_ONCE]
+            # As many notes only as do not keep calls waiting for their pins.
             notes = [self._notes[place] for place in range(min(len(self._notes), WRITTEN_AT_ONCE))]
-            if notes:
-                await self.store.add_timeline(notes)
-                for _ in notes:
-                    self._notes.popleft()
+            try:
+                await self._record(pins, notes)
+            except (ValueError, TypeError):
+                # Something among them cannot be written, ever.
+                log.exception("conferences.unwritable: %d pins and %d notes are dropped", len(pins), len(notes))
+                self.dropped += len(pins) + len(notes)
+                self._settle(pins, [pin.conference for pin in pins])
+            for _ in notes:
+                self._notes.popleft()
+
+    async def _record(self, pins: Sequence[Pin], notes: Sequence[TimelineEntry]) -> None:
+        recorded = await self.store.record([pin.conference for pin in pins], notes)
+        for key, number in recorded.numbers.items():
+            self._own.setdefault(key, set()).add(number)
+        self._settle(pins, recorded.holders)
+
+    def _settle(self, pins: Sequence[Pin], holders: Sequence[PinnedConference]) -> None:
+        """Lets go those that wait for their pins."""
+        for pin, holder in zip(pins, holders, strict=True):
+            conference = pin.conference
+            self._pins.pop(conference.id, None)
+            is_ours = holder.id == conference.id
+            if not is_ours:
+                self._keep(holder)
+            elif holder.ended_at is not None and self._rooms.get(conference.name) is conference:
+                # It was written before, although that could not be seen from here, and ended meanwhile.
+                self._drop(conference.name)
+            if not pin.holder.done():
+                pin.holder.set_result(conference if is_ours else holder)
 
     async def _follow(self) -> None:
-        changes = self.store.changes()
-        try:
+        async with contextlib.aclosing(self.store.changes()) as changes:
             async for change in changes:
+                if self._is_own(change):
+                    # Nothing but what this process has pinned and noted itself.
+                    self._tell((change.key,))
+                else:
+                    self._stale.add(change.key)
+                    self._to_renew.set()
+        # The store was closed.
+        await asyncio.sleep(RETRY_SECONDS)
+
+    def _is_own(self, change: Change) -> bool:
+        """Whether this process itself wrote all that changed since a key was heard of last.
+
+        Not every change is heard: SQLite tells only the latest of several.
+        """
+        if len(self._heard) > WAITING_LIMIT or len(self._own) > WAITING_LIMIT:
+            self._heard.clear()
+            self._own.clear()
+        heard, own = self._heard.get(change.key, 0), self._own.pop(change.key, ())
+        self._heard[change.key] = change.number
+        return heard < change.number and all(number in own for number in range(heard + 1, change.number + 1))
+
+    async def _renew_stale(self) -> None:
+        """Reads again what changed. Nothing else reads, or an old reading could be taken for news."""
+        await self._to_renew.wait()
+        self._to_renew.clear()
+        try:
+            while self._stale:
+                everything = LOOK_AGAIN.key in self._stale
+                keys = list(self._stale)[: None if everything else WRITTEN_AT_ONCE]
+                self._stale.difference_update(keys)
                 try:
-                    await (self._load() if change == LOOK_AGAIN else self._renew(change.key))
-                except StoreUnavailableError as error:
-                    # The store says LOOK_AGAIN once the database is back.
-                    log.warning("conferences.stale: %s", error)
-                self._tell(None if change == LOOK_AGAIN else change.key)
+                    await (self._renew_all() if everything else self._renew(keys))
+                except BaseException:
+                    self._stale.update(keys)
+                    raise
+        except StoreUnavailableError as error:
+            log.warning("conferences.stale: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
         finally:
-            await changes.aclose()
+            if self._stale:
+                self._to_renew.set()
 
-    async def _load(self) -> None:
+    async def _renew_all(self) -> None:
         now = self.clock()
-        links, rooms = await self.store.good_links(now), await self.store.live(now)
-        self._links = {link.session: link for link in links}
-        unwritten = [conference for conference, _ in self._pins.values()]
-        self._rooms = {room.name: room for room in (*unwritten, *rooms)}
-        self._sessions = {room.session: room for room in (*unwritten, *rooms) if room.session}
-        self.version += 1
+        before = self._dropped_unless_found(self._rooms)
+        links = {link.session: link for link in await self.store.good_links(now)}
+        rooms = await self.store.live(now)
+        # A room may outlive its link, of which it still matters that it was revoked.
+        expired = [room.session for room in rooms if room.session and room.session not in links]
+        for start in range(0, len(expired), WRITTEN_AT_ONCE):
+            for link in await self.store.links(expired[start : start + WRITTEN_AT_ONCE]):
+                links[link.session] = link
+        self._take(links.values(), rooms, before)
+        self._tell(tuple(self._subscriptions))
+        self._loaded.set()
 
-    async def _renew(self, key: str) -> None:
-        now = self.clock()
-        link, room = await self.store.link(key), await self.store.pinned(key, now)
-        if link is not None:
-            self._links[key] = link
-        if room is not None:
+    async def _renew(self, keys: Sequence[str]) -> None:
+        before = self._dropped_unless_found(keys)
+        links = await self.store.links(keys)
+        rooms = await self.store.pinned_among(keys, self.clock())
+        self._take(links, rooms, before)
+        self._tell(keys)
+
+    def _dropped_unless_found(self, names: Iterable[str]) -> dict[str, PinnedConference]:
+        """The rooms that the store must know if they still run: those whose pin was written before it is read."""
+        rooms = ((name, self._rooms.get(name)) for name in names)
+        return {name: room for name, room in rooms if room is not None and room.id not in self._pins}
+
+    def _take(
+        self, links: Iterable[Link], rooms: Iterable[PinnedConference], before: dict[str, PinnedConference]
+    ) -> None:
+        for link in links:
+            self.learn(link)
+        for room in rooms:
+            before.pop(room.name, None)
             self._keep(room)
-        elif key in self._rooms and not any(conference.name == key for conference, _ in self._pins.values()):
-            over = self._rooms.pop(key)
-            self._sessions.pop(over.session, None)
-        self.version += 1
+        for name, room in before.items():
+            if self._rooms.get(name) is room:
+                self._drop(name)
 
-    def _tell(self, key: str | None) -> None:
-        keys = tuple(self._subscriptions) if key is None else (key,)
-        for some in keys:
-            for subscription in tuple(self._subscriptions.get(some, ())):
+    def _tell(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            for subscription in tuple(self._subscriptions.get(key, ())):
                 subscription.tell()
+
+    async def _tidy(self) -> None:
+        await asyncio.sleep(TIDY_SECONDS)
+        now = self.clock()
+        for name in [name for name, room in self._rooms.items() if room.expires_at <= now]:
+            self._drop(name)
+        over = [session for session, link in self._links.items() if link.expires_at <= now]
+        for session in over:
+            if session not in self._of_session:
+                del self._links[session]
+        if self._retention is not None:
+            try:
+                deleted = await self.store.purge(now - self._retention)
+            except StoreUnavailableError as error:
+                log.warning("conferences.unpurged: %s", error)
+            else:
+                log.log(logging.INFO if deleted else logging.DEBUG, "conferences.purged: %d rows", deleted)
+
+
+async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
+    """Does something again and again. Nothing that goes wrong in it may end it."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("conferences.failed: it is tried again")
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 def _unless_over(conference: PinnedConference | None, at: datetime) -> PinnedConference | None:

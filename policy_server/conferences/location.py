@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import URL, event, make_url
+from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -18,7 +18,7 @@ from policy_server.conferences.tables import POSTGRESQL, SQLITE
 EXAMPLES: Final = "sqlite:///var/policy.db or postgresql://user:password@host/database"
 POOL_SIZE: Final = 4
 
-_DRIVERS: Final = {SQLITE: "sqlite+aiosqlite", POSTGRESQL: "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+_DRIVERS: Final = {SQLITE: "sqlite+pysqlite", POSTGRESQL: "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 # Conditions that pass without anybody changing a setting.
 _PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
@@ -43,16 +43,21 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """Connections for three uses: ``reader`` outside transactions, ``writer`` in them, ``watcher`` to wait for changes."""
+    """Connections for three uses: ``reader`` outside transactions, ``writer`` in them, ``watcher`` to wait for notices.
 
-    reader: AsyncEngine
-    writer: AsyncEngine
-    watcher: AsyncEngine
+    Reader and writer block their thread. SQLite has no notices.
+    """
+
+    reader: Engine
+    writer: Engine
+    watcher: AsyncEngine | None
 
     async def dispose(self) -> None:
         """Closes every connection that is not in use."""
-        for engine in (self.reader, self.writer, self.watcher):
-            await engine.dispose()
+        self.reader.dispose()
+        self.writer.dispose()
+        if self.watcher is not None:
+            await self.watcher.dispose()
 
 
 def parse_location(url: str) -> Location:
@@ -92,20 +97,16 @@ def make_engines(location: Location, patience: float) -> Engines:
     unlocked = {**common, "isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
     pool = {"pool_size": POOL_SIZE, "max_overflow": 0, "pool_timeout": patience}
     if location.path is None:
-        writer = create_async_engine(location.url, **common, **pool, isolation_level="READ COMMITTED")
-    else:
-        # One writer is all that SQLite allows; the others wait in this process, in turn, and not in SQLite by luck.
-        writer = create_async_engine(location.url, **common, **{**pool, "pool_size": 1})
-    engines = Engines(
-        reader=create_async_engine(location.url, **unlocked, **pool),
-        writer=writer,
-        watcher=create_async_engine(location.url, **unlocked, poolclass=NullPool),
-    )
-    if location.path is not None:
-        for engine in (engines.reader, engines.writer, engines.watcher):
-            event.listen(engine.sync_engine, "connect", _set_up_sqlite)
-        event.listen(writer.sync_engine, "begin", _begin_immediate)
-    return engines
+        watcher = create_async_engine(location.url, **unlocked, poolclass=NullPool)
+        writer = create_engine(location.url, **common, **pool, isolation_level="READ COMMITTED")
+        return Engines(create_engine(location.url, **unlocked, **pool), writer, watcher)
+    # One writer is all that SQLite allows; the others wait in this process, in turn, and not in SQLite by luck.
+    writer = create_engine(location.url, **common, **{**pool, "pool_size": 1})
+    reader = create_engine(location.url, **unlocked, **pool)
+    for engine in (reader, writer):
+        event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(writer, "begin", _begin_immediate)
+    return Engines(reader, writer, None)
 
 
 def _postgresql_arguments(url: URL, patience: float) -> dict[str, Any]:

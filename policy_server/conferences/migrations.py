@@ -5,8 +5,7 @@ The statements of a version never change once it was released; a change of the t
 
 from typing import Final
 
-from sqlalchemy import insert, select, text, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, insert, select, text, update
 
 from policy_server.conferences.errors import StoreSetupError
 from policy_server.conferences.tables import POSTGRESQL, SCHEMA_VERSION, SQLITE
@@ -57,7 +56,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_VERSION_1,)
 """What makes version 1 out of an empty database, version 2 out of 1, …"""
 
 
-async def migrate(connection: AsyncConnection, migrations: tuple[tuple[str, ...], ...] = MIGRATIONS) -> None:
+def migrate(connection: Connection, migrations: tuple[tuple[str, ...], ...] = MIGRATIONS) -> None:
     """Brings the database to the newest version, in the transaction that ``connection`` is in.
 
     Replicas that start together take turns: in SQLite by the transaction itself, which must hold the write lock, in
@@ -66,11 +65,11 @@ async def migrate(connection: AsyncConnection, migrations: tuple[tuple[str, ...]
     dialect = connection.dialect.name
     if dialect == POSTGRESQL:
         # Waiting for the other replica, or for a large table, is not the slowness that time limits are for.
-        await connection.execute(text("SET LOCAL statement_timeout = '60s'"))
-        await connection.execute(text("SET LOCAL lock_timeout = '60s'"))
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
-    await connection.execute(text("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"))
-    found = (await connection.execute(select(SCHEMA_VERSION.c.version))).scalar_one_or_none()
+        connection.execute(text("SET LOCAL statement_timeout = '60s'"))
+        connection.execute(text("SET LOCAL lock_timeout = '60s'"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
+    connection.execute(text("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"))
+    found = (connection.execute(select(SCHEMA_VERSION.c.version))).scalar_one_or_none()
     version = found or 0
     if version > len(migrations):
         raise StoreSetupError(
@@ -79,8 +78,8 @@ async def migrate(connection: AsyncConnection, migrations: tuple[tuple[str, ...]
         )
     for statements in migrations[version:]:
         for statement in statements:
-            await connection.execute(text(statement.format(row_number=_ROW_NUMBER[dialect])))
+            connection.execute(text(statement.format(row_number=_ROW_NUMBER[dialect])))
     if found is None:
-        await connection.execute(insert(SCHEMA_VERSION).values(version=len(migrations)))
+        connection.execute(insert(SCHEMA_VERSION).values(version=len(migrations)))
     elif version < len(migrations):
-        await connection.execute(update(SCHEMA_VERSION).values(version=len(migrations)))
+        connection.execute(update(SCHEMA_VERSION).values(version=len(migrations)))

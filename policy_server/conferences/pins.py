@@ -5,8 +5,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Row, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row, or_, select, update
 from sqlalchemy.sql.dml import ReturningInsert
 
 from policy_server.conferences.changes import announce
@@ -18,85 +17,96 @@ ATTEMPTS: Final = 10
 """How often another replica may end or replace a conference under our hands before we give up."""
 
 
-async def pin_all(connection: AsyncConnection, conferences: Sequence[PinnedConference]) -> tuple[PinnedConference, ...]:
-    """Pins each conference or finds the one that holds its room; in the order given."""
-    winners: dict[str, PinnedConference] = {}
-    keys: set[str] = set()
+def pin_all(
+    connection: Connection, conferences: Sequence[PinnedConference]
+) -> tuple[tuple[PinnedConference, ...], set[str]]:
+    """Pins each conference or finds the one that holds its room, in the order given; also the keys to announce."""
     # In one order everywhere, so that two replicas wait for each other and do not block each other.
-    for conference in sorted(conferences, key=_name):
-        winner, is_new = await _pin(connection, conference)
-        winners[conference.id] = winner
-        if is_new:
-            keys |= {conference.name, conference.session}
-    if keys:
-        await announce(connection, keys, max(conference.pinned_at for conference in conferences))
-    return tuple(winners[conference.id] for conference in conferences)
+    ordered = sorted(conferences, key=_name)
+    new = _insert_all(connection, ordered)
+    winners: dict[str, PinnedConference] = {}
+    for conference in ordered:
+        winners[conference.id] = conference if conference.id in new else _find_winner(connection, conference, new)
+    keys = {key for conference in ordered if conference.id in new for key in (conference.name, conference.session)}
+    return tuple(winners[conference.id] for conference in conferences), keys
 
 
 def _name(conference: PinnedConference) -> str:
     return conference.name
 
 
-async def _pin(connection: AsyncConnection, conference: PinnedConference) -> tuple[PinnedConference, bool]:
-    insert = _insert(connection.dialect.name)
-    values = _values(conference)
+def _insert_all(connection: Connection, conferences: Sequence[PinnedConference]) -> set[str]:
+    """Pins what nobody else holds; the ids of those."""
+    # The unique index on live_name decides; PostgreSQL waits here for a rival that has not committed yet.
+    rows = [_values(conference) for conference in conferences]
+    return set(connection.execute(_insert(connection.dialect.name), rows).scalars()) if rows else set()
+
+
+def _find_winner(connection: Connection, conference: PinnedConference, new: set[str]) -> PinnedConference:
+    """The conference that holds the room; adds the given one to ``new`` if the room has become free."""
     for _ in range(ATTEMPTS):
-        # The unique index on live_name decides; PostgreSQL waits here for a rival that has not committed yet.
-        pinned = (await connection.execute(insert, values)).one_or_none()
-        if pinned is not None:
-            return _conference(pinned), True
         known = or_(CONFERENCES.c.id == conference.id, CONFERENCES.c.live_name == conference.name)
-        holders = [_conference(row) for row in await connection.execute(select(CONFERENCES).where(known))]
+        holders = [_conference(row) for row in connection.execute(select(CONFERENCES).where(known))]
         again = next((holder for holder in holders if holder.id == conference.id), None)
         if again is not None:
             # A write made twice. It must not bring an ended conference back.
-            return again, False
+            return again
         for holder in holders:
             if holder.expires_at > conference.pinned_at:
-                return holder, False
+                return holder
             expired = (CONFERENCES.c.id == holder.id) & (CONFERENCES.c.live_name == conference.name)
-            await connection.execute(update(CONFERENCES).where(expired).values(live_name=None))
+            connection.execute(update(CONFERENCES).where(expired).values(live_name=None))
+        inserted = _insert_all(connection, [conference])
+        if inserted:
+            new |= inserted
+            return conference
     raise StoreUnavailableError("the room changes hands too fast to be pinned")
 
 
-async def find_pinned(connection: AsyncConnection, name: str, at: datetime) -> PinnedConference | None:
+def find_pinned(connection: Connection, name: str, at: datetime) -> PinnedConference | None:
     """The conference that holds a room at a time."""
     live = (CONFERENCES.c.live_name == name) & (CONFERENCES.c.expires_at > at)
-    row = (await connection.execute(select(CONFERENCES).where(live))).one_or_none()
+    row = (connection.execute(select(CONFERENCES).where(live))).one_or_none()
     return None if row is None else _conference(row)
 
 
-async def find_live(connection: AsyncConnection, at: datetime) -> tuple[PinnedConference, ...]:
+def find_pinned_among(connection: Connection, names: Sequence[str], at: datetime) -> tuple[PinnedConference, ...]:
+    """The conferences that hold some rooms at a time."""
+    held = CONFERENCES.c.live_name.in_(names) & (CONFERENCES.c.expires_at > at)
+    return tuple(_conference(row) for row in connection.execute(select(CONFERENCES).where(held)))
+
+
+def find_live(connection: Connection, at: datetime) -> tuple[PinnedConference, ...]:
     """The conferences that hold their rooms at a time."""
     live = CONFERENCES.c.live_name.is_not(None) & (CONFERENCES.c.expires_at > at)
-    rows = await connection.execute(select(CONFERENCES).where(live).order_by(CONFERENCES.c.pinned_at))
+    rows = connection.execute(select(CONFERENCES).where(live).order_by(CONFERENCES.c.pinned_at))
     return tuple(_conference(row) for row in rows)
 
 
-async def find_latest(connection: AsyncConnection, session: str) -> PinnedConference | None:
+def find_latest(connection: Connection, session: str) -> PinnedConference | None:
     """The conference of a session that was pinned last."""
     if not session:
         return None
     of_session = select(CONFERENCES).where(CONFERENCES.c.session == session)
     latest = of_session.order_by(CONFERENCES.c.pinned_at.desc(), CONFERENCES.c.id.desc()).limit(1)
-    row = (await connection.execute(latest)).one_or_none()
+    row = (connection.execute(latest)).one_or_none()
     return None if row is None else _conference(row)
 
 
-async def end(connection: AsyncConnection, name: str, at: datetime) -> bool:
+def end(connection: Connection, name: str, at: datetime) -> bool:
     """Ends the conference that holds a room, if it was pinned by then; says whether it did."""
     live = (CONFERENCES.c.live_name == name) & (CONFERENCES.c.pinned_at <= at)
     ending = update(CONFERENCES).where(live).values(ended_at=at, live_name=None)
-    ended = (await connection.execute(ending.returning(CONFERENCES.c.session))).one_or_none()
+    ended = (connection.execute(ending.returning(CONFERENCES.c.session))).one_or_none()
     if ended is None:
         return False
-    await announce(connection, [name, ended.session], at)
+    announce(connection, [name, ended.session], at)
     return True
 
 
 @cache
 def _insert(dialect: str) -> ReturningInsert[*tuple[Any, ...]]:
-    return insert_into(CONFERENCES, dialect).on_conflict_do_nothing().returning(CONFERENCES)
+    return insert_into(CONFERENCES, dialect).on_conflict_do_nothing().returning(CONFERENCES.c.id)
 
 
 def _values(conference: PinnedConference) -> dict[str, object]:

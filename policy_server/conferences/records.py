@@ -4,7 +4,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Self
+
+from policy_server.policy.links import CustomerLink
 
 LARGEST_NUMBER: Final = 2**63 - 1
 """The largest whole number that both databases keep; also the limit of an event's ``seq``."""
@@ -27,6 +29,23 @@ class Link:
     expires_at: datetime
     created_by: str
     revoked_at: datetime | None = None
+
+    @classmethod
+    def of(
+        cls, made: CustomerLink, *, name: str, attributes: Mapping[str, str], created_at: datetime, created_by: str
+    ) -> Self:
+        """The record of a link that was signed just now."""
+        return cls(
+            session=made.session,
+            type=made.type,
+            alias=made.alias,
+            agent_alias=made.agent_alias,
+            name=name,
+            attributes=attributes,
+            created_at=created_at,
+            expires_at=made.expires_at,
+            created_by=created_by,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,13 @@
 """The store of conferences: what every replica knows of links, rooms, events and timelines."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from operator import attrgetter
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, text
 
 from policy_server.conferences import changes, history, links, pins
 from policy_server.conferences.database import PATIENCE, Database
@@ -20,6 +19,17 @@ EVENTS_AT_ONCE: Final = 1000
 
 IDEMPOTENCY_KEY_LENGTH: Final = 255
 """Characters that an idempotency key may have."""
+
+
+class Recorded(NamedTuple):
+    """What became of some conferences and timeline entries."""
+
+    holders: tuple[PinnedConference, ...]
+    """The conference that holds each room, in the order given."""
+    noted: int
+    """Entries that are new."""
+    numbers: Mapping[str, int]
+    """The number of the change of each key that this made."""
 
 
 class ConferenceStore:
@@ -82,6 +92,10 @@ class ConferenceStore:
         """The link of a session, revoked or expired ones too."""
         return await self._database.read(partial(links.find_link, session=session))
 
+    async def links(self, sessions: Sequence[str]) -> tuple[Link, ...]:
+        """The links of some sessions, in no order."""
+        return await self._database.read(partial(links.find_links, sessions=sessions))
+
     async def revoke_link(self, session: str, at: datetime) -> bool:
         """Revokes a link and says whether there is one; revoking it again changes nothing."""
         return await self._database.write(partial(links.revoke_link, session=session, at=at))
@@ -97,11 +111,15 @@ class ConferenceStore:
 
     async def pin_all(self, conferences: Sequence[PinnedConference]) -> tuple[PinnedConference, ...]:
         """Pins several conferences at the price of one; the holder of each room, in the order given."""
-        return await self._database.write(partial(pins.pin_all, conferences=conferences))
+        return (await self.record(conferences, ())).holders
 
     async def pinned(self, name: str, at: datetime) -> PinnedConference | None:
         """The conference that holds a room at a time: neither ended nor expired."""
         return await self._database.read(partial(pins.find_pinned, name=name, at=at))
+
+    async def pinned_among(self, names: Sequence[str], at: datetime) -> tuple[PinnedConference, ...]:
+        """The conferences that hold some rooms at a time."""
+        return await self._database.read(partial(pins.find_pinned_among, names=names, at=at))
 
     async def conference_of_session(self, session: str) -> PinnedConference | None:
         """The latest conference of a session, ended or expired ones too."""
@@ -145,8 +163,12 @@ class ConferenceStore:
 
     async def add_timeline(self, entries: Sequence[TimelineEntry]) -> int:
         """Stores timeline entries and returns how many are new; equal entries are the same."""
+        return (await self.record((), entries)).noted
+
+    async def record(self, conferences: Sequence[PinnedConference], entries: Sequence[TimelineEntry]) -> Recorded:
+        """What ``pin_all`` and ``add_timeline`` do, in one transaction."""
         ordered = sorted(entries, key=attrgetter("key"))
-        return await self._database.write(partial(history.add_timeline, entries=ordered))
+        return await self._database.write(partial(_record, conferences=conferences, entries=ordered))
 
     async def timeline(self, key: str) -> tuple[TimelineEntry, ...]:
         """The timeline of a session or room name, by time."""
@@ -184,5 +206,15 @@ class ConferenceStore:
         return total
 
 
-async def _answer(connection: AsyncConnection) -> None:
-    await connection.execute(text("SELECT 1"))
+def _record(
+    connection: Connection, conferences: Sequence[PinnedConference], entries: Sequence[TimelineEntry]
+) -> Recorded:
+    holders, keys = pins.pin_all(connection, conferences)
+    noted = history.add_timeline(connection, entries)
+    moments = [*(conference.pinned_at for conference in conferences), *(entry.at for entry in entries)]
+    numbers = changes.announce(connection, [*keys, *noted], max(moments)) if moments else {}
+    return Recorded(holders, len(noted), numbers)
+
+
+def _answer(connection: Connection) -> None:
+    connection.execute(text("SELECT 1"))

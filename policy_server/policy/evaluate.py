@@ -147,6 +147,7 @@ def _recall_service(ruleset: Ruleset, facts: Facts) -> Decision:
     if origin is None:
         return Continue(None, "the room is not one of ours", Trace(partial(_recall_rows, ruleset, None)))
     rule = ruleset.services.rules[origin.number]
+    facts.recall(origin.placeholders.get("session", ""))
     trace = Trace(partial(_recall_rows, ruleset, origin.number))
     return _serve(rule.id, "the room's name and tag are this rule's", trace, origin.service, origin.placeholders, facts)
 

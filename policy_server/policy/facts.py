@@ -165,6 +165,11 @@ class Facts:
             self._link_session = next((groups["session"] for groups in matches if groups is not None), "")
         return self._link_session
 
+    def recall(self, session: str) -> None:
+        """Takes the session from a room's name: what the alias is in a call out of a room is not documented."""
+        if session:
+            self._link_session = session
+
     @property
     def link_attributes(self) -> Mapping[str, str]:
         """The attributes of the link that the alias belongs to; none when nothing is known of it."""

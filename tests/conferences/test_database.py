@@ -6,6 +6,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -108,7 +109,7 @@ def test_the_tables_are_those_that_the_queries_expect(place: Place) -> None:
 
     async def scenario(store: ConferenceStore) -> dict[str, dict[str, bool]]:
         await store.prepare()
-        return await store._database.read(lambda connection: connection.run_sync(found))
+        return await store._database.read(found)
 
     expected = {
         table.name: {column.name: bool(column.nullable) for column in table.columns}
@@ -360,10 +361,10 @@ def test_reading_goes_on_while_somebody_writes(place: Place) -> None:
 
     async def scenario(store: ConferenceStore) -> None:
         pinned = await store.pin(conference())
-        may_end = asyncio.Event()
+        may_end = threading.Event()
 
-        async def slow(connection: object) -> None:
-            await may_end.wait()
+        def slow(connection: object) -> None:
+            may_end.wait(4)
 
         writing = asyncio.create_task(store._database.write(slow))
         assert await store.pinned(SESSION, NOW) == pinned

@@ -59,9 +59,9 @@ def test_a_power_cut_loses_nothing_acknowledged(sqlite_place: Place) -> None:
 
     async def scenario(store: ConferenceStore) -> None:
         await store.prepare()
-        async with store._database.engines.writer.connect() as connection:
+        with store._database.engines.writer.connect() as connection:
             for pragma, value in (("synchronous", 2), ("journal_mode", "wal"), ("foreign_keys", 1)):
-                assert (await connection.exec_driver_sql(f"PRAGMA {pragma}")).scalar_one() == value
+                assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar_one() == value
         folder = Path(sqlite_place.url.removeprefix("sqlite:///")).parent
         assert {path.stat().st_mode & 0o777 for path in folder.glob("policy.db*")} == {0o600}
         assert len(list(folder.glob("policy.db*"))) == 3

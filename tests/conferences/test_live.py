@@ -1,24 +1,111 @@
 """A replica knows links and rooms without asking the database, and writes when the database has time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import logging
+import sqlite3
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
+
+import psycopg
+import pytest
 
 from policy_server.conferences import live
+from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.live import Conferences
-from policy_server.conferences.store import ConferenceStore
-from tests.conferences.samples import HOUR, NOW, SECOND, SESSION, Place, conference, eventually, link
+from policy_server.conferences.records import LOOK_AGAIN, Change, Link, PinnedConference, TimelineEntry
+from policy_server.conferences.store import ConferenceStore, Recorded
+from tests.conferences.samples import HOUR, NOW, SECOND, SESSION, Place, conference, entry, eventually, link
 
 T = TypeVar("T")
 
+STEERED: Final = ("record", "links", "pinned_among", "good_links", "live", "purge")
+"""What a replica asks of its store by itself."""
+
+
+class SteeredStore(ConferenceStore):
+    """A store whose methods can fail, once with any error or as long as they are ``away``, or wait for a ``gate``.
+
+    With ``heard`` set, nobody hears of any changes but those.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, patience=1.0)
+        self.fails: dict[str, Exception] = {}
+        self.away: set[str] = set()
+        self.gates: dict[str, asyncio.Event] = {}
+        self.loses_replies = False
+        self.is_held = False
+        self.heard: asyncio.Queue[Change] | None = None
+
+    async def _enter(self, name: str) -> None:
+        if name in self.away:
+            raise StoreUnavailableError("the database is away")
+        if (error := self.fails.pop(name, None)) is not None:
+            raise error
+
+    async def _leave(self, name: str) -> None:
+        if name in self.gates:
+            self.is_held = True
+            await self.gates[name].wait()
+
+    async def changes(self) -> AsyncGenerator[Change, None]:
+        """As the store hears of them, or as the test says."""
+        await self._enter("changes")
+        if self.heard is not None:
+            yield LOOK_AGAIN
+            while True:
+                yield await self.heard.get()
+        async with aclosing(super().changes()) as changes:
+            async for change in changes:
+                yield change
+                await self._enter("changes")
+
+    async def record(self, conferences: Sequence[PinnedConference], entries: Sequence[TimelineEntry]) -> Recorded:
+        """As the store does it."""
+        await self._enter("record")
+        recorded = await super().record(conferences, entries)
+        if self.loses_replies and conferences:
+            raise StoreUnavailableError("it took too long")
+        return recorded
+
+    async def links(self, sessions: Sequence[str]) -> tuple[Link, ...]:
+        """As the store does it."""
+        await self._enter("links")
+        return await super().links(sessions)
+
+    async def pinned_among(self, names: Sequence[str], at: datetime) -> tuple[PinnedConference, ...]:
+        """As the store does it."""
+        await self._enter("pinned_among")
+        return await super().pinned_among(names, at)
+
+    async def good_links(self, at: datetime) -> tuple[Link, ...]:
+        """As the store does it."""
+        await self._enter("good_links")
+        return await super().good_links(at)
+
+    async def live(self, at: datetime) -> tuple[PinnedConference, ...]:
+        """As the store does it."""
+        await self._enter("live")
+        rooms = await super().live(at)
+        await self._leave("live")
+        return rooms
+
+    async def purge(self, before: datetime, batch: int = 500) -> int:
+        """As the store does it."""
+        await self._enter("purge")
+        return await super().purge(before, batch)
+
 
 @asynccontextmanager
-async def replica(url: str) -> AsyncIterator[Conferences]:
+async def replica(
+    url: str, store: ConferenceStore | None = None, retention: timedelta | None = None
+) -> AsyncIterator[Conferences]:
     """A running replica at NOW."""
-    conferences = Conferences(ConferenceStore(url, patience=1.0), lambda: NOW, 12 * HOUR)
+    conferences = Conferences(store or ConferenceStore(url, patience=1.0), lambda: NOW, 12 * HOUR, retention)
     await conferences.start()
     try:
         yield conferences
@@ -72,18 +159,17 @@ def test_one_winner_when_both_pin_at_once(place: Place) -> None:
 
 
 def test_links_and_revocations_arrive(place: Place) -> None:
-    """A link made or revoked elsewhere is known here, with its attributes, and each changes the version."""
+    """A link made or revoked elsewhere is known here, with its attributes, and a revocation is never forgotten."""
 
     async def scenario() -> None:
         async with replica(place.url) as one, ConferenceStore(place.url) as elsewhere:
             await elsewhere.create_link(link())
             await true(lambda: one.link(SESSION) is not None)
-            known, before = one.link(SESSION), one.version
+            known = one.link(SESSION)
             assert known is not None
             assert known.attributes == {"language": "es"}
             await elsewhere.revoke_link(SESSION, NOW)
             await true(lambda: (found := one.link(SESSION)) is not None and found.revoked_at is not None)
-            assert one.version > before
 
     run(scenario)
 
@@ -153,7 +239,6 @@ def test_subscribers_are_told(place: Place) -> None:
 
     async def scenario() -> None:
         async with replica(place.url) as one, replica(place.url) as other:
-            await true(lambda: one.version > 0)
             with one.subscribe(SESSION) as mine, one.subscribe("somebody-else") as others:
                 while await mine.wait(0.05) or await others.wait(0.05):
                     pass
@@ -161,5 +246,276 @@ def test_subscribers_are_told(place: Place) -> None:
                 assert await mine.wait(15)
                 assert not await others.wait(0)
             assert not one._subscriptions
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("broken", [*STEERED, "changes"])
+def test_no_error_ends_the_work(
+    sqlite_place: Place, broken: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever a store raises, it is logged, what was to be written is written, and what changed is heard of."""
+    monkeypatch.setattr(live, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(live, "TIDY_SECONDS", 0.01)
+    over = link("over", expires_at=NOW - HOUR)
+
+    async def scenario() -> None:
+        store = SteeredStore(sqlite_place.url)
+        store.fails[broken] = RuntimeError("nobody thought of this")
+        async with ConferenceStore(sqlite_place.url) as elsewhere:
+            await elsewhere.create_link(over)
+            async with replica(sqlite_place.url, store, retention=timedelta(0)) as one:
+                one.note(SESSION, "before", {}, NOW)
+                pinned = await one.pin(conference())
+                await true(lambda: one.waiting == 0)
+                assert await elsewhere.pinned(SESSION, NOW) == pinned
+                assert len(await elsewhere.timeline(SESSION)) == 1
+                await elsewhere.create_link(link())
+                await true(lambda: one.link(SESSION) is not None)
+                await elsewhere.end(SESSION, NOW)
+                await true(lambda: one.live(SESSION, NOW) is None)
+
+                async def is_gone() -> bool:
+                    return await elsewhere.link("over") is None
+
+                await eventually(is_gone)
+                await true(lambda: not store.fails)
+        assert [record.levelno for record in caplog.records if "tried again" in record.getMessage()] == [logging.ERROR]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("broken", ["links", "pinned_among"])
+@pytest.mark.parametrize("error", [RuntimeError("once"), StoreUnavailableError("once")], ids=["any error", "away"])
+def test_what_could_not_be_read_is_read_again(
+    sqlite_place: Place, broken: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A revocation is not missed because the reading that it called for failed."""
+    monkeypatch.setattr(live, "RETRY_SECONDS", 0.01)
+
+    async def scenario() -> None:
+        store = SteeredStore(sqlite_place.url)
+        async with replica(sqlite_place.url, store) as one, ConferenceStore(sqlite_place.url) as elsewhere:
+            await elsewhere.create_link(link())
+            await true(lambda: one.link(SESSION) is not None)
+            store.fails[broken] = error
+            await elsewhere.revoke_link(SESSION, NOW)
+            await true(lambda: (found := one.link(SESSION)) is not None and found.revoked_at is not None)
+            assert not store.fails
+
+    run(scenario)
+
+
+def test_the_end_lets_go_of_the_store_whatever_happens(sqlite_place: Place) -> None:
+    """An error while the last notes are written does not leave the database open."""
+
+    async def scenario() -> None:
+        store = SteeredStore(sqlite_place.url)
+        one = Conferences(store, lambda: NOW, HOUR)
+        await one.start()
+        store.away.add("record")
+        one.note(SESSION, "last", {}, NOW)
+        store.away.clear()
+        store.fails["record"] = RuntimeError("nobody thought of this")
+        with pytest.raises(RuntimeError, match="nobody thought of this"):
+            await one.stop()
+        with pytest.raises(StoreUnavailableError):
+            await store.check()
+
+    run(scenario)
+
+
+@contextmanager
+def locked(place: Place) -> Iterator[None]:
+    """Keeps everybody else from writing."""
+    if place.kind == "sqlite":
+        with closing(sqlite3.connect(place.url.removeprefix("sqlite:///"), isolation_level=None)) as blocker:
+            blocker.execute("BEGIN IMMEDIATE")
+            yield
+    else:
+        with psycopg.connect(place.url) as blocking:
+            blocking.execute("LOCK TABLE conferences IN ACCESS EXCLUSIVE MODE")
+            yield
+            blocking.rollback()
+
+
+def test_an_answer_does_not_wait_for_a_database_that_hangs(place: Place) -> None:
+    """The answer goes out, the wait is counted, and the pin is written as soon as the database moves again."""
+
+    async def scenario() -> None:
+        async with replica(place.url) as one:
+            await one.pin(conference("before"))
+            loop = asyncio.get_running_loop()
+            with locked(place):
+                began = loop.time()
+                pinned = await one.pin(conference())
+                assert live.PIN_PATIENCE <= loop.time() - began < 10 * live.PIN_PATIENCE
+                assert (one.late, one.waiting, one.live(SESSION, NOW)) == (1, 1, pinned)
+            await true(lambda: one.waiting == 0)
+            assert await one.store.pinned(SESSION, NOW) == pinned
+
+    run(scenario)
+
+
+def test_an_answer_does_not_wait_for_a_database_that_is_full(
+    sqlite_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a database refuses is kept, and written when there is room again."""
+    monkeypatch.setattr(live, "RETRY_SECONDS", 0.01)
+
+    async def scenario() -> None:
+        async with replica(sqlite_place.url) as one:
+            await one.pin(conference("before"))
+            with closing(sqlite3.connect(sqlite_place.url.removeprefix("sqlite:///"))) as operator:
+                refuse = "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+                operator.execute(f"CREATE TRIGGER is_full BEFORE INSERT ON conferences {refuse}")
+                pinned = await one.pin(conference())
+                one.note(SESSION, "meanwhile", {}, NOW)
+                assert (one.late, one.waiting, one.live(SESSION, NOW)) == (1, 2, pinned)
+                operator.execute("DROP TRIGGER is_full")
+            await true(lambda: one.waiting == 0)
+            assert await one.store.pinned(SESSION, NOW) == pinned
+            assert one.dropped == 0
+
+    run(scenario)
+
+
+def test_nobody_waits_twice_for_one_room(sqlite_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the database is away, a room's first questions wait together, and later ones not at all."""
+    monkeypatch.setattr(live, "PIN_PATIENCE", 0.02)
+
+    async def scenario() -> None:
+        store = SteeredStore(sqlite_place.url)
+        store.away.add("record")
+        async with replica(sqlite_place.url, store) as one:
+            first = await one.pin(conference())
+            monkeypatch.setattr(live, "PIN_PATIENCE", 3600.0)
+            async with asyncio.timeout(10):
+                assert await one.pin(replace(conference(), id="another")) is first
+                assert await one.agreed(first) is first
+            assert one.late == 3
+            store.away.clear()
+
+    run(scenario)
+
+
+def test_pins_that_wait_are_bounded(sqlite_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the database is away, rooms are remembered up to a limit, also when the first of them are over."""
+    monkeypatch.setattr(live, "PIN_PATIENCE", 0.0)
+    monkeypatch.setattr(live, "ROOMS_LIMIT", 2)
+    monkeypatch.setattr(live, "TIDY_SECONDS", 0.01)
+
+    async def scenario() -> None:
+        store = SteeredStore(sqlite_place.url)
+        store.away.add("record")
+        async with replica(sqlite_place.url, store) as one:
+            for name in ("a", "b", "c"):
+                answered = await one.pin(conference(name, pinned_at=NOW - HOUR, expires_at=NOW))
+                assert answered.name == name
+            assert one.dropped == 1
+            await true(lambda: one.live_count == 0)
+            await one.pin(conference("d"))
+            assert (one.dropped, one.waiting) == (2, 2)
+            store.away.clear()
+
+    run(scenario)
+
+
+def test_what_can_never_be_written_does_not_hold_up_the_rest(sqlite_place: Place) -> None:
+    """A pin and notes that are no JSON are dropped and counted; the answer goes out, and later ones are written."""
+
+    async def scenario() -> None:
+        async with replica(sqlite_place.url) as one:
+            odd = conference("odd", service={"name": object()})
+            assert await one.pin(odd) is odd
+            one.note(SESSION, "odd", {"value": object()}, NOW)
+            await true(lambda: one.waiting == 0)
+            assert one.dropped == 2
+            pinned = await one.pin(conference())
+            assert await one.store.pinned(SESSION, NOW) == pinned
+            assert one.late == 0
+
+    run(scenario)
+
+
+def test_a_note_of_ours_hides_no_change_of_others(sqlite_place: Place) -> None:
+    """When an end and then a note of this process are heard of as one change, the end counts."""
+
+    async def scenario() -> None:
+        store = SteeredStore(sqlite_place.url)
+        store.heard = asyncio.Queue()
+        async with replica(sqlite_place.url, store) as one, ConferenceStore(sqlite_place.url) as elsewhere:
+            await one.pin(conference())
+            await elsewhere.end(SESSION, NOW)
+            one.note(SESSION, "goodbye", {}, NOW)
+            await true(lambda: one.waiting == 0)
+            await store.heard.put(Change(SESSION, await elsewhere.change_number(SESSION)))
+            await true(lambda: one.live(SESSION, NOW) is None)
+
+    run(scenario)
+
+
+def test_what_this_process_wrote_it_need_not_read(sqlite_place: Place) -> None:
+    """Its own pins and notes, and no others, tell subscribers without a question to the database."""
+
+    async def scenario() -> None:
+        store = SteeredStore(sqlite_place.url)
+        async with replica(sqlite_place.url, store) as one, ConferenceStore(sqlite_place.url) as elsewhere:
+            store.fails["links"] = RuntimeError("it was asked")
+            with one.subscribe(SESSION) as subscription:
+                await one.pin(conference())
+                assert await subscription.wait(15)
+                one.note(SESSION, "hello", {}, NOW)
+                assert await subscription.wait(15)
+                assert store.fails
+                await elsewhere.add_timeline([entry()])
+                await true(lambda: not store.fails)
+
+    run(scenario)
+
+
+def test_an_old_reading_is_not_taken_for_news(sqlite_place: Place) -> None:
+    """A room that ended while everything was being read does not come back by that reading."""
+
+    async def scenario() -> None:
+        async with ConferenceStore(sqlite_place.url) as elsewhere:
+            await elsewhere.pin(conference())
+            store = SteeredStore(sqlite_place.url)
+            store.heard = asyncio.Queue()
+            async with replica(sqlite_place.url, store) as one:
+                await true(lambda: one.live(SESSION, NOW) is not None)
+                store.gates["live"] = asyncio.Event()
+                await store.heard.put(LOOK_AGAIN)
+                await true(lambda: store.is_held)
+                await elsewhere.end(SESSION, NOW)
+                await elsewhere.create_link(link("next"))
+                await store.heard.put(Change(SESSION, 2))
+                await store.heard.put(Change("next", 1))
+                for _ in range(50):
+                    # Time enough for a reading beside the one that is held up.
+                    await elsewhere.check()
+                store.gates.pop("live").set()
+                await true(lambda: one.link("next") is not None and one.live(SESSION, NOW) is None)
+                assert one.live(SESSION, NOW) is None
+
+    run(scenario)
+
+
+def test_a_room_that_ended_before_its_pin_was_confirmed(sqlite_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a pin was written but its reply was lost, and the room ended, the second reply says so."""
+    monkeypatch.setattr(live, "PIN_PATIENCE", 0.02)
+    monkeypatch.setattr(live, "RETRY_SECONDS", 0.02)
+
+    async def scenario() -> None:
+        store = SteeredStore(sqlite_place.url)
+        store.loses_replies = True
+        async with replica(sqlite_place.url, store) as one, ConferenceStore(sqlite_place.url) as elsewhere:
+            await one.pin(conference())
+            assert await elsewhere.end(SESSION, NOW)
+            await elsewhere.create_link(link())
+            await true(lambda: one.link(SESSION) is not None)
+            store.loses_replies = False
+            await true(lambda: one.waiting == 0)
+            assert one.live(SESSION, NOW) is None
 
     run(scenario)

@@ -1,0 +1,218 @@
+"""The decision about a question in the light of what runs already: one room, one service (DESIGN section 7).
+
+The rules decide as they did when the room was pinned, and what they serve is held to what was pinned. So neither closing
+time nor an expired link nor a reload takes a running conference apart. A revoked link shuts the customer out, not the
+agent.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from policy_server.conferences.live import Conferences
+from policy_server.conferences.pinning import LEGS, conference_of, held_to, recalled
+from policy_server.conferences.records import Link, PinnedConference
+from policy_server.pexip.aliases import normalise_alias
+from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.requests import PolicyRequest
+from policy_server.policy.decisions import Continue, Decision, Serve
+from policy_server.policy.evaluate import evaluate
+from policy_server.policy.facts import FindLink
+from policy_server.policy.links import find_session
+from policy_server.policy.ruleset import Ruleset
+from policy_server.policy.sessions import Keyring
+
+ROOMS: Final = frozenset({"conference", "lecture"})
+"""The types of service that are a room which others join."""
+
+_ABOUT_CALLS: Final = frozenset({RequestType.SERVICE, RequestType.PARTICIPANT, RequestType.LOCATION})
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a decision rests on beside question, rules and minute."""
+
+    session: str = ""
+    link: Link | None = None
+    alias: str = ""
+    nearby: tuple[PinnedConference, ...] = ()
+    name: str = ""
+    pinned: PinnedConference | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A decision. ``key`` is the session or room name whose timeline it belongs to, ``""`` for none of ours."""
+
+    decision: Decision
+    key: str
+    basis: Basis
+
+
+class Rooms:
+    """Decides questions of one replica. ``new_id`` makes the id of a conference."""
+
+    def __init__(self, conferences: Conferences, keyring: Keyring, new_id: Callable[[], str]) -> None:
+        self._conferences: Final = conferences
+        self._keyring: Final = keyring
+        self._new_id: Final = new_id
+
+    def still_holds(self, basis: Basis, now: datetime) -> bool:
+        """Whether a decision that rests on ``basis`` would be the same now."""
+        known = self._conferences
+        return (
+            (not basis.session or known.link(basis.session) is basis.link)
+            and (not basis.alias or known.nearby(basis.session, basis.alias) == basis.nearby)
+            and (not basis.name or known.live(basis.name, now) is basis.pinned)
+        )
+
+    async def settle(self, ruleset: Ruleset, request: PolicyRequest, now: datetime) -> Settled:
+        """Decides one question, and pins the room that it is the first to be served.
+
+        Waits for the database as long as ``Conferences.pin`` does, and only when it pins.
+        """
+        if request.type not in _ABOUT_CALLS:
+            return Settled(self._evaluate(ruleset, request, now), "", Basis())
+        if request.type is RequestType.SERVICE and request.text("call_direction") == "dial_out":
+            return await self._settle_call_out(ruleset, request, now)
+        alias = normalise_alias(request.text("local_alias"), ruleset.domains)
+        link_type, session = find_session(ruleset.links, alias)
+        if link_type is None:
+            session = ""
+        if request.type is RequestType.SERVICE:
+            return await self._settle_alias(ruleset, request, alias, session, now)
+        basis = Basis(session, self._conferences.link(session))
+        decision = self._evaluate(ruleset, request, now)
+        pinned = self._conferences.live(_room_asked_for(request), now)
+        return Settled(decision, self._own(session) if pinned is None else pinned.session or pinned.name, basis)
+
+    def _evaluate(
+        self, ruleset: Ruleset, request: PolicyRequest, at: datetime, find_link: FindLink | None = None
+    ) -> Decision:
+        return evaluate(ruleset, request, at, self._keyring, find_link=find_link or self._conferences.link)
+
+    async def _settle_call_out(self, ruleset: Ruleset, request: PolicyRequest, now: datetime) -> Settled:
+        """A call out of a room that exists: that room's service, whatever else the question says (DESIGN section 3)."""
+        name = _room_asked_for(request)
+        pinned = self._conferences.live(name, now)
+        decision = self._evaluate(ruleset, request, now)
+        basis = Basis(name=name)
+        if pinned is not None:
+            pinned = await self._conferences.agreed(pinned)
+            basis = Basis(name=name, pinned=pinned)
+            decision = (
+                held_to(pinned, decision)
+                if isinstance(decision, Serve) and LEGS in decision.service
+                else recalled(pinned, decision.trace, dials=True)
+            )
+        elif isinstance(decision, Serve):
+            # What is derived again may name attributes of the link.
+            alias = normalise_alias(request.text("local_alias"), ruleset.domains)
+            session = decision.session or find_session(ruleset.links, alias)[1]
+            basis = Basis(session, self._conferences.link(session), name=name)
+        return Settled(decision, (decision.session or name) if isinstance(decision, Serve) else "", basis)
+
+    async def _settle_alias(
+        self, ruleset: Ruleset, request: PolicyRequest, alias: str, session: str, now: datetime
+    ) -> Settled:
+        known = self._conferences
+        nearby = known.nearby(session, alias)
+        if nearby and not session:
+            # The rules of today may not know the type of link any more.
+            session = nearby[0].session
+            nearby = known.nearby(session, alias)
+        basis = Basis(session, known.link(session), alias, nearby)
+        held = await self._settle_nearby(ruleset, request, basis, now)
+        if held is not None:
+            return held
+        # No room, or one that the rules gave this caller no part in when it began.
+        decision = self._evaluate(ruleset, request, now)
+        if not isinstance(decision, Serve):
+            return Settled(decision, self._own(session), basis)
+        name = _room_of(decision)
+        if not name:
+            return Settled(decision, self._own(decision.session), basis)
+        pinned = known.live(name, now)
+        # What is not a call begins no conference (reference: pexip-policy-requests.md, call_direction non_dial).
+        if pinned is None and request.text("call_direction") == "non_dial":
+            return Settled(decision, decision.session or name, replace(basis, name=name))
+        if pinned is not None:
+            pinned = await known.agreed(pinned)
+        else:
+            pinned = await known.pin(
+                conference_of(
+                    decision,
+                    conference_id=self._new_id(),
+                    alias=alias,
+                    revision=ruleset.revision,
+                    at=now,
+                    lifetime=known.lifetime,
+                )
+            )
+        return self._held(held_to(pinned, decision), basis, pinned)
+
+    async def _settle_nearby(
+        self, ruleset: Ruleset, request: PolicyRequest, basis: Basis, now: datetime
+    ) -> Settled | None:
+        """The room that runs already and that this caller has a part in; ``None`` if there is none."""
+        if _is_shut_out(basis, ruleset):
+            return None
+        running = {room.name: room for room in basis.nearby if now < room.expires_at}
+        orphan: tuple[PinnedConference, Serve] | None = None
+        for pinned in running.values():
+            decision = self._evaluate(ruleset, request, pinned.pinned_at, self._links_of(pinned.pinned_at))
+            if isinstance(decision, Serve) and _room_of(decision) == pinned.name:
+                agreed = await self._conferences.agreed(pinned)
+                return self._held(held_to(agreed, decision), basis, agreed)
+            # These rules may have lost the one that made the room, which must not cost anybody the call. Without a
+            # session everybody dials the same alias, and whoever is refused or sent elsewhere today is meant.
+            is_lost = pinned.revision != ruleset.revision and (pinned.session or isinstance(decision, Continue))
+            if is_lost and orphan is None:
+                orphan = pinned, recalled(pinned, decision.trace, dials=basis.alias == pinned.alias)
+        return None if orphan is None else self._held(orphan[1], basis, orphan[0])
+
+    def _held(self, decision: Serve, basis: Basis, pinned: PinnedConference) -> Settled:
+        """A decision about a room that is pinned, perhaps just now."""
+        nearby = self._conferences.nearby(basis.session, basis.alias)
+        if _others(nearby, pinned) == _others(basis.nearby, pinned):
+            basis = replace(basis, nearby=nearby)
+        return Settled(decision, decision.session or pinned.name, replace(basis, name=pinned.name, pinned=pinned))
+
+    def _links_of(self, at: datetime) -> FindLink:
+        """The links as they were: one that was revoked later was still good."""
+
+        def find(session: str) -> Link | None:
+            link = self._conferences.link(session)
+            if link is None or link.revoked_at is None or link.revoked_at < at:
+                return link
+            return replace(link, revoked_at=None)
+
+        return find
+
+    def _own(self, session: str) -> str:
+        """A session that was signed by us, else ``""``: strangers must not fill timelines."""
+        return session if session and self._keyring.open(session) is not None else ""
+
+
+def _others(rooms: tuple[PinnedConference, ...], pinned: PinnedConference) -> tuple[PinnedConference, ...]:
+    return tuple(room for room in rooms if room.name != pinned.name)
+
+
+def _is_shut_out(basis: Basis, ruleset: Ruleset) -> bool:
+    """Whether the link was revoked and this is not the alias that it has for agents."""
+    link = basis.link
+    if link is None or link.revoked_at is None:
+        return False
+    agents, customers = (normalise_alias(alias, ruleset.domains) for alias in (link.agent_alias, link.alias))
+    return not agents or basis.alias != agents or agents == customers
+
+
+def _room_asked_for(request: PolicyRequest) -> str:
+    return request.text("service_name") or request.text("unique_service_name")
+
+
+def _room_of(decision: Serve) -> str:
+    """The name of the room, ``""`` for a service that is none."""
+    service = decision.service
+    return str(service.get("name", "")) if service.get("service_type") in ROOMS else ""

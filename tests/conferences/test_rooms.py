@@ -1,0 +1,619 @@
+"""One room, one service: from the first decision until the conference ends, whatever happens to rules, hours and links."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any, Final, TypeVar
+
+import pytest
+
+from policy_server.conferences import live
+from policy_server.conferences.live import Conferences
+from policy_server.conferences.pinning import LEGS
+from policy_server.conferences.records import PinnedConference
+from policy_server.conferences.rooms import Rooms, Settled
+from policy_server.conferences.store import ConferenceStore
+from policy_server.policy.decisions import Continue, Decision, Redirect, Reject, Serve
+from policy_server.policy.ruleset import Ruleset
+from tests.conferences.samples import Place, link
+from tests.conferences.test_live import true
+from tests.rule_sets import KEYRING, NOON, SESSION, load, request, served
+
+T = TypeVar("T")
+
+CUSTOMER: Final = f"mp{SESSION}"
+AGENT: Final = f"hcp{SESSION}"
+LEG: Final = "99+13129998045"
+SPANISH_LEG: Final = "99+13125550100"
+
+TEXT: Final = """
+trunks:
+  clinic: { number: "+1 312 999 8045", dial_prefix: "99" }
+  clinica: { number: "+1 312 555 0100", dial_prefix: "99" }
+calendars:
+  hours: { timezone: America/Chicago, open: { mon-fri: ["08:00-18:00"] } }
+rooms:
+  visit:
+    name: "{session}"
+    service_tag: telehealth
+    description: "Visit of {remote_display_name}"
+    pin: derived
+    guest_pin: derived
+    allow_guests: true
+  advice: { name: "advice {session}" }
+  lobby: { name: "the lobby", description: "Opened by {remote_display_name}" }
+  desk: { name: "desk of {remote_alias}" }
+service:
+  - { id: blocked, when: { remote_address: 203.0.113.0/24 }, reject: Not you. }
+  - id: spanish
+    when: { local_alias: 'mp(?P<session>[a-z2-7]{32})', link: valid, link_attributes: { language: es } }
+    room: visit
+    dial_out: [{ trunk: clinica, display_name: "{session}" }]
+  - id: patient
+    when: { local_alias: 'mp(?P<session>[a-z2-7]{32})', link: valid, open: hours }
+    room: visit
+    dial_out: [{ trunk: clinic, display_name: "{session}" }]
+  - id: agent
+    when: { local_alias: 'hcp(?P<session>[a-z2-7]{32})', link: [valid, expired] }
+    room: visit
+  - { id: advice, when: { local_alias: 'adv(?P<session>[a-z2-7]{32})', link: valid, open: hours }, room: advice }
+  - { id: lobby, when: { local_alias: lobby, open: hours }, room: lobby }
+  - { id: desk, when: { local_alias: desk }, room: desk }
+  - id: gateway
+    when: { local_alias: 'call-(?P<name>.+)' }
+    service:
+      service_type: gateway
+      name: "{name}"
+      service_tag: calls
+      local_alias: us
+      remote_alias: "sip:{name}@example.com"
+      outgoing_protocol: sip
+  - { id: refused, when: { local_alias: '(mp|adv|hcp).{32}' }, reject: We are closed. }
+links:
+  patient: { alias: "mp{session}", agent_alias: "hcp{session}", ttl: 4h }
+  advice: { alias: "adv{session}" }
+"""
+RULES: Final = load(TEXT)
+CHANGED: Final = load(TEXT.replace("allow_guests: true", "allow_guests: true\n    view: one_main_zero_pips"))
+RENAMED: Final = load(TEXT.replace('name: "{session}"', 'name: "new {session}"'))
+OTHER_TRUNK: Final = load(TEXT.replace("dial_out: [{ trunk: clinic,", "dial_out: [{ trunk: clinica,"))
+NO_CUSTOMERS: Final = load(
+    TEXT[: TEXT.index("  - id: spanish")] + TEXT[TEXT.index("  - id: agent\n") :].replace("(mp|adv|hcp)", "(mp|adv)")
+)
+LOST: Final = load("service: [{ id: refused, when: { local_alias: '(mp|hcp).{32}' }, reject: We are closed. }]")
+OTHERS: Final = load("service: [{ id: other, when: { local_alias: other }, continue: true }]")
+"""Rules that know nothing of any of it."""
+
+LINK: Final = link(SESSION, attributes={}, created_at=NOON - timedelta(hours=1), expires_at=NOON + timedelta(hours=4))
+
+
+@dataclass
+class House:
+    """The rooms of one replica, whose rules and clock can be changed."""
+
+    conferences: Conferences
+    ruleset: Ruleset = RULES
+    now: datetime = NOON
+    rooms: Rooms = field(init=False)
+
+    def __post_init__(self) -> None:
+        ids = count(1)
+        self.rooms = Rooms(self.conferences, KEYRING, lambda: f"{id(self)}-{next(ids)}")
+
+    async def settle(self, local_alias: str = CUSTOMER, **fields: str) -> Settled:
+        """What becomes of a question about an alias."""
+        asked = {"call_direction": "dial_in", "protocol": "api", "local_alias": local_alias, **fields}
+        return await self.rooms.settle(self.ruleset, request("service", asked), self.now)
+
+    async def ask(self, local_alias: str = CUSTOMER, **fields: str) -> Decision:
+        """The decision about an alias."""
+        return (await self.settle(local_alias, **fields)).decision
+
+    async def call_out(self, name: str = SESSION, tag: str = "telehealth", to: str = LEG) -> Decision:
+        """The decision about a call out of a room."""
+        fields = {"call_direction": "dial_out", "service_name": name, "service_tag": tag, "remote_alias": to}
+        return (await self.rooms.settle(self.ruleset, request("service", fields), self.now)).decision
+
+    async def serve(self, local_alias: str = CUSTOMER, **fields: str) -> dict[str, object]:
+        """The service that an alias gets."""
+        return served(await self.ask(local_alias, **fields))
+
+
+@asynccontextmanager
+async def house(url: str, **changed: Any) -> AsyncIterator[House]:
+    """A replica that runs, and knows what is in the store."""
+    known = House(Conferences(ConferenceStore(url, patience=2.0), lambda: known.now, timedelta(hours=12)), **changed)
+    await known.conferences.start()
+    try:
+        yield known
+    finally:
+        await known.conferences.stop()
+
+
+def play(url: str, scenario: Callable[[House], Awaitable[T]]) -> T:
+    """What a scenario in one replica comes to."""
+
+    async def run() -> T:
+        async with house(url) as one:
+            return await scenario(one)
+
+    return asyncio.run(run())
+
+
+def legs(service: dict[str, object]) -> list[str]:
+    """Who is dialled."""
+    found = service.get(LEGS, [])
+    assert isinstance(found, list)
+    return [leg["remote_alias"] for leg in found]
+
+
+def without_legs(service: dict[str, object]) -> dict[str, object]:
+    """The room itself."""
+    return {name: value for name, value in service.items() if name != LEGS}
+
+
+LATER: Final = [
+    pytest.param(RULES, timedelta(0), id="again"),
+    pytest.param(RULES, timedelta(hours=5), id="after the link expired"),
+    pytest.param(RULES, timedelta(hours=7), id="after closing time"),
+    pytest.param(CHANGED, timedelta(0), id="the room changed"),
+    pytest.param(RENAMED, timedelta(0), id="the room has another name"),
+    pytest.param(OTHER_TRUNK, timedelta(0), id="the trunk changed"),
+    pytest.param(NO_CUSTOMERS, timedelta(0), id="the customer's rules are gone"),
+    pytest.param(LOST, timedelta(0), id="the rules are gone"),
+    pytest.param(OTHERS, timedelta(hours=7), id="the rules, the links and the hours are gone"),
+]
+
+
+@pytest.mark.parametrize(("ruleset", "later"), LATER)
+def test_the_service_of_a_room_stays(sqlite_place: Place, ruleset: Ruleset, later: timedelta) -> None:
+    """Customer, leg and agent get what the first question got, whatever rules, hours and link have become."""
+
+    async def scenario(one: House) -> None:
+        first = await one.serve(remote_display_name="Ada")
+        assert (first["description"], legs(first)) == ("Visit of Ada", [LEG])
+        one.ruleset, one.now = ruleset, NOON + later
+        assert await one.serve(remote_display_name="Ada again") == first
+        assert served(await one.call_out()) == first
+        if ruleset.links or ruleset is LOST:
+            agents = await one.ask(AGENT)
+            assert not isinstance(agents, Serve) or served(agents) == without_legs(first)
+            assert isinstance(agents, Serve) is bool(ruleset.links)
+
+    play(sqlite_place.url, scenario)
+
+
+@pytest.mark.parametrize(("ruleset", "later"), LATER)
+def test_the_service_of_a_room_outlives_the_process(sqlite_place: Place, ruleset: Ruleset, later: timedelta) -> None:
+    """After a restart the room is what it was, with other rules and later too."""
+
+    async def first(one: House) -> dict[str, object]:
+        return await one.serve(remote_display_name="Ada")
+
+    before = play(sqlite_place.url, first)
+
+    async def scenario() -> None:
+        async with house(sqlite_place.url, ruleset=ruleset, now=NOON + later) as other:
+            assert await other.serve() == before
+            assert served(await other.call_out()) == before
+
+    asyncio.run(scenario())
+
+
+def test_a_second_replica_gives_the_same_room(place: Place) -> None:
+    """What one replica served another serves too, although its rules are newer; and what ended here has ended there."""
+
+    async def scenario() -> None:
+        async with house(place.url) as one, house(place.url, ruleset=CHANGED) as other:
+            first = await one.serve(remote_display_name="Ada")
+            await true(lambda: other.conferences.live(SESSION, NOON) is not None)
+            assert await other.serve(remote_display_name="Bob") == first
+            assert await other.serve(AGENT) == without_legs(first)
+            assert served(await other.call_out()) == first
+            await one.conferences.store.end(SESSION, NOON)
+            await true(lambda: not (one.conferences.live_count or other.conferences.live_count))
+            again = await other.serve(remote_display_name="Bob")
+            assert (again["description"], again["view"]) == ("Visit of Bob", "one_main_zero_pips")
+
+    asyncio.run(scenario())
+
+
+def test_two_replicas_that_are_asked_at_once_agree(place: Place) -> None:
+    """However many ask both replicas at the same moment, all get the room of whoever was first in the database."""
+
+    async def scenario() -> None:
+        async with house(place.url) as one, house(place.url, ruleset=CHANGED) as other:
+            asked = [
+                where.serve(remote_display_name=f"{name} of {number}")
+                for name, where in (("Ada", one), ("Bob", other))
+                for number in range(4)
+            ]
+            answers = await asyncio.gather(*asked)
+            assert one.conferences.late == other.conferences.late == 0
+            assert len({str(answer["description"]) for answer in answers}) == 1
+            assert len({answer.get("view") for answer in answers}) == 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("how", ["ended", "expired"])
+def test_an_ended_room_begins_again_by_the_rules_of_today(sqlite_place: Place, how: str) -> None:
+    """After conference_ended or the TTL the room is forgotten: the next question gets what the rules say by then."""
+
+    async def scenario(one: House) -> None:
+        await one.serve(AGENT, remote_display_name="Ada")
+        one.ruleset = CHANGED
+        if how == "ended":
+            await one.conferences.store.end(SESSION, NOON)
+            await true(lambda: not one.conferences.live_count)
+        else:
+            one.now = NOON + timedelta(hours=12)
+        again = await one.serve(AGENT, remote_display_name="Bob")
+        assert (again["description"], again["view"]) == ("Visit of Bob", "one_main_zero_pips")
+        later = await one.ask()
+        assert isinstance(later, Serve) is (how == "ended")
+
+    play(sqlite_place.url, scenario)
+
+
+def test_the_agent_before_the_customer(sqlite_place: Place) -> None:
+    """An agent who comes first pins the room without a leg; the customer's rule brings it."""
+
+    async def scenario(one: House) -> None:
+        room = await one.serve(AGENT, remote_display_name="Maria")
+        assert LEGS not in room
+        customers = await one.serve(remote_display_name="Ada")
+        assert (without_legs(customers), legs(customers)) == (room, [LEG])
+        assert legs(served(await one.call_out())) == [LEG]
+
+    play(sqlite_place.url, scenario)
+
+
+def test_a_revoked_link(place: Place) -> None:
+    """The customer is refused from the next question on, here and on every replica; the agent keeps the room."""
+
+    async def scenario() -> None:
+        async with house(place.url) as one, house(place.url) as other:
+            await one.conferences.store.create_link(LINK)
+            one.conferences.learn(LINK)
+            room = await one.serve()
+            await one.conferences.store.revoke_link(SESSION, NOON)
+            one.conferences.learn(replace(LINK, revoked_at=NOON))
+            assert isinstance(await one.ask(), Reject)
+            await true(lambda: (there := other.conferences.link(SESSION)) is not None and there.revoked_at is not None)
+            await true(lambda: other.conferences.live(SESSION, NOON))
+            for where in (one, other):
+                assert isinstance(await where.ask(), Reject)
+                assert isinstance(await where.ask(f"adv{SESSION}"), Reject)
+                assert await where.serve(AGENT) == without_legs(room)
+                assert served(await where.call_out()) == room
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("ruleset", [RULES, OTHERS], ids=["the same rules", "rules without the link"])
+def test_a_revocation_outlives_the_link(sqlite_place: Place, ruleset: Ruleset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a revoked link expires while its room runs, the customer stays shut out, after a restart too."""
+    monkeypatch.setattr(live, "TIDY_SECONDS", 0.01)
+
+    async def scenario() -> None:
+        async with house(sqlite_place.url) as one:
+            await one.conferences.store.create_link(LINK)
+            await one.conferences.store.create_link(link("other", expires_at=LINK.expires_at))
+            await one.serve()
+            await one.conferences.store.revoke_link(SESSION, NOON)
+            await true(lambda: (here := one.conferences.link(SESSION)) is not None and here.revoked_at is not None)
+            one.now = NOON + timedelta(hours=5)
+            await true(lambda: one.conferences.link("other") is None)
+            one.ruleset = ruleset
+            assert not isinstance(await one.ask(), Serve)
+        async with house(sqlite_place.url, now=NOON + timedelta(hours=5), ruleset=ruleset) as again:
+            assert again.conferences.live_count == 1
+            assert not isinstance(await again.ask(), Serve)
+
+    asyncio.run(scenario())
+
+
+def test_a_link_that_was_revoked_before_the_room_began(sqlite_place: Place) -> None:
+    """Without a running room a revoked link opens none, for nobody."""
+
+    async def scenario(one: House) -> None:
+        one.conferences.learn(replace(LINK, revoked_at=NOON - timedelta(minutes=1)))
+        assert isinstance(await one.ask(), Reject)
+        assert isinstance(await one.ask(AGENT), Reject)
+        assert one.conferences.live_count == 0
+
+    play(sqlite_place.url, scenario)
+
+
+def test_a_call_out_of_a_room_without_record(sqlite_place: Place) -> None:
+    """Whose record was lost is derived again from name, tag and rules; whose name was never ours is left to Pexip."""
+
+    async def scenario(one: House) -> None:
+        again = served(await one.call_out())
+        assert (again["name"], again["pin"], legs(again)) == (SESSION, KEYRING.pins(SESSION).host, [LEG])
+        assert legs(served(await one.call_out(to=SPANISH_LEG))) == [SPANISH_LEG]
+        assert isinstance(await one.call_out("meet.alice", ""), Continue)
+        assert isinstance(await one.call_out(SESSION, "another tag"), Continue)
+        assert one.conferences.live_count == 0
+
+    play(sqlite_place.url, scenario)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"call_direction": "non_dial"}, id="no call"),
+        pytest.param({"local_alias": "call-bob"}, id="a gateway call"),
+        pytest.param({"remote_address": "203.0.113.7"}, id="a reject"),
+        pytest.param({"local_alias": "nobody"}, id="nothing"),
+    ],
+)
+def test_what_is_no_conference_is_not_pinned(sqlite_place: Place, fields: dict[str, str]) -> None:
+    """Only a call that is served a room begins a conference."""
+
+    async def scenario(one: House) -> None:
+        assert isinstance(await one.ask(**fields), Serve | Reject | Continue)
+        assert (one.conferences.live_count, one.conferences.waiting) == (0, 0)
+
+    play(sqlite_place.url, scenario)
+
+
+def test_a_question_without_a_call_about_a_running_room(sqlite_place: Place) -> None:
+    """A look-up without a call gets the running room too, and what it got before is not kept beyond that."""
+
+    async def scenario(one: House) -> None:
+        looked = await one.settle(call_direction="non_dial", remote_display_name="nobody")
+        assert one.rooms.still_holds(looked.basis, NOON)
+        room = await one.serve(remote_display_name="Ada")
+        assert not one.rooms.still_holds(looked.basis, NOON)
+        assert await one.serve(call_direction="non_dial") == room
+
+    play(sqlite_place.url, scenario)
+
+
+@pytest.mark.parametrize("ruleset", [RULES, CHANGED], ids=["the same rules", "rules that refuse as well"])
+def test_whom_the_rules_refuse_a_running_room_does_not_let_in(sqlite_place: Place, ruleset: Ruleset) -> None:
+    """A caller who was refused when the room began stays refused, by name and by static alias."""
+
+    async def scenario(one: House) -> None:
+        await one.serve()
+        await one.serve("lobby")
+        one.ruleset = ruleset
+        assert isinstance(await one.ask("lobby", remote_address="203.0.113.7"), Reject)
+        if ruleset is RULES:
+            assert isinstance(await one.ask(remote_address="203.0.113.7"), Reject)
+        assert isinstance(await one.ask("adv" + "a" * 32), Reject)
+
+    play(sqlite_place.url, scenario)
+
+
+@pytest.mark.parametrize(
+    ("ruleset", "later"),
+    [
+        pytest.param(RULES, timedelta(hours=7), id="after closing time"),
+        pytest.param(load(TEXT.replace("name: the lobby", "name: the hall")), timedelta(0), id="other rules"),
+        pytest.param(OTHERS, timedelta(hours=7), id="the rule is gone"),
+    ],
+)
+def test_a_room_without_session(sqlite_place: Place, ruleset: Ruleset, later: timedelta) -> None:
+    """A static room is known by its alias: everybody who dials it gets what the first got."""
+
+    async def scenario(one: House) -> None:
+        first = await one.serve("lobby", remote_display_name="Ada")
+        one.ruleset, one.now = ruleset, NOON + later
+        assert await one.serve("sip:LOBBY", remote_display_name="Bob") == first
+        assert served(await one.call_out("the lobby", "")) == first
+
+    play(sqlite_place.url, scenario)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind"),
+    [
+        pytest.param("room: hall", Serve, id="another room"),
+        pytest.param("redirect: elsewhere", Redirect, id="a redirect"),
+        pytest.param("reject: Full.", Reject, id="a reject"),
+    ],
+)
+def test_what_the_rules_of_today_say_of_a_static_alias(sqlite_place: Place, outcome: str, kind: type[Decision]) -> None:
+    """Everybody dials it, so new rules that send callers elsewhere or away are meant for who comes from now on."""
+    hall = (
+        load(f"""
+        rooms: {{ hall: {{ name: the hall }} }}
+        service: [{{ id: lobby, when: {{ local_alias: lobby }}, {outcome} }}]
+        """)
+        if "hall" in outcome
+        else load(f"service: [{{ id: lobby, when: {{ local_alias: lobby }}, {outcome} }}]")
+    )
+
+    async def scenario(one: House) -> None:
+        await one.serve("lobby")
+        one.ruleset = hall
+        answer = await one.ask("lobby")
+        assert isinstance(answer, kind)
+        assert not isinstance(answer, Serve) or answer.service["name"] == "the hall"
+
+    play(sqlite_place.url, scenario)
+
+
+@pytest.mark.parametrize("ruleset", [RULES, CHANGED], ids=["the same rules", "a reload"])
+def test_one_alias_of_many_rooms(sqlite_place: Place, ruleset: Ruleset) -> None:
+    """Where each caller has a room of its own behind one alias, nobody is led into somebody else's."""
+
+    async def scenario(one: House) -> None:
+        callers = [f"caller-{number}" for number in range(live.NEARBY_LIMIT + 3)]
+        for caller in callers:
+            await one.serve("desk", remote_alias=caller)
+        one.ruleset = ruleset
+        for caller in (*callers, "a new one"):
+            assert (await one.serve("desk", remote_alias=caller))["name"] == f"desk of {caller}"
+        assert len(one.conferences.nearby("", "desk")) == live.NEARBY_LIMIT
+
+    play(sqlite_place.url, scenario)
+
+
+@pytest.mark.parametrize("ended", ["advice", "visit"])
+def test_two_rooms_of_one_session(sqlite_place: Place, ended: str) -> None:
+    """Each of a session's rooms is held for itself, after closing time and when the other has ended."""
+    names = {"visit": SESSION, "advice": f"advice {SESSION}"}
+    aliases = {"visit": CUSTOMER, "advice": f"adv{SESSION}"}
+
+    async def scenario(one: House) -> None:
+        rooms = {name: await one.serve(alias) for name, alias in aliases.items()}
+        assert {name: room["name"] for name, room in rooms.items()} == names
+        one.now = NOON + timedelta(hours=7)
+        for name, alias in aliases.items():
+            assert await one.serve(alias) == rooms[name]
+        assert await one.serve(AGENT) == without_legs(rooms["visit"])
+        await one.conferences.store.end(names.pop(ended), NOON)
+        await true(lambda: one.conferences.live_count == 1)
+        (left,) = names
+        assert await one.serve(aliases[left]) == rooms[left]
+        assert isinstance(await one.ask(aliases[ended]), Reject)
+
+    play(sqlite_place.url, scenario)
+
+
+def test_another_session_has_another_room(sqlite_place: Place) -> None:
+    """A running room does not draw in who comes with a link of his own."""
+
+    async def scenario(one: House) -> None:
+        await one.serve()
+        other = KEYRING.sign(NOON + timedelta(hours=1), b"other")
+        assert (await one.serve(f"mp{other}"))["name"] == other
+        one.now = NOON + timedelta(hours=2)
+        third = KEYRING.sign(NOON + timedelta(hours=1), b"third")
+        assert isinstance(await one.ask(f"mp{third}"), Reject)
+
+    play(sqlite_place.url, scenario)
+
+
+def test_the_timeline_that_a_decision_belongs_to(sqlite_place: Place) -> None:
+    """Whatever is asked about a session's room is told under the session; of strangers nothing is told."""
+
+    async def scenario(one: House) -> None:
+        assert (await one.settle()).key == SESSION
+        assert (await one.settle(AGENT)).key == SESSION
+        assert (await one.settle("lobby")).key == "the lobby"
+        for kind in ("participant", "location"):
+            for name, key in ((SESSION, SESSION), ("the lobby", "the lobby"), ("meet.alice", "")):
+                question = request(kind, {"call_direction": "dial_in", "service_name": name, "local_alias": "x"})
+                assert (await one.rooms.settle(RULES, question, NOON)).key == key
+        one.now = NOON + timedelta(hours=30)
+        assert (await one.settle()).key == SESSION
+        assert (await one.settle("mp" + "a" * 32)).key == ""
+        assert (await one.settle("nobody")).key == ""
+
+    play(sqlite_place.url, scenario)
+
+
+CHANGES: Final[dict[str, Callable[[House], Awaitable[object]]]] = {}
+
+
+def changes(name: str) -> Callable[[Callable[[House], Awaitable[object]]], Callable[[House], Awaitable[object]]]:
+    """Adds something that can happen between two questions."""
+
+    def add(change: Callable[[House], Awaitable[object]]) -> Callable[[House], Awaitable[object]]:
+        CHANGES[name] = change
+        return change
+
+    return add
+
+
+@changes("the link is revoked")
+async def _revoke(one: House) -> None:
+    one.conferences.learn(replace(LINK, revoked_at=NOON))
+
+
+@changes("attributes arrive")
+async def _learn(one: House) -> None:
+    one.conferences.learn(replace(LINK, attributes={"language": "es"}))
+
+
+@changes("the room ends")
+async def _end(one: House) -> None:
+    await one.conferences.store.end(SESSION, NOON)
+    await true(lambda: one.conferences.live(SESSION, NOON) is None)
+
+
+@changes("the room is pinned elsewhere")
+async def _pin(one: House) -> None:
+    service = {"service_type": "conference", "name": SESSION}
+    pinned = PinnedConference(
+        "x", SESSION, SESSION, "", service, (), (), "patient", "1", CUSTOMER, NOON, NOON + timedelta(hours=1)
+    )
+    await one.conferences.store.end(SESSION, NOON)
+    await one.conferences.store.pin(pinned)
+    await true(lambda: one.conferences.live(SESSION, NOON) == pinned)
+
+
+@changes("the room expires")
+async def _expire(one: House) -> None:
+    one.now = NOON + timedelta(hours=12)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("alias", [CUSTOMER, AGENT], ids=["customer", "agent"])
+def test_what_makes_an_answer_old(sqlite_place: Place, alias: str, change: str) -> None:
+    """An answer stands for a repeated question only as long as nothing happened to its link or room."""
+
+    async def scenario(one: House) -> None:
+        basis = (await one.settle(alias)).basis
+        assert one.rooms.still_holds(basis, NOON)
+        assert one.rooms.still_holds((await one.settle(alias)).basis, NOON)
+        await one.serve("lobby")
+        assert one.rooms.still_holds(basis, NOON)
+        await CHANGES[change](one)
+        assert not one.rooms.still_holds(basis, one.now)
+
+    play(sqlite_place.url, scenario)
+
+
+def test_a_refusal_does_not_outlast_a_room_that_began_elsewhere(sqlite_place: Place) -> None:
+    """Who was told that we are closed gets in by the next question, once it is known that the room began before that."""
+
+    async def scenario(one: House) -> None:
+        one.now = NOON + timedelta(hours=7)
+        refused = await one.settle()
+        assert isinstance(refused.decision, Reject)
+        service = {"service_type": "conference", "name": SESSION}
+        pinned = PinnedConference(
+            "x", SESSION, SESSION, "", service, (), (), "patient", "1", AGENT, NOON, NOON + timedelta(hours=12)
+        )
+        await one.conferences.store.pin(pinned)
+        await true(lambda: one.conferences.live(SESSION, NOON))
+        assert not one.rooms.still_holds(refused.basis, one.now)
+        assert (await one.serve()).items() >= service.items()
+
+    play(sqlite_place.url, scenario)
+
+
+def test_an_answer_that_was_derived_follows_the_link(sqlite_place: Place) -> None:
+    """The derived answer to a call out of a room is not kept when the attributes of its link become known."""
+
+    async def scenario(one: House) -> None:
+        fields = {"call_direction": "dial_out", "service_name": SESSION, "local_alias": CUSTOMER}
+        question = request("service", {**fields, "service_tag": "telehealth"})
+        settled = await one.rooms.settle(RULES, question, NOON)
+        assert one.rooms.still_holds(settled.basis, NOON)
+        one.conferences.learn(LINK)
+        assert not one.rooms.still_holds(settled.basis, NOON)
+
+    play(sqlite_place.url, scenario)
+
+
+def test_attributes_choose_the_trunk(sqlite_place: Place) -> None:
+    """A rule for Spanish speakers dials their trunk, and the room keeps it when the attributes are forgotten."""
+
+    async def scenario(one: House) -> None:
+        one.conferences.learn(replace(LINK, attributes={"language": "es"}))
+        first = await one.serve()
+        assert legs(first) == [SPANISH_LEG]
+        one.conferences.learn(LINK)
+        assert await one.serve() == first
+
+    play(sqlite_place.url, scenario)
