@@ -5,27 +5,42 @@ import contextlib
 import logging
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
-from typing import Final
+from types import FrameType
+from typing import Any, Final
+from uuid import uuid4
 
 from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from policy_server.policy.sessions import Keyring
+from policy_server.conferences.live import Conferences
+from policy_server.conferences.rooms import Rooms
+from policy_server.conferences.store import ConferenceStore
+from policy_server.genesys.client import GenesysClient
+from policy_server.policy.sessions import NONCE_BYTES, Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Settings
+from policy_server.web.agents import PATH, AgentAccess, AgentEndpoint
 from policy_server.web.basic import BasicAuthentication
+from policy_server.web.cors import AgentCors
 from policy_server.web.decision_log import DecisionLog
+from policy_server.web.events import PATH as EVENTS_PATH
+from policy_server.web.events import EventSinkEndpoint
 from policy_server.web.health import OperatorEndpoints
+from policy_server.web.join import JoinEndpoint
+from policy_server.web.links import LinkEndpoints
+from policy_server.web.lookup import ConferenceLookup
 from policy_server.web.metrics import Metrics
 from policy_server.web.policy import ROOT, PolicyEndpoint
 from policy_server.web.problem import ProblemResponse
+from policy_server.web.streams import STREAMS_PATH, AgentStreams
 
 RELOAD_INTERVAL: Final = 1.0
 """Seconds between looks at the rules folder."""
@@ -43,9 +58,13 @@ def utc_now() -> datetime:
 class Application:
     """Policy paths go to the plain endpoint, all else to Starlette."""
 
-    def __init__(self, policy: ASGIApp, others: ASGIApp) -> None:
+    def __init__(
+        self, policy: ASGIApp, others: ASGIApp, running: Callable[[], AbstractAsyncContextManager[None]]
+    ) -> None:
         self._policy: Final = policy
         self._others: Final = others
+        self.running: Final = running
+        """What must be entered before the first request when no server does that, and left after the last."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes one request, or the lifespan, on."""
@@ -70,18 +89,14 @@ def create_app(
     if settings.pexip is None or settings.secret_key is None:
         raise ValueError("the settings have no credentials for Pexip or no secret key")
     decisions = decision_log or DecisionLog(settings.log_format)
-    metrics = Metrics()
-    metrics.watch("policy_rules", "Rules in force", lambda: rules.ruleset.count)
-    metrics.watch(
-        "policy_rules_refused", "1 while newer rules lie in the folder that have errors", lambda: rules.state.refused
-    )
-    metrics.watch("policy_rules_reloads", "Times that rules were taken into force", lambda: rules.reloads["loaded"])
-    metrics.watch("policy_rules_refusals", "Times that rules were refused", lambda: rules.reloads["refused"])
-    metrics.watch("policy_log_lines_dropped", "Log lines that nobody could write", lambda: decisions.dropped, "sum")
     keyring = Keyring.from_text(settings.secret_key, settings.previous_secret_keys)
+    store = ConferenceStore(settings.database_url)
+    conferences = Conferences(store, clock, settings.conference_ttl, settings.retention)
+    metrics = Metrics()
     policy = PolicyEndpoint(
         rules,
-        keyring,
+        Rooms(conferences, keyring, new_id=lambda: uuid4().hex),
+        conferences,
         BasicAuthentication(settings.pexip.username, settings.pexip.password),
         settings.on_failure,
         clock,
@@ -89,27 +104,142 @@ def create_app(
         metrics,
     )
     admin = BasicAuthentication(settings.admin.username, settings.admin.password) if settings.admin else None
-    operators = OperatorEndpoints(rules, metrics, settings.operator_networks, admin)
+    operators = OperatorEndpoints(rules, store, metrics, settings.operator_networks, admin)
+    links = LinkEndpoints(
+        rules, keyring, conferences, settings.api_keys, settings.public_url, lambda: secrets.token_bytes(NONCE_BYTES)
+    )
+    join = JoinEndpoint(rules, keyring, conferences)
+    events = _event_sink(settings, conferences)
+    agents = _Agents(settings, ConferenceLookup(conferences, rules, keyring, settings.node))
+    _watch_gauges(metrics, rules, decisions, conferences, agents)
 
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def running() -> AsyncIterator[None]:
         decisions.start()
+        await conferences.start()
         metrics.update()
         watching = asyncio.create_task(_watch(rules, metrics))
         try:
-            yield
+            with _told_to_stop(agents.stop):
+                yield
         finally:
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watching
+            await agents.close()
+            if events is not None:
+                await events.close()
+            await conferences.stop()
             decisions.stop()
 
+    sink_routes = [_unset(EVENTS_PATH, "POLICY_EVENTS_USERNAME and POLICY_EVENTS_PASSWORD")]
     others = Starlette(
-        routes=operators.routes(),
-        lifespan=lifespan,
+        routes=[
+            *operators.routes(),
+            *links.routes(),
+            *join.routes(),
+            *(events.routes() if events is not None else sink_routes),
+            *agents.routes(),
+        ],
+        lifespan=lambda _: running(),
         exception_handlers={HTTPException: _http_problem, Exception: _own_problem},
     )
-    return Application(policy, others)
+    return Application(policy, AgentCors(others, settings.widget_origins), running)
+
+
+def _event_sink(settings: Settings, conferences: Conferences) -> EventSinkEndpoint | None:
+    if settings.events is None:
+        return None
+    return EventSinkEndpoint(conferences, BasicAuthentication(settings.events.username, settings.events.password))
+
+
+class _Agents:
+    """What agents' widgets use, as far as Genesys Cloud is set up."""
+
+    def __init__(self, settings: Settings, lookup: ConferenceLookup) -> None:
+        self._genesys: Final = (
+            GenesysClient(settings.tenant, cache_seconds=settings.agent_cache_seconds) if settings.tenant else None
+        )
+        self._endpoint: AgentEndpoint | None = None
+        self._streams: AgentStreams | None = None
+        if self._genesys is not None:
+            access = AgentAccess(self._genesys, binding_required=settings.agent_binding == "required")
+            self._endpoint, self._streams = AgentEndpoint(lookup, access), AgentStreams(lookup, access)
+
+    @property
+    def stream_count(self) -> int:
+        """Streams that are open."""
+        return self._streams.count if self._streams is not None else 0
+
+    def routes(self) -> list[Route]:
+        """The routes, for the application."""
+        if self._endpoint is None or self._streams is None:
+            return [_unset(path, "POLICY_GENESYS_API and POLICY_GENESYS_ORGANIZATION") for path in (PATH, STREAMS_PATH)]
+        return [*self._endpoint.routes(), *self._streams.routes()]
+
+    def stop(self) -> None:
+        """Ends every stream: a server that is to stop waits for its responses."""
+        if self._streams is not None:
+            self._streams.close()
+
+    async def close(self) -> None:
+        """Lets go of Genesys Cloud."""
+        self.stop()
+        if self._genesys is not None:
+            await self._genesys.close()
+
+
+def _unset(path: str, settings: str) -> Route:
+    """A route that says which settings are missing."""
+
+    async def answer(_: Request) -> Response:
+        return ProblemResponse(503, "not-configured", "This is not set up", f"{settings} must be set on the server")
+
+    return Route(path, answer, methods=["GET", "POST"])
+
+
+def _watch_gauges(
+    metrics: Metrics, rules: RuleStore, decisions: DecisionLog, conferences: Conferences, agents: _Agents
+) -> None:
+    metrics.watch("policy_rules", "Rules in force", lambda: rules.ruleset.count)
+    metrics.watch(
+        "policy_rules_refused", "1 while newer rules lie in the folder that have errors", lambda: rules.state.refused
+    )
+    metrics.watch("policy_rules_reloads", "Times that rules were taken into force", lambda: rules.reloads["loaded"])
+    metrics.watch("policy_rules_refusals", "Times that rules were refused", lambda: rules.reloads["refused"])
+    metrics.watch("policy_log_lines_dropped", "Log lines that nobody could write", lambda: decisions.dropped, "sum")
+    metrics.watch("policy_rooms_pinned", "Rooms that are held at the moment", lambda: conferences.live_count)
+    metrics.watch(
+        "policy_pins_late", "Answers that went out before their room was written", lambda: conferences.late, "sum"
+    )
+    metrics.watch(
+        "policy_records_waiting", "Records that wait for the database", lambda: conferences.waiting, "livesum"
+    )
+    metrics.watch("policy_records_dropped", "Records that were lost", lambda: conferences.dropped, "sum")
+    metrics.watch("policy_agent_streams", "Streams of agents that are open", lambda: agents.stream_count, "livesum")
+
+
+@contextmanager
+def _told_to_stop(stop: Callable[[], None]) -> Iterator[None]:
+    """Calls ``stop`` as soon as the process is asked to end, before the server waits for its open responses."""
+    loop = asyncio.get_running_loop()
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(stop)
+        servers = before.get(signal.Signals(number))
+        if callable(servers):
+            servers(number, frame)
+
+    before: dict[signal.Signals, Any] = {}
+    # Only the main thread may handle signals; in a test's thread nobody sends any.
+    with contextlib.suppress(ValueError):
+        for which in (signal.SIGTERM, signal.SIGINT):
+            before[which] = signal.signal(which, pass_on)
+    try:
+        yield
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)
 
 
 async def _watch(rules: RuleStore, metrics: Metrics) -> None:

@@ -1,11 +1,21 @@
 """Settings: environment variables with the prefix ``POLICY_``, read once into a typed object (DESIGN section 8)."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
+
+from policy_server.conferences.errors import StoreSetupError
+from policy_server.conferences.location import parse_location
+from policy_server.genesys.tenant import Tenant, check_region, parse_tenant
+from policy_server.rulefiles.sections import parse_duration
+from policy_server.web.api_keys import ApiKeys, ApiKeysError, parse_api_keys
+from policy_server.web.cors import check_origin
 
 PREFIX: Final = "POLICY_"
 
@@ -17,6 +27,20 @@ SETTINGS: Final[Mapping[str, str]] = {
     "PEXIP_PASSWORD": "password of Pexip's policy profile",
     "SECRET_KEY": "signs customer links and derives PINs; 32 characters or more",
     "PREVIOUS_SECRET_KEYS": "keys that still verify links, separated by commas",
+    "API_KEYS": "keys of your own systems, which make customer links: name:key,name:key",
+    "PUBLIC_URL": "what customers reach this server by, such as https://join.example.com (default: what the caller used)",
+    "DATABASE_URL": "where links and conferences are kept (default: sqlite:///var/policy.db), or postgresql://…",
+    "CONFERENCE_TTL": "how long a room keeps its service when no event says that it ended (default: 12h)",
+    "RETENTION": "how long links, conferences, events and timelines are kept after their end (default: 30d)",
+    "EVENTS_USERNAME": "user name of Pexip's event sink",
+    "EVENTS_PASSWORD": "password of Pexip's event sink",
+    "NODE": "address of the Conferencing Node that the agents' widget joins, such as pexip.example.com",
+    "GENESYS_API": "API of your Genesys Cloud region, such as https://api.usw2.pure.cloud",
+    "GENESYS_ORGANIZATION": "id of your Genesys Cloud organisation; agents of others are refused",
+    "GENESYS_DIVISIONS": "ids of the divisions whose agents may ask, separated by commas (default: all)",
+    "WIDGET_ORIGINS": "origins of the pages that may ask for agents, separated by commas",
+    "AGENT_BINDING": "required: an agent must name the conversation it is on; optional (default)",
+    "AGENT_CACHE_SECONDS": "how long a verified token of an agent is good without asking Genesys again (default: 60)",
     "ADMIN_USERNAME": "user name for operators who are not on this machine",
     "ADMIN_PASSWORD": "password for operators who are not on this machine",
     "OPERATOR_NETWORKS": "networks beside this machine that may read /healthz, /readyz and /metrics without a password",
@@ -25,7 +49,29 @@ SETTINGS: Final[Mapping[str, str]] = {
 }
 """Every setting with what it is for; each can also be given as the path of a file, in ``POLICY_<NAME>_FILE``."""
 
-SECRETS: Final = frozenset({"PEXIP_PASSWORD", "SECRET_KEY", "PREVIOUS_SECRET_KEYS", "ADMIN_PASSWORD"})
+SECRETS: Final = frozenset(
+    {
+        "PEXIP_PASSWORD",
+        "SECRET_KEY",
+        "PREVIOUS_SECRET_KEYS",
+        "ADMIN_PASSWORD",
+        "API_KEYS",
+        "DATABASE_URL",
+        "EVENTS_PASSWORD",
+    }
+)
+"""Those whose value is never shown; the URL of a database may hold its password."""
+
+LONGEST_DURATION: Final = 3660 * 86_400
+"""Seconds, ten years: what a duration among the settings may be at most."""
+
+MOST_CACHE_SECONDS: Final = 3600
+
+DATABASE_URL: Final = "sqlite:///var/policy.db"
+
+_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_ADDRESS: Final = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:.]+\])(?::[1-9][0-9]{{0,4}})?")
+_PUBLIC_URL: Final = re.compile(r"(?i:https?)://([^/]+)(?:/[A-Za-z0-9._~-]+)*")
 
 LOOPBACK: Final[tuple[Network, ...]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
@@ -51,6 +97,17 @@ class Settings:
     admin: Credentials | None = None
     secret_key: str | None = field(default=None, repr=False)
     previous_secret_keys: tuple[str, ...] = field(default=(), repr=False)
+    api_keys: ApiKeys = field(default_factory=lambda: ApiKeys({}))
+    public_url: str = ""
+    database_url: str = field(default=DATABASE_URL, repr=False)
+    conference_ttl: timedelta = timedelta(hours=12)
+    retention: timedelta = timedelta(days=30)
+    events: Credentials | None = None
+    node: str = ""
+    tenant: Tenant | None = None
+    widget_origins: tuple[str, ...] = ()
+    agent_binding: str = "optional"
+    agent_cache_seconds: int = 60
     operator_networks: tuple[Network, ...] = LOOPBACK
     on_failure: str = "continue"
     log_format: str = "text"
@@ -70,13 +127,27 @@ def read_settings(environment: Mapping[str, str]) -> tuple[Settings, tuple[str, 
         admin=_credentials("ADMIN", values, errors),
         secret_key=values["SECRET_KEY"] or None,
         previous_secret_keys=tuple(_listed(values["PREVIOUS_SECRET_KEYS"])),
+        api_keys=_api_keys(values["API_KEYS"], errors),
+        public_url=_public_url(values["PUBLIC_URL"], errors),
+        database_url=_database_url(values["DATABASE_URL"], errors),
+        conference_ttl=_duration("CONFERENCE_TTL", values, timedelta(hours=12), errors),
+        retention=_duration("RETENTION", values, timedelta(days=30), errors),
+        events=_credentials("EVENTS", values, errors),
+        node=_node(values["NODE"], errors),
+        tenant=_tenant(values, errors),
+        widget_origins=_origins(values["WIDGET_ORIGINS"], errors),
+        agent_binding=_choice("AGENT_BINDING", values, ("optional", "required"), errors),
+        agent_cache_seconds=_seconds("AGENT_CACHE_SECONDS", values, 60, errors),
         operator_networks=(*LOOPBACK, *networks),
         on_failure=_choice("ON_FAILURE", values, ("continue", "reject"), errors),
         log_format=_choice("LOG_FORMAT", values, ("text", "json"), errors),
     )
     if errors:
         raise SettingsError("\n".join(errors))
-    return settings, tuple(_unknown(environment))
+    warnings = [*_unknown(environment)]
+    if settings.tenant is not None and (warning := check_region(settings.tenant)) is not None:
+        warnings.append(f"POLICY_GENESYS_API: {warning}")
+    return settings, tuple(warnings)
 
 
 def _value(name: str, environment: Mapping[str, str], errors: list[str]) -> str:
@@ -122,6 +193,85 @@ def _credentials(kind: str, values: Mapping[str, str], errors: list[str]) -> Cre
     if ":" in username:
         errors.append(f"POLICY_{kind}_USERNAME must not hold a colon: HTTP Basic cannot carry one")
     return Credentials(username, password) if username and password else None
+
+
+def _api_keys(text: str, errors: list[str]) -> ApiKeys:
+    try:
+        return parse_api_keys(text)
+    except ApiKeysError as error:
+        errors.append(str(error))
+        return ApiKeys({})
+
+
+def _database_url(text: str, errors: list[str]) -> str:
+    try:
+        parse_location(text or DATABASE_URL)
+    except StoreSetupError as error:
+        errors.append(str(error))
+    return text or DATABASE_URL
+
+
+def _public_url(text: str, errors: list[str]) -> str:
+    url = text.strip().rstrip("/")
+    match = _PUBLIC_URL.fullmatch(url)
+    if text and (match is None or not _is_address(match[1])):
+        # Not shown: what stands before an @ may be a password.
+        but = "without user name and password" if "@" in text else f"but is {text!r}"
+        errors.append(f"POLICY_PUBLIC_URL must be an address such as https://join.example.com, {but}")
+    return url
+
+
+def _node(text: str, errors: list[str]) -> str:
+    node = text.strip()
+    if node and not _is_address(node):
+        hint = "write the host name alone, such as pexip.example.com, or with a port, pexip.example.com:8443"
+        errors.append(f"POLICY_NODE must be the address of a Conferencing Node but is {text!r}; {hint}")
+    return node
+
+
+def _is_address(text: str) -> bool:
+    """A host name, an IPv4 address, or an IPv6 address in brackets; each perhaps with a port."""
+    try:
+        # Refuses numbers that are no port, and brackets around no address.
+        _ = urlsplit(f"//{text}").port
+    except ValueError:
+        return False
+    return _ADDRESS.fullmatch(text) is not None
+
+
+def _tenant(values: Mapping[str, str], errors: list[str]) -> Tenant | None:
+    api, organization = values["GENESYS_API"], values["GENESYS_ORGANIZATION"]
+    divisions = tuple(_listed(values["GENESYS_DIVISIONS"]))
+    if not (api or organization or divisions):
+        return None
+    tenant, faults = parse_tenant(api, organization, divisions)
+    errors.extend(f"POLICY_GENESYS_{fault.field.upper()} {fault.message}" for fault in faults)
+    return tenant
+
+
+def _origins(text: str, errors: list[str]) -> tuple[str, ...]:
+    origins = tuple(dict.fromkeys(_listed(text)))
+    errors.extend(f"POLICY_WIDGET_ORIGINS {fault}" for fault in filter(None, map(check_origin, origins)))
+    return origins
+
+
+def _duration(name: str, values: Mapping[str, str], default: timedelta, errors: list[str]) -> timedelta:
+    text = values[name]
+    if not text:
+        return default
+    seconds = parse_duration(text)
+    if seconds is None or not 60 <= seconds <= LONGEST_DURATION:
+        errors.append(f"POLICY_{name} must be a duration from 1m to 3660d, such as 90m, 12h or 30d, but is {text!r}")
+        return default
+    return timedelta(seconds=seconds)
+
+
+def _seconds(name: str, values: Mapping[str, str], default: int, errors: list[str]) -> int:
+    text = values[name].strip() or str(default)
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) > MOST_CACHE_SECONDS:
+        errors.append(f"POLICY_{name} must be a number of seconds from 0 to {MOST_CACHE_SECONDS} but is {text!r}")
+        return default
+    return int(text)
 
 
 def _choice(name: str, values: Mapping[str, str], words: tuple[str, ...], errors: list[str]) -> str:

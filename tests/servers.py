@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, Self, TypeVar
 
 import httpx
@@ -68,7 +69,13 @@ class InProcess:
         environment: Mapping[str, str] | None = None,
         **settings: Any,
     ) -> None:
-        complete = Settings(rules=rules, pexip=Credentials(USERNAME, PASSWORD), secret_key=SECRET_KEY)
+        self._folder: Final = TemporaryDirectory(prefix="policy-server-test-")
+        complete = Settings(
+            rules=rules,
+            pexip=Credentials(USERNAME, PASSWORD),
+            secret_key=SECRET_KEY,
+            database_url=f"sqlite:///{self._folder.name}/policy.db",
+        )
         self.settings: Final = replace(complete, **settings)
         self.rules: Final = RuleStore(rules, clock, environment or {})
         self._written: Final[list[bytes]] = []
@@ -84,6 +91,7 @@ class InProcess:
     def __exit__(self, *_: object) -> None:
         self._runner.run(self._stop())
         self._runner.close()
+        self._folder.cleanup()
 
     @property
     def lines(self) -> list[str]:

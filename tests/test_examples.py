@@ -15,7 +15,7 @@ from tests.fuzz import ROOT, server
 from tests.servers import clean_environment
 
 EXAMPLES = ROOT / "examples" / "requests"
-CREDENTIALS = {
+SETTINGS = {
     "POLICY_PEXIP_USERNAME": "pexip",
     "POLICY_PEXIP_PASSWORD": "of the example tests",
     "POLICY_SECRET_KEY": "the secret key of the example tests",
@@ -28,20 +28,27 @@ Ask = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The settings of server and commands: they share a database."""
+    path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
+    database = tmp_path_factory.mktemp("database") / "policy.db"
+    return clean_environment(**SETTINGS, POLICY_DATABASE_URL=f"sqlite:///{database}", PATH=path)
+
+
+@pytest.fixture(scope="module")
+def ask(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[Ask]:
     """Runs an example against a server with the shipped rules, without their opening hours."""
     rules = copytree(ROOT / "rules", tmp_path_factory.mktemp("shipped") / "rules")
     text = (rules / "genesys.yaml").read_text(encoding="utf-8")
     always, changed = re.subn(r"^ +open: opening-hours\n", "", text, flags=re.MULTILINE)
     assert changed == 1
     (rules / "genesys.yaml").write_text(always, encoding="utf-8")
-    with server(rules, CREDENTIALS) as (port, _):
+    with server(rules, environment) as (port, _):
 
         def run(script: str, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-            environment = _environment() | {"SERVER": f"http://127.0.0.1:{port}"} | changes
             return subprocess.run(
                 [EXAMPLES / script, *arguments],
-                env=environment,
+                env=environment | {"SERVER": f"http://127.0.0.1:{port}"} | changes,
                 capture_output=True,
                 text=True,
                 timeout=60,
@@ -49,11 +56,6 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
             )
 
         yield run
-
-
-def _environment() -> dict[str, str]:
-    path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
-    return clean_environment(**CREDENTIALS, PATH=path)
 
 
 def _answer(done: subprocess.CompletedProcess[str]) -> Answer:
@@ -69,12 +71,12 @@ def _room(ask: Ask, script: str, argument: str) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def link() -> dict[str, str]:
+def link(environment: dict[str, str]) -> dict[str, str]:
     """A customer's link, made on the command line."""
     done = subprocess.run(
         [PROGRAMS / "policy-server", "link", "create", "visit", "--name", "Ada L", "--json"],
         cwd=ROOT,
-        env=_environment(),
+        env=environment,
         capture_output=True,
         text=True,
         check=True,

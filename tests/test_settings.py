@@ -1,5 +1,6 @@
 """Settings: every variable, its file variant, and everything that can be wrong with them, all at once."""
 
+from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -7,15 +8,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policy_server.genesys.tenant import Tenant
 from policy_server.settings import LOOPBACK, SECRETS, SETTINGS, Credentials, Settings, SettingsError, read_settings
+from policy_server.web.api_keys import parse_api_keys
 
 KEY = "a secret key of thirty-two characters or more"
+API_KEY = "k3y-of_the.booking~system"
+ORGANIZATION = "0f1e2d3c-4b5a-4697-8877-665544332211"
+DIVISIONS = ("1b2c3d4e-5f60-4a71-8b92-a3b4c5d6e7f8", "2b2c3d4e-5f60-4a71-8b92-a3b4c5d6e7f8")
 FULL = {
     "POLICY_RULES": "/etc/policy/rules",
     "POLICY_PEXIP_USERNAME": "pexip",
     "POLICY_PEXIP_PASSWORD": "a pass:wörd",
     "POLICY_SECRET_KEY": KEY,
     "POLICY_PREVIOUS_SECRET_KEYS": f"{KEY}2, {KEY}3,",
+    "POLICY_API_KEYS": f"booking:{API_KEY}, portal:{API_KEY}2",
+    "POLICY_PUBLIC_URL": "https://join.example.com/video/",
+    "POLICY_DATABASE_URL": "postgresql://policy:planted-password@db.example.com/policy",
+    "POLICY_CONFERENCE_TTL": "1d 6h",
+    "POLICY_RETENTION": "90d",
+    "POLICY_EVENTS_USERNAME": "sink",
+    "POLICY_EVENTS_PASSWORD": "the sink's",
+    "POLICY_NODE": "pexip.example.com:8443",
+    "POLICY_GENESYS_API": "https://api.usw2.pure.cloud",
+    "POLICY_GENESYS_ORGANIZATION": ORGANIZATION.upper(),
+    "POLICY_GENESYS_DIVISIONS": ", ".join(DIVISIONS),
+    "POLICY_WIDGET_ORIGINS": "https://widget.example.com, http://localhost:3000,https://widget.example.com",
+    "POLICY_AGENT_BINDING": "required",
+    "POLICY_AGENT_CACHE_SECONDS": "90",
     "POLICY_ADMIN_USERNAME": "admin",
     "POLICY_ADMIN_PASSWORD": "another",
     "POLICY_OPERATOR_NETWORKS": "10.20.0.0/16, 192.0.2.7,2001:db8::/32",
@@ -28,6 +48,17 @@ EXPECTED = Settings(
     admin=Credentials("admin", "another"),
     secret_key=KEY,
     previous_secret_keys=(f"{KEY}2", f"{KEY}3"),
+    api_keys=parse_api_keys(f"booking:{API_KEY},portal:{API_KEY}2"),
+    public_url="https://join.example.com/video",
+    database_url="postgresql://policy:planted-password@db.example.com/policy",
+    conference_ttl=timedelta(hours=30),
+    retention=timedelta(days=90),
+    events=Credentials("sink", "the sink's"),
+    node="pexip.example.com:8443",
+    tenant=Tenant("https://api.usw2.pure.cloud", ORGANIZATION, frozenset(DIVISIONS)),
+    widget_origins=("https://widget.example.com", "http://localhost:3000"),
+    agent_binding="required",
+    agent_cache_seconds=90,
     operator_networks=(*LOOPBACK, ip_network("10.20.0.0/16"), ip_network("192.0.2.7"), ip_network("2001:db8::/32")),
     on_failure="reject",
     log_format="json",
@@ -57,13 +88,12 @@ def test_nothing_set() -> None:
     """Without variables there are defaults, and no secret has one."""
     settings, warnings = read_settings({"PATH": "/bin", "OTHER_POLICY_X": "1"})
     assert (settings, warnings) == (Settings(), ())
-    assert (settings.pexip, settings.admin, settings.secret_key, settings.previous_secret_keys) == (
-        None,
-        None,
-        None,
-        (),
-    )
+    assert [settings.pexip, settings.events, settings.admin, settings.tenant, settings.secret_key] == [None] * 5
+    assert (settings.previous_secret_keys, settings.widget_origins, len(settings.api_keys)) == ((), (), 0)
     assert (settings.rules, settings.on_failure, settings.log_format) == (Path("rules"), "continue", "text")
+    assert (settings.database_url, settings.public_url, settings.node) == ("sqlite:///var/policy.db", "", "")
+    assert (settings.conference_ttl, settings.retention) == (timedelta(hours=12), timedelta(days=30))
+    assert (settings.agent_binding, settings.agent_cache_seconds) == ("optional", 60)
     assert settings.operator_networks == (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
@@ -120,12 +150,25 @@ def test_variable_and_file_together(tmp_path: Path) -> None:
     ]
 
 
+GENESYS = {"GENESYS_API": "https://api.usw2.pure.cloud", "GENESYS_ORGANIZATION": ORGANIZATION}
+WHERE = "copy it from Genesys Cloud: Admin > Account Settings > Organization Settings > Advanced"
+HOW = "make one with python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+DURATION = "must be a duration from 1m to 3660d, such as 90m, 12h or 30d, but is"
+NODE = "write the host name alone, such as pexip.example.com, or with a port, pexip.example.com:8443"
+FILE = (
+    "POLICY_DATABASE_URL must name a file with three slashes and nothing behind it, as sqlite:///var/policy.db or "
+    "sqlite:////var/lib/policy-server/policy.db"
+)
+
+
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
         ({"ON_FAILURE": "Reject"}, "POLICY_ON_FAILURE must be continue or reject but is 'Reject'"),
         ({"LOG_FORMAT": "xml"}, "POLICY_LOG_FORMAT must be text or json but is 'xml'"),
+        ({"AGENT_BINDING": "yes"}, "POLICY_AGENT_BINDING must be optional or required but is 'yes'"),
         ({"PEXIP_USERNAME": "a"}, "POLICY_PEXIP_PASSWORD is missing; user name and password go together"),
+        ({"EVENTS_USERNAME": "a"}, "POLICY_EVENTS_PASSWORD is missing; user name and password go together"),
         ({"ADMIN_PASSWORD": "a"}, "POLICY_ADMIN_USERNAME is missing; user name and password go together"),
         (
             {"PEXIP_USERNAME": "a:b", "PEXIP_PASSWORD": "c"},
@@ -141,11 +184,142 @@ def test_variable_and_file_together(tmp_path: Path) -> None:
             "POLICY_OPERATOR_NETWORKS: 'office' is not a network; write networks such as 10.20.0.0/16, separated by "
             "commas",
         ),
+        (
+            {"API_KEYS": "booking"},
+            "POLICY_API_KEYS: entry 1 of 1 must be a name, a colon and a key, such as booking:<key>; separate entries "
+            "with commas",
+        ),
+        (
+            {"API_KEYS": f"booking:{API_KEY},portal:short"},
+            f"POLICY_API_KEYS: entry 2 of 2 has a key of 5 characters and needs 20 or more: {HOW}",
+        ),
+        ({"CONFERENCE_TTL": "soon"}, f"POLICY_CONFERENCE_TTL {DURATION} 'soon'"),
+        ({"CONFERENCE_TTL": "59s"}, f"POLICY_CONFERENCE_TTL {DURATION} '59s'"),
+        ({"CONFERENCE_TTL": "3661d"}, f"POLICY_CONFERENCE_TTL {DURATION} '3661d'"),
+        ({"RETENTION": "30"}, f"POLICY_RETENTION {DURATION} '30'"),
+        ({"RETENTION": "0d"}, f"POLICY_RETENTION {DURATION} '0d'"),
+        (
+            {"AGENT_CACHE_SECONDS": "1m"},
+            "POLICY_AGENT_CACHE_SECONDS must be a number of seconds from 0 to 3600 but is '1m'",
+        ),
+        (
+            {"AGENT_CACHE_SECONDS": "3601"},
+            "POLICY_AGENT_CACHE_SECONDS must be a number of seconds from 0 to 3600 but is '3601'",
+        ),
+        (
+            {"GENESYS_API": GENESYS["GENESYS_API"]},
+            "POLICY_GENESYS_ORGANIZATION is missing; agents of any organisation of the region would be let in without "
+            f"it; {WHERE}",
+        ),
+        (
+            {"GENESYS_ORGANIZATION": ORGANIZATION},
+            "POLICY_GENESYS_API is missing; write the API address of your Genesys Cloud region, such as "
+            "https://api.usw2.pure.cloud",
+        ),
+        (
+            {**GENESYS, "GENESYS_API": "https://apps.usw2.pure.cloud"},
+            "POLICY_GENESYS_API must be the API of the region, https://api.usw2.pure.cloud, but is "
+            "'https://apps.usw2.pure.cloud'",
+        ),
+        (
+            {**GENESYS, "GENESYS_ORGANIZATION": "Example"},
+            f"POLICY_GENESYS_ORGANIZATION must be the id of your organisation, like '{DIVISIONS[0]}', but has "
+            f"'example'; {WHERE}",
+        ),
+        (
+            {**GENESYS, "GENESYS_DIVISIONS": f"{DIVISIONS[0]},Home"},
+            f"POLICY_GENESYS_DIVISIONS must be ids of divisions, separated by commas, like '{DIVISIONS[0]}', but has "
+            "'home'",
+        ),
+        (
+            {"WIDGET_ORIGINS": "https://widget.example.com,*"},
+            "POLICY_WIDGET_ORIGINS must name every origin, such as https://widget.example.com; '*' would let any page "
+            "read what agents may read",
+        ),
+        (
+            {"WIDGET_ORIGINS": "https://widget.example.com/app"},
+            "POLICY_WIDGET_ORIGINS must be an origin as browsers send it, but is 'https://widget.example.com/app'; "
+            "write https://widget.example.com",
+        ),
+        (
+            {"DATABASE_URL": "var/planted-secret"},
+            "POLICY_DATABASE_URL is not a database URL; write sqlite:///var/policy.db or "
+            "postgresql://user:password@host/database",
+        ),
+        (
+            {"DATABASE_URL": "mysql://policy:planted-secret@db.example.com/policy"},
+            "POLICY_DATABASE_URL must start with sqlite:/// or postgresql:// but starts with 'mysql'; write "
+            "sqlite:///var/policy.db or postgresql://user:password@host/database",
+        ),
+        ({"DATABASE_URL": "sqlite://policy.db"}, FILE),
+        ({"DATABASE_URL": "sqlite:///:memory:"}, FILE),
     ],
+    ids=str,
 )
 def test_wrong_values(variables: dict[str, str], expected: str) -> None:
     """A wrong value is named with what to write instead."""
     assert errors(**variables) == [expected]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "join.example.com",
+        "ftp://join.example.com",
+        "https://",
+        "https://join..example.com",
+        "https://join.example.com:0",
+        "https://join.example.com:65536",
+        "https://join.example.com/?a=b",
+        "https://join.example.com?",
+        "https://join.example.com/#top",
+        "https://join.example.com/a b",
+        "https://join.exa\nmple.com",
+        "https://[::::]",
+    ],
+    ids=repr,
+)
+def test_wrong_public_urls(wrong: str) -> None:
+    """What would make links that nobody can open is refused: no scheme, no host, no port, more than a path."""
+    (line,) = errors(PUBLIC_URL=wrong)
+    assert line == f"POLICY_PUBLIC_URL must be an address such as https://join.example.com, but is {wrong!r}"
+
+
+def test_a_password_in_the_public_url() -> None:
+    """An address for customers has no user name and password, and those are not repeated."""
+    assert errors(PUBLIC_URL="https://pexip:planted-secret@join.example.com") == [
+        "POLICY_PUBLIC_URL must be an address such as https://join.example.com, without user name and password"
+    ]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["https://pexip.example.com", "pexip.example.com/", "pexip..example.com", "pexip:65536", "2001:db8::1", "a b", "["],
+)
+def test_wrong_nodes(wrong: str) -> None:
+    """What no browser could connect to is no node."""
+    assert errors(NODE=wrong) == [f"POLICY_NODE must be the address of a Conferencing Node but is {wrong!r}; {NODE}"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "kept"),
+    [
+        ("NODE", " pexip.example.com ", "pexip.example.com"),
+        ("NODE", "192.0.2.7", "192.0.2.7"),
+        ("NODE", "[2001:db8::1]:443", "[2001:db8::1]:443"),
+        ("PUBLIC_URL", " HTTP://[::1]:8080/ ", "HTTP://[::1]:8080"),
+        ("PUBLIC_URL", "https://join.example.com/a/b~c", "https://join.example.com/a/b~c"),
+        ("AGENT_CACHE_SECONDS", " 0 ", 0),
+        ("CONFERENCE_TTL", "1m", timedelta(minutes=1)),
+        ("RETENTION", "3660d", timedelta(days=3660)),
+        ("DATABASE_URL", "sqlite:////var/lib/policy.db", "sqlite:////var/lib/policy.db"),
+        ("DATABASE_URL", "postgres://db.example.com:5433/policy", "postgres://db.example.com:5433/policy"),
+    ],
+)
+def test_values_at_the_edge(variable: str, value: str, kept: object) -> None:
+    """What is unusual and right is taken."""
+    settings, warnings = read_settings({f"POLICY_{variable}": value})
+    assert (getattr(settings, variable.lower()), warnings) == (kept, ())
 
 
 def test_all_errors_at_once() -> None:
@@ -156,11 +330,56 @@ def test_all_errors_at_once() -> None:
         LOG_FORMAT="y",
         OPERATOR_NETWORKS="a,b",
         PEXIP_PASSWORD=secret,
+        EVENTS_PASSWORD=secret,
         ADMIN_USERNAME="a",
         SECRET_KEY=secret,
+        PREVIOUS_SECRET_KEYS=secret,
+        API_KEYS=f"booking:{secret},portal:{secret}",
+        PUBLIC_URL=f"https://{secret}@",
+        DATABASE_URL=f"postgresql://{secret}:{secret}@host:port/{secret}",
+        CONFERENCE_TTL="x",
+        RETENTION="y",
+        NODE="/",
+        GENESYS_API="x",
+        GENESYS_ORGANIZATION="y",
+        GENESYS_DIVISIONS="z",
+        WIDGET_ORIGINS="x,y",
+        AGENT_BINDING="x",
+        AGENT_CACHE_SECONDS="y",
     )
-    assert len(lines) == 6
+    assert sorted(line.split(maxsplit=1)[0].strip(":") for line in lines) == [
+        "POLICY_ADMIN_PASSWORD",
+        "POLICY_AGENT_BINDING",
+        "POLICY_AGENT_CACHE_SECONDS",
+        *["POLICY_API_KEYS"] * 3,
+        "POLICY_CONFERENCE_TTL",
+        "POLICY_DATABASE_URL",
+        "POLICY_EVENTS_USERNAME",
+        "POLICY_GENESYS_API",
+        "POLICY_GENESYS_DIVISIONS",
+        "POLICY_GENESYS_ORGANIZATION",
+        "POLICY_LOG_FORMAT",
+        "POLICY_NODE",
+        "POLICY_ON_FAILURE",
+        *["POLICY_OPERATOR_NETWORKS"] * 2,
+        "POLICY_PEXIP_USERNAME",
+        "POLICY_PUBLIC_URL",
+        "POLICY_RETENTION",
+        *["POLICY_WIDGET_ORIGINS"] * 2,
+    ]
     assert secret not in "\n".join(lines)
+
+
+def test_an_unknown_region_warns() -> None:
+    """Agents' tokens go to the API's host, so one that no version of this knew is pointed out; it may be a new region."""
+    settings, warnings = read_settings(
+        {"POLICY_GENESYS_API": "https://api.usw3.pure.cloud", "POLICY_GENESYS_ORGANIZATION": ORGANIZATION}
+    )
+    assert settings.tenant == Tenant("https://api.usw3.pure.cloud", ORGANIZATION)
+    assert warnings == (
+        "POLICY_GENESYS_API: 'api.usw3.pure.cloud' is not the API of a Genesys Cloud region known to this version "
+        "(did you mean https://api.usw2.pure.cloud?)",
+    )
 
 
 @pytest.mark.parametrize(
@@ -188,9 +407,12 @@ def test_secrets_are_not_in_the_representation() -> None:
     """Whoever prints the settings prints no secret."""
     text = repr(read_settings(FULL)[0])
     assert "pexip" in text
+    assert "booking" in text
     for name in SECRETS:
         for secret in FULL[f"POLICY_{name}"].split(","):
             assert not secret.strip() or secret.strip() not in text
+    for secret in (API_KEY, "planted-password"):
+        assert secret not in text
 
 
 _VALUES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)

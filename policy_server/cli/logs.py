@@ -37,6 +37,8 @@ def set_up_logging(log_format: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    # It would log every question to Genesys Cloud.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def _stamp(record: logging.LogRecord) -> str:

@@ -1,5 +1,6 @@
 """``serve``: runs the service, after everything that could be wrong was looked at."""
 
+import asyncio
 import logging
 import os
 import secrets
@@ -8,6 +9,7 @@ import socket
 import ssl
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -21,8 +23,11 @@ from uvicorn.supervisors import Multiprocess
 from policy_server.app import Application, create_app, utc_now
 from policy_server.cli.common import Unusable, checked_keyring, environment, rules_option, settings
 from policy_server.cli.logs import set_up_logging
+from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
+from policy_server.conferences.store import ConferenceStore
 from policy_server.rulefiles.store import RulesError, RuleStore
-from policy_server.settings import Credentials, Settings, read_settings
+from policy_server.settings import Settings, read_settings
+from policy_server.web.events import PATH as EVENTS_PATH
 
 BACKLOG: Final = 2048
 """Connections that may wait for a process to take them."""
@@ -77,19 +82,22 @@ def serve(
     found = settings()
     if rules_folder is not None:
         found = replace(found, rules=rules_folder)
-    ready = _with_credentials(found, host)
+    made = _made_up(found, host)
+    ready = replace(read_settings({**environment(), **made})[0], rules=found.rules)
+    checked_keyring(ready.secret_key or "", ready.previous_secret_keys)
     rules = _load(ready)
+    asyncio.run(_look_at_database(ready))
     with _listen(host, port) as listener:
         # Whoever stops us gets exit status 0; uvicorn repeats the signal when it has finished.
         for stop in (signal.SIGINT, signal.SIGTERM):
             signal.signal(stop, _stopped)
         url = f"{'https' if tls else 'http'}://{_bracketed(host)}:{listener.getsockname()[1]}"
-        _announce(found, ready, rules, url)
+        _announce(ready, made, rules, url)
         set_up_logging(ready.log_format)
         if workers == 1:
             _run(create_app(ready, rules), listener, tls)
         else:
-            _run_workers(ready, workers, listener, tls)
+            _run_workers({**made, "POLICY_RULES": str(ready.rules)}, workers, listener, tls)
 
 
 def _stopped(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -124,8 +132,11 @@ def _reason(error: Exception) -> str:
     return getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
 
 
-def _with_credentials(found: Settings, host: str) -> Settings:
-    """The settings complete; on loopback what is missing is made for this run."""
+def _made_up(found: Settings, host: str) -> dict[str, str]:
+    """Variables for what is missing, which hold for this run; only on loopback.
+
+    Who has set the credentials of the policy profile has begun to set things up, and gets no further ones.
+    """
     missing = [
         variable
         for variable, value in (
@@ -140,13 +151,16 @@ def _with_credentials(found: Settings, host: str) -> Settings:
             "Make a secret with: python -c 'import secrets; print(secrets.token_urlsafe(32))'\n"
             "and set it in the environment, in .env, or name a file that holds it in the variable with _FILE at its end."
         )
-    complete = replace(
-        found,
-        pexip=found.pexip or Credentials("pexip", secrets.token_urlsafe(18)),
-        secret_key=found.secret_key or secrets.token_urlsafe(32),
-    )
-    checked_keyring(complete.secret_key or "", complete.previous_secret_keys)
-    return complete
+    made: dict[str, str] = {}
+    if found.pexip is None:
+        made |= {"POLICY_PEXIP_USERNAME": "pexip", "POLICY_PEXIP_PASSWORD": secrets.token_urlsafe(18)}
+        if found.events is None:
+            made |= {"POLICY_EVENTS_USERNAME": "events", "POLICY_EVENTS_PASSWORD": secrets.token_urlsafe(18)}
+        if not found.api_keys:
+            made["POLICY_API_KEYS"] = f"first-evening:{secrets.token_urlsafe(32)}"
+    if found.secret_key is None:
+        made["POLICY_SECRET_KEY"] = secrets.token_urlsafe(32)
+    return made
 
 
 def _is_loopback(host: str) -> bool:
@@ -168,6 +182,17 @@ def _load(found: Settings) -> RuleStore:
             click.echo(str(problem), err=True)
         click.echo("The rules cannot be used, so the server does not start.", err=True)
         sys.exit(2)
+
+
+async def _look_at_database(found: Settings) -> None:
+    """Brings the database up to date. One that is away for a while does not keep calls from being answered."""
+    async with ConferenceStore(found.database_url) as store:
+        try:
+            await store.prepare()
+        except StoreSetupError as error:
+            raise Unusable(f"POLICY_DATABASE_URL: {error}") from None
+        except StoreUnavailableError as error:
+            click.echo(f"warning: {error}; calls are answered, links cannot be made until it is back", err=True)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -192,23 +217,23 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _announce(found: Settings, ready: Settings, rules: RuleStore, url: str) -> None:
+def _announce(ready: Settings, made: Mapping[str, str], rules: RuleStore, url: str) -> None:
     """Says what runs where. Of the credentials only those made for this run are shown, here and nowhere else."""
     for problem in rules.state.problems:
         click.echo(str(problem), err=True)
     ruleset = rules.ruleset
     click.echo(f"policy-server listens on {url}")
     click.echo(f"Rules: {ruleset.count} from {ready.rules}, revision {ruleset.revision}")
-    made: dict[str, str] = {}
-    if found.pexip is None and ready.pexip is not None:
-        made |= {"POLICY_PEXIP_USERNAME": ready.pexip.username, "POLICY_PEXIP_PASSWORD": ready.pexip.password}
-    if found.secret_key is None and ready.secret_key is not None:
-        made["POLICY_SECRET_KEY"] = ready.secret_key
     if not made or ready.pexip is None:
         return
     listed = "\n".join(f"  {name}={value}" for name, value in made.items())
-    password = ready.pexip.password if found.pexip is None else "as in POLICY_PEXIP_PASSWORD"
+    password = made.get("POLICY_PEXIP_PASSWORD", "as in POLICY_PEXIP_PASSWORD")
     setting = " ".join(f"{name}={value}" for name, value in made.items())
+    sink = (
+        f"\nAnd an event sink, version 2, with the credentials of POLICY_EVENTS_…:\n\n  URL        {url}{EVENTS_PATH}\n"
+        if ready.events is not None
+        else ""
+    )
     click.echo(
         f"""
 These are not set, so they are made up and hold until the server stops:
@@ -221,7 +246,7 @@ Pexip Infinity, Call control > Policy Profiles > Add:
   Username   {ready.pexip.username}
   Password   {password}
   Enable     service configuration, participant properties, media location
-
+{sink}
 To play a call against this server, in another terminal:
 
   {setting} \\
@@ -265,27 +290,15 @@ class _Workers(Multiprocess):
                 os.kill(process.pid, signal.SIGHUP)
 
 
-def _run_workers(found: Settings, workers: int, listener: socket.socket, tls: Tls | None) -> None:
+def _run_workers(variables: Mapping[str, str], workers: int, listener: socket.socket, tls: Tls | None) -> None:
     with tempfile.TemporaryDirectory(prefix="policy-server-", ignore_cleanup_errors=True) as folder:
         # Read when a process imports prometheus_client; without it each would count for itself.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        _pass_on(found)
+        # Every process reads the environment for itself.
+        os.environ |= variables
+        for name in variables:
+            os.environ.pop(f"{name}_FILE", None)
         _Workers(_config("policy_server.cli.serve:app_of_worker", tls, workers), [listener]).run()
-
-
-def _pass_on(found: Settings) -> None:
-    """Gives further processes the same settings, since each reads the environment for itself."""
-    if found.pexip is None or found.secret_key is None:
-        raise ValueError("the settings are not complete")
-    same = {
-        "POLICY_RULES": str(found.rules),
-        "POLICY_PEXIP_USERNAME": found.pexip.username,
-        "POLICY_PEXIP_PASSWORD": found.pexip.password,
-        "POLICY_SECRET_KEY": found.secret_key,
-    }
-    os.environ |= same
-    for name in same:
-        os.environ.pop(f"{name}_FILE", None)
 
 
 def app_of_worker() -> Application:

@@ -29,6 +29,12 @@ class ApiKeys:
     def __init__(self, keys: Mapping[str, str]) -> None:
         self._digests: Final = tuple((name, _digest(key.encode())) for name, key in keys.items())
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ApiKeys) and self._digests == other._digests
+
+    def __hash__(self) -> int:
+        return hash(self._digests)
+
     def __len__(self) -> int:
         return len(self._digests)
 

@@ -1,5 +1,6 @@
-"""For operators: is it alive, is it ready, and what has it done."""
+"""For operators: is it alive, is it ready, what has it done, and what can be asked of it."""
 
+import asyncio
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
@@ -7,25 +8,34 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.conferences.store import ConferenceStore
 from policy_server.rulefiles.store import RuleStore
 from policy_server.web.basic import CHALLENGE, BasicAuthentication
 from policy_server.web.metrics import CONTENT_TYPE, Metrics
+from policy_server.web.openapi import PATH as OPENAPI_PATH
+from policy_server.web.openapi import document
 from policy_server.web.problem import ProblemResponse
+
+DATABASE_PATIENCE: Final = 0.5
+"""Seconds that ``/readyz`` waits for the database."""
 
 Network = IPv4Network | IPv6Network
 
 
 class OperatorEndpoints:
-    """``/healthz``, ``/readyz`` and ``/metrics``."""
+    """``/healthz``, ``/readyz``, ``/metrics`` and ``/openapi.json``."""
 
     def __init__(
         self,
         rules: RuleStore,
+        store: ConferenceStore,
         metrics: Metrics,
         networks: tuple[Network, ...],
         authentication: BasicAuthentication | None,
     ) -> None:
         self._rules: Final = rules
+        self._store: Final = store
         self._metrics: Final = metrics
         self._networks: Final = networks
         self._authentication: Final = authentication
@@ -36,6 +46,7 @@ class OperatorEndpoints:
             Route("/healthz", self.healthz),
             Route("/readyz", self.readyz),
             Route("/metrics", self.metrics),
+            Route(OPENAPI_PATH, self.openapi),
         ]
 
     async def healthz(self, request: Request) -> Response:
@@ -43,7 +54,10 @@ class OperatorEndpoints:
         return self._refusal(request) or PlainTextResponse("ok\n")
 
     async def readyz(self, request: Request) -> Response:
-        """Rules are loaded; also which, and whether newer ones were refused."""
+        """Rules are loaded; also which, whether newer ones were refused, and whether the database can be reached.
+
+        Ready without it: calls are answered all the same (DESIGN section 7).
+        """
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal
@@ -56,12 +70,25 @@ class OperatorEndpoints:
                 "refused": state.refused,
                 "problems": [problem.as_json() for problem in state.problems],
             },
+            "database": {"name": self._store.name, "reachable": await self._is_reachable()},
         }
         return JSONResponse(content, headers={"cache-control": "no-store"})
 
     async def metrics(self, request: Request) -> Response:
         """Everything counted, for Prometheus."""
         return self._refusal(request) or Response(self._metrics.render(), media_type=CONTENT_TYPE)
+
+    async def openapi(self, request: Request) -> Response:
+        """The document for developers, with the types of link that the rules have now."""
+        return self._refusal(request) or JSONResponse(document(self._rules.ruleset.links))
+
+    async def _is_reachable(self) -> bool:
+        try:
+            async with asyncio.timeout(DATABASE_PATIENCE):
+                await self._store.check()
+        except (StoreUnavailableError, TimeoutError):
+            return False
+        return True
 
     def _refusal(self, request: Request) -> Response | None:
         if self._authentication is not None and self._authentication.accepts(request.scope["headers"]):

@@ -25,6 +25,7 @@ from policy_server.policy.facts import attributes_of
 from policy_server.policy.links import link_of
 from policy_server.policy.ruleset import NO_TEMPLATES, LinkType, PageTemplates
 from policy_server.policy.sessions import Keyring
+from policy_server.web.agent_answers import LINK_OPENED
 from policy_server.web.links import JOIN_PATH, RETRY_SECONDS, Conferences
 from policy_server.web.pages import shipped_pages
 from policy_server.web.policy import Rules
@@ -32,8 +33,13 @@ from policy_server.web.policy import Rules
 PATIENCE: Final = 1.0
 """Seconds that a customer waits for the database."""
 
-OPENED: Final = "link.opened"
-"""What the timeline calls it."""
+_TOLD: Final[Mapping[str, str]] = {
+    "open": "A customer opened the link and was let in.",
+    "closed": "A customer opened the link outside opening hours.",
+    "expired": "A customer opened the link after it had expired.",
+    "revoked": "A customer opened the link after it was revoked.",
+}
+"""What the timeline says of each state of the door."""
 
 NOTED_LIMIT: Final = 4096
 """Openings that are remembered so that none is noted twice within a minute."""
@@ -155,7 +161,7 @@ class JoinEndpoint:
         if len(self._noted) >= NOTED_LIMIT:
             self._noted.clear()
         self._noted[session, door] = minute
-        self._conferences.note(session, OPENED, {"door": door}, now)
+        self._conferences.note(session, LINK_OPENED, {"text": _TOLD[door], "door": door}, now)
 
 
 def _read(links: Mapping[str, LinkType], text: str) -> tuple[str, LinkType | None]:

@@ -22,13 +22,13 @@ FIELDS: Final = ("type", "name", "attributes", "ttl")
 NAME_LIMIT: Final = FIELD_LIMIT
 """Characters of a customer's name: as many as Pexip takes."""
 MOST_ATTRIBUTES: Final = 50
+ATTRIBUTE_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ATTRIBUTE_LIMIT: Final = 500
 """Characters of an attribute's value."""
 
 MOST_PROBLEMS: Final = 10
 """Problems of one request that are told."""
 
-_ATTRIBUTE_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _JSON_TYPE: Final = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json", re.IGNORECASE)
 
 
@@ -119,7 +119,7 @@ def _attribute_problems(attributes: Mapping[str, Any]) -> Iterator[str]:
         yield f"there are {len(attributes)} attributes; the limit is {MOST_ATTRIBUTES}"
         return
     for name, value in attributes.items():
-        if not _ATTRIBUTE_NAME.fullmatch(name):
+        if not ATTRIBUTE_NAME.fullmatch(name):
             yield f"the name of an attribute must be 1 to 64 letters, digits, '_' and '-' but is {shown(name)}"
         elif not isinstance(value, str):
             yield f"attribute {shown(name)} {_not_text(value)}"

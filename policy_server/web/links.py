@@ -140,7 +140,7 @@ class LinkEndpoints:
             return ProblemResponse(422, "idempotency-conflict", "Another request had this key", str(error))
         self._conferences.learn(link)
         if is_new:
-            self._conferences.note(link.session, CREATED, {"by": caller, "type": link.type}, link.created_at)
+            self._conferences.note(link.session, CREATED, told_created(caller, link.type), link.created_at)
         headers = {"location": f"{self._base(request)}{PATH}/{link.session}", **_NO_STORE}
         if not is_new:
             headers["idempotency-replayed"] = "true"
@@ -161,17 +161,7 @@ class LinkEndpoints:
     ) -> tuple[Link, bool]:
         now = self._conferences.clock()
         made = make_link(link_type, self._keyring, default_expiry(link_type, now, wanted.ttl), self._nonce())
-        link = Link(
-            session=made.session,
-            type=made.type,
-            alias=made.alias,
-            agent_alias=made.agent_alias,
-            name=wanted.name,
-            attributes=wanted.attributes,
-            created_at=now,
-            expires_at=made.expires_at,
-            created_by=caller,
-        )
+        link = Link.of(made, name=wanted.name, attributes=wanted.attributes, created_at=now, created_by=caller)
         stored = await self._conferences.store.create_link(link, idempotency_key, wanted.digest)
         return stored, stored.session == link.session
 
@@ -192,7 +182,7 @@ class LinkEndpoints:
             return _unknown()
         if link.revoked_at is None:
             self._conferences.learn(replace(link, revoked_at=now))
-            self._conferences.note(link.session, REVOKED, {"by": caller}, now)
+            self._conferences.note(link.session, REVOKED, told_revoked(caller), now)
         return Response(status_code=204, headers=_NO_STORE)
 
     def _fields(self, request: Request, ruleset: Ruleset, link: Link, now: datetime) -> dict[str, object]:
@@ -216,6 +206,16 @@ class LinkEndpoints:
 
     def _base(self, request: Request) -> str:
         return self._public_url or str(request.base_url).rstrip("/")
+
+
+def told_created(by: str, link_type: str) -> dict[str, object]:
+    """What the timeline says of a link that was made."""
+    return {"text": f"The link was made by '{by}'.", "by": by, "type": link_type}
+
+
+def told_revoked(by: str) -> dict[str, object]:
+    """What the timeline says of a link that was revoked."""
+    return {"text": f"The link was revoked by '{by}'.", "by": by}
 
 
 async def _conference_fields(store: ConferenceStore, pinned: PinnedConference, now: datetime) -> dict[str, object]:

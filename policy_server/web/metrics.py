@@ -21,8 +21,8 @@ NODES_LIMIT: Final = 200
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-Together = Literal["livemax", "sum"]
-"""How a gauge of several processes is one number: the highest of those that live, or all, ended ones too, added up."""
+Together = Literal["livemax", "livesum", "sum"]
+"""How a gauge of several processes is one number: the highest of those that live, the sum of those, or of all."""
 
 
 class Metrics:

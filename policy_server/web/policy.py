@@ -16,6 +16,8 @@ import orjson
 from anyio.to_thread import run_sync
 from starlette.types import Receive, Scope, Send
 
+from policy_server.conferences.live import Conferences
+from policy_server.conferences.rooms import Basis, Rooms
 from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.query import QuestionError
 from policy_server.pexip.requests import PolicyRequest, parse_request
@@ -33,9 +35,7 @@ from policy_server.policy.decisions import (
     SetProperties,
     ShowPicture,
 )
-from policy_server.policy.evaluate import evaluate
 from policy_server.policy.ruleset import Ruleset
-from policy_server.policy.sessions import Keyring
 from policy_server.web.avatars import render_avatar
 from policy_server.web.basic import CHALLENGE, BasicAuthentication
 from policy_server.web.decision_log import DecisionLog, masked
@@ -83,11 +83,21 @@ OUTCOMES: Final[Mapping[type[Decision], str]] = {
 }
 """What logs and metrics call each decision."""
 
+ANSWERED: Final = "policy.answered"
+"""What the timeline calls an answer to a question."""
+
 _HOLE: Final = "\N{SYMBOL FOR SUBSTITUTE}"
 _HOLE_BYTES: Final = _HOLE.encode()
 
 _LOGGED: Final = ("call_direction", "protocol", "location", "local_alias", "remote_alias", "service_name", "alias")
 _LOGGED_LENGTH: Final = 250
+
+
+_ASKED: Final[Mapping[RequestType, str]] = {
+    RequestType.SERVICE: "which service the alias is",
+    RequestType.PARTICIPANT: "whether to change the participant",
+    RequestType.LOCATION: "where the media goes",
+}
 
 
 class Rules(Protocol):
@@ -133,6 +143,7 @@ class _Response(NamedTuple):
     log_fields: bytes
     outcome: str
     rule: str
+    basis: Basis = Basis()
 
     def body(self, decision_id: bytes) -> bytes:
         """The body for one node."""
@@ -144,13 +155,14 @@ class PolicyEndpoint:
 
     Nodes repeat themselves: a browser asks before and after its PIN, and several nodes ask at once. The response to the
     very same question (type, path and query, byte by byte) is kept for the rules that made it and the minute they made it
-    in, for nothing that decides, neither calendars nor links, changes within a minute.
+    in, for calendars and signatures change with the minute, and for as long as link and room are what they were.
     """
 
     def __init__(
         self,
         rules: Rules,
-        keyring: Keyring,
+        rooms: Rooms,
+        conferences: Conferences,
         authentication: BasicAuthentication,
         on_failure: str,
         clock: Callable[[], datetime],
@@ -158,7 +170,8 @@ class PolicyEndpoint:
         metrics: Metrics,
     ) -> None:
         self._rules: Final = rules
-        self._keyring: Final = keyring
+        self._rooms: Final = rooms
+        self._conferences: Final = conferences
         self._authentication: Final = authentication
         self._on_failure: Final = on_failure
         self._clock: Final = clock
@@ -212,59 +225,64 @@ class PolicyEndpoint:
         kept_for = self._kept_for
         if kept_for is None or kept_for[0] is not ruleset or kept_for[1] != minute:
             self._kept.clear()
-            self._kept_for = (ruleset, minute)
+            kept_for = self._kept_for = (ruleset, minute)
         response = self._kept.get((raw_path, query))
-        if response is not None:
+        if response is not None and self._rooms.still_holds(response.basis, now):
             return response
         request: PolicyRequest | None = None
         try:
             request = parse_request(request_type, query, alias)
-            decision = evaluate(ruleset, request, now, self._keyring)
+            settled = await self._rooms.settle(ruleset, request, now)
+            decision = settled.decision
             if isinstance(decision, ShowPicture):
                 picture = ruleset.pictures[decision.picture]
                 body = await run_sync(render_avatar, picture, decision.width, decision.height)
-                return _Response(200, _JPEG, body, b"", self._log_fields(request, decision, ruleset), *_names(decision))
-            response = self._rendered(request, decision, ruleset)
+                logged = self._logged(_record(request, decision, ruleset))
+                return _Response(200, _JPEG, body, b"", logged, *_names(decision))
+            record = _record(request, decision, ruleset)
+            response = self._rendered(request, decision, ruleset, record, settled.basis)
         except QuestionError as error:
             return self._failed(request_type, "misunderstood", str(error), ruleset)
         except Exception:
             # The one place where everything is caught: a node must get an answer, and the log the reason.
             log.exception("question.failed: %s %s", decision_id.decode(), _safe_question(request))
             return self._failed(request_type, "error", "an error of ours; see the log", ruleset)
-        if len(self._kept) < KEPT_LIMIT and len(raw_path) + len(query) <= KEPT_QUERY:
+        if settled.key:
+            self._note(settled.key, request, record, decision_id, now)
+        # Another minute may have begun while the room was pinned.
+        is_current = self._kept_for is kept_for
+        if is_current and len(self._kept) < KEPT_LIMIT and len(raw_path) + len(query) <= KEPT_QUERY:
             self._kept[raw_path, query] = response
         return response
 
-    def _rendered(self, request: PolicyRequest, decision: Decision, ruleset: Ruleset) -> _Response:
+    def _note(
+        self, key: str, request: PolicyRequest, record: Mapping[str, object], decision_id: bytes, now: datetime
+    ) -> None:
+        """Puts an answer on the timeline. The same question within the minute is not news, and is only logged."""
+        rule = record["rule"]
+        by = f"by rule '{rule}'" if rule else "no rule matched"
+        text = f"A node asked {_ASKED[request.type]}: {record['outcome']}, {by}."
+        caller = request.text("remote_display_name")[:_LOGGED_LENGTH]
+        data = {"text": text, "decision_id": decision_id.decode(), **record, "remote_display_name": caller}
+        self._conferences.note(key, ANSWERED, data, now)
+
+    def _rendered(
+        self,
+        request: PolicyRequest,
+        decision: Decision,
+        ruleset: Ruleset,
+        record: Mapping[str, object],
+        basis: Basis,
+    ) -> _Response:
         extra = {"rule": decision.rule, "revision": ruleset.revision, "decision_id": _HOLE}
         answer = orjson.dumps(render_answer(request.type, decision, self._on_failure, extra))
         # From the right: what callers send stands before the extra keys, so it cannot take the hole's place.
         before, _, after = answer.rpartition(_HOLE_BYTES)
         status = 404 if request.type is RequestType.AVATAR else 200
-        return _Response(status, _JSON, before, after, self._log_fields(request, decision, ruleset), *_names(decision))
+        return _Response(status, _JSON, before, after, self._logged(record), *_names(decision), basis)
 
-    def _log_fields(self, request: PolicyRequest, decision: Decision, ruleset: Ruleset) -> bytes:
-        outcome, _ = _names(decision)
-        record: dict[str, object] = {
-            "event": "decision.made",
-            "question": request.type.value,
-            "outcome": outcome,
-            "rule": decision.rule,
-            "revision": ruleset.revision,
-        }
-        for name in _LOGGED:
-            if value := request.text(name):
-                record[name] = value[:_LOGGED_LENGTH]
-        match decision:
-            case Serve():
-                record["result"] = masked(decision.service)
-            case SetProperties():
-                record["result"] = decision.properties
-            case Fail():
-                record["reason"] = decision.reason
-            case _:
-                pass
-        return self._log.render(record)
+    def _logged(self, record: Mapping[str, object]) -> bytes:
+        return self._log.render({"event": "decision.made", **record})
 
     def _failed(self, request_type: RequestType, outcome: str, reason: str, ruleset: Ruleset) -> _Response:
         extra = {"rule": None, "revision": ruleset.revision, "decision_id": _HOLE}
@@ -279,6 +297,30 @@ class PolicyEndpoint:
             }
         )
         return _Response(200, _JSON, before, after, fields, outcome, "")
+
+
+def _record(request: PolicyRequest, decision: Decision, ruleset: Ruleset) -> dict[str, object]:
+    """What log and timeline say of a decision; nothing secret is in it."""
+    outcome, _ = _names(decision)
+    record: dict[str, object] = {
+        "question": request.type.value,
+        "outcome": outcome,
+        "rule": decision.rule,
+        "revision": ruleset.revision,
+    }
+    for name in _LOGGED:
+        if value := request.text(name):
+            record[name] = value[:_LOGGED_LENGTH]
+    match decision:
+        case Serve():
+            record["result"] = masked(decision.service)
+        case SetProperties():
+            record["result"] = decision.properties
+        case Fail():
+            record["reason"] = decision.reason
+        case _:
+            pass
+    return record
 
 
 def _names(decision: Decision) -> tuple[str, str]:

@@ -108,6 +108,7 @@ def policy_server(rules: Path) -> Iterator[Server]:
         "POLICY_PEXIP_PASSWORD": PASSWORD,
         "POLICY_SECRET_KEY": SECRET,
         "POLICY_LOG_FORMAT": "json",
+        "POLICY_DATABASE_URL": f"sqlite:///{rules}/var/policy.db",
     }
     arguments = ["-m", "policy_server", "serve", "--port", str(port), "--rules", str(rules)]
     with _running(arguments, port, environment, rules / "decisions.log") as server:

@@ -59,15 +59,16 @@ def write_rules(folder: Path, count: int, kind: str = "prefixed") -> Path:
     return folder
 
 
-def questions(count: int) -> list[str]:
-    """Query strings of some thirty parameters, each with a valid session of its own."""
+def questions(count: int, rooms: int | None = None) -> list[str]:
+    """Different query strings of some thirty parameters, about so many rooms in turn; ``None`` is a new room each."""
     keyring = Keyring.from_text(SECRET)
     expires_at = datetime.now(UTC) + timedelta(hours=4)
+    sessions = [keyring.sign(expires_at, secrets.token_bytes(NONCE_BYTES)) for _ in range(rooms or count)]
     return [
         encode_query(
             web_question(
-                "mp" + keyring.sign(expires_at, secrets.token_bytes(NONCE_BYTES)),
-                "JDoe 4711",
+                "mp" + sessions[number % len(sessions)],
+                f"JDoe {number}",
                 service_name="",
                 service_tag="",
                 unique_service_name="",
@@ -79,5 +80,5 @@ def questions(count: int) -> list[str]:
                 request_id="644d4edc",
             )
         )
-        for _ in range(count)
+        for number in range(count)
     ]

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.requests import parse_request
@@ -20,6 +21,9 @@ from policy_server.policy.sessions import Keyring
 from policy_server.rulefiles.store import load_folder
 from tests.benchmarks.load import Run, Server, bare_server, load, policy_server
 from tests.benchmarks.material import SECRET, questions, write_rules
+
+ROOMS: Final = 1000
+"""Conferences that run at a time while every question is different."""
 
 Raw = dict[str, object]
 
@@ -58,14 +62,15 @@ def _pair(
     return first, second
 
 
-def _queries(folder: Path, name: str, count: int) -> Path:
+def _queries(folder: Path, name: str, count: int, rooms: int | None = None) -> Path:
     path = folder / f"{name}.txt"
-    path.write_text("\n".join(questions(count)) + "\n")
+    path.write_text("\n".join(questions(count, rooms)) + "\n")
     return path
 
 
 def _bench_servers(folder: Path, rounds: int, seconds: int, raw: Raw) -> None:
-    same, distinct = _queries(folder, "same", 1), _queries(folder, "distinct", 200_000)
+    same, distinct = _queries(folder, "same", 1), _queries(folder, "distinct", 200_000, ROOMS)
+    new_rooms = _queries(folder, "new-rooms", 100_000)
     body = folder / "body"
     rules = {count: write_rules(folder / f"rules-{count}", count) for count in (10, 1000, 10_000)}
     wildcards = write_rules(folder / "wildcards", 1000, "wildcards")
@@ -78,6 +83,7 @@ def _bench_servers(folder: Path, rounds: int, seconds: int, raw: Raw) -> None:
         with bare_server(body) as bare, policy_server(wildcards) as wild:
             for server in (ours, bare, wild):
                 load(server, same, seconds=1)
+                load(server, distinct, seconds=2)
             rate, _ = _pair("same question : bare Starlette", at(ours, same), at(bare, same), 1.15, rounds, raw)
             _pair("every question different : bare", at(ours, distinct), at(bare, distinct), 0.80, rounds, raw)
             _pair("the same, patterns with wildcards : bare", at(wild, distinct), at(bare, distinct), 0.80, rounds, raw)
@@ -88,6 +94,9 @@ def _bench_servers(folder: Path, rounds: int, seconds: int, raw: Raw) -> None:
                 1.00,
                 rounds,
                 raw,
+            )
+            _pair(
+                "a room pinned on disk by every question : bare", at(wild, new_rooms), at(bare, new_rooms), 0.1, 1, raw
             )
             runs = [load(ours, distinct, seconds=seconds, rate=rate / 2) for _ in range(rounds)]
             slowness = statistics.median(run.p99 / run.p50 for run in runs)

@@ -1,23 +1,44 @@
-"""``serve`` before it serves: what it refuses, what it says, what it makes up. ``tests/web`` has running servers."""
+"""``serve``: what it refuses, what it says, what it makes up, how it ends. ``tests/web`` has more running servers."""
 
+import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 
 from policy_server.cli.serve import app_of_worker
+from policy_server.simulator.genesys_cloud import ORGANIZATION, StandIn, User
 from tests.cli.commands import CREDENTIALS, RULES, put_rules, run
-from tests.servers import PASSWORD, SECRET_KEY
+from tests.servers import PASSWORD, SECRET_KEY, RealServer, real_server
 
 # By its name, since the package calls the command of the module by the same name.
 serve_module = sys.modules["policy_server.cli.serve"]
+
+API_KEYS = "booking:k3y-of_the.booking~system"
+MADE_UP = [
+    "POLICY_PEXIP_USERNAME",
+    "POLICY_PEXIP_PASSWORD",
+    "POLICY_EVENTS_USERNAME",
+    "POLICY_EVENTS_PASSWORD",
+    "POLICY_API_KEYS",
+    "POLICY_SECRET_KEY",
+]
+
+
+def made_up(text: str) -> dict[str, str]:
+    """The variables that ``serve`` says it made up."""
+    return dict(re.findall(r"^  (POLICY_[A-Z_]+)=(\S+)$", text, re.MULTILINE))
 
 
 @pytest.fixture(autouse=True)
@@ -72,20 +93,43 @@ def test_temporary_credentials_on_loopback(host: str, started: list[uvicorn.Conf
     """On loopback what is missing is made up: printed with what to paste into Pexip, and different each time."""
     outputs = [run("serve", "--host", host, "--port", "0") for _ in range(2)]
     assert [result.exit_code for result in outputs] == [0, 0]
-    passwords = set()
+    secrets: list[str] = []
     for result in outputs:
         lines = result.stdout.splitlines()
-        made = dict(line.strip().split("=", 1) for line in lines[5:8])
-        assert list(made) == ["POLICY_PEXIP_USERNAME", "POLICY_PEXIP_PASSWORD", "POLICY_SECRET_KEY"]
-        assert len(made["POLICY_SECRET_KEY"]) >= 32
-        passwords |= {made["POLICY_PEXIP_PASSWORD"], made["POLICY_SECRET_KEY"]}
+        made = made_up(result.stdout)
+        assert list(made) == MADE_UP
+        name, _, api_key = made["POLICY_API_KEYS"].partition(":")
+        assert name == "first-evening"
+        assert min(len(api_key), len(made["POLICY_SECRET_KEY"])) >= 32
+        secrets += [api_key, *(made[variable] for variable in MADE_UP if "USERNAME" not in variable)]
         url = lines[0].removeprefix("policy-server listens on ")
         assert url.startswith(f"http://{host}:")
         for needed in (f"  URL        {url}", f"  Password   {made['POLICY_PEXIP_PASSWORD']}", f"simulate --url {url}"):
             assert needed in result.stdout
         assert result.stderr == ""
-    assert len(passwords) == 4
+    assert len(set(secrets)) == len(secrets)
     started.clear()
+
+
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [
+        (("EVENTS_USERNAME", "EVENTS_PASSWORD"), ["PEXIP_USERNAME", "PEXIP_PASSWORD", "API_KEYS", "SECRET_KEY"]),
+        (("API_KEYS",), ["PEXIP_USERNAME", "PEXIP_PASSWORD", "EVENTS_USERNAME", "EVENTS_PASSWORD", "SECRET_KEY"]),
+        (("PEXIP_USERNAME", "PEXIP_PASSWORD"), ["SECRET_KEY"]),
+        (("PEXIP_USERNAME", "PEXIP_PASSWORD", "SECRET_KEY"), []),
+    ],
+    ids=["events", "API keys", "policy profile", "policy profile and key"],
+)
+def test_only_what_is_missing_is_made_up(
+    given: tuple[str, ...], made: list[str], started: list[uvicorn.Config]
+) -> None:
+    """What is set stays; and who has set up the policy profile gets no event sink and no API key unasked."""
+    known = {**CREDENTIALS, "POLICY_EVENTS_USERNAME": "a", "POLICY_EVENTS_PASSWORD": "b", "POLICY_API_KEYS": API_KEYS}
+    result = run("serve", "--port", "0", environment={f"POLICY_{name}": known[f"POLICY_{name}"] for name in given})
+    assert result.exit_code == 0, result.output
+    assert list(made_up(result.stdout)) == [f"POLICY_{name}" for name in made]
+    assert len(started) == 1
 
 
 def test_configured_secrets_are_not_printed(started: list[uvicorn.Config]) -> None:
@@ -245,3 +289,95 @@ def test_sighup_goes_to_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
     workers.handle_signals()
     assert sent == [(4711, signal.SIGHUP), (4712, signal.SIGHUP)]
     assert workers.processes == processes
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("sqlite:///rules/rules.yaml/policy.db", "rules/rules.yaml/policy.db cannot be opened for writing: "),
+        ("sqlite:///rules", "the database file rules cannot be opened for writing: Is a directory"),
+        ("sqlite:///rules/rules.yaml", "rules/rules.yaml is not an SQLite database; name another file"),
+        ("sqlite:///newer.db", "the database was made by a newer policy-server: it has version 999"),
+    ],
+    ids=["below a file", "a folder", "no database", "from the future"],
+)
+def test_databases_that_cannot_be_used(rules: Path, url: str, said: str, started: list[uvicorn.Config]) -> None:
+    """A database that stays unusable until somebody does something is status 2 with the remedy, and left as it is."""
+    with closing(sqlite3.connect(rules.parent / "newer.db")) as newer, newer:
+        newer.execute("CREATE TABLE schema_version (version INTEGER NOT NULL)")
+        newer.execute("INSERT INTO schema_version VALUES (999)")
+    result = run("serve", "--port", "0", environment={"POLICY_DATABASE_URL": url})
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("Error: POLICY_DATABASE_URL: ")
+    assert said in result.stderr
+    assert (rules / "rules.yaml").read_text(encoding="utf-8") == RULES
+    assert not started
+
+
+def test_a_database_that_is_away(rules: Path) -> None:
+    """A PostgreSQL that nobody reaches is a warning without its password: calls are answered, links are 503."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    url = f"postgresql://policy:planted-secret@127.0.0.1:{port}/policy"
+    given = {**CREDENTIALS, "POLICY_DATABASE_URL": url, "POLICY_API_KEYS": API_KEYS}
+    with real_server(rules.parent, environment=given) as running:
+        assert f"warning: the database postgresql://127.0.0.1:{port}/policy: " in running.err
+        assert "calls are answered, links cannot be made until it is back\n" in running.err
+        with running.client() as client:
+            question = "/policy/v1/service/configuration?call_direction=dial_in&local_alias=room-a"
+            assert client.get(question).json()["result"]["name"] == "a"
+            assert client.get("/readyz").json()["database"] == {
+                "name": f"postgresql://127.0.0.1:{port}/policy",
+                "reachable": False,
+            }
+            assert make_link(client, API_KEYS).status_code == 503
+        assert running.stop() == 0
+        assert "planted-secret" not in running.out + running.err
+
+
+def make_link(client: httpx.Client, api_keys: str) -> httpx.Response:
+    """Makes a link with the only key there is."""
+    headers = {"Authorization": f"Bearer {api_keys.partition(':')[2]}"}
+    return client.post("/api/v1/links", json={"type": "visit"}, headers=headers, auth=httpx.Auth())
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_open_streams_end_at_once(rules: Path, workers: str) -> None:
+    """Agents who watch do not keep a server from stopping, and are told; all with what every process was made up."""
+    stand_in = StandIn()
+    stand_in.users["t0ken"] = User()
+    with ExitStack() as stack:
+        given = {
+            "POLICY_GENESYS_API": stack.enter_context(stand_in.serving()),
+            "POLICY_GENESYS_ORGANIZATION": ORGANIZATION,
+        }
+        running = stack.enter_context(real_server(rules.parent, "--workers", workers, environment=given))
+        lines = [stack.enter_context(watched(running)) for _ in range(4)]
+        for each in lines:
+            assert "event: conference" in each
+        begun = time.monotonic()
+        assert running.stop(signal.SIGTERM) == 0
+        # The server gives open responses five seconds.
+        assert time.monotonic() - begun < 4
+        for each in lines:
+            assert "event: end" in each
+        assert "Traceback" not in running.err
+
+
+@contextmanager
+def watched(running: RealServer) -> Iterator[Iterator[str]]:
+    """The lines of a stream of a conference that begins with this, for which every made-up credential is used."""
+    made = made_up(running.out)
+    with running.client(auth=(made["POLICY_PEXIP_USERNAME"], made["POLICY_PEXIP_PASSWORD"])) as client:
+        link = make_link(client, made["POLICY_API_KEYS"])
+        assert link.status_code == 201, link.text
+        session = link.json()["session"]
+        question = f"/policy/v1/service/configuration?call_direction=dial_in&local_alias=hcp{session}"
+        assert client.get(question).json()["result"]["name"] == session
+        event = {"node": "10.0.0.1", "seq": 1, "version": 2, "time": time.time(), "event": "x", "data": {}}
+        sink = (made["POLICY_EVENTS_USERNAME"], made["POLICY_EVENTS_PASSWORD"])
+        assert client.post("/events/v1/pexip", json=event, auth=sink).status_code == 200
+    path = f"/agent/v1/conferences/{session}/events"
+    token = {"Authorization": "Bearer t0ken"}
+    with running.client(auth=None, headers=token) as agent, agent.stream("GET", path) as stream:
+        yield stream.iter_lines()

@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from policy_server.simulator.genesys_cloud import StandIn
 from tests.genesys.asking import Genesys
-from tests.genesys.stand_in import StandIn
 
 
 @pytest.fixture(scope="session")

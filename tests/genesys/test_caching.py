@@ -6,8 +6,8 @@ import pytest
 
 from policy_server.genesys import client as client_module
 from policy_server.genesys.results import Agent, AgentResult, Binding, GenesysUnavailable, TokenRefused
+from policy_server.simulator.genesys_cloud import User, participant
 from tests.genesys.asking import CONVERSATION, MARIA, OTHER_TOKEN, SESSION, TOKEN, Genesys, run
-from tests.genesys.stand_in import User, participant
 
 
 def test_an_agent_is_asked_about_once(genesys: Genesys) -> None:

@@ -15,8 +15,8 @@ from policy_server.genesys.results import (
     NoSuchConversation,
     TokenRefused,
 )
+from policy_server.simulator.genesys_cloud import DIVISION, ORGANIZATION, Json, participant
 from tests.genesys.asking import CONVERSATION, MARIA, OTHER_TOKEN, SESSION, TOKEN, Genesys, run
-from tests.genesys.stand_in import DIVISION, ORGANIZATION, Json, participant
 
 AGENT = Agent(MARIA.id, MARIA.name, ORGANIZATION, DIVISION, hash_token(TOKEN))
 CUSTOMER = participant("customer", aniName=SESSION, ani="sip:99@example.com")

@@ -11,8 +11,8 @@ import pytest
 from policy_server.genesys.client import GenesysClient
 from policy_server.genesys.exchange import BODY_LIMIT, CONNECTIONS
 from policy_server.genesys.results import Agent, AgentResult, Binding, GenesysUnavailable, UnavailableReason
+from policy_server.simulator.genesys_cloud import User, participant
 from tests.genesys.asking import CONVERSATION, MARIA, OTHER_TOKEN, TOKEN, Genesys, run, tenant
-from tests.genesys.stand_in import User, participant
 
 SHORT = 0.25
 """A timeout that is meant to be reached."""

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import httpx
 import orjson
 from PIL import Image
 
-from policy_server.app import Application, create_app
+from policy_server.app import create_app
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
 from policy_server.simulator.judge import Deployment, HttpAnswer
@@ -72,21 +73,23 @@ def read_all() -> list[Golden]:
     return [read_golden(path) for path in sorted(QUESTIONS.glob("*.txt"))]
 
 
-def application(rules_folder: Path = RULES) -> Application:
-    """The real application with the golden rules, its clock standing still."""
-    rules = RuleStore(rules_folder, lambda: MOMENT, KIOSK)
-    settings = Settings(rules=rules_folder, pexip=CREDENTIALS, secret_key=SECRET_KEY)
-    return create_app(settings, rules, DecisionLog("json", write=len), clock=lambda: MOMENT)
+def store(rules_folder: Path = RULES) -> RuleStore:
+    """The golden rules, or others in their place."""
+    return RuleStore(rules_folder, lambda: MOMENT, KIOSK)
 
 
-async def ask(app: Application, target: str) -> HttpAnswer:
-    """Sends one question over HTTP, within the process."""
+async def ask(rules: RuleStore, target: str) -> HttpAnswer:
+    """Sends one question over HTTP, within the process, to a server that was asked nothing before."""
     credentials = (CREDENTIALS.username, CREDENTIALS.password)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), auth=credentials) as client:
-        request = client.build_request("GET", f"http://golden{target}")
-        if request.url.raw_path != target.encode():
-            raise ValueError(f"the HTTP client would not send this target as it is: {target}")
-        response = await client.send(request)
+    with TemporaryDirectory(prefix="policy-server-test-") as folder:
+        settings = Settings(pexip=CREDENTIALS, secret_key=SECRET_KEY, database_url=f"sqlite:///{folder}/policy.db")
+        app = create_app(settings, rules, DecisionLog("json", write=len), clock=lambda: MOMENT)
+        transport = httpx.ASGITransport(app=app)
+        async with app.running(), httpx.AsyncClient(transport=transport, auth=credentials) as client:
+            request = client.build_request("GET", f"http://golden{target}")
+            if request.url.raw_path != target.encode():
+                raise ValueError(f"the HTTP client would not send this target as it is: {target}")
+            response = await client.send(request)
     return HttpAnswer(response.status_code, response.headers.get("content-type", ""), response.content)
 
 

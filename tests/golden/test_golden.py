@@ -8,20 +8,19 @@ from shutil import copytree
 import orjson
 import pytest
 
-from policy_server.app import Application
 from policy_server.rulefiles.store import load_folder
-from policy_server.simulator.judge import Verdict, judge
+from policy_server.simulator.judge import HttpAnswer, Verdict, judge
 from tests.golden.exchange import (
     DEPLOYMENT,
     KIOSK,
     MOMENT,
     RULES,
     Golden,
-    application,
     ask,
     read_all,
     read_golden,
     render,
+    store,
 )
 
 GOLDEN = read_all()
@@ -30,13 +29,13 @@ DECLINED = {"27-synthetic-hostile", "38-name-too-long"}
 
 
 @pytest.fixture(scope="module")
-def app() -> Application:
-    """The application with the golden rules."""
-    return application()
+def answers() -> dict[str, HttpAnswer]:
+    """The answer to every golden question."""
+    rules = store()
+    return {golden.target: asyncio.run(ask(rules, golden.target)) for golden in GOLDEN}
 
 
-def _judged(golden: Golden, app: Application) -> Verdict:
-    answer = asyncio.run(ask(app, golden.target))
+def _judged(golden: Golden, answer: HttpAnswer) -> Verdict:
     return judge(golden.url_path, golden.query, answer, deployment=DEPLOYMENT, running=_running(golden))
 
 
@@ -57,15 +56,15 @@ def test_every_question_has_a_number_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden.path.stem)
-def test_answer_is_the_golden_one(golden: Golden, app: Application) -> None:
+def test_answer_is_the_golden_one(golden: Golden, answers: dict[str, HttpAnswer]) -> None:
     """The whole HTTP answer, status, content type and body, is the one that was checked by eye."""
-    assert render(asyncio.run(ask(app, golden.target))) == golden.answer
+    assert render(answers[golden.target]) == golden.answer
 
 
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden.path.stem)
-def test_node_uses_the_answer(golden: Golden, app: Application) -> None:
+def test_node_uses_the_answer(golden: Golden, answers: dict[str, HttpAnswer]) -> None:
     """The judge finds nothing wrong with the answer, in a deployment where the names of the rules exist."""
-    verdict = _judged(golden, app)
+    verdict = _judged(golden, answers[golden.target])
     assert verdict.well_formed, verdict.objections
     assert verdict.used is (golden.path.stem not in DECLINED)
 
@@ -100,6 +99,6 @@ def test_another_rule_is_another_answer(tmp_path: Path) -> None:
     deployment = folder / "10-deployment.yaml"
     deployment.write_text(deployment.read_text(encoding="utf-8").replace('"1234"', '"4321"'), encoding="utf-8")
     first = GOLDEN[0]
-    rendered = render(asyncio.run(ask(application(folder), first.target)))
+    rendered = render(asyncio.run(ask(store(folder), first.target)))
     assert rendered != first.answer
     assert rendered == first.answer.replace('"1234"', '"4321"')

@@ -2,15 +2,15 @@
 
 import asyncio
 
-from tests.golden.exchange import application, ask, read_all, render
+from tests.golden.exchange import ask, read_all, render, store
 
 
 async def write() -> int:
     """Writes every file whose answer is another now; returns how many."""
-    app = application()
+    rules = store()
     written = 0
     for golden in read_all():
-        answer = render(await ask(app, golden.target))
+        answer = render(await ask(rules, golden.target))
         if answer != golden.answer:
             golden.path.write_text(golden.text(answer), encoding="utf-8")
             print(f"written: {golden.path.name}")

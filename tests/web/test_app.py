@@ -160,7 +160,7 @@ def test_planted_secrets_come_out_nowhere(
             seen.append(server.get(f"/policy/v1/participant/properties?{twice}").text)
             seen.append(server.request("GET", "/policy/v1/registrations", authorization=basic("pexip", "no")).text)
             with monkeypatch.context() as broken:
-                broken.setattr("policy_server.web.policy.evaluate", lambda *_: 1 / 0)
+                broken.setattr("policy_server.conferences.rooms.evaluate", lambda *_, **__: 1 / 0)
                 seen.append(server.get(f"/policy/v1/participant/properties?third_party_passcode={passcode}&x=1").text)
             for spoilt in SPOILT:
                 write_rules(folder, spoilt)

@@ -1,5 +1,8 @@
 """/healthz, /readyz and /metrics: what they say, and to whom."""
 
+import asyncio
+import socket
+import time
 from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
@@ -7,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from policy_server.conferences.store import ConferenceStore
 from policy_server.settings import LOOPBACK, Credentials
 from policy_server.web.problem import TYPE_ROOT
 from tests.servers import InProcess, basic, write_rules
@@ -107,7 +111,39 @@ def test_readyz(plain: InProcess) -> None:
     assert body["rules"] == {"revision": ruleset.revision, "count": ruleset.count}
     assert (body["reload"]["refused"], body["reload"]["at"]) == (False, state.at.isoformat(timespec="seconds"))
     assert {problem["severity"] for problem in body["reload"]["problems"]} == {"warning"}
+    assert body["database"] == {"name": plain.settings.database_url, "reachable": True}
     assert response.headers["cache-control"] == "no-store"
+
+
+def test_ready_without_a_database(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that nobody reaches shows, without its password; calls are answered, so the server stays ready."""
+    monkeypatch.setattr("policy_server.conferences.live.START_PATIENCE", 0.01)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    url = f"postgresql://policy:planted-secret@127.0.0.1:{port}/policy"
+    with started(folder, database_url=url) as server:
+        response = server.request("GET", "/readyz")
+        assert (response.status_code, response.json()["status"]) == (200, "ready")
+        name = f"postgresql://127.0.0.1:{port}/policy"
+        assert response.json()["database"] == {"name": name, "reachable": False}
+        assert server.ask("/service/configuration", local_alias="room-a")["rule"] == "named"
+        text = server.metrics()
+        # The room and its line on the timeline.
+        for sample in ("policy_rooms_pinned 1.0", "policy_pins_late 1.0", "policy_records_waiting 2.0"):
+            assert f"{sample}\n" in text
+
+
+def test_a_database_that_does_not_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks /readyz does not wait for a database that hangs."""
+
+    async def hang(_: ConferenceStore) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(ConferenceStore, "check", hang)
+    with started(folder) as server:
+        begun = time.monotonic()
+        assert server.request("GET", "/readyz").json()["database"]["reachable"] is False
+        assert time.monotonic() - begun < 10
 
 
 def test_refused_rules_show(tmp_path: Path) -> None:
@@ -149,5 +185,20 @@ def test_metrics(plain: InProcess) -> None:
         f"policy_rules {count}.0",
         "policy_rules_refused 0.0",
         "policy_rules_reloads 1.0",
+        "policy_rooms_pinned 0.0",
+        "policy_pins_late 0.0",
+        "policy_records_waiting 0.0",
+        "policy_records_dropped 0.0",
+        "policy_agent_streams 0.0",
     ):
         assert f"{sample}\n" in response.text
+
+
+def test_rooms_are_counted(folder: Path) -> None:
+    """Each room that runs counts once, however many questions were about it, and waits for nothing when it is written."""
+    with started(folder) as server:
+        for alias in ("room-a", "room-b", "ROOM-A", "moved"):
+            server.ask("/service/configuration", local_alias=alias)
+        text = server.metrics()
+        assert "policy_rooms_pinned 2.0\n" in text
+        assert "policy_pins_late 0.0\n" in text

@@ -77,7 +77,8 @@ def test_an_open_door_leads_to_the_web_app(desk: Desk) -> None:
         f"https://pexip.example.com/webapp3/m/mp{session}/express?name=Ada%20L%20%26%20S%C3%B6hne&pin={pins.guest}"
     )
     assert pins.host not in str(response.headers)
-    assert desk.keeper.notes == [(session, "link.opened", {"door": "open"}, NOON)]
+    told = {"text": "A customer opened the link and was let in.", "door": "open"}
+    assert desk.keeper.notes == [(session, "link.opened", told, NOON)]
 
 
 @pytest.mark.parametrize("door", ["open", "closed", "expired", "revoked", "unknown"])
@@ -110,7 +111,8 @@ def test_a_closed_door_tells_when_it_opens(desk: Desk) -> None:
     assert "Tuesday, 24 November 2026, at 08:00</time> (Chicago time)" in text
     assert '<time datetime="2026-11-24T08:00-06:00">' in text
     assert "will still be good" in text
-    assert desk.noted == [(session, "link.opened", {"door": "closed"})]
+    told = {"text": "A customer opened the link outside opening hours.", "door": "closed"}
+    assert desk.noted == [(session, "link.opened", told)]
 
 
 def test_a_closed_door_tells_when_the_link_ends_before_it_opens(desk: Desk) -> None:
@@ -179,7 +181,8 @@ def test_an_expired_link_says_so(desk: Desk) -> None:
     page(desk.join(session), 410, "expired")
     desk.keeper.now += 9 * HOUR
     page(desk.join(session), 410, "expired")
-    assert desk.noted == [(session, "link.opened", {"door": "expired"})] * 2
+    told = {"text": "A customer opened the link after it had expired.", "door": "expired"}
+    assert desk.noted == [(session, "link.opened", told)] * 2
 
 
 def test_a_link_expires_whatever_the_rules_say(desk: Desk) -> None:
@@ -264,7 +267,8 @@ def test_a_revoked_link_is_invalid_from_the_next_request_on(desk: Desk) -> None:
     desk.request("DELETE", f"/api/v1/links/{session}")
     desk.keeper.notes.clear()
     page(desk.join(session), 404, "invalid")
-    assert desk.noted == [(session, "link.opened", {"door": "revoked"})]
+    told = {"text": "A customer opened the link after it was revoked.", "door": "revoked"}
+    assert desk.noted == [(session, "link.opened", told)]
 
 
 @pytest.mark.parametrize(("hours", "status"), [(0, 303), (7, 303), (11.9, 303), (12, 410)])
@@ -437,7 +441,8 @@ def test_scanners_do_not_open_a_link(desk: Desk) -> None:
     desk.join(session, sec_purpose="prefetch;prerender")
     desk.join(session, purpose="prefetch")
     assert (head.status_code, head.headers) == (get.status_code, get.headers)
-    assert desk.keeper.notes == [(session, "link.opened", {"door": "open"}, NOON)]
+    told = {"text": "A customer opened the link and was let in.", "door": "open"}
+    assert desk.keeper.notes == [(session, "link.opened", told, NOON)]
 
 
 def test_a_link_is_noted_once_a_minute(desk: Desk) -> None:
@@ -516,8 +521,8 @@ def test_a_timeline_tells_what_became_of_a_link(tmp_path: Path) -> None:
 
     moments = (NOON + minute / 60 * HOUR for minute in count())
     assert asyncio.run(play()) == [
-        ("link.created", {"by": "portal", "type": "patient"}),
-        ("link.opened", {"door": "open"}),
-        ("link.revoked", {"by": "portal"}),
-        ("link.opened", {"door": "revoked"}),
+        ("link.created", {"text": "The link was made by 'portal'.", "by": "portal", "type": "patient"}),
+        ("link.opened", {"text": "A customer opened the link and was let in.", "door": "open"}),
+        ("link.revoked", {"text": "The link was revoked by 'portal'.", "by": "portal"}),
+        ("link.opened", {"text": "A customer opened the link after it was revoked.", "door": "revoked"}),
     ]

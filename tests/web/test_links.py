@@ -79,7 +79,8 @@ def test_a_link_is_made(desk: Desk) -> None:
         *("patient", "Ada L", attributes, "booking"),
         NOON,
     )
-    assert desk.keeper.notes == [(session, "link.created", {"by": "booking", "type": "patient"}, NOON)]
+    told = {"text": "The link was made by 'booking'.", "by": "booking", "type": "patient"}
+    assert desk.keeper.notes == [(session, "link.created", told, NOON)]
 
 
 def test_a_type_is_enough(desk: Desk) -> None:
@@ -363,7 +364,7 @@ def test_any_good_key_shows_and_revokes(desk: Desk) -> None:
     session = desk.make()["session"]
     assert desk.request("GET", f"{PATH}/{session}", "portal").status_code == 200
     assert desk.request("DELETE", f"{PATH}/{session}", "portal").status_code == 204
-    assert desk.noted == [(session, "link.revoked", {"by": "portal"})]
+    assert desk.noted == [(session, "link.revoked", {"text": "The link was revoked by 'portal'.", "by": "portal"})]
 
 
 def test_the_same_idempotency_key_gives_the_same_link(desk: Desk) -> None:
@@ -565,7 +566,8 @@ def test_revoking_is_noted_once(desk: Desk) -> None:
         response = desk.request("DELETE", f"{PATH}/{session}")
         assert (response.status_code, response.content) == (204, b"")
         desk.keeper.now += HOUR
-    assert desk.keeper.notes == [(session, "link.revoked", {"by": "booking"}, NOON)]
+    told = {"text": "The link was revoked by 'booking'.", "by": "booking"}
+    assert desk.keeper.notes == [(session, "link.revoked", told, NOON)]
     stored = desk.run(desk.keeper.store.link(session))
     assert stored is not None
     assert stored.revoked_at == NOON

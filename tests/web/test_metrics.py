@@ -66,6 +66,7 @@ from policy_server.web.metrics import Metrics
 metrics = Metrics()
 metrics.watch("policy_rules", "Rules", lambda: 5)
 metrics.watch("policy_log_lines_dropped", "Dropped", lambda: 2, "sum")
+metrics.watch("policy_agent_streams", "Streams", lambda: 3, "livesum")
 metrics.answered("service", "serve", "customer", 0.001)
 metrics.refused("192.0.2.1")
 sys.stdout.buffer.write(metrics.render())
@@ -87,4 +88,6 @@ def test_processes_add_up(tmp_path: Path) -> None:
     assert 'policy_unauthorized_total{node="192.0.2.1"} 2.0' in second
     assert "policy_rules 5.0" in second
     assert "policy_log_lines_dropped 4.0" in second
-    assert len(list(folder.glob("gauge_livemax_*.db"))) == 1, "the gauges of the first process are still there"
+    assert "policy_agent_streams 3.0" in second
+    for kind in ("livemax", "livesum"):
+        assert len(list(folder.glob(f"gauge_{kind}_*.db"))) == 1, "the gauges of the first process are still there"

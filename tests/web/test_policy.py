@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from policy_server.conferences import rooms
 from policy_server.pexip.parameters import RequestType
 from policy_server.policy.sessions import Keyring
 from policy_server.simulator.judge import HttpAnswer, judge
-from policy_server.web import policy
 from policy_server.web.decision_log import DecisionLog
 from policy_server.web.metrics import Metrics
 from policy_server.web.policy import route
@@ -53,10 +53,10 @@ def server(folder: Path) -> Iterator[InProcess]:
 def failing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes every decision raise from now on."""
 
-    def evaluate(*_: object) -> NoReturn:
+    def evaluate(*_: object, **__: object) -> NoReturn:
         raise RuntimeError("the evaluator is broken, and here is a secret: 99887766")
 
-    monkeypatch.setattr(policy, "evaluate", evaluate)
+    monkeypatch.setattr(rooms, "evaluate", evaluate)
 
 
 def last_record(server: InProcess) -> dict[str, Any]:
@@ -551,11 +551,13 @@ def test_the_same_question_is_decided_anew_when_time_or_rules_change(folder: Pat
     environment = {"KIOSK_PASSWORD": KIOSK_PASSWORD}
     with InProcess(folder, clock=lambda: moments[-1], environment=environment) as server:
         link = sample_link(server.rules.ruleset, timedelta(minutes=1))
-        assert server.ask("/service/configuration", local_alias=link.alias)["rule"] == "customer"
+        # Not a call, so that no room is pinned.
+        asked = {"local_alias": link.alias, "call_direction": "non_dial"}
+        assert server.ask("/service/configuration", **asked)["rule"] == "customer"
         moments.append(NOW + timedelta(seconds=59.999))
-        assert server.ask("/service/configuration", local_alias=link.alias)["rule"] == "customer"
+        assert server.ask("/service/configuration", **asked)["rule"] == "customer"
         moments.append(NOW + timedelta(minutes=1))
-        assert server.ask("/service/configuration", local_alias=link.alias)["rule"] == "customer-refused"
+        assert server.ask("/service/configuration", **asked)["rule"] == "customer-refused"
         moments.append(NOW)
         first = server.ask("/service/configuration", local_alias="moved")
         changed = (folder / "rules.yaml").read_text(encoding="utf-8").replace("- id: moved", "- id: gone")

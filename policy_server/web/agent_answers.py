@@ -1,0 +1,232 @@
+"""One conference as an agent sees it: links, pins, events and timeline in one answer. Nothing here does I/O."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from policy_server.conferences.fold import (
+    ConferenceState,
+    LegState,
+    Participant,
+    Phase,
+    TimelineEvent,
+    TrunkLeg,
+    fold,
+    timeline_events,
+)
+from policy_server.conferences.records import Link, PinnedConference, TimelineEntry
+from policy_server.pexip.aliases import normalise_alias
+from policy_server.pexip.events import Event
+from policy_server.policy.ruleset import LinkType
+from policy_server.policy.sessions import OpenedSession
+from policy_server.web.decision_log import MASK, MASKED_FIELDS
+
+TIMELINE_LIMIT: Final = 500
+"""Most entries of a timeline in an answer: the latest."""
+
+LINK_OPENED: Final = "link.opened"
+"""The kind of timeline entry that says that a customer opened the link."""
+
+JOIN_ROLE: Final = "chair"
+"""What the host PIN makes of the widget, in the word of Pexip's rosters and events."""
+
+JOIN_CALL_TYPE: Final = "video-only"
+"""The agent speaks through the phone leg (reference: genesys.md, section 1, row 11)."""
+
+Answer = dict[str, object]
+
+_Line = tuple[datetime, Answer]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Material:
+    """All that is known of one session. At least one of ``opened``, ``link`` and ``conference`` is there.
+
+    ``service`` is the room's: as pinned, or else as the rules would make it now; empty when they would not.
+    """
+
+    session: str
+    opened: OpenedSession | None
+    link: Link | None
+    conference: PinnedConference | None
+    link_type: LinkType | None
+    service: Mapping[str, object]
+    entries: Sequence[TimelineEntry]
+    events: Sequence[Event]
+    domains: frozenset[str]
+    node: str
+
+    @property
+    def room(self) -> str:
+        """The room name, as far as it is known."""
+        return room_name(self.service, self.session)
+
+    @property
+    def alias(self) -> str | None:
+        """What the customer dials."""
+        if self.link is not None:
+            return self.link.alias
+        if self.link_type is not None:
+            return self.link_type.alias.render({"session": self.session})
+        return self.conference.alias if self.conference else None
+
+    @property
+    def agent_alias(self) -> str | None:
+        """What the agent's widget dials: the customer's alias where agents have none of their own."""
+        if self.link is not None and self.link.agent_alias:
+            return self.link.agent_alias
+        if self.link_type is not None and self.link_type.agent_alias is not None:
+            return self.link_type.agent_alias.render({"session": self.session})
+        return self.alias
+
+
+def room_name(service: Mapping[str, object], session: str) -> str:
+    """The name of a session's room: the session, when nothing better is known."""
+    return str(service.get("name") or session)
+
+
+def render_lookup(material: Material, now: datetime) -> Answer:
+    """The answer to the lookup. ``join.pin`` is the only place in it with a PIN."""
+    state = fold(material.events)
+    link, conference = material.link, material.conference
+    phase = conference_phase(state, conference, now)
+    lines = sorted([*_noted(material.entries), *_happened(material.events)], key=lambda line: line[0])
+    opened_at = next((entry.at for entry in material.entries if entry.kind == LINK_OPENED), None)
+    ended_at = conference.ended_at if conference is not None else None
+    service_tag = conference.service_tag if conference is not None else material.service.get("service_tag")
+    return {
+        "session": material.session,
+        "name": material.room,
+        "service_tag": service_tag or "",
+        "state": phase.value,
+        "node": material.node or None,
+        "join": {
+            "alias": material.agent_alias,
+            "pin": material.service.get("pin") or None,
+            "role": JOIN_ROLE,
+            "call_type": JOIN_CALL_TYPE,
+        },
+        "customer": _customer(material, state.people),
+        "trunk_leg": _trunk_leg(state.trunk_legs),
+        "participants": [_participant(person) for person in state.people],
+        "attributes": dict(link.attributes) if link is not None else {},
+        "timeline": [line for _, line in lines[-TIMELINE_LIMIT:]],
+        "timeline_left_out": max(0, len(lines) - TIMELINE_LIMIT),
+        "created_at": _stamp(link.created_at if link is not None else None),
+        "opened_at": _stamp(opened_at),
+        "started_at": _stamp(moment(state.started_at)),
+        "ended_at": _stamp(ended_at or moment(state.ended_at)) if phase is Phase.ENDED else None,
+        "expires_at": _stamp(_expiry(material)),
+        "revoked_at": _stamp(link.revoked_at if link is not None else None),
+    }
+
+
+def conference_phase(state: ConferenceState, conference: PinnedConference | None, now: datetime) -> Phase:
+    """Where a conference is in its life, by its nodes and by its pin."""
+    if conference is not None and conference.expires_at <= now:
+        # Whoever still seems to be there left without a word.
+        return Phase.ENDED
+    if state.phase is Phase.ACTIVE:
+        return Phase.ACTIVE
+    if conference is not None and conference.ended_at is not None:
+        return Phase.ENDED
+    ended_at = moment(state.ended_at)
+    if ended_at is not None and conference is not None and ended_at < conference.pinned_at:
+        # The end of an earlier life: somebody asked for the room again.
+        return Phase.WAITING
+    return state.phase
+
+
+def moment(seconds: float | None) -> datetime | None:
+    """A time of a node."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _expiry(material: Material) -> datetime | None:
+    if material.link is not None:
+        return material.link.expires_at
+    return material.opened.expires_at if material.opened is not None else None
+
+
+def _stamp(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat(timespec="milliseconds")
+
+
+def _customer(material: Material, people: Sequence[Participant]) -> Answer:
+    """Who the link is for, and whether somebody came by its alias; of several, one who is there."""
+    alias = material.alias
+    own = normalise_alias(alias or "", material.domains)
+    came = [person for person in people if own and normalise_alias(person.destination_alias, material.domains) == own]
+    person = max(came, key=lambda one: (one.is_present, one.connected_at or 0.0), default=None)
+    name = material.link.name if material.link is not None else ""
+    return {
+        "name": name or (person.display_name if person is not None else "") or None,
+        "alias": alias,
+        "is_present": person is not None and person.is_present,
+        "joined_at": _stamp(moment(person.connected_at)) if person is not None else None,
+        "left_at": _stamp(moment(person.disconnected_at)) if person is not None else None,
+    }
+
+
+def _trunk_leg(legs: Sequence[TrunkLeg]) -> Answer | None:
+    """The leg to the contact centre that is up, or else the latest; with the reason for which one ended last."""
+    if not legs:
+        return None
+    leg = next((leg for leg in reversed(legs) if leg.state is LegState.CONNECTED), legs[-1])
+    ended = max((leg for leg in legs if leg.ended_at is not None), key=lambda leg: leg.ended_at or 0.0, default=None)
+    return {
+        "number": leg.number or None,
+        "state": leg.state.value,
+        "connected_at": _stamp(moment(leg.connected_at)),
+        "ended_at": _stamp(moment(leg.ended_at)),
+        "disconnect_reason": ended.disconnect_reason or None if ended is not None else None,
+        "leg_end": ended.leg_end.value if ended is not None and ended.leg_end is not None else None,
+        "attempts": len(legs),
+    }
+
+
+def _participant(person: Participant) -> Answer:
+    return {
+        "uuids": list(person.uuids),
+        "display_name": person.display_name,
+        "role": person.role,
+        "protocol": person.protocol,
+        "alias": person.alias,
+        "dialled_alias": person.destination_alias,
+        "is_present": person.is_present,
+        "has_media": person.has_media,
+        "is_muted": person.is_muted,
+        "is_presenting": person.is_presenting,
+        "joined_at": _stamp(moment(person.connected_at)),
+        "left_at": _stamp(moment(person.disconnected_at)),
+        "disconnect_reason": person.disconnect_reason or None,
+    }
+
+
+def _noted(entries: Sequence[TimelineEntry]) -> Iterator[_Line]:
+    for entry in entries:
+        data = dict(entry.data)
+        text = data.pop("text", "")
+        yield entry.at, _line(entry.at, entry.kind, str(text), data)
+
+
+def _happened(events: Sequence[Event]) -> Iterator[_Line]:
+    for event in timeline_events(events):
+        at = _at(event)
+        yield at, _line(at, event.kind, event.text, event.data)
+
+
+def _at(event: TimelineEvent) -> datetime:
+    return datetime.fromtimestamp(event.time, UTC)
+
+
+def _line(at: datetime, kind: str, text: str, data: Mapping[str, object]) -> Answer:
+    return {"at": _stamp(at), "kind": kind, "text": text, "data": masked(data)}
+
+
+def masked(value: object) -> object:
+    """Data of a timeline without PINs and the like, however deep they are."""
+    if isinstance(value, Mapping):
+        return {key: MASK if key in MASKED_FIELDS and item else masked(item) for key, item in value.items()}
+    return [masked(item) for item in value] if isinstance(value, list | tuple) else value

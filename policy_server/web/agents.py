@@ -1,0 +1,188 @@
+"""The agents' lookup: who may ask, and the answer (DESIGN section 5)."""
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Final, NamedTuple, assert_never
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.genesys.client import GenesysClient
+from policy_server.genesys.results import (
+    Agent,
+    AgentForbidden,
+    Binding,
+    ForbiddenReason,
+    GenesysUnavailable,
+    InvalidConversationId,
+    NoSuchConversation,
+    TokenRefused,
+)
+from policy_server.web.lookup import ConferenceLookup, Subject
+from policy_server.web.problem import ProblemResponse
+
+PATH: Final = "/agent/v1/conferences/{alias}"
+
+RETRY_SECONDS: Final = 2
+"""What an agent's widget is told when the database is away."""
+
+_FORBIDDEN: Final[dict[ForbiddenReason, str]] = {
+    "organization": "the token is of another Genesys Cloud organisation",
+    "division": "the user is in a division whose agents are not let in",
+    "inactive": "the user is not active in Genesys Cloud",
+    "permission": "Genesys Cloud does not let the token read its own user: it needs the scope users:readonly",
+    "conversation": "Genesys Cloud does not show this user that conversation",
+}
+
+
+class Admitted(NamedTuple):
+    """An agent who may ask, and the conversation it is on, ``""`` when it named none."""
+
+    agent: Agent
+    conversation: str
+
+
+class AgentAccess:
+    """Lets agents in by their Genesys access token, and by the conversation that they are on.
+
+    ``binding_required``: the conversation must be named, and is then always checked. ``now`` is the clock of the
+    Genesys client.
+    """
+
+    def __init__(
+        self, genesys: GenesysClient, *, binding_required: bool = False, now: Callable[[], float] = monotonic
+    ) -> None:
+        self._genesys: Final = genesys
+        self._binding_required: Final = binding_required
+        self._now: Final = now
+
+    async def admit(self, request: Request, subject: Subject) -> Admitted | ProblemResponse:
+        """Who asks, or why that is refused. May be asked again with the same request, for as long as it lasts."""
+        token = _bearer(request)
+        if not token:
+            return agent_problem(
+                401,
+                "unauthorized",
+                "No access token",
+                "send the agent's Genesys Cloud access token: Authorization: Bearer <token>",
+                {"www-authenticate": "Bearer"},
+            )
+        agent = await self._genesys.agent(token, self._now())
+        if not isinstance(agent, Agent):
+            return _refusal(agent)
+        conversations = request.query_params.getlist("conversation")
+        if conversations:
+            return await self._check_binding(token, conversations, subject)
+        if self._binding_required:
+            detail = "add ?conversation=<id of the Genesys conversation>: this server looks up nothing without it"
+            return agent_problem(400, "conversation-required", "Which conversation?", detail)
+        return Admitted(agent, "")
+
+    async def _check_binding(
+        self, token: str, conversations: list[str], subject: Subject
+    ) -> Admitted | ProblemResponse:
+        bound = (
+            await self._genesys.conversation(token, conversations[0], self._now())
+            if len(conversations) == 1
+            else InvalidConversationId()
+        )
+        match bound:
+            case Binding():
+                return _check_bound(bound, subject)
+            case InvalidConversationId():
+                detail = "conversation must be given once, as the id that Genesys Cloud gives it, a UUID"
+                return agent_problem(400, "invalid-conversation", "This is not the id of a conversation", detail)
+            case NoSuchConversation():
+                return _not_bound("Genesys Cloud knows no conversation of that id")
+            case AgentForbidden(reason="conversation"):
+                return _not_bound(_FORBIDDEN["conversation"])
+            case TokenRefused() | AgentForbidden() | GenesysUnavailable():
+                return _refusal(bound)
+            case _:
+                assert_never(bound)
+
+
+class AgentEndpoint:
+    """``GET /agent/v1/conferences/{alias}``: the whole conference, with the host PIN for this agent."""
+
+    def __init__(self, lookup: ConferenceLookup, access: AgentAccess) -> None:
+        self._lookup: Final = lookup
+        self._access: Final = access
+
+    def routes(self) -> list[Route]:
+        """The routes, for the application."""
+        return [Route(PATH, self.show)]
+
+    async def show(self, request: Request) -> Response:
+        """Answers one lookup and puts it on the conference's timeline."""
+        subject = self._lookup.subject_of(request.path_params["alias"])
+        admitted = await self._access.admit(request, subject)
+        if isinstance(admitted, ProblemResponse):
+            return admitted
+        try:
+            found = await self._lookup.look_up(subject)
+        except StoreUnavailableError:
+            return store_unavailable()
+        if found is None:
+            return unknown_conference()
+        self._lookup.note(found, admitted.agent, admitted.conversation)
+        headers = {"cache-control": "no-store"}
+        return Response(orjson.dumps(found.answer), headers=headers, media_type="application/json")
+
+
+def agent_problem(
+    status: int, kind: str, title: str, detail: str = "", headers: dict[str, str] | None = None
+) -> ProblemResponse:
+    """A problem that nobody may keep: it is about one agent at one moment."""
+    return ProblemResponse(status, kind, title, detail, {"cache-control": "no-store", **(headers or {})})
+
+
+def store_unavailable() -> ProblemResponse:
+    """The database is away."""
+    headers = {"retry-after": str(RETRY_SECONDS)}
+    return agent_problem(503, "store-unavailable", "The database cannot be reached", "try again", headers)
+
+
+def unknown_conference() -> ProblemResponse:
+    """Neither a session that we signed, nor one that we know."""
+    detail = "it must be the session, which Genesys Cloud shows as the caller's name, or one of its two aliases"
+    return agent_problem(404, "unknown-conference", "There is no such conference", detail)
+
+
+def _bearer(request: Request) -> str:
+    given = request.headers.getlist("authorization")
+    scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _check_bound(bound: Binding, subject: Subject) -> Admitted | ProblemResponse:
+    if not bound.agent_connected:
+        return _not_bound("the agent's call in that conversation is not connected")
+    if bound.ani_name is None:
+        return _not_bound("the customer of that conversation has no caller's name, which should be the session")
+    if bound.ani_name.lower() != subject.session.lower():
+        return _not_bound("the customer of that conversation is in another conference")
+    return Admitted(bound.agent, bound.conversation_id)
+
+
+def _not_bound(detail: str) -> ProblemResponse:
+    return agent_problem(403, "not-bound", "The agent is not on the customer's conversation", detail)
+
+
+def _refusal(result: TokenRefused | AgentForbidden | GenesysUnavailable) -> ProblemResponse:
+    match result:
+        case TokenRefused():
+            detail = "Genesys Cloud does not take the access token for a user's (any more): log in again"
+            headers = {"www-authenticate": 'Bearer error="invalid_token"'}
+            return agent_problem(401, "unauthorized", "The access token is not good", detail, headers)
+        case AgentForbidden():
+            return agent_problem(403, "forbidden", "This agent may not ask", _FORBIDDEN[result.reason])
+        case GenesysUnavailable():
+            headers = {"retry-after": str(result.retry_after)}
+            detail = "Genesys Cloud cannot say who the agent is at the moment: try again"
+            return agent_problem(503, "genesys-unavailable", "Genesys Cloud cannot be asked", detail, headers)
+        case _:
+            assert_never(result)

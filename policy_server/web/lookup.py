@@ -1,0 +1,182 @@
+"""Finding the conference that an agent's widget asks for, whichever of its aliases it has (DESIGN section 5)."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from policy_server.conferences.live import Conferences
+from policy_server.conferences.records import Link, PinnedConference
+from policy_server.conferences.tables import NAME_LENGTH
+from policy_server.genesys.results import Agent
+from policy_server.pexip.aliases import normalise_alias
+from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.requests import encode_query, parse_request
+from policy_server.policy.decisions import Serve
+from policy_server.policy.evaluate import evaluate
+from policy_server.policy.links import find_session
+from policy_server.policy.ruleset import LinkType, Ruleset
+from policy_server.policy.sessions import Keyring
+from policy_server.web.agent_answers import Answer, Material, render_lookup, room_name
+from policy_server.web.events import CLOCK_DIFFERENCE, told_event
+from policy_server.web.policy import Rules
+
+LOOKED_UP: Final = "agent.looked_up"
+"""What the timeline calls a lookup."""
+
+_NOTED_LIMIT: Final = 10_000
+_MANY_EVENTS: Final = 200
+# How long after the end of a conference its nodes still report that end.
+_LAST_WORDS: Final = timedelta(seconds=10)
+_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_SERVICE: Final[Mapping[str, object]] = {}
+
+Service = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What an alias is about: a session, and the type of link that the alias shows, ``""`` if it shows none."""
+
+    session: str = field(repr=False)
+    link_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A conference as it was read. ``keys`` are the session and room name whose changes concern it; what changes after
+    change number ``number`` may be missing from the answer.
+    """
+
+    session: str = field(repr=False)
+    keys: tuple[str, ...] = field(repr=False)
+    number: int
+    answer: Answer = field(repr=False)
+
+
+class ConferenceLookup:
+    """Looks conferences up. ``node`` is the Conferencing Node that widgets join, ``""`` when that is not configured.
+
+    Takes the same steps for a conference that is not known as for one that is.
+    """
+
+    def __init__(self, conferences: Conferences, rules: Rules, keyring: Keyring, node: str) -> None:
+        self.conferences: Final = conferences
+        self._rules: Final = rules
+        self._keyring: Final = keyring
+        self._node: Final = node
+        self._noted: Final[dict[tuple[str, str, str], int]] = {}
+
+    def subject_of(self, alias: str) -> Subject:
+        """What an alias is about: the session itself, the customer's alias or the agent's, however it is spelt.
+
+        The session of one that is too long for any alias is ``""``, which nobody has.
+        """
+        if len(alias) > NAME_LENGTH:
+            return Subject("")
+        ruleset = self._rules.ruleset
+        link_type, session = find_session(ruleset.links, normalise_alias(alias, ruleset.domains))
+        return Subject(session, link_type.name if link_type else "")
+
+    async def look_up(self, subject: Subject) -> Found | None:
+        """The conference of a session that we signed, stored or served; ``None`` for any other.
+
+        Raises StoreUnavailableError.
+        """
+        conferences, ruleset, session = self.conferences, self._rules.ruleset, subject.session
+        store, now = conferences.store, conferences.clock()
+        # Read before what it stands for, so that whatever is written meanwhile counts as a change.
+        number = await store.change_number(session)
+        link = await store.link(session)
+        conference = await store.conference_of_session(session) or conferences.live_of_session(session, now)
+        opened = self._keyring.open(session)
+        link_type = _link_type(ruleset, subject, link, conference)
+        if conference is not None:
+            service: Service = conference.service
+        else:
+            link_type, service = self._derive(ruleset, link_type, session, link, now)
+        room = room_name(service, session)
+        keys = tuple(dict.fromkeys((session, room)))
+        if keys[1:]:
+            number += await store.change_number(*keys[1:])
+        entries = [entry for key in keys for entry in await store.timeline(key)]
+        stored = await store.events(room, *self._period(session, room, conference, now))
+        if opened is None and link is None and conference is None:
+            return None
+        material = Material(
+            session=session,
+            opened=opened,
+            link=link,
+            conference=conference,
+            link_type=link_type,
+            service=service,
+            entries=entries,
+            events=tuple(map(told_event, stored)),
+            domains=ruleset.domains,
+            node=self._node,
+        )
+        if len(stored) > _MANY_EVENTS:
+            answer = await asyncio.to_thread(render_lookup, material, now)
+        else:
+            answer = render_lookup(material, now)
+        return Found(session, keys, number, answer)
+
+    def note(self, found: Found, agent: Agent, conversation: str) -> None:
+        """Puts on the timeline that an agent looked the conference up, and for which conversation if it said so.
+
+        Once a minute is enough for one agent: widgets ask again and again.
+        """
+        now = self.conferences.clock()
+        asked, minute = (found.session, agent.id, conversation), int(now.timestamp()) // 60
+        if self._noted.get(asked) == minute:
+            return
+        if len(self._noted) >= _NOTED_LIMIT:
+            self._noted.clear()
+        self._noted[asked] = minute
+        data: dict[str, object] = {
+            "text": f"{agent.name or 'An agent without a name'} looked up the conference.",
+            "agent": {"id": agent.id, "name": agent.name},
+        }
+        if conversation:
+            data["conversation"] = conversation
+        self.conferences.note(found.session, LOOKED_UP, data, now)
+
+    def _derive(
+        self, ruleset: Ruleset, link_type: LinkType | None, session: str, link: Link | None, now: datetime
+    ) -> tuple[LinkType | None, Service]:
+        """The room that a browser would get for the session's aliases, the agent's first.
+
+        Either nobody has asked for it yet or its record was lost. Without a type of link the first that gets one.
+        """
+        for likely in (link_type,) if link_type is not None else ruleset.links.values():
+            for template in filter(None, (likely.agent_alias, likely.alias)):
+                alias = template.render({"session": session})
+                asked = {"call_direction": "dial_in", "protocol": "api", "trigger": "web", "local_alias": alias}
+                request = parse_request(RequestType.SERVICE, encode_query(asked).encode())
+                decision = evaluate(ruleset, request, now, self._keyring, find_link=lambda _: link)
+                if isinstance(decision, Serve):
+                    return likely, decision.service
+        return link_type, _NO_SERVICE
+
+    def _period(
+        self, session: str, room: str, conference: PinnedConference | None, now: datetime
+    ) -> tuple[datetime, datetime | None]:
+        """Which messages about the room are about this session."""
+        if session in room:
+            return _BEGINNING, None
+        # Others meet in the same room at other times.
+        if conference is None:
+            return now - self.conferences.lifetime, None
+        until = (conference.ended_at or conference.expires_at) + _LAST_WORDS
+        return conference.pinned_at - CLOCK_DIFFERENCE, until
+
+
+def _link_type(
+    ruleset: Ruleset, subject: Subject, link: Link | None, conference: PinnedConference | None
+) -> LinkType | None:
+    """The type of a session's link: by the link itself, the alias that was asked for, the alias that was dialled."""
+    dialled = normalise_alias(conference.alias, ruleset.domains) if conference is not None else ""
+    found = find_session(ruleset.links, dialled)[0] if dialled else None
+    names = (link.type if link is not None else "", subject.link_type, found.name if found else "")
+    return next((ruleset.links[name] for name in names if name in ruleset.links), None)

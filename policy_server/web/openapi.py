@@ -1,0 +1,391 @@
+"""``/openapi.json``: links, lookup and events for the developers who call them (OpenAPI 3.1)."""
+
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from typing import Final
+
+from policy_server.conferences.store import IDEMPOTENCY_KEY_LENGTH
+from policy_server.pexip.events import BULK
+from policy_server.web.agents import PATH as AGENTS_PATH
+from policy_server.web.events import BODY_LIMIT as EVENTS_LIMIT
+from policy_server.web.events import PATH as EVENTS_PATH
+from policy_server.web.link_requests import BODY_LIMIT
+from policy_server.web.links import PATH as LINKS_PATH
+from policy_server.web.openapi_schemas import CONFERENCE, LINK, MESSAGE, SESSION, Json, ref, schemas
+from policy_server.web.problem import TYPE_ROOT
+from policy_server.web.streams import KEEP_ALIVE_SECONDS, RECONNECT_MILLISECONDS, STREAMS_LIMIT, STREAMS_PATH
+
+PATH: Final = "/openapi.json"
+
+PROBLEMS: Final[Mapping[str, str]] = {
+    "conversation-required": "this server looks up nothing without `conversation`",
+    "forbidden": "the agent is not active, of another organisation or division, or may not read its own user",
+    "genesys-unavailable": "Genesys Cloud cannot say who the agent is at the moment",
+    "idempotency-conflict": "an earlier, different request had this `Idempotency-Key`",
+    "incomplete": "the body broke off",
+    "internal": "an error of this server's, which is in its log",
+    "invalid-conversation": "`conversation` is not the id of a conversation, or is given twice",
+    "invalid-event": "the body, or a message in it, is no message of an event sink; `detail` says which and why",
+    "invalid-idempotency-key": "the `Idempotency-Key` is empty or too long",
+    "invalid-json": "the body is not JSON",
+    "invalid-link": "the link cannot be made; `detail` lists everything that is wrong with the request",
+    "not-bound": "the agent is not on the conversation, or its customer is in another conference",
+    "not-configured": "the operator of this server has not set this up",
+    "not-found": "nothing is served under this path",
+    "stopping": "the server stops; connect again",
+    "store-unavailable": "the database cannot be reached; nothing is known to be written, so try again",
+    "too-large": "the body is too large",
+    "too-many-streams": f"an agent may have {STREAMS_LIMIT} streams at a time",
+    "unauthorized": "the credentials are missing, wrong or no longer good",
+    "unknown-conference": "neither a session that this server signed, nor one that it knows",
+    "unknown-link": "this server made no link of this session",
+    "unknown-link-type": "there is no such type of link; `detail` lists those that there are",
+    "unsupported-media-type": "the body is something else than JSON",
+}
+"""What a problem means, by what its type ends with."""
+
+_CONVERSATION: Final = "c3b1f6de-8f0b-4c5e-9a77-2f4f0c1d5e90"
+
+_DESCRIPTION: Final = f"""\
+What surrounds a customer's video call: customer links for your own systems, conferences for the agents' widget, and the
+event sink for Pexip Infinity.
+
+Every error is `application/problem+json` (RFC 9457). Its `type` is stable and meant to be compared; the texts beside it
+are for people and may change. New fields may appear in answers: ignore those that you do not know. Times are ISO 8601
+with an offset.
+
+Pages of the origins that the operator configured may use what lies under `/agent/` from a browser (CORS).
+`Authorization` and `Last-Event-ID` may be sent, `Retry-After` and `WWW-Authenticate` read. A method that a path does
+not have is answered 405 with `Allow` and the problem `{TYPE_ROOT}method-not-allowed`.
+"""
+
+
+def document(link_types: Iterable[str]) -> Json:
+    """The whole document, for the types of link that there are now."""
+    types = list(link_types)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Policy server",
+            "summary": "Customer links, conferences and events of a contact centre's video calls",
+            "description": _DESCRIPTION,
+            "version": version("policy-server"),
+        },
+        "servers": [{"url": "/", "description": "The server that answered this"}],
+        "tags": [
+            {"name": "links", "description": "For your own systems: make a customer's link, look at it, revoke it."},
+            {"name": "agents", "description": "For the agents' widget: the conference of the call that is on screen."},
+            {"name": "events", "description": "For Pexip Infinity: the URL of an event sink, with or without bulk."},
+        ],
+        "paths": {
+            LINKS_PATH: {"post": _make_link(types)},
+            f"{LINKS_PATH}/{{session}}": {
+                "parameters": [_session_parameter()],
+                "get": _show_link(),
+                "delete": _revoke_link(),
+            },
+            AGENTS_PATH: {"parameters": [_alias_parameter(), _conversation_parameter()], "get": _look_up()},
+            STREAMS_PATH: {"parameters": [_alias_parameter(), _conversation_parameter()], "get": _follow()},
+            EVENTS_PATH: {"post": _take_events()},
+        },
+        "components": {"schemas": schemas(types), "securitySchemes": _security_schemes()},
+    }
+
+
+# ------------------------------------------------------------------ operations
+
+
+def _make_link(types: list[str]) -> Json:
+    found = {"parameters": {"session": "$response.body#/session"}}
+    return {
+        "operationId": "makeLink",
+        "tags": ["links"],
+        "summary": "Make a customer's link",
+        "description": f"Send `url` to the customer. The body may have {BODY_LIMIT} bytes.",
+        "security": [{"apiKey": []}],
+        "parameters": [
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "description": "Makes it safe to send a request again: the same key with the same request of the same "
+                "caller is answered with the link that was made first.",
+                "schema": {"type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_LENGTH},
+                "example": "appointment-4711",
+            }
+        ],
+        "requestBody": {
+            "required": True,
+            "content": _json(
+                ref("LinkRequest"),
+                {
+                    "type": (types or ["patient"])[0],
+                    "name": "Ada L",
+                    "attributes": {"language": "es"},
+                    "ttl": "2h",
+                },
+            ),
+        },
+        "responses": {
+            "201": {
+                "description": "The link, made now or by an earlier request with the same `Idempotency-Key`.",
+                "headers": {
+                    "Location": _header("Where the link can be looked at and revoked", format="uri", required=True),
+                    "Idempotency-Replayed": _header("There when an earlier request made the link", const="true"),
+                },
+                "content": _json(ref("Link"), LINK),
+                "links": {
+                    "show": {"operationId": "showLink", **found},
+                    "revoke": {"operationId": "revokeLink", **found},
+                },
+            },
+            **_problem(400, "invalid-idempotency-key", "invalid-json", "incomplete"),
+            **_unauthorized("Bearer"),
+            **_problem(413, "too-large"),
+            **_problem(415, "unsupported-media-type"),
+            **_problem(422, "invalid-link", "unknown-link-type", "idempotency-conflict"),
+            **_problem(500, "internal"),
+            **_problem(503, "store-unavailable", comes_back=True),
+        },
+    }
+
+
+def _show_link() -> Json:
+    conference = {
+        "state": "active",
+        "name": SESSION,
+        "service_tag": "telehealth",
+        "pinned_at": "2026-11-23T16:05:00+00:00",
+        "expires_at": "2026-11-24T04:05:00+00:00",
+        "ended_at": None,
+    }
+    return {
+        "operationId": "showLink",
+        "tags": ["links"],
+        "summary": "Look at a link and its conference",
+        "security": [{"apiKey": []}],
+        "responses": {
+            "200": {
+                "description": "The link, also when it has expired or was revoked.",
+                "content": _json(ref("LinkWithConference"), {**LINK, "conference": conference}),
+            },
+            **_unauthorized("Bearer"),
+            **_problem(404, "unknown-link", "not-found"),
+            **_problem(500, "internal"),
+            **_problem(503, "store-unavailable", comes_back=True),
+        },
+    }
+
+
+def _revoke_link() -> Json:
+    return {
+        "operationId": "revokeLink",
+        "tags": ["links"],
+        "summary": "Revoke a link",
+        "description": "From the next request on nobody gets in by it, on any replica. Revoking it again changes nothing.",
+        "security": [{"apiKey": []}],
+        "responses": {
+            "204": {"description": "It is revoked."},
+            **_unauthorized("Bearer"),
+            **_problem(404, "unknown-link", "not-found"),
+            **_problem(500, "internal"),
+            **_problem(503, "store-unavailable", comes_back=True),
+        },
+    }
+
+
+def _look_up() -> Json:
+    return {
+        "operationId": "lookUpConference",
+        "tags": ["agents"],
+        "summary": "Look a conference up",
+        "description": "Everything that the widget needs to join the customer's conference, with the host PIN for this "
+        "agent. The lookup appears on the timeline.",
+        "security": [{"agentToken": []}],
+        "responses": {
+            "200": {"description": "The conference.", "content": _json(ref("Conference"), CONFERENCE)},
+            **_agent_refusals(),
+            **_problem(503, "store-unavailable", "genesys-unavailable", "not-configured", comes_back=True),
+        },
+    }
+
+
+def _follow() -> Json:
+    return {
+        "operationId": "followConference",
+        "tags": ["agents"],
+        "summary": "Follow a conference (Server-Sent Events)",
+        "description": f"""\
+The conference now, and again after each change, until the client goes away:
+
+- `event: conference`: `data` is a `Conference`, as the lookup answers it, on one line; `id` is its number.
+- `event: end`: the server ends the stream; `data` is the `Problem` that it would answer to a new request, such as
+  `unauthorized` when the access token has expired or `stopping` when the server stops.
+- a comment every {KEEP_ALIVE_SECONDS:.0f} seconds, so that nothing on the way takes the stream for dead.
+
+Whether the agent may see the conference is checked again all the time. A browser's own `EventSource` cannot send
+`Authorization`: use `fetch` and read the body. An agent may have {STREAMS_LIMIT} streams at a time.
+""",
+        "security": [{"agentToken": []}],
+        "parameters": [
+            {
+                "name": "Last-Event-ID",
+                "in": "header",
+                "description": "The `id` of the last event that came. When nothing has changed since, nothing is sent "
+                "until it does. Anything that is no such id is ignored.",
+                "schema": {"type": "string"},
+                "example": "7",
+            }
+        ],
+        "responses": {
+            "200": {
+                "description": "The stream.",
+                "content": {
+                    # OpenAPI 3.1 has no word for the events of a stream; tools take the schema for that of each.
+                    "text/event-stream": {
+                        "schema": {"oneOf": [ref("ConferenceEvent"), ref("EndEvent")]},
+                        "example": f"retry: {RECONNECT_MILLISECONDS}\n\nevent: conference\nid: 7\n"
+                        'data: {"session": "…", "state": "active", …}\n\n: keep-alive\n\n',
+                    }
+                },
+            },
+            **_agent_refusals(),
+            **_problem(429, "too-many-streams"),
+            **_problem(503, "store-unavailable", "genesys-unavailable", "not-configured", "stopping", comes_back=True),
+        },
+    }
+
+
+def _take_events() -> Json:
+    bulk = {"event": BULK, "node": "127.0.0.1", "seq": 0, "version": 2, "time": 1559897775.0, "data": [MESSAGE]}
+    return {
+        "operationId": "takeEvents",
+        "tags": ["events"],
+        "summary": "Take messages of an event sink",
+        "description": f"Single and bulk messages, versions 1 and 2. Messages that came before are taken and not stored "
+        f"again. The body may have {EVENTS_LIMIT} bytes; its Content-Type is not looked at.",
+        "security": [{"eventSink": []}],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"anyOf": [ref("EventMessage"), ref("BulkMessage")]},
+                    "examples": {"single": {"value": dict(MESSAGE)}, "bulk": {"value": bulk}},
+                }
+            },
+        },
+        "responses": {
+            "200": {
+                "description": "Every message of the request is stored durably.",
+                "content": _json(ref("EventsTaken"), {"received": 1, "new": 1}),
+            },
+            **_problem(400, "invalid-event"),
+            **_unauthorized("Basic"),
+            **_problem(413, "too-large"),
+            **_problem(500, "internal"),
+            **_problem(503, "store-unavailable", "not-configured", comes_back=True),
+        },
+    }
+
+
+def _agent_refusals() -> Json:
+    return {
+        **_problem(400, "conversation-required", "invalid-conversation"),
+        **_unauthorized("Bearer"),
+        **_problem(403, "forbidden", "not-bound"),
+        **_problem(404, "unknown-conference", "not-found"),
+        **_problem(500, "internal"),
+    }
+
+
+# ------------------------------------------------------------------ parameters and refusals
+
+
+def _session_parameter() -> Json:
+    return {
+        "name": "session",
+        "in": "path",
+        "required": True,
+        "description": "The `session` of the link.",
+        "schema": {"type": "string"},
+        "example": SESSION,
+    }
+
+
+def _alias_parameter() -> Json:
+    return {
+        "name": "alias",
+        "in": "path",
+        "required": True,
+        "description": "The session, which is what Genesys Cloud shows as `aniName`, or the alias that the customer or "
+        "the agent dials; in any case, with or without `sip:` and domain.",
+        "schema": {"type": "string"},
+        "examples": {
+            "session": {"value": SESSION},
+            "agent": {"value": f"sip:hcp{SESSION}@video.example.com"},
+        },
+    }
+
+
+def _conversation_parameter() -> Json:
+    return {
+        "name": "conversation",
+        "in": "query",
+        "description": "The id of the Genesys Cloud conversation that the agent is on. Given, it is checked that the "
+        "agent is on it and that its customer is in this conference. Some servers demand it.",
+        "schema": {"type": "string", "format": "uuid"},
+        "example": _CONVERSATION,
+    }
+
+
+def _problem(status: int, *kinds: str, comes_back: bool = False, headers: Json | None = None) -> Json:
+    """The answer with one status; ``comes_back``: it may say when to try again."""
+    told = "\n".join(f"- `{TYPE_ROOT}{kind}`: {PROBLEMS[kind]}" for kind in kinds)
+    of_these = {"type": {"enum": [TYPE_ROOT + kind for kind in kinds]}, "status": {"const": status}}
+    answer: Json = {
+        "description": f"One of these problems:\n\n{told}\n"
+        if kinds[1:]
+        else f"`{TYPE_ROOT}{kinds[0]}`: {PROBLEMS[kinds[0]]}",
+        "content": {"application/problem+json": {"schema": {"allOf": [ref("Problem"), {"properties": of_these}]}}},
+    }
+    if comes_back:
+        after = {"type": "integer", "minimum": 1}
+        headers = {"Retry-After": {"description": "Seconds after which to try again", "schema": after}}
+    return {str(status): {**answer, "headers": headers} if headers else answer}
+
+
+def _unauthorized(scheme: str) -> Json:
+    challenge = _header(f"How to authenticate: a {scheme} challenge", pattern=f"^{scheme}", required=True)
+    return _problem(401, "unauthorized", headers={"WWW-Authenticate": challenge})
+
+
+def _security_schemes() -> Json:
+    return {
+        "apiKey": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API key of one of your own systems, which the operator gave you.",
+        },
+        "agentToken": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The agent's own Genesys Cloud access token. It needs the scope `users:readonly`, and "
+            "`conversations:readonly` for `conversation`.",
+        },
+        "eventSink": {
+            "type": "http",
+            "scheme": "basic",
+            "description": "User name and password of the event sink in Pexip Infinity.",
+        },
+    }
+
+
+def _header(description: str, *, required: bool = False, **schema: object) -> Json:
+    return {
+        "description": description,
+        **({"required": True} if required else {}),
+        "schema": {"type": "string", **schema},
+    }
+
+
+def _json(schema: Json, example: Mapping[str, object]) -> Json:
+    return {"application/json": {"schema": schema, "example": dict(example)}}

@@ -1,0 +1,287 @@
+"""Server-Sent Events for agents' widgets: the conference, and again after each change (DESIGN section 5).
+
+Plain ASGI: only here is it known when a browser goes away while there is nothing to send.
+"""
+
+import asyncio
+import contextlib
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple, NoReturn
+
+import orjson
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+
+from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.conferences.live import Subscription
+from policy_server.genesys.results import Agent
+from policy_server.web.agents import PATH, AgentAccess, agent_problem, store_unavailable, unknown_conference
+from policy_server.web.lookup import ConferenceLookup, Found, Subject
+from policy_server.web.problem import ProblemResponse
+
+STREAMS_PATH: Final = PATH + "/events"
+
+STREAMS_LIMIT: Final = 6
+"""Streams that one agent may have at a time."""
+
+CHECK_SECONDS: Final = 15.0
+"""Seconds between two looks at whether the agent may still see this. Most cost nothing, since the client of Genesys
+remembers good tokens for a time of its own; a stream outlives that time by this much at the most."""
+
+KEEP_ALIVE_SECONDS: Final = 15.0
+"""Seconds between comments that keep proxies from closing a quiet stream."""
+
+PAUSE_SECONDS: Final = 0.2
+"""Seconds between two events at least; changes in between come together."""
+
+STALLED_SECONDS: Final = 30.0
+"""Seconds that a client may read nothing."""
+
+RETRY_SECONDS: Final = 1.0
+"""Seconds between attempts to read while the database is away."""
+
+RECONNECT_MILLISECONDS: Final = 2000
+"""How long a client waits before it connects again."""
+
+LAST_WORDS_SECONDS: Final = 1.0
+"""Seconds that the server waits to say why it ends a stream."""
+
+_EVENT_ID: Final = re.compile(r"[0-9]{1,18}")
+
+_HEADERS: Final = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    # What reverse proxies understand as: pass it on at once.
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class AgentStreams:
+    """``GET /agent/v1/conferences/{alias}/events``.
+
+    Events: ``conference`` holds the whole answer of the lookup and has the change number for its id; ``end`` holds the
+    problem for which the server ends the stream. Call ``close`` as soon as the server is to stop: it waits for streams.
+    """
+
+    def __init__(
+        self,
+        lookup: ConferenceLookup,
+        access: AgentAccess,
+        *,
+        limit: int = STREAMS_LIMIT,
+        check_seconds: float = CHECK_SECONDS,
+        keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
+        pause_seconds: float = PAUSE_SECONDS,
+    ) -> None:
+        self._parts: Final = _Parts(lookup, access, check_seconds, keep_alive_seconds, pause_seconds)
+        self._limit: Final = limit
+        self._open: Final[Counter[str]] = Counter()
+        self._closed: Final = asyncio.Event()
+
+    def routes(self) -> list[Route]:
+        """The routes, for the application."""
+        return [Route(STREAMS_PATH, self)]
+
+    @property
+    def count(self) -> int:
+        """Streams that are open."""
+        return self._open.total()
+
+    def close(self) -> None:
+        """Ends every stream, and begins none any more."""
+        self._closed.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request, for as long as the stream lasts."""
+        refused = await self._serve(Request(scope, receive), send)
+        if refused is not None:
+            await refused(scope, receive, send)
+
+    async def _serve(self, request: Request, send: Send) -> ProblemResponse | None:
+        lookup, access = self._parts.lookup, self._parts.access
+        if request.method != "GET":
+            return agent_problem(405, "method-not-allowed", "Method not allowed", headers={"allow": "GET"})
+        subject = lookup.subject_of(request.path_params["alias"])
+        admitted = await access.admit(request, subject)
+        if isinstance(admitted, ProblemResponse):
+            return admitted
+        if self._closed.is_set():
+            return _stopping()
+        with self._slot(admitted.agent) as is_free:
+            if not is_free:
+                detail = f"an agent may have {self._limit} streams at a time; close one"
+                return agent_problem(429, "too-many-streams", "Too many streams", detail)
+            try:
+                found = await lookup.look_up(subject)
+            except StoreUnavailableError:
+                return store_unavailable()
+            if found is None:
+                return unknown_conference()
+            lookup.note(found, admitted.agent, admitted.conversation)
+            await _Stream(self._parts, request, subject, send).run(found, self._closed)
+        return None
+
+    @contextmanager
+    def _slot(self, agent: Agent) -> Iterator[bool]:
+        if self._open[agent.id] >= self._limit:
+            yield False
+            return
+        self._open[agent.id] += 1
+        try:
+            yield True
+        finally:
+            self._open[agent.id] -= 1
+            if not self._open[agent.id]:
+                del self._open[agent.id]
+
+
+class _Parts(NamedTuple):
+    """What all streams share. Times are in seconds."""
+
+    lookup: ConferenceLookup
+    access: AgentAccess
+    check: float
+    keep_alive: float
+    pause: float
+
+
+class _End(Exception):  # noqa: N818  the end of a stream is no error
+    """The server ends a stream; ``problem`` is what the widget is told, ``None`` when it does not listen."""
+
+    def __init__(self, problem: ProblemResponse | None = None) -> None:
+        super().__init__(problem.status_code if problem is not None else None)
+        self.problem: Final = problem
+
+
+class _Stream:
+    """One stream to one widget."""
+
+    def __init__(self, parts: _Parts, request: Request, subject: Subject, send: Send) -> None:
+        self._parts: Final = parts
+        self._request: Final = request
+        self._subject: Final = subject
+        self._send_message: Final = send
+        self._clock: Final = asyncio.get_running_loop().time
+        self._check_at = self._clock() + parts.check
+        self._keep_alive_at = self._clock() + parts.keep_alive
+
+    async def run(self, found: Found, closed: asyncio.Event) -> None:
+        """Sends what there is until the client goes away, the agent is refused or the server stops."""
+        try:
+            await self._send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            await self._send_text(b"retry: %d\n\n" % RECONNECT_MILLISECONDS)
+            await self._tell_until_over(found, closed)
+        except _End as end:
+            if end.problem is not None:
+                await self._say_why(end.problem)
+
+    async def _tell_until_over(self, found: Found, closed: asyncio.Event) -> None:
+        telling, leaving = asyncio.create_task(self._tell(found)), asyncio.create_task(self._leave())
+        stopping = asyncio.create_task(closed.wait())
+        tasks = (telling, leaving, stopping)
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if telling.done():
+                telling.result()
+            elif not leaving.done():
+                raise _End(_stopping())
+        finally:
+            await _cancel(tasks)
+
+    async def _leave(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+
+    async def _tell(self, found: Found) -> NoReturn:
+        told = _last_event_id(self._request)
+        while True:
+            with self._parts.lookup.conferences.subscribe(*found.keys) as subscription:
+                # Read again: something may have changed before the subscription began.
+                fresh = await self._read()
+                while fresh is None or fresh.keys == found.keys:
+                    if fresh is not None and fresh.number != told:
+                        told = fresh.number
+                        await self._send_text(_event("conference", orjson.dumps(fresh.answer), told))
+                        await asyncio.sleep(self._parts.pause)
+                    await self._wait(subscription, RETRY_SECONDS if fresh is None else math.inf)
+                    fresh = await self._read()
+                found = fresh
+
+    async def _read(self) -> Found | None:
+        """The conference now; ``None`` while the database is away."""
+        try:
+            found = await self._parts.lookup.look_up(self._subject)
+        except StoreUnavailableError:
+            return None
+        if found is None:
+            raise _End(unknown_conference())
+        return found
+
+    async def _wait(self, subscription: Subscription, longest: float) -> None:
+        """Returns when there may be something new, and now and then without."""
+        until = min(self._clock() + longest, self._keep_alive_at)
+        changed = False
+        while not changed and self._clock() < until:
+            changed = await subscription.wait(max(0.0, min(until, self._check_at) - self._clock()))
+            await self._check()
+        if self._clock() >= self._keep_alive_at:
+            await self._send_text(b": keep-alive\n\n")
+
+    async def _check(self) -> None:
+        if self._clock() < self._check_at:
+            return
+        admitted = await self._parts.access.admit(self._request, self._subject)
+        if isinstance(admitted, ProblemResponse):
+            raise _End(admitted)
+        self._check_at = self._clock() + self._parts.check
+
+    async def _say_why(self, problem: ProblemResponse) -> None:
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                body = _event("end", bytes(problem.body))
+                await self._send_message({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _send_text(self, text: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": text, "more_body": True})
+        self._keep_alive_at = self._clock() + self._parts.keep_alive
+
+    async def _send(self, message: Message) -> None:
+        try:
+            async with asyncio.timeout(STALLED_SECONDS):
+                await self._send_message(message)
+        except OSError:
+            # It went away in the middle, or it reads nothing.
+            raise _End from None
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Ends tasks, and takes note of their errors so that asyncio does not report them."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        # Once may not do: asyncio.wait_for of Python 3.11 drops a cancellation that comes together with its result.
+        done, pending = await asyncio.wait(pending, timeout=0.1)
+        for task in done:
+            if not task.cancelled():
+                task.exception()
+
+
+def _event(name: str, data: bytes, number: int | None = None) -> bytes:
+    identifier = b"" if number is None else b"id: %d\n" % number
+    return b"event: %b\n%bdata: %b\n\n" % (name.encode(), identifier, data)
+
+
+def _last_event_id(request: Request) -> int | None:
+    given = request.headers.get("last-event-id", "")
+    return int(given) if _EVENT_ID.fullmatch(given) else None
+
+
+def _stopping() -> ProblemResponse:
+    headers = {"retry-after": str(RECONNECT_MILLISECONDS // 1000)}
+    return agent_problem(503, "stopping", "The server stops", "connect again", headers)

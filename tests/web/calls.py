@@ -1,0 +1,379 @@
+"""The event sink and the agents' endpoints in this process, on a database of their own, and calls to fill it with."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.conferences.live import Conferences
+from policy_server.conferences.records import Change, Link, PinnedConference, StoredEvent, TimelineEntry
+from policy_server.conferences.store import ConferenceStore
+from policy_server.genesys.client import GenesysClient
+from policy_server.genesys.tenant import Tenant
+from policy_server.pexip.events import Event
+from policy_server.policy.ruleset import Ruleset
+from policy_server.simulator.genesys_cloud import participant
+from policy_server.web.agents import AgentAccess, AgentEndpoint
+from policy_server.web.basic import BasicAuthentication
+from policy_server.web.cors import AgentCors
+from policy_server.web.events import EventSinkEndpoint
+from policy_server.web.lookup import ConferenceLookup
+from policy_server.web.streams import AgentStreams
+from tests.conferences import event_histories as told
+from tests.genesys.asking import MARIA, TOKEN
+from tests.rule_sets import KEYRING, NOON, SESSION, ask, load, served
+from tests.servers import basic
+
+T = TypeVar("T")
+
+SINK_USER: Final = "sink"
+SINK_PASSWORD: Final = "the sink's password"
+ORIGIN: Final = "https://widget.example.com"
+NODE: Final = "pexip.example.com"
+NUMBER: Final = "+13129998045"
+BEGIN: Final = NOON.timestamp()
+HOST_PIN: Final = KEYRING.pins(SESSION).host
+GUEST_PIN: Final = KEYRING.pins(SESSION).guest
+
+RULES: Final = load(
+    """
+    domains: [video.example.com]
+    trunks:
+      contact-centre: { number: "+1 312 999 8045", dial_prefix: "99" }
+    rooms:
+      visit:
+        name: "{session}"
+        service_tag: contact-centre
+        pin: derived
+        guest_pin: derived
+        allow_guests: true
+      fixed: { name: "advice {session}", service_tag: advice, pin: "55512345" }
+      open: { name: "open {session}" }
+      shared: { name: "the shared room", service_tag: shared, pin: "77712345" }
+    service:
+      - id: customer
+        when: { local_alias: 'mp(?P<session>[a-z2-7]{32})', link: valid }
+        room: visit
+        dial_out: [{ trunk: contact-centre, display_name: "{session}" }]
+      - id: agent
+        when: { local_alias: 'hcp(?P<session>[a-z2-7]{32})', link: [valid, expired] }
+        room: visit
+      - { id: advice, when: { local_alias: 'adv(?P<session>[a-z2-7]{32})', link: valid }, room: fixed }
+      - { id: open, when: { local_alias: 'opn(?P<session>[a-z2-7]{32})', link: valid }, room: open }
+      - { id: shared, when: { local_alias: 'shr(?P<session>[a-z2-7]{32})', link: valid }, room: shared }
+      - { id: unsigned, when: { local_alias: 'old(?P<session>[a-z0-9]{32})' }, room: visit }
+    links:
+      visit: { alias: "mp{session}", agent_alias: "hcp{session}" }
+      advice: { alias: "adv{session}" }
+      open: { alias: "opn{session}" }
+      shared: { alias: "shr{session}" }
+      refused: { alias: "no{session}" }
+    """
+)
+"""Rooms with every kind of PIN, named after the session in several ways."""
+
+
+@dataclass
+class FixedRules:
+    """Rules that stay."""
+
+    ruleset: Ruleset = RULES
+
+
+def a_link(session: str = SESSION, **changed: Any) -> Link:
+    """The link of a customer, made half an hour before NOON."""
+    fields: dict[str, Any] = {
+        "type": "visit",
+        "alias": f"mp{session}",
+        "agent_alias": f"hcp{session}",
+        "name": "Ada L",
+        "attributes": {"language": "es"},
+        "created_at": NOON - timedelta(minutes=30),
+        "expires_at": NOON + timedelta(hours=4),
+        "created_by": "booking",
+    }
+    return Link(session=session, **(fields | changed))
+
+
+def a_pin(alias: str = f"mp{SESSION}", session: str = SESSION, **changed: Any) -> PinnedConference:
+    """The room that the rules serve for an alias, pinned at NOON."""
+    service = served(ask(RULES, "service", call_direction="dial_in", protocol="api", local_alias=alias))
+    legs = service.get("automatic_participants", ())
+    fields: dict[str, Any] = {
+        "id": f"pin-{alias}",
+        "name": str(service["name"]),
+        "service_tag": str(service.get("service_tag", "")),
+        "service": service,
+        "legs": tuple(legs) if isinstance(legs, list) else (),
+        "fallbacks": (),
+        "rule": "customer",
+        "revision": "1",
+        "alias": alias,
+        "pinned_at": NOON,
+        "expires_at": NOON + timedelta(hours=12),
+    }
+    return PinnedConference(session=session, **(fields | changed))
+
+
+def started(at: float = 1, room: str = SESSION, **data: Any) -> Event:
+    """The room starts on a node, so many seconds after NOON."""
+    return told.started(BEGIN + at, name=room, **data)
+
+
+def ended(at: float, room: str = SESSION, node: str = told.NODE, **data: Any) -> Event:
+    """The room ends on a node."""
+    return told.ended(BEGIN + at, node, name=room, **data)
+
+
+def customer(at: float = 2, name: str = "Ada from her phone", uuid: str = "customer", **data: Any) -> Event:
+    """The customer comes by the link's alias."""
+    whole = {"conference": SESSION, "display_name": name, "role": "guest", "destination_alias": f"mp{SESSION}"}
+    return told.joined(uuid, BEGIN + at, **{**whole, **data})
+
+
+def trunk(at: float = 12, uuid: str = "leg", **data: Any) -> Event:
+    """The contact centre answers."""
+    dialled = f"99{NUMBER}@contact-centre.example.com"
+    return told.leg(uuid, BEGIN + at, **{"conference": SESSION, "destination_alias": dialled, **data})
+
+
+def left(uuid: str, at: float, **data: Any) -> Event:
+    """A participant goes."""
+    return told.left(uuid, BEGIN + at, **{"conference": SESSION, **data})
+
+
+def message(event: Event) -> dict[str, Any]:
+    """An event as a node writes it."""
+    return {
+        "node": event.node,
+        "seq": event.seq,
+        "version": event.version,
+        "time": event.time,
+        "event": event.name,
+        "data": dict(event.data),
+    }
+
+
+def bulk(events: Iterable[Event]) -> dict[str, Any]:
+    """Several events in one message."""
+    wrapper = {"event": "eventsink_bulk", "node": "127.0.0.1", "seq": 0, "version": 2, "time": BEGIN}
+    return {**wrapper, "data": [message(event) for event in events]}
+
+
+def on_the_phone(ani_name: str | None = SESSION, state: str = "connected", **agent: Any) -> list[dict[str, Any]]:
+    """A conversation of a customer with the agent of the tests."""
+    named = {} if ani_name is None else {"aniName": ani_name}
+    return [participant("customer", **named), participant("agent", state, **{"userId": MARIA.id, **agent})]
+
+
+async def until(probe: Callable[[], bool]) -> None:
+    """Waits until something is so; fails if it does not come to it."""
+    deadline = time.monotonic() + 15
+    while not probe():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.005)
+
+
+class WatchedStore(ConferenceStore):
+    """A store that knows what it was asked, and whose methods can be away or take their time.
+
+    ``unwatched`` are tasks that ask on their own and are not meant. While ``is_silent`` nobody hears of changes.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.asked: list[str] = []
+        self.away: set[str] = set()
+        self.slow: dict[str, asyncio.Event] = {}
+        self.unwatched: set[asyncio.Task[Any] | None] = set()
+        self.is_silent = False
+
+    async def _enter(self, name: str) -> None:
+        if asyncio.current_task() in self.unwatched:
+            return
+        self.asked.append(name)
+        if name in self.slow:
+            await self.slow[name].wait()
+        if name in self.away:
+            raise StoreUnavailableError("the database is away")
+
+    async def changes(self) -> AsyncGenerator[Change, None]:
+        """As the store hears of them, or not."""
+        async with aclosing(super().changes()) as changes:
+            async for change in changes:
+                if not self.is_silent:
+                    yield change
+
+    async def pin_all(self, conferences: Sequence[PinnedConference]) -> tuple[PinnedConference, ...]:
+        """As the store does it, but away for everybody."""
+        if "pin_all" in self.away:
+            raise StoreUnavailableError("the database is away")
+        return await super().pin_all(conferences)
+
+    async def link(self, session: str) -> Link | None:
+        """As the store does it."""
+        await self._enter("link")
+        return await super().link(session)
+
+    async def conference_of_session(self, session: str) -> PinnedConference | None:
+        """As the store does it."""
+        await self._enter("conference_of_session")
+        return await super().conference_of_session(session)
+
+    async def timeline(self, key: str) -> tuple[TimelineEntry, ...]:
+        """As the store does it."""
+        await self._enter("timeline")
+        return await super().timeline(key)
+
+    async def events(self, conference: str, since: datetime, until: datetime | None = None) -> tuple[StoredEvent, ...]:
+        """As the store does it."""
+        await self._enter("events")
+        return await super().events(conference, since, until)
+
+    async def change_number(self, *keys: str) -> int:
+        """As the store does it."""
+        await self._enter("change_number")
+        return await super().change_number(*keys)
+
+    async def add_events(self, events: Sequence[StoredEvent]) -> int:
+        """As the store does it."""
+        await self._enter("add_events")
+        return await super().add_events(events)
+
+    async def end(self, name: str, at: datetime) -> bool:
+        """As the store does it."""
+        await self._enter("end")
+        return await super().end(name, at)
+
+
+class Desk:
+    """Everything behind ``/agent/`` and ``/events/``, in this process; use it in ``with``.
+
+    The clock stands at ``now``. ``run`` runs something on the loop of the service.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        tenant: Tenant,
+        *,
+        node: str = NODE,
+        binding_required: bool = False,
+        client: Mapping[str, Any] | None = None,
+        **streams: Any,
+    ) -> None:
+        self.now = NOON
+        self.folder: Final = folder
+        self._tenant: Final = tenant
+        self._node: Final = node
+        self._binding_required: Final = binding_required
+        self._client: Final = {"timeout": 20.0, **(client or {})}
+        self._options: Final = streams
+        self._runner: Final = asyncio.Runner()
+
+    def __enter__(self) -> Self:
+        self.run(self._start())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.run(self._stop())
+        finally:
+            # Its threads would keep the process of the tests from ending.
+            self.run(self.store.close())
+            self._runner.close()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Runs something on the loop of the service, for a minute at most."""
+
+        async def bounded() -> T:
+            async with asyncio.timeout(60):
+                return await work
+
+        return self._runner.run(bounded())
+
+    async def _start(self) -> None:
+        self.store = WatchedStore(f"sqlite:///{self.folder}/policy.db")
+        await self.store.prepare()
+        self.conferences = Conferences(self.store, lambda: self.now, timedelta(hours=12))
+        before = asyncio.all_tasks()
+        await self.conferences.start()
+        self.store.unwatched.update(asyncio.all_tasks() - before)
+        self.genesys = GenesysClient(self._tenant, **self._client)
+        access = AgentAccess(self.genesys, binding_required=self._binding_required)
+        self.lookup = ConferenceLookup(self.conferences, FixedRules(), KEYRING, self._node)
+        self.streams = AgentStreams(self.lookup, access, **self._options)
+        self.sink = EventSinkEndpoint(self.conferences, BasicAuthentication(SINK_USER, SINK_PASSWORD))
+        agents = AgentEndpoint(self.lookup, access)
+        routes = [*self.streams.routes(), *agents.routes(), *self.sink.routes()]
+        self.app: ASGIApp = AgentCors(Starlette(routes=routes), [ORIGIN])
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://policy.example.com")
+
+    async def _stop(self) -> None:
+        self.store.away.clear()
+        self.streams.close()
+        await self.client.aclose()
+        await self.sink.close()
+        await self.genesys.close()
+        await self.conferences.stop()
+
+    async def written(self) -> None:
+        """Waits until everything is in the database."""
+        await until(lambda: not self.conferences.waiting)
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Sends a request; ``options`` are those of httpx."""
+        return self.run(self.client.request(method, path, **options))
+
+    def ask(self, alias: str = SESSION, *, token: str | None = TOKEN, **parameters: Any) -> httpx.Response:
+        """Looks a conference up."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return self.request("GET", f"/agent/v1/conferences/{quote(alias)}", headers=headers, params=parameters)
+
+    def found(self, alias: str = SESSION, **parameters: Any) -> dict[str, Any]:
+        """The answer to a lookup that succeeds."""
+        response = self.ask(alias, **parameters)
+        assert response.status_code == 200, response.text
+        answer = response.json()
+        assert isinstance(answer, dict)
+        return answer
+
+    def post(self, body: object, password: str = SINK_PASSWORD, **headers: str) -> httpx.Response:
+        """Sends a body to the event sink; what is neither bytes nor an iterator of them goes as JSON."""
+        content = body if isinstance(body, bytes) or hasattr(body, "__aiter__") else json.dumps(body)
+        given = {"Content-Type": "application/json", "Authorization": basic(SINK_USER, password), **headers}
+        return self.request("POST", "/events/v1/pexip", content=content, headers=given)
+
+    def tell(self, *events: Event) -> None:
+        """Sends messages to the event sink, which takes them."""
+        response = self.post(bulk(events))
+        assert response.status_code == 200, response.text
+
+    def store_link(self, link: Link | None = None) -> None:
+        """Stores a customer's link."""
+        self.run(self.store.create_link(link or a_link()))
+
+    def store_pin(self, conference: PinnedConference | None = None) -> None:
+        """Stores a room that was served."""
+        self.run(self.store.pin(conference or a_pin()))
+
+    def noted(self, kind: str, session: str = SESSION) -> list[TimelineEntry]:
+        """The timeline entries of a kind, once all are written."""
+
+        async def read() -> list[TimelineEntry]:
+            await self.written()
+            return [entry for entry in await self.store.timeline(session) if entry.kind == kind]
+
+        return self.run(read())

@@ -1,0 +1,770 @@
+"""The agents' lookup: who may ask, which aliases are found, and what the answer says."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from policy_server.conferences import live
+from policy_server.conferences.fold import ConferenceState, Phase, fold
+from policy_server.conferences.records import TimelineEntry
+from policy_server.pexip.events import Event
+from policy_server.policy.sessions import Keyring
+from policy_server.simulator.genesys_cloud import DIVISION, StandIn, User, participant
+from policy_server.web.agent_answers import TIMELINE_LIMIT, conference_phase, masked
+from policy_server.web.problem import TYPE_ROOT
+from tests.conferences import event_histories as told
+from tests.genesys.asking import CONVERSATION, MARIA, OTHER_TOKEN, TOKEN, Genesys, tenant
+from tests.rule_sets import KEYRING, NOON, SESSION
+from tests.web.calls import (
+    BEGIN,
+    GUEST_PIN,
+    HOST_PIN,
+    NODE,
+    NUMBER,
+    ORIGIN,
+    Desk,
+    a_link,
+    a_pin,
+    customer,
+    ended,
+    left,
+    on_the_phone,
+    started,
+    trunk,
+)
+
+STRANGER = Keyring(b"a key that this server does not have").sign(NOON + timedelta(hours=1), b"12345")
+"""A session that somebody else signed."""
+OLD_SESSION = "0f" * 16
+"""A session of the organisation's own making, as rules without a signature take it."""
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Genesys]:
+    """One stand-in of Genesys for all tests."""
+    stand_in = StandIn()
+    with stand_in.serving() as url:
+        yield Genesys(stand_in, url)
+
+
+@pytest.fixture
+def genesys(served: Genesys) -> Iterator[Genesys]:
+    """The stand-in, knowing nobody but the agent of the tests."""
+    served.prepare()
+    yield served
+    served.stand_in.reset()
+
+
+@pytest.fixture
+def desk(genesys: Genesys, tmp_path: Path) -> Iterator[Desk]:
+    """Agents' endpoints on an empty database."""
+    with Desk(tmp_path, tenant(genesys.url)) as started_desk:
+        yield started_desk
+
+
+def whole_call(desk: Desk) -> None:
+    """A link, its room, a customer in it and the contact centre's leg."""
+    desk.store_link()
+    desk.store_pin()
+    desk.tell(started(), customer(), trunk())
+
+
+def iso(seconds: float) -> str:
+    """A time, so many seconds after NOON, as answers write it."""
+    return (NOON + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+
+
+def kinds(answer: dict[str, Any]) -> list[str]:
+    """What the timeline tells, in order."""
+    return [line["kind"] for line in answer["timeline"]]
+
+
+# ------------------------------------------------------------------ what is found
+
+
+@pytest.mark.parametrize(
+    "alias",
+    [
+        SESSION,
+        SESSION.upper(),
+        f"mp{SESSION}",
+        f"MP{SESSION.upper()}",
+        f"hcp{SESSION}",
+        f"sip:hcp{SESSION}@video.example.com",
+        f"sips:HCP{SESSION}@VIDEO.EXAMPLE.COM;transport=tls",
+        f"{SESSION}@video.example.com",
+        f"sip:{SESSION}",
+        f" {SESSION} ",
+    ],
+)
+@pytest.mark.parametrize("is_stored", [True, False], ids=["stored", "lost"])
+def test_every_spelling_finds_the_conference(desk: Desk, alias: str, is_stored: bool) -> None:
+    """Session, customer's alias and agent's alias are one conference in any case, with or without scheme and domain;
+    so also when nothing but our signature is left of it.
+    """
+    if is_stored:
+        whole_call(desk)
+    answer = desk.found(alias)
+    assert answer["session"] == SESSION
+    assert answer["join"] == {"alias": f"hcp{SESSION}", "pin": HOST_PIN, "role": "chair", "call_type": "video-only"}
+
+
+@pytest.mark.parametrize(
+    "alias",
+    [
+        STRANGER,
+        f"mp{STRANGER}",
+        f"hcp{STRANGER}",
+        SESSION[:-1] + ("a" if SESSION[-1] != "a" else "b"),
+        f"{SESSION}@elsewhere.example.com",
+        f"x{SESSION}",
+        "meet.alice",
+        OLD_SESSION,
+        f"old{OLD_SESSION}",
+        "ü\x00🎥",
+        "a" * 3000,
+        "%2e%2e",
+    ],
+)
+def test_what_is_not_ours_is_not_found(desk: Desk, alias: str) -> None:
+    """An alias that we neither signed nor know is 404."""
+    whole_call(desk)
+    response = desk.ask(alias)
+    assert (response.status_code, response.json()["type"]) == (404, TYPE_ROOT + "unknown-conference")
+    assert response.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("alias", [STRANGER, f"hcp{STRANGER}", "meet.alice"])
+def test_what_is_not_ours_costs_the_same(desk: Desk, genesys: Genesys, alias: str) -> None:
+    """The same questions go to Genesys and to the database for an unknown alias as for a known one."""
+    whole_call(desk)
+    desk.ask()
+    asked = []
+    for wanted in (f"hcp{SESSION}", alias):
+        desk.store.asked.clear()
+        genesys.stand_in.requests.clear()
+        desk.ask(wanted)
+        asked.append((list(desk.store.asked), genesys.paths))
+    assert asked[0] == asked[1]
+    assert asked[0][0] == ["change_number", "link", "conference_of_session", "timeline", "events"]
+
+
+def test_a_whole_call(desk: Desk) -> None:
+    """While the call runs the answer holds all of DESIGN section 5."""
+    whole_call(desk)
+    desk.conferences.note(SESSION, "link.opened", {"door": "open"}, NOON - timedelta(minutes=5))
+    desk.noted("link.opened")
+    answer = desk.found()
+    timeline = answer.pop("timeline")
+    participants = answer.pop("participants")
+    assert answer == {
+        "session": SESSION,
+        "name": SESSION,
+        "service_tag": "contact-centre",
+        "state": "active",
+        "node": NODE,
+        "join": {"alias": f"hcp{SESSION}", "pin": HOST_PIN, "role": "chair", "call_type": "video-only"},
+        "customer": {
+            "name": "Ada L",
+            "alias": f"mp{SESSION}",
+            "is_present": True,
+            "joined_at": iso(2),
+            "left_at": None,
+        },
+        "trunk_leg": {
+            "number": NUMBER,
+            "state": "connected",
+            "connected_at": iso(12),
+            "ended_at": None,
+            "disconnect_reason": None,
+            "leg_end": None,
+            "attempts": 1,
+        },
+        "attributes": {"language": "es"},
+        "timeline_left_out": 0,
+        "created_at": iso(-1800),
+        "opened_at": iso(-300),
+        "started_at": iso(1),
+        "ended_at": None,
+        "expires_at": iso(4 * 3600),
+        "revoked_at": None,
+    }
+    (person,) = participants
+    assert person["display_name"] == "Ada from her phone"
+    assert (person["role"], person["is_present"], person["joined_at"]) == ("guest", True, iso(2))
+    assert person["dialled_alias"] == f"mp{SESSION}"
+    assert [(line["at"], line["kind"]) for line in timeline] == [
+        (iso(-300), "link.opened"),
+        (iso(1), "conference_started"),
+        (iso(2), "joined"),
+        (iso(12), "trunk_answered"),
+    ]
+    assert timeline[0]["data"] == {"door": "open"}
+    assert timeline[2]["text"] == "Ada from her phone joined as Guest."
+
+
+def test_answers_are_kept_by_nobody(desk: Desk) -> None:
+    """The answer is JSON that no cache may keep, and pages of configured origins may read it."""
+    desk.store_link()
+    headers = {"Authorization": f"Bearer {TOKEN}", "Origin": ORIGIN}
+    response = desk.request("GET", f"/agent/v1/conferences/{SESSION}", headers=headers)
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+
+
+# ------------------------------------------------------------------ states
+
+
+def test_a_link_without_a_room_waits(desk: Desk) -> None:
+    """Before anybody came the conference waits, and everything that the link says is there."""
+    desk.store_link(a_link(attributes={"queue": "night"}))
+    answer = desk.found()
+    assert answer["state"] == "waiting"
+    assert answer["join"]["pin"] == HOST_PIN
+    assert answer["service_tag"] == "contact-centre"
+    assert answer["attributes"] == {"queue": "night"}
+    assert answer["customer"] == {
+        "name": "Ada L",
+        "alias": f"mp{SESSION}",
+        "is_present": False,
+        "joined_at": None,
+        "left_at": None,
+    }
+    assert (answer["trunk_leg"], answer["participants"], answer["timeline"]) == (None, [], [])
+    assert (answer["opened_at"], answer["started_at"], answer["ended_at"]) == (None, None, None)
+
+
+def test_a_served_room_waits_for_its_first_participant(desk: Desk) -> None:
+    """A room that a node has asked for, but in which nobody is, waits."""
+    desk.store_pin()
+    assert desk.found()["state"] == "waiting"
+
+
+def test_an_ended_call(desk: Desk) -> None:
+    """After the hang-up the state is ended, with the times and the reason of the leg's end."""
+    whole_call(desk)
+    desk.tell(left("leg", 60, disconnect_reason="Call disconnected"), left("customer", 61), ended(62))
+    answer = desk.found()
+    assert (answer["state"], answer["started_at"], answer["ended_at"]) == ("ended", iso(1), iso(62))
+    assert answer["trunk_leg"] == {
+        "number": NUMBER,
+        "state": "ended",
+        "connected_at": iso(12),
+        "ended_at": iso(60),
+        "disconnect_reason": "Call disconnected",
+        "leg_end": "ended_by_far_end",
+        "attempts": 1,
+    }
+    assert answer["customer"]["is_present"] is False
+    assert answer["customer"]["left_at"] == iso(61)
+    assert kinds(answer)[-3:] == ["trunk_ended", "left", "conference_ended"]
+
+
+def test_events_outlive_the_record(desk: Desk) -> None:
+    """When link and room were lost, what the nodes reported is found by the name that the rules give the room."""
+    desk.tell(started(), customer(), trunk())
+    answer = desk.found()
+    assert answer["state"] == "active"
+    assert answer["customer"]["name"] == "Ada from her phone"
+    assert answer["customer"]["alias"] == f"mp{SESSION}"
+    assert (answer["created_at"], answer["expires_at"]) == (None, iso(4 * 3600))
+
+
+def test_a_second_leg_after_a_failed_one(desk: Desk) -> None:
+    """The leg shown is the one that is up; the reason is that of the leg that ended last."""
+    whole_call(desk)
+    desk.tell(left("leg", 20, disconnect_reason="Unexpected Response: 503"), trunk(25, uuid="second"))
+    leg = desk.found()["trunk_leg"]
+    assert (leg["state"], leg["connected_at"], leg["ended_at"], leg["attempts"]) == ("connected", iso(25), None, 2)
+    assert (leg["disconnect_reason"], leg["leg_end"]) == ("Unexpected Response: 503", "temporary")
+
+
+def test_a_leg_that_rings(desk: Desk) -> None:
+    """A leg that nobody has answered yet is dialling."""
+    desk.store_pin()
+    desk.tell(started(), trunk(11, connect_time=None, service_type="connecting", has_media=False))
+    leg = desk.found()["trunk_leg"]
+    assert (leg["state"], leg["number"], leg["connected_at"]) == ("dialling", NUMBER, None)
+
+
+def state_of(*events: Event) -> ConferenceState:
+    """What the events come to."""
+    return fold(events)
+
+
+ACTIVE = (started(), customer())
+OVER = (*ACTIVE, left("customer", 60), ended(61))
+BEFORE = (started(-90), ended(-30))
+
+
+@pytest.mark.parametrize(
+    ("events", "pin", "at", "expected"),
+    [
+        ((), None, 10, Phase.WAITING),
+        ((), {}, 10, Phase.WAITING),
+        (ACTIVE, None, 10, Phase.ACTIVE),
+        (ACTIVE, {}, 10, Phase.ACTIVE),
+        (OVER, None, 70, Phase.ENDED),
+        (OVER, {}, 70, Phase.ENDED),
+        (OVER, {"ended_at": NOON + timedelta(seconds=61)}, 70, Phase.ENDED),
+        ((), {"ended_at": NOON + timedelta(seconds=61)}, 70, Phase.ENDED),
+        (ACTIVE, {"ended_at": NOON + timedelta(seconds=61)}, 70, Phase.ACTIVE),
+        (BEFORE, {}, 10, Phase.WAITING),
+        (BEFORE, None, 10, Phase.ENDED),
+        ((*BEFORE, *ACTIVE), {}, 10, Phase.ACTIVE),
+        (ACTIVE, {}, 12 * 3600, Phase.ENDED),
+        (ACTIVE, {}, 12 * 3600 - 1, Phase.ACTIVE),
+        ((), {}, 12 * 3600, Phase.ENDED),
+    ],
+    ids=[
+        "nothing",
+        "pinned",
+        "active-without-pin",
+        "active",
+        "over-without-pin",
+        "over",
+        "over-and-ended",
+        "ended-without-events",
+        "somebody-is-back",
+        "over-before-it-was-pinned",
+        "over-before",
+        "second-life",
+        "expired",
+        "about-to-expire",
+        "expired-without-events",
+    ],
+)
+def test_the_state_by_events_and_pin(
+    events: tuple[Event, ...], pin: dict[str, Any] | None, at: float, expected: Phase
+) -> None:
+    """What nodes say and what is pinned make one state; whoever is there makes it active until the pin expires."""
+    conference = None if pin is None else a_pin(**pin)
+    assert conference_phase(state_of(*events), conference, NOON + timedelta(seconds=at)) is expected
+
+
+# ------------------------------------------------------------------ rooms and PINs
+
+
+@pytest.mark.parametrize(
+    ("alias", "name", "tag", "pin", "is_pinned"),
+    [
+        (f"adv{SESSION}", f"advice {SESSION}", "advice", "55512345", True),
+        (f"adv{SESSION}", f"advice {SESSION}", "advice", "55512345", False),
+        (f"opn{SESSION}", f"open {SESSION}", "open", None, True),
+        (f"opn{SESSION}", f"open {SESSION}", "open", None, False),
+        (f"shr{SESSION}", "the shared room", "shared", "77712345", True),
+        (f"shr{SESSION}", "the shared room", "shared", "77712345", False),
+        (f"no{SESSION}", SESSION, "", None, False),
+    ],
+    ids=["fixed-pin-pinned", "fixed-pin", "no-pin-pinned", "no-pin", "shared-room-pinned", "shared-room", "no-rule"],
+)
+def test_the_room_and_its_pin(desk: Desk, alias: str, name: str, tag: str, pin: str | None, is_pinned: bool) -> None:
+    """Name, tag and host PIN are those of the pinned service, or else those that the rules would serve; the alias to
+    join is the customer's where agents have none.
+    """
+    if is_pinned:
+        desk.store_pin(a_pin(alias))
+    answer = desk.found(alias)
+    assert (answer["session"], answer["name"], answer["service_tag"]) == (SESSION, name, tag)
+    assert (answer["join"]["alias"], answer["join"]["pin"]) == (alias, pin)
+
+
+def test_a_pinned_service_outlives_its_rule(desk: Desk) -> None:
+    """The PIN is the one that the room was served with, whatever the rules say now."""
+    service = {**a_pin().service, "pin": "4711", "guest_pin": "4712"}
+    desk.store_pin(a_pin(service=service))
+    assert desk.found()["join"]["pin"] == "4711"
+
+
+def test_a_room_that_is_not_written_yet(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A room whose record waits for the database is found all the same."""
+    monkeypatch.setattr(live, "RETRY_SECONDS", 0.02)
+    desk.store.away = {"pin_all"}
+    desk.run(desk.conferences.pin(a_pin(service={**a_pin().service, "pin": "4711"})))
+    assert desk.found()["join"]["pin"] == "4711"
+
+
+def test_the_link_says_which_type_it_is(desk: Desk) -> None:
+    """For a bare session the type of the stored link decides, then the alias that was dialled."""
+    desk.store_pin(a_pin(f"adv{SESSION}"))
+    assert desk.found()["join"]["alias"] == f"adv{SESSION}"
+    desk.store_link(a_link(type="visit"))
+    assert desk.found(f"adv{SESSION}")["join"]["alias"] == f"hcp{SESSION}"
+
+
+def test_an_alias_of_another_type(desk: Desk) -> None:
+    """The type of the stored link counts more than the alias that an agent asks with."""
+    desk.store_link(a_link(type="advice", alias=f"adv{SESSION}", agent_alias=""))
+    assert desk.found(f"hcp{SESSION}")["join"]["alias"] == f"adv{SESSION}"
+
+
+def test_sessions_of_the_organisation_itself(desk: Desk) -> None:
+    """A session that nobody signed is found once its room was served, by its text."""
+    alias = f"old{OLD_SESSION}"
+    desk.store_pin(a_pin(alias, OLD_SESSION))
+    answer = desk.found(OLD_SESSION.upper())
+    assert (answer["session"], answer["join"]["alias"]) == (OLD_SESSION, alias)
+    assert answer["join"]["pin"] == KEYRING.pins(OLD_SESSION).host
+
+
+def test_every_life_of_a_room_is_shown(desk: Desk) -> None:
+    """When everybody left and somebody came back, timeline and participants tell of both lives of the session's room."""
+    desk.store_pin(a_pin(id="first", pinned_at=NOON - timedelta(hours=2)))
+    desk.tell(started(-7000), customer(-6990, "Ada in the morning", "first"), ended(-6000))
+    desk.store_pin()
+    desk.tell(started(), customer())
+    answer = desk.found()
+    assert (answer["state"], answer["started_at"]) == ("active", iso(-7000))
+    assert [person["display_name"] for person in answer["participants"]] == ["Ada in the morning", "Ada from her phone"]
+    assert kinds(answer).count("conference_started") == 2
+
+
+def test_others_in_the_same_room_are_not_shown(desk: Desk) -> None:
+    """In a room that many sessions share, events of other times are not this session's."""
+    room = "the shared room"
+    desk.store_pin(a_pin(f"shr{SESSION}", ended_at=None, expires_at=NOON + timedelta(hours=1)))
+    desk.tell(
+        told.joined("before", BEGIN - 3600, conference=room, display_name="Before"),
+        told.joined("during", BEGIN + 5, conference=room, display_name="During"),
+        told.joined("after", BEGIN + 7200, conference=room, display_name="After"),
+    )
+    assert [person["display_name"] for person in desk.found(f"shr{SESSION}")["participants"]] == ["During"]
+
+
+def test_a_revoked_link(desk: Desk) -> None:
+    """A revoked link is still shown, with the time; the rules serve it no more, so there is no PIN."""
+    desk.store_link()
+    desk.run(desk.store.revoke_link(SESSION, NOON))
+    answer = desk.found()
+    assert (answer["state"], answer["revoked_at"], answer["join"]["pin"]) == ("waiting", iso(0), None)
+
+
+def test_without_a_node(genesys: Genesys, tmp_path: Path) -> None:
+    """Without POLICY_NODE the node is null."""
+    with Desk(tmp_path, tenant(genesys.url), node="") as desk:
+        assert desk.found()["node"] is None
+
+
+# ------------------------------------------------------------------ who may ask
+
+
+@pytest.mark.parametrize(
+    ("authorization", "challenge"),
+    [
+        (None, "Bearer"),
+        ("", "Bearer"),
+        ("Basic c2luazpndWVzcw==", "Bearer"),
+        (TOKEN, "Bearer"),
+        ("Bearer", "Bearer"),
+        ("Bearer ", "Bearer"),
+        ("Bearer not-known", 'Bearer error="invalid_token"'),
+        (f"Bearer {TOKEN} {TOKEN}", 'Bearer error="invalid_token"'),
+        ("Bearer {}", 'Bearer error="invalid_token"'),
+    ],
+)
+@pytest.mark.parametrize("alias", [SESSION, STRANGER], ids=["known", "unknown"])
+def test_without_a_good_token(desk: Desk, authorization: str | None, challenge: str, alias: str) -> None:
+    """401 with a challenge, known conference or not, and the database is not asked."""
+    headers = {} if authorization is None else {"Authorization": authorization}
+    response = desk.request("GET", f"/agent/v1/conferences/{alias}", headers=headers)
+    assert (response.status_code, response.json()["type"]) == (401, TYPE_ROOT + "unauthorized")
+    assert response.headers["www-authenticate"] == challenge
+    assert response.headers["cache-control"] == "no-store"
+    assert desk.store.asked == []
+
+
+def test_the_scheme_in_any_case(desk: Desk) -> None:
+    """The word Bearer may be written in any case."""
+    headers = {"Authorization": f"bearer  {TOKEN}"}
+    assert desk.request("GET", f"/agent/v1/conferences/{SESSION}", headers=headers).status_code == 200
+
+
+def test_two_tokens_are_none(desk: Desk) -> None:
+    """A request with two Authorization headers is 401."""
+    headers = [("Authorization", f"Bearer {TOKEN}"), ("Authorization", f"Bearer {TOKEN}")]
+    assert desk.request("GET", f"/agent/v1/conferences/{SESSION}", headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("user", "status", "kind", "reason"),
+    [
+        (User(organization_id=DIVISION), 403, "forbidden", "another Genesys Cloud organisation"),
+        (User(division_id=MARIA.id), 403, "forbidden", "division"),
+        (User(state="inactive"), 403, "forbidden", "not active"),
+        (User(kind="unscoped"), 403, "forbidden", "users:readonly"),
+        (User(kind="client"), 401, "unauthorized", "log in again"),
+    ],
+    ids=["organisation", "division", "inactive", "scope", "client-credentials"],
+)
+def test_agents_who_may_not(genesys: Genesys, tmp_path: Path, user: User, status: int, kind: str, reason: str) -> None:
+    """The owner of a good token who is not let in is told why, and nothing about any conference."""
+    genesys.stand_in.users[TOKEN] = user
+    with Desk(tmp_path, tenant(genesys.url, [DIVISION])) as desk:
+        for alias in (SESSION, STRANGER):
+            response = desk.ask(alias)
+            assert (response.status_code, response.json()["type"]) == (status, TYPE_ROOT + kind)
+            assert reason in response.json()["detail"]
+        assert desk.store.asked == []
+
+
+@pytest.mark.parametrize(
+    ("trouble", "client", "retry_after"),
+    [
+        ({"status": 429, "headers": {"Retry-After": "30"}}, {}, 30),
+        ({"status": 500}, {}, None),
+        ({"status": 200, "body": "{}"}, {}, None),
+        ({"how": "hang"}, {"timeout": 0.1}, None),
+    ],
+    ids=["429", "500", "nonsense", "hang"],
+)
+def test_genesys_cannot_be_asked(
+    genesys: Genesys, tmp_path: Path, trouble: dict[str, Any], client: dict[str, Any], retry_after: int | None
+) -> None:
+    """503 with Retry-After, and nobody is let in."""
+    genesys.stand_in.trouble(**trouble)
+    with Desk(tmp_path, tenant(genesys.url), client=client) as desk:
+        response = desk.ask()
+        assert (response.status_code, response.json()["type"]) == (503, TYPE_ROOT + "genesys-unavailable")
+        assert int(response.headers["retry-after"]) == (retry_after or int(response.headers["retry-after"]))
+        assert int(response.headers["retry-after"]) > 0
+        assert desk.store.asked == []
+
+
+def test_a_token_that_was_verified_just_now(desk: Desk, genesys: Genesys) -> None:
+    """While Genesys is away, an agent whose token was verified within the cache's time goes on working."""
+    assert desk.ask().status_code == 200
+    genesys.stand_in.trouble(status=500)
+    assert desk.ask().status_code == 200
+
+
+@pytest.mark.parametrize("method", ["link", "conference_of_session", "timeline", "events", "change_number"])
+def test_the_database_is_away(desk: Desk, method: str) -> None:
+    """503 with Retry-After whichever question the database does not answer."""
+    whole_call(desk)
+    desk.store.away = {method}
+    response = desk.ask()
+    assert (response.status_code, response.json()["type"]) == (503, TYPE_ROOT + "store-unavailable")
+    assert int(response.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_only_get(desk: Desk, method: str) -> None:
+    """Other methods are 405."""
+    assert desk.request(method, f"/agent/v1/conferences/{SESSION}").status_code == 405
+
+
+# ------------------------------------------------------------------ the conversation
+
+
+@pytest.mark.parametrize("ani_name", [SESSION, SESSION.upper(), f" {SESSION} "])
+@pytest.mark.parametrize("conversation", [CONVERSATION, CONVERSATION.upper()])
+def test_an_agent_on_the_customers_conversation(desk: Desk, genesys: Genesys, ani_name: str, conversation: str) -> None:
+    """The agent whose connected conversation shows the session as the caller's name may ask, in any case."""
+    genesys.stand_in.conversations[CONVERSATION] = on_the_phone(ani_name)
+    assert desk.found(f"hcp{SESSION}", conversation=conversation)["session"] == SESSION
+
+
+@pytest.mark.parametrize(
+    ("people", "reason"),
+    [
+        (None, "no conversation of that id"),
+        (on_the_phone(STRANGER), "another conference"),
+        (on_the_phone(f"mp{SESSION}"), "another conference"),
+        (on_the_phone(None), "no caller's name"),
+        (on_the_phone(state="alerting"), "is not connected"),
+        (on_the_phone(state="disconnected"), "is not connected"),
+        (on_the_phone(endTime="2026-11-23T18:10:00.000Z"), "is not connected"),
+        ([participant("customer", aniName=SESSION)], "does not show this user"),
+        ([participant("customer", aniName=SESSION), participant("agent", userId=DIVISION)], "does not show this user"),
+    ],
+    ids=[
+        "unknown",
+        "another-session",
+        "an-alias",
+        "no-name",
+        "alerting",
+        "disconnected",
+        "left",
+        "not-on-it",
+        "somebody-elses",
+    ],
+)
+@pytest.mark.parametrize("alias", [SESSION, f"hcp{SESSION}"], ids=["session", "alias"])
+def test_an_agent_who_is_not_on_it(
+    desk: Desk, genesys: Genesys, people: list[dict[str, Any]] | None, reason: str, alias: str
+) -> None:
+    """Any other conversation is 403 with a type of its own, before anything is read about the conference."""
+    if people is not None:
+        genesys.stand_in.conversations[CONVERSATION] = people
+    response = desk.ask(alias, conversation=CONVERSATION)
+    assert (response.status_code, response.json()["type"]) == (403, TYPE_ROOT + "not-bound")
+    assert reason in response.json()["detail"]
+    assert desk.store.asked == []
+
+
+def test_a_supervisor_is_not_on_it_either(desk: Desk, genesys: Genesys) -> None:
+    """Who may see a conversation of somebody else is not on it."""
+    genesys.stand_in.users[OTHER_TOKEN] = User(sees_all=True)
+    genesys.stand_in.conversations[CONVERSATION] = on_the_phone()
+    response = desk.ask(token=OTHER_TOKEN, conversation=CONVERSATION)
+    assert (response.status_code, response.json()["type"]) == (403, TYPE_ROOT + "not-bound")
+
+
+@pytest.mark.parametrize(
+    "conversation",
+    ["", "{{pcConversationId}}", "../users/me", "0", [CONVERSATION, CONVERSATION], [CONVERSATION, "x"]],
+)
+def test_what_is_no_conversation(desk: Desk, genesys: Genesys, conversation: str | list[str]) -> None:
+    """What cannot be the id of one conversation is 400, and Genesys is not asked for it."""
+    genesys.stand_in.conversations[CONVERSATION] = on_the_phone()
+    response = desk.ask(conversation=conversation)
+    assert (response.status_code, response.json()["type"]) == (400, TYPE_ROOT + "invalid-conversation")
+    assert not [path for path in genesys.paths if "conversations" in path]
+
+
+def test_binding_may_be_compulsory(genesys: Genesys, tmp_path: Path) -> None:
+    """With binding required, a lookup without a conversation is 400 that says what to add; with a good one it is 200."""
+    genesys.stand_in.conversations[CONVERSATION] = on_the_phone()
+    with Desk(tmp_path, tenant(genesys.url), binding_required=True) as desk:
+        for alias in (SESSION, STRANGER):
+            response = desk.ask(alias)
+            assert (response.status_code, response.json()["type"]) == (400, TYPE_ROOT + "conversation-required")
+            assert "?conversation=" in response.json()["detail"]
+        assert desk.ask(token=None).status_code == 401
+        assert desk.ask(conversation=CONVERSATION).status_code == 200
+        assert desk.ask(STRANGER, conversation=CONVERSATION).status_code == 403
+
+
+@pytest.mark.parametrize("times", [0, 1], ids=["agent", "conversation"])
+def test_genesys_is_away_when_the_binding_is_checked(desk: Desk, genesys: Genesys, times: int) -> None:
+    """503 when either question cannot be answered: a conversation that could not be checked is not a good one."""
+    genesys.stand_in.conversations[CONVERSATION] = on_the_phone()
+    if times:
+        assert desk.ask().status_code == 200
+    genesys.stand_in.trouble(status=502)
+    response = desk.ask(conversation=CONVERSATION)
+    assert (response.status_code, response.json()["type"]) == (503, TYPE_ROOT + "genesys-unavailable")
+
+
+# ------------------------------------------------------------------ the timeline
+
+
+def test_a_lookup_is_on_the_timeline(desk: Desk, genesys: Genesys) -> None:
+    """Each lookup says which agent asked, and by which conversation."""
+    genesys.stand_in.conversations[CONVERSATION] = on_the_phone()
+    whole_call(desk)
+    desk.found(conversation=CONVERSATION.upper())
+    (entry,) = desk.noted("agent.looked_up")
+    assert entry == TimelineEntry(
+        SESSION,
+        NOON,
+        "agent.looked_up",
+        {
+            "text": "Maria Silva looked up the conference.",
+            "agent": {"id": MARIA.id, "name": "Maria Silva"},
+            "conversation": CONVERSATION,
+        },
+    )
+    (line,) = [line for line in desk.found()["timeline"] if line["kind"] == "agent.looked_up"]
+    assert line["text"] == "Maria Silva looked up the conference."
+    assert line["data"] == {"agent": {"id": MARIA.id, "name": "Maria Silva"}, "conversation": CONVERSATION}
+
+
+def test_one_agent_is_noted_once_a_minute(desk: Desk, genesys: Genesys) -> None:
+    """A widget that asks again and again does not fill the timeline; another agent and a later minute are noted."""
+    genesys.stand_in.users[OTHER_TOKEN] = User("Joe", id=DIVISION)
+    desk.found()
+    desk.now += timedelta(seconds=20)
+    desk.found()
+    desk.found(token=OTHER_TOKEN)
+    desk.now += timedelta(seconds=40)
+    desk.found()
+    entries = desk.noted("agent.looked_up")
+    assert [(entry.at - NOON).seconds for entry in entries] == [0, 20, 60]
+
+
+def test_refused_lookups_are_not_on_the_timeline(desk: Desk) -> None:
+    """Who was not let in leaves nothing behind, and neither does a lookup of nothing."""
+    desk.ask(token="wrong")
+    desk.ask(STRANGER)
+    desk.ask(conversation=CONVERSATION)
+    for session in (SESSION, STRANGER):
+        assert desk.noted("agent.looked_up", session) == []
+
+
+def test_a_long_timeline_shows_its_end(desk: Desk) -> None:
+    """Of more entries than the limit the latest are shown, and how many are not."""
+    entries = [TimelineEntry(SESSION, NOON + timedelta(seconds=n), "k", {"n": n}) for n in range(TIMELINE_LIMIT + 7)]
+    desk.run(desk.store.add_timeline(entries))
+    answer = desk.found()
+    assert [line["data"]["n"] for line in answer["timeline"]] == list(range(7, TIMELINE_LIMIT + 7))
+    assert answer["timeline_left_out"] == 7
+
+
+def test_many_events(desk: Desk) -> None:
+    """A conference with thousands of events is answered like a small one."""
+    desk.store_pin()
+    desk.tell(started(), *(customer(2 + n, f"Ada {n}", uuid=f"p{n}") for n in range(400)))
+    answer = desk.found()
+    assert (answer["state"], len(answer["participants"])) == ("active", 400)
+
+
+def test_masked_data() -> None:
+    """PINs and passwords are masked however deep they are, nothing else is changed."""
+    data = {
+        "result": {"pin": "1234", "guest_pin": "", "legs": [{"dtmf_sequence": "99#", "role": "chair"}], "n": 1},
+        "password": "x",
+        "pins": "shown",
+    }
+    assert masked(data) == {
+        "result": {"pin": "****", "guest_pin": "", "legs": [{"dtmf_sequence": "****", "role": "chair"}], "n": 1},
+        "password": "****",
+        "pins": "shown",
+    }
+
+
+# ------------------------------------------------------------------ secrets
+
+
+def test_secrets_appear_nowhere_else(
+    desk: Desk, genesys: Genesys, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The host PIN is once in the answer; it and the token are in no log, problem or timeline; no guest PIN at all."""
+    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG, "policy_server")
+    genesys.stand_in.conversations[CONVERSATION] = on_the_phone()
+    whole_call(desk)
+    desk.conferences.note(SESSION, "policy.answered", {"result": dict(a_pin().service)}, NOON)
+    desk.noted("policy.answered")
+    answers = [desk.ask(conversation=CONVERSATION).text, desk.ask(f"hcp{SESSION}").text]
+    timeline = desk.noted("agent.looked_up")
+    genesys.stand_in.trouble(status=500)
+    problems = [desk.ask(token=OTHER_TOKEN).text, desk.ask(STRANGER).text]
+    genesys.stand_in.clear()
+    desk.store.away = {"events"}
+    problems.append(desk.ask().text)
+    problems.append(desk.ask(conversation="x").text)
+    for answer in answers:
+        assert answer.count(HOST_PIN) == 1
+        assert json.loads(answer)["join"]["pin"] == HOST_PIN
+        assert GUEST_PIN not in answer
+        assert TOKEN not in answer
+    everything = "".join([*problems, caplog.text, *capfd.readouterr(), repr([entry.data for entry in timeline])])
+    for secret in (HOST_PIN, GUEST_PIN, TOKEN, OTHER_TOKEN):
+        assert secret not in everything
+
+
+def test_records_do_not_show_secrets(desk: Desk) -> None:
+    """What a lookup found does not show its answer, nor the session, when it is printed."""
+    whole_call(desk)
+    found = desk.run(desk.lookup.look_up(desk.lookup.subject_of(SESSION)))
+    assert found is not None
+    assert not re.search(f"{HOST_PIN}|{SESSION}", repr(found))
+    assert SESSION not in repr(desk.lookup.subject_of(f"hcp{SESSION}"))
