@@ -2,6 +2,7 @@
 
 import click
 
+from policy_server.cli.conferences import conference
 from policy_server.cli.links import link
 from policy_server.cli.rules import check, explain, run_tests, schema
 from policy_server.cli.serve import serve
@@ -14,7 +15,7 @@ def main() -> None:
     """External policy server for Pexip Infinity: routes a contact centre's video calls by YAML rules."""
 
 
-for command in (serve, check, explain, run_tests, schema, link, simulate):
+for command in (serve, check, explain, run_tests, schema, link, conference, simulate):
     main.add_command(command)
 
 __all__ = ["main"]

@@ -1,18 +1,22 @@
-"""Commands about customer links: ``link create`` and ``link inspect``."""
+"""Commands about customer links: ``link create``, ``link inspect`` and ``link revoke``."""
 
+import asyncio
 import secrets
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from urllib.parse import quote
 
 import click
 import orjson
 
+from policy_server.app import utc_now
 from policy_server.cli.common import (
     Unusable,
     json_option,
+    keyring_or_temporary,
     pairs,
     print_json,
     required_keyring,
@@ -21,17 +25,28 @@ from policy_server.cli.common import (
     usable_rules,
     words_of,
 )
+from policy_server.cli.conferences import lookup_in, missing_database, told_missing
+from policy_server.conferences.errors import SessionTakenError, StoreUnavailableError
+from policy_server.conferences.records import Link, TimelineEntry
+from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.policy.links import CustomerLink, default_expiry, find_session, make_link
 from policy_server.policy.ruleset import LinkType, Ruleset
-from policy_server.policy.sessions import NONCE_BYTES
+from policy_server.policy.sessions import NONCE_BYTES, Keyring
 from policy_server.rulefiles.problems import one_of, shown
-from policy_server.rulefiles.sections import LONGEST_TTL, parse_duration
+from policy_server.rulefiles.sections import LONGEST_TTL, SHORTEST_TTL, parse_duration
+from policy_server.settings import Settings
+from policy_server.web.link_requests import LinkRequest, parse_link_request
+from policy_server.web.links import CREATED, JOIN_PATH, REVOKED, told_created, told_revoked
+from policy_server.web.problem import ProblemResponse
+
+CREATED_BY: Final = "command line"
+"""Who made or revoked a link here; no API key can have a name with a space in it."""
 
 
 @click.group()
 def link() -> None:
-    """Make and inspect customer links."""
+    """Make, inspect and revoke customer links."""
 
 
 @link.command("create")
@@ -44,43 +59,101 @@ def link() -> None:
 def create_link(
     link_type: str, name: str, attribute: tuple[str, ...], ttl: str | None, rules_folder: Path | None, as_json: bool
 ) -> None:
-    """Make a customer link of a TYPE that the rules define under links."""
+    """Make a customer link of a TYPE that the rules define under links, and keep it in the database of the server.
+
+    The url to send is the server's own join page when POLICY_PUBLIC_URL is set, else that of Pexip's web app, with the
+    guest PIN in it.
+
+    While the database of POLICY_DATABASE_URL cannot be reached, a link without --name and --attribute is made all the
+    same: it is good by its signature. With them it is refused (exit status 2), since they would be lost.
+    """
     found = settings()
+    ruleset = usable_rules(rules_folder or found.rules)
+    wanted = _wanted(ruleset, link_type, name, attribute, ttl)
+    kind, keyring, now = ruleset.links[link_type], required_keyring(found), utc_now()
+    expires_at = default_expiry(kind, now, wanted.ttl)
+    made = make_link(kind, keyring, expires_at, secrets.token_bytes(NONCE_BYTES), name=wanted.name)
+    fresh_file = missing_database(found.database_url)
+    try:
+        asyncio.run(_keep(found, made, wanted, now))
+    except SessionTakenError as error:
+        raise Unusable(f"{error}; run the command again") from None
+    except StoreUnavailableError as error:
+        if wanted.name or wanted.attributes:
+            raise Unusable(
+                f"{error}; name and attributes of a link are kept nowhere else, so none was made. Run the command again "
+                "when the database can be reached, or without --name and --attribute: such a link is good by its "
+                "signature alone"
+            ) from None
+        click.echo(
+            f"warning: {error}; the link is good by its signature, but it is not kept: it cannot be revoked, and its "
+            "timeline does not say that it was made",
+            err=True,
+        )
+        is_kept = False
+    else:
+        is_kept = True
+        if fresh_file is not None:
+            click.echo(
+                f"note: there was no database at {fresh_file}, so one was made; POLICY_DATABASE_URL of the server must "
+                "name the same file",
+                err=True,
+            )
+    _print_link(made, _url(found, made, is_kept), as_json, wanted, is_kept)
+
+
+def _wanted(ruleset: Ruleset, link_type: str, name: str, attribute: tuple[str, ...], ttl: str | None) -> LinkRequest:
+    """The link that the options ask for, held to the same limits as one that the API is asked for."""
     (name,) = words_of((name,))
-    kind = _link_type(usable_rules(rules_folder or found.rules), link_type)
-    attributes = pairs(attribute, "--attribute")
-    seconds = None if ttl is None else parse_duration(ttl)
-    if ttl is not None and (seconds is None or not 60 <= seconds <= LONGEST_TTL):
-        raise Unusable(f"--ttl must be a duration from 1m to 366d, such as 30m, 4h or 7d, but is {shown(ttl)}")
-    expires_at = default_expiry(kind, datetime.now(UTC), seconds)
-    made = make_link(kind, required_keyring(found), expires_at, secrets.token_bytes(NONCE_BYTES), name=name)
-    if attributes:
-        click.echo("warning: attributes are not in the link itself; without a database they are not kept", err=True)
-    _print_link(made, as_json, {"name": name, "attributes": attributes})
+    if link_type not in ruleset.links:
+        raise Unusable(one_of("TYPE", ruleset.links, link_type))
+    fields: dict[str, object] = {"type": link_type, "name": name, "attributes": pairs(attribute, "--attribute")}
+    if ttl is not None:
+        seconds = parse_duration(ttl)
+        if seconds is None or not SHORTEST_TTL <= seconds <= LONGEST_TTL:
+            raise Unusable(f"--ttl must be a duration from 1m to 366d, such as 30m, 4h or 7d, but is {shown(ttl)}")
+        fields["ttl"] = ttl
+    wanted = parse_link_request(orjson.dumps(fields), ruleset.links)
+    if isinstance(wanted, ProblemResponse):
+        raise Unusable(orjson.loads(wanted.body)["detail"])
+    return wanted
 
 
-def _link_type(ruleset: Ruleset, name: str) -> LinkType:
-    if name not in ruleset.links:
-        raise Unusable(one_of("TYPE", ruleset.links, name))
-    return ruleset.links[name]
+async def _keep(found: Settings, made: CustomerLink, wanted: LinkRequest, now: datetime) -> None:
+    kept = Link.of(made, name=wanted.name, attributes=wanted.attributes, created_at=now, created_by=CREATED_BY)
+    async with ConferenceStore(found.database_url) as store:
+        await store.create_link(kept)
+        await store.add_timeline([TimelineEntry(made.session, now, CREATED, told_created(CREATED_BY, made.type))])
 
 
-def _print_link(made: CustomerLink, as_json: bool, further: Mapping[str, object]) -> None:
+def _url(found: Settings, made: CustomerLink, is_kept: bool) -> str:
+    """What the customer opens: our own door, for link types that lead anywhere (DESIGN section 6)."""
+    if not found.public_url or not made.url:
+        return made.url
+    # Without a record only the alias tells the door which type of link it is.
+    return f"{found.public_url}{JOIN_PATH}{made.session if is_kept else quote(made.alias, safe='')}"
+
+
+def _print_link(made: CustomerLink, url: str, as_json: bool, wanted: LinkRequest, is_kept: bool) -> None:
     fields: dict[str, object] = {
         "type": made.type,
         "session": made.session,
         "alias": made.alias,
         "agent_alias": made.agent_alias or None,
-        "url": made.url or None,
+        "url": url or None,
         "expires_at": made.expires_at.isoformat(),
-        **further,
+        "name": wanted.name,
+        "attributes": dict(wanted.attributes),
     }
     if as_json:
-        print_json(fields)
-        return
+        print_json({**fields, "kept": is_kept})
+    else:
+        _print_fields({name: value for name, value in fields.items() if value})
+
+
+def _print_fields(fields: Mapping[str, object]) -> None:
     for name, value in fields.items():
-        if value:
-            click.echo(f"{name:<12} {value if isinstance(value, str) else orjson.dumps(value).decode()}")
+        click.echo(f"{name:<12} {value if isinstance(value, str) else orjson.dumps(value).decode()}")
 
 
 @link.command("inspect")
@@ -88,23 +161,103 @@ def _print_link(made: CustomerLink, as_json: bool, further: Mapping[str, object]
 @rules_option
 @json_option
 def inspect_link(alias: str, rules_folder: Path | None, as_json: bool) -> None:
-    """Say whether the link of an ALIAS (or a bare session) is good. Exit status 1 when it is not."""
+    """Say whether the link of an ALIAS (or a bare session) is good. Exit status 1 when it is not.
+
+    The signature tells a good link from any other; the database of POLICY_DATABASE_URL tells what it was made with,
+    whether it was revoked, and the state of its conference.
+    """
     found = settings()
     ruleset = usable_rules(rules_folder or found.rules)
     keyring = required_keyring(found)
-    (text,) = words_of((alias,))
-    kind, session = find_session(ruleset.links, normalise_alias(text, ruleset.domains))
-    state = keyring.state(session, datetime.now(UTC))
+    kind, session = _session_of(ruleset, alias)
     opened = keyring.inspect(session)
-    fields: dict[str, Any] = {
-        "state": state.value,
-        "type": kind.name if kind else None,
+    kept, conference_state = None, None
+    if opened is not None:
+        try:
+            kept, conference_state = asyncio.run(_look_up(found, ruleset, keyring, session))
+        except StoreUnavailableError as error:
+            click.echo(
+                f"warning: {error}; what follows is what the signature tells, not whether it was revoked", err=True
+            )
+    revoked_at = kept.revoked_at if kept is not None else None
+    state = "revoked" if revoked_at is not None else keyring.state(session, utc_now()).value
+    signed: dict[str, Any] = {
+        "state": state,
+        "type": kept.type if kept is not None else kind.name if kind else None,
         "session": session if opened else None,
         "expires_at": opened.expires_at.isoformat() if opened else None,
     }
+    known: dict[str, Any] = {
+        "name": kept.name if kept is not None else None,
+        "attributes": dict(kept.attributes) if kept is not None else None,
+        "created_at": kept.created_at.isoformat(timespec="seconds") if kept is not None else None,
+        "created_by": kept.created_by if kept is not None else None,
+        "revoked_at": revoked_at.isoformat(timespec="seconds") if revoked_at is not None else None,
+        "conference": conference_state,
+    }
     if as_json:
-        print_json(fields)
+        print_json({**signed, **known})
     else:
-        for name, value in fields.items():
-            click.echo(f"{name:<12} {value or '-'}")
+        _print_fields({name: value or "-" for name, value in signed.items()})
+        _print_fields({name: value for name, value in known.items() if value})
     sys.exit(0 if state == "valid" else 1)
+
+
+async def _look_up(found: Settings, ruleset: Ruleset, keyring: Keyring, session: str) -> tuple[Link | None, str | None]:
+    """The link as it is kept, and the state of its conference."""
+    missing = missing_database(found.database_url)
+    if missing is not None:
+        raise StoreUnavailableError(told_missing(missing))
+    async with ConferenceStore(found.database_url) as store:
+        lookup = lookup_in(store, found, ruleset, keyring)
+        seen = await lookup.look_up(lookup.subject_of(session))
+        return await store.link(session), str(seen.answer["state"]) if seen is not None else None
+
+
+@link.command("revoke")
+@click.argument("alias")
+@rules_option
+def revoke_link(alias: str, rules_folder: Path | None) -> None:
+    """Revoke the link of an ALIAS, the customer's or the agent's, or of a bare session.
+
+    The rules take it for invalid from their next question on. Exit status 1 when there is no such link, or it is revoked
+    or expired already.
+    """
+    found = settings()
+    ruleset = usable_rules(rules_folder or found.rules)
+    keyring = keyring_or_temporary(found)
+    _, session = _session_of(ruleset, alias)
+    missing = missing_database(found.database_url)
+    if missing is not None:
+        raise Unusable(told_missing(missing))
+    try:
+        obstacle = asyncio.run(_revoke(found, keyring, session))
+    except StoreUnavailableError as error:
+        raise Unusable(f"{error}; try again when the database can be reached, and inspect the link") from None
+    if obstacle:
+        click.echo(obstacle, err=True)
+        sys.exit(1)
+    click.echo(f"The link of session {session} is revoked.")
+
+
+async def _revoke(found: Settings, keyring: Keyring, session: str) -> str:
+    """Revokes a link; why that cannot be, or ``""``."""
+    now = utc_now()
+    async with ConferenceStore(found.database_url) as store:
+        kept = await store.link(session)
+        if kept is None:
+            opened = keyring.inspect(session)
+            ending = f"; it was signed with our key and ends at {opened.expires_at.isoformat()}" if opened else ""
+            return f"There is no link {shown(session)} in {store.name}{ending}."
+        if kept.revoked_at is not None:
+            return f"The link was revoked already, at {kept.revoked_at.isoformat(timespec='seconds')}."
+        if kept.expires_at <= now:
+            return f"The link has expired, at {kept.expires_at.isoformat(timespec='seconds')}."
+        await store.revoke_link(session, now)
+        await store.add_timeline([TimelineEntry(session, now, REVOKED, told_revoked(CREATED_BY))])
+    return ""
+
+
+def _session_of(ruleset: Ruleset, alias: str) -> tuple[LinkType | None, str]:
+    (text,) = words_of((alias,))
+    return find_session(ruleset.links, normalise_alias(text, ruleset.domains))

@@ -1,13 +1,15 @@
-"""``simulate``: plays a whole call as a Conferencing Node would."""
+"""``simulate``: plays a whole call as everybody in it would: customer, node, contact centre and agent."""
 
 import asyncio
+import re
 import secrets
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -25,6 +27,10 @@ from policy_server.cli.common import (
     rules_option,
     settings,
 )
+from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
+from policy_server.conferences.location import parse_location
+from policy_server.conferences.store import ConferenceStore
+from policy_server.genesys.tenant import Tenant
 from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.requests import encode_query, parse_request
 from policy_server.policy.decisions import Serve
@@ -34,9 +40,23 @@ from policy_server.policy.ruleset import LinkType, Ruleset
 from policy_server.policy.sessions import NONCE_BYTES, Keyring
 from policy_server.rulefiles.problems import one_of, shown
 from policy_server.rulefiles.store import RulesError, RuleStore
-from policy_server.settings import Credentials, Settings
-from policy_server.simulator.call import Step, play_call, play_closed_door
-from policy_server.simulator.node import ConferencingNode, web_question
+from policy_server.settings import LONGEST_DURATION, Credentials, Settings
+from policy_server.simulator.call import (
+    AGENT,
+    CUSTOMER,
+    Agent,
+    Cast,
+    LeftOut,
+    Script,
+    Step,
+    play_call,
+    play_closed_door,
+    play_revoked_link,
+)
+from policy_server.simulator.exchange import Caller, basic, bearer
+from policy_server.simulator.genesys_cloud import DIVISION, ORGANIZATION, StandIn, User
+from policy_server.simulator.node import ConferencingNode, Judged, web_question
+from policy_server.web.api_keys import ApiKeys
 from policy_server.web.decision_log import DecisionLog
 
 LOOK_AHEAD: Final = (
@@ -45,59 +65,150 @@ LOOK_AHEAD: Final = (
 )
 """How far to look for a moment when the door is open or closed, and in what steps: weeks first, then holidays."""
 
+NO_API_KEY: Final = LeftOut(
+    "the link that the organisation's system makes, looks at and revokes", "POLICY_API_KEYS as on the server"
+)
+NO_SINK: Final = LeftOut(
+    "what nodes report, and the end of the call",
+    "POLICY_EVENTS_USERNAME and POLICY_EVENTS_PASSWORD as on the server",
+)
+NO_GENESYS: Final = LeftOut(
+    "the agent's lookup", "--genesys PORT, and a server whose POLICY_GENESYS_API is http://127.0.0.1:PORT"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """One step, and where and when it was played."""
+    """One step, or some that were left out, and where and when it was played."""
 
-    step: Step
+    step: Step | LeftOut
     where: str
 
 
+@dataclass(frozen=True, slots=True)
+class Theatre:
+    """All that a play needs. ``found`` are the settings of the server, ``api_key`` its first key or ``""``.
+
+    ``genesys_port``: where the server finds what stands in for Genesys Cloud, ``None`` when it does not know of it. ``database_url`` is
+    what is played on in this process, ``""`` for one of its own.
+    """
+
+    found: Settings
+    pexip: Credentials
+    rules: RuleStore
+    keyring: Keyring
+    link_type: LinkType
+    url: str | None
+    api_key: str = field(repr=False)
+    genesys_port: int | None
+    database_url: str = field(repr=False)
+
+    def is_at_server(self, at: datetime, now: datetime) -> bool:
+        """Whether what happens at a moment can be played against the server, whose clock says ``now``."""
+        return self.url is not None and at == now
+
+
+@dataclass(frozen=True, slots=True)
+class Genesys:
+    """Genesys Cloud as it is stood in for, and an agent who is logged in to it."""
+
+    stand_in: StandIn
+    url: str
+    user: User
+    token: str = field(repr=False)
+
+
 @click.command()
-@click.option("--url", help="Profile URL of a running server (default: play in this process, without a server).")
+@click.option(
+    "--url",
+    help="Profile URL of a running server (default: play in this process, without a server). What is no policy question "
+    "is asked at the root of that address.",
+)
 @click.option("--link", "link_name", metavar="TYPE", help="Link type to play (default: the first of the rules).")
+@click.option(
+    "--genesys",
+    "genesys_port",
+    metavar="PORT",
+    type=click.IntRange(1, 65535),
+    help="Stand in for Genesys Cloud at this port while playing against a server on this machine, whose "
+    "POLICY_GENESYS_API is http://127.0.0.1:PORT.",
+)
+@click.option(
+    "--database",
+    "database_url",
+    metavar="URL",
+    default="",
+    help="Database for playing in this process (default: one that is thrown away), such as "
+    "postgresql://user@host/database. What was played stays in it.",
+)
 @rules_option
 @json_option
-def simulate(url: str | None, link_name: str | None, rules_folder: Path | None, as_json: bool) -> None:
-    """Play one customer's call as a Conferencing Node would, and judge every answer.
+def simulate(
+    url: str | None,
+    link_name: str | None,
+    genesys_port: int | None,
+    database_url: str,
+    rules_folder: Path | None,
+    as_json: bool,
+) -> None:
+    """Play one customer's call from the link to the hang-up, and judge every answer.
 
-    The rules and POLICY_SECRET_KEY must be those of the server. A step for which the server's clock is wrong (the door
-    closed when it is open now, or the other way round) is played in this process at a moment that fits.
+    Plays the organisation's system, the customer's browser, the Conferencing Node with its event sink, and the agent's
+    widget. Rules and settings (POLICY_SECRET_KEY, POLICY_PEXIP_…, POLICY_API_KEYS, POLICY_EVENTS_…) must be those of the
+    server; what is not set is left out, and said. A step for which the server's clock is wrong (the door closed when it
+    is open now, or the other way round) is played in this process at a moment that fits.
     """
     found = settings()
-    if url is not None and not _is_profile_url(url):
-        raise Unusable(f"--url must be the URL of the policy profile, such as https://host:8080, but is {shown(url)}")
-    if url is not None and (found.pexip is None or found.secret_key is None):
-        raise Unusable("POLICY_PEXIP_USERNAME, POLICY_PEXIP_PASSWORD and POLICY_SECRET_KEY must be those of the server")
+    _check_options(found, url, genesys_port, database_url)
     complete = replace(
-        found,
-        rules=rules_folder or found.rules,
-        pexip=found.pexip or Credentials("pexip", secrets.token_urlsafe(18)),
-        secret_key=found.secret_key or secrets.token_urlsafe(32),
+        found, rules=rules_folder or found.rules, secret_key=found.secret_key or secrets.token_urlsafe(32)
     )
     keyring = keyring_or_temporary(complete)
     try:
         rules = RuleStore(complete.rules, utc_now, environment())
     except RulesError as error:
         refuse(error.problems)
-    link_type = _link_type(rules.ruleset, link_name)
-    played = asyncio.run(_play(complete, rules, keyring, link_type, url))
-    if as_json:
-        print_json({"ok": all(item.step.passed for item in played), "steps": [_json(item) for item in played]})
-    else:
-        for number, item in enumerate(played, 1):
-            _print(number, item)
-        failed = sum(not item.step.passed for item in played)
-        click.echo(f"{len(played)} steps, {failed} failed")
-    silent = next((item for item in played if item.step.exchange.unreachable), None)
-    if silent is not None:
-        click.echo(
-            f"No answer from {silent.where} ({silent.step.exchange.unreachable}). Is the server running, and is that the "
-            "URL of its policy profile?",
-            err=True,
+    theatre = Theatre(
+        found=complete,
+        pexip=found.pexip or Credentials("pexip", secrets.token_urlsafe(18)),
+        rules=rules,
+        keyring=keyring,
+        link_type=_link_type(rules.ruleset, link_name),
+        url=url,
+        api_key=_first_api_key(),
+        genesys_port=genesys_port,
+        database_url=database_url,
+    )
+    _tell(asyncio.run(_play(theatre)), as_json)
+
+
+def _check_options(found: Settings, url: str | None, genesys_port: int | None, database_url: str) -> None:
+    if url is None:
+        if genesys_port:
+            raise Unusable("--genesys goes with --url: in this process Genesys Cloud is stood in for anyway")
+        if database_url:
+            asyncio.run(_prepare(database_url))
+        return
+    if not _is_profile_url(url):
+        raise Unusable(f"--url must be the URL of the policy profile, such as https://host:8080, but is {shown(url)}")
+    if "@" in urlsplit(url).netloc:
+        raise Unusable(
+            "--url must not hold a user name or password; set POLICY_PEXIP_USERNAME and POLICY_PEXIP_PASSWORD"
         )
-    sys.exit(0 if played and all(item.step.passed for item in played) else 1)
+    if database_url:
+        raise Unusable("--database goes without --url: a running server has its own in POLICY_DATABASE_URL")
+    if found.pexip is None or found.secret_key is None:
+        raise Unusable("POLICY_PEXIP_USERNAME, POLICY_PEXIP_PASSWORD and POLICY_SECRET_KEY must be those of the server")
+    if genesys_port and (found.tenant is None or found.tenant.api not in _stand_in_urls(genesys_port)):
+        told = "is not set" if found.tenant is None else f"is {shown(found.tenant.api)}"
+        raise Unusable(
+            f"--genesys {genesys_port} is for a server whose POLICY_GENESYS_API is http://127.0.0.1:{genesys_port}, "
+            f"but here POLICY_GENESYS_API {told}; set it and POLICY_GENESYS_ORGANIZATION to the same here and there"
+        )
+
+
+def _stand_in_urls(port: int) -> tuple[str, ...]:
+    return tuple(f"http://{host}:{port}" for host in ("127.0.0.1", "localhost"))
 
 
 def _is_profile_url(text: str) -> bool:
@@ -107,6 +218,25 @@ def _is_profile_url(text: str) -> bool:
     except (ValueError, httpx.InvalidURL):
         return False
     return url.scheme in {"http", "https"} and bool(url.hostname)
+
+
+async def _prepare(database_url: str) -> None:
+    """Brings the database of ``--database`` up to date."""
+    try:
+        parse_location(database_url)
+        async with ConferenceStore(database_url) as store:
+            await store.prepare()
+    except (StoreSetupError, StoreUnavailableError) as error:
+        raise Unusable(f"--database: {error}") from None
+
+
+def _first_api_key() -> str:
+    """The first of POLICY_API_KEYS, which were read before and are good; the settings keep no key."""
+    given = environment()
+    path = given.get("POLICY_API_KEYS_FILE")
+    text = Path(path).read_text(encoding="utf-8-sig") if path else given.get("POLICY_API_KEYS", "")
+    first = next(filter(None, map(str.strip, re.split(r"[,\n]", text))), "")
+    return first.partition(":")[2].strip()
 
 
 def _link_type(ruleset: Ruleset, name: str | None) -> LinkType:
@@ -119,21 +249,19 @@ def _link_type(ruleset: Ruleset, name: str | None) -> LinkType:
     return ruleset.links[name]
 
 
-async def _play(
-    found: Settings, rules: RuleStore, keyring: Keyring, link_type: LinkType, url: str | None
-) -> list[Played]:
-    ruleset = rules.ruleset
+async def _play(theatre: Theatre) -> list[Played]:
+    keyring, link_type = theatre.keyring, theatre.link_type
 
     def new_link(at: datetime, life: timedelta) -> CustomerLink:
-        return make_link(link_type, keyring, at + life, secrets.token_bytes(NONCE_BYTES), name="Ada L")
+        return make_link(link_type, keyring, at + life, secrets.token_bytes(NONCE_BYTES))
 
     now = utc_now()
     # A link that is good at all these moments, so that only the calendars say when the door is open.
     lasting = new_link(now, LOOK_AHEAD[-1][0] + timedelta(hours=1))
-    question = encode_query(web_question(lasting.alias, "Ada L")).encode()
+    question = encode_query(web_question(lasting.alias, CUSTOMER)).encode()
 
     def lets_in(at: datetime) -> bool:
-        decision = evaluate(ruleset, parse_request(RequestType.SERVICE, question), at, keyring)
+        decision = evaluate(theatre.rules.ruleset, parse_request(RequestType.SERVICE, question), at, keyring)
         return isinstance(decision, Serve)
 
     opened = next((at for at in _moments(now) if lets_in(at)), None)
@@ -141,19 +269,21 @@ async def _play(
     if opened is None:
         raise Unusable("no customer gets in within a year: no rule serves the alias of this link type")
     played: list[Played] = []
-    async with _node(found, rules, url, opened, now) as (node, where):
-        link = new_link(opened, timedelta(hours=1))
-        played += [Played(step, where) async for step in play_call(node, link)]
-    if any(item.step.exchange.unreachable for item in played):
+    with _genesys(theatre, opened, now) as genesys:
+        async with _stage(theatre, opened, now, genesys) as (cast, where):
+            script = Script(link_type, keyring, new_link(opened, timedelta(hours=1)))
+            played += [Played(step, where) async for step in play_call(cast, script)]
+    if any(_silence(item) for item in played):
         return played
-    async with _node(found, rules, url, now, now) as (node, where):
+    async with _stage(theatre, now, now) as (cast, where):
         expired = new_link(now, -timedelta(minutes=2))
-        step = await play_closed_door(node, expired, "A customer with an expired link")
-        played.append(Played(step, where))
+        played.append(Played(await play_closed_door(cast.node, expired, "A customer with an expired link"), where))
+        script = Script(link_type, keyring, new_link(now, timedelta(hours=1)))
+        played += [Played(step, where) async for step in play_revoked_link(cast, script)]
     if closed is not None:
-        async with _node(found, rules, url, closed, now) as (node, where):
+        async with _stage(theatre, closed, now) as (cast, where):
             link = new_link(closed, timedelta(hours=1))
-            step = await play_closed_door(node, link, "A customer with a good link outside opening hours")
+            step = await play_closed_door(cast.node, link, "A customer with a good link outside opening hours")
             played.append(Played(step, where))
     return played
 
@@ -166,55 +296,163 @@ def _moments(now: datetime) -> Iterator[datetime]:
             yield half_past + number * step
 
 
-@asynccontextmanager
-async def _node(
-    found: Settings, rules: RuleStore, url: str | None, at: datetime, now: datetime
-) -> AsyncIterator[tuple[ConferencingNode, str]]:
-    """A node that asks the server if its clock fits, else the same application in this process at ``at``."""
-    if found.pexip is None:
-        raise ValueError("no credentials")
-    if url is not None and at == now:
-        async with httpx.AsyncClient() as client:
-            yield ConferencingNode(client, url, found.pexip.username, found.pexip.password), url
+@contextmanager
+def _genesys(theatre: Theatre, at: datetime, now: datetime) -> Iterator[Genesys | None]:
+    """Stands in for Genesys Cloud, unless the server would not know."""
+    port = (theatre.genesys_port or 0) if theatre.is_at_server(at, now) else 0
+    tenant = theatre.found.tenant if port else None
+    if theatre.is_at_server(at, now) and tenant is None:
+        yield None
         return
-    app = create_app(found, rules, DecisionLog("text", write=len), clock=lambda: at)
-    local = "http://in-process"
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), verify=False) as client:  # noqa: S501
-        where = f"in this process, at {at.astimezone(UTC):%a %Y-%m-%d %H:%M} UTC"
-        yield ConferencingNode(client, local, found.pexip.username, found.pexip.password), where
+    organization = tenant.organization_id if tenant else ORGANIZATION
+    user = User(
+        AGENT, organization_id=organization, division_id=min(tenant.division_ids if tenant else (), default=DIVISION)
+    )
+    stand_in, token = StandIn(), secrets.token_urlsafe(32)
+    stand_in.users[token] = user
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(stand_in.serving(port))
+        except OSError as error:
+            raise Unusable(f"--genesys {port}: cannot listen on 127.0.0.1:{port}: {error.strerror or error}") from None
+        yield Genesys(stand_in, url, user, token)
 
 
-def _json(item: Played) -> dict[str, object]:
-    step = item.step
+@asynccontextmanager
+async def _stage(
+    theatre: Theatre, at: datetime, now: datetime, genesys: Genesys | None = None
+) -> AsyncIterator[tuple[Cast, str]]:
+    """Those who play, against the server if its clock fits, else against the application in this process at ``at``."""
+    found = theatre.found
+    if theatre.url is not None and theatre.is_at_server(at, now):
+        async with httpx.AsyncClient() as client:
+            yield (
+                _cast(client, theatre.url, theatre.pexip, found.events, theatre.api_key, genesys, utc_now),
+                theatre.url,
+            )
+        return
+    api_key, events = secrets.token_urlsafe(32), Credentials("events", secrets.token_urlsafe(18))
+    ahead = at - now
+
+    def clock() -> datetime:
+        return utc_now() + ahead
+
+    with TemporaryDirectory(prefix="policy-server-") as folder:
+        here = replace(
+            found,
+            pexip=theatre.pexip,
+            api_keys=ApiKeys({"simulate": api_key}),
+            database_url=theatre.database_url or f"sqlite:///{folder}/policy.db",
+            # At a moment to come, what is kept now would look old.
+            retention=timedelta(seconds=LONGEST_DURATION),
+            events=events,
+            tenant=Tenant(genesys.url, genesys.user.organization_id) if genesys else None,
+        )
+        app = create_app(here, theatre.rules, DecisionLog("text", write=len), clock=clock)
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        async with app.running(), httpx.AsyncClient(transport=transport, verify=False) as client:  # noqa: S501
+            where = f"in this process, at {at.astimezone(UTC):%a %Y-%m-%d %H:%M} UTC"
+            yield _cast(client, "http://in-process", theatre.pexip, events, api_key, genesys, clock), where
+
+
+def _cast(
+    client: httpx.AsyncClient,
+    profile_url: str,
+    pexip: Credentials,
+    events: Credentials | None,
+    api_key: str,
+    genesys: Genesys | None,
+    clock: Callable[[], datetime],
+) -> Cast:
+    # A profile URL may have a path of its own, which is for policy questions alone.
+    root = f"{urlsplit(profile_url).scheme}://{urlsplit(profile_url).netloc}"
+    return Cast(
+        node=ConferencingNode(client, profile_url, pexip.username, pexip.password),
+        customer=Caller(client, root),
+        organisation=Caller(client, root, bearer(api_key)) if api_key else NO_API_KEY,
+        sink=Caller(client, root, basic(events.username, events.password)) if events else NO_SINK,
+        agent=(
+            Agent(Caller(client, root, bearer(genesys.token)), genesys.stand_in, genesys.user)
+            if genesys
+            else NO_GENESYS
+        ),
+        clock=clock,
+    )
+
+
+def _silence(item: Played) -> str:
+    """Why a request got no answer at all."""
+    return item.step.exchange.unreachable if isinstance(item.step, Step) else ""
+
+
+def _tell(played: Sequence[Played], as_json: bool) -> None:
+    """Prints what was played and ends with the status."""
+    steps = [(item.step, item.where) for item in played if isinstance(item.step, Step)]
+    left_out = [item.step for item in played if isinstance(item.step, LeftOut)]
+    failed = sum(not step.passed for step, _ in steps)
+    if as_json:
+        print_json(
+            {
+                "ok": not failed,
+                "steps": [_json(step, where) for step, where in steps],
+                "left_out": [{"what": each.what, "needs": each.remedy} for each in left_out],
+            }
+        )
+    else:
+        number = 0
+        for item in played:
+            if isinstance(item.step, LeftOut):
+                click.echo(f"-. left out: {item.step.what} (needs {item.step.remedy})")
+            else:
+                number += 1
+                _print(number, item.step, item.where)
+        click.echo(f"{len(steps)} steps, {failed} failed" + (f", some left out: {len(left_out)}" if left_out else ""))
+    silent = next(filter(_silence, played), None)
+    if silent is not None:
+        click.echo(
+            f"No answer from {silent.where} ({_silence(silent)}). Is the server running, and is that the URL of its "
+            "policy profile?",
+            err=True,
+        )
+    sys.exit(1 if failed else 0)
+
+
+def _json(step: Step, where: str) -> dict[str, object]:
+    exchange = step.exchange
+    verdict = exchange.verdict if isinstance(exchange, Judged) else None
     return {
         "title": step.title,
-        "where": item.where,
-        "path": step.exchange.path,
-        "status": step.exchange.answer.status,
-        "error": step.exchange.unreachable or None,
-        "milliseconds": round(step.exchange.answer.seconds * 1000, 1),
-        "outcome": step.exchange.verdict.outcome,
-        "used": step.exchange.verdict.used,
-        "objections": [objection.reason for objection in step.exchange.verdict.objections],
+        "where": where,
+        "method": exchange.method,
+        "path": exchange.path,
+        "status": exchange.status,
+        "error": exchange.unreachable or None,
+        "milliseconds": round(exchange.answer.seconds * 1000, 1),
+        "outcome": verdict.outcome if verdict else None,
+        "used": verdict.used if verdict else None,
+        "objections": [objection.reason for objection in verdict.objections] if verdict else [],
+        "problem": exchange.problem or None,
         "checks": [{"passed": check.passed, "text": check.text} for check in step.checks],
         "passed": step.passed,
     }
 
 
-def _print(number: int, item: Played) -> None:
-    step = item.step
+def _print(number: int, step: Step, where: str) -> None:
     exchange = step.exchange
     mark = click.style("ok  ", fg="green") if step.passed else click.style("FAIL", fg="red")
     click.echo(f"{number}. {mark} {step.title}")
-    shown = exchange.query if len(exchange.query) <= 90 else exchange.query[:89] + "…"
-    click.echo(f"     GET {exchange.path}?{shown}")
+    query = exchange.query if len(exchange.query) <= 90 else exchange.query[:89] + "…"
+    click.echo(f"     {exchange.method} {exchange.path}{'?' if query else ''}{query}")
     if exchange.unreachable:
-        click.echo(f"     {item.where}; no answer: {exchange.unreachable}")
+        click.echo(f"     {where}; no answer: {exchange.unreachable}")
         return
-    click.echo(f"     {item.where}; HTTP {exchange.answer.status}, {exchange.answer.seconds * 1000:.1f} ms")
-    if exchange.verdict.used:
-        click.echo(f"     judge: Pexip uses it ({exchange.verdict.outcome})")
-    for objection in exchange.verdict.objections:
-        click.echo(f"     judge: {' '.join(filter(None, (objection.rule, objection.field)))}: {objection.reason}")
+    click.echo(f"     {where}; HTTP {exchange.status}, {exchange.answer.seconds * 1000:.1f} ms")
+    if isinstance(exchange, Judged):
+        if exchange.verdict.used:
+            click.echo(f"     judge: Pexip uses it ({exchange.verdict.outcome})")
+        for objection in exchange.verdict.objections:
+            click.echo(f"     judge: {' '.join(filter(None, (objection.rule, objection.field)))}: {objection.reason}")
+    if exchange.problem:
+        click.echo(f"     the server says: {exchange.problem}")
     for check in step.checks:
         click.echo(f"     {'yes' if check.passed else 'NO '}: {check.text}")

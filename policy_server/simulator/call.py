@@ -1,15 +1,33 @@
-"""One customer's call as a Conferencing Node plays it, each answer judged and checked against what the call needs."""
+"""One customer's call from the link to the hang-up, each answer judged and checked against what the call needs."""
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
+from urllib.parse import quote, unquote, urlsplit
 
 from policy_server.pexip.parameters import RequestType
-from policy_server.policy.links import CustomerLink
-from policy_server.simulator.node import ConferencingNode, Exchange, dial_out_question, service_fields, web_question
+from policy_server.policy.links import CustomerLink, link_of
+from policy_server.policy.ruleset import LinkType
+from policy_server.policy.sessions import Keyring
+from policy_server.simulator.events import Message, Participant, Reporter, browser, bulk, trunk_leg
+from policy_server.simulator.exchange import Caller, Exchange
+from policy_server.simulator.genesys_cloud import StandIn, User
+from policy_server.simulator.node import ConferencingNode, Judged, dial_out_question, service_fields, web_question
 
 CUSTOMER: Final = "Ada L"
-AGENT: Final = "Agent: Maria Silva"
+AGENT: Final = "Maria Silva"
+ATTRIBUTES: Final = {"simulated": "yes"}
+"""What the played link is marked with, for whoever finds it in a database."""
+
+LINKS: Final = "/api/v1/links"
+EVENTS: Final = "/events/v1/pexip"
+LOOKUPS: Final = "/agent/v1/conferences"
+
+REPLICA_DELAY: Final = 0.15
+"""Seconds after which the other processes of a server know what one was told: 100 ms, and a little for a slow machine."""
 
 # The only fields that answers for one service may differ in, and the list that is read when the room starts
 # (reference: pexip-policy-responses.md, section 1).
@@ -44,62 +62,62 @@ class Step:
 
     @property
     def passed(self) -> bool:
-        """Whether a node would use the answer, and the call goes on as it should."""
-        return self.exchange.verdict.used and all(check.passed for check in self.checks)
+        """Whether a node would use the answer if it was for a node, and the call goes on as it should."""
+        used = self.exchange.verdict.used if isinstance(self.exchange, Judged) else not self.exchange.unreachable
+        return used and all(check.passed for check in self.checks)
 
 
-async def play_call(node: ConferencingNode, link: CustomerLink) -> AsyncIterator[Step]:
-    """A customer on a good link, the leg to the contact centre, and the agent.
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Steps that cannot be played here, and what would have them played."""
 
-    Ends after the first question if no answer comes at all.
+    what: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """An agent who is logged in to Genesys Cloud, which is stood in for."""
+
+    widget: Caller
+    genesys: StandIn
+    user: User
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who plays, and who cannot. ``clock`` is that of the nodes, which should agree with the server's."""
+
+    node: ConferencingNode
+    customer: Caller
+    organisation: Caller | LeftOut
+    sink: Caller | LeftOut
+    agent: Agent | LeftOut
+    clock: Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What is played. ``link`` stands in where the organisation's system cannot make one."""
+
+    link_type: LinkType
+    keyring: Keyring = field(repr=False)
+    link: CustomerLink
+
+
+async def play_call(cast: Cast, script: Script) -> AsyncIterator[Step | LeftOut]:
+    """A customer who gets in, the leg to the contact centre, the agent, and how they part.
+
+    Ends when a request gets no answer at all, and when the customer gets no room.
     """
-    exchange = await node.ask(RequestType.SERVICE, web_question(link.alias, CUSTOMER))
-    service = exchange.result
-    legs = _legs(service)
-    yield Step(
-        "The customer opens the link: which service is that alias?",
-        exchange,
-        (
-            Check(exchange.verdict.outcome == "service", "a meeting room"),
-            Check(len(legs) > 0, "with the contact centre's number as automatic participant"),
-        ),
-    )
-    if exchange.unreachable:
-        return
-    for participant_type, protocol in (("api", "api"), ("standard", "webrtc")):
-        question = web_question(
-            link.alias,
-            CUSTOMER,
-            protocol=protocol,
-            participant_type=participant_type,
-            preauthenticated_role="guest",
-            **service_fields(service),
-        )
-        exchange = await node.ask(RequestType.PARTICIPANT, question)
-        title = f"The customer joins ({participant_type}): any changes to the participant?"
-        may_join = Check(exchange.verdict.outcome in {"continue", "properties"}, "the customer may join")
-        yield Step(title, exchange, (may_join,))
-    question = web_question(link.alias, CUSTOMER, protocol="webrtc", proxy_node_address="", **service_fields(service))
-    yield Step("Where shall the customer's media go?", await node.ask(RequestType.LOCATION, question), ())
-    for leg in legs:
-        exchange = await node.ask(RequestType.SERVICE, dial_out_question(leg, service), running=service)
-        yield Step(
-            f"Ten seconds later the room dials {leg.get('remote_alias')}: which service is that?",
-            exchange,
-            (Check(_same(service, exchange.result), "the same room"),),
-        )
-    if link.agent_alias:
-        exchange = await node.ask(RequestType.SERVICE, web_question(link.agent_alias, AGENT))
-        room = exchange.result
-        yield Step(
-            "The agent's widget joins by video: which service is the agent's alias?",
-            exchange,
-            (
-                Check(_same(service, room), "the same room"),
-                Check(bool(room) and room.get("pin") == service.get("pin"), "with the same host PIN"),
-                Check(bool(room) and not _legs(room), "and nobody to dial"),
-            ),
-        )
+    call = _Call(cast, script)
+    for scene in (call.prepare, call.enter, call.dial, call.find, call.assist, call.part, call.look_back):
+        async for step in scene():
+            yield step
+            if isinstance(step, Step) and step.exchange.unreachable:
+                return
+        if call.is_over:
+            return
 
 
 async def play_closed_door(node: ConferencingNode, link: CustomerLink, title: str) -> Step:
@@ -108,9 +126,294 @@ async def play_closed_door(node: ConferencingNode, link: CustomerLink, title: st
     return Step(title, exchange, (Check(exchange.verdict.outcome == "reject", "the call is refused"),))
 
 
+async def play_revoked_link(cast: Cast, script: Script) -> AsyncIterator[Step]:
+    """A link that the organisation takes back, and a customer who opens it all the same."""
+    if isinstance(cast.organisation, LeftOut):
+        return
+    exchange, link = await _make_link(cast.organisation, script)
+    yield Step("The organisation's system makes another link", exchange, _link_checks(exchange, script, link))
+    if link is None:
+        return
+    exchange = await cast.organisation.send("DELETE", f"{LINKS}/{link.session}")
+    yield Step("It revokes that link", exchange, (Check(exchange.status == 204, "the link is revoked"),))
+    await asyncio.sleep(REPLICA_DELAY)
+    yield await play_closed_door(cast.node, link, "A customer with the revoked link")
+    if script.link_type.url is not None:
+        exchange = await cast.customer.send("GET", f"/join/{link.session}")
+        checks = (
+            Check(exchange.status == 404, "the link is not good any more"),
+            Check(exchange.answer.content_type.startswith("text/html"), "which a page says"),
+        )
+        yield Step("What the door shows that customer", exchange, checks)
+
+
+async def _make_link(organisation: Caller, script: Script) -> tuple[Exchange, CustomerLink | None]:
+    wanted = {"type": script.link_type.name, "name": CUSTOMER, "attributes": ATTRIBUTES, "ttl": "1h"}
+    exchange = await organisation.send("POST", LINKS, body=wanted)
+    session = exchange.fields.get("session")
+    if exchange.status != 201 or not isinstance(session, str):
+        return exchange, None
+    try:
+        return exchange, link_of(script.link_type, script.keyring, session, name=CUSTOMER)
+    except ValueError:
+        return exchange, None
+
+
+def _link_checks(exchange: Exchange, script: Script, link: CustomerLink | None) -> tuple[Check, ...]:
+    made = Check(exchange.status == 201, "a link is made")
+    if not made.passed:
+        return (made,)
+    if link is None:
+        return made, Check(False, "signed with the secret key that is set here")
+    fields = exchange.fields
+    good = [
+        made,
+        Check((fields.get("alias"), fields.get("agent_alias") or "") == (link.alias, link.agent_alias), "its aliases"),
+    ]
+    if script.link_type.url is not None:
+        leads_here = urlsplit(str(fields.get("url"))).path.endswith(f"/join/{link.session}")
+        good.append(Check(leads_here, "and a URL that leads to this server's door"))
+    return tuple(good)
+
+
+class _Call:
+    """A call while it is played: its scenes, in the order of ``play_call``, and what they found out."""
+
+    def __init__(self, cast: Cast, script: Script) -> None:
+        self._cast: Final = cast
+        self._script: Final = script
+        self.is_over = False
+        self._link = script.link
+        self._is_made = False
+        self._location = ""
+        self._service: Mapping[str, object] = {}
+        self._legs: list[Mapping[str, object]] = []
+        self._news: _News | None = None
+        self._lookup: tuple[str, str] | None = None
+        self._pin_found: object = None
+
+    async def prepare(self) -> AsyncIterator[Step | LeftOut]:
+        """The organisation's system makes a link, and the customer opens it."""
+        organisation = self._cast.organisation
+        if isinstance(organisation, LeftOut):
+            yield organisation
+        else:
+            exchange, made = await _make_link(organisation, self._script)
+            title = f"The organisation's system makes a link for {CUSTOMER}"
+            yield Step(title, exchange, _link_checks(exchange, self._script, made))
+            if made is not None:
+                self._link, self._is_made = made, True
+        if self._script.link_type.url is None:
+            yield LeftOut("the customer's way through the door", "a url of the link type in the rules")
+            return
+        # A session alone does not tell its type where nobody stored the link.
+        who = self._link.session if self._is_made else quote(self._link.alias, safe="")
+        exchange = await self._cast.customer.send("GET", f"/join/{who}")
+        self._location = exchange.headers.get("location", "")
+        yield Step("The customer follows the link: where does the door lead?", exchange, self._door_checks(exchange))
+
+    def _door_checks(self, exchange: Exchange) -> tuple[Check, ...]:
+        pins = self._script.keyring.pins(self._link.session)
+        told, expected = _words(self._location), _words(self._link.url)
+        is_open = exchange.status == 303
+        return (
+            Check(is_open and self._location == self._link.url, "to the web app, by the URL of the link type"),
+            *([Check(pins.guest in told, "with the guest PIN in it")] if pins.guest in expected else []),
+            Check(is_open and pins.host not in told, "and without the host PIN"),
+            Check(exchange.headers.get("referrer-policy") == "no-referrer", "Referrer-Policy: no-referrer"),
+            Check("no-store" in exchange.headers.get("cache-control", ""), "Cache-Control: no-store"),
+        )
+
+    async def enter(self) -> AsyncIterator[Step | LeftOut]:
+        """The customer's browser gets into the room."""
+        node, link = self._cast.node, self._link
+        exchange = await node.ask(RequestType.SERVICE, web_question(link.alias, CUSTOMER))
+        service = self._service = exchange.result if exchange.verdict.outcome == "service" else {}
+        self._legs = _legs(service)
+        checks = [
+            Check(exchange.verdict.outcome == "service", "a meeting room"),
+            Check(len(self._legs) > 0, "with the contact centre's number as automatic participant"),
+        ]
+        if service and self._location:
+            is_hidden = str(service.get("pin") or "-").rstrip("#") not in _words(self._location)
+            checks.append(Check(is_hidden, "whose host PIN was not in the URL"))
+        yield Step("The customer opens the link: which service is that alias?", exchange, tuple(checks))
+        self.is_over = not service
+        if self.is_over:
+            return
+        for participant_type, protocol in (("api", "api"), ("standard", "webrtc")):
+            question = web_question(
+                link.alias,
+                CUSTOMER,
+                protocol=protocol,
+                participant_type=participant_type,
+                preauthenticated_role="guest",
+                **service_fields(service),
+            )
+            exchange = await node.ask(RequestType.PARTICIPANT, question)
+            title = f"The customer joins ({participant_type}): any changes to the participant?"
+            may_join = Check(exchange.verdict.outcome in {"continue", "properties"}, "the customer may join")
+            yield Step(title, exchange, (may_join,))
+        question = web_question(
+            link.alias, CUSTOMER, protocol="webrtc", proxy_node_address="", **service_fields(service)
+        )
+        yield Step("Where shall the customer's media go?", await node.ask(RequestType.LOCATION, question), ())
+        if isinstance(self._cast.sink, LeftOut):
+            yield self._cast.sink
+        else:
+            # The milliseconds of this moment, so that another call has other numbers.
+            first = int(self._cast.clock().timestamp() * 1000)
+            news = self._news = _News(self._cast.sink, Reporter(service, self._cast.clock, first))
+            yield await news.report("The node reports that the conference starts", news.reporter.started())
+            halves = browser(CUSTOMER, link.alias, "guest")
+            yield await news.connect("The node reports the customer: a browser is two participants", *halves)
+
+    async def dial(self) -> AsyncIterator[Step | LeftOut]:
+        """The room dials the contact centre, which answers."""
+        for leg in self._legs:
+            question = dial_out_question(leg, self._service)
+            exchange = await self._cast.node.ask(RequestType.SERVICE, question, running=self._service)
+            yield Step(
+                f"Ten seconds later the room dials {leg.get('remote_alias')}: which service is that?",
+                exchange,
+                (Check(_same(self._service, exchange.result), "the same room"),),
+            )
+            if self._news is not None:
+                title = "The node reports that the contact centre has answered"
+                yield await self._news.connect(title, trunk_leg(leg), reason="Call disconnected")
+
+    async def find(self) -> AsyncIterator[Step | LeftOut]:
+        """The agent has taken the call, and the widget looks the conference up by the caller's name."""
+        agent = self._cast.agent
+        if isinstance(agent, LeftOut):
+            yield agent
+        if isinstance(agent, LeftOut) or not self._legs:
+            return
+        leg = next((leg for leg in self._legs if leg.get("protocol") == "sip"), self._legs[0])
+        caller = str(leg.get("local_display_name") or leg.get("local_alias"))
+        conversation = agent.genesys.connect(caller, agent.user)
+        self._lookup = f"{LOOKUPS}/{quote(caller, safe='')}", f"conversation={conversation}"
+        exchange = await agent.widget.send("GET", *self._lookup)
+        found = exchange.fields
+        join = _part(found, "join")
+        pin = self._pin_found = join.get("pin")
+        checks = [
+            Check(exchange.status == 200, "the conference is found"),
+            Check(found.get("session") == self._link.session, "by the name that Genesys Cloud shows of the caller"),
+            Check(found.get("name") == self._service.get("name"), "with the room's name"),
+            Check(bool(found) and pin == (self._service.get("pin") or None), "its host PIN for the agent alone"),
+            Check(join.get("alias") == (self._link.agent_alias or self._link.alias), "and the alias to join by"),
+        ]
+        if self._is_made:
+            checks.append(Check(found.get("attributes") == ATTRIBUTES, "the link's attributes"))
+        if self._news is not None:
+            checks += [
+                Check(found.get("state") == "active", "it is active"),
+                Check(_part(found, "customer").get("is_present") is True, "the customer is there"),
+                Check(_part(found, "trunk_leg").get("state") == "connected", "the contact centre's leg is up"),
+            ]
+        yield Step("The agent's widget looks the conference up", exchange, tuple(checks))
+
+    async def assist(self) -> AsyncIterator[Step | LeftOut]:
+        """The agent joins by video."""
+        alias = self._link.agent_alias
+        if not alias:
+            return
+        exchange = await self._cast.node.ask(RequestType.SERVICE, web_question(alias, f"Agent: {AGENT}"))
+        room = exchange.result
+        checks = [
+            Check(_same(self._service, room), "the same room"),
+            Check(bool(room) and room.get("pin") == self._service.get("pin"), "with the same host PIN"),
+            Check(bool(room) and not _legs(room), "and nobody to dial"),
+        ]
+        if self._lookup is not None:
+            checks.append(
+                Check(bool(room) and (room.get("pin") or None) == self._pin_found, "the lookup gave that PIN")
+            )
+        yield Step("The agent's widget joins by video: which service is the agent's alias?", exchange, tuple(checks))
+        if self._news is not None and room:
+            halves = browser(f"Agent: {AGENT}", alias, "chair")
+            yield await self._news.connect("The node reports the agent", *halves)
+
+    async def part(self) -> AsyncIterator[Step | LeftOut]:
+        """They hang up."""
+        if self._news is not None:
+            yield await self._news.part("They hang up, and the node reports that all are gone")
+            ended = self._news.reporter.ended()
+            yield await self._news.report("The node reports that the conference is over", ended)
+
+    async def look_back(self) -> AsyncIterator[Step | LeftOut]:
+        """What is known of the call when it is over."""
+        agent, organisation = self._cast.agent, self._cast.organisation
+        if self._news is None:
+            return
+        if not isinstance(agent, LeftOut) and self._lookup is not None:
+            exchange = await agent.widget.send("GET", *self._lookup)
+            found = exchange.fields
+            kinds = {line.get("kind") for line in _parts(found, "timeline")}
+            people = _parts(found, "participants")
+            told = {"conference_started", "joined", "trunk_answered", "left", "trunk_ended", "conference_ended"}
+            checks = [
+                Check(found.get("state") == "ended", "it is ended"),
+                Check(bool(people) and not any(one.get("is_present") for one in people), "nobody is there"),
+                Check(_part(found, "trunk_leg").get("state") == "ended", "the contact centre's leg is down"),
+                Check(told <= kinds, "and its timeline tells it from the start to the end"),
+            ]
+            yield Step("The agent's widget looks the conference up again", exchange, tuple(checks))
+        if not isinstance(organisation, LeftOut) and self._is_made:
+            exchange = await organisation.send("GET", f"{LINKS}/{self._link.session}")
+            conference = _part(exchange.fields, "conference")
+            checks = [
+                Check(exchange.status == 200, "the link is known"),
+                Check(conference.get("name") == self._service.get("name"), "with its conference"),
+                Check(conference.get("state") == "ended", "which is ended"),
+            ]
+            yield Step("The organisation's system looks at the link", exchange, tuple(checks))
+
+
+class _News:
+    """What the node reports to the event sink, and who is there by that."""
+
+    def __init__(self, sink: Caller, reporter: Reporter) -> None:
+        self.reporter: Final = reporter
+        self._sink: Final = sink
+        self._there: Final[list[tuple[Participant, str]]] = []
+
+    async def report(self, title: str, *messages: Message) -> Step:
+        """Sends one message, or several in bulk."""
+        body = messages[0] if len(messages) == 1 else bulk(messages)
+        exchange = await self._sink.send("POST", EVENTS, body=body)
+        return Step(title, exchange, (Check(exchange.status == 200, "it is taken and need not be sent again"),))
+
+    async def connect(self, title: str, *who: Participant, reason: str = "User initiated disconnect") -> Step:
+        """Participants come, who will go for ``reason``."""
+        self._there.extend((one, reason) for one in who)
+        return await self.report(title, *map(self.reporter.connected, who))
+
+    async def part(self, title: str) -> Step:
+        """All go."""
+        return await self.report(title, *(self.reporter.disconnected(who, reason) for who, reason in self._there))
+
+
+def _part(value: Mapping[str, object], key: str) -> Mapping[str, object]:
+    """An object in a JSON object, ``{}`` where there is none."""
+    part = value.get(key)
+    return part if isinstance(part, dict) else {}
+
+
+def _parts(value: Mapping[str, object], key: str) -> list[Mapping[str, object]]:
+    """The objects of a list in a JSON object."""
+    parts = value.get(key)
+    return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+
+
+def _words(url: str) -> set[str]:
+    """The parts of a URL that may be a PIN."""
+    return set(re.findall(r"[0-9A-Za-z]+", unquote(url)))
+
+
 def _legs(service: Mapping[str, object]) -> list[Mapping[str, object]]:
-    legs = service.get("automatic_participants")
-    return [leg for leg in legs if isinstance(leg, dict)] if isinstance(legs, list) else []
+    return _parts(service, "automatic_participants")
 
 
 def _same(one: Mapping[str, object], other: Mapping[str, object]) -> bool:

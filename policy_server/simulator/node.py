@@ -2,43 +2,33 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Final
 
 import httpx
-import orjson
 
 from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.requests import encode_query, question_path
-from policy_server.simulator.judge import HttpAnswer, Verdict, judge
-
-TIMEOUT: Final = 5.0
-"""Seconds that a node waits (reference: pexip-policy-requests.md, section 3)."""
+from policy_server.simulator.exchange import Caller, Exchange, basic
+from policy_server.simulator.judge import Verdict, judge
 
 NODE_ADDRESS: Final = "10.144.101.21"
+LOCATION: Final = "DMZ"
+BROWSER: Final = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/138.0.0.0 Safari/537.36"
+BROWSER_ADDRESS: Final = "203.0.113.45"
 
 Fields = Mapping[str, str | Iterable[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class Judged(Exchange):
     """One question, its answer, and what a node would make of it."""
 
-    path: str
-    query: str
-    answer: HttpAnswer
     verdict: Verdict
-    unreachable: str = ""
-    """Why no answer came at all, ``""`` when one came."""
 
     @property
     def result(self) -> Mapping[str, object]:
         """``result`` of a JSON answer, ``{}`` where there is none."""
-        try:
-            body = orjson.loads(self.answer.body)
-        except orjson.JSONDecodeError:
-            return {}
-        result = body.get("result") if isinstance(body, dict) else None
+        result = self.fields.get("result")
         return result if isinstance(result, dict) else {}
 
 
@@ -46,9 +36,7 @@ class ConferencingNode:
     """Asks one policy server, as a node with its policy profile does."""
 
     def __init__(self, client: httpx.AsyncClient, profile_url: str, username: str, password: str) -> None:
-        self._client: Final = client
-        self._profile_url: Final = profile_url.rstrip("/")
-        self._credentials: Final = (username, password)
+        self._caller: Final = Caller(client, profile_url, basic(username, password))
 
     async def ask(
         self,
@@ -57,22 +45,12 @@ class ConferencingNode:
         *,
         alias: str = "",
         running: Mapping[str, object] | None = None,
-    ) -> Exchange:
+    ) -> Judged:
         """Sends a question. ``running`` is the service that runs already, for questions about a call out of it."""
         path, query = question_path(request_type, alias), encode_query(fields)
-        unreachable = ""
-        started = perf_counter()
-        try:
-            response = await self._client.get(
-                f"{self._profile_url}{path}?{query}", auth=self._credentials, timeout=TIMEOUT, follow_redirects=False
-            )
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            unreachable = f"{type(error).__name__}: {error}".rstrip(": ")
-            answer = HttpAnswer(0, "", b"", perf_counter() - started)
-        else:
-            content_type = response.headers.get("content-type", "")
-            answer = HttpAnswer(response.status_code, content_type, response.content, perf_counter() - started)
-        return Exchange(path, query, answer, judge(path, query, answer, running=running), unreachable)
+        sent = await self._caller.send("GET", path, query)
+        verdict = judge(path, query, sent.answer, running=running)
+        return Judged(sent.method, path, query, sent.answer, sent.headers, sent.unreachable, verdict)
 
 
 def web_question(local_alias: str, display_name: str, **further: str) -> dict[str, str]:
@@ -81,20 +59,20 @@ def web_question(local_alias: str, display_name: str, **further: str) -> dict[st
         "call_direction": "dial_in",
         "protocol": "api",
         "bandwidth": "0",
-        "vendor": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/138.0.0.0 Safari/537.36",
+        "vendor": BROWSER,
         "encryption": "On",
         "registered": "False",
         "trigger": "web",
         "remote_display_name": display_name,
         "remote_alias": display_name,
-        "remote_address": "203.0.113.45",
+        "remote_address": BROWSER_ADDRESS,
         "remote_port": "52344",
         "call_tag": "",
         "idp_uuid": "",
         "has_authenticated_display_name": "False",
         "supports_direct_media": "True",
         "teams_tenant_id": "",
-        "location": "DMZ",
+        "location": LOCATION,
         "node_ip": NODE_ADDRESS,
         "version_id": "39",
         "pseudo_version_id": "83120.0.0",

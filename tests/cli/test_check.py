@@ -268,6 +268,9 @@ def test_the_commands() -> None:
         "link",
         "link create",
         "link inspect",
+        "link revoke",
+        "conference",
+        "conference show",
         "simulate",
     }
     listed = run("--help").stdout

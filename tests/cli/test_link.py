@@ -1,6 +1,9 @@
-"""``link create`` and ``link inspect``: customer links without a database."""
+"""``link create``, ``link inspect`` and ``link revoke``: by the signature and by the database."""
 
+import asyncio
 import re
+import socket
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,11 +11,17 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from policy_server.cli.links import CREATED_BY
+from policy_server.conferences.records import Link, TimelineEntry
+from policy_server.conferences.store import ConferenceStore
 from policy_server.policy.sessions import Keyring
 from tests.cli.commands import CREDENTIALS, RULES, printed_json, put_rules, run
-from tests.servers import SECRET_KEY
+from tests.servers import ROOT, SECRET_KEY, eventually, real_server
 
 KEY = {"POLICY_SECRET_KEY": SECRET_KEY}
+DATABASE = "var/policy.db"
+PASSWORD = "planted-password-of-the-database"
+SIGNED = {"type", "session", "alias", "agent_alias", "url", "expires_at", "name", "attributes"}
 
 
 @pytest.fixture(autouse=True)
@@ -28,11 +37,42 @@ def created(*arguments: str) -> dict[str, Any]:
     return printed_json(result)
 
 
+@pytest.fixture
+def away() -> Iterator[dict[str, str]]:
+    """Settings with a database where nobody answers."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        yield {**KEY, "POLICY_DATABASE_URL": f"postgresql://u:{PASSWORD}@127.0.0.1:{nobody.getsockname()[1]}/x"}
+
+
+def stored(session: str) -> tuple[Link | None, tuple[TimelineEntry, ...]]:
+    """The record of a link, and its timeline."""
+
+    async def read() -> tuple[Link | None, tuple[TimelineEntry, ...]]:
+        async with ConferenceStore(f"sqlite:///{DATABASE}") as store:
+            return await store.link(session), await store.timeline(session)
+
+    return asyncio.run(read())
+
+
+def store_link(session: str, **further: Any) -> None:
+    """Stores a link as another process does it."""
+    now = datetime.now(UTC)
+    fields: dict[str, Any] = {"name": "", "attributes": {}, "created_at": now, "created_by": "booking", **further}
+    made = Link(session=session, type="visit", alias=f"mp{session}", agent_alias=f"hcp{session}", **fields)
+
+    async def write() -> None:
+        async with ConferenceStore(f"sqlite:///{DATABASE}") as store:
+            await store.create_link(made)
+
+    asyncio.run(write())
+
+
 def test_create() -> None:
     """A new link has session, aliases, URL with guest PIN, and the expiry of its type."""
     before = datetime.now(UTC)
     link = created("--name", "Ada L")
-    assert link.keys() == {"type", "session", "alias", "agent_alias", "url", "expires_at", "name", "attributes"}
+    assert link.keys() == {*SIGNED, "kept"}
     assert re.fullmatch("[a-z2-7]{32}", link["session"])
     assert (link["alias"], link["agent_alias"]) == (f"mp{link['session']}", f"hcp{link['session']}")
     expires_at = datetime.fromisoformat(link["expires_at"])
@@ -115,15 +155,90 @@ def test_short_keys(environment: dict[str, str], said: str) -> None:
     assert "short-planted" not in result.stderr
 
 
-def test_attributes() -> None:
-    """Attributes are repeated in the output, with a warning that nothing keeps them; one that is no pair is status 2."""
-    result = run(
-        "link", "create", "visit", "--attribute", "queue=gold", "--attribute", "x=a=b", "--json", environment=KEY
+def test_a_link_is_kept() -> None:
+    """A link is in the database as its maker asked for it, without control characters, and its timeline says so."""
+    link = created("--name", "Ada\x1b L", "--attribute", "queue=gold", "--attribute", "x=a=b")
+    assert (link["name"], link["attributes"], link["kept"]) == ("Ada L", {"queue": "gold", "x": "a=b"}, True)
+    kept, timeline = stored(link["session"])
+    assert kept == Link(
+        session=link["session"],
+        type="visit",
+        alias=link["alias"],
+        agent_alias=link["agent_alias"],
+        name="Ada L",
+        attributes=link["attributes"],
+        created_at=timeline[0].at,
+        expires_at=datetime.fromisoformat(link["expires_at"]),
+        created_by=CREATED_BY,
     )
-    assert printed_json(result)["attributes"] == {"queue": "gold", "x": "a=b"}
-    assert result.stderr.startswith("warning: attributes are not in the link itself")
-    wrong = run("link", "create", "visit", "--attribute", "gold", environment=KEY)
-    assert (wrong.exit_code, "--attribute is written K=V but is 'gold'" in wrong.stderr) == (2, True)
+    told = {"text": "The link was made by 'command line'.", "by": CREATED_BY, "type": "visit"}
+    assert [(entry.kind, entry.data) for entry in timeline] == [("link.created", told)]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--attribute", "gold"), "--attribute is written K=V but is 'gold'"),
+        (
+            ("--attribute", "a b=c"),
+            "the name of an attribute must be 1 to 64 letters, digits, '_' and '-' but is 'a b'",
+        ),
+        (("--attribute", "a=" + "x" * 501), "attribute 'a' has 501 characters; the limit is 500"),
+        (("--name", "x" * 251), "name has 251 characters; the limit is 250"),
+    ],
+    ids=["no-pair", "name-of-attribute", "value-of-attribute", "name"],
+)
+def test_what_a_link_cannot_hold(options: tuple[str, ...], said: str) -> None:
+    """Names and attributes have the limits that they have over HTTP; beyond them is status 2, and nothing is made."""
+    result = run("link", "create", "visit", *options, environment=KEY)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert not Path(DATABASE).exists()
+
+
+def test_a_first_link_makes_the_database() -> None:
+    """Where there is no database yet, one is made and told of, once: the server may look for it elsewhere."""
+    first, second = (run("link", "create", "visit", environment=KEY) for _ in range(2))
+    assert f"note: there was no database at {Path(DATABASE).absolute()}, so one was made" in first.stderr
+    assert (first.exit_code, second.exit_code, second.stderr) == (0, 0, "")
+
+
+@pytest.mark.parametrize("options", [("--name", "Ada L"), ("--attribute", "a=b")], ids=["name", "attribute"])
+def test_nothing_is_lost_without_a_word(away: dict[str, str], options: tuple[str, ...]) -> None:
+    """While the database is away, a link with a name or attributes is refused, since they would reach nobody."""
+    result = run("link", "create", "visit", *options, environment=away)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "name and attributes of a link are kept nowhere else, so none was made" in result.stderr
+    assert PASSWORD not in result.stderr
+
+
+def test_a_link_without_a_database(away: dict[str, str]) -> None:
+    """While the database is away, a bare link is made, is good by its signature, and the warning says what it lacks."""
+    result = run("link", "create", "visit", "--json", environment=away)
+    link = printed_json(result)
+    assert (result.exit_code, link["kept"]) == (0, False)
+    assert result.stderr.startswith("warning: the database postgresql://127.0.0.1:")
+    assert "it is not kept: it cannot be revoked" in result.stderr
+    assert PASSWORD not in result.stderr
+    inspected = run("link", "inspect", link["alias"], "--json", environment=away)
+    assert (inspected.exit_code, printed_json(inspected)["state"]) == (0, "valid")
+    assert "what follows is what the signature tells, not whether it was revoked" in inspected.stderr
+
+
+def test_the_url_is_our_own_door(away: dict[str, str]) -> None:
+    """With POLICY_PUBLIC_URL the url is the join page; by the alias, which shows the type, when no record tells it."""
+    public = {"POLICY_PUBLIC_URL": "https://join.example.com/"}
+    kept = printed_json(run("link", "create", "visit", "--json", environment={**KEY, **public}))
+    assert kept["url"] == f"https://join.example.com/join/{kept['session']}"
+    unkept = printed_json(run("link", "create", "visit", "--json", environment={**away, **public}))
+    assert unkept["url"] == f"https://join.example.com/join/{unkept['alias']}"
+
+
+def test_a_type_without_url_has_no_door(rules: Path) -> None:
+    """A link type that leads to no web app has no url, with or without POLICY_PUBLIC_URL."""
+    put_rules(rules.parent, re.sub(r"\n +url: .*", "", RULES))
+    environment = {**KEY, "POLICY_PUBLIC_URL": "https://join.example.com"}
+    assert printed_json(run("link", "create", "visit", "--json", environment=environment))["url"] is None
 
 
 def test_the_text_form() -> None:
@@ -139,21 +254,38 @@ def test_the_text_form() -> None:
     [
         ("mp{}", "visit"),
         ("hcp{}", "visit"),
-        ("{}", None),
+        ("{}", "visit"),
         ("sip:MP{}@Video.Example.com;transport=tls", "visit"),
     ],
 )
 def test_inspect_a_good_link(written: str, kind: str | None) -> None:
     """The customer's alias, the agent's, the bare session, and any way to dial it are the same session."""
-    link = created()
+    link = created("--name", "Ada L", "--attribute", "language=es")
     result = run("link", "inspect", written.format(link["session"]), "--json", environment=KEY)
-    assert result.exit_code == 0
-    assert printed_json(result) == {
+    assert (result.exit_code, result.stderr) == (0, "")
+    found = printed_json(result)
+    assert datetime.now(UTC) - datetime.fromisoformat(found.pop("created_at")) < timedelta(minutes=1)
+    assert found == {
         "state": "valid",
         "type": kind,
         "session": link["session"],
         "expires_at": link["expires_at"],
+        "name": "Ada L",
+        "attributes": {"language": "es"},
+        "created_by": "command line",
+        "revoked_at": None,
+        "conference": "waiting",
     }
+
+
+def test_inspect_without_a_database() -> None:
+    """Where no database is, none is made: a warning, and what the signature tells."""
+    session = Keyring.from_text(SECRET_KEY).sign(datetime.now(UTC) + timedelta(hours=1), b"nonce")
+    result = run("link", "inspect", session, environment=KEY)
+    assert result.exit_code == 0
+    assert [line.split()[:2] for line in result.stdout.splitlines()][:2] == [["state", "valid"], ["type", "-"]]
+    assert f"there is no database at {Path(DATABASE).absolute()} yet" in result.stderr
+    assert not Path(DATABASE).exists()
 
 
 def test_inspect_an_expired_link() -> None:
@@ -192,3 +324,80 @@ def test_a_created_link_is_served() -> None:
         run("explain", "service", f"local_alias={link['agent_alias']}", "--json", environment=CREDENTIALS)
     )
     assert (value["rule"], value["answer"]["result"]["name"]) == ("agent", link["session"])
+
+
+@pytest.mark.parametrize("written", ["mp{}", "hcp{}", "{}", "sip:HCP{}@video.example.com"])
+def test_revoke(written: str) -> None:
+    """A link is revoked by any of its aliases, once; its timeline says so, and inspect shows it with status 1."""
+    link = created("--name", "Ada L")
+    result = run("link", "revoke", written.format(link["session"]))
+    assert (result.exit_code, result.stdout) == (0, f"The link of session {link['session']} is revoked.\n")
+    kept, timeline = stored(link["session"])
+    assert kept is not None
+    assert kept.revoked_at == timeline[1].at
+    told = {"text": "The link was revoked by 'command line'.", "by": CREATED_BY}
+    assert [(entry.kind, entry.data) for entry in timeline[1:]] == [("link.revoked", told)]
+    again = run("link", "revoke", link["session"])
+    assert (again.exit_code, again.stdout) == (1, "")
+    assert again.stderr == f"The link was revoked already, at {kept.revoked_at.isoformat(timespec='seconds')}.\n"
+    assert stored(link["session"]) == (kept, timeline)
+    inspected = run("link", "inspect", link["alias"], "--json", environment=KEY)
+    assert (inspected.exit_code, printed_json(inspected)["state"]) == (1, "revoked")
+
+
+def test_revoke_what_has_expired() -> None:
+    """An expired link lets nobody in, so there is nothing to revoke: status 1."""
+    ended = datetime(2026, 1, 1, tzinfo=UTC)
+    session = Keyring.from_text(SECRET_KEY).sign(ended, b"nonce")
+    store_link(session, created_at=ended - timedelta(hours=1), expires_at=ended)
+    result = run("link", "revoke", session, environment=KEY)
+    assert (result.exit_code, result.stderr) == (1, "The link has expired, at 2026-01-01T00:00:00+00:00.\n")
+    kept, _ = stored(session)
+    assert kept is not None
+    assert kept.revoked_at is None
+
+
+def test_revoke_what_is_not_there() -> None:
+    """A link that is not in the database is status 1; of one that we signed it says when it ends."""
+    created()
+    unkept = Keyring.from_text(SECRET_KEY).sign(datetime(2030, 1, 1, tzinfo=UTC), b"nonce")
+    for alias, said in (
+        (unkept, "it was signed with our key and ends at 2030-01-01"),
+        ("", "no link ''"),
+        ("a", "'a'"),
+    ):
+        result = run("link", "revoke", alias, environment=KEY)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "There is no link" in result.stderr
+        assert said in result.stderr
+
+
+def test_revoke_without_a_database(away: dict[str, str]) -> None:
+    """A database that is away, or was never made, is status 2, and none is made."""
+    result = run("link", "revoke", "mp" + "a" * 32, environment=away)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert PASSWORD not in result.stderr
+    missing = run("link", "revoke", "mp" + "a" * 32)
+    assert missing.exit_code == 2
+    assert "yet; is POLICY_DATABASE_URL the one of the server?" in missing.stderr
+    assert not Path(DATABASE).exists()
+
+
+def test_a_running_server_obeys(folder: Path) -> None:
+    """Attributes reach the rules of a server that runs, and so does a revocation."""
+    gold = """
+  - id: gold
+    when: { local_alias: 'mp(?P<session>[a-z2-7]{32})', link: valid, link_attributes: { queue: gold } }
+    room: visit
+"""
+    put_rules(folder, RULES.replace("service:\n", f"service:{gold}", 1))
+    with real_server(folder) as server, server.client() as client:
+        alias = created("--attribute", "queue=gold")["alias"]
+
+        def rule() -> object:
+            parameters = {"call_direction": "dial_in", "protocol": "api", "local_alias": alias}
+            return client.get(f"{ROOT}/service/configuration", params=parameters).json()["rule"]
+
+        eventually(lambda: rule() == "gold")
+        assert run("link", "revoke", alias).exit_code == 0
+        eventually(lambda: rule() == "customer-refused")

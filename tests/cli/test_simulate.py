@@ -1,26 +1,75 @@
 """``simulate``: a whole call, in this process and against a running server."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from policy_server.cli.common import Unusable
+from policy_server.policy.sessions import Keyring
+from policy_server.simulator.genesys_cloud import ORGANIZATION
 from tests.cli.commands import CREDENTIALS, RULES, printed_json, put_rules, run
-from tests.servers import RealServer, clean_environment, real_server, write_rules
+from tests.servers import PASSWORD, SECRET_KEY, RealServer, clean_environment, real_server, write_rules
 
-ALWAYS_OPEN = RULES.replace('mon-fri: ["08:00-18:00"]', 'mon-sun: ["00:00-24:00"]')
+ALWAYS_OPEN: Final = RULES.replace('mon-fri: ["08:00-18:00"]', 'mon-sun: ["00:00-24:00"]')
+API_KEY: Final = "k3y-of-the-booking-system"
+EVENTS_PASSWORD: Final = "p4ssword-of-the-event-sink"
+WHOLE_CALL: Final = (
+    "1. ok   The organisation's system makes a link for Ada L",
+    "2. ok   The customer follows the link",
+    "3. ok   The customer opens the link",
+    "with the contact centre's number as automatic participant",
+    "The node reports the customer: a browser is two participants",
+    "the room dials 99+13129998045",
+    "The node reports that the contact centre has answered",
+    "The agent's widget looks the conference up",
+    "The agent's widget joins by video",
+    "They hang up",
+    "The node reports that the conference is over",
+    "and its timeline tells it from the start to the end",
+    "The organisation's system looks at the link",
+    "A customer with an expired link",
+    "A customer with the revoked link",
+    "What the door shows that customer",
+)
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+def genesys_port() -> int:
+    """A port at which nothing listens, for what stands in for Genesys Cloud."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    assert isinstance(port, int)
+    return port
+
+
+@pytest.fixture(scope="module")
+def everything(genesys_port: int) -> dict[str, str]:
+    """The settings of a server with which the whole call can be played."""
+    return {
+        **CREDENTIALS,
+        "POLICY_API_KEYS": f"booking:{API_KEY}, spare:another-key-that-nobody-uses",
+        "POLICY_EVENTS_USERNAME": "sink",
+        "POLICY_EVENTS_PASSWORD": EVENTS_PASSWORD,
+        "POLICY_GENESYS_API": f"http://127.0.0.1:{genesys_port}",
+        "POLICY_GENESYS_ORGANIZATION": "5f60d1c2-0000-4a71-8b92-a3b4c5d6e7f8",
+        "POLICY_GENESYS_DIVISIONS": "6a60d1c2-0000-4a71-8b92-a3b4c5d6e7f8",
+        "POLICY_AGENT_BINDING": "required",
+        "POLICY_PUBLIC_URL": "https://join.example.com/visits",
+    }
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, everything: dict[str, str]) -> Iterator[RealServer]:
     """A running server that is always open."""
     folder = tmp_path_factory.mktemp("simulated")
     write_rules(folder / "rules", ALWAYS_OPEN)
-    with real_server(folder, environment=CREDENTIALS) as running:
+    with real_server(folder, environment=everything) as running:
         yield running
 
 
@@ -30,36 +79,85 @@ def played(*arguments: str, **environment: str) -> tuple[int, dict[str, Any]]:
     return result.exit_code, printed_json(result)
 
 
+def failed_checks(value: dict[str, Any]) -> list[str]:
+    """The checks that failed."""
+    return [check["text"] for step in value["steps"] for check in step["checks"] if not check["passed"]]
+
+
 def test_in_process(folder: Path) -> None:
     """Without a server the call is played in this process, at moments when the door is open and closed: status 0."""
     put_rules(folder)
     result = run("simulate")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout.endswith("8 steps, 0 failed\n")
+    assert result.stdout.endswith("23 steps, 0 failed\n")
     for said in (
-        "1. ok   The customer opens the link",
-        "with the contact centre's number as automatic participant",
-        "the room dials 99+13129998045",
-        "The agent's widget joins by video",
-        "A customer with an expired link",
+        *WHOLE_CALL,
         "outside opening hours",
         "judge: Pexip uses it (service)",
         "judge: Pexip uses it (reject)",
+        "     POST /events/v1/pexip\n",
+        "HTTP 303, ",
     ):
         assert said in result.stdout
+    assert "left out" not in result.stdout
+
+
+def test_nothing_is_left_behind(folder: Path) -> None:
+    """Played in this process nothing is written into the current folder, whatever the settings of the server are."""
+    put_rules(folder)
+    assert played(POLICY_DATABASE_URL="sqlite:///var/policy.db", POLICY_NODE="pexip.example.com")[0] == 0
+    assert [path.name for path in folder.iterdir()] == ["rules"]
 
 
 def test_json(folder: Path) -> None:
-    """--json gives every exchange with its verdict and checks."""
+    """--json gives every exchange with its checks, and for a node's questions the verdict."""
     put_rules(folder)
     status, value = played()
-    assert (status, value["ok"], len(value["steps"])) == (0, True, 8)
+    assert (status, value["ok"], len(value["steps"]), value["left_out"]) == (0, True, 23, [])
     for step in value["steps"]:
-        assert step["path"].startswith("/policy/v1/")
-        assert (step["status"], step["error"], step["used"], step["passed"]) == (200, None, True, True)
-        assert step["objections"] == []
+        assert (step["error"], step["problem"], step["objections"], step["passed"]) == (None, None, [], True)
+        assert (step["used"], step["outcome"] is not None) == (
+            (True, True) if step["path"].startswith("/policy/v1/") else (None, False)
+        )
         assert all(check["passed"] for check in step["checks"])
         assert 0 < step["milliseconds"] < 5_000
+    assert {(step["method"], step["path"].split("/")[1]) for step in value["steps"]} == {
+        ("POST", "api"),
+        ("GET", "api"),
+        ("DELETE", "api"),
+        ("GET", "join"),
+        ("GET", "policy"),
+        ("POST", "events"),
+        ("GET", "agent"),
+    }
+
+
+def test_a_database_to_play_on(folder: Path) -> None:
+    """--database names the database to play on; what was played stays in it and is marked."""
+    put_rules(folder)
+    assert played("--database", "sqlite:///kept/policy.db")[0] == 0
+    kept = b"".join(path.read_bytes() for path in (folder / "kept").iterdir())
+    assert b"simulated" in kept
+    assert b"conference_ended" in kept
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("mysql://me:planted-secret@host/db", "must start with sqlite:/// or postgresql://"),
+        ("planted-secret", "is not a database URL"),
+        ("postgresql://me:planted-secret@127.0.0.1:1/db", "postgresql://127.0.0.1:1/db"),
+    ],
+    ids=["another kind", "no URL", "nobody there"],
+)
+def test_a_database_that_cannot_be_used(folder: Path, url: str, reason: str) -> None:
+    """A database that cannot be used is status 2 with the reason, and its password is not repeated."""
+    put_rules(folder)
+    result = run("simulate", "--database", url)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--database: " in result.stderr
+    assert reason in result.stderr
+    assert "planted-secret" not in result.stderr
 
 
 def test_rules_that_break_the_call(folder: Path) -> None:
@@ -67,11 +165,19 @@ def test_rules_that_break_the_call(folder: Path) -> None:
     put_rules(folder, RULES.replace('    dial_out: [{ trunk: contact-centre, display_name: "{session}" }]\n', ""))
     status, value = played()
     assert (status, value["ok"]) == (1, False)
-    failed = [check["text"] for step in value["steps"] for check in step["checks"] if not check["passed"]]
-    assert failed == ["with the contact centre's number as automatic participant"]
+    assert failed_checks(value) == ["with the contact centre's number as automatic participant"]
     result = run("simulate")
     assert "NO : with the contact centre's number" in result.stdout
-    assert "1. FAIL" in result.stdout
+    assert "3. FAIL" in result.stdout
+
+
+def test_a_name_that_genesys_cannot_show(folder: Path) -> None:
+    """A leg that does not carry the session as its caller's name fails the agent's lookup, with the reason."""
+    put_rules(folder, RULES.replace('display_name: "{session}" }]', "display_name: Video }]"))
+    status, value = played()
+    assert (status, failed_checks(value)[0]) == (1, "the conference is found")
+    (problem,) = {step["problem"] for step in value["steps"]} - {None}
+    assert problem == "There is no such conference: " + problem.partition(": ")[2]
 
 
 def test_a_room_of_their_own_for_agents(folder: Path) -> None:
@@ -82,8 +188,8 @@ def test_a_room_of_their_own_for_agents(folder: Path) -> None:
     )
     put_rules(folder, other)
     status, value = played()
-    failed = [check["text"] for step in value["steps"] for check in step["checks"] if not check["passed"]]
-    assert (status, failed) == (1, ["the same room", "with the same host PIN"])
+    expected = ["the same room", "with the same host PIN", "the lookup gave that PIN"]
+    assert (status, failed_checks(value)[:3]) == (1, expected)
 
 
 def test_rules_that_let_nobody_in(folder: Path) -> None:
@@ -107,17 +213,86 @@ def test_which_link(folder: Path) -> None:
     assert (result.exit_code, "--link must be 'visit' but is 'vist'" in result.stderr) == (2, True)
 
 
-def test_against_a_server(server: RealServer, folder: Path) -> None:
-    """Against a running server with its credentials and key: status 0, every step but the closed door over HTTP."""
+def test_against_a_server(server: RealServer, folder: Path, everything: dict[str, str], genesys_port: int) -> None:
+    """Against a running server with its settings: status 0, and everything is played over HTTP."""
     put_rules(folder, ALWAYS_OPEN)
-    status, value = played("--url", server.url, **CREDENTIALS)
-    assert (status, value["ok"]) == (0, True)
-    assert {step["where"] for step in value["steps"]} == {server.url}
-    assert played("--url", f"{server.url}/a/prefix/", **CREDENTIALS)[0] == 0
+    arguments = ("--url", server.url, "--genesys", str(genesys_port))
+    status, value = played(*arguments, **everything)
+    assert (status, failed_checks(value), value["left_out"]) == (0, [], [])
+    assert ({step["where"] for step in value["steps"]}, len(value["steps"])) == ({server.url}, 22)
+    result = run("simulate", *arguments, environment=everything)
+    assert result.exit_code == 0
+    for said in WHOLE_CALL:
+        assert said in result.stdout
+
+
+def test_a_profile_url_with_a_path(server: RealServer, folder: Path, everything: dict[str, str]) -> None:
+    """A path of the policy profile's own is for policy questions; the others are asked at the root."""
+    put_rules(folder, ALWAYS_OPEN)
+    status, value = played("--url", f"{server.url}/a/prefix/", **everything)
+    assert (status, failed_checks(value)) == (0, [])
+
+
+def test_no_secret_is_printed(server: RealServer, folder: Path, everything: dict[str, str], genesys_port: int) -> None:
+    """Neither PINs nor keys, passwords or tokens are in the output, for people or for programs, or in what is logged."""
+    put_rules(folder, ALWAYS_OPEN)
+    arguments = ("--url", server.url, "--genesys", str(genesys_port))
+    told = run("simulate", *arguments, environment=everything).output
+    result = run("simulate", "--json", *arguments, environment=everything)
+    session = next(
+        step["path"].removeprefix("/join/")
+        for step in printed_json(result)["steps"]
+        if step["path"].startswith("/join/")
+    )
+    pins = Keyring.from_text(SECRET_KEY, ()).pins(session)
+    for secret in (API_KEY, EVENTS_PASSWORD, PASSWORD, SECRET_KEY, pins.host, pins.guest, "Bearer", "Basic"):
+        for output in (told, result.output, server.out, server.err):
+            assert secret not in output
+
+
+@pytest.mark.parametrize(
+    ("without", "absent", "needed"),
+    [
+        (("POLICY_API_KEYS",), "api", "POLICY_API_KEYS"),
+        (("POLICY_EVENTS_USERNAME", "POLICY_EVENTS_PASSWORD"), "events", "POLICY_EVENTS_USERNAME and POLICY_EVENTS_P"),
+        ((), "agent", "--genesys PORT, and a server whose POLICY_GENESYS_API is http://127.0.0.1:PORT"),
+    ],
+    ids=["API keys", "event sink", "Genesys Cloud"],
+)
+def test_what_is_not_set_is_left_out(
+    server: RealServer,
+    folder: Path,
+    everything: dict[str, str],
+    genesys_port: int,
+    without: tuple[str, ...],
+    absent: str,
+    needed: str,
+) -> None:
+    """What the settings do not allow is left out with one line that says what it needs, and nothing fails."""
+    put_rules(folder, ALWAYS_OPEN)
+    environment = {name: value for name, value in everything.items() if name not in without}
+    options = ("--genesys", str(genesys_port)) if without else ()
+    result = run("simulate", "--url", server.url, *options, environment=environment)
+    (line,) = [line for line in result.stdout.splitlines() if "left out: " in line and "steps" not in line]
+    assert (result.exit_code, needed in line) == (0, True)
+    assert result.stdout.endswith(" steps, 0 failed, some left out: 1\n")
+    status, value = played("--url", server.url, *options, **environment)
+    assert (status, [needed in each["needs"] for each in value["left_out"]]) == (0, [True])
+    assert absent not in {step["path"].split("/")[1] for step in value["steps"]}
+
+
+def test_a_key_in_a_file(server: RealServer, folder: Path, everything: dict[str, str]) -> None:
+    """The API keys may be in a file, one a line; the first is used."""
+    put_rules(folder, ALWAYS_OPEN)
+    (folder / "keys").write_text(f"\n booking: {API_KEY}\nnext:key-that-the-server-does-not-know\n", encoding="utf-8")
+    environment = {**everything, "POLICY_API_KEYS_FILE": "keys"}
+    del environment["POLICY_API_KEYS"]
+    status, value = played("--url", server.url, **environment)
+    assert (status, value["steps"][0]["path"], value["steps"][0]["status"]) == (0, "/api/v1/links", 201)
 
 
 def test_against_a_server_with_another_key(server: RealServer, folder: Path) -> None:
-    """With another secret key the server refuses the link: status 1, and the first check says so."""
+    """With another secret key the server refuses the link: status 1, and the first checks say so."""
     put_rules(folder, ALWAYS_OPEN)
     other = {**CREDENTIALS, "POLICY_SECRET_KEY": "another secret key which is long enough"}
     result = run("simulate", "--url", server.url, environment=other)
@@ -134,22 +309,105 @@ def test_against_a_server_with_another_password(server: RealServer, folder: Path
     result = run("simulate", "--url", server.url, environment=other)
     assert result.exit_code == 1
     assert "judge: ENV-4: HTTP 401" in result.stdout
-    assert "yes:" not in result.stdout, "a refused question passed a check"
     status, value = played("--url", server.url, **other)
-    assert status == 1
-    assert {step["status"] for step in value["steps"]} == {401}
-    assert all("HTTP 401" in step["objections"][0] for step in value["steps"])
+    asked = [step for step in value["steps"] if step["path"].startswith("/policy/")]
+    assert (status, {step["status"] for step in asked}, any(step["passed"] for step in asked)) == (1, {401}, False)
+    assert all("HTTP 401" in step["objections"][0] for step in asked)
+    assert not any(check["passed"] for step in asked for check in step["checks"]), "a refused question passed a check"
 
 
-def test_against_nobody(folder: Path) -> None:
-    """A URL where nobody answers is status 1 after one question, and the message names it."""
+@pytest.mark.parametrize(
+    ("setting", "value", "path", "problem"),
+    [
+        ("POLICY_EVENTS_PASSWORD", "wrong-planted", "/events/v1/pexip", "Wrong or no credentials"),
+        ("POLICY_API_KEYS", "booking:wrong-planted-key-of-ours", "/api/v1/links", "Wrong or no API key"),
+    ],
+)
+def test_wrong_credentials(
+    server: RealServer,
+    folder: Path,
+    everything: dict[str, str],
+    genesys_port: int,
+    setting: str,
+    value: str,
+    path: str,
+    problem: str,
+) -> None:
+    """Wrong credentials of the sink or the organisation's system: 401 is shown, the steps fail, and nothing leaks."""
+    put_rules(folder, ALWAYS_OPEN)
+    environment = {**everything, setting: value}
+    arguments = ("--url", server.url, "--genesys", str(genesys_port))
+    status, told = played(*arguments, **environment)
+    refused = [step for step in told["steps"] if step["path"] == path]
+    assert (status, told["ok"], {(step["status"], step["passed"]) for step in refused}) == (1, False, {(401, False)})
+    result = run("simulate", *arguments, environment=environment)
+    assert result.exit_code == 1
+    assert "HTTP 401, " in result.stdout
+    assert f"     the server says: {problem}" in result.stdout
+    assert "planted" not in result.output
+
+
+def test_a_server_without_an_event_sink(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> None:
+    """A server that is not set up for what is set here fails those steps, saying which settings it lacks."""
+    put_rules(folder, ALWAYS_OPEN)
+    elsewhere = tmp_path_factory.mktemp("bare")
+    write_rules(elsewhere / "rules", ALWAYS_OPEN)
+    environment = {**CREDENTIALS, "POLICY_EVENTS_USERNAME": "sink", "POLICY_EVENTS_PASSWORD": EVENTS_PASSWORD}
+    with real_server(elsewhere, environment=CREDENTIALS) as bare:
+        result = run("simulate", "--url", bare.url, environment=environment)
+    assert result.exit_code == 1
+    assert "the server says: This is not set up: POLICY_EVENTS_USERNAME and POLICY_EVENTS_PASSWORD" in result.stdout
+
+
+def test_a_server_that_is_closed(folder: Path, everything: dict[str, str], server: RealServer) -> None:
+    """While the door is closed by the rules here, the call is played in this process, and the closed door over HTTP."""
+    never_now = RULES.replace(
+        'open: { mon-fri: ["08:00-18:00"] }', 'open: { mon-sun: ["00:00-24:00"] }\n    closed: [DAYS]'
+    )
+    days = ", ".join(f'"{day:%Y-%m-%d}"' for day in days_around_now())
+    put_rules(folder, never_now.replace("DAYS", days))
+    status, value = played("--url", server.url, **everything)
+    wheres = {step["where"].split(",")[0] for step in value["steps"][:17]}
+    assert (wheres, value["left_out"]) == ({"in this process"}, [])
+    assert {step["where"] for step in value["steps"][17:]} == {server.url}
+    # That server is open all the same, so the customer gets in there.
+    assert (status, failed_checks(value)) == (1, ["the call is refused"])
+
+
+def days_around_now() -> list[datetime]:
+    """Yesterday, today and tomorrow."""
+    return [datetime.now(UTC) + timedelta(days=number) for number in (-1, 0, 1)]
+
+
+def test_what_serve_prints_works(folder: Path) -> None:
+    """The line that a server on loopback prints for another terminal plays the call against it."""
+    put_rules(folder, ALWAYS_OPEN)
+    with real_server(folder, environment={}) as running:
+        pasted = running.out.partition("in another terminal:\n\n")[2]
+        real = subprocess.run(
+            ["bash", "-c", pasted],
+            env=clean_environment(PATH=f"{Path(sys.executable).parent}:{clean_environment()['PATH']}"),
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (real.returncode, real.stderr) == (0, "")
+    left_out = [line for line in real.stdout.splitlines() if line.startswith("-. left out: ")]
+    assert [line.startswith("-. left out: the agent's lookup (needs --genesys PORT") for line in left_out] == [True]
+    assert real.stdout.endswith("20 steps, 0 failed, some left out: 1\n")
+
+
+def test_against_nobody(folder: Path, everything: dict[str, str]) -> None:
+    """A URL where nobody answers is status 1 after one request, and the message names it."""
     put_rules(folder, ALWAYS_OPEN)
     url = "http://127.0.0.1:1"
-    result = run("simulate", "--url", url, environment=CREDENTIALS)
-    assert result.exit_code == 1
-    assert f"No answer from {url} (ConnectError: " in result.stderr
-    assert "Is the server running" in result.stderr
-    assert result.stdout.endswith("1 steps, 1 failed\n")
+    for environment in (CREDENTIALS, everything):
+        result = run("simulate", "--url", url, environment=environment)
+        assert result.exit_code == 1
+        assert f"No answer from {url} (ConnectError: " in result.stderr
+        assert "Is the server running" in result.stderr
+        assert "\n1 steps, 1 failed" in result.stdout
     status, value = played("--url", url, **CREDENTIALS)
     assert (status, value["ok"], len(value["steps"])) == (1, False, 1)
     assert value["steps"][0]["error"].startswith("ConnectError: ")
@@ -164,6 +422,58 @@ def test_a_url_that_is_none(folder: Path, url: str) -> None:
     assert "--url must be the URL of the policy profile" in result.stderr
 
 
+def test_a_url_with_a_password(folder: Path) -> None:
+    """A URL with credentials in it is status 2, and they are not repeated."""
+    put_rules(folder)
+    result = run("simulate", "--url", "http://me:planted-secret@127.0.0.1:1", environment=CREDENTIALS)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--url must not hold a user name or password; set POLICY_PEXIP_USERNAME" in result.stderr
+    assert "planted-secret" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "reason"),
+    [
+        (("--genesys", "8090"), {}, "--genesys goes with --url"),
+        (("--database", "sqlite:///x.db", "--url", "http://127.0.0.1:1"), CREDENTIALS, "--database goes without --url"),
+        (
+            ("--genesys", "8090", "--url", "http://127.0.0.1:1"),
+            CREDENTIALS,
+            "whose POLICY_GENESYS_API is http://127.0.0.1:8090, but here POLICY_GENESYS_API is not set",
+        ),
+        (
+            ("--genesys", "8090", "--url", "http://127.0.0.1:1"),
+            {
+                **CREDENTIALS,
+                "POLICY_GENESYS_API": "http://127.0.0.1:8091",
+                "POLICY_GENESYS_ORGANIZATION": ORGANIZATION,
+            },
+            "but here POLICY_GENESYS_API is 'http://127.0.0.1:8091'; set it and POLICY_GENESYS_ORGANIZATION to the same",
+        ),
+        (("--genesys", "0", "--url", "http://127.0.0.1:1"), CREDENTIALS, "'--genesys': 0 is not in the range"),
+    ],
+    ids=["Genesys without a server", "database of a server", "Genesys not set", "another Genesys", "port zero"],
+)
+def test_options_that_do_not_go_together(
+    folder: Path, arguments: tuple[str, ...], environment: dict[str, str], reason: str
+) -> None:
+    """Options without what they need are status 2 with what that is."""
+    put_rules(folder)
+    result = run("simulate", *arguments, environment=environment)
+    assert (result.exit_code, result.stdout, reason in result.stderr) == (2, "", True), result.stderr
+
+
+def test_a_port_that_is_taken(folder: Path, everything: dict[str, str]) -> None:
+    """A port at which something listens already is status 2, naming it."""
+    put_rules(folder, ALWAYS_OPEN)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        environment = {**everything, "POLICY_GENESYS_API": f"http://localhost:{port}"}
+        result = run("simulate", "--url", "http://127.0.0.1:1", "--genesys", str(port), environment=environment)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"--genesys {port}: cannot listen on 127.0.0.1:{port}: Address already in use" in result.stderr
+
+
 def test_a_server_needs_its_credentials(folder: Path) -> None:
     """Against a server, credentials and key must be given: status 2, naming the variables."""
     put_rules(folder)
@@ -172,12 +482,12 @@ def test_a_server_needs_its_credentials(folder: Path) -> None:
     assert "POLICY_PEXIP_USERNAME, POLICY_PEXIP_PASSWORD and POLICY_SECRET_KEY" in result.stderr
 
 
-def test_json_is_clean_in_a_process_of_its_own(server: RealServer, folder: Path) -> None:
+def test_json_is_clean_in_a_process_of_its_own(server: RealServer, folder: Path, everything: dict[str, str]) -> None:
     """Standard output is the JSON alone; warnings go to standard error."""
     put_rules(folder, ALWAYS_OPEN)
     real = subprocess.run(
         [sys.executable, "-m", "policy_server", "simulate", "--json", "--url", server.url],
-        env=clean_environment(**CREDENTIALS, POLICY_RULE="x"),
+        env=clean_environment(**everything, POLICY_RULE="x"),
         capture_output=True,
         text=True,
         check=False,

@@ -1,69 +1,146 @@
-"""A played call: which questions a node asks, and what each answer must give for the call to go on."""
+"""A played call: who asks what in which order, and what each answer must give for the call to go on."""
 
-import asyncio
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from secrets import token_bytes
+from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qs
 
 import httpx
+import orjson
 import pytest
 
-from policy_server.policy.links import CustomerLink
-from policy_server.simulator.call import Step, play_call, play_closed_door
-from policy_server.simulator.node import ConferencingNode
-
-LINK = CustomerLink(
-    type="visit",
-    session="s1",
-    alias="mps1",
-    agent_alias="hcps1",
-    url="",
-    expires_at=datetime(2026, 11, 23, tzinfo=UTC),
+from policy_server.app import utc_now
+from policy_server.genesys.tenant import Tenant
+from policy_server.policy.links import make_link
+from policy_server.policy.sessions import NONCE_BYTES, Keyring
+from policy_server.settings import Credentials
+from policy_server.simulator.call import (
+    ATTRIBUTES,
+    CUSTOMER,
+    Agent,
+    Cast,
+    LeftOut,
+    Script,
+    Step,
+    play_call,
+    play_closed_door,
+    play_revoked_link,
 )
-LEG = {
-    "local_alias": "s1",
-    "local_display_name": "s1",
-    "remote_alias": "99+13129998045",
-    "remote_display_name": "Contact centre",
-    "protocol": "sip",
-    "role": "chair",
-}
-ROOM = {
-    "service_type": "conference",
-    "name": "s1",
-    "service_tag": "visit",
-    "pin": "12345678",
-    "guest_pin": "87654321",
-    "allow_guests": True,
-}
-Answer = Mapping[str, Any]
+from policy_server.simulator.exchange import Caller, basic, bearer
+from policy_server.simulator.genesys_cloud import ORGANIZATION, StandIn, User
+from policy_server.simulator.node import ConferencingNode
+from policy_server.web.api_keys import ApiKeys
+from tests.cli.commands import RULES
+from tests.servers import PASSWORD, SECRET_KEY, USERNAME, InProcess, write_rules
+
+API_KEY: Final = "k3y-of-the-booking-system"
+EVENTS: Final = Credentials("sink", "p4ssword-of-the-sink")
+TOKEN: Final = "t0ken-of-the-agent"
+FOREIGN_TOKEN: Final = "t0ken-of-somebody-else"
+ROOT: Final = "http://policy.example.com"
+KEYRING: Final = Keyring.from_text(SECRET_KEY, ())
+ABSENT: Final = LeftOut("something", "a setting")
+
+Change: TypeAlias = Callable[[httpx.Request, dict[str, Any]], object]
+"""Changes the JSON of an answer to a request."""
 
 
-def good(path: str, query: Mapping[str, str]) -> Answer:
-    """The answers under which a call works."""
-    if path.endswith("service/configuration"):
-        legs = {} if query["local_alias"] == "hcps1" else {"automatic_participants": [LEG]}
-        return {"status": "success", "action": "continue", "result": {**ROOM, **legs}}
-    if path.endswith("participant/properties"):
-        return {"status": "success", "action": "continue", "result": {}}
-    return {"status": "success", "action": "continue"}
+@dataclass
+class Tampered(httpx.AsyncBaseTransport):
+    """The server, some of whose answers are changed on the way."""
+
+    server: httpx.ASGITransport
+    asked: list[httpx.Request]
+    change: Change | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Passes a request on, and a changed answer back."""
+        self.asked.append(request)
+        answer = await self.server.handle_async_request(request)
+        body = await answer.aread()
+        if self.change is None:
+            return httpx.Response(answer.status_code, headers=answer.headers, content=body)
+        is_json = "json" in answer.headers.get("content-type", "")
+        told = {
+            "status": answer.status_code,
+            "headers": dict(answer.headers),
+            "json": orjson.loads(body) if is_json else {},
+        }
+        self.change(request, told)
+        told["headers"].pop("content-length", None)
+        content = orjson.dumps(told["json"]) if is_json else body
+        return httpx.Response(told["status"], headers=told["headers"], content=content)
 
 
-def play(answer: Callable[[str, Mapping[str, str]], Answer]) -> tuple[list[Step], list[tuple[str, dict[str, str]]]]:
-    """The steps of a call against these answers, and the questions that were asked."""
-    asked: list[tuple[str, dict[str, str]]] = []
+@dataclass
+class Stage:
+    """A server, Genesys Cloud as the tests stand in for it, and an agent."""
 
-    def handle(request: httpx.Request) -> httpx.Response:
-        query = {name: values[0] for name, values in parse_qs(request.url.query.decode(), True).items()}
-        asked.append((request.url.path, query))
-        return httpx.Response(200, json=answer(request.url.path, query))
+    server: InProcess
+    genesys: StandIn
+    user: User
 
-    async def run() -> list[Step]:
-        async with httpx.AsyncClient(transport=httpx.MockTransport(handle)) as client:
-            return [step async for step in play_call(ConferencingNode(client, "http://p", "a", "b"), LINK)]
+    def play(
+        self,
+        change: Change | None = None,
+        script: Script | None = None,
+        play: Callable[[Cast, Script], AsyncIterator[Step | LeftOut]] = play_call,
+        **cast: Any,
+    ) -> tuple[list[Step], list[LeftOut], list[httpx.Request]]:
+        """The steps that were played, what was left out, and what was asked. ``cast`` is for ``cast``."""
+        transport = Tampered(httpx.ASGITransport(app=self.server.app), [], change)
 
-    return asyncio.run(run()), asked
+        async def run() -> list[Step | LeftOut]:
+            async with httpx.AsyncClient(transport=transport) as client:
+                return [step async for step in play(self.cast(client, **cast), script or self.script())]
+
+        played = self.server.run(run())
+        steps = [each for each in played if isinstance(each, Step)]
+        return steps, [each for each in played if isinstance(each, LeftOut)], transport.asked
+
+    def cast(self, client: httpx.AsyncClient, token: str = TOKEN, api_key: str = API_KEY, **changed: Any) -> Cast:
+        """All of them, with another token or key, or with fields of Cast changed."""
+        whole = Cast(
+            node=ConferencingNode(client, ROOT, USERNAME, PASSWORD),
+            customer=Caller(client, ROOT),
+            organisation=Caller(client, ROOT, bearer(api_key)),
+            sink=Caller(client, ROOT, basic(EVENTS.username, EVENTS.password)),
+            agent=Agent(Caller(client, ROOT, bearer(token)), self.genesys, self.user),
+            clock=utc_now,
+        )
+        return replace(whole, **changed)
+
+    def script(self, link_type: str = "visit") -> Script:
+        """A call by a link of a type."""
+        chosen = self.server.rules.ruleset.links[link_type]
+        return Script(chosen, KEYRING, make_link(chosen, KEYRING, soon(), token_bytes(NONCE_BYTES)))
+
+
+def soon() -> datetime:
+    """When the links of these tests end."""
+    return utc_now() + timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One server for all tests, always open; each plays a call of its own."""
+    folder: Path = tmp_path_factory.mktemp("stage")
+    rules = RULES.replace('mon-fri: ["08:00-18:00"]', 'mon-sun: ["00:00-24:00"]')
+    rules = rules.replace("'mp(?P<session>", "'(?:mp|bare)(?P<session>")
+    write_rules(folder / "rules", rules + '  bare: { alias: "bare{session}", ttl: 1h }\n')
+    genesys, user = StandIn(), User("Maria Silva")
+    genesys.users[TOKEN] = user
+    with genesys.serving() as url:
+        settings: dict[str, Any] = {
+            "api_keys": ApiKeys({"booking": API_KEY}),
+            "events": EVENTS,
+            "tenant": Tenant(url, ORGANIZATION),
+        }
+        with InProcess(folder / "rules", **settings) as server:
+            yield Stage(server, genesys, user)
 
 
 def failed(steps: list[Step]) -> list[str]:
@@ -71,111 +148,381 @@ def failed(steps: list[Step]) -> list[str]:
     return [check.text for step in steps for check in step.checks if not check.passed]
 
 
-def test_a_good_call() -> None:
-    """A call that works: six questions in the order of a real one, every check passed."""
-    steps, asked = play(good)
-    assert (failed(steps), [step.passed for step in steps]) == ([], [True] * 6)
-    assert [
-        (path.removeprefix("/policy/v1/"), query["call_direction"], query["local_alias"]) for path, query in asked
-    ] == [
-        ("service/configuration", "dial_in", "mps1"),
-        ("participant/properties", "dial_in", "mps1"),
-        ("participant/properties", "dial_in", "mps1"),
-        ("participant/location", "dial_in", "mps1"),
-        ("service/configuration", "dial_out", "s1"),
-        ("service/configuration", "dial_in", "hcps1"),
+def alias_of(request: httpx.Request) -> str:
+    """The alias that a node asks for."""
+    return parse_qs(request.url.query.decode()).get("local_alias", [""])[0]
+
+
+def told_events(asked: list[httpx.Request]) -> list[list[str]]:
+    """The names of the messages of each report."""
+    bodies = [orjson.loads(request.content) for request in asked if request.url.path == "/events/v1/pexip"]
+    return [
+        [each["event"] for each in body["data"]] if body["event"] == "eventsink_bulk" else [body["event"]]
+        for body in bodies
     ]
-    assert [query.get("participant_type") for _, query in asked[1:3]] == ["api", "standard"]
-    dialled = asked[4][1]
-    assert (dialled["remote_alias"], dialled["service_name"], dialled["service_tag"]) == (
-        "99+13129998045",
-        "s1",
-        "visit",
-    )
-    assert (dialled["protocol"], dialled["remote_display_name"]) == ("sip", "Contact centre")
 
 
-def changed(where: str, change: Callable[[dict[str, Any]], Answer]) -> Callable[[str, Mapping[str, str]], Answer]:
-    """Good answers, one of them changed: that to the alias, direction or path that ``where`` names."""
+def test_a_good_call(stage: Stage) -> None:
+    """A call that works: everybody asks in the order of a real one, and every check is passed."""
+    steps, left_out, asked = stage.play()
+    assert (failed(steps), left_out, all(step.passed for step in steps)) == ([], [], True)
+    session = asked[1].url.path.removeprefix("/join/")
+    kinds = {f"mp{session}": "customer", f"{session}@video.example.com": "room", f"hcp{session}": "agent"}
+    assert [(request.method, request.url.path, kinds.get(alias_of(request), "")) for request in asked] == [
+        ("POST", "/api/v1/links", ""),
+        ("GET", f"/join/{session}", ""),
+        ("GET", "/policy/v1/service/configuration", "customer"),
+        ("GET", "/policy/v1/participant/properties", "customer"),
+        ("GET", "/policy/v1/participant/properties", "customer"),
+        ("GET", "/policy/v1/participant/location", "customer"),
+        ("POST", "/events/v1/pexip", ""),
+        ("POST", "/events/v1/pexip", ""),
+        ("GET", "/policy/v1/service/configuration", "room"),
+        ("POST", "/events/v1/pexip", ""),
+        ("GET", f"/agent/v1/conferences/{session}", ""),
+        ("GET", "/policy/v1/service/configuration", "agent"),
+        ("POST", "/events/v1/pexip", ""),
+        ("POST", "/events/v1/pexip", ""),
+        ("POST", "/events/v1/pexip", ""),
+        ("GET", f"/agent/v1/conferences/{session}", ""),
+        ("GET", f"/api/v1/links/{session}", ""),
+    ]
+    assert orjson.loads(asked[0].content) == {
+        "type": "visit",
+        "name": CUSTOMER,
+        "attributes": ATTRIBUTES,
+        "ttl": "1h",
+    }
+    assert [parse_qs(request.url.query.decode()).get("participant_type") for request in asked[3:5]] == [
+        ["api"],
+        ["standard"],
+    ]
+    dialled = parse_qs(asked[8].url.query.decode())
+    assert [dialled[name] for name in ("call_direction", "remote_alias", "service_name", "service_tag")] == [
+        ["dial_out"],
+        ["99+13129998045"],
+        [session],
+        ["contact-centre"],
+    ]
+    assert told_events(asked) == [
+        ["conference_started"],
+        ["participant_connected"] * 2,
+        ["participant_connected"],
+        ["participant_connected"] * 2,
+        ["participant_disconnected"] * 5,
+        ["conference_ended"],
+    ]
 
-    def answer(path: str, query: Mapping[str, str]) -> Answer:
-        before = dict(good(path, query))
-        names = {query["local_alias"], query["call_direction"], path.rpartition("/")[2]}
-        return change(before) if where in names and not (where == "mps1" and "service" not in path) else before
 
-    return answer
-
-
-def result(**fields: Any) -> Callable[[dict[str, Any]], Answer]:
-    """Changes fields of the result."""
-    return lambda before: {**before, "result": {**before["result"], **fields}}
+def test_no_secret_is_in_what_may_be_printed(stage: Stage) -> None:
+    """Neither PIN nor key, password nor token is in a step, as it is told or as Python shows it."""
+    steps, _, asked = stage.play()
+    pins = KEYRING.pins(asked[1].url.path.removeprefix("/join/"))
+    shown = repr(steps) + "".join(step.exchange.path + step.exchange.query + step.exchange.problem for step in steps)
+    for secret in (pins.host, pins.guest, API_KEY, EVENTS.password, PASSWORD, TOKEN):
+        assert secret not in shown
 
 
 @pytest.mark.parametrize(
-    ("where", "change", "expected"),
+    ("absent", "paths"),
     [
+        ("organisation", {"/join", "/policy", "/events", "/agent"}),
+        ("sink", {"/api", "/join", "/policy", "/agent"}),
+        ("agent", {"/api", "/join", "/policy", "/events"}),
+    ],
+)
+def test_who_is_absent_is_left_out(stage: Stage, absent: str, paths: set[str]) -> None:
+    """Without one of them the others play, nothing fails, and it is said once what was left out."""
+    cast: dict[str, Any] = {absent: ABSENT}
+    steps, left_out, asked = stage.play(**cast)
+    assert (failed(steps), left_out) == ([], [ABSENT])
+    assert {"/" + request.url.path.split("/")[1] for request in asked} == paths
+
+
+def test_a_type_of_link_without_a_door(stage: Stage) -> None:
+    """A link type without URL and agent alias: no door is asked, no agent dials, and the rest is played."""
+    steps, left_out, asked = stage.play(script=stage.script("bare"))
+    assert failed(steps) == []
+    assert [each.remedy for each in left_out] == ["a url of the link type in the rules"]
+    assert not any(request.url.path.startswith("/join") or alias_of(request).startswith("hcp") for request in asked)
+
+
+def policy(alias: str, **result: Any) -> Change:
+    """Changes the result of service configuration for aliases that begin so (``dial_out``: for those calls)."""
+
+    def change(request: httpx.Request, told: dict[str, Any]) -> None:
+        is_out = "call_direction=dial_out" in str(request.url)
+        is_meant = is_out if alias == "dial_out" else not is_out and alias_of(request).startswith(alias)
+        if request.url.path.endswith("service/configuration") and is_meant:
+            told["json"]["result"] |= result
+
+    return change
+
+
+def answer(path: str, method: str = "GET", number: int = 1, **changed: Any) -> Change:
+    """Changes the JSON of the answer to the so-many-th such request; ``status`` and ``headers`` are those of HTTP."""
+    seen = [0]
+
+    def change(request: httpx.Request, told: dict[str, Any]) -> None:
+        if not request.url.path.startswith(path) or request.method != method:
+            return
+        seen[0] += 1
+        if seen[0] == number:
+            told["status"] = changed.get("status", told["status"])
+            told["headers"] |= changed.get("headers", {})
+            told["json"] |= changed.get("json", {})
+
+    return change
+
+
+def refused(request: httpx.Request, told: dict[str, Any]) -> None:
+    """Lets no participant in."""
+    if request.url.path.endswith("properties"):
+        told["json"] = {"status": "success", "action": "reject", "result": {"reject_reason": "no"}}
+
+
+def discarded(request: httpx.Request, told: dict[str, Any]) -> None:
+    """Answers a location that Pexip cannot use."""
+    if request.url.path.endswith("location"):
+        told["json"]["result"] = {"location": 5}
+
+
+def with_the_host_pin(request: httpx.Request, told: dict[str, Any]) -> None:
+    """Puts the host PIN where the guest PIN belongs."""
+    if request.url.path.startswith("/join/"):
+        pins = KEYRING.pins(request.url.path.removeprefix("/join/"))
+        told["headers"]["location"] = told["headers"]["location"].replace(pins.guest, pins.host)
+
+
+LEG: Final = {"local_alias": "x", "remote_alias": "x", "protocol": "sip", "role": "guest"}
+LINKS: Final = "/api/v1/links"
+LOOKUP: Final = "/agent/v1/conferences/"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param(answer(LINKS, "POST", json={"alias": "mpx"}), ["its aliases"], id="link with another alias"),
         pytest.param(
-            "mps1",
-            result(automatic_participants=[]),
-            ["with the contact centre's number as automatic participant"],
-            id="no leg",
+            answer(LINKS, "POST", json={"url": "https://elsewhere.example.com/"}),
+            ["and a URL that leads to this server's door"],
+            id="link that leads elsewhere",
         ),
-        pytest.param("dial_out", result(name="other"), ["the same room"], id="leg in another room"),
-        pytest.param("dial_out", result(view="four_mains_zero_pips"), ["the same room"], id="leg in another layout"),
-        pytest.param("dial_out", result(pin="11112222"), [], id="leg may have another PIN"),
-        pytest.param("hcps1", result(name="other"), ["the same room"], id="agent in another room"),
-        pytest.param("hcps1", result(pin="11112222"), ["with the same host PIN"], id="agent with another PIN"),
-        pytest.param("hcps1", result(automatic_participants=[LEG]), ["and nobody to dial"], id="agent dials"),
         pytest.param(
-            "properties",
-            lambda _: {"status": "success", "action": "reject", "result": {"reject_reason": "no"}},
-            ["the customer may join", "the customer may join"],
-            id="customer refused",
+            answer("/join/", headers={"location": "https://elsewhere.example.com/"}),
+            ["to the web app, by the URL of the link type", "with the guest PIN in it"],
+            id="door that leads elsewhere",
         ),
         pytest.param(
-            "hcps1",
-            lambda _: {"status": "success", "action": "reject", "result": {}},
-            ["the same room", "with the same host PIN", "and nobody to dial"],
-            id="agent refused",
+            answer("/join/", status=302),
+            ["to the web app, by the URL of the link type", "and without the host PIN"],
+            id="door with another redirect",
+        ),
+        pytest.param(
+            with_the_host_pin,
+            [
+                "to the web app, by the URL of the link type",
+                "with the guest PIN in it",
+                "and without the host PIN",
+                "whose host PIN was not in the URL",
+            ],
+            id="host PIN given away",
+        ),
+        pytest.param(
+            answer("/join/", headers={"referrer-policy": "origin", "cache-control": "private"}),
+            ["Referrer-Policy: no-referrer", "Cache-Control: no-store"],
+            id="door that is remembered",
+        ),
+        pytest.param(refused, ["the customer may join"] * 2, id="customer refused"),
+        pytest.param(policy("dial_out", name="other"), ["the same room"], id="leg in another room"),
+        pytest.param(policy("dial_out", view="four_mains_zero_pips"), ["the same room"], id="leg in another layout"),
+        pytest.param(policy("dial_out", pin="11112222"), [], id="leg may have another PIN"),
+        pytest.param(policy("hcp", name="other"), ["the same room"], id="agent in another room"),
+        pytest.param(
+            policy("hcp", pin="11112222"),
+            ["with the same host PIN", "the lookup gave that PIN"],
+            id="agent with another PIN",
+        ),
+        pytest.param(policy("hcp", automatic_participants=[LEG]), ["and nobody to dial"], id="agent dials"),
+        pytest.param(
+            answer(LOOKUP, json={"session": "x"}),
+            ["by the name that Genesys Cloud shows of the caller"],
+            id="another session found",
+        ),
+        pytest.param(answer(LOOKUP, json={"name": "x"}), ["with the room's name"], id="another room found"),
+        pytest.param(
+            answer(LOOKUP, json={"join": {"alias": None, "pin": None}}),
+            ["its host PIN for the agent alone", "and the alias to join by", "the lookup gave that PIN"],
+            id="nothing to join by",
+        ),
+        pytest.param(answer(LOOKUP, json={"attributes": {}}), ["the link's attributes"], id="attributes lost"),
+        pytest.param(
+            answer(LOOKUP, json={"state": "waiting", "customer": None, "trunk_leg": {"state": "dialling"}}),
+            ["it is active", "the customer is there", "the contact centre's leg is up"],
+            id="events that nobody folded",
+        ),
+        pytest.param(
+            answer(LOOKUP, number=2, json={"state": "active", "trunk_leg": None, "timeline": [], "participants": []}),
+            [
+                "it is ended",
+                "nobody is there",
+                "the contact centre's leg is down",
+                "and its timeline tells it from the start to the end",
+            ],
+            id="end that nobody noticed",
+        ),
+        pytest.param(
+            answer(LOOKUP, number=2, json={"participants": [{"is_present": True}]}),
+            ["nobody is there"],
+            id="somebody left behind",
+        ),
+        pytest.param(
+            answer(f"{LINKS}/", status=404, json={"conference": None}),
+            ["the link is known", "with its conference", "which is ended"],
+            id="link forgotten",
+        ),
+        pytest.param(
+            answer("/events/", "POST", number=3, status=503),
+            ["it is taken and need not be sent again"],
+            id="messages refused",
         ),
     ],
 )
-def test_what_breaks_a_call(where: str, change: Callable[[dict[str, Any]], Answer], expected: list[str]) -> None:
-    """Each way to break a call fails the check that names it, and no other."""
-    steps, _ = play(changed(where, change))
+def test_what_breaks_a_call(stage: Stage, change: Change, expected: list[str]) -> None:
+    """Each way to break a call fails the checks that name it, and no other."""
+    steps, _, _ = stage.play(change)
     assert failed(steps) == expected
     assert all(step.passed for step in steps) is not bool(expected)
 
 
-def test_an_answer_that_pexip_discards_fails_its_step() -> None:
+def test_a_lookup_that_is_refused(stage: Stage) -> None:
+    """An agent of another organisation is refused, and the steps say what the server says about it."""
+    stage.genesys.users[FOREIGN_TOKEN] = replace(stage.user, organization_id=stage.user.division_id)
+    steps, _, _ = stage.play(token=FOREIGN_TOKEN)
+    looked_up = [step.exchange for step in steps if step.exchange.path.startswith(LOOKUP)]
+    assert [each.status for each in looked_up] == [403, 403]
+    assert "another Genesys Cloud organisation" in looked_up[0].problem
+    assert failed(steps)[0] == "the conference is found"
+    assert "the lookup gave that PIN" in failed(steps)
+
+
+def test_a_server_that_falls_silent(stage: Stage) -> None:
+    """The first request without an answer ends the play."""
+
+    def fall_silent(request: httpx.Request, _: dict[str, Any]) -> None:
+        if request.url.path.startswith("/events/"):
+            raise httpx.ReadTimeout("gone")
+
+    steps, _, _ = stage.play(fall_silent)
+    assert (len(steps), steps[-1].passed, steps[-1].exchange.unreachable) == (7, False, "ReadTimeout: gone")
+
+
+def test_an_answer_that_pexip_discards_fails_its_step(stage: Stage) -> None:
     """A step whose answer a node would discard fails even if every check could pass."""
-    steps, _ = play(changed("location", lambda before: {**before, "result": {"location": 5}}))
-    assert [step.passed for step in steps] == [True, True, True, False, True, True]
-    assert steps[3].exchange.verdict.objections
-
-
-def test_no_room() -> None:
-    """A customer who is refused gets no further room: no leg is dialled, and nothing passes by accident."""
-    steps, asked = play(lambda *_: {"status": "success", "action": "reject", "result": {}})
-    assert "dial_out" not in {query["call_direction"] for _, query in asked}
-    assert not any(check.passed for step in steps for check in step.checks)
+    steps, _, _ = stage.play(discarded)
+    assert (failed(steps), [step.exchange.path for step in steps if not step.passed]) == (
+        [],
+        ["/policy/v1/participant/location"],
+    )
 
 
 @pytest.mark.parametrize(
-    ("answer", "passed"),
+    "result",
+    [{"status": "success", "action": "reject", "result": {}}, {"status": "success", "action": "continue"}],
+    ids=["refused", "left to Pexip"],
+)
+def test_no_room(stage: Stage, result: dict[str, Any]) -> None:
+    """A customer who gets no room ends the play: nothing is dialled, reported or looked up."""
+
+    def change(request: httpx.Request, told: dict[str, Any]) -> None:
+        if request.url.path.startswith("/policy/"):
+            told["json"] = result
+
+    steps, left_out, asked = stage.play(change, sink=ABSENT)
+    assert failed(steps) == ["a meeting room", "with the contact centre's number as automatic participant"]
+    assert (len(asked), left_out) == (3, [])
+
+
+def test_no_leg(stage: Stage) -> None:
+    """A room that dials nobody fails the check that says so; no agent is called, but the rest is played."""
+    steps, _, asked = stage.play(policy("mp", automatic_participants=[]))
+    assert failed(steps) == ["with the contact centre's number as automatic participant"]
+    assert not any(request.url.path.startswith(LOOKUP) for request in asked)
+
+
+def test_a_link_that_cannot_be_made(stage: Stage) -> None:
+    """With a wrong API key making a link fails, and the call goes on by a link that is signed here."""
+    steps, _, _ = stage.play(api_key="another-key")
+    assert (failed(steps), steps[0].exchange.status) == (["a link is made"], 401)
+    assert steps[0].exchange.problem.startswith("Wrong or no API key")
+
+
+def test_a_link_signed_with_another_key(stage: Stage) -> None:
+    """A server with another secret key is found out by the first link that it makes."""
+    other = Keyring.from_text("another secret key that is long enough", ())
+    script = stage.script()
+    foreign = replace(script, keyring=other, link=make_link(script.link_type, other, soon(), token_bytes(NONCE_BYTES)))
+    steps, _, _ = stage.play(script=foreign)
+    assert failed(steps)[0] == "signed with the secret key that is set here"
+    assert steps[1].exchange.status == 404
+
+
+def test_a_revoked_link(stage: Stage) -> None:
+    """A revoked link is refused by the rules and by the door; without an API key it is not played."""
+    steps, _, _ = stage.play(play=play_revoked_link)
+    assert failed(steps) == []
+    assert [(step.exchange.method, step.exchange.status) for step in steps] == [
+        ("POST", 201),
+        ("DELETE", 204),
+        ("GET", 200),
+        ("GET", 404),
+    ]
+    assert stage.play(play=play_revoked_link, organisation=ABSENT) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param(answer(LINKS, "POST", status=500), ["a link is made"], id="no link"),
+        pytest.param(answer(f"{LINKS}/", "DELETE", status=503), ["the link is revoked"], id="not revoked"),
+        pytest.param(answer("/join/", status=303), ["the link is not good any more"], id="open door"),
+        pytest.param(answer("/join/", headers={"content-type": "text/plain"}), ["which a page says"], id="no page"),
+        pytest.param(
+            lambda request, told: told["json"].update(action="continue") if "/policy/" in str(request.url) else None,
+            ["the call is refused"],
+            id="let in",
+        ),
+    ],
+)
+def test_a_link_that_stays_good(stage: Stage, change: Change, expected: list[str]) -> None:
+    """What keeps a revoked link alive fails the check that names it."""
+    steps, _, _ = stage.play(change, play=play_revoked_link)
+    assert failed(steps) == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "passed"),
     [
         ({"status": "success", "action": "reject", "result": {}}, True),
-        ({"status": "success", "action": "continue", "result": ROOM}, False),
+        (
+            {
+                "status": "success",
+                "action": "continue",
+                "result": {"service_type": "conference", "name": "s1", "service_tag": "visit"},
+            },
+            False,
+        ),
         ({"status": "success", "action": "continue"}, False),
         ({"status": "failure", "action": "reject"}, False),
     ],
+    ids=["refused", "a room", "left to Pexip", "a failure"],
 )
-def test_a_closed_door(answer: Answer, passed: bool) -> None:
+def test_a_closed_door(stage: Stage, told: dict[str, Any], passed: bool) -> None:
     """A closed door is a reject; a room, Pexip's own decision, or a failure is none."""
 
     async def run() -> Step:
-        transport = httpx.MockTransport(lambda _: httpx.Response(200, json=answer))
+        transport = httpx.MockTransport(lambda _: httpx.Response(200, json=told))
         async with httpx.AsyncClient(transport=transport) as client:
-            return await play_closed_door(ConferencingNode(client, "http://p", "a", "b"), LINK, "Closed")
+            return await play_closed_door(ConferencingNode(client, ROOT, "a", "b"), stage.script().link, "Closed")
 
-    assert asyncio.run(run()).passed is passed
+    assert stage.server.run(run()).passed is passed

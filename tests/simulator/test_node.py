@@ -9,11 +9,11 @@ import pytest
 
 from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.requests import parse_request
+from policy_server.simulator.exchange import TIMEOUT
 from policy_server.simulator.node import (
     NODE_ADDRESS,
-    TIMEOUT,
     ConferencingNode,
-    Exchange,
+    Judged,
     dial_out_question,
     service_fields,
     web_question,
@@ -29,10 +29,10 @@ def ask(
     url: str = "http://policy.example.com",
     fields: Any = None,
     **further: Any,
-) -> Exchange:
+) -> Judged:
     """One question to a server that answers like this."""
 
-    async def run() -> Exchange:
+    async def run() -> Judged:
         async with httpx.AsyncClient(transport=httpx.MockTransport(handle)) as client:
             node = ConferencingNode(client, url, "user", "pass:wörd")
             return await node.ask(request_type, fields or {"local_alias": "a b+ü"}, **further)

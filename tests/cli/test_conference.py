@@ -1,0 +1,212 @@
+"""``conference show``: one call as the database knows it."""
+
+import os
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from policy_server.conferences.records import TimelineEntry
+from policy_server.conferences.store import ConferenceStore
+from policy_server.web.events import stored_event
+from tests.cli.commands import RULES, printed_json, put_rules, run
+from tests.conferences.samples import HOST_PIN as SAMPLE_PIN
+from tests.conferences.samples import Place, conference
+from tests.rule_sets import NOON, SECRET, SESSION
+from tests.web.calls import GUEST_PIN, HOST_PIN, a_link, a_pin, customer, ended, left, started, trunk
+
+KEY = {"POLICY_SECRET_KEY": SECRET.decode()}
+PLACE = Place("sqlite:///var/policy.db", "sqlite")
+VISITS = RULES.replace('name: "{session}"', 'name: "visit of {session}"')
+"""Rules whose rooms have names of their own."""
+
+
+@pytest.fixture(autouse=True)
+def rules(folder: Path) -> Path:
+    """The rules of these tests."""
+    return put_rules(folder)
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The command runs a minute after NOON, in Chicago."""
+    monkeypatch.setattr("policy_server.cli.conferences.utc_now", lambda: NOON + timedelta(minutes=1))
+    before = os.environ.get("TZ")
+    monkeypatch.setenv("TZ", "America/Chicago")
+    time.tzset()
+    yield
+    if before is None:
+        monkeypatch.delenv("TZ")
+    else:
+        monkeypatch.setenv("TZ", before)
+    time.tzset()
+
+
+async def whole_call(store: ConferenceStore) -> None:
+    """A link, its room, and who came; the contact centre's leg has broken off."""
+    await store.create_link(a_link(name="Ada\x1b L"))
+    await store.pin(a_pin())
+    made = NOON - timedelta(minutes=30)
+    await store.add_timeline(
+        [
+            TimelineEntry(SESSION, made, "link.created", {"by": "booking", "type": "visit"}),
+            TimelineEntry(SESSION, NOON, "policy.answered", {"text": "A node asked.", "result": {"pin": HOST_PIN}}),
+        ]
+    )
+    events = started(), customer(name="Ada\x1b[31m"), trunk(), left("leg", 20, disconnect_reason="Call disconnected")
+    await store.add_events([stored_event(event) for event in events])
+
+
+def shown(alias: str) -> dict[str, Any]:
+    """The JSON of a conference, which has no PIN in it."""
+    result = run("conference", "show", alias, "--json", environment=KEY)
+    assert result.exit_code == 0, result.output
+    assert not any(pin in result.output for pin in (HOST_PIN, GUEST_PIN, SAMPLE_PIN))
+    return printed_json(result)
+
+
+def test_what_is_printed() -> None:
+    """State, people, leg and attributes a line each, the timeline on the reader's clock, no PIN and no control code."""
+    PLACE.run(whole_call)
+    result = run("conference", "show", f"mp{SESSION}", environment=KEY)
+    assert result.exit_code == 0, result.output
+    assert (
+        result.stdout
+        == f"""\
+session      {SESSION}
+room         {SESSION}
+state        active
+service_tag  contact-centre
+customer     Ada L (mp{SESSION}) joined 2026-11-23 12:00:02 -0600
+agent_alias  hcp{SESSION}
+trunk_leg    +13129998045 ended, answered 2026-11-23 12:00:12 -0600, ended 2026-11-23 12:00:20 -0600, last ended with 'Call disconnected'
+attributes   language=es
+created_at   2026-11-23 11:30:00 -0600
+started_at   2026-11-23 12:00:01 -0600
+expires_at   2026-11-23 16:00:00 -0600
+
+participants
+  Ada[31m [guest, webrtc] joined 2026-11-23 12:00:02 -0600
+
+timeline
+  2026-11-23 11:30:00 -0600  link.created          by=booking type=visit
+  2026-11-23 12:00:00 -0600  policy.answered       A node asked.
+  2026-11-23 12:00:01 -0600  conference_started    The conference started.
+  2026-11-23 12:00:02 -0600  joined                Ada[31m joined as Guest.
+  2026-11-23 12:00:12 -0600  trunk_answered        +13129998045 answered.
+  2026-11-23 12:00:20 -0600  trunk_ended           +13129998045 hung up (Call disconnected).
+"""
+    )
+
+
+@pytest.mark.parametrize("written", ["{}", "mp{}", "HCP{}", "sip:mp{}@video.example.com"])
+def test_every_alias_shows_the_conference(written: str) -> None:
+    """Session, customer's alias and agent's alias are one conference; the answer is the lookup's without what joins."""
+    PLACE.run(whole_call)
+    answer = shown(written.format(SESSION))
+    assert (answer["session"], answer["state"], answer["agent_alias"]) == (SESSION, "active", f"hcp{SESSION}")
+    assert answer["trunk_leg"]["number"] == "+13129998045"
+    assert answer["attributes"] == {"language": "es"}
+    assert "join" not in answer
+    assert answer["timeline"][1]["data"] == {"result": {"pin": "****"}}
+
+
+@pytest.mark.parametrize("is_over", [False, True], ids=["live", "over"])
+def test_a_room_by_its_name(rules: Path, is_over: bool) -> None:
+    """A room that is named after its session leads to the conference of that session, also when it is over."""
+    put_rules(rules.parent, VISITS)
+    name = f"visit of {SESSION}"
+    pin = a_pin(name=name, service={**a_pin().service, "name": name})
+
+    async def play(store: ConferenceStore) -> None:
+        await store.create_link(a_link())
+        await store.pin(pin)
+        events = [started(room=name, tag="contact-centre"), customer(conference=name)]
+        if is_over:
+            events += [left("customer", 30, conference=name), ended(31, room=name)]
+            await store.end(name, NOON + timedelta(seconds=31))
+        await store.add_events([stored_event(event) for event in events])
+
+    PLACE.run(play)
+    answer = shown(name)
+    assert (answer["session"], answer["name"]) == (SESSION, name)
+    assert answer["state"] == ("ended" if is_over else "active")
+    assert answer["customer"]["name"] == "Ada L"
+
+
+@pytest.mark.parametrize("is_over", [False, True], ids=["live", "over"])
+def test_a_room_without_session(is_over: bool) -> None:
+    """A room that no link led to is shown by its name, with what was noted about it."""
+    name = "Board Room"
+    pin = conference(name, session="", pinned_at=NOON, expires_at=NOON + timedelta(hours=12))
+
+    async def play(store: ConferenceStore) -> None:
+        await store.pin(pin)
+        await store.add_timeline([TimelineEntry(name, NOON, "policy.answered", {"text": "A node asked."})])
+        await store.add_events([stored_event(started(room=name))])
+        if is_over:
+            await store.add_events([stored_event(ended(9, room=name))])
+            await store.end(name, NOON + timedelta(seconds=9))
+
+    PLACE.run(play)
+    answer = shown(name)
+    assert (answer["session"], answer["name"]) == (None, name)
+    assert answer["state"] == ("ended" if is_over else "waiting")
+    assert [line["kind"] for line in answer["timeline"]][:2] == ["policy.answered", "conference_started"]
+    assert run("conference", "show", "board room", environment=KEY).exit_code == 1
+
+
+def test_a_session_of_which_nothing_is_kept() -> None:
+    """Of a session that only our signature vouches for, the state is waiting and nobody came so far."""
+    PLACE.run(ConferenceStore.prepare)
+    result = run("conference", "show", SESSION, environment=KEY)
+    assert result.exit_code == 0
+    assert result.stdout.endswith("participants\n  none so far\n\ntimeline\n  nothing so far\n")
+
+
+@pytest.mark.parametrize("alias", ["meet.alice", "mp" + "a" * 32, "ü\x1b🎥", "%2e", "x" * 500])
+def test_what_is_not_known(alias: str) -> None:
+    """What nobody knows is status 1, naming what was asked for and the database."""
+    PLACE.run(whole_call)
+    result = run("conference", "show", alias, environment=KEY)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "No conference is known by" in result.stderr
+    assert "in sqlite:///var/policy.db" in result.stderr
+    assert "\x1b" not in result.stderr
+
+
+@pytest.mark.parametrize("alias", ["", " ", "x" * 501, "x" * 100_000], ids=["empty", "space", "long", "endless"])
+def test_what_is_no_alias(alias: str) -> None:
+    """What cannot be an alias is status 2, and the message says what can."""
+    result = run("conference", "show", alias, environment=KEY)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "ALIAS must be the customer's or the agent's alias, a session, or the name of a room" in result.stderr
+
+
+def test_no_database_yet() -> None:
+    """Where no database is, none is made: status 2, with the question whether the server has another."""
+    result = run("conference", "show", SESSION, environment=KEY)
+    assert (result.exit_code, result.stdout) == (2, "")
+    path = Path("var/policy.db").absolute()
+    assert f"there is no database at {path} yet; is POLICY_DATABASE_URL the one of the server?" in result.stderr
+    assert not path.parent.exists()
+
+
+def test_a_file_that_is_no_database() -> None:
+    """Something else in the place of the database is status 2, and stays as it is."""
+    before = Path("rules/rules.yaml").read_bytes()
+    environment = {**KEY, "POLICY_DATABASE_URL": "sqlite:///rules/rules.yaml"}
+    result = run("conference", "show", SESSION, environment=environment)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "rules/rules.yaml is not an SQLite database" in result.stderr
+    assert Path("rules/rules.yaml").read_bytes() == before
+
+
+def test_without_a_secret_key() -> None:
+    """What is kept is shown without the server's key."""
+    PLACE.run(whole_call)
+    result = run("conference", "show", SESSION, "--json")
+    assert (result.exit_code, printed_json(result)["state"]) == (0, "active")
