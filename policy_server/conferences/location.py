@@ -3,9 +3,13 @@
 import errno
 import os
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import Conninfo
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
@@ -80,8 +84,19 @@ def parse_location(url: str) -> Location:
                 "as sqlite:///var/policy.db or sqlite:////var/lib/policy-server/policy.db"
             )
         return Location(SQLITE, f"sqlite:///{parsed.database}", Path(parsed.database), named)
+    for option in parsed.query:
+        _check_option(option)
     port = f":{parsed.port}" if parsed.port else ""
     return Location(POSTGRESQL, f"postgresql://{parsed.host or ''}{port}/{parsed.database or ''}", None, named)
+
+
+def _check_option(name: str) -> None:
+    try:
+        make_conninfo("", **{name: ""})
+    except psycopg.ProgrammingError:
+        near = get_close_matches(name, [option.keyword.decode() for option in Conninfo.get_defaults()], n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise StoreSetupError(f"POLICY_DATABASE_URL: PostgreSQL knows no option {name!r}{hint}") from None
 
 
 def make_engines(location: Location, patience: float) -> Engines:

@@ -159,7 +159,7 @@ class Rooms:
         if _is_shut_out(basis, ruleset):
             return None
         running = {room.name: room for room in basis.nearby if now < room.expires_at}
-        orphan: tuple[PinnedConference, Serve] | None = None
+        orphan: Settled | None = None
         for pinned in running.values():
             decision = self._evaluate(ruleset, request, pinned.pinned_at, self._links_of(pinned.pinned_at))
             if isinstance(decision, Serve) and _room_of(decision) == pinned.name:
@@ -169,8 +169,10 @@ class Rooms:
             # session everybody dials the same alias, and whoever is refused or sent elsewhere today is meant.
             is_lost = pinned.revision != ruleset.revision and (pinned.session or isinstance(decision, Continue))
             if is_lost and orphan is None:
-                orphan = pinned, recalled(pinned, decision.trace, dials=basis.alias == pinned.alias)
-        return None if orphan is None else self._held(orphan[1], basis, orphan[0])
+                agreed = await self._conferences.agreed(pinned)
+                served = recalled(agreed, decision.trace, dials=basis.alias == agreed.alias)
+                orphan = self._held(served, basis, agreed)
+        return orphan
 
     def _held(self, decision: Serve, basis: Basis, pinned: PinnedConference) -> Settled:
         """A decision about a room that is pinned, perhaps just now."""

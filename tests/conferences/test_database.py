@@ -65,11 +65,12 @@ async def failures(store: ConferenceStore, names: Iterable[str] = METHODS) -> di
         ("sqlite://var/policy.db", "must name a file with three slashes"),
         ("sqlite:///policy.db?mode=ro", "must name a file with three slashes and nothing behind it"),
         ("postgresql://u:s3cret@h:port/d", "is not a database URL"),
+        ("postgresql://u:s3cret@h/d?sslmod=s3cret", "knows no option 'sslmod' (did you mean 'sslmode'?)"),
     ],
 )
 def test_an_unusable_url_is_explained(url: str, expected: str) -> None:
     """A URL of no database is refused with what to write instead, and its password is not repeated."""
-    with pytest.raises(StoreSetupError, match=r"^POLICY_DATABASE_URL .*" + re.escape(expected)) as refusal:
+    with pytest.raises(StoreSetupError, match=r"^POLICY_DATABASE_URL:? .*" + re.escape(expected)) as refusal:
         ConferenceStore(url)
     assert "s3cret" not in str(refusal.value)
 

@@ -1,12 +1,14 @@
 """A dial_out question is about a room that exists, and gets that room, whatever its other parameters say."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from policy_server.policy.decisions import Continue, Decision, Fail, Serve
+from policy_server.policy.evaluate import evaluate
 from policy_server.policy.ruleset import Ruleset
-from tests.rule_sets import KEYRING, NOON, SESSION, ask, load, served
+from tests.rule_sets import KEYRING, NOON, SESSION, ask, load, request, served
 
 CLINIC = load(
     """
@@ -329,3 +331,32 @@ def test_flags_of_a_pattern_count_backwards() -> None:
     )
     assert served(ask(ruleset, "service", remote_display_name="Desk-Abc"))["name"] == "Abc"
     assert recall("Abc", "t", ruleset).rule == "a"
+
+
+class Written:
+    """A link that somebody wrote down."""
+
+    name = "Ada"
+    attributes: Mapping[str, str] = {"language": "pl"}
+    revoked_at = None
+
+
+def test_attributes_of_the_link_that_led_to_the_room() -> None:
+    """The link is the one of the room's session: the alias of a call out of the room is that of its leg."""
+    ruleset = load(
+        """
+        rooms:
+          visit: { name: "{session}", service_tag: visit, description: "{link.name} in {link.language}" }
+        service: [{ id: patient, when: { local_alias: 'mp(?P<session>[a-z0-9]{32})' }, room: visit }]
+        links: { visit: { alias: "mp{session}" } }
+        """
+    )
+    fields = {
+        "call_direction": "dial_out",
+        "service_name": SESSION,
+        "service_tag": "visit",
+        "local_alias": "sip:contact-centre@example.com",
+    }
+    known = {SESSION: Written()}
+    decision = evaluate(ruleset, request("service", fields), NOON, KEYRING, find_link=known.get)
+    assert room(decision)["description"] == "Ada in pl"
