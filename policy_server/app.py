@@ -229,6 +229,9 @@ def _told_to_stop(stop: Callable[[], None]) -> Iterator[None]:
         servers = before.get(signal.Signals(number))
         if callable(servers):
             servers(number, frame)
+        elif servers is signal.SIG_DFL:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
     before: dict[signal.Signals, Any] = {}
     # Only the main thread may handle signals; in a test's thread nobody sends any.

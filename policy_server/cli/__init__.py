@@ -3,8 +3,10 @@
 import click
 
 from policy_server.cli.conferences import conference
+from policy_server.cli.demo import demo
 from policy_server.cli.links import link
 from policy_server.cli.rules import check, explain, run_tests, schema
+from policy_server.cli.selftest import selftest
 from policy_server.cli.serve import serve
 from policy_server.cli.simulate import simulate
 
@@ -15,7 +17,7 @@ def main() -> None:
     """External policy server for Pexip Infinity: routes a contact centre's video calls by YAML rules."""
 
 
-for command in (serve, check, explain, run_tests, schema, link, conference, simulate):
+for command in (serve, check, explain, run_tests, schema, link, conference, simulate, selftest, demo):
     main.add_command(command)
 
 __all__ = ["main"]

@@ -162,8 +162,6 @@ class _ClientApi:
             "allow_1080p": False,
             "vp9_enabled": False,
             "trickle_ice_enabled": True,
-            "stun": [],
-            "turn": [],
             "version": VERSION,
         }
         return _success(granted)

@@ -271,6 +271,8 @@ def test_the_commands() -> None:
         "link revoke",
         "conference",
         "conference show",
+        "selftest",
+        "demo",
         "simulate",
     }
     listed = run("--help").stdout

@@ -147,6 +147,17 @@ def test_guests_do_not_learn_who_the_others_are() -> None:
     asyncio.run(scenario())
 
 
+def test_no_empty_lists_of_servers() -> None:
+    """An answer names no STUN or TURN servers rather than none of them: the library makes an empty address of ``[]``."""
+
+    async def scenario() -> None:
+        async with lab() as it:
+            customer = await it.join()
+            assert not {"stun", "turn"} & customer.granted.keys()
+
+    asyncio.run(scenario())
+
+
 def test_refreshed_tokens() -> None:
     """A refreshed token takes the place of the old one, which is good for requests under way; neither is after the end."""
 

@@ -1,0 +1,76 @@
+"""What the tests of the lab need: SIPp and aiortc, commands in processes of their own, and proof that nothing is left."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import pytest
+
+from policy_server.simulator.sipp import HOW_TO_GET_IT
+from tests.servers import clean_environment
+
+HOW_TO_GET_AIORTC: Final = "aiortc, which carries the lab's video, is not installed: pip install -e '.[dev]'"
+
+
+def require_lab() -> None:
+    """Without SIPp or aiortc the test is skipped on a developer's machine and fails in CI."""
+    missing = [] if shutil.which("sipp") else [HOW_TO_GET_IT]
+    missing += [] if find_spec("aiortc") else [HOW_TO_GET_AIORTC]
+    if not missing:
+        return
+    if os.environ.get("CI", "").lower() in {"", "0", "false"}:
+        pytest.skip("; ".join(missing))
+    pytest.fail("; ".join(missing))
+
+
+@contextmanager
+def started(folder: Path, *arguments: str) -> "Iterator[subprocess.Popen[bytes]]":
+    """``policy-server`` with its output in ``out.txt`` and ``err.txt``, ended with its children whatever happens."""
+    with (folder / "out.txt").open("wb") as out, (folder / "err.txt").open("wb") as err:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "policy_server", *arguments],
+            cwd=folder,
+            env=clean_environment(),
+            stdout=out,
+            stderr=err,
+        )
+    try:
+        yield process
+    finally:
+        left = children(process.pid)
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for child in filter(is_alive, left):
+            os.kill(child, 9)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started and that run."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(word) for task in tasks for word in task.read_text(encoding="ascii").split()]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs."""
+    return Path(f"/proc/{pid}").exists()
+
+
+def is_listening(url: str) -> bool:
+    """Whether somebody takes connections there."""
+    place = urlsplit(url)
+    with socket.socket() as probe:
+        probe.settimeout(5)
+        return probe.connect_ex((place.hostname, place.port)) == 0
