@@ -254,3 +254,10 @@ def test_stopped_in_the_middle(complete: None, folder: Path) -> None:
         assert process.wait(20) == 1
         assert not any(map(is_alive, left))
     assert (folder / "err.txt").read_text(encoding="utf-8") == "Stopped before the end.\n"
+
+
+def test_the_readme_shows_the_stages() -> None:
+    """The README lists what a selftest plays, stage by stage."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    listed = "".join(f"{number:>2}. ok   {title}\n" for number, title in enumerate(STAGES, 1))
+    assert listed in readme
