@@ -34,7 +34,7 @@ from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
 from policy_server.simulator.agent_desktop import PLACE, agent_desktop
 from policy_server.simulator.genesys_calls import GenesysCalls
-from policy_server.simulator.genesys_cloud import ORGANIZATION, GenesysCloud
+from policy_server.simulator.genesys_cloud import DIVISION, ORGANIZATION, GenesysCloud
 from policy_server.simulator.infinity import Infinity, Leg, RoutingRule
 from policy_server.simulator.media import Media, MediaMissingError
 from policy_server.simulator.serving import serving
@@ -198,7 +198,7 @@ class Lab:
                 database_url=f"sqlite:///{folder}/policy.db",
                 events=events,
                 node=node_url.removeprefix("http://"),
-                tenant=Tenant(genesys_url, ORGANIZATION),
+                tenant=Tenant(genesys_url, ORGANIZATION, frozenset({DIVISION})),
                 widget_origins=(widget_url,) if widget_url else (),
                 agent_binding="required",
             )

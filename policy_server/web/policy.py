@@ -93,6 +93,17 @@ _LOGGED: Final = ("call_direction", "protocol", "location", "local_alias", "remo
 _LOGGED_LENGTH: Final = 250
 
 
+_TOLD: Final[Mapping[str, str]] = {
+    "serve": "served",
+    "redirect": "sent to another alias",
+    "reject": "refused",
+    "continue": "left to Pexip",
+    "set": "changed",
+    "locate": "placed",
+    "fail": "nothing that Pexip would take",
+}
+"""What timelines say of each outcome of a question about a call."""
+
 _ASKED: Final[Mapping[RequestType, str]] = {
     RequestType.SERVICE: "which service the alias is",
     RequestType.PARTICIPANT: "whether to change the participant",
@@ -260,8 +271,8 @@ class PolicyEndpoint:
     ) -> None:
         """Puts an answer on the timeline. The same question within the minute is not news, and is only logged."""
         rule = record["rule"]
-        by = f"by rule '{rule}'" if rule else "no rule matched"
-        text = f"A node asked {_ASKED[request.type]}: {record['outcome']}, {by}."
+        by = f"by rule '{rule}'" if rule else "as no rule matched"
+        text = f"A node asked {_ASKED[request.type]}: {_TOLD[str(record['outcome'])]}, {by}."
         caller = request.text("remote_display_name")[:_LOGGED_LENGTH]
         data = {"text": text, "decision_id": decision_id.decode(), **record, "remote_display_name": caller}
         self._conferences.note(key, ANSWERED, data, now)

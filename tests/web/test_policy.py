@@ -19,6 +19,7 @@ from policy_server.conferences import rooms
 from policy_server.pexip.parameters import RequestType
 from policy_server.policy.sessions import Keyring
 from policy_server.simulator.judge import HttpAnswer, judge
+from policy_server.web import policy
 from policy_server.web.decision_log import DecisionLog
 from policy_server.web.metrics import Metrics
 from policy_server.web.policy import route
@@ -623,3 +624,8 @@ def test_any_query_gets_one_answer_that_the_judge_accepts(server: InProcess, pat
     verdict = judge(path, "", HttpAnswer(200, headers[b"content-type"].decode(), body["body"]))
     assert verdict.used or verdict.declined, verdict.objections
     json.loads(server.flush()[-1])
+
+
+def test_timelines_have_words_for_every_outcome_of_a_call() -> None:
+    """Whatever is decided about a call, its timeline says it in words."""
+    assert policy._TOLD.keys() == set(policy.OUTCOMES.values()) - {"allow", "list", "picture"}
