@@ -150,8 +150,10 @@ export class Widget {
     switch (plan.room) {
       case "end":
         this.#part((room) => room.endForAll());
-        // Until the call is over in Genesys Cloud too.
-        this.#roomFailure = { trouble: "conference-over", detail: "" };
+        if (this.#decide(performance.now()).room === "in") {
+          // Until the call is over in Genesys Cloud too.
+          this.#roomFailure = { trouble: "conference-over", detail: "" };
+        }
         break;
       case "leave":
         this.#part((room) => room.leave());
@@ -349,7 +351,7 @@ export class Widget {
       ownVideo: this.#camera.stream,
       isSeen: this.#room?.isSeen ?? false,
       isCameraWanted: this.#camera.isWanted,
-      people: this.#isJoined && this.#room !== null ? this.#room.people : absentRoom(shown),
+      people: this.#isJoined && this.#room !== null ? this.#room.people : absentRoom(this.#conference),
       customer: shown?.customer ?? "",
       attributes: shown?.attributes ?? {},
       timeline: shown?.timeline ?? [],
