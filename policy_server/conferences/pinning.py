@@ -5,7 +5,6 @@ customer's rule dials, the agent's does not.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -46,7 +45,7 @@ def held_to(pinned: PinnedConference, decision: Serve) -> Serve:
     wanted = _legs(decision.service)
     legs = (pinned.legs or wanted) if wanted else ()
     fallbacks = (tuple(map(dict, pinned.fallbacks)) or decision.fallbacks) if wanted else ()
-    return replace(decision, service=_service(pinned, legs), fallbacks=fallbacks, reason=REASON)
+    return Serve(decision.rule, REASON, decision.trace, _service(pinned, legs), decision.session, fallbacks)
 
 
 def recalled(pinned: PinnedConference, trace: Trace, *, dials: bool) -> Serve:

@@ -177,9 +177,10 @@ class Rooms:
     def _held(self, decision: Serve, basis: Basis, pinned: PinnedConference) -> Settled:
         """A decision about a room that is pinned, perhaps just now."""
         nearby = self._conferences.nearby(basis.session, basis.alias)
-        if _others(nearby, pinned) == _others(basis.nearby, pinned):
-            basis = replace(basis, nearby=nearby)
-        return Settled(decision, decision.session or pinned.name, replace(basis, name=pinned.name, pinned=pinned))
+        if nearby != basis.nearby and _others(nearby, pinned) != _others(basis.nearby, pinned):
+            nearby = basis.nearby
+        held = Basis(basis.session, basis.link, basis.alias, nearby, pinned.name, pinned)
+        return Settled(decision, decision.session or pinned.name, held)
 
     def _links_of(self, at: datetime) -> FindLink:
         """The links as they were: one that was revoked later was still good."""

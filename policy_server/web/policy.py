@@ -5,6 +5,7 @@ Plain ASGI: a framework's routing and request objects would cost more than the d
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from itertools import count
@@ -85,6 +86,10 @@ OUTCOMES: Final[Mapping[type[Decision], str]] = {
 
 ANSWERED: Final = "policy.answered"
 """What the timeline calls an answer to a question."""
+
+NOTES_A_MINUTE: Final = 30
+"""Answers about one call that its timeline takes within a minute; further ones are only logged. A call needs some twenty
+in all, and nobody shall fill the database by asking."""
 
 _HOLE: Final = "\N{SYMBOL FOR SUBSTITUTE}"
 _HOLE_BYTES: Final = _HOLE.encode()
@@ -193,6 +198,7 @@ class PolicyEndpoint:
         self._last_resort: Final = orjson.dumps(failure_answer(on_failure))
         self._kept: Final[dict[tuple[bytes, bytes], _Response]] = {}
         self._kept_for: tuple[Ruleset, int] | None = None
+        self._noted: Final[Counter[str]] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one HTTP request."""
@@ -236,6 +242,7 @@ class PolicyEndpoint:
         kept_for = self._kept_for
         if kept_for is None or kept_for[0] is not ruleset or kept_for[1] != minute:
             self._kept.clear()
+            self._noted.clear()
             kept_for = self._kept_for = (ruleset, minute)
         response = self._kept.get((raw_path, query))
         if response is not None and self._rooms.still_holds(response.basis, now):
@@ -270,6 +277,9 @@ class PolicyEndpoint:
         self, key: str, request: PolicyRequest, record: Mapping[str, object], decision_id: bytes, now: datetime
     ) -> None:
         """Puts an answer on the timeline. The same question within the minute is not news, and is only logged."""
+        if self._noted[key] >= NOTES_A_MINUTE:
+            return
+        self._noted[key] += 1
         rule = record["rule"]
         by = f"by rule '{rule}'" if rule else "as no rule matched"
         text = f"A node asked {_ASKED[request.type]}: {_TOLD[str(record['outcome'])]}, {by}."

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from policy_server.conferences import rooms
+from policy_server.conferences.records import TimelineEntry
+from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.parameters import RequestType
 from policy_server.policy.sessions import Keyring
 from policy_server.simulator.judge import HttpAnswer, judge
@@ -23,7 +25,7 @@ from policy_server.web import policy
 from policy_server.web.decision_log import DecisionLog
 from policy_server.web.metrics import Metrics
 from policy_server.web.policy import route
-from tests.servers import PASSWORD, ROOT, SECRET_KEY, USERNAME, InProcess, basic
+from tests.servers import PASSWORD, ROOT, SECRET_KEY, USERNAME, InProcess, basic, eventually
 from tests.web.samples import FIXED_PIN, KIOSK_PASSWORD, NOW, sample_folder, sample_link
 
 SERVICE: Final = f"{ROOT}/service/configuration"
@@ -629,3 +631,28 @@ def test_any_query_gets_one_answer_that_the_judge_accepts(server: InProcess, pat
 def test_timelines_have_words_for_every_outcome_of_a_call() -> None:
     """Whatever is decided about a call, its timeline says it in words."""
     assert policy._TOLD.keys() == set(policy.OUTCOMES.values()) - {"allow", "list", "picture"}
+
+
+def test_a_timeline_is_not_filled_by_asking(folder: Path) -> None:
+    """Of many different questions about one call within a minute, its timeline takes only so many."""
+    moments = [NOW]
+    with InProcess(folder, clock=lambda: moments[-1], environment={"KIOSK_PASSWORD": KIOSK_PASSWORD}) as server:
+        link = sample_link(server.rules.ruleset)
+        noted: list[int] = []
+        for _ in range(2):
+            for number in range(policy.NOTES_A_MINUTE + 5):
+                server.ask("/service/configuration", local_alias=link.alias, remote_display_name=f"Guest {number}")
+            noted.append(len(written(server, link.session)))
+            moments.append(NOW + timedelta(minutes=1))
+    assert noted == [policy.NOTES_A_MINUTE, 2 * policy.NOTES_A_MINUTE]
+
+
+def written(server: InProcess, session: str) -> tuple[TimelineEntry, ...]:
+    """The timeline of a session, once everything is written."""
+
+    async def read() -> tuple[TimelineEntry, ...]:
+        async with ConferenceStore(server.settings.database_url) as store:
+            return await store.timeline(session)
+
+    eventually(lambda: "policy_records_waiting 0.0" in server.metrics())
+    return server.run(read())
