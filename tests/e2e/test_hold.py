@@ -86,5 +86,11 @@ def test_a_channel_that_delivers_nothing(stage: Stage) -> None:
         await agent.expect_seen()
         await customer.expect_pictures()
         assert scene.room == [CUSTOMER, TRUNK_LEG, MARIA]
+        scene.expect_one_invite()
+        assert scene.ended == []
+        await agent.press("disconnect")
+        await customer.expect_state("ended")
+        await scene.expect_room()
+        await scene.expect_story(*ANSWERED, *HUNG_UP)
 
     stage.play(act)
