@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from hmac import compare_digest
 from typing import Final
 
+from policy_server.web.problem import ProblemResponse
+
 CHALLENGE: Final = (b"www-authenticate", b'Basic realm="policy-server", charset="UTF-8"')
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -35,3 +37,10 @@ class BasicAuthentication:
         except (Error, ValueError):
             given = b""
         return compare_digest(given, self._plain) and scheme.lower() == b"basic"
+
+
+def credentials_refused() -> ProblemResponse:
+    """The answer to wrong or no credentials, for all but nodes."""
+    name, value = CHALLENGE
+    headers = {name.decode(): value.decode()}
+    return ProblemResponse(401, "unauthorized", "Wrong or no credentials", headers=headers)

@@ -19,7 +19,7 @@ from policy_server.conferences.fold import fold
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.records import StoredEvent
 from policy_server.pexip.events import Event, EventError, parse_events
-from policy_server.web.basic import CHALLENGE, BasicAuthentication
+from policy_server.web.basic import BasicAuthentication, credentials_refused
 from policy_server.web.problem import ProblemResponse
 
 PATH: Final = "/events/v1/pexip"
@@ -74,9 +74,7 @@ class EventSinkEndpoint:
     async def take(self, request: Request) -> Response:
         """Takes one request: 200 means that every message in it is durable."""
         if not self._authentication.accepts(request.scope["headers"]):
-            name, value = CHALLENGE
-            headers = {name.decode(): value.decode()}
-            return ProblemResponse(401, "unauthorized", "Wrong or no credentials", headers=headers)
+            return credentials_refused()
         try:
             body = await _read_body(request)
         except ClientDisconnect:

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.store import ConferenceStore
 from policy_server.rulefiles.store import RuleStore
-from policy_server.web.basic import CHALLENGE, BasicAuthentication
+from policy_server.web.basic import BasicAuthentication, credentials_refused
 from policy_server.web.metrics import CONTENT_TYPE, Metrics
 from policy_server.web.openapi import PATH as OPENAPI_PATH
 from policy_server.web.openapi import document
@@ -98,9 +98,7 @@ class OperatorEndpoints:
         if self._authentication is None:
             detail = "set POLICY_ADMIN_USERNAME and POLICY_ADMIN_PASSWORD, or POLICY_OPERATOR_NETWORKS"
             return ProblemResponse(403, "forbidden", "Only from this machine", detail)
-        name, value = CHALLENGE
-        headers = {name.decode(): value.decode()}
-        return ProblemResponse(401, "unauthorized", "Wrong or no credentials", headers=headers)
+        return credentials_refused()
 
     def _is_near(self, request: Request) -> bool:
         try:

@@ -27,6 +27,7 @@ from policy_server.policy.ruleset import NO_TEMPLATES, LinkType, PageTemplates
 from policy_server.policy.sessions import Keyring
 from policy_server.web.agent_answers import LINK_OPENED
 from policy_server.web.links import JOIN_PATH, RETRY_SECONDS, Conferences
+from policy_server.web.once import OnceAMinute
 from policy_server.web.pages import shipped_pages
 from policy_server.web.policy import Rules
 
@@ -73,7 +74,7 @@ class JoinEndpoint:
         self._keyring: Final = keyring
         self._conferences: Final = conferences
         self._shipped: Final = shipped_pages()
-        self._noted: Final[dict[tuple[str, str], int]] = {}
+        self._noted: Final = OnceAMinute()
 
     def routes(self) -> list[Route]:
         """The routes, for the application."""
@@ -155,13 +156,8 @@ class JoinEndpoint:
         purpose = request.headers.get("sec-purpose", "") + request.headers.get("purpose", "")
         if request.method == "HEAD" or "prefetch" in purpose.lower():
             return
-        minute = int(now.timestamp()) // 60
-        if self._noted.get((session, door)) == minute:
-            return
-        if len(self._noted) >= NOTED_LIMIT:
-            self._noted.clear()
-        self._noted[session, door] = minute
-        self._conferences.note(session, LINK_OPENED, {"text": _TOLD[door], "door": door}, now)
+        if self._noted.is_first((session, door), now, NOTED_LIMIT):
+            self._conferences.note(session, LINK_OPENED, {"text": _TOLD[door], "door": door}, now)
 
 
 def _read(links: Mapping[str, LinkType], text: str) -> tuple[str, LinkType | None]:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, Protocol
 
 from starlette.requests import Request
@@ -14,11 +14,11 @@ from policy_server.conferences.errors import IdempotencyConflictError, SessionTa
 from policy_server.conferences.fold import Phase, fold
 from policy_server.conferences.records import Link, PinnedConference
 from policy_server.conferences.store import IDEMPOTENCY_KEY_LENGTH, ConferenceStore
-from policy_server.pexip.events import Event
 from policy_server.policy.links import default_expiry, make_link
 from policy_server.policy.ruleset import LinkType, Ruleset
 from policy_server.policy.sessions import Keyring
 from policy_server.web.api_keys import ApiKeys
+from policy_server.web.events import CLOCK_DIFFERENCE, told_event
 from policy_server.web.link_requests import LinkRequest, parse_link_request, read_body
 from policy_server.web.policy import Rules
 from policy_server.web.problem import ProblemResponse
@@ -31,9 +31,6 @@ RETRY_SECONDS: Final = 5
 
 MOST_SIGNATURES: Final = 5
 """Sessions that are signed for one link before giving up: two of one minute are the same once in 10^12."""
-
-CLOCK_DIFFERENCE: Final = timedelta(minutes=5)
-"""How far the clocks of nodes may be behind ours."""
 
 CREATED: Final = "link.created"
 REVOKED: Final = "link.revoked"
@@ -222,7 +219,7 @@ async def _conference_fields(store: ConferenceStore, pinned: PinnedConference, n
     phase, ended_at = Phase.ENDED, pinned.ended_at
     if ended_at is None and now < pinned.expires_at:
         stored = await store.events(pinned.name, pinned.pinned_at - CLOCK_DIFFERENCE)
-        phase = fold(Event(one.node, one.seq, one.version, one.time, one.event, one.data) for one in stored).phase
+        phase = fold(map(told_event, stored)).phase
     elif ended_at is None:
         ended_at = pinned.expires_at
     return {

@@ -20,6 +20,7 @@ from policy_server.policy.ruleset import LinkType, Ruleset
 from policy_server.policy.sessions import Keyring
 from policy_server.web.agent_answers import Answer, Material, render_lookup, room_name
 from policy_server.web.events import CLOCK_DIFFERENCE, told_event
+from policy_server.web.once import OnceAMinute
 from policy_server.web.policy import Rules
 
 LOOKED_UP: Final = "agent.looked_up"
@@ -66,7 +67,7 @@ class ConferenceLookup:
         self._rules: Final = rules
         self._keyring: Final = keyring
         self._node: Final = node
-        self._noted: Final[dict[tuple[str, str, str], int]] = {}
+        self._noted: Final = OnceAMinute()
 
     def subject_of(self, alias: str) -> Subject:
         """What an alias is about: the session itself, the customer's alias or the agent's, however it is spelt.
@@ -128,12 +129,8 @@ class ConferenceLookup:
         Once a minute is enough for one agent: widgets ask again and again.
         """
         now = self.conferences.clock()
-        asked, minute = (found.session, agent.id, conversation), int(now.timestamp()) // 60
-        if self._noted.get(asked) == minute:
+        if not self._noted.is_first((found.session, agent.id, conversation), now, _NOTED_LIMIT):
             return
-        if len(self._noted) >= _NOTED_LIMIT:
-            self._noted.clear()
-        self._noted[asked] = minute
         data: dict[str, object] = {
             "text": f"{agent.name or 'An agent without a name'} looked up the conference.",
             "agent": {"id": agent.id, "name": agent.name},

@@ -1,6 +1,6 @@
 """Hold: the customer sees the agent only while it is known that they are on the same call."""
 
-from tests.e2e.stage import ANSWERED, CUSTOMER, HUNG_UP, MARIA, TRUNK_LEG, Customer, Scene, Stage, until
+from tests.e2e.stage import ANSWERED, CUSTOMER, HUNG_UP, MARIA, TRUNK_LEG, Agent, Customer, Scene, Stage, until
 
 ON_HOLD = "The call is on hold: the customer cannot see you."
 CHECKING = "Checking the call. Until that is done, the customer cannot see you."
@@ -15,6 +15,16 @@ STABLE = 0.75
 async def expect_quiet(customer: Customer) -> None:
     """No picture comes any more after the first second."""
     assert await customer.last_picture(WATCHED) <= QUIET_AFTER
+
+
+async def hang_up(scene: Scene, customer: Customer, agent: Agent) -> None:
+    """The only call of the trunk goes on; then the agent ends it, for everybody."""
+    scene.expect_one_invite()
+    assert scene.ended == []
+    await agent.press("disconnect")
+    await customer.expect_state("ended")
+    await scene.expect_room()
+    await scene.expect_story(*ANSWERED, *HUNG_UP)
 
 
 def test_hold_and_resume(stage: Stage) -> None:
@@ -33,12 +43,7 @@ def test_hold_and_resume(stage: Stage) -> None:
         assert await customer.first_picture() > STABLE / 2
         await agent.expect_seen()
         await customer.expect_pictures()
-        scene.expect_one_invite()
-        assert scene.ended == []
-        await agent.press("disconnect")
-        await customer.expect_state("ended")
-        await scene.expect_room()
-        await scene.expect_story(*ANSWERED, *HUNG_UP)
+        await hang_up(scene, customer, agent)
 
     stage.play(act)
 
@@ -62,12 +67,7 @@ def test_a_notification_socket_that_is_killed_during_hold(stage: Stage) -> None:
         await agent.expect_seen()
         await customer.expect_pictures()
         assert scene.room == [CUSTOMER, TRUNK_LEG, MARIA]
-        scene.expect_one_invite()
-        assert scene.ended == []
-        await agent.press("disconnect")
-        await customer.expect_state("ended")
-        await scene.expect_room()
-        await scene.expect_story(*ANSWERED, *HUNG_UP)
+        await hang_up(scene, customer, agent)
 
     stage.play(act)
 
@@ -86,11 +86,6 @@ def test_a_channel_that_delivers_nothing(stage: Stage) -> None:
         await agent.expect_seen()
         await customer.expect_pictures()
         assert scene.room == [CUSTOMER, TRUNK_LEG, MARIA]
-        scene.expect_one_invite()
-        assert scene.ended == []
-        await agent.press("disconnect")
-        await customer.expect_state("ended")
-        await scene.expect_room()
-        await scene.expect_story(*ANSWERED, *HUNG_UP)
+        await hang_up(scene, customer, agent)
 
     stage.play(act)

@@ -1,9 +1,7 @@
 """Calls of the Genesys stand-in: what each command makes of a conversation, in REST, in notifications and on the trunk."""
 
 import asyncio
-import os
 import re
-import shutil
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,8 +20,8 @@ from policy_server.simulator.genesys_calls import GenesysCalls
 from policy_server.simulator.genesys_cloud import AGENTS, GenesysCloud, Json
 from policy_server.simulator.genesys_conversations import Conversation
 from policy_server.simulator.genesys_oauth import COOKIE
-from policy_server.simulator.sipp import HOW_TO_GET_IT
 from policy_server.simulator.trunk import Answer, Invite, SipCall, SipTrunk
+from tests.requirements import require_sipp
 from tests.simulator.genesys_widget import DEADLINE, Ear, Genesys, Stage
 
 SESSION: Final = "3f2a9c5e8b7d4e1fa6c0d9b8e7f61234"
@@ -713,10 +711,7 @@ def test_time_and_ids_are_arguments() -> None:
 @pytest.mark.parametrize("who", ["agent", "caller"])
 def test_real_trunk(stage: tuple[Stage, Changeable, str], tmp_path: Path, who: str) -> None:
     """A real INVITE becomes a conversation; an agent's hang-up is a BYE on the trunk, a caller's ends all legs."""
-    if shutil.which("sipp") is None:
-        if os.environ.get("CI", "").lower() in {"", "0", "false"}:
-            pytest.skip(HOW_TO_GET_IT)
-        pytest.fail(HOW_TO_GET_IT)
+    require_sipp()
 
     async def scene(genesys: Genesys) -> None:
         answered, ended = asyncio.Event(), asyncio.Event()

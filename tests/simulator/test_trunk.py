@@ -1,9 +1,7 @@
 """Calls over a real SIP trunk: what each side is told, what the trunk records, and that nothing of SIPp stays behind."""
 
 import asyncio
-import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,8 +17,9 @@ import pytest
 
 from policy_server.pexip.events import LegEnd, leg_class
 from policy_server.simulator import sipp, trunk
-from policy_server.simulator.sipp import HOW_TO_GET_IT, SippError, SippMissingError
+from policy_server.simulator.sipp import SippError, SippMissingError
 from policy_server.simulator.trunk import NO_ANSWER, Answer, Invite, SipCall, SipTrunk
+from tests.requirements import require_sipp
 
 NUMBER = "sip:+13129998045@clinic.byoc.example"
 SESSION = "3f2a9c5e8b7d4e1fa6c0d9b8e7f61234"
@@ -45,10 +44,7 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> "Iterator[list[subprocess.Pope
 @pytest.fixture
 def real_sipp(processes: "list[subprocess.Popen[bytes]]") -> "list[subprocess.Popen[bytes]]":
     """SIPp's processes. Without SIPp the tests are skipped on a developer's machine and fail in CI."""
-    if shutil.which("sipp") is None:
-        if os.environ.get("CI", "").lower() in {"", "0", "false"}:
-            pytest.skip(HOW_TO_GET_IT)
-        pytest.fail(HOW_TO_GET_IT)
+    require_sipp()
     return processes
 
 

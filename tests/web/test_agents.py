@@ -15,7 +15,7 @@ from policy_server.conferences.fold import ConferenceState, Phase, fold
 from policy_server.conferences.records import TimelineEntry
 from policy_server.pexip.events import Event
 from policy_server.policy.sessions import Keyring
-from policy_server.simulator.genesys_cloud import DIVISION, StandIn, User, participant
+from policy_server.simulator.genesys_cloud import DIVISION, User, participant
 from policy_server.web.agent_answers import TIMELINE_LIMIT, conference_phase, masked
 from policy_server.web.problem import TYPE_ROOT
 from tests.conferences import event_histories as told
@@ -43,22 +43,6 @@ STRANGER = Keyring(b"a key that this server does not have").sign(NOON + timedelt
 """A session that somebody else signed."""
 OLD_SESSION = "0f" * 16
 """A session of the organisation's own making, as rules without a signature take it."""
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Genesys]:
-    """One stand-in of Genesys for all tests."""
-    stand_in = StandIn()
-    with stand_in.serving() as url:
-        yield Genesys(stand_in, url)
-
-
-@pytest.fixture
-def genesys(served: Genesys) -> Iterator[Genesys]:
-    """The stand-in, knowing nobody but the agent of the tests."""
-    served.prepare()
-    yield served
-    served.stand_in.reset()
 
 
 @pytest.fixture

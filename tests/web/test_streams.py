@@ -17,7 +17,7 @@ import pytest
 import uvicorn
 from starlette.types import Message
 
-from policy_server.simulator.genesys_cloud import DIVISION, StandIn, User
+from policy_server.simulator.genesys_cloud import DIVISION, User
 from policy_server.web import streams as streams_module
 from policy_server.web.problem import TYPE_ROOT
 from tests.conferences import event_histories as told
@@ -43,22 +43,6 @@ from tests.web.calls import (
 )
 
 OLD_SESSION = "0f" * 16
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Genesys]:
-    """One stand-in of Genesys for all tests."""
-    stand_in = StandIn()
-    with stand_in.serving() as url:
-        yield Genesys(stand_in, url)
-
-
-@pytest.fixture
-def genesys(served: Genesys) -> Iterator[Genesys]:
-    """The stand-in, knowing nobody but the agent of the tests."""
-    served.prepare()
-    yield served
-    served.stand_in.reset()
 
 
 @pytest.fixture
