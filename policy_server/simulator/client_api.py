@@ -297,7 +297,8 @@ def _answer(status: int, outcome: str, result: object) -> Response:
 async def _refuse(_: Request, error: Exception) -> Response:
     if not isinstance(error, RefusedError):
         raise error
-    return _answer(error.status, "failed", error.result)
+    # An object says what to send next, which is no failure; words are the end of it.
+    return _answer(error.status, "failed" if isinstance(error.result, str) else "success", error.result)
 
 
 async def _explain(_: Request, error: Exception) -> Response:

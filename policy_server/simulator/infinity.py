@@ -136,7 +136,7 @@ class Session:
     view: View
     streams: "set[asyncio.Queue[Told | None]]" = field(default_factory=set)
     expiry: asyncio.TimerHandle | None = None
-    tokens: list[str] = field(default_factory=list, repr=False)
+    token: str = field(default="", repr=False)
 
     @property
     def is_host(self) -> bool:
@@ -252,9 +252,9 @@ class Infinity:
         return self._admit(service, newcomer, {**asked, **service_fields(service)})
 
     def refresh_token(self, session: Session) -> str:
-        """Another token, and the time begins anew. The one before is good as long as this one."""
-        token = uuid4().hex + uuid4().hex
-        session.tokens.append(token)
+        """A token in place of the one before, and the time begins anew. Event streams that are open stay so."""
+        self._tokens.pop(session.token, None)
+        token = session.token = uuid4().hex + uuid4().hex
         self._tokens[token] = session
         if session.expiry is not None:
             session.expiry.cancel()
@@ -563,8 +563,7 @@ class Infinity:
             _tell(session, ("disconnect", {"reason": reason}), None)
             if session.expiry is not None:
                 session.expiry.cancel()
-            for token in session.tokens:
-                self._tokens.pop(token, None)
+            self._tokens.pop(session.token, None)
         if (leg := room.legs.pop(participant.uuid, None)) is not None:
             self._spawn(leg.hang_up())
         self._broadcast(room, "participant_delete", {"uuid": participant.uuid})

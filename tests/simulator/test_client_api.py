@@ -29,7 +29,9 @@ NOT_FOUND = {"status": "failed", "result": "Neither conference nor gateway found
     ],
 )
 def test_the_pin_dance(service: dict[str, Any], pin: str | None, expected: str) -> None:
-    """Without a good PIN there is 403 and what is needed; with one a token and the role that goes with it."""
+    """Without a PIN there is 403 and what to send next, which counts as success; with a wrong one a failure in words;
+    with a good one a token and the role that goes with it.
+    """
 
     async def scenario() -> None:
         async with lab(World(service=service)) as it:
@@ -40,7 +42,8 @@ def test_the_pin_dance(service: dict[str, Any], pin: str | None, expected: str) 
             elif expected == "Invalid PIN":
                 assert (answer.status_code, answer.json()) == (403, {"status": "failed", "result": "Invalid PIN"})
             else:
-                assert (answer.status_code, result["pin"], result["guest_pin"]) == (403, "required", expected)
+                assert (answer.status_code, answer.json()["status"]) == (403, "success")
+                assert (result["pin"], result["guest_pin"]) == ("required", expected)
                 assert isinstance(result["version"], dict)
 
     asyncio.run(scenario())
@@ -159,21 +162,33 @@ def test_no_empty_lists_of_servers() -> None:
 
 
 def test_refreshed_tokens() -> None:
-    """A refreshed token takes the place of the old one, which is good for requests under way; neither is after the end."""
+    """A refreshed token takes the place of the old one, which is refused from then on; streams stay open meanwhile."""
 
     async def scenario() -> None:
         async with lab() as it:
             customer = await it.join()
             old = customer.granted["token"]
-            fresh = (await customer.post("/refresh_token")).json()["result"]
-            assert (fresh["expires"], fresh["token"] != old) == ("120", True)
-            assert (await customer.post("/refresh_token")).status_code == 200
-            customer.granted["token"] = fresh["token"]
-            assert (await customer.post("/release_token", {})).json() == {"status": "success", "result": True}
-            for token in (old, fresh["token"]):
+
+            async def check_is_refused(token: str) -> None:
                 customer.granted["token"] = token
-                refused = await customer.post("/refresh_token")
-                assert (refused.status_code, refused.json()) == (403, {"status": "failed", "result": "Invalid token"})
+                for path in ("/refresh_token", "/release_token", "/disconnect"):
+                    refused = await customer.post(path)
+                    told = (refused.status_code, refused.json())
+                    assert told == (403, {"status": "failed", "result": "Invalid token"})
+
+            async with customer.listening() as stream:
+                fresh = (await customer.post("/refresh_token")).json()["result"]
+                assert (fresh["expires"], fresh["token"] != old) == ("120", True)
+                await check_is_refused(old)
+                customer.granted["token"] = fresh["token"]
+                newest = (await customer.post("/refresh_token")).json()["result"]["token"]
+                await check_is_refused(fresh["token"])
+                customer.granted["token"] = newest
+                other = await it.join("agent", HOST_PIN)
+                await until(lambda: len(stream.told("participant_create")) == 2)
+                assert {each["uuid"] for each in stream.told("participant_create")} == {customer.uuid, other.uuid}
+            assert (await customer.post("/release_token", {})).json() == {"status": "success", "result": True}
+            await check_is_refused(newest)
 
     asyncio.run(scenario())
 
@@ -205,7 +220,9 @@ def test_a_token_that_is_refreshed_in_time() -> None:
             customer = await it.join()
             until_when = time.monotonic() + 2 * seconds
             while time.monotonic() < until_when:
-                assert (await customer.post("/refresh_token")).status_code == 200
+                fresh = await customer.post("/refresh_token")
+                assert fresh.status_code == 200
+                customer.granted["token"] = fresh.json()["result"]["token"]
             assert len(await customer.roster()) == 1
 
     asyncio.run(scenario())

@@ -7,6 +7,7 @@ const alias = decodeURIComponent(location.pathname.split("/")[3] ?? "");
 const root = `/api/client/v2/conferences/${encodeURIComponent(alias)}`;
 
 const GATHERING_MS = 2000; // candidates that come later are not needed on one machine
+const RELISTEN_MS = 1000;
 
 const WORDS = {
   joining: "Joining…",
@@ -23,6 +24,7 @@ let call = "";
 let peer;
 let events;
 let refreshing;
+let refreshed;
 let camera;
 
 function show(state, detail = "") {
@@ -61,6 +63,10 @@ function listen() {
   events.addEventListener("participant_create", seen);
   events.addEventListener("participant_update", seen);
   events.addEventListener("disconnect", ({ data }) => leave(JSON.parse(data).reason));
+  // A browser tries again with the address it has, whose token is good no more.
+  events.addEventListener("error", ({ target }) => {
+    if (target === events && target.readyState === EventSource.CLOSED) setTimeout(() => token && listen(), RELISTEN_MS);
+  });
 }
 
 async function startCall() {
@@ -88,6 +94,12 @@ async function startCall() {
   await post(`/participants/${me}/calls/${call}/ack`);
 }
 
+// The token before is good no more: whoever still asks with it is refused.
+async function refresh() {
+  const fresh = await post("/refresh_token");
+  if (fresh.status === 200 && token) token = fresh.result.token;
+}
+
 function stop() {
   clearInterval(refreshing);
   events?.close();
@@ -103,6 +115,8 @@ function leave(reason) {
 
 async function hangUp() {
   part("hang-up").disabled = true;
+  clearInterval(refreshing);
+  await refreshed;
   await post(`/participants/${me}/calls/${call}/disconnect`);
   await post("/release_token", { reason: "User initiated disconnect" });
   leave();
@@ -139,9 +153,8 @@ async function join() {
   token = answer.result.token;
   me = answer.result.participant_uuid;
   listen();
-  refreshing = setInterval(async () => {
-    const fresh = await post("/refresh_token");
-    if (fresh.status === 200) token = fresh.result.token;
+  refreshing = setInterval(() => {
+    refreshed = refresh();
   }, (Number(answer.result.expires) * 1000) / 3);
   await startCall();
 }
