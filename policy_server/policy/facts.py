@@ -58,6 +58,10 @@ class KnownLink(Protocol):
     """What somebody wrote down about a customer's link."""
 
     @property
+    def type(self) -> str:
+        """The link type that it was made of: at the aliases of any other it is invalid."""
+
+    @property
     def name(self) -> str:
         """The customer's name; one more of the attributes, unless they have one of their own."""
 
@@ -94,6 +98,7 @@ class Facts:
         "_link_attributes",
         "_link_session",
         "_opened",
+        "_states",
         "domains",
         "groups",
         "keyring",
@@ -109,7 +114,7 @@ class Facts:
         keyring: Keyring,
         *,
         domains: AbstractSet[str] = frozenset(),
-        link_patterns: tuple[Pattern, ...] = (),
+        link_patterns: tuple[tuple[str, Pattern], ...] = (),
         link_attributes: Mapping[str, str] = _NO_ATTRIBUTES,
         find_link: FindLink = no_link,
     ) -> None:
@@ -124,6 +129,7 @@ class Facts:
         self._aliases: Final[dict[str, str]] = {}
         self._link_session: str | None = None
         self._opened: Final[dict[str, OpenedSession | None]] = {}
+        self._states: Final[dict[str, LinkState]] = {}
 
     def alias(self, name: str) -> str:
         """An alias parameter in the form in which aliases are compared; ``""`` when missing."""
@@ -161,7 +167,7 @@ class Facts:
         """The text that stands where a link type has its session in the alias; ``""`` when no link type fits."""
         if self._link_session is None:
             alias = self.alias("local_alias")
-            matches = (pattern.match(alias) for pattern in self.link_patterns)
+            matches = (pattern.match(alias) for _, pattern in self.link_patterns)
             self._link_session = next((groups["session"] for groups in matches if groups is not None), "")
         return self._link_session
 
@@ -184,7 +190,19 @@ class Facts:
         return self._opened[session]
 
     def link_state(self, session: str) -> LinkState:
-        """Whether ``session`` was signed by us and is still good."""
-        state = link_state(session, self.opened(session), self.now)
-        link = self._find_link(session) if session else None
-        return LinkState.INVALID if link is not None and link.revoked_at is not None else state
+        """Whether ``session`` was signed by us, is still good, and is one for the alias that was dialled."""
+        state = self._states.get(session)
+        if state is None:
+            state = link_state(session, self.opened(session), self.now)
+            link = self._find_link(session) if session else None
+            if link is not None and (link.revoked_at is not None or self._is_of_another_type(link, session)):
+                state = LinkState.INVALID
+            self._states[session] = state
+        return state
+
+    def _is_of_another_type(self, link: KnownLink, session: str) -> bool:
+        """Whether the session stands in an alias of link types that its link is none of."""
+        alias = self.alias("local_alias")
+        found = ((name, pattern.match(alias)) for name, pattern in self.link_patterns)
+        types = {name for name, groups in found if groups is not None and groups["session"] == session}
+        return bool(types) and link.type not in types

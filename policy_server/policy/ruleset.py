@@ -193,7 +193,7 @@ class Ruleset:
     registrations: RuleList[RegistrationOutcome]
     directory: Directory
     links: Mapping[str, LinkType]
-    link_patterns: tuple[Pattern, ...]
+    link_patterns: tuple[tuple[str, Pattern], ...]
     recall: Recall
     pictures: Mapping[str, bytes]
 

@@ -376,7 +376,7 @@ def _compile(
         registrations=compiled("registrations"),  # type: ignore[arg-type]
         directory=build_directory(directory, ignore_local=merged.ignore_local, domains=domains),
         links=links,
-        link_patterns=tuple(dict.fromkeys(pattern for link in links.values() for pattern in link.patterns)),
+        link_patterns=tuple((link.name, pattern) for link in links.values() for pattern in link.patterns),
         recall=recall,
         pictures={entry.picture: files.pictures[entry.picture] for entry in directory if entry.picture},
     )

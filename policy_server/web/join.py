@@ -90,6 +90,8 @@ class JoinEndpoint:
         opened = self._keyring.inspect(session)
         if opened is None:
             return self._page(request, shared, "invalid", 404)
+        if link is not None and dialled is not None and dialled.name != link.type:
+            return self._page(request, shared, "invalid", 404)
         if link is not None and link.revoked_at is not None:
             self._note(request, session, "revoked", now)
             return self._page(request, shared, "invalid", 404)

@@ -336,7 +336,10 @@ def test_order_of_parameters_does_not_count() -> None:
 class Written:
     """A link that somebody wrote down."""
 
-    def __init__(self, language: str, revoked_at: datetime | None = None, name: str = "") -> None:
+    def __init__(
+        self, language: str, revoked_at: datetime | None = None, name: str = "", link_type: str = "visit"
+    ) -> None:
+        self.type = link_type
         self.attributes = {"language": language}
         self.revoked_at = revoked_at
         self.name = name
@@ -349,12 +352,16 @@ class Written:
         (Written("en"), "anybody"),
         (None, "anybody"),
         (Written("es", NOON), "refused"),
+        (Written("es", link_type="help"), "refused"),
+        (Written("es", link_type="gone"), "refused"),
         (Written("en", name="Ada"), "named"),
     ],
-    ids=["attribute", "another value", "nothing written down", "revoked", "name"],
+    ids=["attribute", "another value", "nothing written down", "revoked", "another type", "no type of these", "name"],
 )
 def test_what_is_known_of_a_link(link: Written | None, rule: str) -> None:
-    """Attributes of the link that the alias belongs to reach the rules, and a revoked link is invalid."""
+    """Attributes of the link that the alias belongs to reach the rules, and one that was revoked, or that is of another
+    type than the alias, is invalid.
+    """
     ruleset = load(
         """
         rooms: { r: { name: "{session}", description: "{link.language}" } }
@@ -367,7 +374,7 @@ def test_what_is_known_of_a_link(link: Written | None, rule: str) -> None:
             room: r
           - { id: anybody, when: { local_alias: 'mp(?P<session>.{32})', link: valid }, room: r }
           - { id: refused, when: { local_alias: 'mp.*', link: invalid }, reject: "no" }
-        links: { visit: { alias: "mp{session}" } }
+        links: { visit: { alias: "mp{session}" }, help: { alias: "hlp{session}" } }
         """
     )
     asked = request("service", {"local_alias": f"mp{SESSION}"})
@@ -380,3 +387,32 @@ def test_what_is_known_of_a_link(link: Written | None, rule: str) -> None:
     decision = evaluate(ruleset, asked, NOON, KEYRING, find_link=find_link)
     assert decision.rule == rule
     assert set(found) == {SESSION}
+
+
+@pytest.mark.parametrize(
+    ("alias", "rule"),
+    [
+        (f"hlp{SESSION}", "valid"),
+        (f"agent{SESSION}", "valid"),
+        (f"ADV{SESSION}@example.com", "other"),
+        (f"consultant{SESSION}", "other"),
+        (f"kiosk{SESSION}", "valid"),
+    ],
+    ids=["customer", "agent", "another type", "agent of another type", "no alias of a link type"],
+)
+def test_a_session_is_good_for_the_aliases_of_its_own_type(alias: str, rule: str) -> None:
+    """A link opens neither the customers' nor the agents' door of another type, whatever the rule captures it by."""
+    ruleset = load(
+        """
+        domains: [example.com]
+        service:
+          - { id: valid, when: { local_alias: '[a-z]+(?P<session>[a-z2-7]{32})', link: valid }, reject: "yes" }
+          - { id: other, when: { link: invalid }, reject: "no" }
+        links:
+          help: { alias: "hlp{session}", agent_alias: "agent{session}" }
+          advice: { alias: "adv{session}", agent_alias: "consultant{session}" }
+        """
+    )
+    link = Written("es", link_type="help")
+    decision = evaluate(ruleset, request("service", {"local_alias": alias}), NOON, KEYRING, find_link=lambda _: link)
+    assert decision.rule == rule

@@ -336,6 +336,7 @@ def test_flags_of_a_pattern_count_backwards() -> None:
 class Written:
     """A link that somebody wrote down."""
 
+    type = "visit"
     name = "Ada"
     attributes: Mapping[str, str] = {"language": "pl"}
     revoked_at = None

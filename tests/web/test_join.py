@@ -234,10 +234,11 @@ def test_the_customers_alias_will_do(desk: Desk) -> None:
 
 
 def test_all_that_is_invalid_looks_the_same(desk: Desk) -> None:
-    """Forged, revoked, never stored, and of a type without a web app: one page, byte for byte."""
+    """Forged, revoked, never stored, of a type without a web app or of another than the alias: one page, byte for byte."""
     revoked, kiosk = desk.make()["session"], desk.make("kiosk")["session"]
     desk.request("DELETE", f"/api/v1/links/{revoked}")
-    answers = [desk.join(session) for session in ("a" * 32, revoked, signed(1), kiosk, "x")]
+    other = f"kiosk-{desk.make()['session']}"
+    answers = [desk.join(session) for session in ("a" * 32, revoked, signed(1), kiosk, other, "x")]
     for answer in answers:
         page(answer, 404, "invalid")
     assert len({(answer.content, str(answer.headers)) for answer in answers}) == 1
