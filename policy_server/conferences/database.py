@@ -14,8 +14,15 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
-from policy_server.conferences.location import POOL_SIZE, Location, make_engines, make_file, parse_location
-from policy_server.conferences.migrations import migrate
+from policy_server.conferences.location import (
+    POOL_SIZE,
+    Location,
+    check_readable,
+    make_engines,
+    make_file,
+    parse_location,
+)
+from policy_server.conferences.migrations import check_version, migrate
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -36,13 +43,15 @@ class Database:
     """A database with the newest schema. It need not be there yet: every operation tries again to reach it.
 
     An operation goes on when its caller no longer waits for it: it is bounded by ``patience`` seconds all the same.
-    Raises StoreSetupError for a URL that is none.
+    With ``read_only`` the database must be there with the newest schema, and stays as it is. Raises StoreSetupError for
+    a URL that is none.
     """
 
-    def __init__(self, url: str, patience: float = PATIENCE) -> None:
+    def __init__(self, url: str, patience: float = PATIENCE, read_only: bool = False) -> None:
         self.location: Final[Location] = parse_location(url)
-        self.engines: Final = make_engines(self.location, patience)
+        self.engines: Final = make_engines(self.location, patience, read_only)
         self._patience: Final = patience
+        self._read_only: Final = read_only
         self._readers: Final = ThreadPoolExecutor(POOL_SIZE, "database-reader")
         # One writer is all that SQLite allows.
         self._writers: Final = ThreadPoolExecutor(1 if self.location.path else POOL_SIZE, "database-writer")
@@ -165,6 +174,12 @@ class Database:
 
     async def _prepare(self) -> None:
         path = self.location.path
+        if self._read_only:
+            if path is not None:
+                await self._in_thread(self._readers, check_readable, path)
+            await self._in_thread(self._readers, self._read, partial(check_version, name=self.location.name))
+            self._prepared = True
+            return
         if path is not None:
             await self._in_thread(self._writers, make_file, path)
             await self._choose_wal()

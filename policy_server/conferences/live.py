@@ -356,14 +356,8 @@ class Conferences:
     async def _renew_all(self) -> None:
         now = self.clock()
         before = self._dropped_unless_found(self._rooms)
-        links = {link.session: link for link in await self.store.good_links(now)}
         rooms = await self.store.live(now)
-        # A room may outlive its link, of which it still matters that it was revoked.
-        expired = [room.session for room in rooms if room.session and room.session not in links]
-        for start in range(0, len(expired), WRITTEN_AT_ONCE):
-            for link in await self.store.links(expired[start : start + WRITTEN_AT_ONCE]):
-                links[link.session] = link
-        self._take(links.values(), rooms, before)
+        self._take(await self.store.links_that_matter(now, rooms), rooms, before)
         self._tell(tuple(self._subscriptions))
         self._loaded.set()
 

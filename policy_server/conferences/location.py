@@ -2,8 +2,10 @@
 
 import errno
 import os
+import sqlite3
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -99,8 +101,11 @@ def _check_option(name: str) -> None:
         raise StoreSetupError(f"POLICY_DATABASE_URL: PostgreSQL knows no option {name!r}{hint}") from None
 
 
-def make_engines(location: Location, patience: float) -> Engines:
-    """The engines; none connects yet. Whatever takes longer than ``patience`` seconds is given up by the driver."""
+def make_engines(location: Location, patience: float, read_only: bool = False) -> Engines:
+    """The engines; none connects yet. Whatever takes longer than ``patience`` seconds is given up by the driver.
+
+    With ``read_only`` nothing can be written, not even by mistake.
+    """
     common: dict[str, Any] = {
         # Statements are logged and quoted in errors without the PINs and names among their values.
         "hide_parameters": True,
@@ -114,7 +119,13 @@ def make_engines(location: Location, patience: float) -> Engines:
     if location.path is None:
         watcher = create_async_engine(location.url, **unlocked, poolclass=NullPool)
         writer = create_engine(location.url, **common, **pool, isolation_level="READ COMMITTED")
-        return Engines(create_engine(location.url, **unlocked, **pool), writer, watcher)
+        reader = create_engine(location.url, **unlocked, **pool)
+        if read_only:
+            for engine in (reader, writer):
+                event.listen(engine, "connect", _forbid_writing)
+        return Engines(reader, writer, watcher)
+    if read_only:
+        unlocked["creator"] = common["creator"] = partial(_open_unchanged, location.path, patience * 0.9)
     # One writer is all that SQLite allows; the others wait in this process, in turn, and not in SQLite by luck.
     writer = create_engine(location.url, **common, **{**pool, "pool_size": 1})
     reader = create_engine(location.url, **unlocked, **pool)
@@ -154,6 +165,41 @@ def _set_up_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     cursor.close()
     # Leaves transactions to _begin_immediate; the driver would begin them late, as readers.
     connection.isolation_level = None
+
+
+def _open_unchanged(path: Path, patience: float) -> sqlite3.Connection:
+    """An SQLite database that stays as it is. Where nobody has written of late, SQLite would make files beside it."""
+    is_busy = any(_size(Path(f"{path}{ending}")) for ending in ("-wal", "-journal"))
+    how = "mode=ro" if is_busy else "mode=ro&immutable=1"
+    uri = f"{path.absolute().as_uri()}?{how}"
+    return sqlite3.connect(uri, timeout=patience, uri=True, check_same_thread=False)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _forbid_writing(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    # Not by an option of the connection: libpq would take the server for one that nobody can write to, and pass it by.
+    cursor = connection.cursor()
+    cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+    cursor.close()
+    connection.commit()
+
+
+def check_readable(path: Path) -> None:
+    """Does nothing if the file of an SQLite database can be read. Raises StoreSetupError."""
+    try:
+        with path.open("rb"):
+            return
+    except FileNotFoundError:
+        reason = "there is none yet; is POLICY_DATABASE_URL the one of the server?"
+    except OSError as error:
+        reason = f"{error.strerror}; run this as the user of the server"
+    raise StoreSetupError(f"the database file {path.absolute()} cannot be read: {reason}")
 
 
 def _begin_immediate(connection: Any) -> None:

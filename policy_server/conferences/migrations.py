@@ -5,7 +5,7 @@ The statements of a version never change once it was released; a change of the t
 
 from typing import Final
 
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, insert, inspect, select, text, update
 
 from policy_server.conferences.errors import StoreSetupError
 from policy_server.conferences.tables import POSTGRESQL, SCHEMA_VERSION, SQLITE
@@ -54,6 +54,20 @@ _VERSION_1: Final = (
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_VERSION_1,)
 """What makes version 1 out of an empty database, version 2 out of 1, …"""
+
+
+def check_version(connection: Connection, name: str) -> None:
+    """Does nothing if the database, called ``name``, has the newest version; raises StoreSetupError for any other."""
+    newest = len(MIGRATIONS)
+    has_table = inspect(connection).has_table(SCHEMA_VERSION.name)
+    found = connection.execute(select(SCHEMA_VERSION.c.version)).scalar_one_or_none() if has_table else None
+    if found is None:
+        raise StoreSetupError(f"the database {name} was never used by policy-server; is that the server's?")
+    if found != newest:
+        raise StoreSetupError(
+            f"the database {name} has version {found}, and this policy-server knows version {newest}; use the "
+            "policy-server that runs on it"
+        )
 
 
 def migrate(connection: Connection, migrations: tuple[tuple[str, ...], ...] = MIGRATIONS) -> None:

@@ -83,6 +83,16 @@ def find_live(connection: Connection, at: datetime) -> tuple[PinnedConference, .
     return tuple(_conference(row) for row in rows)
 
 
+def find_held(connection: Connection, at: datetime) -> tuple[PinnedConference, ...]:
+    """The conferences that held their rooms at a time, whatever became of them since."""
+    columns = CONFERENCES.c
+    held = (
+        (columns.pinned_at <= at) & (columns.expires_at > at) & (columns.ended_at.is_(None) | (columns.ended_at > at))
+    )
+    rows = connection.execute(select(CONFERENCES).where(held).order_by(columns.pinned_at))
+    return tuple(_conference(row) for row in rows)
+
+
 def find_latest(connection: Connection, session: str) -> PinnedConference | None:
     """The conference of a session that was pinned last."""
     if not session:

@@ -5,12 +5,11 @@ time nor an expired link nor a reload takes a running conference apart. A revoke
 agent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Final, Protocol
 
-from policy_server.conferences.live import Conferences
 from policy_server.conferences.pinning import LEGS, conference_of, held_to, recalled
 from policy_server.conferences.records import Link, PinnedConference
 from policy_server.pexip.aliases import normalise_alias
@@ -27,6 +26,8 @@ ROOMS: Final = frozenset({"conference", "lecture"})
 """The types of service that are a room which others join."""
 
 _ABOUT_CALLS: Final = frozenset({RequestType.SERVICE, RequestType.PARTICIPANT, RequestType.LOCATION})
+
+_NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,44 @@ class Settled:
     basis: Basis
 
 
-class Rooms:
-    """Decides questions of one replica. ``new_id`` makes the id of a conference."""
+class Known(Protocol):
+    """What is known of links and rooms, and where a room is pinned: a replica's ``Conferences``, or a ``Snapshot``."""
 
-    def __init__(self, conferences: Conferences, keyring: Keyring, new_id: Callable[[], str]) -> None:
+    @property
+    def lifetime(self) -> timedelta:
+        """How long a room stays pinned when nobody says that it ended."""
+
+    def link(self, session: str) -> Link | None:
+        """The link of a session."""
+
+    def live(self, name: str, at: datetime) -> PinnedConference | None:
+        """The conference that holds a room."""
+
+    def nearby(self, session: str, alias: str) -> tuple[PinnedConference, ...]:
+        """The rooms that an alias or a session has led to, the latest first."""
+
+    async def pin(self, conference: PinnedConference) -> PinnedConference:
+        """Pins a room and returns the conference that holds it."""
+
+    async def agreed(self, held: PinnedConference) -> PinnedConference:
+        """The conference that holds a room, when everybody who may pin it has been heard."""
+
+
+class Rooms:
+    """Decides questions by what is known. ``new_id`` makes the id of a conference.
+
+    ``link_attributes`` go before those that are known of the link which a question is about.
+    """
+
+    def __init__(
+        self,
+        conferences: Known,
+        keyring: Keyring,
+        new_id: Callable[[], str],
+        link_attributes: Mapping[str, str] = _NO_ATTRIBUTES,
+    ) -> None:
         self._conferences: Final = conferences
+        self._link_attributes: Final = link_attributes
         self._keyring: Final = keyring
         self._new_id: Final = new_id
 
@@ -90,7 +124,8 @@ class Rooms:
     def _evaluate(
         self, ruleset: Ruleset, request: PolicyRequest, at: datetime, find_link: FindLink | None = None
     ) -> Decision:
-        return evaluate(ruleset, request, at, self._keyring, find_link=find_link or self._conferences.link)
+        links = find_link or self._conferences.link
+        return evaluate(ruleset, request, at, self._keyring, self._link_attributes, links)
 
     async def _settle_call_out(self, ruleset: Ruleset, request: PolicyRequest, now: datetime) -> Settled:
         """A call out of a room that exists: that room's service, whatever else the question says (DESIGN section 3)."""

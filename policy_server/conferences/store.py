@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from operator import attrgetter
 from types import TracebackType
 from typing import Final, NamedTuple, Self
@@ -16,6 +17,9 @@ from policy_server.conferences.tables import CHANGES
 
 EVENTS_AT_ONCE: Final = 1000
 """Events of one transaction: few enough that a room can be pinned between two of them."""
+
+SESSIONS_AT_ONCE: Final = 500
+"""Sessions whose links one statement asks for."""
 
 IDEMPOTENCY_KEY_LENGTH: Final = 255
 """Characters that an idempotency key may have."""
@@ -41,11 +45,13 @@ class ConferenceStore:
     still made. Times are aware datetimes, else ValueError. A name longer than 500 characters is cut to that.
 
     The database need not be there when the store is made: each method tries to reach it. Use the store in one event
-    loop, and close it there. Raises StoreSetupError for a URL that is none.
+    loop, and close it there. With ``read_only`` nothing is made, migrated or written, beside a server that runs or
+    without one: a database that is not there, or has another version, is a StoreSetupError. Raises StoreSetupError for
+    a URL that is none.
     """
 
-    def __init__(self, url: str, *, patience: float = PATIENCE) -> None:
-        self._database: Final = Database(url, patience)
+    def __init__(self, url: str, *, patience: float = PATIENCE, read_only: bool = False) -> None:
+        self._database: Final = Database(url, patience, read_only)
 
     async def __aenter__(self) -> Self:
         return self
@@ -129,9 +135,26 @@ class ConferenceStore:
         """Every conference that holds its room at a time."""
         return await self._database.read(partial(pins.find_live, at=at))
 
+    async def held_at(self, at: datetime) -> tuple[PinnedConference, ...]:
+        """Every conference that held its room at a time, also one that has ended since."""
+        return await self._database.read(partial(pins.find_held, at=at))
+
     async def good_links(self, at: datetime) -> tuple[Link, ...]:
         """Every link that has not expired at a time, revoked ones too."""
         return await self._database.read(partial(links.find_good, at=at))
+
+    async def links_that_matter(self, at: datetime, rooms: Sequence[PinnedConference]) -> tuple[Link, ...]:
+        """The links that have not expired at a time, and those of ``rooms``: a room may outlive its link, of which it
+        still matters that it was revoked.
+        """
+        good = await self.good_links(at)
+        sessions = {link.session for link in good}
+        expired = [room.session for room in rooms if room.session and room.session not in sessions]
+        others = [
+            await self.links(expired[start : start + SESSIONS_AT_ONCE])
+            for start in range(0, len(expired), SESSIONS_AT_ONCE)
+        ]
+        return (*good, *chain.from_iterable(others))
 
     async def end(self, name: str, at: datetime) -> bool:
         """Ends the conference that holds a room and says whether there was one.

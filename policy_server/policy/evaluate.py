@@ -66,9 +66,8 @@ def evaluate(
     """Decides one question at the moment ``now`` (aware).
 
     ``keyring`` verifies links and derives PINs. ``find_link`` gives what is known of a session's link, without waiting;
-    ``link_attributes`` stand in for those of a link that nobody wrote down. The service, properties or text of a
-    decision have passed the checks that Pexip will make; if a value of this question spoils them the decision is
-    ``Fail``.
+    ``link_attributes`` go before those that it gives. The service, properties or text of a decision have passed the
+    checks that Pexip will make; if a value of this question spoils them the decision is ``Fail``.
     """
     facts = Facts(
         request,

@@ -179,9 +179,8 @@ class Facts:
     @property
     def link_attributes(self) -> Mapping[str, str]:
         """The attributes of the link that the alias belongs to; none when nothing is known of it."""
-        if self._link_attributes:
-            return self._link_attributes
-        return attributes_of(self._find_link(self.link_session()))
+        known = attributes_of(self._find_link(self.link_session()))
+        return {**known, **self._link_attributes} if self._link_attributes else known
 
     def opened(self, session: str) -> OpenedSession | None:
         """The session if it was signed by us; verified once, for the state of the link and for PINs."""

@@ -1,0 +1,66 @@
+"""What was known of links and rooms at one moment: decisions by it hold nothing and leave no trace."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from policy_server.conferences.live import NEARBY_LIMIT
+from policy_server.conferences.records import Link, PinnedConference
+from policy_server.conferences.store import ConferenceStore
+
+
+class Snapshot:
+    """Links and rooms as they were, for ``Rooms``: it answers as ``Conferences`` would, and keeps nothing.
+
+    ``rooms`` are those that were held, in the order in which they were pinned; ``lifetime`` is how long a room would be.
+    """
+
+    def __init__(
+        self, links: Iterable[Link] = (), rooms: Iterable[PinnedConference] = (), lifetime: timedelta = timedelta(1)
+    ) -> None:
+        self.lifetime: Final = lifetime
+        self.links: Final = {link.session: link for link in links}
+        self.rooms: Final = {room.name: room for room in rooms}
+
+    def link(self, session: str) -> Link | None:
+        """The link of a session that had not expired or had a room."""
+        return self.links.get(session)
+
+    def live(self, name: str, at: datetime) -> PinnedConference | None:
+        """The conference that held a room."""
+        room = self.rooms.get(name)
+        return room if room is not None and at < room.expires_at else None
+
+    def nearby(self, session: str, alias: str) -> tuple[PinnedConference, ...]:
+        """The rooms that began when somebody dialled an alias, and those that a session's link led to, the latest first."""
+        latest = tuple(reversed(self.rooms.values()))
+        of_alias = tuple(room for room in latest if alias and room.alias == alias)
+        of_session = tuple(room for room in latest if session and room.session == session)
+        return of_alias[:NEARBY_LIMIT] + of_session[:NEARBY_LIMIT]
+
+    async def pin(self, conference: PinnedConference) -> PinnedConference:
+        """The conference that would hold the room."""
+        return self.live(conference.name, conference.pinned_at) or conference
+
+    async def agreed(self, held: PinnedConference) -> PinnedConference:
+        """The conference itself: nobody else is heard."""
+        return held
+
+
+async def read_snapshot(store: ConferenceStore, at: datetime, lifetime: timedelta, *, is_now: bool) -> Snapshot:
+    """What a server knows now, or what one knew or will know at another time as far as that can be told today.
+
+    At another time a room is held from when it was pinned until it ended or, if it still runs, until nobody would remember
+    it; a link that was revoked later is still good. Raises StoreUnavailableError.
+    """
+    rooms = await (store.live(at) if is_now else store.held_at(at))
+    links = await store.links_that_matter(at, rooms)
+    if not is_now:
+        links = tuple(map(partial(_as_of, at), links))
+    return Snapshot(links, rooms, lifetime)
+
+
+def _as_of(at: datetime, link: Link) -> Link:
+    return link if link.revoked_at is None or link.revoked_at <= at else replace(link, revoked_at=None)
