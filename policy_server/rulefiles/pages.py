@@ -8,8 +8,10 @@
 
 Each file stands in for the one of the same name that comes with the server, and what the folder lacks is as shipped: a
 folder with nothing but ``closed.en.html`` changes that one page for those who read English. So a customer gets every
-page in the browser's language if the folder or the server has that page in it, and else in English. A language of
-which nobody gave the dates has them in digits. Placeholders are ``$name``; their values are escaped.
+page in the browser's language if the folder or the server has that page in it; of a page about a closed door the nearest
+of the others will do (``STAND_INS``), because a page that says a little less is better than one that cannot be read; else
+it is in English. A language of which nobody gave the dates has them in digits. Placeholders are ``$name``; their values
+are escaped.
 
 The pages ``invalid`` and ``unavailable`` are for those of whose link nobody knows the type. They are taken from a folder
 only if all link types with a URL name that folder.
@@ -44,9 +46,18 @@ PAGES: Final[Mapping[str, frozenset[str]]] = {
     "expired": frozenset(),
     "invalid": frozenset(),
     "unavailable": frozenset(),
+    "preview": frozenset(),
 }
 """Every page with the placeholders that it may have: it opens before the link ends; it opens, but after that; it is
-closed and no calendar says until when; the link has expired; it is none of ours; nobody can say at the moment."""
+closed and no calendar says until when; the link has expired; it is none of ours; nobody can say at the moment; what a
+messenger shows of a link before anybody opens it."""
+
+STAND_INS: Final[Mapping[str, tuple[str, ...]]] = {
+    "closed": ("closed-for-now",),
+    "closed-link-ends": ("closed-for-now", "closed"),
+    "closed-for-now": ("closed",),
+}
+"""Pages that are shown in a language in which a page is missing, the best first, if their placeholders have values."""
 
 FOR_STRANGERS: Final = ("invalid", "unavailable")
 """Pages for those of whose link nobody knows the type."""

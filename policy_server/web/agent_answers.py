@@ -28,6 +28,9 @@ TIMELINE_LIMIT: Final = 500
 LINK_OPENED: Final = "link.opened"
 """The kind of timeline entry that says that a customer opened the link."""
 
+LINK_PREVIEWED: Final = "link.previewed"
+"""The kind of one that says that a messenger or a scanner fetched it, which is not the customer."""
+
 JOIN_ROLE: Final = "chair"
 """What the host PIN makes of the widget, in the word of Pexip's rosters and events."""
 

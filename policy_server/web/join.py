@@ -2,11 +2,11 @@
 
 The pages about a shut door have the status 200 when it will open again, since a load balancer takes a server that
 answers 5xx for a broken one; 410 when the link has expired; 404 when it is none of ours or was revoked; 503 when only
-the database could tell.
+the database could tell. A preview (``previews.py``) gets a page of its own whether the door is open or not, because a
+messenger keeps it, and never the URL with the guest PIN.
 """
 
 import asyncio
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
@@ -25,11 +25,13 @@ from policy_server.policy.facts import attributes_of
 from policy_server.policy.links import link_of
 from policy_server.policy.ruleset import NO_TEMPLATES, LinkType, PageTemplates
 from policy_server.policy.sessions import Keyring
-from policy_server.web.agent_answers import LINK_OPENED
+from policy_server.web.agent_answers import LINK_OPENED, LINK_PREVIEWED
+from policy_server.web.link_reading import read_link
 from policy_server.web.links import JOIN_PATH, RETRY_SECONDS, Conferences
 from policy_server.web.once import OnceAMinute
 from policy_server.web.pages import shipped_pages
 from policy_server.web.policy import Rules
+from policy_server.web.previews import previewer
 
 PATIENCE: Final = 1.0
 """Seconds that a customer waits for the database."""
@@ -45,12 +47,16 @@ _TOLD: Final[Mapping[str, str]] = {
 NOTED_LIMIT: Final = 4096
 """Openings that are remembered so that none is noted twice within a minute."""
 
-_SESSION: Final = re.compile(r"[a-z2-7]{32}")
+_PURPOSES: Final = ("sec-purpose", "purpose", "x-purpose", "x-moz")
 _HEADERS: Final = {
     "cache-control": "no-store",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
+
+
+AS_CUSTOMER: Final = "join"
+"""The parameter in the link of the page for previews, for a browser that is taken for one."""
 
 
 class _RestOfPath(StringConvertor):
@@ -59,7 +65,14 @@ class _RestOfPath(StringConvertor):
     regex = "(?s:.*)"
 
 
+class _Join(StringConvertor):
+    """The beginning of the path. In a dense QR code the whole URL is in capitals."""
+
+    regex = f"(?i:{JOIN_PATH.strip('/')})"
+
+
 register_url_convertor("rest_of_path", _RestOfPath())
+register_url_convertor("join", _Join())
 
 
 class JoinEndpoint:
@@ -75,16 +88,17 @@ class JoinEndpoint:
         self._conferences: Final = conferences
         self._shipped: Final = shipped_pages()
         self._noted: Final = OnceAMinute()
+        self._previewed: Final[set[tuple[str, str]]] = set()
 
     def routes(self) -> list[Route]:
         """The routes, for the application."""
-        return [Route(f"{JOIN_PATH}{{session:rest_of_path}}", self.join, methods=["GET"])]
+        return [Route("/{join:join}/{session:rest_of_path}", self.join, methods=["GET"])]
 
     async def join(self, request: Request) -> Response:
         """Opens the door, or shows a page."""
         ruleset, now = self._rules.ruleset, self._conferences.clock()
         shared = _shared_templates(ruleset.links)
-        session, dialled = _read(ruleset.links, request.path_params["session"])
+        session, dialled = read_link(ruleset.links, request.path_params["session"])
         # Asked for a session that nobody signed too, so that the answer takes as long.
         link, is_certain = await self._find_link(session)
         opened = self._keyring.inspect(session)
@@ -100,6 +114,10 @@ class JoinEndpoint:
             return self._page(request, shared, "unavailable", 503, retry=RETRY_SECONDS)
         if link_type is None or link_type.url is None:
             return self._page(request, shared, "invalid", 404)
+        own = link_type.templates
+        if by := _previewer(request):
+            self._note_preview(session, by, now)
+            return self._page(request, own, "preview", 200)
         door = Door(ruleset, self._keyring, link_type, session, attributes_of(link))
         is_expired = now >= opened.expires_at
         # Once a conference has begun, every later question gets its room, whatever the hour (DESIGN section 7).
@@ -108,7 +126,6 @@ class JoinEndpoint:
             self._note(request, session, "open", now)
             url = link_of(link_type, self._keyring, session, name=link.name if link is not None else "").url
             return RedirectResponse(url, 303, _HEADERS)
-        own = link_type.templates
         if is_expired:
             self._note(request, session, "expired", now)
             return self._page(request, own, "expired", 410)
@@ -155,22 +172,29 @@ class JoinEndpoint:
 
         Once a minute is enough: a timeline is not for whoever holds down the key for reloading.
         """
-        purpose = request.headers.get("sec-purpose", "") + request.headers.get("purpose", "")
-        if request.method == "HEAD" or "prefetch" in purpose.lower():
+        if by := _previewer(request):
+            self._note_preview(session, by, now)
+            return
+        purposes = ",".join(request.headers.get(name, "") for name in _PURPOSES).lower()
+        if request.method == "HEAD" or "prefetch" in purposes or "preview" in purposes:
             return
         if self._noted.is_first((session, door), now, NOTED_LIMIT):
             self._conferences.note(session, LINK_OPENED, {"text": _TOLD[door], "door": door}, now)
 
+    def _note_preview(self, session: str, by: str, now: datetime) -> None:
+        """Puts on the timeline that somebody's preview was fetched; once, as far as this server remembers."""
+        if (session, by) in self._previewed:
+            return
+        if len(self._previewed) >= NOTED_LIMIT:
+            self._previewed.clear()
+        self._previewed.add((session, by))
+        text = f"A preview of the link was fetched ({by}). That was not the customer."
+        self._conferences.note(session, LINK_PREVIEWED, {"text": text, "by": by}, now)
 
-def _read(links: Mapping[str, LinkType], text: str) -> tuple[str, LinkType | None]:
-    """The session of a path, ``""`` when it is none, and its link type if the path is a customer's alias."""
-    if _SESSION.fullmatch(text):
-        return text, None
-    for link_type in links.values():
-        groups = link_type.alias_pattern.match(text)
-        if groups is not None and _SESSION.fullmatch(groups["session"]):
-            return groups["session"], link_type
-    return "", None
+
+def _previewer(request: Request) -> str:
+    """Who fetches this for a preview, ``""`` for a customer."""
+    return "" if AS_CUSTOMER in request.query_params else previewer(request.headers.get("user-agent", ""))
 
 
 def _only(links: Mapping[str, LinkType]) -> LinkType | None:

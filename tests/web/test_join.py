@@ -204,15 +204,15 @@ def test_a_link_expires_whatever_the_rules_say(desk: Desk) -> None:
         pytest.param("", id="nothing"),
         pytest.param("x", id="a word"),
         pytest.param("a" * 32, id="not signed"),
-        pytest.param("{SESSION}", id="in capitals"),
         pytest.param("hcp{session}", id="the agents' alias"),
-        pytest.param("MP{SESSION}", id="an alias in capitals"),
         pytest.param("mp{session}@video.example.com", id="an alias with a domain"),
-        pytest.param("{session}/", id="a slash after it"),
-        pytest.param("{session}%0A", id="a line end after it"),
+        pytest.param("{session}x", id="a letter after it"),
+        pytest.param("x{session}", id="a letter before it"),
+        pytest.param("{session}2", id="a digit after it"),
+        pytest.param("{session}-x", id="a hyphen and more after it"),
+        pytest.param("{session}.html", id="an ending"),
         pytest.param("{session}%0Ax", id="a line end and more after it"),
         pytest.param("{session}%00", id="a NUL after it"),
-        pytest.param("%20{session}", id="a space before it"),
         pytest.param("x/{session}", id="two segments"),
         pytest.param("%2e%2e/join/{session}", id="dots"),
         pytest.param("{session}%2f..%2fx", id="encoded slashes"),
@@ -221,10 +221,28 @@ def test_a_link_expires_whatever_the_rules_say(desk: Desk) -> None:
     ],
 )
 def test_what_is_no_session_gets_the_page_of_an_invalid_link(shared: Desk, text: str) -> None:
-    """Only the session as it was handed out, or the customer's alias, opens anything; nothing else is noted."""
+    """Only a session, or the customer's alias, opens anything; nothing else is noted."""
     session = shared.make()["session"]
-    page(shared.join(text.format(session=session, SESSION=session.upper())), 404, "invalid")
+    page(shared.join(text.format(session=session)), 404, "invalid")
     assert shared.noted == []
+
+
+@pytest.mark.parametrize(
+    "text", ["{SESSION}", "MP{SESSION}", "{session}.", "{session}/", "%22{session}%22", "{session}?utm_source=x"]
+)
+def test_a_link_that_was_passed_on_is_opened(desk: Desk, text: str) -> None:
+    """Capitals and what a chat program glued to a link change nothing, in the answer and on the timeline."""
+    session = desk.make()["session"]
+    response = desk.join(text.format(session=session, SESSION=session.upper()))
+    assert response.headers["location"] == desk.join(session).headers["location"]
+    assert [key for key, *_ in desk.noted] == [session]
+
+
+def test_a_link_all_in_capitals_is_opened(desk: Desk) -> None:
+    """Dense QR codes know no small letters, in the path as little as in the session."""
+    session = desk.make()["session"]
+    assert desk.request("GET", f"/JOIN/{session.upper()}", None).status_code == 303
+    assert desk.request("GET", f"/joint/{session}", None).status_code == 404
 
 
 def test_the_customers_alias_will_do(desk: Desk) -> None:
@@ -441,9 +459,66 @@ def test_scanners_do_not_open_a_link(desk: Desk) -> None:
     desk.join(session, "HEAD")
     desk.join(session, sec_purpose="prefetch;prerender")
     desk.join(session, purpose="prefetch")
+    desk.join(session, x_purpose="preview")
+    desk.join(session, x_moz="prefetch")
     assert (head.status_code, head.headers) == (get.status_code, get.headers)
     told = {"text": "A customer opened the link and was let in.", "door": "open"}
     assert desk.keeper.notes == [(session, "link.opened", told, NOON)]
+
+
+@pytest.mark.parametrize("door", ["open", "closed", "expired"])
+def test_a_preview_is_not_the_customer(desk: Desk, door: str) -> None:
+    """Who makes a preview gets a page with a title, whatever the door, and no way to Pexip; the timeline says so once."""
+    session = desk.make(ttl="9h")["session"]
+    desk.keeper.now += {"open": 0, "closed": 7, "expired": 10}[door] * HOUR
+    for minutes in (0, 0, 5):
+        desk.keeper.now += minutes / 60 * HOUR
+        response = desk.join(session, user_agent="WhatsApp/2.23.20.0 A")
+        assert (response.status_code, title(response), "location" in response.headers) == (
+            200,
+            "Your video call",
+            False,
+        )
+    assert KEYRING.pins(session).guest not in response.text
+    assert (
+        title(desk.join(session, user_agent="TelegramBot (like TwitterBot)", accept_language="es")) == "Su videollamada"
+    )
+    assert desk.noted == [
+        (
+            session,
+            "link.previewed",
+            {"text": f"A preview of the link was fetched ({by}). That was not the customer.", "by": by},
+        )
+        for by in ("WhatsApp", "Telegram")
+    ]
+
+
+def test_a_preview_of_a_link_that_is_not_good(desk: Desk) -> None:
+    """A preview tells of a revoked link, and of none of ours, what everybody is told, and is still not the customer."""
+    session = desk.make()["session"]
+    desk.request("DELETE", f"/api/v1/links/{session}")
+    desk.keeper.notes.clear()
+    for text in (session, "x"):
+        page(desk.join(text, user_agent="Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)"), 404, "invalid")
+    assert [(key, kind) for key, kind, _ in desk.noted] == [(session, "link.previewed")]
+
+
+def test_who_is_taken_for_a_preview_gets_in_by_the_page(desk: Desk) -> None:
+    """The link in the page for previews opens the door whatever the browser calls itself."""
+    session = desk.make()["session"]
+    agent = "Mozilla/5.0 (Linux; Android 14) Sophos Secure Browser"
+    (target,) = re.findall('href="([^"]+)"', desk.join(session, user_agent=agent).text)
+    response = desk.join(session + target, user_agent=agent)
+    assert response.status_code == 303
+    assert [kind for _, kind, _ in desk.noted] == ["link.previewed", "link.opened"]
+
+
+def test_a_preview_may_have_a_page_of_the_link_types_own(tmp_path: Path, store: RuleStore) -> None:
+    """What a messenger shows of a link is in the words of the organisation."""
+    (tmp_path / "rules" / "pages" / "preview.en.html").write_text("<h1>Your visit</h1>", encoding="utf-8")
+    assert store.reload()
+    with Desk(tmp_path, ruleset=store.ruleset) as desk:
+        assert title(desk.join(desk.make()["session"], user_agent="WhatsApp/2")) == "Your visit"
 
 
 def test_a_link_is_noted_once_a_minute(desk: Desk) -> None:

@@ -37,6 +37,8 @@ def test_every_page_can_be_read_by_everybody(page: str, language: str) -> None:
     assert html.count("<main>") == html.count("</main>") == html.count("</style>") == 1
     assert '<meta charset="utf-8">' in html
     assert 'content="width=device-width, initial-scale=1"' in html
+    # The one link is to the same page, for a browser that was taken for a messenger.
+    html = html.replace(' href="?join"', "", page == "preview")
     assert not re.search(r"<script|<link|<img|<form|\b(?:src|href|style|on[a-z]+)=|https?:|//|@import|url\(|\$", html)
     assert text_of(html).count(".") >= 1
 
@@ -48,7 +50,7 @@ def test_the_languages_say_different_things() -> None:
         for page in PAGES
         for language in LANGUAGES
     ]
-    assert len(set(said)) == len(said) == 12
+    assert len(set(said)) == len(said) == 14
 
 
 def contrast(one: str, other: str) -> float:
@@ -115,12 +117,39 @@ def test_every_day_and_month_has_a_name(language: str) -> None:
         ("esperanto", "en"),
         (",;q=1,,es ; Q=1.000,", "es"),
         ("de," * 30 + "es", "en"),
+        ("es-CH", "es"),
+        ("es_CH", "es"),
+        ("en;q=0, *", "es"),
+        ("en;q=0", "es"),
+        ("*, en;q=0", "es"),
+        ("en;q=0, es;q=0", "en"),
+        ("es;q=0, es-MX", "en"),
+        ("es-MX;q=0, es", "es"),
+        ("en-GB;q=0, de", "en"),
     ],
 )
 def test_the_browser_chooses_the_language(header: str, language: str) -> None:
     """The heaviest wish that there is a template for wins, the first of equals, and English if there is none."""
     assert choose_language(header, LANGUAGES) == language
     assert shipped_pages().render("invalid", header).language == language
+
+
+@pytest.mark.parametrize(
+    ("wish", "language"),
+    [
+        ("zh-Hant-TW", "zh-hant"),
+        ("zh-Hans-CN", "zh"),
+        ("de-CH", "de"),
+        ("de-AT", "de-at"),
+        ("de-AT-1996", "de-at"),
+        ("de-AT;q=0, de", "de"),
+        ("de;q=0, de-AT;q=0.1", "de-at"),
+        ("fr-CH, de-CH;q=0.9, en;q=0.8", "de"),
+    ],
+)
+def test_wishes_are_widened_step_by_step(wish: str, language: str) -> None:
+    """A wish for a script or a region takes what is nearest, and what is refused is not what was asked for."""
+    assert choose_language(wish, ["en", "de", "de-at", "zh", "zh-hant"]) == language
 
 
 def test_the_nearest_variant_of_a_language_is_taken() -> None:
@@ -178,6 +207,41 @@ def test_what_the_folder_lacks_is_shipped(page: str, wanted: str, language: str,
     """Page by page and language by language, the folder's file counts or else ours; English where neither has one."""
     rendered = own_pages().render(page, wanted, OPENING if PAGES[page] else None)
     assert (rendered.language, re.findall("<title>(.*)</title>", rendered.html)) == (language, [title])
+
+
+NOT_OURS = {
+    "closed.de.html": b"<h1>Zu</h1>bis $opening",
+    "closed-for-now.fr.html": b"<h1>Closed, in French</h1>",
+    "closed.it.html": b"<h1>Chiuso</h1>",
+    "closed-for-now.it.html": b"<h1>Per ora</h1>",
+    "closed.nl.html": b"<h1>Dicht</h1>",
+    "closed-for-now.nl-be.html": b"<h1>Toe</h1>",
+}
+
+
+@pytest.mark.parametrize(
+    ("page", "wanted", "language", "title"),
+    [
+        pytest.param("closed-link-ends", "de-CH,de;q=0.9,en;q=0.8", "de", "Zu", id="closed for the end of the link"),
+        pytest.param("closed-link-ends", "it", "it", "Per ora", id="closed for now before it: it promises less"),
+        pytest.param("closed", "fr-CH, en;q=0.9", "fr", "Closed, in French", id="closed for now, without the time"),
+        pytest.param(
+            "closed-for-now", "de, en;q=0.5", "en", "We are closed at the moment", id="there is no time to tell"
+        ),
+        pytest.param("closed-for-now", "nl", "nl", "Dicht", id="closed, which tells no time"),
+        pytest.param("closed", "nl-BE", "nl", "Dicht", id="the page itself before a nearer variant of another"),
+        pytest.param("closed", "es, de;q=0.9", "es", "En este momento estamos cerrados", id="what is wanted more"),
+        pytest.param("expired", "de, en;q=0.5", "en", "This link has expired", id="nothing stands for another matter"),
+        pytest.param("invalid", "de", "en", "This link is not valid", id="nor for strangers"),
+    ],
+)
+def test_a_page_about_a_closed_door_stands_in_for_another(page: str, wanted: str, language: str, title: str) -> None:
+    """Where a page is missing in the browser's language, the nearest about the same matter is shown in it."""
+    report = Report()
+    pages = shipped_pages().with_own(read_templates(NOT_OURS, "pages", report))
+    rendered = pages.render(page, wanted, OPENING if PAGES[page] else None)
+    assert (rendered.language, re.findall("<title>(.*)</title>", rendered.html)) == (language, [title])
+    assert (f'<html lang="{language}"' in rendered.html, report.problems) == (True, [])
 
 
 def test_one_own_page_changes_only_itself() -> None:

@@ -1,4 +1,5 @@
-"""The pages that a customer sees when the door is closed: those that come with the server, and their rendering.
+"""The pages that a customer sees when the door is closed, and a messenger before: those that come with the server, and
+their rendering.
 
 English and Spanish templates lie beside this module. What a folder of templates may have, and how one of a link type's
 own stands in for these, is told in ``rulefiles/pages.py``.
@@ -17,7 +18,15 @@ from string import Template
 from typing import Final
 
 from policy_server.policy.ruleset import DateWords, PageTemplates
-from policy_server.rulefiles.pages import PAGES, TEMPLATE_ENDINGS, heading_of, read_templates, styles_of
+from policy_server.rulefiles.pages import (
+    OPENING,
+    PAGES,
+    STAND_INS,
+    TEMPLATE_ENDINGS,
+    heading_of,
+    read_templates,
+    styles_of,
+)
 from policy_server.rulefiles.reader import Report
 
 DEFAULT_LANGUAGE: Final = "en"
@@ -25,8 +34,8 @@ DEFAULT_LANGUAGE: Final = "en"
 _PLAIN_DATE: Final = "$year-$month-$day, $time"
 _RIGHT_TO_LEFT: Final = frozenset({"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"})
 
-# One part of Accept-Language (RFC 9110, section 12.5.4); nobody has more than a few languages.
-_RANGE: Final = re.compile(r"\s*([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*|\*)\s*(?:;\s*[qQ]=([01](?:\.[0-9]{0,3})?)\s*)?")
+# One part of Accept-Language (RFC 9110, section 12.5.4), with the de_CH of some apps; nobody has more than a few languages.
+_RANGE: Final = re.compile(r"\s*([A-Za-z]{1,8}(?:[-_][A-Za-z0-9]{1,8})*|\*)\s*(?:;\s*[qQ]=([01](?:\.[0-9]{0,3})?)\s*)?")
 _MOST_RANGES: Final = 20
 
 
@@ -53,7 +62,7 @@ class Pages:
 
     def render(self, page: str, accept_language: str = "", opening: datetime | None = None) -> Page:
         """A page of ``PAGES`` in the language that the browser wants most; ``opening`` in the zone to tell it in."""
-        texts = self.texts[page]
+        texts = self._readable(page, OPENING if opening is not None else frozenset())
         language = choose_language(accept_language, texts)
         text = texts[language].substitute({key: escape(value) for key, value in self._values(opening, language)})
         html = self.layout.substitute(
@@ -68,6 +77,15 @@ class Pages:
         """These pages, but what a link type has of its own in place of them, file by file."""
         texts = {page: {**texts, **own.texts.get(page, {})} for page, texts in self.texts.items()}
         return Pages(own.layout or self.layout, texts, {**self.dates, **own.dates})
+
+    def _readable(self, page: str, given: frozenset[str]) -> Mapping[str, Template]:
+        """The texts of a page, and in the languages that it lacks those of the pages that stand in for it."""
+        texts = dict(self.texts[page])
+        for other in STAND_INS.get(page, ()):
+            for language, text in self.texts[other].items():
+                if texts.keys().isdisjoint(_widened(language)) and given.issuperset(text.get_identifiers()):
+                    texts[language] = text
+        return texts
 
     def _values(self, opening: datetime | None, language: str) -> Iterable[tuple[str, str]]:
         if opening is None:
@@ -95,24 +113,34 @@ def shipped_pages() -> Pages:
 def choose_language(accept_language: str, available: Iterable[str]) -> str:
     """The language that a browser wants most; English, or else the first by name, when it wants none of them.
 
-    A wish for ``es-MX`` is also one for ``es`` (RFC 4647, section 3.4).
+    A wish for ``es-MX`` is also one for ``es`` (RFC 4647, section 3.4). A language of weight 0 is taken only if there is
+    no other.
     """
-    languages = sorted(available)
-    default = DEFAULT_LANGUAGE if DEFAULT_LANGUAGE in languages else languages[0]
-    wishes: list[tuple[float, str]] = []
+    weights: dict[str, float] = {}
     for part in accept_language.split(",", _MOST_RANGES)[:_MOST_RANGES]:
         match = _RANGE.fullmatch(part)
-        if match is not None and (weight := float(match[2] or 1)) > 0:
-            wishes.append((weight, match[1].lower()))
-    for _, wish in sorted(wishes, key=lambda weighted: -weighted[0]):
+        if match is not None:
+            weights.setdefault(match[1].lower().replace("_", "-"), float(match[2] or 1))
+
+    def is_refused(language: str) -> bool:
+        return next((weights[tag] == 0 for tag in _widened(language) if tag in weights), False)
+
+    languages = sorted(available)
+    left = [language for language in languages if not is_refused(language)] or languages
+    default = DEFAULT_LANGUAGE if DEFAULT_LANGUAGE in left else left[0]
+    for wish in sorted((tag for tag, weight in weights.items() if weight > 0), key=lambda tag: -weights[tag]):
         if wish == "*":
             return default
-        tag = wish
-        while tag:
-            if tag in languages:
-                return tag
-            tag = tag.rpartition("-")[0]
+        found = next((tag for tag in _widened(wish) if tag in left), None)
+        if found is not None:
+            return found
     return default
+
+
+def _widened(tag: str) -> tuple[str, ...]:
+    """A language tag and all that it is a variant of, the nearest first: ``zh-hant-tw``, ``zh-hant``, ``zh``."""
+    parts = tag.split("-")
+    return tuple("-".join(parts[:count]) for count in range(len(parts), 0, -1))
 
 
 def _content_policy(html: str) -> str:
