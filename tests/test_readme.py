@@ -397,7 +397,8 @@ def test_fields_of_a_link_and_kinds_of_entries_are_those_of_the_code() -> None:
     """What may be sent for a link, and what a timeline calls things, is what the code knows."""
     assert [_code(name)[0] for name, _ in _rows("field of a link |")] == list(FIELDS)
     kinds = {kind for names, _ in _rows("kind of entry |") for kind in _code(names)}
-    assert kinds == {links.CREATED, links.REVOKED, agent_answers.LINK_OPENED, ANSWERED, lookup.LOOKED_UP, *KINDS}
+    opened = {agent_answers.LINK_OPENED, agent_answers.LINK_PREVIEWED}
+    assert kinds == {links.CREATED, links.REVOKED, *opened, ANSWERED, lookup.LOOKED_UP, *KINDS}
 
 
 @pytest.mark.parametrize(
