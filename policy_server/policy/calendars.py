@@ -8,10 +8,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from difflib import get_close_matches
-from functools import cache
 from math import ceil
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
+
+from policy_server.policy.zones import parse_zone, zone_fault
 
 LOOK_AHEAD = timedelta(days=400)
 """How far `Calendar.next_opening` looks: a year of closed dates and some."""
@@ -29,8 +29,6 @@ _MAX_SHOWN = 60
 _ONE_DAY = timedelta(days=1)
 _HOURS = re.compile(r"\s*([0-9]{2}):([0-9]{2})\s*-\s*([0-9]{2}):([0-9]{2})\s*")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-# Names that some machines have and others do not, or that stand for no place.
-_NOT_ZONES = frozenset({"localtime", "posixrules", "Factory"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,32 +175,11 @@ def parse_calendar(
 
 
 def _parse_timezone(text: str, faults: list[CalendarFault]) -> ZoneInfo | None:
-    zones = _zones()
-    if text in zones:
-        return ZoneInfo(text)
-    nearest = _nearest_zones(text)
-    hint = f" (did you mean '{nearest[0]}'?)" if nearest else ""
-    message = f"timezone must be a place like 'America/Chicago' but is {_show(text)}{hint}"
-    faults.append(CalendarFault(("timezone",), message, nearest))
-    return None
-
-
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones()) - _NOT_ZONES
-
-
-def _nearest_zones(text: str) -> tuple[str, ...]:
-    """Return up to three zones like a text, which may be the city alone."""
-    if len(text) > _MAX_SHOWN:
-        return ()
-    wanted = text.strip().replace(" ", "_").lower()
-    spelled: dict[str, str] = {}
-    for zone in sorted(_zones()):
-        spelled.setdefault(zone.lower(), zone)
-        spelled.setdefault(zone.rpartition("/")[2].lower(), zone)
-    found = (spelled[match] for match in get_close_matches(wanted, spelled, n=3))
-    return tuple(dict.fromkeys(found))
+    zone = parse_zone(text)
+    if zone is None:
+        message, nearest = zone_fault(text)
+        faults.append(CalendarFault(("timezone",), message, nearest))
+    return zone
 
 
 def _parse_week(open_hours: Mapping[str, Sequence[str]], faults: list[CalendarFault]) -> tuple[tuple[Span, ...], ...]:

@@ -108,7 +108,7 @@ def read_calendar(name: str, table: Table) -> Calendar | None:
     table.finish(CALENDAR_KEYS)
     before = table.report.errors
     table.text("description")
-    timezone = table.text("timezone", required=True)
+    timezone = table.written("timezone", required=True)
     if "open" not in table:
         table.missing("open")
     opening = table.table("open", 'days with their hours such as {mon-fri: ["08:00-18:00"]}')

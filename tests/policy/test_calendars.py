@@ -465,6 +465,21 @@ def test_unknown_day_says_which_there_are(key: str, message: str) -> None:
         pytest.param("america/chicago", "America/Chicago", id="lower case"),
         pytest.param("Chicago", "America/Chicago", id="city alone"),
         pytest.param("New York", "America/New_York", id="city with a space"),
+        pytest.param("utc", "UTC", id="UTC in lower case"),
+        pytest.param("Lodnon", "Europe/London", id="letters swapped"),
+        pytest.param("Europe/Zuerich", "Europe/Zurich", id="umlaut written out"),
+        pytest.param("Zürich", "Europe/Zurich", id="umlaut"),
+        pytest.param("São Paulo", "America/Sao_Paulo", id="accents"),
+        pytest.param("Europe/München", "Europe/Berlin", id="city that is no zone"),
+        pytest.param("Schweiz", "Europe/Zurich", id="country"),
+        pytest.param("CET", "Europe/Berlin", id="abbreviation"),
+        pytest.param("CET/CEST", "Europe/Berlin", id="two abbreviations"),
+        pytest.param("GMT", "Europe/London", id="abbreviation that has summer time"),
+        pytest.param("EST", "America/New_York", id="abbreviation that has none"),
+        pytest.param("W. Europe Standard Time", "Europe/Berlin", id="Windows"),
+        pytest.param("(UTC+01:00) Bern, Rom, Wien", "Europe/Zurich", id="Outlook"),
+        pytest.param("Eastern Time (US & Canada)", "America/New_York", id="Outlook in words"),
+        pytest.param("Central European Time", "Europe/Berlin", id="zone in words"),
     ],
 )
 def test_unknown_timezone_names_the_nearest(timezone: str, nearest: str) -> None:
@@ -478,6 +493,30 @@ def test_unknown_timezone_names_the_nearest(timezone: str, nearest: str) -> None
             nearest,
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("timezone", "hint"),
+    [
+        ("UTC+2", "did you mean 'Europe/Athens', or 'Europe/Berlin' in summer?"),
+        ("GMT+1", "did you mean 'Europe/Berlin', or 'Europe/London' in summer?"),
+        ("UTC\N{MINUS SIGN}05:00", "did you mean 'America/New_York', or 'America/Chicago' in summer?"),
+        ("+05:30", "did you mean 'Asia/Kolkata'?"),
+        ("Etc/GMT+5", "did you mean 'America/New_York', or 'America/Chicago' in summer?"),
+    ],
+)
+def test_an_offset_is_no_place(timezone: str, hint: str) -> None:
+    """An offset, which no clocks follow all year, is refused with places that have it in winter and in summer."""
+    _, (fault,) = parse_calendar("hours", timezone, CLINIC)
+    told = f"timezone must be a place like 'America/Chicago' but is {timezone!r}, which knows no summer time ({hint})"
+    assert fault.message == told
+
+
+@pytest.mark.parametrize("timezone", ["Europe", "localtime", "UTC+14", "Nowhere"])
+def test_nothing_is_suggested_for_a_time_zone_of_nowhere(timezone: str) -> None:
+    """A place is named only where one is likely."""
+    _, (fault,) = parse_calendar("hours", timezone, CLINIC)
+    assert fault.allowed == ()
 
 
 @pytest.mark.parametrize(
