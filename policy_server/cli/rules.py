@@ -52,7 +52,7 @@ def check(rules_folder: Path | None, as_json: bool, strict: bool) -> None:
     path = folder(rules_folder)
     now = datetime.now(UTC)
     loaded, read = load_folder(path, now, environment=environment())
-    _, of_tests = parse_tests(read.tests, loaded.ruleset.links if loaded.ruleset else None, now)
+    _, of_tests = parse_tests(read.tests, loaded.ruleset, now)
     problems = (*loaded.problems, *of_tests)
     failed = any(strict or problem.severity is Severity.ERROR for problem in problems)
     if as_json:
@@ -214,7 +214,7 @@ def run_tests(rules_folder: Path | None, as_json: bool) -> None:
     loaded, read = load_folder(folder(rules_folder), now, environment=environment())
     if loaded.ruleset is None:
         refuse(loaded.problems)
-    tests, problems = parse_tests(read.tests, loaded.ruleset.links, now)
+    tests, problems = parse_tests(read.tests, loaded.ruleset, now)
     if any(problem.severity is Severity.ERROR for problem in problems):
         refuse(problems)
     # No test may depend on a secret, or it would pass in one place and fail in another.

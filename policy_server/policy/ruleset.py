@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar, assert_never
 
+from policy_server.pexip.parameters import RequestType
 from policy_server.policy.candidates import CandidateIndex, build_index
 from policy_server.policy.conditions import Condition
 from policy_server.policy.decisions import Finding, Outcome, Trace
@@ -197,13 +198,24 @@ class Ruleset:
     recall: Recall
     pictures: Mapping[str, bytes]
 
+    def rules_of(self, request: RequestType) -> RuleList[object] | None:
+        """The rules that answer a question; ``None`` for questions that are answered without."""
+        match request:
+            case RequestType.SERVICE:
+                return self.services
+            case RequestType.PARTICIPANT:
+                return self.participants
+            case RequestType.LOCATION:
+                return self.locations
+            case RequestType.REGISTRATION:
+                return self.registrations
+            case RequestType.AVATAR | RequestType.DIRECTORY:
+                return None
+            case _:
+                assert_never(request)
+
     @property
     def count(self) -> int:
         """How many rules there are, disabled ones included."""
-        lists: tuple[RuleList[object], ...] = (
-            self.services,
-            self.participants,
-            self.locations,
-            self.registrations,
-        )
-        return sum(len(rules.rules) for rules in lists)
+        lists = (self.rules_of(request) for request in RequestType)
+        return sum(len(rules.rules) for rules in lists if rules is not None)

@@ -46,6 +46,8 @@ def read_dial_out(
         when = entry.choice("when", (FAILED,))
         if when == FAILED and place == 0:
             entry.error("when", "the first entry of dial_out is dialled with the room, so it cannot wait for a failure")
+        elif when == FAILED:
+            entry.warning("when", "nothing dials this entry yet: a leg that fails is not replaced by another")
         dialled = _read_destination(entry, trunks, used_trunks)
         leg = _read_leg(entry, dialled, identity, domain, reader, vocabulary)
         if leg is not None:

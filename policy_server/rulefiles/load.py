@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from itertools import chain
 from typing import Final, TypeVar
@@ -37,6 +38,7 @@ from policy_server.rulefiles.sections import (
     read_domains,
     read_link_type,
     read_trunk,
+    regions_of,
 )
 from policy_server.rulefiles.services import Draft, Vocabulary, read_service, warn_of_shared_pins
 
@@ -225,12 +227,13 @@ def _read_material(merged: _Merged, report: Report, environment: Mapping[str, st
     def read_room(name: str, table: Table) -> Draft | None:
         return read_service(table, vocabulary, room=name)
 
+    regions = regions_of(node for node, _ in merged.named["trunks"].values())
     return Material(
         report=report,
         vocabulary=vocabulary,
         domains=tuple(domains),
         calendars=read_named("calendars", read_calendar),
-        trunks=read_named("trunks", read_trunk),
+        trunks=read_named("trunks", partial(read_trunk, likely=regions)),
         rooms=read_named("rooms", read_room),
         link_types=bool(merged.named["links"]),
         environment=environment,

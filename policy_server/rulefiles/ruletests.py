@@ -17,7 +17,7 @@ from policy_server.policy.sessions import NONCE_BYTES, Keyring
 from policy_server.rulefiles.document import parse_document
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
 from policy_server.rulefiles.problems import Place, Problem, one_of, shown, unknown_key
-from policy_server.rulefiles.reader import Report, Table, shown_node, undefined
+from policy_server.rulefiles.reader import Report, Table, near_hint, shown_node, undefined
 
 TEST_KEYS: Final = ("name", "description", "at", "link", "request", "expect")
 EXPECT_KEYS: Final = ("rule", "action", "result")
@@ -66,10 +66,10 @@ class TestOutcome:
 
 
 def parse_tests(
-    documents: Mapping[str, bytes], links: Mapping[str, LinkType] | None, now: datetime
+    documents: Mapping[str, bytes], ruleset: Ruleset | None, now: datetime
 ) -> tuple[tuple[RuleTest, ...], tuple[Problem, ...]]:
-    """Reads rule tests; a test without ``at`` happens ``now``. ``links`` are ``None`` when the rules cannot be used, and
-    then any link type may be meant.
+    """Reads rule tests; a test without ``at`` happens ``now``. ``ruleset`` is ``None`` when the rules cannot be used, and
+    then any link type and any rule may be meant.
     """
     report = Report()
     tests: list[RuleTest] = []
@@ -84,13 +84,13 @@ def parse_tests(
         table = Table(node, "a file of rule tests", report)
         table.finish(("tests",))
         for item in table.sequence("tests", "a list of rule tests, each beginning with -,"):
-            test = _read_test(item, links, now, report)
+            test = _read_test(item, ruleset, now, report)
             if test is not None:
                 tests.append(test)
     return tuple(tests), report.in_order()
 
 
-def _read_test(node: Node, links: Mapping[str, LinkType] | None, now: datetime, report: Report) -> RuleTest | None:
+def _read_test(node: Node, ruleset: Ruleset | None, now: datetime, report: Report) -> RuleTest | None:
     if not isinstance(node, MappingNode):
         report.error(node.place, f"a rule test must have name, request and expect but is {shown_node(node)}")
         return None
@@ -100,10 +100,12 @@ def _read_test(node: Node, links: Mapping[str, LinkType] | None, now: datetime, 
     table.text("description")
     name = table.text("name", required=True) or ""
     at = _read_time(table, now)
+    links = ruleset.links if ruleset else None
     link, state, attributes = _read_link(table, links)
     request_type, fields = _read_request(table)
     _check_link_words(table, fields, links.get(link) if links and "link" in table else None)
     expect = _read_expect(table)
+    _check_rule(table, request_type, ruleset)
     if report.errors > before or expect is None or request_type is None or at is None:
         return None
     return RuleTest(name, node.place, at, request_type, fields, link, state, attributes, expect)
@@ -220,6 +222,31 @@ def _read_expect(table: Table) -> Mapping[str, object] | None:
     return expected if isinstance(expected, dict) else None
 
 
+def _check_rule(table: Table, request_type: RequestType | None, ruleset: Ruleset | None) -> None:
+    """Warns of an expected rule that does not exist: the test could not pass."""
+    expect = table.table("expect") if isinstance(table.value("expect"), MappingNode) else None
+    node = expect.value("rule") if expect is not None else None
+    if expect is None or not isinstance(node, ScalarNode) or request_type is None or ruleset is None:
+        return
+    if isinstance(node.value, str) and (fault := _rule_fault(node.value, request_type, ruleset)):
+        expect.warning("rule", fault)
+
+
+def _rule_fault(rule: str, request_type: RequestType, ruleset: Ruleset) -> str:
+    """Why no rule of this id can answer a question; ``""`` when there is one, and where there are no rules at all."""
+    rules = ruleset.rules_of(request_type)
+    if rules is None:
+        return ""
+    known = [each.id for each in rules.rules]
+    if rule in known:
+        return ""
+    for other in RequestType:
+        others = ruleset.rules_of(other)
+        if others is not None and any(each.id == rule for each in others.rules):
+            return f"rule {shown(rule)} answers {other} questions, and this is a {request_type} question"
+    return f"there is no rule {shown(rule)} for {request_type} questions{near_hint(rule, known)}"
+
+
 def run_test(test: RuleTest, ruleset: Ruleset, keyring: Keyring, on_failure: str = "continue") -> TestOutcome:
     """Asks the evaluator, and compares."""
     fields: dict[str, str | list[str]] = dict(test.fields)
@@ -256,6 +283,9 @@ def run_test(test: RuleTest, ruleset: Ruleset, keyring: Keyring, on_failure: str
     differences = tuple(
         difference for key in EXPECT_KEYS if key in expect for difference in compare(key, expect[key], got[key])
     )
+    rule = test.expect.get("rule")
+    if isinstance(rule, str) and rule != decision.rule and (fault := _rule_fault(rule, test.request_type, ruleset)):
+        differences = (*differences, fault)
     rows = tuple(
         f"{finding.rule}: {finding.outcome}{f' ({finding.reason})' if finding.reason else ''}"
         for finding in decision.trace.findings()

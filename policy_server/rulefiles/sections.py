@@ -1,7 +1,8 @@
 """Reading the sections that rules refer to: domains, names of the deployment, trunks, calendars, directory, links."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Final
 
 from policy_server.pexip.properties import check_directory_entry
@@ -10,11 +11,12 @@ from policy_server.policy.directory import DirectoryEntry
 from policy_server.policy.patterns import Pattern, compile_pattern
 from policy_server.policy.ruleset import LinkType
 from policy_server.policy.templates import Template
-from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode
+from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
 from policy_server.rulefiles.pages import TemplateFolders
 from policy_server.rulefiles.pictures import picture_fault
 from policy_server.rulefiles.problems import Place, nearest, one_of, shown
 from policy_server.rulefiles.reader import Report, Table, node_at, shown_node
+from policy_server.telephony.numbers import NumberFault, parse_number, region_of
 from policy_server.telephony.trunks import FORMS, Trunk, parse_trunk
 
 DEPLOYMENT_LISTS: Final[Mapping[str, str]] = {
@@ -78,8 +80,20 @@ def read_deployment(table: Table) -> dict[str, set[str]]:
     return names
 
 
-def read_trunk(name: str, table: Table) -> Trunk | None:
-    """One trunk."""
+def regions_of(nodes: Iterable[Node]) -> tuple[str, ...]:
+    """The countries of trunks that say theirs, by region or by a number with its country code."""
+    regions: dict[str, None] = {}
+    for node in nodes:
+        values = plain(node)
+        number = str(values.get("number", "")) if isinstance(values, dict) else ""
+        region = values.get("region") if isinstance(values, dict) else None
+        with suppress(NumberFault):
+            regions[region_of(parse_number(number, region if isinstance(region, str) else None))] = None
+    return tuple(region for region in regions if region)
+
+
+def read_trunk(name: str, table: Table, likely: Iterable[str] = ()) -> Trunk | None:
+    """One trunk; ``likely`` are the countries that a number without one may be of."""
     table.finish(TRUNK_KEYS)
     before = table.report.errors
     table.text("description")
@@ -95,6 +109,7 @@ def read_trunk(name: str, table: Table) -> Trunk | None:
         dial_prefix=table.written("dial_prefix") or "",
         termination=table.text("termination") or "",
         form=form,
+        likely=likely,
     )
     if number == "":
         table.error("number", "number is empty; write one such as '+1 312 555 0100'")

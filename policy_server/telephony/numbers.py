@@ -1,6 +1,7 @@
 """The one place where a written phone number becomes E.164."""
 
 import re
+from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Literal
 
@@ -14,6 +15,12 @@ _WRITTEN = re.compile(
     r"[\s(\[\uFF08]*[+\uFF0B]?[\d\s().\[\]/~\u2010-\u2015\u2212\u2060\u30FC\uFF08\uFF09\uFF0D-\uFF0F-]+"
 )
 # What people write for a country whose ISO code is another.
+# Countries that are tried for a number in national format, and how many a message names.
+_OFTEN_MEANT = (
+    *("US", "GB", "DE", "FR", "CH", "AT", "IT", "ES", "NL", "BE", "IE", "SE", "NO", "DK", "FI", "PL", "PT"),
+    *("AU", "NZ", "IN", "JP", "SG", "BR", "MX", "ZA"),
+)
+_MOST_COUNTRIES = 3
 _COMMON_MISTAKES = {"UK": "GB", "EL": "GR", "SU": "RU"}
 
 
@@ -25,7 +32,7 @@ class NumberFault(ValueError):  # noqa: N818  a fault is a finding about what an
         self.field: Literal["number", "region"] = field
 
 
-def parse_number(text: str, region: str | None = None) -> str:
+def parse_number(text: str, region: str | None = None, likely: Iterable[str] = ()) -> str:
     """Return a phone number as E.164, for example `+13129998045`.
 
     `region` is the two-letter country (ISO 3166) whose national format the text may use; a number that
@@ -33,7 +40,8 @@ def parse_number(text: str, region: str | None = None) -> str:
     country uses. They need not be assigned to anybody: fictional 555 numbers and ranges opened after
     the number tables were published are accepted.
 
-    Raises `NumberFault` with a message for the person who wrote the number.
+    Raises `NumberFault` with a message for the person who wrote the number. `likely` are countries that
+    the message tries first where the text needs one.
     """
     country = None if region is None else _parse_region(region)
     shown = _show(text)
@@ -43,7 +51,7 @@ def parse_number(text: str, region: str | None = None) -> str:
     try:
         number = phonenumbers.parse(written, country)
     except NumberParseException as fault:
-        raise NumberFault(_explain_unreadable(fault, written, shown, country)) from None
+        raise NumberFault(_explain_unreadable(fault, written, shown, country, likely)) from None
     if number.extension:
         raise NumberFault(
             f"{shown} has an extension ('{number.extension}'), which a trunk number cannot carry: "
@@ -92,14 +100,19 @@ def _check_length(number: phonenumbers.PhoneNumber, shown: str) -> None:
             raise NumberFault(f"{shown} does not have the length of a phone number {of_country}")
 
 
-def _explain_unreadable(fault: NumberParseException, written: str, shown: str, country: str | None) -> str:
+def region_of(number: str) -> str:
+    """Return the country of an E.164 number, or `""` where it has none or many."""
+    found = phonenumbers.region_code_for_number(phonenumbers.parse(number, None))
+    return found if found in phonenumbers.SUPPORTED_REGIONS else ""
+
+
+def _explain_unreadable(
+    fault: NumberParseException, written: str, shown: str, country: str | None, likely: Iterable[str]
+) -> str:
     kind = fault.error_type
     international = written.lstrip().startswith(("+", "\uff0b"))
     if kind == NumberParseException.INVALID_COUNTRY_CODE and country is None and not international:
-        return (
-            f"{shown} is in national format, which needs the country: add `region: US` (or your country), "
-            "or write the number with + and the country code"
-        )
+        return f"{shown} is in national format, which needs the country: {_countries(written, likely)}"
     if kind == NumberParseException.INVALID_COUNTRY_CODE:
         return f"{shown} begins with a country code that does not exist"
     if kind == NumberParseException.TOO_LONG:
@@ -109,6 +122,30 @@ def _explain_unreadable(fault: NumberParseException, written: str, shown: str, c
     if _is_address(written):
         return _explain_characters(written, shown)
     return f"{shown} is not a phone number: write it like '+1 312 555 0100'"
+
+
+def _countries(written: str, likely: Iterable[str]) -> str:
+    """Say how a number without country may be meant: with a country code that lacks its +, or in which countries."""
+    whole = _international(f"+{written.strip()}", None)
+    if whole:
+        return f"write '{whole}', or add the region that it is of, such as `region: US`"
+    found: list[str] = []
+    for country in dict.fromkeys((*likely, *_OFTEN_MEANT)):
+        number = _international(written, country)
+        if number and len(found) < _MOST_COUNTRIES:
+            found.append(f"`region: {country}` for '{number}'")
+    regions = ", ".join(found or ["`region: US`", "`region: GB`"])
+    return f"add {regions} or another, or write the number with + and the country code"
+
+
+def _international(written: str, country: str | None) -> str:
+    """Return a number as people write it abroad; `""` unless it is one that can be given out in that country."""
+    try:
+        number = phonenumbers.parse(written, country)
+    except NumberParseException:
+        return ""
+    good = phonenumbers.is_valid_number(number) and not number.extension and _WRITTEN.fullmatch(written)
+    return phonenumbers.format_number(number, PhoneNumberFormat.INTERNATIONAL) if good else ""
 
 
 def _explain_characters(written: str, shown: str) -> str:

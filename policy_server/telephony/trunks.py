@@ -1,6 +1,7 @@
 """Trunks: where the contact centre's phone number is reached, and what a node dials for it."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -70,15 +71,17 @@ def parse_trunk(
     dial_prefix: str = "",
     termination: str = "",
     form: str | None = None,
+    likely: Iterable[str] = (),
 ) -> tuple[Trunk | None, tuple[TrunkFault, ...]]:
     """Build a trunk from what an admin wrote, or report everything that is wrong with it.
 
-    `form` is None when it was not written, which means `fqdn`.
+    `form` is None when it was not written, which means `fqdn`. `likely` are countries that a number without
+    one may be of.
     """
     faults: list[TrunkFault] = []
     e164 = ""
     try:
-        e164 = parse_number(number, region)
+        e164 = parse_number(number, region, likely)
     except NumberFault as fault:
         faults.append(TrunkFault((fault.field,), str(fault)))
     faults += _check_way(dial_prefix, termination)

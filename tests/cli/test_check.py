@@ -81,7 +81,7 @@ tests:
 def test_rule_tests_that_cannot_be_read(folder: Path) -> None:
     """What is wrong with a file of rule tests is a problem too; what its tests would say is for ``test``."""
     put_rules(folder)
-    put_rules(folder, TESTS.replace("rule: customer", "rule: nobody"), "visit.test.yaml")
+    put_rules(folder, TESTS.replace("rule: customer", "rule: agent"), "visit.test.yaml")
     assert run("check", "--strict").exit_code == 0
     put_rules(folder, BAD_TESTS, "bad.test.yaml")
     put_rules(folder, "tests: [", "broken.test.yaml")

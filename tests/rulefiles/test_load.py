@@ -46,7 +46,7 @@ def test_the_shipped_rules_are_good_and_pass_their_tests() -> None:
     loaded, folder = load_folder(SHIPPED, NOW)
     assert [str(problem) for problem in loaded.problems] == []
     assert loaded.ruleset is not None
-    tests, test_problems = parse_tests(folder.tests, loaded.ruleset.links, NOW)
+    tests, test_problems = parse_tests(folder.tests, loaded.ruleset, NOW)
     assert [str(problem) for problem in test_problems] == []
     assert tests
     assert [run_test(test, loaded.ruleset, KEYRING).differences for test in tests] == [()] * len(tests)

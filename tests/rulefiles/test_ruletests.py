@@ -1,5 +1,6 @@
 """Rule tests: how they are read, what they ask, and what a failure says."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from policy_server.rulefiles.ruletests import RuleTest, TestOutcome, compare, pa
 from tests.rulefiles.faults import NOW, Fault, load, read_faults
 from tests.rulefiles.structures import anything, as_yaml, test_structures
 
+NO_LINKS = load("service: [{ id: a, continue: true }]").ruleset
 KEYRING = Keyring(b"the secret key of every test of rules")
 RULES = """
 trunks: { clinic: { number: "+1 312 999 8045", dial_prefix: "99" } }
@@ -53,7 +55,7 @@ def run(fields: dict[str, Any]) -> TestOutcome:
     """Read and run one rule test."""
     test = {"name": "x", "at": "2026-11-23T10:00:00-06:00", **fields}
     ruleset = rules()
-    tests, problems = parse_tests({"x.test.yaml": as_yaml({"tests": [test]})}, ruleset.links, NOW)
+    tests, problems = parse_tests({"x.test.yaml": as_yaml({"tests": [test]})}, ruleset, NOW)
     assert [str(problem) for problem in problems] == []
     (parsed,) = tests
     return run_test(parsed, ruleset, KEYRING)
@@ -61,11 +63,11 @@ def run(fields: dict[str, Any]) -> TestOutcome:
 
 @pytest.mark.parametrize("fault", [pytest.param(fault, id=name) for name, fault in read_faults("ruletests").items()])
 def test_test_files_give_exactly_these_problems(fault: Fault) -> None:
-    """Every fault of a file of rule tests is told in these words, and a faulty test does not run."""
+    """Every fault of a file of rule tests is told in these words, and a test with an error does not run."""
     documents = {name: text.encode() for name, text in fault.files.items()}
-    tests, problems = parse_tests(documents, rules().links, NOW)
+    tests, problems = parse_tests(documents, rules(), NOW)
     assert [str(problem) for problem in problems] == list(fault.expected)
-    lines = {problem.place.line for problem in problems}
+    lines = {problem.place.line for problem in problems if problem.severity is Severity.ERROR}
     assert not [test for test in tests if test.place.line in lines]
 
 
@@ -73,7 +75,7 @@ def test_tests_of_several_files_come_in_the_order_of_their_names() -> None:
     """A test knows where it is written; an empty file has none."""
     one = b"tests: [ { name: %s, request: { type: service }, expect: { rule: null } } ]"
     documents = {"b.test.yaml": one % b"second", "a.test.yaml": one % b"first", "c.test.yaml": b""}
-    tests, problems = parse_tests(documents, {}, NOW)
+    tests, problems = parse_tests(documents, NO_LINKS, NOW)
     assert problems == ()
     assert [(test.name, str(test.place)) for test in tests] == [
         ("first", "a.test.yaml:1:10"),
@@ -85,7 +87,7 @@ def test_without_rules_any_link_type_may_be_meant() -> None:
     """Where the rules cannot be used, a test file is held against itself only."""
     text = b"tests: [ { name: x, link: { type: y }, request: { type: service, local_alias: '{alias}' }, expect: { rule: a } } ]"
     assert parse_tests({"x.test.yaml": text}, None, NOW)[1] == ()
-    (problem,) = parse_tests({"x.test.yaml": text}, {}, NOW)[1]
+    (problem,) = parse_tests({"x.test.yaml": text}, NO_LINKS, NOW)[1]
     assert "link type 'y' is not defined" in problem.message
 
 
@@ -113,15 +115,24 @@ tests:
     request: { type: service, local_alias: "{alias}" }
     expect: { rule: other }
 """
-    tests, problems = parse_tests({"x.test.yaml": text}, loaded.links, NOW)
+    tests, problems = parse_tests({"x.test.yaml": text}, loaded, NOW)
     assert problems == ()
     assert [run_test(test, loaded, KEYRING).differences for test in tests] == [(), ()]
+
+
+def test_an_expected_rule_that_does_not_exist_is_named_where_the_test_fails() -> None:
+    """Whoever misspelt the id of a rule reads which one was meant beside the difference."""
+    outcome = run({**CUSTOMER, "expect": {"rule": "custmer"}})
+    assert outcome.differences == (
+        "rule: expected 'custmer' but got 'customer'",
+        "there is no rule 'custmer' for service questions (did you mean 'customer'?)",
+    )
 
 
 def test_a_test_without_a_moment_happens_now() -> None:
     """``at`` is needed only where the time matters."""
     (test,), _ = parse_tests(
-        {"x.test.yaml": b"tests: [ { name: x, request: { type: service }, expect: { rule: null } } ]"}, {}, NOW
+        {"x.test.yaml": b"tests: [ { name: x, request: { type: service }, expect: { rule: null } } ]"}, NO_LINKS, NOW
     )
     assert test.at == NOW
 
@@ -366,9 +377,9 @@ def test_a_link_is_the_same_on_every_run() -> None:
 def test_any_test_file_gives_problems_or_tests_that_run(structure: object, now: datetime) -> None:
     """Whatever a test file says, reading it and running what came out of it never fails."""
     ruleset = rules()
-    links = {**ruleset.links, "l": ruleset.links["visit"]}
-    tests, problems = parse_tests({"x.test.yaml": as_yaml(structure)}, links, now)
-    assert all(problem.severity is Severity.ERROR and str(problem).isprintable() for problem in problems)
+    more = replace(ruleset, links={**ruleset.links, "l": ruleset.links["visit"]})
+    tests, problems = parse_tests({"x.test.yaml": as_yaml(structure)}, more, now)
+    assert all(str(problem).isprintable() for problem in problems)
     for test in tests:
         if test.link in ruleset.links or not test.link:
             assert isinstance(run_test(test, ruleset, KEYRING), TestOutcome)

@@ -1,5 +1,6 @@
 """Phone numbers as admins write them become E.164, or a message says what to write instead."""
 
+import re
 from contextlib import suppress
 
 import phonenumbers
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_server.telephony.numbers import NumberFault, parse_number
+from policy_server.telephony.numbers import NumberFault, parse_number, region_of
 
 REGIONS = st.sampled_from(["US", "GB", "DE", "IT", "BR", "AR", "MX", "FR", "RU", "JP", "AU", "KZ", None])
 
@@ -44,9 +45,30 @@ def test_number_is_read(text: str, region: str | None, expected: str) -> None:
         pytest.param(
             "(312) 555-0100",
             None,
-            "'(312) 555-0100' is in national format, which needs the country: add `region: US` (or your country), "
-            "or write the number with + and the country code",
+            "'(312) 555-0100' is in national format, which needs the country: add `region: US` for '+1 312-555-0100', "
+            "`region: AT` for '+43 3125 550100', `region: IT` for '+39 312 555 0100' or another, or write the number with "
+            "+ and the country code",
             id="national format without region",
+        ),
+        pytest.param(
+            "9",
+            None,
+            "'9' is not a phone number: write it like '+1 312 555 0100'",
+            id="one digit",
+        ),
+        pytest.param(
+            "999 999",
+            None,
+            "'999 999' is in national format, which needs the country: add `region: US`, `region: GB` or another, or "
+            "write the number with + and the country code",
+            id="national format of no country",
+        ),
+        pytest.param(
+            "41 44 668 18 00",
+            None,
+            "'41 44 668 18 00' is in national format, which needs the country: write '+41 44 668 18 00', or add the "
+            "region that it is of, such as `region: US`",
+            id="country code without plus",
         ),
         pytest.param(
             "+1 312 555 0100 ext. 5",
@@ -169,3 +191,25 @@ def test_any_text_is_a_number_or_a_fault(text: str, region: str | None) -> None:
     with suppress(NumberFault):
         number = parse_number(text, region)
         assert parse_number(number) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "likely", "first"),
+    [
+        ("044 668 18 00", ["CH"], "add `region: CH` for '+41 44 668 18 00',"),
+        ("089 12345678", ["CH", "DE"], "add `region: DE` for '+49 89 12345678',"),
+        ("020 7946 0958", [], "add `region: GB` for '+44 20 7946 0958',"),
+    ],
+)
+def test_the_likely_countries_of_a_number_come_first(text: str, likely: list[str], first: str) -> None:
+    """A number without country is shown as it would be in a country that is likely, if it can be one there."""
+    with pytest.raises(NumberFault, match=re.escape(first)):
+        parse_number(text, likely=likely)
+
+
+@pytest.mark.parametrize(
+    ("number", "region"), [("+13125550100", "US"), ("+41446681800", "CH"), ("+80012345678", ""), ("+999123", "")]
+)
+def test_the_country_of_a_number(number: str, region: str) -> None:
+    """A number of one country tells which; a freephone number of the world is of none."""
+    assert region_of(number) == region
