@@ -5,6 +5,7 @@ of by PyYAML's own composer: that one knows YAML 1.1 (`no` is false, `22:00` is 
 equal keys, and lets a short file expand to any size.
 """
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -27,6 +28,7 @@ from policy_server.rulefiles.document_text import (
     decode_document,
     find_unreadable_character,
     name_of_character,
+    place_at,
     without_unreadable_characters,
 )
 from policy_server.rulefiles.problems import Place, Problem, Severity, shown
@@ -48,6 +50,8 @@ __all__ = [
 MAX_DEPTH = 50
 MAX_NODES = 500_000
 
+_NESTING = re.compile("nesting (depth|level)|too deep|recursion")
+_TOO_DEEP = f"values are nested more than {MAX_DEPTH} deep here"
 _LOADER = getattr(yaml, "CLoader", yaml.Loader)
 _STANDARD_TAG = "tag:yaml.org,2002:"
 _TYPES_OF_TAGS: dict[str, tuple[type, ...]] = {
@@ -76,11 +80,38 @@ def parse_document(file: str, data: bytes) -> tuple[Node | None, tuple[Problem, 
     except _RefusedError as error:
         composer.abandon(Problem(error.place, Severity.ERROR, error.message))
     except yaml.MarkedYAMLError as error:
-        composer.abandon(explain_syntax_error(file, text, error, composer.inside()))
+        composer.abandon(_too_deep(text, error, composer) or explain_syntax_error(file, text, error, composer.inside()))
+    except (MemoryError, RecursionError):
+        message = "what begins here takes more memory to read than there is; split the file"
+        composer.abandon(Problem(composer.inside() or Place(file), Severity.ERROR, message))
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # PyYAML's own parser lets chr() fail on "\UFFFFFFFF".
         composer.abandon(Problem(Place(file), Severity.ERROR, f"this is not YAML: {shown(str(error))}"))
     return composer.result()
+
+
+def _too_deep(text: str, error: yaml.MarkedYAMLError, composer: "_Composer") -> Problem | None:
+    """Say that values are nested too deep where the parser gave up on them before the limit of ours was reached.
+
+    It looks ahead in a line for a key, through brackets that it has not told of; each version has a limit of its own.
+    """
+    mark = error.problem_mark
+    if mark is None or not _NESTING.search(error.problem or ""):
+        return None
+    depth, end, at = composer.depth, mark.index + 1, mark.index
+    try:
+        # PyYAML's own scanner has no limit; what it is given is what the other looked through.
+        for token in yaml.scan(text[composer.read_to : end], Loader=yaml.Loader):
+            if isinstance(token, yaml.FlowSequenceStartToken | yaml.FlowMappingStartToken):
+                depth += 1
+            elif isinstance(token, yaml.FlowSequenceEndToken | yaml.FlowMappingEndToken):
+                depth -= 1
+            if depth > MAX_DEPTH:
+                at = composer.read_to + token.start_mark.index
+                break
+    except yaml.YAMLError:
+        pass
+    return Problem(place_at(composer.file, text, at), Severity.ERROR, _TOO_DEEP)
 
 
 class _RefusedError(Exception):
@@ -130,7 +161,9 @@ class _Composer:
     """Builds the node of a document from parser events, and collects what is wrong with it."""
 
     def __init__(self, file: str) -> None:
-        self._file = file
+        self.file = file
+        self.read_to = 0
+        """Characters that the events taken so far have come from."""
         self._root: Node | None = None
         self._open: list[_Open] = []
         self._anchors: dict[str, _Anchored | _Open] = {}
@@ -142,6 +175,8 @@ class _Composer:
 
     def take(self, event: object) -> None:
         """Take the next event of the parser."""
+        if isinstance(event, yaml.Event) and event.end_mark is not None:
+            self.read_to = event.end_mark.index
         match event:
             case yaml.ScalarEvent():
                 self._take_scalar(event)
@@ -159,6 +194,11 @@ class _Composer:
             case _:
                 pass
 
+    @property
+    def depth(self) -> int:
+        """How many lists and mappings are open."""
+        return len(self._open)
+
     def inside(self) -> Place | None:
         """Tell where the innermost list or mapping begins that is not complete."""
         return self._open[-1].place if self._open else None
@@ -175,7 +215,7 @@ class _Composer:
         problems = sorted(self._problems, key=lambda problem: problem.place)
         if self._unlisted:
             message = f"there are {self._unlisted} more problems like these, not listed here"
-            problems.append(Problem(Place(self._file), Severity.ERROR, message))
+            problems.append(Problem(Place(self.file), Severity.ERROR, message))
         root = self._root if self._is_usable else None
         if isinstance(root, ScalarNode) and root.text == "" and not root.quoted:
             root = None
@@ -184,8 +224,8 @@ class _Composer:
     def _place(self, event: _Event) -> Place:
         mark = event.start_mark
         if mark is None:
-            return Place(self._file)
-        return Place(self._file, mark.line + 1, mark.column + 1)
+            return Place(self.file)
+        return Place(self.file, mark.line + 1, mark.column + 1)
 
     def _report(self, place: Place, message: str) -> None:
         if len(self._problems) < MAX_PROBLEMS:
@@ -251,7 +291,7 @@ class _Composer:
         place = self._place(event)
         self._grow(1, place, "the file has")
         if len(self._open) >= MAX_DEPTH:
-            raise _RefusedError(place, f"values are nested more than {MAX_DEPTH} deep here")
+            raise _RefusedError(place, _TOO_DEEP)
         is_mapping = isinstance(event, yaml.MappingStartEvent)
         if event.tag not in (None, "!", _STANDARD_TAG + ("map" if is_mapping else "seq")):
             self._report_tag(place, event.tag)

@@ -29,6 +29,10 @@ ATTRIBUTE_LIMIT: Final = 500
 MOST_PROBLEMS: Final = 10
 """Problems of one request that are told."""
 
+MOST_NESTED: Final = 32
+"""Lists and objects inside each other of which a body that cannot be read is told; a link has two."""
+
+_BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\Z)|[\[{\]}]', re.DOTALL)
 _JSON_TYPE: Final = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json", re.IGNORECASE)
 
 
@@ -69,7 +73,12 @@ def parse_link_request(body: bytes, links: Mapping[str, LinkType]) -> LinkReques
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        detail = f"the body is not JSON: {error}" if body else "the body is empty; send a JSON object with a type"
+        fault = f"it is nested deeper than {MOST_NESTED} levels" if _nests_too_deep(body) else str(error)
+        detail = (
+            f"the body is not JSON that can be read: {fault}"
+            if body
+            else "the body is empty; send a JSON object with a type"
+        )
         return ProblemResponse(400, "invalid-json", "The body is not JSON", detail)
     if not isinstance(fields, dict):
         detail = f'the body must be an object such as {{"type": "patient"}} but is {_kind(fields)}'
@@ -87,6 +96,15 @@ def parse_link_request(body: bytes, links: Mapping[str, LinkType]) -> LinkReques
         ttl=parse_duration(fields["ttl"]) if "ttl" in fields else None,
         digest=sha256(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)).hexdigest(),
     )
+
+
+def _nests_too_deep(body: bytes) -> bool:
+    depth = 0
+    for found in _BRACKET.finditer(body):
+        depth += 1 if found[0] in b"[{" else -1 if found[0] in b"]}" else 0
+        if depth > MOST_NESTED:
+            return True
+    return False
 
 
 def _problems(fields: Mapping[str, Any], links: Mapping[str, LinkType]) -> Iterator[str]:

@@ -370,6 +370,11 @@ def nested(depth: int) -> str:
     [
         pytest.param(nested(51), "1:51: error: values are nested more than 50 deep here", id="brackets"),
         pytest.param("[" * 100_000, "1:51: error: values are nested more than 50 deep here", id="open brackets"),
+        pytest.param(
+            "x:\n- y: [']]', \"[\", é, {a: " + "[" * 5_000,
+            "2:70: error: values are nested more than 50 deep here",
+            id="open brackets after quoted ones",
+        ),
         pytest.param("- " * 1_000_000, "1:101: error: values are nested more than 50 deep here", id="dashes"),
         pytest.param("{a: " * 100_000, "1:201: error: values are nested more than 50 deep here", id="open braces"),
         pytest.param(
@@ -399,6 +404,31 @@ def nested(depth: int) -> str:
 def test_a_hostile_file_is_refused_at_the_limit(text: str, problem: str) -> None:
     """Nothing that grows beyond its size is ever built."""
     assert told(text) == [problem]
+
+
+@pytest.mark.parametrize("loader", [yaml.Loader, document._LOADER])
+@pytest.mark.parametrize("levels", [51, 999, 1_001, 5_000])
+def test_the_limit_does_not_depend_on_the_parser(
+    monkeypatch: pytest.MonkeyPatch, loader: type[yaml.Loader], levels: int
+) -> None:
+    """PyYAML's two parsers give up at different depths, or never; the limit, its place and its words are ours."""
+    monkeypatch.setattr(document, "_LOADER", loader)
+    assert told(f"a: {nested(levels)}") == ["1:53: error: values are nested more than 50 deep here"]
+
+
+@pytest.mark.parametrize("failure", [MemoryError, RecursionError])
+def test_a_parser_that_runs_out_of_memory_is_told(monkeypatch: pytest.MonkeyPatch, failure: type[Exception]) -> None:
+    """What a library cannot cope with is a problem of the file, with the place where it began, and not a crash."""
+    parse_events = yaml.parse
+
+    def fail_after_some(text: str, **options: type[yaml.Loader]) -> Iterator[yaml.Event]:
+        yield from list(parse_events(text, **options))[:7]
+        raise failure
+
+    monkeypatch.setattr(yaml, "parse", fail_after_some)
+    assert told("a: 1\nb: [2, 3]\n") == [
+        "2:4: error: what begins here takes more memory to read than there is; split the file"
+    ]
 
 
 def test_depth_50_is_read() -> None:

@@ -263,7 +263,10 @@ def test_everything_wrong_is_told_at_once(desk: Desk) -> None:
         pytest.param(b'{"type": "\xff"}', "", 400, "invalid-json", "not JSON", id="not UTF-8"),
         pytest.param(b'{"type": "\\ud800"}', "", 400, "invalid-json", "not JSON", id="half a character"),
         pytest.param(b'{"ttl": NaN}', "", 400, "invalid-json", "not JSON", id="not a number"),
-        pytest.param(b"[" * 60_000, "", 400, "invalid-json", "not JSON", id="nested"),
+        pytest.param(b"[" * 60_000, "", 400, "invalid-json", "nested deeper than 32 levels", id="nested"),
+        pytest.param(b'{"a":' * 9_000, "", 400, "invalid-json", "nested deeper than 32 levels", id="nested objects"),
+        pytest.param(b'{"name": "' + b"[" * 99, "", 400, "invalid-json", "not JSON", id="brackets in half a text"),
+        pytest.param(b'["' + b"[" * 99 + b'\\"", ]', "", 400, "invalid-json", "not JSON", id="brackets in a text"),
         pytest.param(b" " * (BODY_LIMIT + 1), "", 413, "too-large", "65536 bytes", id="too large"),
         pytest.param(
             b"type=patient",
