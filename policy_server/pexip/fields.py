@@ -53,6 +53,8 @@ class About:
     """The discard rule that ``null`` breaks."""
     secret: bool = False
     """The value must not appear in a message."""
+    identity: bool = False
+    """The value tells one room or party from another, so one that is made up halfway would be somebody else's."""
 
 
 class NotNull:
@@ -115,6 +117,8 @@ class StrictModel(BaseModel):
 Text250 = Annotated[str, StringConstraints(strict=True, max_length=250)]
 Filled250 = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=250)]
 """Text that a node cannot do without: an empty one is as good as none."""
+Identity = Annotated[Filled250, About(identity=True)]
+"""The name of a room, an alias, a number: where a text with a piece missing would mean another room or party."""
 Text100 = Annotated[str, StringConstraints(strict=True, max_length=100)]
 Password = Annotated[Text250, About(secret=True)]
 Uuid = Annotated[

@@ -59,7 +59,9 @@ class ParticipantProperties(StrictModel):
     reject_reason: Sent[Text250] = Field(
         None, description="The text that the user sees; only together with action reject."
     )
-    remote_alias: Sent[Text250] = Field(None, description="Another alias; logs keep the original.")
+    remote_alias: Sent[Annotated[Text250, About(identity=True)]] = Field(
+        None, description="Another alias; logs keep the original."
+    )
     # Pexip takes null where the original is null too, which an answer never needs.
     remote_display_name: Sent[Annotated[Text250, About(null_rule="PRT-1")]] = Field(
         None, description="Another display name."

@@ -4,18 +4,19 @@ Source: sections 2 to 9 of ``pexip-policy-responses.md``.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from policy_server.pexip.fields import (
+    About,
     CallQuality,
     CallRate,
     CallType,
     CryptoMode,
     DefaultYesNo,
     Fault,
-    Filled250,
+    Identity,
     IdentityProviderGroupName,
     JustTrue,
     LocationName,
@@ -49,9 +50,9 @@ class AutomaticParticipant(StrictModel):
         ("local_alias", "protocol", "remote_alias", "role"), "ADP-1"
     )
 
-    local_alias: Filled250 = Field(description="The calling alias (From): what the far end would dial back.")
+    local_alias: Identity = Field(description="The calling alias (From): what the far end would dial back.")
     protocol: Literal["h323", "sip", "mssip", "rtmp"] = Field(description="The protocol of the call.")
-    remote_alias: Filled250 = Field(description="The alias or number to call.")
+    remote_alias: Identity = Field(description="The alias or number to call.")
     role: Role = Field(description="Privileges in the conference: chair is Host.")
     call_type: Sent[CallType] = Field(None, description="Media of the call. Default: video.")
     description: Sent[Text250] = Field(None, description="A note; no effect.")
@@ -66,7 +67,9 @@ class AutomaticParticipant(StrictModel):
         "Default: keep_conference_alive_if_multiple.",
     )
     local_display_name: Sent[Text250] = Field(None, description="The caller's name that the far end sees.")
-    presentation_url: Sent[Text250] = Field(None, description="RTMP only: another destination for the presentation.")
+    presentation_url: Sent[Annotated[Text250, About(identity=True)]] = Field(
+        None, description="RTMP only: another destination for the presentation."
+    )
     remote_display_name: Sent[Text250] = Field(
         None, description="The name of this participant in rosters and overlays."
     )
@@ -86,7 +89,7 @@ class OnCompletionTransfer(StrictModel):
 
     noun: ClassVar[str] = "a transfer"
 
-    conference: Filled250 = Field(description="The alias of the service to move to.")
+    conference: Identity = Field(description="The alias of the service to move to.")
     role: Sent[Role] = Field(None, description="The role there.")
 
 
@@ -113,7 +116,7 @@ class Service(StrictModel):
     rules: ClassVar[tuple[Rule, ...]] = ()
     missing_rules: ClassVar[Mapping[str, str]] = dict.fromkeys(("name", "service_tag"), "SVC-1")
 
-    name: Filled250 = Field(
+    name: Identity = Field(
         description="The name of the service. Callers whose answers carry the same name meet in one conference."
     )
     service_tag: Text250 = Field(

@@ -13,11 +13,11 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from policy_server.pexip.fields import (
     DefaultYesNo,
     Fault,
-    Filled250,
     GatewayCallType,
     GatewayView,
     GmsAccessTokenName,
     H323GatekeeperName,
+    Identity,
     LocationName,
     MediaPlaylistName,
     MssipProxyName,
@@ -46,6 +46,7 @@ from policy_server.pexip.shapes import listed, shape_of, shown
 
 __all__ = [
     "FREE_TEXT_FIELDS",
+    "IDENTITY_FIELDS",
     "PIN_FIELDS",
     "SERVICE_ADAPTER",
     "SERVICE_TYPES",
@@ -103,11 +104,11 @@ class Gateway(CallService, SendingService, ScreenService):
     }
 
     service_type: Literal["gateway"] = Field(description="An Infinity Gateway call; the name must be unique.")
-    local_alias: Filled250 = Field(description="The calling alias (From) of the outgoing leg.")
+    local_alias: Identity = Field(description="The calling alias (From) of the outgoing leg.")
     outgoing_protocol: Literal["h323", "sip", "mssip", "rtmp", "gms", "teams"] = Field(
         description="The protocol of the outgoing leg."
     )
-    remote_alias: Filled250 = Field(description="The alias to call.")
+    remote_alias: Identity = Field(description="The alias to call.")
     call_type: Sent[GatewayCallType] = Field(
         None, description="Media of the call; auto is that of the inbound leg. Default: video."
     )
@@ -249,6 +250,11 @@ FREE_TEXT_FIELDS: Mapping[str, frozenset[str]] = MappingProxyType(
     {owner: frozenset(limits) for owner, limits in TEXT_LIMITS.items()}
 )
 """The fields that hold free text, so that a placeholder can stand there: no enumerations, no PINs."""
+
+IDENTITY_FIELDS = frozenset(
+    name for model in _TEXT_OWNERS.values() for name, facet in shape_of(model).facets.items() if facet.about.identity
+)
+"""The fields that tell one room or party from another: names, aliases, destinations (``service_tag`` is a label)."""
 
 _JUDGES: dict[str, tuple[Callable[[dict[str, object]], bool], tuple[Rule, ...]]] = {
     name: (shape_of(model).accepts, model.rules) for name, model in SERVICE_TYPES.items()

@@ -4,7 +4,7 @@
 satisfies neither a condition nor its ``not`` (DESIGN section 3).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from ipaddress import IPv4Network, IPv6Network
@@ -15,6 +15,7 @@ from policy_server.policy.calendars import Calendar
 from policy_server.policy.facts import Facts, ParameterSource, Source
 from policy_server.policy.patterns import Pattern
 from policy_server.policy.sessions import LinkState
+from policy_server.policy.templates import RAW
 
 Network = IPv4Network | IPv6Network
 
@@ -68,6 +69,15 @@ class TextMatches:
                 if groups is not None:
                     return groups
         return None
+
+    def originals(self, facts: Facts) -> Mapping[str, str]:
+        """The named groups of the first match as they stand in the parameter itself."""
+        for text in facts.texts(self.source):
+            for pattern in self.patterns:
+                spans = pattern.spans(text)
+                if spans is not None:
+                    return {name: facts.original(self.source, *span) for name, span in spans.items()}
+        return {}
 
     def holds(self, facts: Facts) -> bool:
         """Whether any value matches."""
@@ -342,22 +352,33 @@ def text_matches(conditions: tuple[Condition, ...]) -> Iterator[TextMatches]:
             yield from text_matches(condition.conditions)
 
 
-def captured_groups(conditions: tuple[Condition, ...], facts: Facts) -> dict[str, str]:
+def captured_groups(conditions: tuple[Condition, ...], facts: Facts, names: Collection[str] = ()) -> dict[str, str]:
     """What the named groups of a rule matched, once its conditions hold.
 
-    In ``any`` the first branch that holds gives its groups; in ``not`` nothing can be captured.
+    Those of ``names`` that end in ``.raw`` are there too: what a group matched, as it came.
     """
     groups: dict[str, str] = {}
+    wants_originals = any(name.endswith(RAW) for name in names)
+    for condition in _capturing(conditions, facts):
+        found = condition.match(facts) or {}
+        groups |= found
+        if wants_originals:
+            originals = condition.originals(facts) if condition.source.folds else found
+            groups |= {name + RAW: text for name, text in originals.items()}
+    return groups
+
+
+def _capturing(conditions: tuple[Condition, ...], facts: Facts) -> Iterator[TextMatches]:
+    """The conditions that give their groups: of ``any`` those of the first branch that holds, of ``not`` none."""
     for condition in conditions:
         match condition:
             case TextMatches():
-                groups |= condition.match(facts) or {}
+                yield condition
             case AllOf():
-                groups |= captured_groups(condition.conditions, facts)
+                yield from _capturing(condition.conditions, facts)
             case AnyOf():
                 branch = next((branch for branch in condition.conditions if branch.holds(facts)), None)
                 if branch is not None:
-                    groups |= captured_groups((branch,), facts)
+                    yield from _capturing((branch,), facts)
             case _:
                 pass
-    return groups

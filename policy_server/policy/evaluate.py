@@ -1,11 +1,10 @@
 """The one evaluator: a question, the rules and the time in; a decision with its trace out. No I/O."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Final, assert_never
 
-from policy_server.pexip.aliases import bare_alias
 from policy_server.pexip.parameters import PARAMETERS, PATH_ALIAS, RequestType
 from policy_server.pexip.properties import accepts_properties
 from policy_server.pexip.requests import PolicyRequest
@@ -40,8 +39,9 @@ from policy_server.policy.ruleset import (
     ServeOutcome,
     SetOutcome,
 )
-from policy_server.policy.services import FIELD_LIMIT, ServiceTemplate, fill
+from policy_server.policy.services import FIELD_LIMIT, ServiceTemplate, blank_identity, fill
 from policy_server.policy.sessions import Keyring
+from policy_server.policy.templates import RAW, without_raw
 
 DIRECTORY_LIMIT: Final = 10
 """Entries in a directory answer when the question does not say; Pexip always says 10 (section 6)."""
@@ -104,9 +104,13 @@ def _decide_service(ruleset: Ruleset, facts: Facts) -> Decision:
     outcome = rule.outcome
     match outcome:
         case ServeOutcome():
-            return _serve(rule.id, _MATCHED, trace, outcome.service, captured_groups(rule.conditions, facts), facts)
+            groups = captured_groups(rule.conditions, facts, outcome.service.names)
+            return _serve(rule.id, _MATCHED, trace, outcome.service, groups, facts)
         case RedirectOutcome():
-            new_alias = fill("new_alias", outcome.new_alias, _values(outcome.new_alias.names, rule, facts))
+            values = _values(outcome.new_alias.names, rule, facts)
+            if reason := blank_identity((("redirect", name) for name in outcome.new_alias.needed), values):
+                return Fail(rule.id, reason, trace)
+            new_alias = fill("new_alias", outcome.new_alias, values)
             if not 0 < len(new_alias) <= FIELD_LIMIT:
                 return Fail(rule.id, f"the alias to redirect to has {len(new_alias)} characters", trace)
             return Redirect(rule.id, _MATCHED, trace, new_alias)
@@ -122,6 +126,8 @@ def _serve(
     rule: str, reason: str, trace: Trace, template: ServiceTemplate, groups: Mapping[str, str], facts: Facts
 ) -> Decision:
     values = _filled_in(template.names, groups, facts)
+    if reason := blank_identity(template.needed, values):
+        return Fail(rule, reason, trace)
     service = template.fill(values)
     session = groups.get("session", "")
     if template.derived_pin or template.derived_guest_pin:
@@ -141,14 +147,20 @@ def _serve(
 def _recall_service(ruleset: Ruleset, facts: Facts) -> Decision:
     request = facts.request
     name = request.text("service_name") or request.text("unique_service_name")
-    remote_alias = bare_alias(request.text("remote_alias"))
-    origin = ruleset.recall.find(name, request.text("service_tag"), remote_alias) if name else None
+    origin = ruleset.recall.find(name, request.text("service_tag"), request.text("remote_alias")) if name else None
     if origin is None:
         return Continue(None, "the room is not one of ours", Trace(partial(_recall_rows, ruleset, None)))
     rule = ruleset.services.rules[origin.number]
     facts.recall(origin.placeholders.get("session", ""))
     trace = Trace(partial(_recall_rows, ruleset, origin.number))
-    return _serve(rule.id, "the room's name and tag are this rule's", trace, origin.service, origin.placeholders, facts)
+    placeholders = origin.placeholders | {
+        name: default
+        for name, default in origin.defaulted.items()
+        if name.startswith("link.") and facts.link_attributes.get(name[5:]) == default
+    }
+    # The room exists: a leg whose number nobody can tell any more must not cost it its other calls.
+    service = origin.service.without_blank_legs(_filled_in(origin.service.names, placeholders, facts))
+    return _serve(rule.id, "the room's name and tag are this rule's", trace, service, placeholders, facts)
 
 
 def _recall_rows(ruleset: Ruleset, winner: int | None) -> Iterator[Finding]:
@@ -170,7 +182,10 @@ def _decide_participant(ruleset: Ruleset, facts: Facts) -> Decision:
     outcome = rule.outcome
     match outcome:
         case SetOutcome():
-            properties = outcome.properties.fill(_values(outcome.properties.names, rule, facts))
+            values = _values(outcome.properties.names, rule, facts)
+            if reason := blank_identity(outcome.properties.needed, values):
+                return Fail(rule.id, reason, trace)
+            properties = outcome.properties.fill(values)
             if not accepts_properties(properties):
                 return Fail(rule.id, faults_of_answer(properties, participant=True), trace)
             return SetProperties(rule.id, _MATCHED, trace, properties)
@@ -240,9 +255,9 @@ def _find_picture(ruleset: Ruleset, facts: Facts) -> ShowPicture | Continue:
     return ShowPicture("directory", "the entry has a picture", Trace(no_rows), picture, width, height)
 
 
-def _values(names: Iterable[str], rule: Rule[object], facts: Facts) -> dict[str, str]:
+def _values(names: Collection[str], rule: Rule[object], facts: Facts) -> dict[str, str]:
     """What the placeholders of a rule's text stand for."""
-    return _filled_in(names, captured_groups(rule.conditions, facts), facts) if names else {}
+    return _filled_in(names, captured_groups(rule.conditions, facts, names), facts) if names else {}
 
 
 def _filled_in(names: Iterable[str], groups: Mapping[str, str], facts: Facts) -> dict[str, str]:
@@ -255,6 +270,8 @@ def _filled_in(names: Iterable[str], groups: Mapping[str, str], facts: Facts) ->
             values[name] = facts.link_attributes.get(name[5:], "")
         elif name in PARAMETERS:
             values[name] = facts.text(PARAMETERS[name])
+        elif name.endswith(RAW):
+            values[name] = facts.request.text(without_raw(name))
         else:
             values[name] = facts.alias("alias") if name == PATH_ALIAS.name else ""
     return values

@@ -6,23 +6,30 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
-from policy_server.pexip.aliases import bare_alias, normalise_alias
+from policy_server.pexip.aliases import bare_alias, normalise_alias, original_stretch
 from policy_server.pexip.parameters import Kind, Parameter
 from policy_server.pexip.requests import PolicyRequest
 from policy_server.policy.patterns import Pattern
 from policy_server.policy.sessions import Keyring, LinkState, OpenedSession, link_state
+from policy_server.policy.templates import RAW
 
 
 @dataclass(frozen=True, slots=True)
 class ParameterSource:
-    """The text of a request parameter."""
+    """The text of a request parameter; ``raw`` as it came rather than as aliases are compared."""
 
     parameter: Parameter
+    raw: bool = False
 
     @property
     def key(self) -> str:
         """The name that a rule uses for it."""
-        return self.parameter.name
+        return self.parameter.name + RAW if self.raw else self.parameter.name
+
+    @property
+    def folds(self) -> bool:
+        """Whether what is compared differs from what came."""
+        return self.parameter.kind is Kind.ALIAS and not self.raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,11 @@ class IdpAttributeSource:
         """The name that a rule uses for it."""
         return f"idp_attributes.{self.attribute}"
 
+    @property
+    def folds(self) -> bool:
+        """Attributes are compared as they came."""
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class LinkAttributeSource:
@@ -47,6 +59,11 @@ class LinkAttributeSource:
     def key(self) -> str:
         """The name that a rule uses for it."""
         return f"link_attributes.{self.attribute}"
+
+    @property
+    def folds(self) -> bool:
+        """Attributes are compared as they came."""
+        return False
 
 
 Source = ParameterSource | IdpAttributeSource | LinkAttributeSource
@@ -150,6 +167,9 @@ class Facts:
         """Every text that a pattern on ``source`` may match; empty when the value is missing."""
         if isinstance(source, ParameterSource):
             parameter = source.parameter
+            if source.raw:
+                text = self.request.text(parameter.name)
+                return (text,) if text else ()
             if parameter.kind is Kind.LIST:
                 return self.request.values(parameter.name)
             text = self.text(parameter)
@@ -162,6 +182,10 @@ class Facts:
             return self.request.idp_attributes.get(source.attribute, ())
         value = self.link_attributes.get(source.attribute, "")
         return (value,) if value else ()
+
+    def original(self, source: Source, begin: int, end: int) -> str:
+        """What stands in the parameter itself from one place of its compared form to another."""
+        return original_stretch(self.request.text(source.key), begin, end)
 
     def link_session(self) -> str:
         """The text that stands where a link type has its session in the alias; ``""`` when no link type fits."""

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from policy_server.policy.ruleset import LinkType
 from policy_server.policy.sessions import Keyring
+from policy_server.policy.templates import is_blank
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def link_of(link_type: LinkType, keyring: Keyring, session: str, *, name: str = 
     values: dict[str, str] = {"session": session, "name": name, "guest_pin": keyring.pins(session).guest}
     values["alias"] = link_type.alias.render(values)
     values["agent_alias"] = link_type.agent_alias.render(values) if link_type.agent_alias else ""
-    encoded = {placeholder: quote(value, safe="") for placeholder, value in values.items()}
+    encoded = {placeholder: "" if is_blank(value) else quote(value, safe="") for placeholder, value in values.items()}
     url = link_type.url.render(encoded) if link_type.url else ""
     return CustomerLink(link_type.name, session, values["alias"], values["agent_alias"], url, opened.expires_at)
 

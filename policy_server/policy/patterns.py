@@ -69,6 +69,18 @@ class Pattern:
         # The span of an absent group is (-1, -1), which slices to nothing.
         return {name: encoded[slice(*match.span(number))].decode() for name, number in self.groups.items()}
 
+    def spans(self, value: str) -> Mapping[str, tuple[int, int]] | None:
+        """Where in ``value`` its named groups stand, in characters; ``None`` without a match of the whole value."""
+        encoded = value.encode()
+        match = _program(self.text, self.ignore_case).fullmatch(encoded)
+        if match is None:
+            return None
+        spans = {name: match.span(number) for name, number in self.groups.items()}
+        return {
+            name: (len(encoded[: max(begin, 0)].decode()), len(encoded[: max(end, 0)].decode()))
+            for name, (begin, end) in spans.items()
+        }
+
 
 def compile_pattern(text: str, *, ignore_case: bool) -> Pattern:
     """Compiles one expression; raises PatternError with RE2's reason and a remedy."""

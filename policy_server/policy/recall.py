@@ -6,17 +6,23 @@ What Pexip puts into the other parameters of such a question is not documented, 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
-from policy_server.pexip.aliases import bare_alias
+from policy_server.pexip.aliases import bare_alias, folded
 from policy_server.policy.patterns import Pattern, PatternIndex, compile_pattern
-from policy_server.policy.services import ServiceTemplate
-from policy_server.policy.templates import Template, backwards, recovered
+from policy_server.policy.services import Leg, ServiceTemplate
+from policy_server.policy.templates import Template, backwards, is_blank, recovered, without_raw
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A rule that serves a service, and how to tell the service's name and tag."""
+    """A rule that serves a service, and how to tell the service's name and tag.
+
+    ``folds`` are the groups that aliases gave, so in lower case. ``defaults`` are those of the placeholders that may be
+    without a value. ``legs`` are the destinations with
+    placeholders, each with the expression that recognises it: they say what the name does not.
+    """
 
     number: int
     service: ServiceTemplate = field(repr=False)
@@ -24,15 +30,24 @@ class Origin:
     tag: Template
     pattern: Pattern
     tag_pattern: Pattern
+    folds: frozenset[str] = frozenset()
+    defaults: tuple[tuple[str, str], ...] = ()
+    legs: tuple[tuple[Template, Pattern], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """The rule, by number, that a room goes back to, and the placeholders read out of its name and tag."""
+    """The rule, by number, that a room goes back to, and the placeholders read out of its name and tag.
+
+    ``defaulted`` are those that the default of the name may stand for, with that default. ``dials``: a leg of the rule
+    goes to the destination that was asked about.
+    """
 
     number: int
     service: ServiceTemplate = field(repr=False)
-    placeholders: Mapping[str, str]
+    placeholders: dict[str, str]
+    defaulted: Mapping[str, str] = field(default_factory=dict)
+    dials: bool = False
 
 
 class Recall:
@@ -47,29 +62,61 @@ class Recall:
     def find(self, service_name: str, service_tag: str, remote_alias: str) -> Recalled | None:
         """The rule that serves a room of this name and tag.
 
-        Of several, one whose leg goes to ``remote_alias``, else the first with legs, else the first.
+        Of several, one whose leg goes to ``remote_alias`` (as it came), else the first with legs, else the first.
         """
         found = [
             recalled
             for place in sorted(set(self._index.candidates(service_name)))
-            if (recalled := _read(self._origins[place], service_name, service_tag)) is not None
+            if (recalled := _read(self._origins[place], service_name, service_tag, remote_alias)) is not None
         ]
         return (
-            next((origin for origin in found if _dials(origin.service, remote_alias)), None)
+            next((origin for origin in found if origin.dials), None)
             or next((origin for origin in found if origin.service.legs), None)
             or next(iter(found), None)
         )
 
 
-def _read(origin: Origin, service_name: str, service_tag: str) -> Recalled | None:
+def _read(origin: Origin, service_name: str, service_tag: str, remote_alias: str) -> Recalled | None:
     groups = origin.pattern.match(service_name)
     tag_groups = origin.tag_pattern.match(service_tag)
     if groups is None or tag_groups is None:
         return None
     placeholders = recovered(origin.tag, tag_groups) | recovered(origin.name, groups)
-    if origin.name.render(placeholders) != service_name or origin.tag.render(placeholders) != service_tag:
-        return None
-    return Recalled(origin.number, origin.service, placeholders)
+    defaulted = {name: default for name, default in origin.defaults if placeholders[name] == default}
+    # Where a text may be a default it is taken for one: a value that is missing is more likely than that very value.
+    for values in (placeholders | dict.fromkeys(defaulted, ""), placeholders):
+        good = not any(is_blank(values[name]) for name in origin.name.needed)
+        if good and origin.name.render(values) == service_name and origin.tag.render(values) == service_tag:
+            return _recalled(origin, values, defaulted, remote_alias)
+    return None
+
+
+def _recalled(
+    origin: Origin, placeholders: dict[str, str], defaulted: Mapping[str, str], remote_alias: str
+) -> Recalled:
+    """With what the room's own leg says that its name does not, and with both forms of what is known in one."""
+    dials = _dials(origin.service, bare_alias(remote_alias))
+    for template, pattern in origin.legs:
+        groups = pattern.match(remote_alias)
+        read = recovered(template, groups) if groups is not None else {}
+        if read and template.render(read | placeholders) == remote_alias and _agree(read, placeholders):
+            placeholders = read | placeholders
+            dials = True
+    for name in tuple(placeholders):
+        base = without_raw(name)
+        if base != name and base not in placeholders:
+            placeholders[base] = folded(placeholders[name]) if base in origin.folds else placeholders[name]
+    # Of what came in another form than is written in the name only that form is known.
+    for name in origin.service.names:
+        base = without_raw(name)
+        if base != name and name not in placeholders and base in placeholders:
+            placeholders[name] = placeholders[base]
+    return Recalled(origin.number, origin.service, placeholders, defaulted, dials)
+
+
+def _agree(read: Mapping[str, str], placeholders: Mapping[str, str]) -> bool:
+    """Whether originals fold to what is known of them."""
+    return all(folded(text) == folded(placeholders.get(without_raw(name), text)) for name, text in read.items())
 
 
 def _dials(service: ServiceTemplate, remote_alias: str) -> bool:
@@ -88,12 +135,48 @@ def _dials(service: ServiceTemplate, remote_alias: str) -> bool:
     return False
 
 
-def origin_of(number: int, service: ServiceTemplate, source_of: Callable[[str], str | None]) -> Origin | None:
-    """The origin for a rule's service; ``source_of`` gives the expression behind a placeholder of the rule."""
+def destinations(service: ServiceTemplate) -> tuple[Template, ...]:
+    """Whom its legs dial, where that has placeholders."""
+    legs: tuple[Leg, ...] = (*service.legs, *service.fallbacks)
+    found = (leg.fields.template("remote_alias") for leg in legs)
+    return tuple(template for template in found if template is not None and template.names)
+
+
+def _source(source_of: Callable[[str], str | None], name: str) -> str | None:
+    """The expression behind a placeholder; the original of what an expression matched it matches in any case."""
+    base = without_raw(name)
+    found = source_of(base)
+    return f"(?i:{found})" if found and base != name else found
+
+
+def origin_of(
+    number: int,
+    service: ServiceTemplate,
+    source_of: Callable[[str], str | None],
+    folds: frozenset[str] = frozenset(),
+) -> Origin | None:
+    """The origin for a rule's service; ``source_of`` gives the expression behind a placeholder of the rule, ``folds``
+    are the groups that aliases give.
+    """
     name = service.fields.template("name")
     if name is None:
         return None
     tag = service.fields.template("service_tag") or Template("", ("",))
-    pattern = compile_pattern(backwards(name, source_of), ignore_case=False)
-    tag_pattern = compile_pattern(backwards(tag, source_of), ignore_case=False)
-    return Origin(number, service, name, tag, pattern, tag_pattern)
+
+    def reader(template: Template) -> Pattern:
+        return compile_pattern(backwards(template, partial(_source, source_of)), ignore_case=False)
+
+    defaults = tuple(
+        (placeholder, default)
+        for template in (tag, name)
+        for placeholder, default in zip(template.names, template.defaults, strict=False)
+        if default is not None and _may_be_blank(source_of(without_raw(placeholder)))
+    )
+    legs = tuple((template, reader(template)) for template in destinations(service))
+    return Origin(number, service, name, tag, reader(name), reader(tag), folds, defaults, legs)
+
+
+def _may_be_blank(source: str | None) -> bool:
+    return source is None or any(
+        compile_pattern(source, ignore_case=True).match(text) is not None for text in ("", " ")
+    )

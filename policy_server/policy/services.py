@@ -1,11 +1,11 @@
 """Services as rules describe them: fixed fields, fields with placeholders, derived PINs, legs to dial."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from policy_server.pexip.services import TEXT_LIMITS, accepts_service
-from policy_server.policy.templates import Template
+from policy_server.pexip.services import IDENTITY_FIELDS, TEXT_LIMITS, accepts_service
+from policy_server.policy.templates import Template, is_blank
 from policy_server.telephony.trunks import Trunk
 
 FIELD_LIMIT: Final = 250
@@ -37,6 +37,15 @@ PLAIN_FIELDS: Final = frozenset(
 Fields = dict[str, object]
 
 
+def blank_identity(needed: Iterable[tuple[str, str]], values: Mapping[str, str]) -> str:
+    """Which of some fields, each with a placeholder that it needs, has none to be filled with; ``""`` when all have."""
+    for field_name, name in needed:
+        # The names of ours that stand for the room itself come later, and are never empty.
+        if name in values and is_blank(values[name]):
+            return f"{field_name} needs {{{name}}}, which is empty in this question"
+    return ""
+
+
 def fill(field_name: str, template: Template, values: Mapping[str, str]) -> str:
     """A field with its placeholders replaced, cut where that is harmless."""
     text = template.render(values)
@@ -51,6 +60,13 @@ class FieldsTemplate:
 
     fixed: Mapping[str, object] = field(repr=False)
     filled: tuple[tuple[str, Template], ...] = ()
+    needed: tuple[tuple[str, str], ...] = field(init=False)
+    """The fields that are identities, each with a placeholder that must not be empty."""
+
+    def __post_init__(self) -> None:
+        identities = ((name, template) for name, template in self.filled if name in IDENTITY_FIELDS)
+        needed = tuple((name, placeholder) for name, template in identities for placeholder in template.needed)
+        object.__setattr__(self, "needed", needed)
 
     def fill(self, values: Mapping[str, str]) -> Fields:
         """The fields for one question."""
@@ -98,8 +114,9 @@ class ServiceTemplate:
     """A service of a rule.
 
     ``legs`` become automatic participants; ``fallbacks`` are those for when one of them fails, kept in the decision.
-    ``names`` are the placeholders of all of it. ``is_plain``: the service passed every check when the rules were loaded,
-    with stand-ins for what is filled in, and lengths are all that a question can change.
+    ``names`` are the placeholders of all of it, ``needed`` those of identities with their fields. ``is_plain``: the
+    service passed every check when the rules were loaded, with stand-ins for what is filled in, and lengths are all that
+    a question can change.
     """
 
     fields: FieldsTemplate
@@ -109,11 +126,14 @@ class ServiceTemplate:
     fallbacks: tuple[Leg, ...] = ()
     room: str = ""
     names: frozenset[str] = field(init=False)
+    needed: tuple[tuple[str, str], ...] = field(init=False)
     is_plain: bool = field(init=False)
 
     def __post_init__(self) -> None:
         names = self.fields.names.union(*(leg.fields.names for leg in (*self.legs, *self.fallbacks)))
         object.__setattr__(self, "names", names - {ROOM_NAME})
+        of_legs = (pair for leg in (*self.legs, *self.fallbacks) for pair in leg.fields.needed)
+        object.__setattr__(self, "needed", tuple(dict.fromkeys((*self.fields.needed, *of_legs))))
         # A derived PIN may, once in a hundred million, be the PIN that the rule fixes for the other role.
         pins_agree = self.derived_pin == self.derived_guest_pin or not {"pin", "guest_pin"} & set(self.fields.fixed)
         plain = pins_agree and self.fields.is_plain and all(leg.fields.is_plain for leg in self.legs)
@@ -121,9 +141,19 @@ class ServiceTemplate:
 
     def accepts(self, service: Fields) -> bool:
         """Whether Pexip would use a service that this template was filled to; one without a name never."""
-        if not service.get("name"):
+        if is_blank(str(service.get("name", ""))):
             return False
         return (self.is_plain and self._fits(service)) or accepts_service(service)
+
+    def without_blank_legs(self, values: Mapping[str, str]) -> "ServiceTemplate":
+        """The same without the legs that these values do not say whom to dial for."""
+        if not blank_identity(self.needed, values):
+            return self
+
+        def known(legs: tuple[Leg, ...]) -> tuple[Leg, ...]:
+            return tuple(leg for leg in legs if not blank_identity(leg.fields.needed, values))
+
+        return replace(self, legs=known(self.legs), fallbacks=known(self.fallbacks))
 
     def fill(self, values: dict[str, str]) -> Fields:
         """The service for one question without its derived PINs. ``values`` also gets the name of the room."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from policy_server.policy.conditions import AllOf, AnyOf, Condition, TextMatches
 from policy_server.policy.patterns import Pattern, group_source, may_be_absent
-from policy_server.policy.templates import Template, unknown_names
+from policy_server.policy.templates import Template, unknown_names, without_raw
 from policy_server.rulefiles.problems import Place, nearest
 from policy_server.rulefiles.reader import Table
 
@@ -34,7 +34,7 @@ class Given:
         if all(name in self.others or name in self.groups for name in template.names):
             return ()
         names = dict.fromkeys(unknown_names(template, self.others.union(self.groups)))
-        return tuple(name for name in names if not (self.doubtful and name.isidentifier()))
+        return tuple(name for name in names if not (self.doubtful and without_raw(name).isidentifier()))
 
 
 def groups_of(conditions: tuple[Condition, ...]) -> tuple[list[str], dict[str, str]]:
@@ -74,6 +74,20 @@ def _source(name: str, pattern: Pattern) -> str:
     return f"{source}?" if may_be_absent(pattern.text, name) else source
 
 
+def folded_groups(conditions: tuple[Condition, ...]) -> frozenset[str]:
+    """The names whose values are in the form in which aliases are compared."""
+    names: set[str] = set()
+    for condition in conditions:
+        match condition:
+            case TextMatches() if condition.source.folds:
+                names.update(*(pattern.groups for pattern in condition.patterns))
+            case AllOf() | AnyOf():
+                names |= folded_groups(condition.conditions)
+            case _:
+                pass
+    return frozenset(names)
+
+
 def named_anywhere(conditions: tuple[Condition, ...]) -> set[str]:
     """The names that some part of the conditions can capture, be it one alternative of several."""
     names: set[str] = set()
@@ -92,7 +106,7 @@ def check_placeholders(templates: Iterable[tuple[Template, Place]], given: Given
     """Reports placeholders that nothing fills in this rule."""
     for template, place in templates:
         for name in given.unknown(template):
-            if name in given.partly:
+            if without_raw(name) in given.partly:
                 message = f"only some of this rule's alternatives capture {{{name}}}; capture it in each of them"
             else:
                 near = nearest(name, (*given.groups, *sorted(given.others)))
@@ -109,9 +123,11 @@ def check_placeholders_of_room(
     """Reports what a room needs and the rule that serves it does not give, at the rule, which fills the placeholders."""
     for template, place in templates:
         for name in given.unknown(template):
-            if name in given.partly:
+            if without_raw(name) in given.partly:
                 remedy = "only some of this rule's alternatives capture; capture it in each of them"
             else:
                 own = f" (its groups: {', '.join(given.groups)})" if given.groups else ""
-                remedy = f"this rule does not give; capture it in its when, as in '(?P<{name}>[a-z0-9]+)'{own}"
+                remedy = (
+                    f"this rule does not give; capture it in its when, as in '(?P<{without_raw(name)}>[a-z0-9]+)'{own}"
+                )
             table.error("room", f"room {room!r} uses {{{name}}} ({place}), which {remedy}")

@@ -6,7 +6,7 @@ from heapq import nsmallest
 from itertools import takewhile
 from typing import Final
 
-from policy_server.policy.templates import Template, TemplateError, parse_template
+from policy_server.policy.templates import RAW, Template, TemplateError, parse_template, without_raw
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
 from policy_server.rulefiles.problems import Place, Problem, Severity, nearest, one_of, shown, unknown_key
 
@@ -209,6 +209,11 @@ def read_template(text: str) -> Template:
         raise TemplateError(
             f"'{{{_NO_ATTRIBUTE}}}' lacks the name of an attribute; write one such as {{link.language}}"
         )
+    for name in template.names:
+        if name.startswith(_NO_ATTRIBUTE) and name.endswith(RAW):
+            raise TemplateError(
+                f"'{{{name}}}' has a needless {RAW}: an attribute is as it was given; write {{{without_raw(name)}}}"
+            )
     return template
 
 

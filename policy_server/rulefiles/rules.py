@@ -12,7 +12,7 @@ from policy_server.pexip.services import SERVICE_TYPES
 from policy_server.policy.calendars import Calendar
 from policy_server.policy.conditions import Condition
 from policy_server.policy.patterns import PatternError
-from policy_server.policy.recall import Origin, origin_of
+from policy_server.policy.recall import Origin, destinations, origin_of
 from policy_server.policy.ruleset import (
     ContinueOutcome,
     LocationOutcome,
@@ -34,6 +34,7 @@ from policy_server.rulefiles.placeholders import (
     Given,
     check_placeholders,
     check_placeholders_of_room,
+    folded_groups,
     groups_of,
     named_anywhere,
 )
@@ -180,7 +181,7 @@ def _read_text(heading: Heading) -> Template | None:
     if not template.source.strip():
         table.error(key, f"{key} is empty; write a text")
         return None
-    length = len("".join(template.literals))
+    length = len(template.bare)
     if length > FIELD_LIMIT:
         table.error(key, f"{key} has {length} characters; Pexip takes {FIELD_LIMIT}")
         return None
@@ -255,11 +256,12 @@ def _read_backwards(
     room: str, template: ServiceTemplate, heading: Heading, number: int, material: Material
 ) -> Origin | None:
     """How to tell the rule's service by its name; the same for all rules that fill one room from the same expressions."""
-    alike = (room, *sorted(heading.sources.items()))
+    folds = folded_groups(heading.conditions)
+    alike = (room, destinations(template), *sorted(folds), *sorted(heading.sources.items()))
     known = material.rooms_backwards.get(alike) if room else None
     if known is not None:
         return replace(known, number=number, service=template)
-    origin = origin_of(number, template, heading.sources.get)
+    origin = origin_of(number, template, heading.sources.get, folds)
     if origin is not None:
         material.rooms_backwards[alike] = origin
     return origin
@@ -313,7 +315,7 @@ def _read_set(heading: Heading) -> SetOutcome | None:
         template = table.template(entry.name) if entry.name in DISPLAY_TEXT and isinstance(value, str) else None
         if template is not None and template.names:
             filled.append((entry.name, template))
-            sample[entry.name] = "".join(template.literals) or "x"
+            sample[entry.name] = template.bare or "x"
             check_placeholders([(template, entry.value.place)], heading.given, table)
         else:
             fixed[entry.name] = sample[entry.name] = value

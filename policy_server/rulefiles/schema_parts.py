@@ -7,7 +7,7 @@ from policy_server.pexip.fields import StrictModel
 
 Schema: TypeAlias = dict[str, Any]
 
-TEMPLATE: Final = r"^([^{}]|\{(?!link\.\})[A-Za-z_][A-Za-z0-9_.~-]*\})*$"
+TEMPLATE: Final = r"^([^{}]|\{(?!link\.[|}]|link\.[^{}|]*\.raw[|}])[A-Za-z_][A-Za-z0-9_.~-]*(\|[^{}]*)?\})*$"
 """Text in which every brace belongs to a placeholder, as ``read_template`` reads it."""
 
 NAME: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 250}

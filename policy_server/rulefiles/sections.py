@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Final
+from urllib.parse import quote
 
 from policy_server.pexip.properties import check_directory_entry
 from policy_server.policy.calendars import Calendar, parse_calendar
@@ -211,7 +213,7 @@ def read_link_type(name: str, table: Table, folders: TemplateFolders) -> LinkTyp
         if placeholder not in URL_PLACEHOLDERS:
             hint = " (the host PIN never goes into a customer's link)" if placeholder in _HOST_PIN else ""
             table.error("url", one_of(f"placeholder {{{placeholder}}}", URL_PLACEHOLDERS, placeholder) + hint)
-    if url is not None and not _WEB_URL.match(url.source):
+    if url is not None and not _WEB_URL.match("{}".join(url.literals)):
         table.error("url", f"url must begin with https:// and a host name but is {shown(url.source)}")
     if url is not None and "agent_alias" in url.names and "agent_alias" not in table:
         table.error("url", "url uses {agent_alias}, but there is no agent_alias; add it, or write {alias}")
@@ -221,7 +223,8 @@ def read_link_type(name: str, table: Table, folders: TemplateFolders) -> LinkTyp
     if alias is None or table.report.errors > before:
         return None
     agent_pattern = _alias_pattern(agent_alias) if agent_alias else None
-    return LinkType(name, alias, agent_alias, ttl, url, _alias_pattern(alias), agent_pattern, templates)
+    encoded = url.with_defaults(partial(quote, safe="")) if url else None
+    return LinkType(name, alias, agent_alias, ttl, encoded, _alias_pattern(alias), agent_pattern, templates)
 
 
 def _read_ttl(table: Table) -> int:
@@ -241,7 +244,7 @@ def _link_alias(key: str, table: Table, *, required: bool = False) -> Template |
     template = table.template(key, required=required)
     if template is None:
         return None
-    if template.names != ("session",):
+    if template.names != ("session",) or template.defaults:
         table.error(key, f"{key} must hold {{session}} once, and no other placeholder, but is {shown(template.source)}")
         return None
     around = "".join(template.literals)

@@ -174,7 +174,7 @@ class TemplateReader:
                 read.fixed[name] = read.sample[name] = value
             else:
                 read.filled[name] = template
-                read.sample[name] = _ANY_UUID if name == "breakout_uuid" else "".join(template.literals) or ANY_TEXT
+                read.sample[name] = _ANY_UUID if name == "breakout_uuid" else template.bare or ANY_TEXT
         return read
 
     def _template(self, name: str, value: str, place: Place) -> Template | None:

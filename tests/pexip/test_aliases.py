@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy_server.pexip.aliases import bare_alias, normalise_alias
+from policy_server.pexip.aliases import bare_alias, folded, normalise_alias, original_stretch
 from tests.policy.strategies import aliases
 
 OURS = frozenset({"video.example.com", "example.org"})
@@ -39,6 +39,11 @@ OURS = frozenset({"video.example.com", "example.org"})
         (";transport=tls", ""),
         ("sip:99+13175551234@example.org", "99+13175551234"),
         ("ZOË", "zoë"),
+        ("sip:bob@example.com:5060@example.org", "bob@example.com"),
+        ("bob@example.com :5060", "bob@example.com"),
+        ("İSTANBUL", "istanbul"),
+        ("ΟΔΟΣ", "οδοσ"),
+        ("οδος", "οδοσ"),
         ("\N{KELVIN SIGN}i\N{LATIN SMALL LETTER LONG S}", "kis"),
     ],
 )
@@ -51,6 +56,25 @@ def test_bare_alias_keeps_the_domain() -> None:
     """Without scheme and parameters, but with its domain: what a device registers."""
     assert bare_alias("sip:Kiosk-1@Video.Example.com;transport=tls") == "kiosk-1@video.example.com"
     assert normalise_alias("sip:Kiosk-1@Video.Example.com") == "kiosk-1@video.example.com"
+
+
+def test_folding_keeps_every_character_in_its_place() -> None:
+    """Each character becomes one, the same whatever stands beside it, and folding again changes nothing."""
+    for number in range(0x110000):
+        character = chr(number)
+        assert len(folded(character)) == 1
+        assert folded(f"a{character} {character}b") == f"a{folded(character)} {folded(character)}b"
+        assert folded(folded(character)) == folded(character)
+
+
+@given(text=aliases | st.text(), data=st.data())
+@settings(deadline=None)
+def test_the_original_of_every_stretch_of_an_alias_is_known(text: str, data: st.DataObject) -> None:
+    """Folding the original of a stretch gives the stretch."""
+    alias = normalise_alias(text, OURS)
+    begin = data.draw(st.integers(0, len(alias)))
+    end = data.draw(st.integers(begin, len(alias)))
+    assert folded(original_stretch(text, begin, end)) == alias[begin:end]
 
 
 @given(text=aliases | st.text())

@@ -74,7 +74,13 @@ def test_one_room_for_both() -> None:
         ("service", {"local_alias": "pexip.one"}, "Continue", "pexip", {}),
         ("service", {"local_alias": "unheard-of"}, "Continue", None, {"reason": "no rule matched"}),
         ("service", {}, "Continue", None, {}),
-        ("service", {"local_alias": "old-"}, "Fail", "moved", {"reason": "the alias to redirect to has 0 characters"}),
+        (
+            "service",
+            {"local_alias": "old-"},
+            "Fail",
+            "moved",
+            {"reason": "redirect needs {who}, which is empty in this question"},
+        ),
         (
             "service",
             {"local_alias": "old-" + "x" * 251},
@@ -228,7 +234,116 @@ def test_empty_room_name() -> None:
     ruleset = load("service: [{ id: r, service: { service_type: conference, name: '{vendor}', service_tag: t } }]")
     decision = ask(ruleset, "service")
     assert isinstance(decision, Fail)
-    assert (decision.rule, decision.reason) == ("r", "name is empty")
+    assert (decision.rule, decision.reason) == ("r", "name needs {vendor}, which is empty in this question")
+
+
+@pytest.mark.parametrize("value", ["", " ", "\t\n", "\u200b", "\u202e \u00a0", "\ufeff"])
+def test_a_default_stands_for_a_value_that_nobody_can_see(value: str) -> None:
+    """The text after | is used where the value is missing, empty or blank, in every kind of field."""
+    ruleset = load(
+        """
+        service:
+          - { id: refused, when: { local_alias: no }, reject: "Sorry, {remote_display_name|dear caller}." }
+          - { id: sent-on, when: { local_alias: on }, redirect: "{call_tag|desk|1}" }
+          - id: room
+            service:
+              { service_type: conference, name: "Room {remote_display_name|none}", service_tag: t, description: "<{link.name|}>" }
+        participants: [{ id: p, set: { remote_display_name: "{remote_display_name|Guest}" } }]
+        """
+    )
+    told: dict[str, Any] = {"remote_display_name": value, "call_tag": value}
+    rejected = ask(ruleset, "service", local_alias="no", **told)
+    assert isinstance(rejected, Reject)
+    assert rejected.text == "Sorry, dear caller."
+    redirected = ask(ruleset, "service", local_alias="on", **told)
+    assert isinstance(redirected, Redirect)
+    assert redirected.new_alias == "desk|1"
+    room = service(ask(ruleset, "service", local_alias="x", **told, link={"name": value}))
+    assert (room["name"], room["description"]) == ("Room none", "<>")
+    changed = ask(ruleset, "participant", **told)
+    assert isinstance(changed, SetProperties)
+    assert changed.properties == {"remote_display_name": "Guest"}
+
+
+@pytest.mark.parametrize("value", ["", " ", "\u0007", "\u200b"])
+@pytest.mark.parametrize(
+    ("alias", "reason"),
+    [
+        ("room", "name needs {remote_display_name}, which is empty in this question"),
+        ("group", "name needs {n}, which is empty in this question"),
+        ("link", "name needs {link.booking}, which is empty in this question"),
+        ("gateway", "remote_alias needs {call_tag}, which is empty in this question"),
+        ("leg", "remote_alias needs {call_tag}, which is empty in this question"),
+        ("redirect", "redirect needs {call_tag.raw}, which is empty in this question"),
+    ],
+)
+def test_an_identity_is_never_made_of_nothing(alias: str, reason: str, value: str) -> None:
+    """A room's name, an alias or a number with an empty part fails the decision, and says which part of what it was."""
+    ruleset = load(
+        """
+        rooms: { r: { name: "{link.booking|} {local_alias}" } }
+        service:
+          - { id: a, when: { local_alias: room }, service: { service_type: conference, name: "R {remote_display_name}", service_tag: t } }
+          - { id: b, when: { local_alias: 'group(?P<n>x?)' }, service: { service_type: conference, name: "R {n}", service_tag: "{n}" } }
+          - { id: c, when: { local_alias: link }, service: { service_type: lecture, name: "R {link.booking}", service_tag: t } }
+          - id: d
+            when: { local_alias: gateway }
+            service:
+              { service_type: gateway, name: G, service_tag: t, local_alias: a, outgoing_protocol: sip, remote_alias: "{call_tag}@x" }
+          - { id: e, when: { local_alias: leg }, room: r, dial_out: [{ remote_alias: a }, { remote_alias: "{call_tag}@x", when: failed }] }
+          - { id: f, when: { local_alias: redirect }, redirect: "x{call_tag.raw}" }
+        """
+    )  # fmt: skip
+    decision = ask(
+        ruleset, "service", local_alias=alias, remote_display_name=value, call_tag=value, link={"booking": value}
+    )
+    assert isinstance(decision, Fail)
+    assert decision.reason == reason
+
+
+def test_a_label_may_be_empty() -> None:
+    """A tag or a display name that comes out empty costs nobody a call."""
+    ruleset = load(
+        "service: [{ id: r, service: { service_type: conference, name: R, service_tag: '{vendor}', description: '{vendor}' } }]"
+    )
+    assert service(ask(ruleset, "service"))["service_tag"] == ""
+
+
+def test_another_alias_of_a_participant_is_an_identity() -> None:
+    """A participant does not lose their alias to an empty value."""
+    decision = ask(load("participants: [{ id: p, set: { remote_alias: '{call_tag}' } }]"), "participant")
+    assert isinstance(decision, Fail)
+    assert decision.reason == "remote_alias needs {call_tag}, which is empty in this question"
+
+
+def test_originals_survive() -> None:
+    """{NAME.raw} is a group or parameter as it came: its case, scheme, parameters and our own domain."""
+    ruleset = load(
+        """
+        domains: [example.org]
+        service:
+          - id: r
+            when: { local_alias: 'live-(?P<key>[^@]+)(?P<rest>@.*)?', any: [{ remote_alias: '(?P<who>b.*)' }, { vendor: '(?P<who>.+)' }] }
+            service:
+              service_type: conference
+              name: "{key}"
+              service_tag: "{key.raw} {who.raw} {rest.raw|-}"
+              description: "{local_alias.raw} {protocol.raw} {remote_display_name.raw}"
+        """
+    )
+    room = service(
+        ask(
+            ruleset,
+            "service",
+            local_alias="SIP: Live-AbC_İΩ_9xYz\u0000@Example.ORG:5060;transport=TLS",
+            remote_alias="h323:BOB@else.example.com",
+            remote_display_name="Bob\u0007B",
+            protocol="SIP",
+        )
+    )
+    assert room["name"] == "abc_iω_9xyz"
+    assert room["service_tag"] == "AbC_İΩ_9xYz BOB@else.example.com -"
+    assert room["description"] == "SIP: Live-AbC_İΩ_9xYz@Example.ORG:5060;transport=TLS SIP BobB"
 
 
 def test_placeholders() -> None:
@@ -241,7 +356,7 @@ def test_placeholders() -> None:
             when: { local_alias: '(?P<vendor>a)(?P<rest>z)?.*' }
             service:
               service_type: conference
-              name: "[{vendor}] [{rest}] [{local_alias}] [{remote_alias}] [{location}] [{call_tag}] [{link.name}] [{link.x}]"
+              name: "[{vendor}] [{rest|}] [{local_alias}] [{remote_alias}] [{location}] [{call_tag|}] [{link.name}] [{link.x|-}]"
               service_tag: t
         """
     )
@@ -254,7 +369,7 @@ def test_placeholders() -> None:
         location="London",
         vendor="Cisco",
     )
-    assert service(decision)["name"] == "[a] [] [abc] [bob@other.com] [London] [] [Ada] []"
+    assert service(decision)["name"] == "[a] [] [abc] [bob@other.com] [London] [] [Ada] [-]"
 
 
 def test_alias_of_the_path_as_placeholder() -> None:
@@ -313,7 +428,7 @@ def test_nothing_secret_is_shown() -> None:
     """Neither decisions, nor rules, nor rule sets show a PIN, a password, a passcode or a key in their repr."""
     decisions = [
         ask(CLINIC, "service", local_alias=f"mp{SESSION}", third_party_passcode="445566"),
-        ask(CLINIC, "service", local_alias="room-x"),
+        ask(CLINIC, "service", local_alias="room-x", vendor="v"),
         ask(CLINIC, "registration", alias="kiosk-7"),
         ask(CLINIC, "service", call_direction="dial_out", service_name=SESSION, service_tag="visit"),
     ]

@@ -256,6 +256,68 @@ def test_room_name_spoilt_by_the_question() -> None:
     assert decision.rule == "r"
 
 
+DEFAULTS = load(
+    """
+    rooms:
+      bank: { name: "Bank {link.language|de} {session}", service_tag: "{link.language}", description: "in {link.language}" }
+      desk: { name: "Desk {n|0}", service_tag: "<{n}>", description: "<{n}> <{who}>" }
+      live: { name: "Live {key}", service_tag: live }
+      exact: { name: "Exact {key.raw}", service_tag: exact, description: "{key}" }
+    service:
+      - id: bank
+        when: { local_alias: 'bank(?P<session>[0-9]+)' }
+        room: bank
+        dial_out: [{ remote_alias: a, display_name: "{link.language}" }]
+      - { id: desk, when: { local_alias: 'desk(?P<n>[0-9])?(?P<who>x)?' }, room: desk }
+      - id: live
+        when: { local_alias: 'live-(?P<key>.+)' }
+        room: live
+        dial_out: [{ remote_alias: "rtmps://live.example.com/app/{key.raw}", protocol: rtmp, local_alias: a, local_display_name: a }]
+      - { id: exact, when: { local_alias: 'exact-(?P<key>.+)' }, room: exact }
+      - id: number
+        when: { local_alias: 'call-(?P<session>[a-z]+)-(?P<number>[0-9]+)' }
+        service: { service_type: conference, name: "{session}", service_tag: number }
+        dial_out: [{ remote_alias: "{number}@pbx.example.com" }, { remote_alias: desk@example.com }]
+    """
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fields", "link"),
+    [
+        pytest.param({"local_alias": "bank7"}, {}, id="an attribute that is missing"),
+        pytest.param({"local_alias": "bank7"}, {"language": "en"}, id="an attribute"),
+        pytest.param({"local_alias": "bank7"}, {"language": "de"}, id="an attribute that is the default"),
+        pytest.param({"local_alias": "desk"}, {}, id="a group that is missing"),
+        pytest.param({"local_alias": "desk4"}, {}, id="a group"),
+        pytest.param({"local_alias": "exact-AbC"}, {}, id="an original"),
+        pytest.param({"local_alias": "live-AbC_9xYz"}, {}, id="an original that only the leg has"),
+        pytest.param({"local_alias": "call-abc-4711"}, {}, id="a number that only the leg has"),
+    ],
+)
+def test_placeholders_are_what_they_were(fields: dict[str, Any], link: Mapping[str, str]) -> None:
+    """A room is told again exactly as before, defaults and originals included, when one of its legs is dialled."""
+    incoming = room(ask(DEFAULTS, "service", **fields, link=link))
+    legs = incoming.get("automatic_participants", [{"remote_alias": "x"}])
+    again = recall(incoming["name"], incoming["service_tag"], DEFAULTS, remote_alias=legs[0]["remote_alias"], link=link)
+    assert room(again) == incoming
+
+
+def test_a_leg_that_nobody_can_tell_any_more_is_left_out() -> None:
+    """The room exists, so its other legs are still told, and the original of a name is at least its compared form."""
+    legs = room(recall("abc", "number", DEFAULTS, remote_alias="desk@example.com"))["automatic_participants"]
+    assert [leg["remote_alias"] for leg in legs] == ["desk@example.com"]
+    legs = room(recall("Live abc", "live", DEFAULTS, remote_alias="x"))["automatic_participants"]
+    assert [leg["remote_alias"] for leg in legs] == ["rtmps://live.example.com/app/abc"]
+    other = recall("Live abc", "live", DEFAULTS, remote_alias="rtmps://live.example.com/app/XYZ")
+    assert room(other)["automatic_participants"][0]["remote_alias"].endswith("/abc")
+
+
+def test_a_room_that_is_never_made_is_not_ours() -> None:
+    """A name whose part is empty is none of these rooms."""
+    assert isinstance(recall("Bank de ", "", DEFAULTS), Continue)
+
+
 def test_findings() -> None:
     """The row of the rule that made the room is the hit; the others say why they are not."""
     rows = recall(SESSION, remote_alias="99+13125550100").trace.findings()
@@ -287,7 +349,7 @@ def test_a_placeholder_that_came_out_empty() -> None:
     """What a group that may be absent, or a missing parameter, filled with nothing is read back as nothing."""
     ruleset = load(
         """
-        rooms: { r: { name: "{kind}{session}-{location}", service_tag: t } }
+        rooms: { r: { name: "{kind|}{session}-{location|}", service_tag: t } }
         service:
           - { id: a, when: { local_alias: 'mp(?P<kind>x)?(?P<session>[a-z]{4})' }, room: r }
         """

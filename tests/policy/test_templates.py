@@ -26,6 +26,29 @@ def test_reading(text: str, names: tuple[str, ...], literals: tuple[str, ...]) -
 
 
 @pytest.mark.parametrize(
+    ("text", "names", "needed", "bare"),
+    [
+        ("{a|b}", ("a",), (), "b"),
+        ("{a|}", ("a",), (), ""),
+        ("{a|b|c} {d}", ("a", "d"), ("d",), "b|c "),
+        ("x{a| b }y", ("a",), (), "x b y"),
+        ("{a.raw|{", None, None, None),
+        ("{a|b}}", None, None, None),
+        ("{|b}", None, None, None),
+        ("{a |b}", None, None, None),
+    ],
+)
+def test_defaults(text: str, names: tuple[str, ...] | None, needed: tuple[str, ...], bare: str) -> None:
+    """What follows the first bar is the default, white space and further bars included; it cannot hold a brace."""
+    if names is None:
+        with pytest.raises(TemplateError, match="is not a placeholder"):
+            parse_template(text)
+    else:
+        template = parse_template(text)
+        assert (template.names, template.needed, template.bare) == (names, needed, bare)
+
+
+@pytest.mark.parametrize(
     "text", ["{", "}", "a}b", "{}", "{ session }", "{session", "{{session}}", "{1}", "{a b}", "{é}"]
 )
 def test_braces_that_are_no_placeholder(text: str) -> None:
@@ -88,5 +111,6 @@ def test_reading_backwards_by_the_expression_that_filled_it() -> None:
 
 def test_unknown_names() -> None:
     """A placeholder must be known; attributes of the link are whatever the link was given."""
-    template = parse_template("{session}{sesion}{link.name}{link}")
-    assert unknown_names(template, ["session", "local_alias"]) == ("sesion", "link")
+    template = parse_template("{session}{sesion}{link.name}{link}{session.raw}{sesion.raw|x}{room.name.raw}")
+    known = ["session", "local_alias", "room.name"]
+    assert unknown_names(template, known) == ("sesion", "link", "sesion.raw", "room.name.raw")
