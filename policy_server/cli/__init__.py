@@ -4,8 +4,9 @@ import click
 
 from policy_server.cli.conferences import conference
 from policy_server.cli.demo import demo
+from policy_server.cli.explain import explain
 from policy_server.cli.links import link
-from policy_server.cli.rules import check, explain, run_tests, schema
+from policy_server.cli.rules import check, run_tests, schema
 from policy_server.cli.selftest import selftest
 from policy_server.cli.serve import serve
 from policy_server.cli.simulate import simulate

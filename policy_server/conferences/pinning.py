@@ -13,7 +13,7 @@ from policy_server.policy.decisions import Serve, Trace
 from policy_server.policy.services import Fields
 
 LEGS: Final = "automatic_participants"
-REASON: Final = "the room is pinned"
+REASON: Final = "the room is held, whatever the rules say now"
 
 
 def conference_of(
@@ -45,7 +45,7 @@ def held_to(pinned: PinnedConference, decision: Serve) -> Serve:
     wanted = _legs(decision.service)
     legs = (pinned.legs or wanted) if wanted else ()
     fallbacks = (tuple(map(dict, pinned.fallbacks)) or decision.fallbacks) if wanted else ()
-    return Serve(decision.rule, REASON, decision.trace, _service(pinned, legs), decision.session, fallbacks)
+    return Serve(decision.rule, decision.reason, decision.trace, _service(pinned, legs), decision.session, fallbacks)
 
 
 def recalled(pinned: PinnedConference, trace: Trace, *, dials: bool) -> Serve:

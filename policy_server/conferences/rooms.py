@@ -25,7 +25,8 @@ from policy_server.policy.sessions import Keyring
 ROOMS: Final = frozenset({"conference", "lecture"})
 """The types of service that are a room which others join."""
 
-_ABOUT_CALLS: Final = frozenset({RequestType.SERVICE, RequestType.PARTICIPANT, RequestType.LOCATION})
+ABOUT_CALLS: Final = frozenset({RequestType.SERVICE, RequestType.PARTICIPANT, RequestType.LOCATION})
+"""The questions whose answers depend on links and rooms."""
 
 _NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
 
@@ -106,7 +107,7 @@ class Rooms:
 
         Waits for the database as long as ``Conferences.pin`` does, and only when it pins.
         """
-        if request.type not in _ABOUT_CALLS:
+        if request.type not in ABOUT_CALLS:
             return Settled(self._evaluate(ruleset, request, now), "", Basis())
         if request.type is RequestType.SERVICE and request.text("call_direction") == "dial_out":
             return await self._settle_call_out(ruleset, request, now)

@@ -343,6 +343,14 @@ class NotAllOf:
         return f"{keys} cannot be read" if self.holds(facts) is None else f"{keys} holds"
 
 
+def walk(conditions: tuple[Condition, ...]) -> Iterator[Condition]:
+    """Every condition, and those inside of ``all``, ``any`` and ``not``."""
+    for condition in conditions:
+        yield condition
+        if isinstance(condition, AllOf | AnyOf | NotAllOf):
+            yield from walk(condition.conditions)
+
+
 def text_matches(conditions: tuple[Condition, ...]) -> Iterator[TextMatches]:
     """The text conditions that must hold whenever all of ``conditions`` do: these give a rule its named groups."""
     for condition in conditions:

@@ -8,7 +8,7 @@ from typing import Final
 from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.requests import PolicyRequest, encode_query, parse_request
 from policy_server.policy.calendars import LOOK_AHEAD, Calendar
-from policy_server.policy.conditions import AllOf, AnyOf, CalendarIs, Condition, NotAllOf
+from policy_server.policy.conditions import CalendarIs, Condition, walk
 from policy_server.policy.decisions import Decision, Serve
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.facts import Facts
@@ -91,14 +91,7 @@ class Door:
 
 
 def _named(conditions: tuple[Condition, ...]) -> Iterator[Calendar]:
-    for condition in conditions:
-        match condition:
-            case CalendarIs():
-                yield condition.calendar
-            case AllOf() | AnyOf() | NotAllOf():
-                yield from _named(condition.conditions)
-            case _:
-                pass
+    return (condition.calendar for condition in walk(conditions) if isinstance(condition, CalendarIs))
 
 
 def _next_change(calendar: Calendar, after: datetime) -> datetime | None:

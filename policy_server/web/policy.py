@@ -94,8 +94,9 @@ in all, and nobody shall fill the database by asking."""
 _HOLE: Final = "\N{SYMBOL FOR SUBSTITUTE}"
 _HOLE_BYTES: Final = _HOLE.encode()
 
-_LOGGED: Final = ("call_direction", "protocol", "location", "local_alias", "remote_alias", "service_name", "alias")
-_LOGGED_LENGTH: Final = 250
+LOGGED: Final = ("call_direction", "protocol", "location", "local_alias", "remote_alias", "service_name", "alias")
+LOGGED_LENGTH: Final = 250
+"""Parameters of a question that the log shows, each cut to so many characters."""
 
 
 _TOLD: Final[Mapping[str, str]] = {
@@ -283,7 +284,7 @@ class PolicyEndpoint:
         rule = record["rule"]
         by = f"by rule '{rule}'" if rule else "as no rule matched"
         text = f"A node asked {_ASKED[request.type]}: {_TOLD[str(record['outcome'])]}, {by}."
-        caller = request.text("remote_display_name")[:_LOGGED_LENGTH]
+        caller = request.text("remote_display_name")[:LOGGED_LENGTH]
         data = {"text": text, "decision_id": decision_id.decode(), **record, "remote_display_name": caller}
         self._conferences.note(key, ANSWERED, data, now)
 
@@ -329,9 +330,9 @@ def _record(request: PolicyRequest, decision: Decision, ruleset: Ruleset) -> dic
         "rule": decision.rule,
         "revision": ruleset.revision,
     }
-    for name in _LOGGED:
+    for name in LOGGED:
         if value := request.text(name):
-            record[name] = value[:_LOGGED_LENGTH]
+            record[name] = value[:LOGGED_LENGTH]
     match decision:
         case Serve():
             record["result"] = masked(decision.service)

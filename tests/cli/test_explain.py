@@ -37,7 +37,7 @@ def explained(*arguments: str, **environment: str) -> dict[str, Any]:
 
 
 def test_json_has_the_documented_shape() -> None:
-    """--json: rule, reason, answer, findings with rule, outcome, condition and reason, and the revision."""
+    """--json: rule, reason, answer, findings with rule, outcome, condition and reason, revision, what was looked at."""
     value = explained("service", f"local_alias=mp{'x' * 32}", "protocol=api", "--at", OPEN)
     revision = printed_json(run("check", "--json"))["revision"]
     assert value == {
@@ -52,6 +52,9 @@ def test_json_has_the_documented_shape() -> None:
             {"rule": "named", "outcome": "not_evaluated", "condition": None, "reason": "an earlier rule matched"},
         ],
         "revision": revision,
+        "looked_at": {"database": None, "without": value["looked_at"]["without"], "at": OPEN},
+        "held": None,
+        "notes": [],
     }
     assert all(finding["reason"] for finding in value["findings"])
 
@@ -109,7 +112,8 @@ def test_the_text_form() -> None:
     assert "local_alias is 'room-1'" in lines[0]
     assert lines[6].startswith("rule named: every condition holds  (revision ")
     assert lines[6].endswith(", at 2026-11-23T10:00:00-06:00)")
-    assert json.loads("\n".join(lines[8:]))["result"]["name"] == "1"
+    assert lines[7].startswith("no database: the database file /")
+    assert json.loads("\n".join(lines[9:]))["result"]["name"] == "1"
     assert "POLICY_SECRET_KEY is not set" in result.stderr
 
 
@@ -221,7 +225,7 @@ def test_a_repeated_parameter_is_sent_twice() -> None:
         [],
         {"status": "failure", "action": "continue"},
     )
-    assert value.keys() == {"rule", "reason", "answer", "findings", "revision"}
+    assert value.keys() == {"rule", "reason", "answer", "findings", "revision", "looked_at", "held", "notes"}
 
 
 def test_a_failing_rule() -> None:

@@ -1,0 +1,240 @@
+"""``explain``: what the server answers to a question, and why."""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from policy_server.cli.common import (
+    Unusable,
+    json_option,
+    keyring_or_temporary,
+    moment,
+    pairs,
+    print_json,
+    rules_option,
+    settings,
+    usable_rules,
+    words_of,
+)
+from policy_server.cli.questions import Question, parse_question, untold
+from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.conferences.reading import Snapshot, read_snapshot
+from policy_server.conferences.records import PinnedConference
+from policy_server.conferences.rooms import ABOUT_CALLS, Rooms
+from policy_server.conferences.store import ConferenceStore
+from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.query import QuestionError
+from policy_server.pexip.requests import PolicyRequest, parse_request
+from policy_server.policy.answers import failure_answer, render_answer
+from policy_server.policy.conditions import LinkIs, walk
+from policy_server.policy.decisions import Decision, Fail, Outcome
+from policy_server.policy.explain import explain_json, explain_rows, explain_text
+from policy_server.policy.ruleset import Rule, RuleList, Ruleset, ServeOutcome
+from policy_server.rulefiles.problems import shown
+from policy_server.settings import Settings
+
+COLOURS: Final = {Outcome.HIT: "\033[32m", Outcome.MISS: "\033[33m", Outcome.NOT_EVALUATED: "\033[2m"}
+
+ONE_LINE: Final = 65_536
+"""Characters that are read of a line from standard input; no log has longer ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When the question is asked; ``is_now`` unless somebody or a line of a log said when."""
+
+    at: datetime
+    is_now: bool
+
+    def __str__(self) -> str:
+        return self.at.isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class LookedAt:
+    """What is known beside question, rules and time: ``snapshot``, out of ``database``; or ``without``, which says why."""
+
+    snapshot: Snapshot
+    database: str | None = None
+    without: str | None = None
+
+
+@click.command()
+@click.argument("question", nargs=-1, required=True, metavar="TYPE NAME=VALUE… | QUERY | URL | LINE | -")
+@click.option(
+    "--at", help="The moment of the question, such as 2026-11-23T10:00:00-06:00 (default: that of the line, or now)."
+)
+@click.option(
+    "--link-attribute",
+    multiple=True,
+    metavar="K=V",
+    help="An attribute of the customer's link, instead of the one that the database has.",
+)
+@click.option("--no-database", is_flag=True, help="Go by rules and signatures alone, whatever the database knows.")
+@rules_option
+@json_option
+def explain(
+    question: tuple[str, ...],
+    at: str | None,
+    link_attribute: tuple[str, ...],
+    no_database: bool,
+    rules_folder: Path | None,
+    as_json: bool,
+) -> None:
+    """Show what the server answers to a question, by which rule, and why not by the others.
+
+    The question is a type (service, participant, location, avatar, directory, registration) with parameters, or what can
+    be copied from a log: a query string, a URL, a line of Pexip's support log, a line of this server's own log. With - it
+    is read from standard input. Parameters after it are added to it.
+
+    \b
+        policy-server explain service local_alias=mp… protocol=api
+        policy-server explain 'https://…/policy/v1/service/configuration?local_alias=mp…'
+        journalctl -u policy-server | grep decision_id=… | policy-server explain -
+
+    Links with their attributes, which of them are revoked, and the rooms that are held are read from the database of
+    POLICY_DATABASE_URL, in which nothing is changed. Exit status 1 when the node gets no decision.
+    """
+    found = settings()
+    asked = parse_question(_words(question))
+    attributes = pairs(link_attribute, "--link-attribute")
+    for warning in asked.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    ruleset = usable_rules(rules_folder or found.rules)
+    when = Moment(asked.at, False) if at is None and asked.at else Moment(moment(at), at is None)
+    try:
+        request = parse_request(asked.type, asked.query.encode(), asked.alias)
+    except QuestionError as error:
+        answer = failure_answer(found.on_failure)
+        if as_json:
+            failed: dict[str, Any] = {
+                "rule": None,
+                "reason": str(error),
+                "answer": answer,
+                "findings": [],
+                "revision": ruleset.revision,
+            }
+            print_json({**failed, "looked_at": None, "held": None, "notes": asked.notes})
+        else:
+            click.echo(f"The question cannot be understood: {error}\n\n{explain_text(answer)}")
+        sys.exit(1)
+    looked_at, decision, held = asyncio.run(_settle(found, ruleset, request, when, attributes, no_database))
+    answer = render_answer(request.type, decision, found.on_failure)
+    notes = [*asked.notes, *_untold(asked, ruleset)]
+    if as_json:
+        told = explain_json(decision, answer, ruleset.revision)
+        seen = {"database": looked_at.database, "without": looked_at.without, "at": when.at.isoformat()}
+        print_json({**told, "looked_at": seen, "held": _held_json(held), "notes": notes})
+    else:
+        paint = COLOURS if sys.stdout.isatty() else None
+        click.echo("\n".join(explain_rows(decision.trace.findings(), paint)))
+        winner = f"rule {decision.rule}" if decision.rule else "no rule"
+        click.echo(f"\n{winner}: {decision.reason}  (revision {ruleset.revision}, at {when})")
+        click.echo(_told(looked_at, when))
+        if held is not None:
+            click.echo(
+                f"the room {shown(held.name)} is held, and the rules decide as they did when it was first served: "
+                f"{held.pinned_at.isoformat(timespec='seconds')}, rule {held.rule}, revision {held.revision}"
+            )
+        for note in notes:
+            click.echo(f"note: {note}")
+        if found.secret_key is None and _needs_key(ruleset, request.type):
+            click.echo(
+                "POLICY_SECRET_KEY is not set: links count as invalid, and derived PINs are not the server's.", err=True
+            )
+        click.echo(f"\n{explain_text(answer)}")
+    sys.exit(1 if isinstance(decision, Fail) else 0)
+
+
+def _words(question: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of the question; for ``-`` the line that standard input has."""
+    words = words_of(question)
+    if words[0] != "-":
+        return words
+    text = sys.stdin.buffer.read(ONE_LINE).decode("utf-8", "replace")
+    # Not splitlines: names of callers may have what Unicode takes for the end of a line.
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    if len(lines) != 1:
+        raise Unusable(f"standard input must have one line with a question, but has {len(lines) or 'none'}")
+    return (lines[0], *words[1:])
+
+
+async def _settle(
+    found: Settings,
+    ruleset: Ruleset,
+    request: PolicyRequest,
+    when: Moment,
+    attributes: Mapping[str, str],
+    no_database: bool,
+) -> tuple[LookedAt, Decision, PinnedConference | None]:
+    """What was looked at, the decision as the endpoint makes it, and the conference that held the room before."""
+    looked_at = await _look(found, request.type, when, no_database)
+    rooms = Rooms(looked_at.snapshot, keyring_or_temporary(found), lambda: "explained", attributes)
+    settled = await rooms.settle(ruleset, request, when.at)
+    return looked_at, settled.decision, looked_at.snapshot.live(settled.basis.name, when.at)
+
+
+async def _look(found: Settings, request_type: RequestType, when: Moment, no_database: bool) -> LookedAt:
+    if request_type not in ABOUT_CALLS:
+        return LookedAt(Snapshot(), without="such a question is answered by the rules alone")
+    if no_database:
+        return LookedAt(Snapshot(), without="--no-database")
+    try:
+        async with ConferenceStore(found.database_url, read_only=True) as store:
+            snapshot = await read_snapshot(store, when.at, found.conference_ttl, is_now=when.is_now)
+            return LookedAt(snapshot, store.name)
+    except StoreUnavailableError as error:
+        return LookedAt(Snapshot(), without=f"{error}; what it knows of links and rooms is left out")
+
+
+def _told(looked_at: LookedAt, when: Moment) -> str:
+    """What was looked at, in one line."""
+    if looked_at.database is None:
+        return f"no database: {looked_at.without}"
+    as_of = f"{when.at.astimezone():%H:%M:%S}" if when.is_now else str(when)
+    to_come = ", if nothing changes until then" if not when.is_now and when.at > datetime.now(UTC) else ""
+    return f"links, revocations and rooms in {looked_at.database} as of {as_of}{to_come}"
+
+
+def _held_json(held: PinnedConference | None) -> dict[str, str] | None:
+    if held is None:
+        return None
+    return {"room": held.name, "since": held.pinned_at.isoformat(), "rule": held.rule, "revision": held.revision}
+
+
+def _rules_for(ruleset: Ruleset, request_type: RequestType) -> tuple[Rule[object], ...]:
+    """The rules that answer such a question, disabled ones apart."""
+    lists: Mapping[RequestType, RuleList[object]] = {
+        RequestType.SERVICE: ruleset.services,
+        RequestType.PARTICIPANT: ruleset.participants,
+        RequestType.LOCATION: ruleset.locations,
+        RequestType.REGISTRATION: ruleset.registrations,
+    }
+    return tuple(rule for rule in lists[request_type].rules if rule.enabled) if request_type in lists else ()
+
+
+def _untold(asked: Question, ruleset: Ruleset) -> list[str]:
+    """A note on what rules ask for and our log does not keep."""
+    keys = {condition.key for rule in _rules_for(ruleset, asked.type) for condition in walk(rule.conditions)}
+    missing = untold(asked, keys)
+    if not missing:
+        return []
+    return [f"the log does not keep {', '.join(missing)}, for which rules ask; add what it was as NAME=VALUE"]
+
+
+def _needs_key(ruleset: Ruleset, request_type: RequestType) -> bool:
+    """Whether an answer can depend on the secret key: rules ask whether a link is valid, or give derived PINs."""
+    return any(
+        any(isinstance(condition, LinkIs) for condition in walk(rule.conditions)) or _derives_pins(rule.outcome)
+        for rule in _rules_for(ruleset, request_type)
+    )
+
+
+def _derives_pins(outcome: object) -> bool:
+    return isinstance(outcome, ServeOutcome) and (outcome.service.derived_pin or outcome.service.derived_guest_pin)

@@ -1,0 +1,183 @@
+"""Questions as people have them at hand: in words, as a URL or query string, or in a line of a log."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import unquote_plus
+
+from policy_server.cli.common import Unusable
+from policy_server.pexip.parameters import FOLDED_NAMES, PARAMETERS, PATH_ALIAS, RequestType, folded, parameters_of
+from policy_server.pexip.requests import IDP_PREFIX, encode_query
+from policy_server.rulefiles.problems import nearest, one_of, shown
+from policy_server.web.log_lines import read_line
+from policy_server.web.policy import LOGGED, LOGGED_LENGTH, ROOT, route
+
+CAN_BE_PASTED: Final = (
+    "a query string, a URL with /policy/v1/ in it, a line of Pexip's support log with such a URL, or a line of this "
+    "server's log with event=decision.made; put it in quotes, or give - and paste it"
+)
+
+_CUT: Final = ("…", "...")
+_AMPERSANDS: Final = ("&amp;", "\\u0026")
+"""How pages and JSON write ``&``."""
+
+_NAME: Final = re.compile(r"[\w.~-]+")
+_TYPES: Final = tuple(kind.value for kind in RequestType)
+_ROOT: Final = ROOT.decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a node asked, or would: its type, the alias of its path, its query string.
+
+    ``at`` is when, if that was with it; ``is_logged`` if it comes from our own log, which does not keep everything.
+    ``notes`` and ``warnings`` are for the reader.
+    """
+
+    type: RequestType
+    alias: str
+    query: str
+    at: datetime | None = None
+    is_logged: bool = False
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def parse_question(words: tuple[str, ...]) -> Question:
+    """The question of a command line; Unusable, with what can be given instead, if there is none in it."""
+    first, *others = words
+    if first not in _TYPES:
+        return _with_fields(*_pasted_words(words))
+    request_type = RequestType(first)
+    if len(words) == 2:
+        pasted = _pasted_url(words[1]) or _pasted_line(words[1])
+        if pasted is not None:
+            if pasted.type is not request_type:
+                raise Unusable(
+                    f"the first word is {first!r}, but what follows is a question of type {pasted.type.value!r}"
+                )
+            return pasted
+        if "&" in words[1] or words[1].startswith("?"):
+            pasted = _pasted_query(words[1], request_type)
+            if pasted is not None:
+                return pasted
+    return _with_fields(Question(request_type, "", ""), tuple(others))
+
+
+def _pasted_words(words: tuple[str, ...]) -> tuple[Question, tuple[str, ...]]:
+    """The question pasted as the first word, and the parameters after it; or pasted without quotes."""
+    attempts: tuple[Callable[[str], Question | None], ...] = (_pasted_line, _pasted_url, _pasted_query)
+    for text, others in ((words[0], words[1:]), (" ".join(words), ())):
+        for attempt in attempts:
+            found = attempt(text)
+            if found is not None:
+                return found, others
+    if len(words) == 1 and not _NAME.fullmatch(words[0]):
+        raise Unusable(f"{shown(words[0])} is no question; what can be pasted is {CAN_BE_PASTED}")
+    raise Unusable(f"{one_of('the first word', _TYPES, words[0])}; what can be pasted instead is {CAN_BE_PASTED}")
+
+
+def _pasted_url(text: str) -> Question | None:
+    """A URL somewhere in a text, such as a line of Pexip's support log or of a web server."""
+    url = next((word for word in re.split(r"[\s\"'<>]+", text) if _ROOT in word), None)
+    if url is None:
+        return None
+    path, _, query = url.partition("?")
+    routed = route(path.encode())
+    if routed is None:
+        raise Unusable(f"{shown(path)} is none of the paths at which Pexip asks a policy server")
+    for ampersand in _AMPERSANDS:
+        query = query.replace(ampersand, "&")
+    notes: tuple[str, ...] = ()
+    if query.endswith(_CUT):
+        query = query.rstrip(".…")
+        notes = ("the URL was cut: what stood at its end is missing",)
+    return Question(*routed, query, notes=notes)
+
+
+def _pasted_query(text: str, request_type: RequestType = RequestType.SERVICE) -> Question | None:
+    parts = text.lstrip("?").split("&")
+    names = [unquote_plus(part.partition("=")[0]) for part in parts]
+    is_query = all("=" in part for part in parts) and all(map(_NAME.fullmatch, names))
+    if not is_query or not any(_is_parameter(name) for name in names):
+        return None
+    alias = next((unquote_plus(part[6:]) for part in parts if part.startswith("alias=")), "")
+    return Question(request_type, alias, "&".join(part for part in parts if not part.startswith("alias=")))
+
+
+def _is_parameter(name: str) -> bool:
+    return name == PATH_ALIAS.name or folded(name) in FOLDED_NAMES or name.startswith(IDP_PREFIX)
+
+
+def _pasted_line(text: str) -> Question | None:
+    """A line of our own log."""
+    record = read_line(text)
+    if record is None:
+        return None
+    event = record["event"]
+    if event != "decision.made" or record.get("question") not in _TYPES:
+        raise Unusable(
+            f"this line of the log ({shown(event)}) does not tell what was asked; a line with event=decision.made does"
+        )
+    fields = {name: value for name, value in record.items() if isinstance(value, str) and _is_parameter(name)}
+    cut = [name for name, value in fields.items() if len(value) >= LOGGED_LENGTH]
+    alias = fields.pop(PATH_ALIAS.name, "")
+    notes = [_told_decision(record)]
+    if cut:
+        notes.append(f"the log cuts values after {LOGGED_LENGTH} characters: {', '.join(cut)} may have been longer")
+    return Question(
+        RequestType(record["question"]), alias, encode_query(fields), _moment(record.get("time")), True, tuple(notes)
+    )
+
+
+def _told_decision(record: Mapping[str, Any]) -> str:
+    rule = record.get("rule")
+    by = f"by rule {shown(rule)}" if isinstance(rule, str) else "by no rule"
+    return f"the line says: {record.get('outcome')} {by}, with revision {record.get('revision')}"
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
+
+
+def _with_fields(question: Question, words: tuple[str, ...]) -> Question:
+    """A question with parameters in words, which go before its own.
+
+    One that Pexip does not have is more likely a slip than wanted.
+    """
+    known = {*PARAMETERS, *(parameter.name for parameter in parameters_of(question.type))}
+    fields: dict[str, list[str]] = {}
+    warnings: list[str] = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise Unusable(f"a parameter is written NAME=VALUE, but this is {shown(word)}")
+        if name not in known and not name.startswith(IDP_PREFIX):
+            near = nearest(name, known)
+            warnings.append(
+                f"{shown(name)} is no parameter of Pexip's" + (f" (did you mean {near!r}?)" if near else "")
+            )
+        fields.setdefault(name, []).append(value)
+    alias = fields.pop(PATH_ALIAS.name, [question.alias])[0]
+    kept = [part for part in question.query.split("&") if _name_in(part) not in set(map(folded, fields))]
+    query = "&".join(filter(None, (*kept, encode_query(fields))))
+    return replace(question, alias=alias, query=query, warnings=tuple(warnings))
+
+
+def _name_in(part: str) -> str:
+    return folded(unquote_plus(part.partition("=")[0]))
+
+
+def untold(question: Question, keys: Iterable[str]) -> list[str]:
+    """What our log never holds of the parameters among the keys of conditions, as one would add it to a line of it."""
+    if not question.is_logged:
+        return []
+    told = {*map(folded, LOGGED), *map(_name_in, question.query.split("&"))}
+    names = {key.replace("idp_attributes.", IDP_PREFIX) for key in keys}
+    return sorted(name for name in names if _is_parameter(name) and folded(name) not in told)
