@@ -126,8 +126,8 @@ def _serve(
     rule: str, reason: str, trace: Trace, template: ServiceTemplate, groups: Mapping[str, str], facts: Facts
 ) -> Decision:
     values = _filled_in(template.names, groups, facts)
-    if reason := blank_identity(template.needed, values):
-        return Fail(rule, reason, trace)
+    if blank := blank_identity(template.needed, values):
+        return Fail(rule, blank, trace)
     service = template.fill(values)
     session = groups.get("session", "")
     if template.derived_pin or template.derived_guest_pin:
