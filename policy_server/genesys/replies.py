@@ -11,6 +11,13 @@ from policy_server.genesys.tenant import Tenant
 NAME_LIMIT: Final = 250
 """Characters of an agent's name that are kept."""
 
+SHOWN_PARTICIPANTS: Final = 20
+"""How many participants are named, by purpose and state, for who was refused; the latest."""
+
+# An agent has a call from a queue; a user one that was handed over straight or came to a direct number.
+_AGENTS: Final = frozenset({"agent", "user"})
+_CALLERS: Final = ("customer", "external")
+
 _CODE: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
@@ -34,12 +41,15 @@ class _User(_Part):
 
 class _Call(_Part):
     state: str | None = None
+    held: bool | None = None
 
 
 class _Participant(_Part):
     purpose: str | None = None
     user_id: str | None = Field(default=None, alias="userId")
     ani_name: str | None = Field(default=None, alias="aniName")
+    ani: str | None = None
+    state: str | None = None
     end_time: str | None = Field(default=None, alias="endTime")
     calls: tuple[_Call, ...] | None = None
 
@@ -78,7 +88,7 @@ def parse_conversation(body: bytes, conversation_id: str, agent: Agent) -> Bindi
     """What a conversation says about an agent; None if the body is not that conversation.
 
     A transferred conversation lists every agent it ever had, those who left with an ``endTime``, the same agent
-    twice if the call came back.
+    twice if the call came back. Who called is a ``customer``, and on a call to a direct number an ``external``.
     """
     try:
         conversation = _Conversation.model_validate_json(body)
@@ -87,14 +97,16 @@ def parse_conversation(body: bytes, conversation_id: str, agent: Agent) -> Bindi
     if conversation.id.lower() != conversation_id:
         return None
     people = conversation.participants
-    own = [one for one in people if one.purpose == "agent" and (one.user_id or "").lower() == agent.id]
-    names = (one.ani_name.strip() for one in people if one.purpose == "customer" and one.ani_name)
+    own = [one for one in people if _purpose(one) in _AGENTS and (one.user_id or "").lower() == agent.id]
+    name, address = _caller(people)
     return Binding(
         conversation_id=conversation_id,
         agent=agent,
-        agent_connected=any(_is_connected(one) for one in own),
+        agent_connected=any(_state(one) == _CONNECTED for one in own),
         agent_listed=bool(own),
-        ani_name=next(filter(None, names), None),
+        ani_name=name,
+        ani=address,
+        participants=tuple(_shown(one, any(one is mine for mine in own)) for one in people[-SHOWN_PARTICIPANTS:]),
     )
 
 
@@ -112,8 +124,42 @@ def code_or_nothing(text: str | None) -> str:
     return text if text and _CODE.fullmatch(text) else ""
 
 
-def _is_connected(participant: _Participant) -> bool:
-    return not participant.end_time and any(call.state == "connected" for call in participant.calls or ())
+_CONNECTED: Final = "connected"
+_OVER: Final = frozenset({"disconnected", "terminated"})
+
+
+def _purpose(participant: _Participant) -> str:
+    return (participant.purpose or "").lower()
+
+
+def _caller(people: tuple[_Participant, ...]) -> tuple[str | None, str | None]:
+    """The caller's name and address of one participant."""
+    for purpose in _CALLERS:
+        callers = [one for one in people if _purpose(one) == purpose]
+        shown = [((one.ani_name or "").strip() or None, (one.ani or "").strip() or None) for one in callers]
+        for found in (*(one for one in shown if one[0]), *(one for one in shown if one[1])):
+            return found
+    return None, None
+
+
+def _state(participant: _Participant) -> str:
+    """The state of a participant's calls, of which the one that is up counts, or its own where no call has one."""
+    if participant.end_time:
+        return "ended"
+    states = [call.state for call in participant.calls or () if call.state] or [participant.state or "without a call"]
+    return next((state for state in states if state == _CONNECTED), None) or next(
+        (state for state in states if state not in _OVER), states[-1]
+    )
+
+
+def _shown(participant: _Participant, is_own: bool) -> str:
+    state = _state(participant)
+    said = [state if state == "without a call" else code_or_nothing(state) or "in an unknown state"]
+    if any(call.held and call.state == _CONNECTED for call in participant.calls or ()):
+        said.append("on hold")
+    if is_own:
+        said.append("this agent")
+    return f"{code_or_nothing(participant.purpose) or 'unknown'} ({', '.join(said)})"
 
 
 def _readable(name: str) -> str:

@@ -57,16 +57,19 @@ class GenesysUnavailable:
 class Binding:
     """What a conversation says about an agent and a customer.
 
-    ``ani_name`` is the caller's name of the first customer who has one: the session, if nothing on the way changed it
-    (genesys.md, section 2). ``agent_connected``: this agent's call is up now. ``agent_listed``: this agent is or was
-    on the conversation, and may have left it.
+    ``ani_name`` and ``ani`` are the caller's name and address of the first customer who has a name, or else an address
+    (genesys.md, sections 2 and 6). ``agent_connected``: this agent's call is up now, on hold or not. ``agent_listed``: this
+    agent is or was on the conversation, and may have left it. ``participants`` says for an administrator who was seen, by
+    purpose and state, without names.
     """
 
     conversation_id: str
     agent: Agent
     agent_connected: bool
     agent_listed: bool
-    ani_name: str | None
+    ani_name: str | None = field(repr=False)
+    ani: str | None = field(repr=False)
+    participants: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

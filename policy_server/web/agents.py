@@ -1,5 +1,6 @@
 """The agents' lookup: who may ask, and the answer (DESIGN section 5)."""
 
+import re
 from collections.abc import Callable
 from time import monotonic
 from typing import Final, NamedTuple, assert_never
@@ -21,6 +22,8 @@ from policy_server.genesys.results import (
     NoSuchConversation,
     TokenRefused,
 )
+from policy_server.web.caller_names import caller_aliases
+from policy_server.web.link_reading import undisguised
 from policy_server.web.lookup import ConferenceLookup, Subject
 from policy_server.web.problem import ProblemResponse
 
@@ -36,6 +39,12 @@ _FORBIDDEN: Final[dict[ForbiddenReason, str]] = {
     "permission": "Genesys Cloud does not let the token read its own user: it needs the scope users:readonly",
     "conversation": "Genesys Cloud does not show this user that conversation",
 }
+
+
+# What browsers, scripts and templates write where there was no value.
+_NOT_FILLED_IN: Final = frozenset({"", "undefined", "null", "none", "nan", "[object object]"})
+_PLACEHOLDER: Final = re.compile(r"\{\{|\}\}|\$\{|pcConversationId|^:\w+$|^<\w+>$|^%\w+%$", re.IGNORECASE)
+_MOST_SHOWN: Final = 40
 
 
 class Admitted(NamedTuple):
@@ -93,7 +102,7 @@ class AgentAccess:
             case Binding():
                 return _check_bound(bound, subject)
             case InvalidConversationId():
-                detail = "conversation must be given once, as the id that Genesys Cloud gives it, a UUID"
+                detail = _not_an_id(conversations)
                 return agent_problem(400, "invalid-conversation", "This is not the id of a conversation", detail)
             case NoSuchConversation():
                 return _not_bound("Genesys Cloud knows no conversation of that id")
@@ -158,14 +167,40 @@ def _bearer(request: Request) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
+def _not_an_id(conversations: list[str]) -> str:
+    """What is wrong with the values of ``conversation``."""
+    given = undisguised(conversations[0]).strip()
+    if len(conversations) > 1 or not (given.lower() in _NOT_FILLED_IN or _PLACEHOLDER.search(given)):
+        return "conversation must be given once, as the id that Genesys Cloud gives it, a UUID"
+    shown = repr(given[:_MOST_SHOWN]) if given else "empty"
+    return (
+        f"conversation is {shown}: the placeholder was not filled in. Genesys Cloud fills in {{{{pcConversationId}}}}, spelt "
+        "so, in the Application URL of an Interaction Widget that is opened from a call"
+    )
+
+
 def _check_bound(bound: Binding, subject: Subject) -> Admitted | ProblemResponse:
+    seen = f"its participants are {', '.join(bound.participants) or 'none'}"
+    if not bound.agent_listed:
+        return _not_bound(f"this agent is not in that conversation; {seen}")
     if not bound.agent_connected:
-        return _not_bound("the agent's call in that conversation is not connected")
+        return _not_bound(f"this agent's call in that conversation is not connected; {seen}")
+    if any(_is_about(text, subject) for text in (bound.ani_name, bound.ani)):
+        return Admitted(bound.agent, bound.conversation_id)
     if bound.ani_name is None:
-        return _not_bound("the customer of that conversation has no caller's name, which should be the session")
-    if bound.ani_name.lower() != subject.session.lower():
-        return _not_bound("the customer of that conversation is in another conference")
-    return Admitted(bound.agent, bound.conversation_id)
+        what = "an address (ani) that is not this conference" if bound.ani else "no address (ani)"
+        return _not_bound(f"the customer of that conversation has no caller's name (aniName) and {what}; {seen}")
+    return _not_bound("the customer of that conversation is in another conference: neither aniName nor ani is this one")
+
+
+def _is_about(caller: str | None, subject: Subject) -> bool:
+    found = caller_aliases(caller or "")
+    # Of an address the user part counts: the domain is the trunk's or a node's.
+    users = [alias.partition("@")[0] for alias in found]
+    if subject.aliases:
+        return any(user in subject.aliases for user in users)
+    # A room's name can be guessed, so no part of what a caller chose will do.
+    return bool(subject.session) and subject.session in (*found[:1], *users[:1])
 
 
 def _not_bound(detail: str) -> ProblemResponse:

@@ -34,7 +34,7 @@ _BREAKS: Final = re.compile(_BREAK)
 
 def read_link(links: Mapping[str, LinkType], text: str) -> tuple[str, LinkType | None]:
     """The session of what follows ``/join/``, ``""`` when there is none, and its link type if it is a customer's alias."""
-    cleaned = _cleaned(text)
+    cleaned = undisguised(text)
     session = _session_between(cleaned, "", "")
     if session:
         return session, None
@@ -47,7 +47,7 @@ def read_link(links: Mapping[str, LinkType], text: str) -> tuple[str, LinkType |
     return "", None
 
 
-def _cleaned(text: str) -> str:
+def undisguised(text: str) -> str:
     """The text without encodings and without what nobody sees."""
     for _ in range(_MOST_ENCODINGS):
         decoded = unescape(unquote(text))

@@ -1,6 +1,7 @@
 """Finding the conference that an agent's widget asks for, whichever of its aliases it has (DESIGN section 5)."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,8 +18,9 @@ from policy_server.policy.decisions import Serve
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.links import find_session
 from policy_server.policy.ruleset import LinkType, Ruleset
-from policy_server.policy.sessions import Keyring
+from policy_server.policy.sessions import SESSION_LENGTH, Keyring
 from policy_server.web.agent_answers import Answer, Material, render_lookup, room_name
+from policy_server.web.caller_names import caller_aliases
 from policy_server.web.events import CLOCK_DIFFERENCE, told_event
 from policy_server.web.once import OnceAMinute
 from policy_server.web.policy import Rules
@@ -26,6 +28,7 @@ from policy_server.web.policy import Rules
 LOOKED_UP: Final = "agent.looked_up"
 """What the timeline calls a lookup."""
 
+_SESSION: Final = re.compile(rf"[a-z2-7]{{{SESSION_LENGTH}}}")
 _NOTED_LIMIT: Final = 10_000
 _MANY_EVENTS: Final = 200
 # How long after the end of a conference its nodes still report that end.
@@ -38,10 +41,15 @@ Service = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What an alias is about: a session, and the type of link that the alias shows, ``""`` if it shows none."""
+    """What an alias is about: a session, and the type of link that the alias shows, ``""`` if it shows none.
+
+    ``aliases`` are those by which the call of a session may be known to a telephone system, in lower case and without a
+    domain; a room without a session has none.
+    """
 
     session: str = field(repr=False)
     link_type: str = ""
+    aliases: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +78,24 @@ class ConferenceLookup:
         self._noted: Final = OnceAMinute()
 
     def subject_of(self, alias: str) -> Subject:
-        """What an alias is about: the session itself, the customer's alias or the agent's, however it is spelt.
+        """What an alias is about: the session itself, the customer's alias or the agent's, however it is spelt, also as
+        a telephone system shows it.
 
         The session of one that is too long for any alias is ``""``, which nobody has.
         """
         if len(alias) > NAME_LENGTH:
             return Subject("")
         ruleset = self._rules.ruleset
-        link_type, session = find_session(ruleset.links, normalise_alias(alias, ruleset.domains))
-        return Subject(session, link_type.name if link_type else "")
+        spelt = [normalise_alias(each, ruleset.domains) for each in (alias, *caller_aliases(alias))]
+        for each in spelt:
+            link_type, session = find_session(ruleset.links, each)
+            if link_type is not None or _SESSION.fullmatch(session):
+                types = ruleset.links.values() if link_type is None else (link_type,)
+                templates = [template for one in types for template in (one.alias, one.agent_alias) if template]
+                aliases = {template.render({"session": session}).lower() for template in templates}
+                return Subject(session, link_type.name if link_type else "", frozenset({session, *aliases}))
+        # A room without a session: by its name, or the alias that was dialled.
+        return Subject(spelt[0])
 
     async def look_up(self, subject: Subject) -> Found | None:
         """The conference of a session that we signed, stored or served; ``None`` for any other.

@@ -317,7 +317,7 @@ def _alias_parameter() -> Json:
         "in": "path",
         "required": True,
         "description": "The session, which is what Genesys Cloud shows as `aniName`, or the alias that the customer or "
-        "the agent dials; in any case, with or without `sip:` and domain.",
+        "the agent dials; in any case, in quotation marks or not, with or without `sip:` and domain.",
         "schema": {"type": "string"},
         "examples": {
             "session": {"value": SESSION},

@@ -29,7 +29,8 @@ QUEUE = participant("acd", "disconnected")
 def test_an_agent_on_the_conversation(genesys: Genesys) -> None:
     """An agent whose call is connected is bound to the caller's name; the agent is asked for first."""
     binding = genesys.conversation(CUSTOMER, participant("ivr", "terminated"), QUEUE, OWN)
-    assert binding == Binding(CONVERSATION, AGENT, True, True, SESSION)
+    seen = ("customer (connected)", "ivr (terminated)", "acd (disconnected)", "agent (connected, this agent)")
+    assert binding == Binding(CONVERSATION, AGENT, True, True, SESSION, "sip:99@example.com", seen)
     assert genesys.paths == [
         "/api/v2/users/me?expand=organization,authorization",
         f"/api/v2/conversations/{CONVERSATION}",
@@ -56,13 +57,33 @@ def test_an_agent_on_the_conversation(genesys: Genesys) -> None:
         pytest.param(
             [{**OWN, "calls": [{"state": "disconnected"}, {"state": "connected"}]}], True, True, id="second call"
         ),
-        pytest.param([participant("user", userId=MARIA.id)], False, False, id="a colleague who was called"),
+        pytest.param([participant("user", userId=MARIA.id)], True, True, id="handed straight to a colleague"),
+        pytest.param([participant("User", userId=MARIA.id)], True, True, id="a purpose in capitals"),
+        pytest.param([LEFT, participant("user", userId=MARIA.id)], True, True, id="an agent, then as a colleague"),
+        pytest.param(
+            [participant("user", "alerting", userId=MARIA.id)], False, True, id="a colleague who is being rung"
+        ),
+        pytest.param([participant("user", userId=OTHER["userId"])], False, False, id="another colleague"),
+        pytest.param([{**OWN, "calls": [{"state": "connected", "held": True}]}], True, True, id="on hold"),
+        pytest.param([{**OWN, "calls": [], "state": "connected"}], True, True, id="connected, by itself"),
+        pytest.param([{**OWN, "calls": None, "state": "alerting"}], False, True, id="ringing, by itself"),
+        pytest.param([{**OWN, "calls": [{}], "state": "connected"}], True, True, id="connected, its call says nothing"),
+        pytest.param(
+            [{**OWN, "calls": [{"state": "disconnected"}], "state": "connected"}], False, True, id="its call is over"
+        ),
+        pytest.param(
+            [{**OWN, "calls": [], "state": "connected", "endTime": "2026-01-15T10:05:00Z"}],
+            False,
+            True,
+            id="ended, by itself",
+        ),
+        pytest.param([participant("external", userId=MARIA.id)], False, False, id="purpose external"),
         pytest.param([participant("customer", userId=MARIA.id)], False, False, id="purpose customer"),
         pytest.param([participant("agent")], False, False, id="an agent without a user"),
     ],
 )
 def test_who_is_on_it(genesys: Genesys, people: list[Json], connected: bool, listed: bool) -> None:
-    """Only an own entry of purpose agent counts, and only without an end and with a connected call."""
+    """Only an own entry of purpose agent or user counts, and only without an end and with a connected call."""
     genesys.stand_in.users[TOKEN] = replace(MARIA, sees_all=True)
     binding = genesys.conversation(CUSTOMER, *people)
     assert isinstance(binding, Binding)
@@ -89,6 +110,69 @@ def test_who_called(genesys: Genesys, customers: list[Json], expected: str | Non
     binding = genesys.conversation(OWN, *customers)
     assert isinstance(binding, Binding)
     assert binding.ani_name == expected
+
+
+BY_ADDRESS = participant("customer", ani="sip:them@example.com")
+
+
+@pytest.mark.parametrize(
+    ("people", "name", "address"),
+    [
+        pytest.param([participant("external", aniName=SESSION)], SESSION, None, id="a direct number"),
+        pytest.param(
+            [participant("external", ani="tel:+1"), CUSTOMER], SESSION, "sip:99@example.com", id="a customer first"
+        ),
+        pytest.param([BY_ADDRESS], None, "sip:them@example.com", id="an address alone"),
+        pytest.param([BY_ADDRESS, CUSTOMER], SESSION, "sip:99@example.com", id="a name before an address"),
+        pytest.param(
+            [BY_ADDRESS, participant("external", aniName="Bob")],
+            None,
+            "sip:them@example.com",
+            id="a consultant with a name",
+        ),
+        pytest.param([participant("customer", aniName=" ", ani=" ")], None, None, id="blanks"),
+        pytest.param([participant("ivr", aniName=SESSION)], None, None, id="somebody else"),
+    ],
+)
+def test_whose_name_and_address_count(
+    genesys: Genesys, people: list[Json], name: str | None, address: str | None
+) -> None:
+    """The caller is a customer, or else an external; both texts are of one participant."""
+    binding = genesys.conversation(OWN, *people)
+    assert isinstance(binding, Binding)
+    assert (binding.ani_name, binding.ani) == (name, address)
+
+
+@pytest.mark.parametrize(
+    ("person", "shown"),
+    [
+        pytest.param(CUSTOMER, "customer (connected)", id="connected"),
+        pytest.param(OTHER, "agent (connected)", id="another agent"),
+        pytest.param(LEFT, "agent (ended, this agent)", id="this agent, gone"),
+        pytest.param(
+            {**OTHER, "calls": [{"state": "connected", "held": True}]}, "agent (connected, on hold)", id="on hold"
+        ),
+        pytest.param(
+            {**OTHER, "calls": [{"state": "alerting"}, {"state": "disconnected"}]}, "agent (alerting)", id="ringing"
+        ),
+        pytest.param({**OTHER, "calls": []}, "agent (without a call)", id="no call"),
+        pytest.param({"purpose": "voicemail", "state": "dialing"}, "voicemail (dialing)", id="a state of its own"),
+        pytest.param({"purpose": "<b>", "state": "x y"}, "unknown (in an unknown state)", id="no codes"),
+        pytest.param({}, "unknown (without a call)", id="nothing"),
+    ],
+)
+def test_who_was_seen_is_told_without_names(genesys: Genesys, person: Json, shown: str) -> None:
+    """Purpose and state of each participant, and which of them asks."""
+    binding = genesys.conversation(OWN, person)
+    assert isinstance(binding, Binding)
+    assert binding.participants == ("agent (connected, this agent)", shown)
+
+
+def test_of_many_participants_the_latest_are_told(genesys: Genesys) -> None:
+    """A conversation that was passed on for hours does not make a page of a refusal."""
+    binding = genesys.conversation(*[QUEUE] * 30, OWN)
+    assert isinstance(binding, Binding)
+    assert (len(binding.participants), binding.participants[-1]) == (20, "agent (connected, this agent)")
 
 
 def test_a_conversation_of_somebody_else(genesys: Genesys) -> None:

@@ -547,6 +547,9 @@ def test_only_get(desk: Desk, method: str) -> None:
 # ------------------------------------------------------------------ the conversation
 
 
+ON_IT = participant("agent", userId=MARIA.id)
+
+
 @pytest.mark.parametrize("ani_name", [SESSION, SESSION.upper(), f" {SESSION} "])
 @pytest.mark.parametrize("conversation", [CONVERSATION, CONVERSATION.upper()])
 def test_an_agent_on_the_customers_conversation(desk: Desk, genesys: Genesys, ani_name: str, conversation: str) -> None:
@@ -560,8 +563,11 @@ def test_an_agent_on_the_customers_conversation(desk: Desk, genesys: Genesys, an
     [
         (None, "no conversation of that id"),
         (on_the_phone(STRANGER), "another conference"),
-        (on_the_phone(f"mp{SESSION}"), "another conference"),
+        (on_the_phone(f"mp{STRANGER}"), "another conference"),
+        (on_the_phone(f"x{SESSION}"), "another conference"),
         (on_the_phone(None), "no caller's name"),
+        ([participant("customer", ani="tel:+13125550100"), ON_IT], "an address (ani) that is not this conference"),
+        ([ON_IT], "its participants are agent (connected, this agent)"),
         (on_the_phone(state="alerting"), "is not connected"),
         (on_the_phone(state="disconnected"), "is not connected"),
         (on_the_phone(endTime="2026-11-23T18:10:00.000Z"), "is not connected"),
@@ -571,8 +577,11 @@ def test_an_agent_on_the_customers_conversation(desk: Desk, genesys: Genesys, an
     ids=[
         "unknown",
         "another-session",
-        "an-alias",
+        "anothers-alias",
+        "no-alias-of-ours",
         "no-name",
+        "a-telephone",
+        "no-customer",
         "alerting",
         "disconnected",
         "left",
@@ -593,6 +602,88 @@ def test_an_agent_who_is_not_on_it(
     assert desk.store.asked == []
 
 
+SPELLINGS = [
+    SESSION,
+    SESSION.upper(),
+    f'"{SESSION}"',
+    f"\u201c{SESSION}\u201d",
+    f"'{SESSION}'",
+    f'\\"{SESSION}\\"',
+    f"{SESSION}.",
+    f"({SESSION})",
+    f"mp{SESSION}",
+    f"MP{SESSION.upper()}",
+    f"hcp{SESSION}",
+    f"sip:mp{SESSION}@video.example.com",
+    f"SIPS:mp{SESSION}@VIDEO.example.com:5061;transport=tls",
+    f'"mp{SESSION}" <sip:mp{SESSION}@video.example.com>',
+    f"<sip:mp{SESSION}@video.example.com;user=phone>;tag=1928",
+    f"tel:{SESSION}",
+    f"sip%3Amp{SESSION}%40video.example.com",
+    f"%22{SESSION}%22",
+    f"mp{SESSION}@video.example.com,",
+    f"&quot;{SESSION}&quot;",
+    f"{SESSION}\u200b",
+]
+
+
+@pytest.mark.parametrize("spelt", SPELLINGS)
+@pytest.mark.parametrize("field", ["aniName", "ani"])
+def test_a_callers_name_in_any_spelling_is_the_conference(desk: Desk, genesys: Genesys, field: str, spelt: str) -> None:
+    """What Genesys shows of the caller, by name or by address, is understood in the path and in the conversation."""
+    genesys.stand_in.conversations[CONVERSATION] = [participant("customer", **{field: spelt}), ON_IT]
+    for alias in (SESSION, spelt):
+        assert desk.found(alias, conversation=CONVERSATION)["session"] == SESSION
+
+
+@pytest.mark.parametrize("domain", ["10.0.0.5", "trunk.example.net:5061;transport=tls", "[2001:db8::1]"])
+def test_of_the_callers_address_the_user_part_counts(desk: Desk, genesys: Genesys, domain: str) -> None:
+    """Whatever host a trunk puts there, and whatever a carrier made of the name."""
+    caller = participant("customer", aniName="WIRELESS CALLER", ani=f"sip:{SESSION}@{domain}")
+    genesys.stand_in.conversations[CONVERSATION] = [caller, ON_IT]
+    assert desk.found(conversation=CONVERSATION)["session"] == SESSION
+
+
+@pytest.mark.parametrize(
+    "people",
+    [
+        pytest.param(
+            [participant("customer", aniName=SESSION), participant("user", userId=MARIA.id)], id="handed over"
+        ),
+        pytest.param(
+            [participant("external", aniName=SESSION), participant("user", userId=MARIA.id)], id="a direct number"
+        ),
+        pytest.param([participant("external", aniName=SESSION), ON_IT], id="an external and an agent"),
+        pytest.param(
+            [participant("customer", aniName=SESSION), {**ON_IT, "calls": [], "state": "connected"}], id="by itself"
+        ),
+    ],
+)
+def test_whoever_has_the_call_is_let_in(desk: Desk, genesys: Genesys, people: list[dict[str, Any]]) -> None:
+    """Agents of a queue, colleagues who were handed the call, and people who were called straight."""
+    genesys.stand_in.conversations[CONVERSATION] = people
+    assert desk.found(conversation=CONVERSATION)["session"] == SESSION
+
+
+def test_a_refusal_says_who_was_seen(desk: Desk, genesys: Genesys) -> None:
+    """Purposes and states of the conversation, so that an administrator sees what Genesys said; no names."""
+    people = [*on_the_phone(state="alerting"), participant("external", aniName="Ada L", name="Ada L")]
+    genesys.stand_in.conversations[CONVERSATION] = people
+    detail = desk.ask(conversation=CONVERSATION).json()["detail"]
+    assert detail == (
+        "this agent's call in that conversation is not connected; its participants are customer (connected), "
+        "agent (alerting, this agent), external (connected)"
+    )
+
+
+def test_no_part_of_a_callers_name_will_do_for_a_room_without_a_session(desk: Desk, genesys: Genesys) -> None:
+    """The name of such a room can be guessed, so the whole of what the caller is called must be it."""
+    for name, status, end in (("the shared room", 404, "1"), ("the shared room, please", 403, "2")):
+        conversation = CONVERSATION[:-1] + end
+        genesys.stand_in.conversations[conversation] = on_the_phone(name)
+        assert desk.ask("the shared room", conversation=conversation).status_code == status
+
+
 def test_a_supervisor_is_not_on_it_either(desk: Desk, genesys: Genesys) -> None:
     """Who may see a conversation of somebody else is not on it."""
     genesys.stand_in.users[OTHER_TOKEN] = User(sees_all=True)
@@ -611,6 +702,38 @@ def test_what_is_no_conversation(desk: Desk, genesys: Genesys, conversation: str
     response = desk.ask(conversation=conversation)
     assert (response.status_code, response.json()["type"]) == (400, TYPE_ROOT + "invalid-conversation")
     assert not [path for path in genesys.paths if "conversations" in path]
+
+
+@pytest.mark.parametrize(
+    "conversation",
+    [
+        "",
+        " ",
+        "{{pcConversationId}}",
+        "{{pcConversationID}}",
+        "%7B%7BpcConversationId%7D%7D",
+        "pcConversationId",
+        "${id}",
+        "undefined",
+        "null",
+        "None",
+        "[object Object]",
+        "NaN",
+        "{{gcConversationId}}",
+    ],
+)
+def test_a_placeholder_that_was_not_filled_in_is_named(desk: Desk, conversation: str) -> None:
+    """An administrator reads that the widget's address is wrong, and what to write there."""
+    detail = desk.ask(conversation=conversation).json()["detail"]
+    assert "the placeholder was not filled in" in detail
+    assert "{{pcConversationId}}, spelt so," in detail
+    assert conversation.strip() in detail or "%7B" in conversation
+
+
+@pytest.mark.parametrize("conversation", ["0", "../users/me", [CONVERSATION, ""], CONVERSATION[:-1]])
+def test_what_is_wrong_otherwise_is_no_placeholder(desk: Desk, conversation: str | list[str]) -> None:
+    """Nobody is sent to look for a placeholder where there is none."""
+    assert "must be given once" in desk.ask(conversation=conversation).json()["detail"]
 
 
 def test_binding_may_be_compulsory(genesys: Genesys, tmp_path: Path) -> None:
