@@ -11,7 +11,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from policy_server.conferences.changes import announce
 from policy_server.conferences.records import StoredEvent, TimelineEntry
-from policy_server.conferences.tables import CHANGES, CONFERENCES, EVENTS, LINKS, TIMELINE, encode, insert_into
+from policy_server.conferences.tables import CHANGES, CONFERENCES, DOORS, EVENTS, LINKS, TIMELINE, encode, insert_into
 
 ROWS_AT_ONCE: Final = 100
 """Rows of one statement: few enough that preparing them does not keep other requests waiting."""
@@ -77,8 +77,10 @@ def delete_some(connection: Connection, table: Table, before: datetime, batch: i
     """Deletes up to ``batch`` rows of a table that are over since before a time and that nothing kept refers to."""
     (key,) = table.primary_key.columns
     old = select(key).where(_over(table, before)).limit(batch)
-    gone = connection.execute(delete(table).where(key.in_(old.scalar_subquery())).returning(key))
-    return len(gone.all())
+    gone = connection.execute(delete(table).where(key.in_(old.scalar_subquery())).returning(key)).scalars().all()
+    if table is CONFERENCES and gone:
+        connection.execute(delete(DOORS).where(DOORS.c.conference_id.in_(gone)))
+    return len(gone)
 
 
 RETAINED: Final = (CONFERENCES, LINKS, EVENTS, TIMELINE, CHANGES)

@@ -10,12 +10,13 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from policy_server.conferences.errors import StoreUnavailableError
-from policy_server.conferences.records import LOOK_AGAIN, Change, Link, PinnedConference, TimelineEntry
+from policy_server.conferences.pinning import with_door
+from policy_server.conferences.records import LOOK_AGAIN, Change, Door, Link, PinnedConference, TimelineEntry
 from policy_server.conferences.store import ConferenceStore
 
 PIN_PATIENCE: Final = 0.25
@@ -50,9 +51,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A pin on its way to the store. ``deadline`` is by the clock of the event loop."""
+    """A room, or one more door of it, on its way to the store. ``deadline`` is by the clock of the event loop."""
 
     conference: PinnedConference
+    rule: str
     holder: asyncio.Future[PinnedConference]
     deadline: float
 
@@ -104,7 +106,7 @@ class Conferences:
         self._of_session: Final[dict[str, tuple[PinnedConference, ...]]] = {}
         self._of_alias: Final[dict[str, tuple[PinnedConference, ...]]] = {}
         self._notes: Final[deque[TimelineEntry]] = deque()
-        self._pins: Final[dict[str, Pin]] = {}
+        self._pins: Final[dict[tuple[str, str], Pin]] = {}
         self._own: Final[dict[str, set[int]]] = {}
         self._heard: Final[dict[str, int]] = {}
         self._unwritten: Final = asyncio.Event()
@@ -206,35 +208,59 @@ class Conferences:
         """
         held = self.live(conference.name, conference.pinned_at)
         if held is not None:
-            return await self.agreed(held)
+            return await self.agreed(held, conference.rule)
         if max(len(self._rooms), len(self._pins)) >= ROOMS_LIMIT:
             self.dropped += 1
             return conference
+        return await self._write(conference, conference.rule)
+
+    async def open_door(self, pinned: PinnedConference, rule: str, door: Door) -> PinnedConference:
+        """Holds the door of one more rule of a room, waiting as ``pin`` does; returns the conference with its doors.
+
+        Another replica may have been first, and then the door is the one that it holds.
+        """
+        room = self._rooms.get(pinned.name)
+        if room is None or room.id != pinned.id or len(self._pins) >= ROOMS_LIMIT:
+            # The room has just ended or changed hands, or nothing more can be kept for writing.
+            return with_door(pinned, rule, door)
+        if rule in room.doors:
+            return await self.agreed(room, rule)
+        return await self._write(with_door(room, rule, door), rule)
+
+    async def _write(self, conference: PinnedConference, rule: str) -> PinnedConference:
         self._keep(conference)
         loop = asyncio.get_running_loop()
-        self._pins[conference.id] = Pin(conference, loop.create_future(), loop.time() + PIN_PATIENCE)
+        pin = Pin(conference, rule, loop.create_future(), loop.time() + PIN_PATIENCE)
+        self._pins[conference.id, rule] = pin
         self._unwritten.set()
         self._urgent.set()
-        return await self.agreed(conference)
+        return await self.agreed(conference, rule)
 
-    async def agreed(self, held: PinnedConference) -> PinnedConference:
-        """The conference that holds a room which is held here: while its pin is being written, another replica may win.
+    async def agreed(self, held: PinnedConference, rule: str) -> PinnedConference:
+        """The conference that holds a room which is held here: while it is being written, another replica may win.
 
-        All questions about the room wait together, until ``PIN_PATIENCE`` after the first at the most.
+        So it is with the door of ``rule``. All questions about the room wait together, until ``PIN_PATIENCE`` after the
+        first at the most.
         """
-        pin = self._pins.get(held.id)
-        if pin is None:
-            return held
-        seconds = pin.deadline - asyncio.get_running_loop().time()
-        if seconds > 0:
-            await asyncio.wait((pin.holder,), timeout=seconds)
-        if pin.holder.done():
-            return pin.holder.result()
-        self.late += 1
+        for key in dict.fromkeys(((held.id, held.rule), (held.id, rule))):
+            pin = self._pins.get(key)
+            if pin is None:
+                continue
+            seconds = pin.deadline - asyncio.get_running_loop().time()
+            if seconds > 0:
+                await asyncio.wait((pin.holder,), timeout=seconds)
+            if not pin.holder.done():
+                self.late += 1
+                return held
+            held = pin.holder.result()
         return held
 
     def _keep(self, conference: PinnedConference) -> None:
-        if self._rooms.get(conference.name) == conference:
+        present = self._rooms.get(conference.name)
+        if present is not None and present.id == conference.id:
+            # Doors are only ever added, and some may not be written yet.
+            conference = replace(conference, doors={**present.doors, **conference.doors})
+        if present == conference:
             return
         self._drop(conference.name)
         self._rooms[conference.name] = conference
@@ -298,15 +324,16 @@ class Conferences:
         """Lets go those that wait for their pins."""
         for pin, holder in zip(pins, holders, strict=True):
             conference = pin.conference
-            self._pins.pop(conference.id, None)
-            is_ours = holder.id == conference.id
-            if not is_ours:
+            self._pins.pop((conference.id, pin.rule), None)
+            room = self._rooms.get(conference.name)
+            if holder.ended_at is None:
                 self._keep(holder)
-            elif holder.ended_at is not None and self._rooms.get(conference.name) is conference:
+                room = self._rooms.get(conference.name)
+            elif room is not None and room.id == conference.id:
                 # It was written before, although that could not be seen from here, and ended meanwhile.
                 self._drop(conference.name)
             if not pin.holder.done():
-                pin.holder.set_result(conference if is_ours else holder)
+                pin.holder.set_result(room if room is not None and room.id == holder.id else holder)
 
     async def _follow(self) -> None:
         async with contextlib.aclosing(self.store.changes()) as changes:
@@ -371,7 +398,7 @@ class Conferences:
     def _dropped_unless_found(self, names: Iterable[str]) -> dict[str, PinnedConference]:
         """The rooms that the store must know if they still run: those whose pin was written before it is read."""
         rooms = ((name, self._rooms.get(name)) for name in names)
-        return {name: room for name, room in rooms if room is not None and room.id not in self._pins}
+        return {name: room for name, room in rooms if room is not None and (room.id, room.rule) not in self._pins}
 
     def _take(
         self, links: Iterable[Link], rooms: Iterable[PinnedConference], before: dict[str, PinnedConference]
@@ -382,7 +409,7 @@ class Conferences:
             before.pop(room.name, None)
             self._keep(room)
         for name, room in before.items():
-            if self._rooms.get(name) is room:
+            if (present := self._rooms.get(name)) is not None and present.id == room.id:
                 self._drop(name)
 
     def _tell(self, keys: Iterable[str]) -> None:

@@ -34,6 +34,9 @@ _VERSION_1: Final = (
     "CREATE INDEX conferences_session ON conferences (session, pinned_at)",
     "CREATE INDEX conferences_name ON conferences (name, pinned_at)",
     "CREATE INDEX conferences_over_at ON conferences (coalesce(ended_at, expires_at))",
+    """CREATE TABLE doors (
+        conference_id TEXT NOT NULL, rule TEXT NOT NULL, fields TEXT NOT NULL, asked TEXT NOT NULL,
+        PRIMARY KEY (conference_id, rule))""",
     """CREATE TABLE events (
         id {row_number}, node TEXT NOT NULL, seq BIGINT NOT NULL, second BIGINT NOT NULL,
         time DOUBLE PRECISION NOT NULL, event TEXT NOT NULL, version BIGINT NOT NULL, conference TEXT NOT NULL,

@@ -1,29 +1,56 @@
 """One room, one service: decisions made to agree with the conference that holds the room (DESIGN section 7).
 
-What a pinned conference fixes is its service and its legs. Which of the two a question gets is still its own: the
-customer's rule dials, the agent's does not.
+What a pinned conference fixes for everybody is its service and its legs. Which of the two a question gets is still its
+own: the customer's rule dials, the agent's does not. How a caller enters, the door, is fixed for each rule by itself, so
+that a device of the house may enter without a PIN and never opens the door for the stranger behind it.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from policy_server.conferences.records import PinnedConference
+from policy_server.conferences.records import Door, PinnedConference
+from policy_server.pexip.services import DOOR_FIELDS
 from policy_server.policy.decisions import Serve, Trace
 from policy_server.policy.services import Fields
 
 LEGS: Final = "automatic_participants"
 REASON: Final = "the room is held, whatever the rules say now"
+ROOMS: Final = frozenset({"conference", "lecture"})
+"""The types of service that are a room which others join."""
+
+NO_DOOR: Final = Door({})
+
+
+def room_of(decision: Serve) -> str:
+    """The name of the conference that a decision leads to, ``""`` for a service that is none.
+
+    A breakout bears the name of its main room, but is a conference of its own (reference: pexip-policy-responses.md,
+    section 2).
+    """
+    service = decision.service
+    if service.get("service_type") not in ROOMS:
+        return ""
+    name = str(service.get("name", ""))
+    return f"{name}_breakout_{service.get('breakout_uuid', '')}" if service.get("breakout") is True else name
 
 
 def conference_of(
-    decision: Serve, *, conference_id: str, alias: str, revision: str, at: datetime, lifetime: timedelta
+    decision: Serve,
+    *,
+    conference_id: str,
+    alias: str,
+    revision: str,
+    at: datetime,
+    lifetime: timedelta,
+    asked: Mapping[str, str],
 ) -> PinnedConference:
-    """The conference that a decision begins."""
-    service = {name: value for name, value in decision.service.items() if name != LEGS}
+    """The conference that a decision begins; ``asked`` is what the question had in the parameters that decided."""
+    service = {name: value for name, value in decision.service.items() if name != LEGS and name not in DOOR_FIELDS}
     return PinnedConference(
         id=conference_id,
-        name=str(decision.service["name"]),
+        name=room_of(decision),
         session=decision.session,
         service_tag=str(decision.service.get("service_tag", "")),
         service=service,
@@ -34,24 +61,63 @@ def conference_of(
         alias=alias,
         pinned_at=at,
         expires_at=at + lifetime,
+        doors={decision.rule: door_of(decision, asked)},
     )
 
 
-def held_to(pinned: PinnedConference, decision: Serve) -> Serve:
-    """A decision for a room that is pinned: the room's service, and its legs if the decision dials.
+def door_of(decision: Serve, asked: Mapping[str, str]) -> Door:
+    """The door that a decision gives."""
+    return Door({name: value for name, value in decision.service.items() if name in DOOR_FIELDS}, asked)
 
-    When the agent came first, the room was pinned without legs, and the customer's rule brings its own.
+
+def with_door(pinned: PinnedConference, rule: str, door: Door) -> PinnedConference:
+    """The conference with a door for one more rule; a door that the rule has stays."""
+    return pinned if rule in pinned.doors else replace(pinned, doors={**pinned.doors, rule: door})
+
+
+def held_to(pinned: PinnedConference, decision: Serve) -> Serve:
+    """A decision for a room that is pinned: the room's service, its legs if the decision dials, the rule's own door.
+
+    When the agent came first, the room was pinned without legs, and the customer's rule brings its own. The door is the
+    one that was held for the rule, or the decision's where none was.
     """
     wanted = _legs(decision.service)
     legs = (pinned.legs or wanted) if wanted else ()
     fallbacks = (tuple(map(dict, pinned.fallbacks)) or decision.fallbacks) if wanted else ()
-    return Serve(decision.rule, decision.reason, decision.trace, _service(pinned, legs), decision.session, fallbacks)
+    door = pinned.doors.get(decision.rule) or door_of(decision, {})
+    service = _service(pinned, door, legs)
+    return Serve(decision.rule, decision.reason, decision.trace, service, decision.session, fallbacks)
 
 
-def recalled(pinned: PinnedConference, trace: Trace, *, dials: bool) -> Serve:
-    """The answer about a pinned room where the rules of today would give none."""
+def recalled(pinned: PinnedConference, trace: Trace, *, rule: str, dials: bool) -> Serve:
+    """The answer about a pinned room where the rules of today would give none; ``rule`` says whose door it has."""
     legs, fallbacks = (pinned.legs, pinned.fallbacks) if dials else ((), ())
-    return Serve(pinned.rule, REASON, trace, _service(pinned, legs), pinned.session, tuple(map(dict, fallbacks)))
+    service = _service(pinned, pinned.doors.get(rule, NO_DOOR), legs)
+    return Serve(rule, REASON, trace, service, pinned.session, tuple(map(dict, fallbacks)))
+
+
+def entered(pinned: PinnedConference) -> Fields:
+    """The room as whoever came first entered it, without its legs."""
+    return _service(pinned, pinned.doors.get(pinned.rule, NO_DOOR), ())
+
+
+def rule_of_orphan(pinned: PinnedConference, asked: Mapping[str, str]) -> str | None:
+    """The rule by which somebody came whom the rules of today do not know; ``None`` if that cannot be told.
+
+    ``asked`` is what they ask now. Whoever had the same in all parameters that led others to a rule came by that rule.
+    Into a customer's room a signed link leads, and that is enough: there it is the rule of the same alias, or else the
+    one that asks for a PIN, since an open door may have been meant for somebody else.
+    """
+    alike = [rule for rule, door in pinned.doors.items() if all(asked.get(k, "") == v for k, v in door.asked.items())]
+    if not alike and pinned.session:
+        dialled = asked.get("local_alias", "")
+        alike = [rule for rule, door in pinned.doors.items() if door.asked.get("local_alias") == dialled]
+        alike = alike or list(pinned.doors)
+    return max(alike, key=lambda rule: (_is_locked(pinned.doors[rule]), rule == pinned.rule), default=None)
+
+
+def _is_locked(door: Door) -> bool:
+    return bool(door.fields.get("pin") or door.fields.get("host_identity_provider_group"))
 
 
 def _legs(service: Mapping[str, object]) -> tuple[Fields, ...]:
@@ -59,8 +125,8 @@ def _legs(service: Mapping[str, object]) -> tuple[Fields, ...]:
     return tuple(leg for leg in legs if isinstance(leg, dict)) if isinstance(legs, list) else ()
 
 
-def _service(pinned: PinnedConference, legs: tuple[Mapping[str, object], ...]) -> Fields:
-    service = dict(pinned.service)
+def _service(pinned: PinnedConference, door: Door, legs: tuple[Mapping[str, object], ...]) -> Fields:
+    service = {**pinned.service, **door.fields}
     if legs:
         service[LEGS] = [dict(leg) for leg in legs]
     return service

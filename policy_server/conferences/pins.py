@@ -1,6 +1,7 @@
 """Pinned conferences in the database: one winner for each life of a room (DESIGN section 7)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any, Final
@@ -10,25 +11,35 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from policy_server.conferences.changes import announce
 from policy_server.conferences.errors import StoreUnavailableError
-from policy_server.conferences.records import PinnedConference
-from policy_server.conferences.tables import CONFERENCES, insert_into
+from policy_server.conferences.records import Door, PinnedConference
+from policy_server.conferences.tables import CONFERENCES, DOORS, insert_into
 
 ATTEMPTS: Final = 10
 """How often another replica may end or replace a conference under our hands before we give up."""
+
+IDS_AT_ONCE: Final = 500
+"""Conferences whose doors one statement asks for."""
 
 
 def pin_all(
     connection: Connection, conferences: Sequence[PinnedConference]
 ) -> tuple[tuple[PinnedConference, ...], set[str]]:
-    """Pins each conference or finds the one that holds its room, in the order given; also the keys to announce."""
+    """Pins each conference or finds the one that holds its room, in the order given; also the keys to announce.
+
+    The doors of a conference become those of the one that holds the room, unless that has one for the same rule.
+    """
     # In one order everywhere, so that two replicas wait for each other and do not block each other.
     ordered = sorted(conferences, key=_name)
     new = _insert_all(connection, ordered)
     winners: dict[str, PinnedConference] = {}
     for conference in ordered:
         winners[conference.id] = conference if conference.id in new else _find_winner(connection, conference, new)
-    keys = {key for conference in ordered if conference.id in new for key in (conference.name, conference.session)}
-    return tuple(winners[conference.id] for conference in conferences), keys
+    opened = _insert_doors(connection, ordered, winners)
+    doors = _find_doors(connection, [winner.id for winner in winners.values()])
+    changed = new | opened
+    keys = {key for one in ordered if winners[one.id].id in changed for key in (winners[one.id].name, one.session)}
+    held = (winners[conference.id] for conference in conferences)
+    return tuple(replace(winner, doors=doors.get(winner.id, {})) for winner in held), keys
 
 
 def _name(conference: PinnedConference) -> str:
@@ -63,24 +74,53 @@ def _find_winner(connection: Connection, conference: PinnedConference, new: set[
     raise StoreUnavailableError("the room changes hands too fast to be pinned")
 
 
+def _insert_doors(
+    connection: Connection, conferences: Sequence[PinnedConference], winners: Mapping[str, PinnedConference]
+) -> set[str]:
+    """Adds the doors that are not there yet; the ids of the conferences that got one."""
+    rows = [
+        {"conference_id": winner.id, "rule": rule, "fields": door.fields, "asked": door.asked}
+        for conference in conferences
+        if (winner := winners[conference.id]).ended_at is None
+        for rule, door in sorted(conference.doors.items())
+    ]
+    return set(connection.execute(_insert_door(connection.dialect.name), rows).scalars()) if rows else set()
+
+
+def _find_doors(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, Door]]:
+    """The doors of some conferences, by conference and rule."""
+    doors: dict[str, dict[str, Door]] = {}
+    wanted = select(DOORS).order_by(DOORS.c.conference_id, DOORS.c.rule)
+    for start in range(0, len(ids), IDS_AT_ONCE):
+        some = wanted.where(DOORS.c.conference_id.in_(ids[start : start + IDS_AT_ONCE]))
+        for row in connection.execute(some):
+            doors.setdefault(row.conference_id, {})[row.rule] = Door(row.fields, row.asked)
+    return doors
+
+
+def _with_doors(connection: Connection, rows: Iterable[Row[*tuple[Any, ...]]]) -> tuple[PinnedConference, ...]:
+    found = [_conference(row) for row in rows]
+    doors = _find_doors(connection, [conference.id for conference in found])
+    return tuple(replace(conference, doors=doors.get(conference.id, {})) for conference in found)
+
+
 def find_pinned(connection: Connection, name: str, at: datetime) -> PinnedConference | None:
     """The conference that holds a room at a time."""
     live = (CONFERENCES.c.live_name == name) & (CONFERENCES.c.expires_at > at)
-    row = (connection.execute(select(CONFERENCES).where(live))).one_or_none()
-    return None if row is None else _conference(row)
+    return next(iter(_with_doors(connection, connection.execute(select(CONFERENCES).where(live)))), None)
 
 
 def find_pinned_among(connection: Connection, names: Sequence[str], at: datetime) -> tuple[PinnedConference, ...]:
     """The conferences that hold some rooms at a time."""
     held = CONFERENCES.c.live_name.in_(names) & (CONFERENCES.c.expires_at > at)
-    return tuple(_conference(row) for row in connection.execute(select(CONFERENCES).where(held)))
+    return _with_doors(connection, connection.execute(select(CONFERENCES).where(held)))
 
 
 def find_live(connection: Connection, at: datetime) -> tuple[PinnedConference, ...]:
     """The conferences that hold their rooms at a time."""
     live = CONFERENCES.c.live_name.is_not(None) & (CONFERENCES.c.expires_at > at)
     rows = connection.execute(select(CONFERENCES).where(live).order_by(CONFERENCES.c.pinned_at))
-    return tuple(_conference(row) for row in rows)
+    return _with_doors(connection, rows)
 
 
 def find_held(connection: Connection, at: datetime) -> tuple[PinnedConference, ...]:
@@ -99,8 +139,7 @@ def find_latest(connection: Connection, session: str) -> PinnedConference | None
         return None
     of_session = select(CONFERENCES).where(CONFERENCES.c.session == session)
     latest = of_session.order_by(CONFERENCES.c.pinned_at.desc(), CONFERENCES.c.id.desc()).limit(1)
-    row = (connection.execute(latest)).one_or_none()
-    return None if row is None else _conference(row)
+    return next(iter(_with_doors(connection, connection.execute(latest))), None)
 
 
 def end(connection: Connection, name: str, at: datetime) -> bool:
@@ -117,6 +156,11 @@ def end(connection: Connection, name: str, at: datetime) -> bool:
 @cache
 def _insert(dialect: str) -> ReturningInsert[*tuple[Any, ...]]:
     return insert_into(CONFERENCES, dialect).on_conflict_do_nothing().returning(CONFERENCES.c.id)
+
+
+@cache
+def _insert_door(dialect: str) -> ReturningInsert[*tuple[Any, ...]]:
+    return insert_into(DOORS, dialect).on_conflict_do_nothing().returning(DOORS.c.conference_id)
 
 
 def _values(conference: PinnedConference) -> dict[str, object]:

@@ -1,13 +1,12 @@
 """What was known of links and rooms at one moment: decisions by it hold nothing and leave no trace."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final
 
 from policy_server.conferences.live import NEARBY_LIMIT
-from policy_server.conferences.records import Link, PinnedConference
+from policy_server.conferences.pinning import with_door
+from policy_server.conferences.records import Door, Link, PinnedConference
 from policy_server.conferences.store import ConferenceStore
 
 
@@ -44,9 +43,13 @@ class Snapshot:
         """The conference that would hold the room."""
         return self.live(conference.name, conference.pinned_at) or conference
 
-    async def agreed(self, held: PinnedConference) -> PinnedConference:
+    async def agreed(self, held: PinnedConference, rule: str) -> PinnedConference:
         """The conference itself: nobody else is heard."""
         return held
+
+    async def open_door(self, pinned: PinnedConference, rule: str, door: Door) -> PinnedConference:
+        """The conference as it would be with one more door."""
+        return with_door(pinned, rule, door)
 
 
 async def read_snapshot(store: ConferenceStore, at: datetime, lifetime: timedelta, *, is_now: bool) -> Snapshot:
@@ -58,9 +61,5 @@ async def read_snapshot(store: ConferenceStore, at: datetime, lifetime: timedelt
     rooms = await (store.live(at) if is_now else store.held_at(at))
     links = await store.links_that_matter(at, rooms)
     if not is_now:
-        links = tuple(map(partial(_as_of, at), links))
+        links = tuple(link.as_of(at) for link in links)
     return Snapshot(links, rooms, lifetime)
-
-
-def _as_of(at: datetime, link: Link) -> Link:
-    return link if link.revoked_at is None or link.revoked_at <= at else replace(link, revoked_at=None)

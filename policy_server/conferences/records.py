@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Self
 
@@ -30,6 +30,10 @@ class Link:
     created_by: str
     revoked_at: datetime | None = None
 
+    def as_of(self, at: datetime) -> "Link":
+        """The link as it was at a time: one that was revoked later was still good."""
+        return self if self.revoked_at is None or self.revoked_at < at else replace(self, revoked_at=None)
+
     @classmethod
     def of(
         cls, made: CustomerLink, *, name: str, attributes: Mapping[str, str], created_at: datetime, created_by: str
@@ -49,12 +53,25 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Door:
+    """How callers who come by one rule enter a room: PINs, Identity Providers, call rates.
+
+    ``fields`` are those of the service that may differ between callers of one room. ``asked`` is what the first of them
+    had in the parameters that decided on the rule, aliases in the form in which they are compared.
+    """
+
+    fields: Mapping[str, object] = field(repr=False)
+    asked: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class PinnedConference:
     """One life of a room: the service it was first answered with, until it ends or ``expires_at``.
 
     ``id`` is the caller's and unique; ``name`` is the room name, which is Pexip's identity of a conference
-    (reference: pexip-events.md, section 3). ``session`` is ``""`` for a room that no customer link led to. ``legs``
-    are the automatic participants and ``fallbacks`` those for when one fails. ``alias`` is the one that was dialled.
+    (reference: pexip-events.md, section 3). ``session`` is ``""`` for a room that no customer link led to. ``service``
+    is the same for everybody, and ``doors``, by the id of the rule, are what is not. ``legs`` are the automatic
+    participants and ``fallbacks`` those for when one fails. ``alias`` is the one that was dialled first, by ``rule``.
     """
 
     id: str
@@ -70,6 +87,7 @@ class PinnedConference:
     pinned_at: datetime
     expires_at: datetime
     ended_at: datetime | None = None
+    doors: Mapping[str, Door] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if not self.id or not self.name:

@@ -1,19 +1,28 @@
 """The decision about a question in the light of what runs already: one room, one service (DESIGN section 7).
 
 The rules decide as they did when the room was pinned, and what they serve is held to what was pinned. So neither closing
-time nor an expired link nor a reload takes a running conference apart. A revoked link shuts the customer out, not the
-agent.
+time nor an expired link nor a reload takes a running conference apart. The door is each rule's own, and stays too. A
+revoked link shuts the customer out, not the agent.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from hashlib import blake2b
 from typing import Final, Protocol
 
-from policy_server.conferences.pinning import LEGS, conference_of, held_to, recalled
-from policy_server.conferences.records import Link, PinnedConference
+from policy_server.conferences.pinning import (
+    LEGS,
+    conference_of,
+    door_of,
+    held_to,
+    recalled,
+    room_of,
+    rule_of_orphan,
+)
+from policy_server.conferences.records import Door, Link, PinnedConference
 from policy_server.pexip.aliases import normalise_alias
-from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.parameters import PARAMETERS, Kind, RequestType
 from policy_server.pexip.requests import PolicyRequest
 from policy_server.policy.decisions import Continue, Decision, Serve
 from policy_server.policy.evaluate import evaluate
@@ -21,9 +30,7 @@ from policy_server.policy.facts import FindLink
 from policy_server.policy.links import find_session
 from policy_server.policy.ruleset import Ruleset
 from policy_server.policy.sessions import Keyring
-
-ROOMS: Final = frozenset({"conference", "lecture"})
-"""The types of service that are a room which others join."""
+from policy_server.policy.templates import RAW
 
 ABOUT_CALLS: Final = frozenset({RequestType.SERVICE, RequestType.PARTICIPANT, RequestType.LOCATION})
 """The questions whose answers depend on links and rooms."""
@@ -71,8 +78,11 @@ class Known(Protocol):
     async def pin(self, conference: PinnedConference) -> PinnedConference:
         """Pins a room and returns the conference that holds it."""
 
-    async def agreed(self, held: PinnedConference) -> PinnedConference:
-        """The conference that holds a room, when everybody who may pin it has been heard."""
+    async def agreed(self, held: PinnedConference, rule: str) -> PinnedConference:
+        """The conference that holds a room and the door of a rule, when everybody who may pin it has been heard."""
+
+    async def open_door(self, pinned: PinnedConference, rule: str, door: Door) -> PinnedConference:
+        """Holds the door of one more rule of a room; the conference with its doors."""
 
 
 class Rooms:
@@ -135,12 +145,12 @@ class Rooms:
         decision = self._evaluate(ruleset, request, now)
         basis = Basis(name=name)
         if pinned is not None:
-            pinned = await self._conferences.agreed(pinned)
+            pinned = await self._conferences.agreed(pinned, pinned.rule)
             basis = Basis(name=name, pinned=pinned)
             decision = (
                 held_to(pinned, decision)
                 if isinstance(decision, Serve) and LEGS in decision.service
-                else recalled(pinned, decision.trace, dials=True)
+                else recalled(pinned, decision.trace, rule=pinned.rule, dials=True)
             )
         elif isinstance(decision, Serve):
             # What is derived again may name attributes of the link.
@@ -166,7 +176,7 @@ class Rooms:
         decision = self._evaluate(ruleset, request, now)
         if not isinstance(decision, Serve):
             return Settled(decision, self._own(session), basis)
-        name = _room_of(decision)
+        name = room_of(decision)
         if not name:
             return Settled(decision, self._own(decision.session), basis)
         pinned = known.live(name, now)
@@ -174,9 +184,9 @@ class Rooms:
         if pinned is None and request.text("call_direction") == "non_dial":
             return Settled(decision, decision.session or name, replace(basis, name=name))
         if pinned is not None:
-            pinned = await known.agreed(pinned)
+            agreed = await known.agreed(pinned, decision.rule)
         else:
-            pinned = await known.pin(
+            agreed = await known.pin(
                 conference_of(
                     decision,
                     conference_id=self._new_id(),
@@ -184,9 +194,10 @@ class Rooms:
                     revision=ruleset.revision,
                     at=now,
                     lifetime=known.lifetime,
+                    asked=_asked(request, ruleset, ruleset.services.looked_at[decision.rule]),
                 )
             )
-        return self._held(held_to(pinned, decision), basis, pinned)
+        return await self._enter(agreed, decision, basis, ruleset, request)
 
     async def _settle_nearby(
         self, ruleset: Ruleset, request: PolicyRequest, basis: Basis, now: datetime
@@ -198,17 +209,30 @@ class Rooms:
         orphan: Settled | None = None
         for pinned in running.values():
             decision = self._evaluate(ruleset, request, pinned.pinned_at, self._links_of(pinned.pinned_at))
-            if isinstance(decision, Serve) and _room_of(decision) == pinned.name:
-                agreed = await self._conferences.agreed(pinned)
-                return self._held(held_to(agreed, decision), basis, agreed)
+            if isinstance(decision, Serve) and room_of(decision) == pinned.name:
+                agreed = await self._conferences.agreed(pinned, decision.rule)
+                return await self._enter(agreed, decision, basis, ruleset, request)
             # These rules may have lost the one that made the room, which must not cost anybody the call. Without a
             # session everybody dials the same alias, and whoever is refused or sent elsewhere today is meant.
             is_lost = pinned.revision != ruleset.revision and (pinned.session or isinstance(decision, Continue))
             if is_lost and orphan is None:
-                agreed = await self._conferences.agreed(pinned)
-                served = recalled(agreed, decision.trace, dials=basis.alias == agreed.alias)
-                orphan = self._held(served, basis, agreed)
+                agreed = await self._conferences.agreed(pinned, pinned.rule)
+                names = {name for door in agreed.doors.values() for name in door.asked}
+                rule = rule_of_orphan(agreed, _asked(request, ruleset, names))
+                if rule is not None:
+                    served = recalled(agreed, decision.trace, rule=rule, dials=basis.alias == agreed.alias)
+                    orphan = self._held(served, basis, agreed)
         return orphan
+
+    async def _enter(
+        self, pinned: PinnedConference, decision: Serve, basis: Basis, ruleset: Ruleset, request: PolicyRequest
+    ) -> Settled:
+        """The decision held to a room that runs, by the door of its rule, which from now on is held too."""
+        rule = decision.rule
+        if rule not in pinned.doors and request.text("call_direction") != "non_dial":
+            asked = _asked(request, ruleset, ruleset.services.looked_at[rule])
+            pinned = await self._conferences.open_door(pinned, rule, door_of(decision, asked))
+        return self._held(held_to(pinned, decision), basis, pinned)
 
     def _held(self, decision: Serve, basis: Basis, pinned: PinnedConference) -> Settled:
         """A decision about a room that is pinned, perhaps just now."""
@@ -219,13 +243,11 @@ class Rooms:
         return Settled(decision, decision.session or pinned.name, held)
 
     def _links_of(self, at: datetime) -> FindLink:
-        """The links as they were: one that was revoked later was still good."""
+        """The links as they were."""
 
         def find(session: str) -> Link | None:
             link = self._conferences.link(session)
-            if link is None or link.revoked_at is None or link.revoked_at < at:
-                return link
-            return replace(link, revoked_at=None)
+            return None if link is None else link.as_of(at)
 
         return find
 
@@ -251,7 +273,15 @@ def _room_asked_for(request: PolicyRequest) -> str:
     return request.text("service_name") or request.text("unique_service_name")
 
 
-def _room_of(decision: Serve) -> str:
-    """The name of the room, ``""`` for a service that is none."""
-    service = decision.service
-    return str(service.get("name", "")) if service.get("service_type") in ROOMS else ""
+def _asked(request: PolicyRequest, ruleset: Ruleset, names: Iterable[str]) -> dict[str, str]:
+    """What a question has in some parameters, of what is secret a digest; always with the alias that was dialled."""
+    asked: dict[str, str] = {}
+    for name in sorted({"local_alias", *names}):
+        parameter = PARAMETERS.get(name.removesuffix(RAW))
+        if parameter is None:
+            continue  # A parameter of a version that this one has forgotten.
+        text = request.text(parameter.name)
+        if parameter.kind is Kind.ALIAS and not name.endswith(RAW):
+            text = normalise_alias(text, ruleset.domains)
+        asked[name] = blake2b(text.encode(), digest_size=16).hexdigest() if parameter.secret and text else text
+    return asked

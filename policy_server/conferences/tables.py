@@ -172,6 +172,15 @@ CONFERENCES: Final = Table(
     _instant("ended_at", nullable=True),
 )
 
+DOORS: Final = Table(
+    "doors",
+    METADATA,
+    Column("conference_id", Line(NAME_LENGTH), primary_key=True),
+    Column("rule", Line(NAME_LENGTH), primary_key=True),
+    _json("fields"),
+    _json("asked"),
+)
+
 EVENTS: Final = Table(
     "events",
     METADATA,

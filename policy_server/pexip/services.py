@@ -45,6 +45,7 @@ from policy_server.pexip.service_rules import Rule, pin_rules, playback_completi
 from policy_server.pexip.shapes import listed, shape_of, shown
 
 __all__ = [
+    "DOOR_FIELDS",
     "FREE_TEXT_FIELDS",
     "IDENTITY_FIELDS",
     "PIN_FIELDS",
@@ -232,6 +233,21 @@ SERVICE_TYPES: Mapping[str, type[Service]] = MappingProxyType(
 
 PIN_FIELDS = frozenset({"pin", "guest_pin"})
 """Text fields with a format of their own, which no message shows."""
+
+DOOR_FIELDS = frozenset(
+    {
+        "allow_guests",
+        "guest_identity_provider_group",
+        "guest_pin",
+        "host_identity_provider_group",
+        "max_callrate_in",
+        "max_callrate_out",
+        "pin",
+    }
+)
+"""What may differ between the answers to callers of one conference (section 1; ``allow_guests`` goes with its PINs, as in
+Pexip's own example of a room without PINs for some). Everything else is the same for everybody.
+"""
 
 _TEXT_OWNERS = {
     **SERVICE_TYPES,

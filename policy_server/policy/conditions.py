@@ -360,6 +360,18 @@ def text_matches(conditions: tuple[Condition, ...]) -> Iterator[TextMatches]:
             yield from text_matches(condition.conditions)
 
 
+def parameters_in(conditions: tuple[Condition, ...]) -> Iterator[str]:
+    """The request parameters that conditions look at (``NAME.raw`` as it came), some of them perhaps twice."""
+    for condition in conditions:
+        match condition:
+            case TextMatches(source=ParameterSource()) | ChoiceIs() | BooleanIs() | IntegerIs() | AddressIn():
+                yield condition.key
+            case AllOf() | AnyOf() | NotAllOf():
+                yield from parameters_in(condition.conditions)
+            case _:
+                pass  # Calendars and links are the same for whoever asks.
+
+
 def captured_groups(conditions: tuple[Condition, ...], facts: Facts, names: Collection[str] = ()) -> dict[str, str]:
     """What the named groups of a rule matched, once its conditions hold.
 

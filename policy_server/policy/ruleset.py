@@ -9,7 +9,7 @@ from typing import Final, Generic, TypeVar, assert_never
 
 from policy_server.pexip.parameters import RequestType
 from policy_server.policy.candidates import CandidateIndex, build_index
-from policy_server.policy.conditions import Condition
+from policy_server.policy.conditions import Condition, parameters_in
 from policy_server.policy.decisions import Finding, Outcome, Trace
 from policy_server.policy.directory import Directory
 from policy_server.policy.facts import Facts
@@ -93,6 +93,8 @@ class RuleList(Generic[OutcomeT_co]):
 
     rules: tuple[Rule[OutcomeT_co], ...]
     index: CandidateIndex
+    looked_at: Mapping[str, frozenset[str]]
+    """By rule id the names of the parameters that this rule and those before it look at: what led callers to it."""
 
     def first_match(self, facts: Facts) -> tuple[Rule[OutcomeT_co] | None, Trace]:
         """The winner, if any, and how the search went."""
@@ -125,7 +127,13 @@ class RuleList(Generic[OutcomeT_co]):
 
 def rule_list(rules: tuple[Rule[OutcomeT_co], ...]) -> RuleList[OutcomeT_co]:
     """Indexes rules; raises PatternError when their patterns need too much memory together."""
-    return RuleList(rules, build_index([rule.conditions if rule.enabled else None for rule in rules]))
+    looked_at: dict[str, frozenset[str]] = {}
+    so_far: frozenset[str] = frozenset()
+    for rule in rules:
+        names = frozenset(parameters_in(rule.conditions)) if rule.enabled else frozenset()
+        so_far = so_far if so_far >= names else so_far | names
+        looked_at[rule.id] = so_far
+    return RuleList(rules, build_index([rule.conditions if rule.enabled else None for rule in rules]), looked_at)
 
 
 @dataclass(frozen=True, slots=True)

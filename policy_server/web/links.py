@@ -17,9 +17,11 @@ from policy_server.conferences.store import IDEMPOTENCY_KEY_LENGTH, ConferenceSt
 from policy_server.policy.links import default_expiry, make_link
 from policy_server.policy.ruleset import LinkType, Ruleset
 from policy_server.policy.sessions import Keyring
+from policy_server.web.agent_answers import conference_phase
 from policy_server.web.api_keys import ApiKeys
-from policy_server.web.events import CLOCK_DIFFERENCE, told_event
+from policy_server.web.events import told_event
 from policy_server.web.link_requests import LinkRequest, parse_link_request, read_body
+from policy_server.web.lookup import period_of
 from policy_server.web.policy import Rules
 from policy_server.web.problem import ProblemResponse
 
@@ -217,9 +219,9 @@ def told_revoked(by: str) -> dict[str, object]:
 
 async def _conference_fields(store: ConferenceStore, pinned: PinnedConference, now: datetime) -> dict[str, object]:
     phase, ended_at = Phase.ENDED, pinned.ended_at
-    if ended_at is None and now < pinned.expires_at:
-        stored = await store.events(pinned.name, pinned.pinned_at - CLOCK_DIFFERENCE)
-        phase = fold(map(told_event, stored)).phase
+    if now < pinned.expires_at:
+        stored = await store.events(pinned.name, *period_of(pinned.session, pinned.name, pinned, now))
+        phase = conference_phase(fold(map(told_event, stored)), pinned, now)
     elif ended_at is None:
         ended_at = pinned.expires_at
     return {

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from policy_server.conferences.live import Conferences
+from policy_server.conferences.pinning import entered, held_to, room_of
 from policy_server.conferences.records import Link, PinnedConference
 from policy_server.conferences.tables import NAME_LENGTH
 from policy_server.genesys.results import Agent
@@ -110,16 +111,19 @@ class ConferenceLookup:
         conference = await store.conference_of_session(session) or conferences.live_of_session(session, now)
         opened = self._keyring.open(session)
         link_type = _link_type(ruleset, subject, link, conference)
+        derived_type, derived = self._derive(ruleset, link_type, session, link, now, conference)
         if conference is not None:
-            service: Service = conference.service
+            # The agent's door: as it was held, or as the agent's rule would make it.
+            is_here = derived is not None and room_of(derived) == conference.name
+            service: Service = held_to(conference, derived).service if derived and is_here else entered(conference)
         else:
-            link_type, service = self._derive(ruleset, link_type, session, link, now)
+            link_type, service = derived_type, derived.service if derived is not None else _NO_SERVICE
         room = room_name(service, session)
         keys = tuple(dict.fromkeys((session, room)))
         if keys[1:]:
             number += await store.change_number(*keys[1:])
         entries = [entry for key in keys for entry in await store.timeline(key)]
-        stored = await store.events(room, *self._period(session, room, conference, now))
+        stored = await store.events(room, *period_of(session, room, conference, now - conferences.lifetime))
         if opened is None and link is None and conference is None:
             return None
         material = Material(
@@ -157,33 +161,42 @@ class ConferenceLookup:
         self.conferences.note(found.session, LOOKED_UP, data, now)
 
     def _derive(
-        self, ruleset: Ruleset, link_type: LinkType | None, session: str, link: Link | None, now: datetime
-    ) -> tuple[LinkType | None, Service]:
-        """The room that a browser would get for the session's aliases, the agent's first.
+        self,
+        ruleset: Ruleset,
+        link_type: LinkType | None,
+        session: str,
+        link: Link | None,
+        now: datetime,
+        conference: PinnedConference | None,
+    ) -> tuple[LinkType | None, Serve | None]:
+        """The room that a browser gets for the session's aliases, the agent's first, as it was when the room began.
 
-        Either nobody has asked for it yet or its record was lost. Without a type of link the first that gets one.
+        Without a type of link the first that gets one.
         """
+        at = now if conference is None else conference.pinned_at
+        known = link if link is None or conference is None else link.as_of(at)
         for likely in (link_type,) if link_type is not None else ruleset.links.values():
             for template in filter(None, (likely.agent_alias, likely.alias)):
                 alias = template.render({"session": session})
                 asked = {"call_direction": "dial_in", "protocol": "api", "trigger": "web", "local_alias": alias}
                 request = parse_request(RequestType.SERVICE, encode_query(asked).encode())
-                decision = evaluate(ruleset, request, now, self._keyring, find_link=lambda _: link)
+                decision = evaluate(ruleset, request, at, self._keyring, find_link=lambda _: known)
                 if isinstance(decision, Serve):
-                    return likely, decision.service
-        return link_type, _NO_SERVICE
+                    return likely, decision
+        return link_type, None
 
-    def _period(
-        self, session: str, room: str, conference: PinnedConference | None, now: datetime
-    ) -> tuple[datetime, datetime | None]:
-        """Which messages about the room are about this session."""
-        if session in room:
-            return _BEGINNING, None
-        # Others meet in the same room at other times.
-        if conference is None:
-            return now - self.conferences.lifetime, None
-        until = (conference.ended_at or conference.expires_at) + _LAST_WORDS
-        return conference.pinned_at - CLOCK_DIFFERENCE, until
+
+def period_of(
+    session: str, room: str, conference: PinnedConference | None, since: datetime
+) -> tuple[datetime, datetime | None]:
+    """Which messages about a room are about a session; those ``since`` then when the room was not pinned."""
+    if session in room:
+        return _BEGINNING, None
+    # Others meet in the same room at other times.
+    if conference is None:
+        return since, None
+    until = (conference.ended_at or conference.expires_at) + _LAST_WORDS
+    return conference.pinned_at - CLOCK_DIFFERENCE, until
 
 
 def _link_type(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 from uuid import NAMESPACE_OID, uuid5
 
-from policy_server.conferences.records import Link, PinnedConference, StoredEvent, TimelineEntry
+from policy_server.conferences.records import Door, Link, PinnedConference, StoredEvent, TimelineEntry
 from policy_server.conferences.store import ConferenceStore
 
 T = TypeVar("T")
@@ -39,12 +39,12 @@ def link(session: str = SESSION, **changed: Any) -> Link:
 
 def conference(name: str = SESSION, **changed: Any) -> PinnedConference:
     """A conference pinned now for twelve hours; any field can be changed."""
-    service = {"service_type": "conference", "name": name, "pin": HOST_PIN, "allow_guests": True}
+    door = Door({"pin": HOST_PIN, "allow_guests": True}, {"local_alias": f"mp{name}"})
     fields: dict[str, Any] = {
         "id": uuid5(NAMESPACE_OID, name).hex,
         "session": name,
         "service_tag": "telehealth",
-        "service": service,
+        "service": {"service_type": "conference", "name": name},
         "legs": ({"remote_alias": "99+13129998045", "role": "guest"},),
         "fallbacks": (),
         "rule": "patient",
@@ -52,6 +52,7 @@ def conference(name: str = SESSION, **changed: Any) -> PinnedConference:
         "alias": f"mp{name}",
         "pinned_at": NOW,
         "expires_at": NOW + 12 * HOUR,
+        "doors": {"patient": door},
     }
     return PinnedConference(name=name, **(fields | changed))
 

@@ -392,7 +392,7 @@ def test_nobody_waits_twice_for_one_room(sqlite_place: Place, monkeypatch: pytes
             monkeypatch.setattr(live, "PIN_PATIENCE", 3600.0)
             async with asyncio.timeout(10):
                 assert await one.pin(replace(conference(), id="another")) is first
-                assert await one.agreed(first) is first
+                assert await one.agreed(first, first.rule) is first
             assert one.late == 3
             store.away.clear()
 

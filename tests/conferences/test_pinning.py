@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from policy_server.conferences.pinning import LEGS, conference_of, held_to, recalled
-from policy_server.conferences.records import PinnedConference
+from policy_server.conferences.records import Door, PinnedConference
 from policy_server.policy.decisions import Serve, Trace, no_rows
 from tests.conferences.samples import NOW
 
 LEG: dict[str, object] = {"remote_alias": "99+13129998045", "role": "chair"}
 OTHER_LEG: dict[str, object] = {"remote_alias": "99+13125550100", "role": "chair"}
-ROOM: dict[str, object] = {"service_type": "conference", "name": "abc", "service_tag": "visit", "pin": "1234"}
+FOR_ALL: dict[str, object] = {"service_type": "conference", "name": "abc", "service_tag": "visit"}
+ROOM: dict[str, object] = {**FOR_ALL, "pin": "1234"}
 
 
 def serve(fields: dict[str, Any], rule: str = "customer") -> Serve:
@@ -23,14 +24,21 @@ def serve(fields: dict[str, Any], rule: str = "customer") -> Serve:
 def pinned_by(decision: Serve) -> PinnedConference:
     """The conference that a decision begins."""
     return conference_of(
-        decision, conference_id="1", alias="mpabc", revision="r1", at=NOW, lifetime=timedelta(hours=12)
+        decision,
+        conference_id="1",
+        alias="mpabc",
+        revision="r1",
+        at=NOW,
+        lifetime=timedelta(hours=12),
+        asked={"local_alias": "mpabc"},
     )
 
 
 def test_what_a_decision_pins() -> None:
-    """The service without its legs, the legs and fallbacks by themselves, and where they came from."""
+    """The service without its legs and door, legs, fallbacks and door by themselves, and where they came from."""
     pinned = pinned_by(serve({LEGS: [LEG]}))
-    assert (pinned.service, pinned.legs, pinned.fallbacks) == (ROOM, (LEG,), (OTHER_LEG,))
+    assert (pinned.service, pinned.legs, pinned.fallbacks) == (FOR_ALL, (LEG,), (OTHER_LEG,))
+    assert pinned.doors == {"customer": Door({"pin": "1234"}, {"local_alias": "mpabc"})}
     assert (pinned.name, pinned.service_tag, pinned.session, pinned.alias) == ("abc", "visit", "abc", "mpabc")
     assert (pinned.rule, pinned.revision, pinned.expires_at - pinned.pinned_at) == (
         "customer",
@@ -42,7 +50,9 @@ def test_what_a_decision_pins() -> None:
 @pytest.mark.parametrize(
     ("first", "second", "service"),
     [
-        pytest.param({LEGS: [LEG]}, {LEGS: [OTHER_LEG], "pin": "9"}, {**ROOM, LEGS: [LEG]}, id="the customer again"),
+        pytest.param({LEGS: [LEG]}, {LEGS: [OTHER_LEG], "view": "9"}, {**ROOM, LEGS: [LEG]}, id="the customer again"),
+        pytest.param({LEGS: [LEG]}, {"pin": "9999"}, {**ROOM, "pin": "9999"}, id="by another door"),
+        pytest.param({"max_callrate_in": 128000}, {"pin": ""}, {**ROOM, "pin": ""}, id="by a door with less"),
         pytest.param({LEGS: [LEG]}, {"view": "new"}, ROOM, id="the agent"),
         pytest.param({}, {LEGS: [LEG]}, {**ROOM, LEGS: [LEG]}, id="the customer after the agent"),
     ],
@@ -50,7 +60,10 @@ def test_what_a_decision_pins() -> None:
 def test_a_later_decision_is_held_to_the_room(
     first: dict[str, Any], second: dict[str, Any], service: dict[str, object]
 ) -> None:
-    """The pinned service counts, whatever the rules say by now; the pinned legs go to those whose rule dials."""
+    """The pinned service counts, whatever the rules say by now; the pinned legs go to those whose rule dials.
+
+    The door is that of the rule by which somebody comes.
+    """
     held = held_to(pinned_by(serve(first)), serve(second, "later"))
     assert (held.rule, held.service) == ("later", service)
     assert bool(held.fallbacks) is (LEGS in second)
@@ -59,7 +72,7 @@ def test_a_later_decision_is_held_to_the_room(
 @pytest.mark.parametrize(("dials", "service"), [(True, {**ROOM, LEGS: [LEG]}), (False, ROOM)], ids=["dials", "joins"])
 def test_a_room_without_rules(dials: bool, service: dict[str, object]) -> None:
     """After a reload that took the rules away, or after closing time, the room is answered all the same."""
-    answer = recalled(pinned_by(serve({LEGS: [LEG]})), Trace(no_rows), dials=dials)
+    answer = recalled(pinned_by(serve({LEGS: [LEG]})), Trace(no_rows), rule="customer", dials=dials)
     assert (answer.rule, answer.service, answer.session) == ("customer", service, "abc")
 
 
@@ -71,4 +84,4 @@ def test_an_answer_does_not_share_what_is_pinned() -> None:
     legs = answer.service[LEGS]
     assert isinstance(legs, list)
     legs[0]["role"] = "guest"
-    assert (pinned.service["pin"], pinned.legs) == ("1234", (LEG,))
+    assert (pinned.doors["customer"].fields, pinned.legs) == ({"pin": "1234"}, (LEG,))

@@ -133,11 +133,11 @@ async def house(url: str, **changed: Any) -> AsyncIterator[House]:
         await known.conferences.stop()
 
 
-def play(url: str, scenario: Callable[[House], Awaitable[T]]) -> T:
+def play(url: str, scenario: Callable[[House], Awaitable[T]], ruleset: Ruleset = RULES) -> T:
     """What a scenario in one replica comes to."""
 
     async def run() -> T:
-        async with house(url) as one:
+        async with house(url, ruleset=ruleset) as one:
             return await scenario(one)
 
     return asyncio.run(run())

@@ -17,11 +17,12 @@ from starlette.types import ASGIApp
 
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.live import Conferences
-from policy_server.conferences.records import Change, Link, PinnedConference, StoredEvent, TimelineEntry
+from policy_server.conferences.records import Change, Door, Link, PinnedConference, StoredEvent, TimelineEntry
 from policy_server.conferences.store import ConferenceStore
 from policy_server.genesys.client import GenesysClient
 from policy_server.genesys.tenant import Tenant
 from policy_server.pexip.events import Event
+from policy_server.pexip.services import DOOR_FIELDS
 from policy_server.policy.ruleset import Ruleset
 from policy_server.simulator.genesys_cloud import participant
 from policy_server.web.agents import AgentAccess, AgentEndpoint
@@ -86,7 +87,7 @@ RULES: Final = load(
 
 @dataclass
 class FixedRules:
-    """Rules that stay."""
+    """Rules that stay until a test changes them."""
 
     ruleset: Ruleset = RULES
 
@@ -109,7 +110,8 @@ def a_link(session: str = SESSION, **changed: Any) -> Link:
 def a_pin(alias: str = f"mp{SESSION}", session: str = SESSION, **changed: Any) -> PinnedConference:
     """The room that the rules serve for an alias, pinned at NOON."""
     service = served(ask(RULES, "service", call_direction="dial_in", protocol="api", local_alias=alias))
-    legs = service.get("automatic_participants", ())
+    legs = service.pop("automatic_participants", ())
+    door = Door({name: service.pop(name) for name in sorted(DOOR_FIELDS & service.keys())}, {"local_alias": alias})
     fields: dict[str, Any] = {
         "id": f"pin-{alias}",
         "name": str(service["name"]),
@@ -122,6 +124,7 @@ def a_pin(alias: str = f"mp{SESSION}", session: str = SESSION, **changed: Any) -
         "alias": alias,
         "pinned_at": NOON,
         "expires_at": NOON + timedelta(hours=12),
+        "doors": {"customer": door},
     }
     return PinnedConference(session=session, **(fields | changed))
 
@@ -312,7 +315,8 @@ class Desk:
         self.store.unwatched.update(asyncio.all_tasks() - before)
         self.genesys = GenesysClient(self._tenant, **self._client)
         access = AgentAccess(self.genesys, binding_required=self._binding_required)
-        self.lookup = ConferenceLookup(self.conferences, FixedRules(), KEYRING, self._node)
+        self.rules = FixedRules()
+        self.lookup = ConferenceLookup(self.conferences, self.rules, KEYRING, self._node)
         self.streams = AgentStreams(self.lookup, access, **self._options)
         self.sink = EventSinkEndpoint(self.conferences, BasicAuthentication(SINK_USER, SINK_PASSWORD))
         agents = AgentEndpoint(self.lookup, access)

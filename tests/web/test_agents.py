@@ -12,7 +12,7 @@ import pytest
 
 from policy_server.conferences import live
 from policy_server.conferences.fold import ConferenceState, Phase, fold
-from policy_server.conferences.records import TimelineEntry
+from policy_server.conferences.records import Door, TimelineEntry
 from policy_server.pexip.events import Event
 from policy_server.policy.sessions import Keyring
 from policy_server.simulator.genesys_cloud import DIVISION, User, participant
@@ -20,7 +20,7 @@ from policy_server.web.agent_answers import TIMELINE_LIMIT, conference_phase, ma
 from policy_server.web.problem import TYPE_ROOT
 from tests.conferences import event_histories as told
 from tests.genesys.asking import CONVERSATION, MARIA, OTHER_TOKEN, TOKEN, Genesys, tenant
-from tests.rule_sets import KEYRING, NOON, SESSION
+from tests.rule_sets import KEYRING, NOON, SESSION, load
 from tests.web.calls import (
     BEGIN,
     GUEST_PIN,
@@ -360,10 +360,24 @@ def test_the_room_and_its_pin(desk: Desk, alias: str, name: str, tag: str, pin: 
     assert (answer["join"]["alias"], answer["join"]["pin"]) == (alias, pin)
 
 
-def test_a_pinned_service_outlives_its_rule(desk: Desk) -> None:
-    """The PIN is the one that the room was served with, whatever the rules say now."""
-    service = {**a_pin().service, "pin": "4711", "guest_pin": "4712"}
-    desk.store_pin(a_pin(service=service))
+@pytest.mark.parametrize(
+    ("doors", "pin"),
+    [
+        pytest.param({"agent": Door({"pin": "4711"})}, "4711", id="the agent's own, as it was held"),
+        pytest.param({"customer": Door({}), "agent": Door({"pin": "4711"})}, "4711", id="not the customer's"),
+        pytest.param({"customer": Door({})}, KEYRING.pins(SESSION).host, id="the one that the agent will meet"),
+    ],
+)
+def test_the_pin_of_a_running_room(desk: Desk, doors: dict[str, Door], pin: str) -> None:
+    """It is the one of the door that the agent's alias leads to: held, or as its rule gives it now."""
+    desk.store_pin(a_pin(doors=doors))
+    assert desk.found()["join"]["pin"] == pin
+
+
+def test_the_pin_of_a_room_outlives_the_rules(desk: Desk) -> None:
+    """Where no rule knows the agent's alias any more, the PIN is the one that the room was first entered with."""
+    desk.rules.ruleset = load("service: [{ id: other, when: { local_alias: other }, continue: true }]")
+    desk.store_pin(a_pin(doors={"customer": Door({"pin": "4711"})}))
     assert desk.found()["join"]["pin"] == "4711"
 
 
@@ -371,7 +385,7 @@ def test_a_room_that_is_not_written_yet(desk: Desk, monkeypatch: pytest.MonkeyPa
     """A room whose record waits for the database is found all the same."""
     monkeypatch.setattr(live, "RETRY_SECONDS", 0.02)
     desk.store.away = {"pin_all"}
-    desk.run(desk.conferences.pin(a_pin(service={**a_pin().service, "pin": "4711"})))
+    desk.run(desk.conferences.pin(a_pin(doors={"agent": Door({"pin": "4711"})})))
     assert desk.found()["join"]["pin"] == "4711"
 
 
