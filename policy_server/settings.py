@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from policy_server.conferences.errors import StoreSetupError
 from policy_server.conferences.location import parse_location
 from policy_server.genesys.tenant import Tenant, check_region, parse_tenant
+from policy_server.rulefiles.problems import shown_address
 from policy_server.rulefiles.sections import parse_duration
 from policy_server.web.api_keys import ApiKeys, ApiKeysError, parse_api_keys
 from policy_server.web.cors import check_origin
@@ -161,11 +162,18 @@ def _value(name: str, environment: Mapping[str, str], errors: list[str]) -> str:
         value = Path(path).read_text(encoding="utf-8-sig").rstrip("\r\n")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
-        errors.append(f"{variable}_FILE must name a file that can be read, but is {path!r}: {reason}")
+        errors.append(f"{variable}_FILE must name a file that can be read, but {_told_path(path, reason)}")
         return ""
     if not value:
         errors.append(f"{variable}_FILE: the file {path!r} is empty")
     return value
+
+
+def _told_path(path: str, reason: str) -> str:
+    """A path, unless it may be a secret that was meant for the variable without ``_FILE``."""
+    folder = Path(path).parent
+    is_path = "/" in path and folder != Path("/") and folder.is_dir()
+    return f"is {path!r}: {reason}" if is_path else "it names none: write the path of the file that holds the value"
 
 
 def _listed(text: str) -> Iterable[str]:
@@ -215,8 +223,7 @@ def _public_url(text: str, errors: list[str]) -> str:
     url = text.strip().rstrip("/")
     match = _PUBLIC_URL.fullmatch(url)
     if text and (match is None or not _is_address(match[1])):
-        # Not shown: what stands before an @ may be a password.
-        but = "without user name and password" if "@" in text else f"but is {text!r}"
+        but = "without user name and password" if "@" in text else f"but is {shown_address(text)}"
         errors.append(f"POLICY_PUBLIC_URL must be an address such as https://join.example.com, {but}")
     return url
 
@@ -225,7 +232,7 @@ def _node(text: str, errors: list[str]) -> str:
     node = text.strip()
     if node and not _is_address(node):
         hint = "write the host name alone, such as pexip.example.com, or with a port, pexip.example.com:8443"
-        errors.append(f"POLICY_NODE must be the address of a Conferencing Node but is {text!r}; {hint}")
+        errors.append(f"POLICY_NODE must be the address of a Conferencing Node but is {shown_address(text)}; {hint}")
     return node
 
 
@@ -250,6 +257,11 @@ def _tenant(values: Mapping[str, str], errors: list[str]) -> Tenant | None:
 
 
 def _origins(text: str, errors: list[str]) -> tuple[str, ...]:
+    if not {"@", "?", "#"}.isdisjoint(text):
+        # Before the commas are looked at: there may be one in a password.
+        but = "without user name, password and query"
+        errors.append(f"POLICY_WIDGET_ORIGINS must be origins such as https://widget.example.com, {but}")
+        return ()
     origins = tuple(dict.fromkeys(_listed(text)))
     errors.extend(f"POLICY_WIDGET_ORIGINS {fault}" for fault in filter(None, map(check_origin, origins)))
     return origins

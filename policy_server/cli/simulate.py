@@ -223,10 +223,13 @@ def _is_profile_url(text: str) -> bool:
 async def _prepare(database_url: str) -> None:
     """Brings the database of ``--database`` up to date."""
     try:
-        parse_location(database_url)
+        parse_location(database_url, "--database")
+    except StoreSetupError as error:
+        raise Unusable(str(error)) from None
+    try:
         async with ConferenceStore(database_url) as store:
             await store.prepare()
-    except (StoreSetupError, StoreUnavailableError) as error:
+    except StoreUnavailableError as error:
         raise Unusable(f"--database: {error}") from None
 
 

@@ -23,6 +23,7 @@ from policy_server.conferences.location import (
     parse_location,
 )
 from policy_server.conferences.migrations import check_version, migrate
+from policy_server.conferences.postgresql_url import check_files
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -174,6 +175,7 @@ class Database:
 
     async def _prepare(self) -> None:
         path = self.location.path
+        await self._in_thread(self._readers, check_files, self.location.parameters)
         if self._read_only:
             if path is not None:
                 await self._in_thread(self._readers, check_readable, path)

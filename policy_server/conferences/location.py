@@ -2,29 +2,36 @@
 
 import errno
 import os
+import re
 import sqlite3
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import psycopg
-from psycopg.conninfo import make_conninfo
-from psycopg.pq import Conninfo
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
+from policy_server.conferences.postgresql_url import (
+    EXAMPLE,
+    SCHEMES,
+    Parameters,
+    host_count,
+    parse_postgresql,
+    redact,
+    told_postgresql,
+)
 from policy_server.conferences.tables import POSTGRESQL, SQLITE
 
-EXAMPLES: Final = "sqlite:///var/policy.db or postgresql://user:password@host/database"
+SETTING: Final = "POLICY_DATABASE_URL"
+EXAMPLES: Final = f"sqlite:///var/policy.db or {EXAMPLE}"
 POOL_SIZE: Final = 4
 
-_DRIVERS: Final = {SQLITE: "sqlite+pysqlite", POSTGRESQL: "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+_SQLITE_SCHEME: Final = "sqlite://"
+_CREDENTIALS: Final = re.compile(r":.*@")
 
 # Conditions that pass without anybody changing a setting.
 _PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
@@ -32,19 +39,19 @@ _PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A database. ``name`` is for messages: it holds no user and no password. ``path`` is ``None`` in PostgreSQL."""
+    """A database. ``name`` is for messages: it holds no user and no password.
+
+    ``path`` is that of an SQLite file and ``None`` in PostgreSQL; ``parameters`` are what libpq is told.
+    """
 
     dialect: str
     name: str
     path: Path | None
-    url: URL = field(repr=False)
+    parameters: Parameters = field(default_factory=dict, repr=False)
 
     def redact(self, message: str) -> str:
         """A message without the password, should a driver ever repeat it."""
-        for secret in (self.url.password, self.url.query.get("password")):
-            if secret:
-                message = message.replace(str(secret), "***")
-        return message
+        return redact(message, self.parameters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,39 +73,30 @@ class Engines:
             await self.watcher.dispose()
 
 
-def parse_location(url: str) -> Location:
-    """Reads ``POLICY_DATABASE_URL``. Raises StoreSetupError, which does not repeat the URL: it may hold a password."""
-    try:
-        parsed = make_url(url.strip())
-    except (ArgumentError, ValueError):
-        raise StoreSetupError(f"POLICY_DATABASE_URL is not a database URL; write {EXAMPLES}") from None
-    driver = _DRIVERS.get(parsed.drivername)
-    if driver is None:
-        raise StoreSetupError(
-            f"POLICY_DATABASE_URL must start with sqlite:/// or postgresql:// but starts with "
-            f"{parsed.drivername!r}; write {EXAMPLES}"
-        )
-    named = parsed.set(drivername=driver)
-    if driver == _DRIVERS[SQLITE]:
-        if not parsed.database or parsed.database == ":memory:" or parsed.host or parsed.query:
+def parse_location(url: str, setting: str = SETTING) -> Location:
+    """Reads ``POLICY_DATABASE_URL``, or what else ``setting`` names.
+
+    Raises StoreSetupError, which repeats nothing of the URL: any part of it may be a password.
+    """
+    text = url.strip()
+    scheme, separator, rest = text.partition("://")
+    text = f"{scheme.lower()}{separator}{rest}"
+    if text.startswith(_SQLITE_SCHEME):
+        path = text.removeprefix(_SQLITE_SCHEME).removeprefix("/")
+        is_path = text.startswith(f"{_SQLITE_SCHEME}/") and path.isprintable() and not _CREDENTIALS.search(path)
+        if not is_path or path in {"", ":memory:"} or "?" in path:
             raise StoreSetupError(
-                "POLICY_DATABASE_URL must name a file with three slashes and nothing behind it, "
+                f"{setting} must name a file with three slashes and nothing behind it, "
                 "as sqlite:///var/policy.db or sqlite:////var/lib/policy-server/policy.db"
             )
-        return Location(SQLITE, f"sqlite:///{parsed.database}", Path(parsed.database), named)
-    for option in parsed.query:
-        _check_option(option)
-    port = f":{parsed.port}" if parsed.port else ""
-    return Location(POSTGRESQL, f"postgresql://{parsed.host or ''}{port}/{parsed.database or ''}", None, named)
-
-
-def _check_option(name: str) -> None:
-    try:
-        make_conninfo("", **{name: ""})
-    except psycopg.ProgrammingError:
-        near = get_close_matches(name, [option.keyword.decode() for option in Conninfo.get_defaults()], n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise StoreSetupError(f"POLICY_DATABASE_URL: PostgreSQL knows no option {name!r}{hint}") from None
+        return Location(SQLITE, f"sqlite:///{path}", Path(path))
+    if text.startswith(SCHEMES):
+        parameters = parse_postgresql(text, setting)
+        return Location(POSTGRESQL, told_postgresql(parameters), None, parameters)
+    if not separator:
+        raise StoreSetupError(f"{setting} is not a database URL; write {EXAMPLES}")
+    driver = ", without a driver" if "+" in scheme else ""
+    raise StoreSetupError(f"{setting} must start with sqlite:/// or postgresql://{driver}; write {EXAMPLES}")
 
 
 def make_engines(location: Location, patience: float, read_only: bool = False) -> Engines:
@@ -111,32 +109,35 @@ def make_engines(location: Location, patience: float, read_only: bool = False) -
         "hide_parameters": True,
         # A little less, so that the driver's own reason comes before ours.
         "connect_args": (
-            {"timeout": patience * 0.9} if location.path else _postgresql_arguments(location.url, patience)
+            {"timeout": patience * 0.9} if location.path else _postgresql_arguments(location.parameters, patience)
         ),
     }
     unlocked = {**common, "isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
     pool = {"pool_size": POOL_SIZE, "max_overflow": 0, "pool_timeout": patience}
     if location.path is None:
-        watcher = create_async_engine(location.url, **unlocked, poolclass=NullPool)
-        writer = create_engine(location.url, **common, **pool, isolation_level="READ COMMITTED")
-        reader = create_engine(location.url, **unlocked, **pool)
+        # Where it is stands in the arguments, as libpq read it: SQLAlchemy reads URLs in another way.
+        url = URL.create("postgresql+psycopg")
+        watcher = create_async_engine(url, **unlocked, poolclass=NullPool)
+        writer = create_engine(url, **common, **pool, isolation_level="READ COMMITTED")
+        reader = create_engine(url, **unlocked, **pool)
         if read_only:
             for engine in (reader, writer):
                 event.listen(engine, "connect", _forbid_writing)
         return Engines(reader, writer, watcher)
+    url = URL.create("sqlite+pysqlite", database=str(location.path))
     if read_only:
         unlocked["creator"] = common["creator"] = partial(_open_unchanged, location.path, patience * 0.9)
     # One writer is all that SQLite allows; the others wait in this process, in turn, and not in SQLite by luck.
-    writer = create_engine(location.url, **common, **{**pool, "pool_size": 1})
-    reader = create_engine(location.url, **unlocked, **pool)
+    writer = create_engine(url, **common, **{**pool, "pool_size": 1})
+    reader = create_engine(url, **unlocked, **pool)
     for engine in (reader, writer):
         event.listen(engine, "connect", _set_up_sqlite)
     event.listen(writer, "begin", _begin_immediate)
     return Engines(reader, writer, None)
 
 
-def _postgresql_arguments(url: URL, patience: float) -> dict[str, Any]:
-    """What libpq is told beside the URL; the URL has the last word."""
+def _postgresql_arguments(parameters: Parameters, patience: float) -> dict[str, Any]:
+    """What libpq is told: our choices and the URL, which has the last word."""
     milliseconds = int(patience * 900)
     options = (
         f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds} "
@@ -144,7 +145,8 @@ def _postgresql_arguments(url: URL, patience: float) -> dict[str, Any]:
         "-c idle_in_transaction_session_timeout=30000 -c synchronous_commit=on"
     )
     arguments = {
-        "connect_timeout": max(2, int(patience)),
+        # For each host: the last one must have its turn in time.
+        "connect_timeout": max(2, int(patience / host_count(parameters))),
         "tcp_user_timeout": max(2000, int(patience * 1000)),
         "keepalives_idle": 5,
         "keepalives_interval": 2,
@@ -152,8 +154,7 @@ def _postgresql_arguments(url: URL, patience: float) -> dict[str, Any]:
         "application_name": "policy-server",
         "client_encoding": "utf8",
     }
-    chosen = {name: value for name, value in arguments.items() if name not in url.query}
-    return {**chosen, "options": f"{options} {url.query.get('options', '')}".rstrip()}
+    return {**arguments, **parameters, "options": f"{options} {parameters.get('options', '')}".rstrip()}
 
 
 def _set_up_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

@@ -8,6 +8,8 @@ from ipaddress import ip_address
 from typing import Final, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
+from policy_server.rulefiles.problems import shown_address
+
 REGIONS: Final = (
     "mypurecloud.com",
     "use2.us-gov-pure.cloud",
@@ -99,15 +101,14 @@ def _split(api: str) -> SplitResult | str:
     """The parts of a good address, or what is wrong with it."""
     if not api:
         return f"is missing; write the API address of your Genesys Cloud region, such as {_EXAMPLE}"
-    shown = repr(api if len(api) <= _MAX_SHOWN else api[:_MAX_SHOWN] + "…")
+    if "@" in api:
+        return f"must hold neither a user name nor a password; write the address alone, such as {_EXAMPLE}"
+    shown = shown_address(api)
     try:
         parts = urlsplit(api)
         host, port = parts.hostname or "", parts.port
     except ValueError:
         return f"must be an address such as {_EXAMPLE} but is {shown}"
-    if "@" in api:
-        # Not shown: what stands before the @ may be a password.
-        return f"must hold neither a user name nor a password; write the address alone, such as {_EXAMPLE}"
     if "://" not in api:
         return f"must begin with https:// but is {shown}; write an address such as {_EXAMPLE}"
     if parts.scheme not in {"https", "http"} or not _is_host(host) or port == 0:

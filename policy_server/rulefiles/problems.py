@@ -1,5 +1,6 @@
 """What is wrong with a rule file, where, and what to write instead."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -10,6 +11,9 @@ _LONGEST_SHOWN = 60
 _MOST_LISTED = 12
 _MOST_COMPARED = 1_000
 _LONGEST_COMPARED = 100
+_ADDRESS = re.compile(
+    r"([a-zA-Z]+:/*)?(\[[0-9a-fA-F:.]*(%\w*)?\]?|[0-9a-fA-F:]+(?=$)|[\w.*\s-]*)(:[0-9]{0,5})?(/[\w.~/\s-]*)?", re.ASCII
+)
 
 
 class Severity(StrEnum):
@@ -75,6 +79,15 @@ def shown(value: object) -> str:
     if isinstance(value, int) and abs(value) >= 10**_LONGEST_SHOWN:
         return "a number of more than 60 digits"
     return _printable(str(value))
+
+
+def shown_address(text: str) -> str:
+    """Show a web address as ``shown`` does, without its query; or say why not, where something in it may be a password."""
+    found = None if "@" in text else _ADDRESS.match(text)
+    rest = text[found.end() :] if found is not None else text
+    if rest[:1] in {"", "?", "#"}:
+        return shown(text if len(rest) <= 1 else f"{text[: -len(rest)]}{rest[0]}…")
+    return "not repeated here, since it may hold a password"
 
 
 def printable(text: str) -> str:

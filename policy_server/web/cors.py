@@ -9,6 +9,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from policy_server.rulefiles.problems import shown_address
 from policy_server.web.problem import ProblemResponse
 
 ROOT: Final = "/agent/"
@@ -36,7 +37,7 @@ Headers = list[tuple[bytes, bytes]]
 
 def check_origin(origin: str) -> str | None:
     """What is wrong with an origin as somebody configured it, in words for that person; ``None`` when it is good."""
-    shown = repr(origin if len(origin) <= _MAX_SHOWN else origin[:_MAX_SHOWN] + "…")
+    shown = shown_address(origin)
     if origin in {"*", "null"}:
         return f"must name every origin, such as {_EXAMPLE}; {shown} would let any page read what agents may read"
     if not _ORIGIN.fullmatch(origin):

@@ -155,7 +155,7 @@ def test_a_database_that_cannot_be_used(folder: Path, url: str, reason: str) -> 
     put_rules(folder)
     result = run("simulate", "--database", url)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "--database: " in result.stderr
+    assert "Error: --database" in result.stderr
     assert reason in result.stderr
     assert "planted-secret" not in result.stderr
 

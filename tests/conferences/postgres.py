@@ -8,11 +8,11 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import psycopg
 
@@ -68,45 +68,88 @@ def _version(folder: Path) -> int:
 @contextmanager
 def running_postgres(*options: str) -> Iterator[Postgres]:
     """A new server, stopped and removed at the end. ``options`` are settings such as ``fsync=off``."""
-    binaries = find_binaries()
-    # PostgreSQL refuses to run as root, so root hands it to the user that its package made.
-    user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
-    folder = Path(tempfile.mkdtemp(prefix="policy-server-postgres-"))
-    try:
-        secret = folder / "password"
+    with _folder() as folder:
+        secret = folder.path / "password"
         secret.write_text(PASSWORD)
-        if user is not None:
-            for path in (folder, secret):
-                os.chown(path, user.pw_uid, user.pw_gid)
-        uid, gid = (None, None) if user is None else (user.pw_uid, user.pw_gid)
-        data = str(folder / "data")
-        initdb = [str(binaries / "initdb"), "-D", data, "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync"]
-        secured = [*initdb, "--auth=scram-sha-256", f"--pwfile={secret}"]
-        made = subprocess.run(secured, cwd=folder, capture_output=True, text=True, check=False, user=uid, group=gid)
-        assert made.returncode == 0, made.stderr
-        port = _free_port()
-        settings = ["listen_addresses=127.0.0.1", f"port={port}", f"unix_socket_directories={folder}", *options]
-        flags = [flag for setting in settings for flag in ("-c", setting)]
-        log = folder / "log"
-        with log.open("wb") as output:
-            server = subprocess.Popen(
-                [str(binaries / "postgres"), "-D", data, *flags],
-                cwd=folder,
-                stdout=output,
-                stderr=output,
-                user=uid,
-                group=gid,
-            )
-        try:
-            postgres = Postgres(port)
-            _await_answer(postgres, server, log)
+        if folder.user is not None:
+            os.chown(secret, folder.user.pw_uid, folder.user.pw_gid)
+        folder.run(
+            "initdb",
+            "-U",
+            "postgres",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--auth=scram-sha-256",
+            f"--pwfile={secret}",
+        )
+        with _serving(folder, options) as postgres:
             yield postgres
-        finally:
-            # An immediate stop: nothing of it is needed any more.
-            server.send_signal(signal.SIGQUIT)
-            server.wait(START_SECONDS)
+
+
+@contextmanager
+def running_standby(primary: Postgres) -> Iterator[Postgres]:
+    """A hot standby of ``primary``: it answers questions and takes no changes."""
+    with _folder() as folder:
+        source = f"postgresql://postgres:{PASSWORD}@127.0.0.1:{primary.port}"
+        folder.run("pg_basebackup", "-d", source, "--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+        with _serving(folder, ("fsync=off",)) as standby:
+            yield standby
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """Where one server lives, and who runs it: PostgreSQL refuses root, which hands it to its package's user."""
+
+    path: Path
+    binaries: Path
+    user: pwd.struct_passwd | None
+
+    @property
+    def data(self) -> str:
+        return str(self.path / "data")
+
+    def start(self, program: str, *arguments: str, output: int | IO[bytes]) -> subprocess.Popen[bytes]:
+        uid, gid = (None, None) if self.user is None else (self.user.pw_uid, self.user.pw_gid)
+        command = [str(self.binaries / program), "-D", self.data, *arguments]
+        return subprocess.Popen(command, cwd=self.path, stdout=output, stderr=output, user=uid, group=gid)
+
+    def run(self, program: str, *arguments: str) -> None:
+        log = self.path / f"{program}.log"
+        with log.open("wb") as output:
+            status = self.start(program, *arguments, output=output).wait(START_SECONDS)
+        assert status == 0, log.read_text()
+
+
+@contextmanager
+def _folder() -> Iterator[_Folder]:
+    binaries = find_binaries()
+    user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
+    path = Path(tempfile.mkdtemp(prefix="policy-server-postgres-"))
+    try:
+        if user is not None:
+            os.chown(path, user.pw_uid, user.pw_gid)
+        yield _Folder(path, binaries, user)
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(path)
+
+
+@contextmanager
+def _serving(folder: _Folder, options: Iterable[str]) -> Iterator[Postgres]:
+    port = _free_port()
+    settings = ["listen_addresses=127.0.0.1", f"port={port}", f"unix_socket_directories={folder.path}", *options]
+    log = folder.path / "log"
+    with log.open("wb") as output:
+        server = folder.start("postgres", *(flag for setting in settings for flag in ("-c", setting)), output=output)
+    try:
+        postgres = Postgres(port)
+        _await_answer(postgres, server, log)
+        yield postgres
+    finally:
+        # An immediate stop: nothing of it is needed any more.
+        server.send_signal(signal.SIGQUIT)
+        server.wait(START_SECONDS)
 
 
 def _free_port() -> int:
