@@ -20,7 +20,8 @@ export interface Party {
   readonly consulting: boolean;
   readonly consultInitiator: boolean;
   readonly startTime: string;
-  readonly aniName: string;
+  /** The caller's name, or its address where that is what carries a session. */
+  readonly caller: string;
 }
 
 export interface Conversation {
@@ -40,12 +41,17 @@ export interface CallState {
   readonly customer: "absent" | "present" | "gone";
   /** Other agents who are on the call or are being rung. */
   readonly others: number;
-  /** The customer's `aniName`: the session. Only REST says it. */
+  /** The customer's `aniName`, or the user part of its `ani`: the session. Only REST says it. */
   readonly session: string;
 }
 
 /** The caller's name of a customer is cut to what a session or an alias could be; the server decides what it is. */
 const SESSION_LIMIT = 250;
+const CALLER_LIMIT = 1000;
+
+/** What a session looks like, alone or in an alias, and the alias around it; the domain is not part of it. */
+const SESSION = /[a-z2-7]{32}/i;
+const ALIAS = /[a-z0-9._-]*[a-z2-7]{32}[a-z0-9._-]*/i;
 
 const RINGING = new Set(["alerting", "dialing", "contacting", "offering"]);
 const ENDED = new Set(["disconnected", "terminated"]);
@@ -58,7 +64,7 @@ type Fields = Readonly<Record<string, unknown>>;
 export function parseConversation(body: unknown): Conversation | null {
   return parse(body, (party) => {
     const calls = list(party["calls"]).map(fields);
-    const call = calls.findLast((one) => !ENDED.has(text(one["state"]))) ?? calls.at(-1) ?? {};
+    const call = calls.findLast((one) => !ENDED.has(text(one["state"]))) ?? calls.at(-1) ?? party;
     return [call, text(party["userId"])];
   });
 }
@@ -82,7 +88,7 @@ export function callState(conversation: Conversation, userId: string): CallState
     ending: mine?.leg === "ended" ? mine.ending : "",
     customer: presenceOf(customers),
     others: others.length,
-    session: customers.find((party) => party.aniName)?.aniName ?? "",
+    session: customers.find((party) => party.caller)?.caller ?? "",
   };
 }
 
@@ -128,8 +134,22 @@ function parseParty(party: Fields, call: Fields, userId: string): Party {
     consulting: Boolean(party["consultParticipantId"]),
     consultInitiator: text(fields(party["attributes"])["consultInitiator"]) === "true",
     startTime: text(party["startTime"]),
-    aniName: text(party["aniName"]).trim().slice(0, SESSION_LIMIT),
+    caller: callerOf(text(party["aniName"]).trim(), text(party["ani"])),
   };
+}
+
+/** A carrier may put the name into quotation marks or a SIP address, or replace it and leave the address as it was. */
+function callerOf(name: string, address: string): string {
+  const carrier = [name, address].map((one) => decoded(one.slice(0, CALLER_LIMIT))).find((one) => SESSION.test(one));
+  return (carrier?.match(ALIAS)?.[0] ?? name).slice(0, SESSION_LIMIT);
+}
+
+function decoded(value: string): string {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
+  }
 }
 
 /** The leg that counts: the one that is up; of legs left over from earlier transfers, the latest. */

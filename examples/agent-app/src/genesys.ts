@@ -34,6 +34,8 @@ export interface Me {
 export interface Visit {
   /** `""` when it is none. */
   readonly conversationId: string;
+  /** The address holds a placeholder that Genesys Cloud did not fill in, or what a script writes for nothing. */
+  readonly isUnfilled: boolean;
   readonly state: string;
   readonly code: string;
   readonly error: string;
@@ -41,6 +43,7 @@ export interface Visit {
 
 const REQUEST_LIMIT = 8_000;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+const UNFILLED = /\{\{|\}\}|%7b|\$\{|pcConversationId|^(undefined|null|none|nan|\[object object\]|\s*)$/i;
 const VERIFIER = "agent-app.verifier.";
 const TOKEN = "agent-app.token";
 /** A token that ends this soon is not worth starting with. */
@@ -50,9 +53,11 @@ const TOKEN_MARGIN = 60_000;
 export function parseVisit(search: string): Visit {
   const query = new URLSearchParams(search);
   const state = query.get("state") ?? "";
-  const id = query.get("conversationid") ?? state.split(".")[0] ?? "";
+  const given = query.get("conversationid");
+  const id = given ?? state.split(".")[0] ?? "";
   return {
     conversationId: UUID.test(id) ? id.toLowerCase() : "",
+    isUnfilled: given !== null && UNFILLED.test(given),
     state,
     code: query.get("code") ?? "",
     error: query.get("error_description") ?? query.get("error") ?? "",

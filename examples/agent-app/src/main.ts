@@ -25,7 +25,7 @@ async function start(): Promise<void> {
     history.replaceState(null, "", `?conversationid=${visit.conversationId}`);
   }
   if (!visit.conversationId) {
-    throw new StartError("no-conversation-id");
+    throw new StartError(visit.isUnfilled ? "conversation-not-filled-in" : "no-conversation-id");
   }
   if (!window.isSecureContext) {
     throw new StartError("insecure-page");

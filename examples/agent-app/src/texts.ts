@@ -3,6 +3,7 @@
 export type Trouble =
   | "config"
   | "no-conversation-id"
+  | "conversation-not-filled-in"
   | "insecure-page"
   | "sign-in-refused"
   | "sign-in-failed"
@@ -34,6 +35,9 @@ export const TROUBLE: Readonly<Record<Trouble, string>> = {
   "no-conversation-id":
     "This app was opened without a conversation. Open it from the call in Genesys Cloud; if you did, ask your " +
     "administrator to put ?conversationid={{pcConversationId}} into the widget's address.",
+  "conversation-not-filled-in":
+    "Genesys Cloud did not fill in the placeholder in this app's address. Open the app from a call; if you did, ask your " +
+    "administrator to write ?conversationid={{pcConversationId}}, spelt so, into the widget's address.",
   "insecure-page": "The browser gives this page no camera. Ask your administrator to serve this app over https.",
   "sign-in-refused": "Genesys Cloud did not let you sign in. Press Retry to sign in again.",
   "sign-in-failed": "Signing in to Genesys Cloud did not finish. Press Retry to sign in again.",

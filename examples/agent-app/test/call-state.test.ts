@@ -122,6 +122,36 @@ test("The session is the name of the first customer that has one.", () => {
   assert.equal(callState(conversation, ME).session, SESSION);
 });
 
+const ADDRESS = `sip:mp${SESSION}@video.example.com`;
+const CALLERS: readonly [name: string, caller: Party, session: string][] = [
+  ["in quotation marks", { aniName: `"${SESSION}"` }, SESSION],
+  ["in capitals", { aniName: SESSION.toUpperCase() }, SESSION.toUpperCase()],
+  ["as an address", { aniName: ADDRESS }, `mp${SESSION}`],
+  ["as name and address in one", { aniName: `"mp${SESSION}" <${ADDRESS}>` }, `mp${SESSION}`],
+  ["percent-encoded", { aniName: encodeURIComponent(ADDRESS) }, `mp${SESSION}`],
+  ["not to be decoded", { aniName: `100% ${SESSION}` }, SESSION],
+  ["in the address alone", { aniName: undefined, ani: `sip:${SESSION}@10.0.0.5;transport=tls` }, SESSION],
+  ["in the address, the name being a carrier's", { aniName: "WIRELESS CALLER", ani: ADDRESS }, `mp${SESSION}`],
+  ["of an external", { purpose: "external", aniName: SESSION }, SESSION],
+  ["of an ordinary call", { aniName: "Ada L", ani: "tel:+13175551234" }, "Ada L"],
+  ["of a call without a name", { aniName: undefined, ani: "tel:+13175551234" }, ""],
+];
+
+for (const [name, caller, session] of CALLERS) {
+  test(`the session ${name} is ${session || "none"}`, () => {
+    const conversation = parseConversation(rest(customer(caller), agent(ME)));
+    assert(conversation);
+    assert.equal(callState(conversation, ME).session, session);
+  });
+}
+
+test("A participant without calls has a state of its own.", () => {
+  const own = { purpose: "user", userId: ME, state: "connected", calls: [] };
+  const conversation = parseConversation({ id: "x", participants: [own] });
+  assert(conversation);
+  assert.equal(callState(conversation, ME).leg, "connected");
+});
+
 test("Of several calls of a participant the one that is up counts.", () => {
   const calls = [{ state: "connected" }, { state: "disconnected", disconnectType: "client" }];
   const conversation = parseConversation({ id: "x", participants: [{ purpose: "agent", userId: ME, calls }] });

@@ -75,6 +75,25 @@ for (const [search, conversationId] of VISITS) {
   });
 }
 
+const PLACEHOLDERS: readonly [given: string, isUnfilled: boolean][] = [
+  ["{{pcConversationId}}", true],
+  ["%7B%7BpcConversationId%7D%7D", true],
+  ["%257B%257BpcConversationID%257D%257D", true],
+  ["undefined", true],
+  ["null", true],
+  ["[object Object]", true],
+  ["", true],
+  [CONVERSATION, false],
+  ["../users/me", false],
+];
+
+for (const [given, isUnfilled] of PLACEHOLDERS) {
+  test(`a conversation of ${given || "nothing"} is ${isUnfilled ? "a placeholder that was not filled in" : "none"}`, () => {
+    assert.equal(parseVisit(`?conversationid=${given}`).isUnfilled, isUnfilled);
+    assert.equal(parseVisit("?code=x&state=nonce").isUnfilled, false);
+  });
+}
+
 test("The challenge is that of RFC 7636, appendix B.", async () => {
   assert.equal(
     await challengeOf("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
