@@ -1,8 +1,11 @@
 """Services as rules describe them: fixed fields, fields with placeholders, derived PINs, legs to dial."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import Final
+from urllib.parse import quote
 
 from policy_server.pexip.services import IDENTITY_FIELDS, TEXT_LIMITS, accepts_service
 from policy_server.policy.templates import Template, is_blank
@@ -131,7 +134,9 @@ class ServiceTemplate:
 
     def __post_init__(self) -> None:
         names = self.fields.names.union(*(leg.fields.names for leg in (*self.legs, *self.fallbacks)))
-        object.__setattr__(self, "names", names - {ROOM_NAME})
+        # A leg's caller is the session where there is one.
+        names |= {"session"} if CALLER in names else set()
+        object.__setattr__(self, "names", names - {ROOM_NAME, CALLER})
         of_legs = (pair for leg in (*self.legs, *self.fallbacks) for pair in leg.fields.needed)
         object.__setattr__(self, "needed", tuple(dict.fromkeys((*self.fields.needed, *of_legs))))
         # A derived PIN may, once in a hundred million, be the PIN that the rule fixes for the other role.
@@ -158,7 +163,8 @@ class ServiceTemplate:
     def fill(self, values: dict[str, str]) -> Fields:
         """The service for one question without its derived PINs. ``values`` also gets the name of the room."""
         service = self.fields.fill(values)
-        values[ROOM_NAME] = str(service.get("name", ""))
+        name = values[ROOM_NAME] = str(service.get("name", ""))
+        values[CALLER] = uri_user(values.get("session") or name)
         if self.legs:
             service["automatic_participants"] = [leg.fields.fill(values) for leg in self.legs]
         return service
@@ -176,3 +182,24 @@ def _leg_fits(leg: Leg, fields: Fields) -> bool:
 
 ROOM_NAME: Final = "room.name"
 """The placeholder of the default display name of a leg whose rule captures no session: the name of the room."""
+
+CALLER: Final = "room.caller"
+"""The placeholder of the default From of a leg: the session, or without one the room's name, as ``uri_user`` writes it."""
+
+_LONGEST_USER: Final = 120
+_CUT_ESCAPE: Final = re.compile("%[0-9A-F]?$")
+
+
+def uri_user(text: str) -> str:
+    """The user part of a SIP URI that stands for a session or a room's name.
+
+    Letters and digits of ASCII and ``-._`` stand for themselves, every other byte of its UTF-8 is ``%XX`` (RFC 3261,
+    section 25.1), so ``urllib.parse.unquote`` gives the text again. One that would be longer than 120 characters is its
+    beginning with ``~`` and 16 hexadecimal digits of its BLAKE2b, which no other text becomes; to find such a room,
+    write the names of the candidates in the same way.
+    """
+    user = quote(text, safe="").replace("~", "%7E")
+    if len(user) <= _LONGEST_USER:
+        return user
+    digest = blake2b(text.encode(), digest_size=8).hexdigest()
+    return f"{_CUT_ESCAPE.sub('', user[: _LONGEST_USER - 17])}~{digest}"

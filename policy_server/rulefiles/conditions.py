@@ -28,6 +28,8 @@ from policy_server.policy.conditions import (
 from policy_server.policy.facts import IdpAttributeSource, LinkAttributeSource, ParameterSource, Source
 from policy_server.policy.patterns import Pattern, PatternError, compile_pattern
 from policy_server.policy.sessions import LinkState
+from policy_server.policy.templates import RAW, without_raw
+from policy_server.rulefiles.compared import why_never
 from policy_server.rulefiles.document_nodes import MappingNode, ScalarNode, SequenceNode
 from policy_server.rulefiles.problems import Place, one_of, printable, shown, unknown_key
 from policy_server.rulefiles.reader import Report, Table, shown_node, undefined, unlisted
@@ -35,9 +37,6 @@ from policy_server.rulefiles.reader import Report, Table, shown_node, undefined,
 GROUPS: Final = ("any", "all", "not")
 _ASCII_CLASS: Final = re.compile(r"(?<!\\)(?:\\\\)*\\([dwsbDWSB])")
 _READS_ANYTHING: Final = frozenset({"remote_display_name", "vendor", "q"})
-_SCHEMES: Final = ("sip:", "sips:", "h323:")
-# Followed by more of a name it is another domain: video.example.com.au.
-_OWN_DOMAIN: Final = r"@{}(?![a-z0-9-]|\.[a-z0-9])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +59,9 @@ def condition_keys(request: RequestType) -> tuple[str, ...]:
     """Every key that ``when`` can have in a rule for this question."""
     parameters = tuple(_parameters(request))
     idp = ("idp_attributes",) if request is RequestType.PARTICIPANT else ()
+    originals = tuple(name + RAW for name, parameter in _parameters(request).items() if parameter.kind is Kind.ALIAS)
     link = ("link", "link_attributes", "percent") if "local_alias" in parameters else ()
-    return (*parameters, *idp, "open", "closed", *link, *GROUPS)
+    return (*parameters, *originals, *idp, "open", "closed", *link, *GROUPS)
 
 
 @cache
@@ -91,7 +91,11 @@ def read_conditions(node: MappingNode, scope: Scope, captured_by: TextMatches | 
             # A condition that is dropped without a word would widen the rule.
             table.error(key, f"{key} cannot be read")
     order = {key: place for place, key in enumerate(table)}
-    return tuple(sorted(conditions, key=lambda condition: order.get(condition.key.partition(".")[0], 0)))
+    return tuple(
+        sorted(
+            conditions, key=lambda condition: order.get(condition.key, order.get(condition.key.partition(".")[0], 0))
+        )
+    )
 
 
 def _unknown(key: str, request: RequestType) -> str:
@@ -117,7 +121,10 @@ def _read_condition(key: str, table: Table, scope: Scope, captured_by: TextMatch
         case "idp_attributes" | "link_attributes":
             return _read_attributes(key, table, scope)
         case _:
-            return _read_parameter(_parameters(scope.request)[key], table, scope)
+            parameter = _parameters(scope.request)[without_raw(key)]
+            if key != parameter.name:
+                return _read_original(parameter, table, scope)
+            return _read_parameter(parameter, table, scope)
 
 
 def _read_parameter(parameter: Parameter, table: Table, scope: Scope) -> Condition | None:
@@ -133,6 +140,18 @@ def _read_parameter(parameter: Parameter, table: Table, scope: Scope) -> Conditi
             return _read_integers(parameter, table)
         case Kind.ADDRESS:
             return _read_networks(parameter, table)
+
+
+def _read_original(parameter: Parameter, table: Table, scope: Scope) -> Condition | None:
+    source = ParameterSource(parameter, raw=True)
+    patterns = _read_patterns(source.key, table, scope, ignore_case=False)
+    for pattern in patterns:
+        if "session" in pattern.groups:
+            table.error(
+                source.key,
+                f"a session is compared without case, so it cannot come from {source.key}; name it in {parameter.name}",
+            )
+    return TextMatches(source, patterns) if patterns else None
 
 
 def _read_patterns(key: str, table: Table, scope: Scope, *, ignore_case: bool) -> tuple[Pattern, ...]:
@@ -170,19 +189,9 @@ def _warnings(key: str, pattern: Pattern, scope: Scope) -> Iterator[str]:
     """What is legal in an expression but hardly meant."""
     if key in _READS_ANYTHING and (found := _ASCII_CLASS.search(pattern.text)):
         yield f"\\{found[1]} knows ASCII characters only; for letters of any language write \\pL, for digits \\pN"
-    if not pattern.ignore_case:
-        return
-    scheme = next((scheme for scheme in _SCHEMES if pattern.prefix.startswith(scheme)), None)
-    if scheme is not None:
-        yield f"aliases are compared without {scheme}, so this never matches; leave it out of the expression"
-    if any(mark in pattern.prefix for mark in ";?"):
-        yield "aliases are compared without the parameters after ; or ?, so this never matches; leave them out"
-    if key != "alias":
-        ends = ((domain, _OWN_DOMAIN.format(re.escape(domain))) for domain in scope.domains)
-        bare = pattern.text.lower().replace("\\", "")
-        domain = next((domain for domain, end in ends if re.search(end, bare)), None)
-        if domain is not None:
-            yield f"@{domain} is ours, so it is cut off before the comparison; leave it out of the expression"
+    # What registers is compared with its domain too.
+    if pattern.ignore_case and (reason := why_never(pattern, frozenset() if key == "alias" else scope.domains)):
+        yield f"{reason}, so this never matches; leave that out of the expression, or match the original with {key}{RAW}"
 
 
 def _read_attributes(key: str, table: Table, scope: Scope) -> Condition | None:

@@ -123,7 +123,7 @@ def _exclude(one: Condition, other: Condition) -> bool:
 def _is_single(source: Source) -> bool:
     """Whether there is one text at most that all expressions on the source are compared with."""
     if isinstance(source, ParameterSource):
-        return source.parameter.kind is not Kind.LIST and source.parameter.name != "alias"
+        return source.raw or (source.parameter.kind is not Kind.LIST and source.parameter.name != "alias")
     return isinstance(source, LinkAttributeSource)
 
 

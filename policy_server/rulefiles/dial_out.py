@@ -6,7 +6,7 @@ from typing import Final
 
 from policy_server.pexip.fields import Fault
 from policy_server.pexip.services import FREE_TEXT_FIELDS, check_service
-from policy_server.policy.services import ROOM_NAME, FieldsTemplate, Leg
+from policy_server.policy.services import CALLER, ROOM_NAME, FieldsTemplate, Leg
 from policy_server.policy.templates import Template
 from policy_server.rulefiles.document_nodes import Entry, MappingNode, ScalarNode, SequenceNode, plain
 from policy_server.rulefiles.problems import Place, nearest, shown, unknown_key
@@ -94,7 +94,7 @@ def _read_leg(
     elif destination is None:
         # What else is wrong with the entry can be told without knowing where it dials.
         values["remote_alias"] = ANY_TEXT
-    calling = f"{identity}@{domain}" if domain else identity
+    calling = f"{{{CALLER}}}@{domain}" if domain else f"{{{CALLER}}}"
     values = {**LEG_DEFAULTS, "local_alias": calling, "local_display_name": identity, **values}
     read = reader.read(values, FREE_TEXT_FIELDS["automatic_participant"], node)
     sample = {**_BARE_ROOM, "automatic_participants": [read.sample]}

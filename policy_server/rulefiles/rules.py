@@ -25,7 +25,7 @@ from policy_server.policy.ruleset import (
     ServiceOutcome,
     SetOutcome,
 )
-from policy_server.policy.services import FIELD_LIMIT, ROOM_NAME, FieldsTemplate, Leg, ServiceTemplate
+from policy_server.policy.services import CALLER, FIELD_LIMIT, ROOM_NAME, FieldsTemplate, Leg, ServiceTemplate
 from policy_server.policy.templates import Template
 from policy_server.rulefiles.conditions import Scope, read_conditions
 from policy_server.rulefiles.dial_out import read_dial_out
@@ -269,7 +269,7 @@ def _read_backwards(
 
 @cache
 def _names_in_dial_out() -> frozenset[str]:
-    return _parameter_names(RequestType.SERVICE) | {ROOM_NAME}
+    return _parameter_names(RequestType.SERVICE) | {ROOM_NAME, CALLER}
 
 
 def _read_room(table: Table, material: Material) -> Draft | None:

@@ -6,6 +6,7 @@ from typing import Final
 
 from policy_server.pexip.parameters import Kind, Parameter, RequestType, parameters_of
 from policy_server.policy.sessions import LinkState
+from policy_server.policy.templates import without_raw
 from policy_server.rulefiles.conditions import condition_keys
 from policy_server.rulefiles.schema_parts import Schema, one_or_list, ref
 
@@ -91,9 +92,11 @@ _ADDRESS: Final[Schema] = {
     "patternErrorMessage": "Write an address or a network such as 10.20.0.0/16",
 }
 
+_EXPRESSION: Final = "A regular expression (RE2) for the whole text, or a list of them."
+
 _FORMS: Final[Mapping[Kind, tuple[str, Schema]]] = {
     Kind.ALIAS: ("A regular expression (RE2) for the whole alias, in any case, or a list of them.", _TEXT),
-    Kind.TEXT: ("A regular expression (RE2) for the whole text, or a list of them.", _TEXT),
+    Kind.TEXT: (_EXPRESSION, _TEXT),
     Kind.LIST: ("A regular expression (RE2) for a whole entry, or a list of them.", _TEXT),
     Kind.INTEGER: ("A whole number or a list of them.", {"type": "integer"}),
     Kind.ADDRESS: ("An address, a network such as 10.20.0.0/16, or a list of them.", _ADDRESS),
@@ -117,7 +120,9 @@ def _when(request: RequestType) -> Schema:
         "description": "Conditions, all of which must hold.",
         "type": "object",
         "properties": {
-            key: _parameter(parameters[key]) if key in parameters else _other(key, here)
+            key: _parameter(parameters[without_raw(key)], raw=key not in parameters)
+            if without_raw(key) in parameters
+            else _other(key, here)
             for key in condition_keys(request)
         },
         "additionalProperties": False,
@@ -125,8 +130,12 @@ def _when(request: RequestType) -> Schema:
     }
 
 
-def _parameter(parameter: Parameter) -> Schema:
+def _parameter(parameter: Parameter, *, raw: bool = False) -> Schema:
     meaning = PARAMETER_MEANINGS[parameter.name]
+    if raw:
+        return one_or_list(
+            _TEXT, f"{parameter.name} as it came: case, scheme, parameters and domain count. {_EXPRESSION}"
+        )
     if parameter.kind is Kind.BOOLEAN:
         return {"description": meaning, "type": "boolean"}
     if parameter.kind is Kind.CHOICE:

@@ -20,7 +20,7 @@ from policy_server.pexip.parameters import PARAMETERS, Kind, RequestType, parame
 from policy_server.pexip.properties import ParticipantProperties
 from policy_server.pexip.service_parts import AutomaticParticipant
 from policy_server.pexip.services import SERVICE_TYPES, Conference, Lecture
-from policy_server.policy.templates import TemplateError
+from policy_server.policy.templates import TemplateError, without_raw
 from policy_server.rulefiles.conditions import condition_keys
 from policy_server.rulefiles.document import parse_document, plain
 from policy_server.rulefiles.load import LISTS, SECTIONS, RuleFiles, load_rules
@@ -204,7 +204,7 @@ def _conditions() -> Iterator[Any]:
     for section, request in LISTS.items():
         parameters = {parameter.name: parameter for parameter in parameters_of(request)}
         for key in condition_keys(request):
-            parameter = parameters.get(key)
+            parameter = parameters.get(without_raw(key))
             if parameter is None:
                 samples = [_CONDITIONS[key] if request is not RequestType.REGISTRATION else _of_registration(key)]
             elif parameter.kind is Kind.CHOICE:

@@ -1,14 +1,19 @@
 """What rooms, services and ``dial_out`` become, and what is said about those that cannot be."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.requests import encode_query, parse_request
 from policy_server.policy.decisions import Fail, Serve
 from policy_server.policy.evaluate import evaluate
+from policy_server.policy.services import uri_user
 from policy_server.policy.sessions import Keyring
 from tests.rulefiles.faults import NOW, Fault, check, each_fault, load
 from tests.rulefiles.structures import as_yaml
@@ -130,7 +135,41 @@ def test_without_a_session_a_leg_carries_the_name_of_the_room() -> None:
         "service": [{"id": "desk", "room": "r", "dial_out": [{"trunk": "clinic"}]}],
     }
     (leg,) = participants(serve(sections, vendor="Pexip"))
-    assert (leg["local_alias"], leg["local_display_name"]) == ("Desk Pexip", "Desk Pexip")
+    assert (leg["local_alias"], leg["local_display_name"]) == ("Desk%20Pexip", "Desk Pexip")
+
+
+@pytest.mark.parametrize(
+    ("vendor", "user"),
+    [
+        ("kiosk-007@example.org", "Kiosk%20kiosk-007%40example.org"),
+        ('"A" <b>;c', "Kiosk%20%22A%22%20%3Cb%3E%3Bc"),
+        ("Zoë 王", "Kiosk%20Zo%C3%AB%20%E7%8E%8B"),
+        ("100%~", "Kiosk%20100%25%7E"),
+        ("王" * 30 + "1", None),
+        ("王" * 30 + "2", None),
+    ],
+)
+def test_the_from_of_a_leg_is_a_valid_uri_whatever_the_room_is_called(vendor: str, user: str | None) -> None:
+    """The room's name as the user part of a URI, from which it can be told; a long one keeps a part and a digest."""
+    sections = {
+        "domains": ["video.example.com"],
+        "rooms": {"r": {"name": "Kiosk {vendor}"}},
+        "service": [{"id": "desk", "room": "r", "dial_out": [{"trunk": "clinic"}]}],
+    }
+    (leg,) = participants(serve(sections, vendor=vendor))
+    assert leg["local_display_name"] == f"Kiosk {vendor}"
+    found, _, domain = str(leg["local_alias"]).partition("@")
+    assert domain == "video.example.com"
+    assert re.fullmatch(r"(?:[A-Za-z0-9._~-]|%[0-9A-F]{2}){1,120}", found)
+    if user is not None:
+        assert (found, unquote(found)) == (user, f"Kiosk {vendor}")
+
+
+@given(names=st.lists(st.text(max_size=250), min_size=2, max_size=2, unique=True))
+@settings(deadline=None)
+def test_two_rooms_do_not_become_one_caller(names: list[str]) -> None:
+    """Different names give different users of a URI, long ones too."""
+    assert len({uri_user(name) for name in names} | {uri_user("x" * 100 + name) for name in names}) == 4
 
 
 def test_legs_come_after_the_participants_of_the_room() -> None:
