@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 from hashlib import sha256
 from itertools import chain
+from pathlib import PurePath
 from typing import Final, TypeVar
 
 from policy_server.pexip.parameters import RequestType
@@ -77,9 +78,10 @@ class RuleFiles:
 
     @property
     def revision(self) -> str:
-        """A short name of the content, the same for the same files whatever their dates."""
+        """A short name of the content, the same for the same files whatever their dates and wherever the folder lies."""
         digest = sha256()
-        kinds = (self.documents, self.pictures, self.templates)
+        documents = {PurePath(path).name: data for path, data in self.documents.items()}
+        kinds = (documents, self.pictures, self.templates)
         for name, data in chain.from_iterable(sorted(files.items()) for files in kinds):
             digest.update(f"{len(name)} {name} {len(data)} ".encode("utf-8", "surrogateescape") + data)
         return digest.hexdigest()[:12]

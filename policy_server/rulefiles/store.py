@@ -1,4 +1,4 @@
-"""The rules folder on disk: reading it, and keeping the rules that run up to date (DESIGN section 9)."""
+"""The rules folder on disk: reading it, and keeping the rules that run up to date (DESIGN section 10)."""
 
 import gc
 import logging
@@ -6,20 +6,29 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import Final
 
 from policy_server.policy.ruleset import Ruleset
+from policy_server.rulefiles.absent import (
+    BEGINNING_BYTES,
+    RULE_ENDING,
+    begins_like_rules,
+    gone_rules,
+    is_named_like_rules,
+    may_be,
+    name_to_read,
+)
 from policy_server.rulefiles.document_text import MAX_BYTES
 from policy_server.rulefiles.load import Loaded, RuleFiles, load_rules
 from policy_server.rulefiles.pages import TEMPLATE_BYTES, TEMPLATE_ENDINGS
 from policy_server.rulefiles.pictures import PICTURE_BYTES, PICTURE_ENDINGS
-from policy_server.rulefiles.problems import Place, Problem, Severity
+from policy_server.rulefiles.problems import Place, Problem, Severity, shown
 
-RULE_ENDINGS: Final = (".yaml", ".yml")
 TEST_ENDING: Final = ".test.yaml"
 PICTURES_LIMIT: Final = 500
 PICTURES_BYTES: Final = 64 * 1024 * 1024
@@ -27,6 +36,8 @@ PICTURES_BYTES: Final = 64 * 1024 * 1024
 TEMPLATES_LIMIT: Final = 500
 TEMPLATES_BYTES: Final = 16 * 1024 * 1024
 """The same for page templates."""
+MOST_UNREAD: Final = 20
+"""Files that look like rules and are not read of which each is told."""
 MOST_LOGGED: Final = 20
 """Problems of refused rules that one line of the log lists."""
 
@@ -62,7 +73,7 @@ def read_folder(folder: Path) -> Folder:
     tests: dict[str, bytes] = {}
     try:
         entries = sorted(folder.iterdir())
-        paths = [path for path in entries if path.name.lower().endswith(RULE_ENDINGS) and not path.is_dir()]
+        paths = [path for path in entries if not path.name.startswith(".") and not path.is_dir()]
         tops = [folder, *(path for path in entries if _leads_below(path, folder))]
     except OSError as error:
         message = (
@@ -70,16 +81,12 @@ def read_folder(folder: Path) -> Folder:
         )
         return Folder(RuleFiles({}, {}, _name(folder)), {}, (_problem(folder, message),))
     for path in paths:
-        if path.name.startswith("."):
-            continue
-        if path.suffix != ".yaml":
-            message = f"rule files end in .yaml, so this one is not read; rename it to {_name(Path(path.stem))}.yaml"
-            problems.append(_problem(path, message, Severity.WARNING))
-            continue
-        data = _read(path, MAX_BYTES, problems)
-        if data is not None:
-            (tests if path.name.endswith(TEST_ENDING) else documents)[str(path)] = data
+        if path.name.endswith(RULE_ENDING):
+            data = _read(path, MAX_BYTES, problems)
+            if data is not None:
+                (tests if path.name.endswith(TEST_ENDING) else documents)[str(path)] = data
     beside = [path for top in tops for path in _files_below(top)]
+    problems += _unread(folder, paths, [*beside, *_files_of_linked_folders(entries, folder)])
     pictures = _Beside("pictures", PICTURE_ENDINGS, PICTURE_BYTES, PICTURES_LIMIT, PICTURES_BYTES)
     templates = _Beside("page templates", TEMPLATE_ENDINGS, TEMPLATE_BYTES, TEMPLATES_LIMIT, TEMPLATES_BYTES)
     files = RuleFiles(
@@ -116,6 +123,50 @@ def _read(path: Path, limit: int, problems: list[Problem]) -> bytes | None:
     except OSError as error:
         problems.append(_problem(path, f"the file cannot be read: {error.strerror or error}"))
         return None
+
+
+def _unread(folder: Path, paths: Iterable[Path], below: Iterable[Path]) -> list[Problem]:
+    """Warnings of what looks like a rule file, in the folder and below it, and is not read."""
+    found: list[Problem] = []
+    names = {path.name for path in paths}
+    for path in paths:
+        if path.name.endswith(RULE_ENDING) or not (is_named_like_rules(path.name) or _begins_like_rules(path)):
+            continue
+        good = name_to_read(path.name)
+        remedy = f"{_name(Path(good))} is there too: delete this one, or move it out of the folder"
+        if good not in names:
+            remedy = f"rename it to {_name(Path(good))}"
+        found.append(
+            _problem(path, f"rule files end in {RULE_ENDING}, so this one is not read; {remedy}", Severity.WARNING)
+        )
+    for path in below:
+        if path.parent != folder and not path.name.startswith(".") and is_named_like_rules(path.name):
+            message = f"rule files lie in {_name(folder)} itself, so this one is not read; move it there, or out of the folder"
+            found.append(_problem(path, message, Severity.WARNING))
+    if len(found) > MOST_UNREAD:
+        message = f"{len(found) - MOST_UNREAD} more files look like rule files and are not read"
+        found[MOST_UNREAD:] = [_problem(folder, message, Severity.WARNING)]
+    return found
+
+
+def _begins_like_rules(path: Path) -> bool:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return False
+        with path.open("rb") as file:
+            return begins_like_rules(file.read(BEGINNING_BYTES))
+    except OSError:
+        return False
+
+
+def _files_of_linked_folders(entries: Iterable[Path], folder: Path) -> Iterator[Path]:
+    """What lies in folders elsewhere to which links in this one lead."""
+    for path in entries:
+        if path.is_symlink() and not path.name.startswith(".") and path.is_dir() and not _leads_below(path, folder):
+            try:
+                yield from sorted(each for each in path.iterdir() if not each.is_dir())
+            except OSError:
+                continue
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +257,31 @@ class ReloadState:
         return bool(self.refused_revision)
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """What the rules that run came from: the digests of their files by name, and the warnings of reading and of rules."""
+
+    files: Mapping[str, str]
+    of_reading: tuple[Problem, ...]
+    of_rules: tuple[Problem, ...]
+
+
+def _digests(read: Folder) -> dict[str, str]:
+    return {Path(path).name: sha256(data).hexdigest() for path, data in read.rules.documents.items()}
+
+
+def _not_rules(folder: Path, read: Folder) -> Iterator[Path]:
+    """Every file in the folder and below it that is not read as rules; hidden folders are left alone."""
+    yield from (path for path in _files_below(folder) if str(path) not in read.rules.documents)
+
+
+def _is_like(path: Path, missing: str, digest: str) -> bool:
+    if not path.name.endswith(TEST_ENDING) and may_be(missing, path.name):
+        return True
+    data = _read(path, MAX_BYTES, [])
+    return data is not None and sha256(data).hexdigest() == digest
+
+
 class RuleStore:
     """The rules that run. ``reload`` does every fallible thing first and assigns one reference last."""
 
@@ -215,13 +291,13 @@ class RuleStore:
         self._now: Final = now
         self._environment: Final = environment
         self._loading: Final = Lock()
-        loaded, _ = load_folder(folder, now(), environment=environment, deployed=True)
+        loaded, read = load_folder(folder, now(), environment=environment, deployed=True)
         if loaded.ruleset is None:
             raise RulesError(loaded.problems)
         self.ruleset: Ruleset = loaded.ruleset
         self.state: ReloadState = ReloadState(now(), loaded.problems)
         self.reloads: dict[str, int] = {"loaded": 1, "refused": 0}
-        self._warnings = loaded.problems
+        self._running = _Running(_digests(read), read.problems, loaded.problems[len(read.problems) :])
         self._refused: tuple[str, tuple[Problem, ...]] | None = None
 
     def reload(self) -> bool:
@@ -230,31 +306,71 @@ class RuleStore:
             read = read_folder(self._folder)
             revision = read.rules.revision
             if not read.unreadable and revision == self.ruleset.revision:
-                self._restore(revision)
+                self._restore(revision, read.problems)
                 return False
-            if (revision, read.problems) == self._refused:
+            renamed = self._renamed(read)
+            seen = (revision, (*renamed, *read.problems))
+            if seen == self._refused:
                 return False
             loaded = _load(read, self._now(), self._environment, deployed=True)
             if read_folder(self._folder) != read:
                 # Somebody is still writing; half of a file may well be good rules. The next look sees all of it.
                 return False
-            if loaded.ruleset is None:
-                self._refused = (revision, read.problems)
-                self._refuse(revision, loaded.problems)
+            if loaded.ruleset is None or renamed:
+                self._refused = seen
+                self._refuse(revision, (*renamed, *loaded.problems))
                 return False
+            gone = gone_rules(self.ruleset, loaded.ruleset, read.rules.folder)
             self.ruleset = loaded.ruleset
-            self.state = ReloadState(self._now(), loaded.problems)
-            self._warnings = loaded.problems
             self._refused = None
             self.reloads["loaded"] += 1
             log.info("rules.loaded: revision %s, %d rules", revision, loaded.ruleset.count)
+            for problem in gone:
+                log.warning("rules.gone: %s", problem)
+            told, self._running = (
+                self._running,
+                _Running(_digests(read), read.problems, (*gone, *loaded.problems[len(read.problems) :])),
+            )
+            self._take_warnings(told.of_reading)
             return True
 
-    def _restore(self, revision: str) -> None:
+    def _restore(self, revision: str, of_reading: tuple[Problem, ...]) -> None:
+        """The files are those of the rules that run; what lies beside them may be new."""
+        told = self._running.of_reading
         if self.state.refused:
             log.info("rules.restored: revision %s, which is the one that runs", revision)
-            self.state = ReloadState(self._now(), self._warnings)
             self._refused = None
+        elif of_reading == told:
+            return
+        self._running = replace(self._running, of_reading=of_reading)
+        self._take_warnings(told)
+
+    def _take_warnings(self, told: tuple[Problem, ...]) -> None:
+        """Shows the warnings of the rules that run, and logs those of reading that have not been told."""
+        running = self._running
+        self.state = ReloadState(self._now(), (*running.of_reading, *running.of_rules))
+        for problem in running.of_reading:
+            if problem not in told:
+                log.warning("rules.unread: %s", problem)
+
+    def _renamed(self, read: Folder) -> tuple[Problem, ...]:
+        """Rule files that are gone while something like each lies there unread: a name changed by accident must not
+        open a door.
+        """
+        files = self._running.files
+        missing = files.keys() - _digests(read).keys()
+        if not missing or read.unreadable:
+            return ()
+        found: list[Problem] = []
+        for name in sorted(missing):
+            like = next((path for path in _not_rules(self._folder, read) if _is_like(path, name, files[name])), None)
+            if like is not None:
+                message = (
+                    f"this file is gone, and {shown(_name(like.relative_to(self._folder)))} lies there, which is not read: "
+                    f"rename it to {name} again, or delete it, or move it out of the folder, if its rules are meant to go"
+                )
+                found.append(_problem(self._folder / name, message))
+        return tuple(found)
 
     def _refuse(self, revision: str, problems: tuple[Problem, ...]) -> None:
         self.reloads["refused"] += 1

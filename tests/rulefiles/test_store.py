@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.rulefiles.faults import NOW, picture
 GOOD = "service: [ { id: one, reject: Closed } ]\n"
 BETTER = "service: [ { id: two, reject: Closed } ]\n"
 BAD = "service: [ { id: one, rejct: Closed } ]\n"
+GONE = "rules: warning: rules that ran before this reload are gone: {}; put them back if that is not meant"
 ODD = "service: [ { id: one, when: { percent: 0 }, reject: Closed } ]\n"
 
 
@@ -112,14 +114,58 @@ def test_a_missing_variable_refuses_the_rules_where_the_server_runs(rules: Path)
             id="another ending",
         ),
         pytest.param(
-            {"a.test.yaml": "tests: []", ".hidden.yaml": GOOD, "a.yaml~": GOOD, "README.md": "x"},
+            {
+                "a.test.yaml": "tests: []",
+                ".hidden.yaml": GOOD,
+                ".a.yaml.swp": GOOD,
+                "README.md": "x",
+                "rules.csv": "a,b",
+            },
             ["rules: error: there is no rule file here; a rule file ends in .yaml"],
-            id="tests, hidden files, backups",
+            id="tests, hidden files, others",
         ),
         pytest.param(
             {"A.YAML": GOOD, "a.yaml": GOOD},
             ["rules/A.YAML: warning: rule files end in .yaml, so this one is not read; rename it to A.yaml"],
             id="an ending in capitals",
+        ),
+        pytest.param(
+            {"50-a.yaml.txt": GOOD, "a.yaml": GOOD, "a.yaml~": GOOD, "b.yml.bak": GOOD, "#c.yaml#": GOOD},
+            [
+                f"rules/{name}: warning: rule files end in .yaml, so this one is not read; {remedy}"
+                for name, remedy in {
+                    "#c.yaml#": "rename it to c.yaml",
+                    "50-a.yaml.txt": "rename it to 50-a.yaml",
+                    "a.yaml~": "a.yaml is there too: delete this one, or move it out of the folder",
+                    "b.yml.bak": "rename it to b.yaml",
+                }.items()
+            ],
+            id="what editors make of names",
+        ),
+        pytest.param(
+            {"a.yaml": GOOD, "old": GOOD, "notes.txt": "service: is good here\n", "b.txt": f"# Ours\n\n---\r\n{GOOD}"},
+            [
+                f"rules/{name}: warning: rule files end in .yaml, so this one is not read; rename it to {good}"
+                for name, good in {"b.txt": "b.yaml", "notes.txt": "notes.yaml", "old": "old.yaml"}.items()
+            ],
+            id="any name, by what is in it",
+        ),
+        pytest.param(
+            {"a.yaml": GOOD, "notes.txt": "Our service: good\n", "README": "# Rules\nWhat\n", "x.md": "```\nservice:"},
+            [],
+            id="texts about rules",
+        ),
+        pytest.param(
+            {"a.yaml": GOOD, "extra/b.yaml": GOOD, "extra/deep/c.yml": GOOD, "pages/a.html": "x", "tables/q.csv": "a"},
+            [
+                f"rules/{name}: warning: rule files lie in rules itself, so this one is not read; "
+                "move it there, or out of the folder"
+                for name in ("extra/b.yaml", "extra/deep/c.yml")
+            ],
+            id="subfolders",
+        ),
+        pytest.param(
+            {"a.yaml": GOOD, ".git/b.yaml": GOOD, "..2026_11_26/b.yaml": GOOD, "extra/.b.yaml": GOOD}, [], id="hidden"
         ),
     ],
 )
@@ -131,8 +177,45 @@ def test_only_yaml_files_are_rules(
     folder = Path("rules")
     folder.mkdir()
     for name, text in files.items():
-        (folder / name).write_text(text)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, newline="")
     assert [str(problem) for problem in load_folder(folder, NOW)[0].problems] == expected
+
+
+def test_rule_files_in_a_linked_folder_are_told(rules: Path, tmp_path: Path) -> None:
+    """A folder elsewhere is no part of the rules, though a link makes it look so; pipes in it block nothing."""
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "b.yaml").write_text(GOOD)
+    (rules / "out").symlink_to("../outside")
+    os.mkfifo(rules / "pipe")
+    (problem,) = read_folder(rules).problems
+    assert problem.place.file == str(rules / "out" / "b.yaml")
+    assert problem.message.startswith(f"rule files lie in {rules} itself, so this one is not read; move it there")
+
+
+def test_hundreds_of_unread_files_are_counted(rules: Path) -> None:
+    """The first are named, the others only counted."""
+    for number in range(store.MOST_UNREAD + 5):
+        (rules / f"{number:03}.yml").write_text(GOOD)
+    found = [problem.message for problem in read_folder(rules).problems]
+    assert len(found) == store.MOST_UNREAD + 1
+    assert found[-1] == "5 more files look like rule files and are not read"
+
+
+def test_the_revision_does_not_depend_on_where_the_folder_lies(
+    rules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same files have one revision however the folder is called, other names or contents another."""
+    for name in ("pages/closed.en.html", "desk.jpg"):
+        (rules / name).parent.mkdir(exist_ok=True)
+        (rules / name).write_bytes(b"x")
+    copy = shutil.copytree(rules, tmp_path / "a copy" / "of")
+    (tmp_path / "link").symlink_to("rules")
+    monkeypatch.chdir(rules)
+    names = (rules, Path(), Path("../rules"), Path("../link"), Path("pages/.."), copy)
+    (revision,) = {read_folder(name).rules.revision for name in names}
+    (copy / "a.yaml").rename(copy / "b.yaml")
+    assert read_folder(copy).rules.revision != revision
 
 
 def test_a_folder_that_does_not_exist_is_one_problem(tmp_path: Path) -> None:
@@ -347,7 +430,8 @@ def test_correcting_the_file_ends_the_refusal(rules: Path) -> None:
     (rules / "a.yaml").write_text(BETTER)
     assert found.reload() is True
     assert ids(found) == ["two"]
-    assert (found.state.refused, found.state.problems) == (False, ())
+    assert not found.state.refused
+    assert messages(found) == [GONE.format("'one' of service")]
 
 
 def test_an_emptied_folder_is_refused(rules: Path) -> None:
@@ -361,6 +445,109 @@ def test_an_emptied_folder_is_refused(rules: Path) -> None:
     (rules / "a.yaml").write_text("service: []\n")
     assert found.reload() is False
     assert messages(found) == ["rules: error: there are no rules in these files, and an empty rule set is refused"]
+    assert found.ruleset is before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "b.yaml.txt",
+        "b.yaml~",
+        "b.yaml.bak",
+        "b.yml",
+        "B.YAML",
+        "b.txt",
+        "b",
+        "b (1).txt",
+        "#b.yaml#",
+        ".b.yaml",
+        "_b.yaml.off",
+        "b.test.yaml",
+        "extra/b.yaml",
+        "pages/x/other.yml",
+        "something else.html",
+    ],
+)
+def test_a_rule_file_that_is_renamed_is_missed(rules: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A name changed by accident takes no rule out of force: the reload is refused until the file is back, or really gone."""
+    (rules / "b.yaml").write_text("service: [ { id: two, when: { protocol: sip }, reject: x } ]")
+    (rules / "a.yaml").write_text("service: [ { id: one, when: { protocol: h323 }, reject: x } ]")
+    found = open_store(rules)
+    before = found.ruleset
+    (rules / name).parent.mkdir(parents=True, exist_ok=True)
+    (rules / "b.yaml").rename(rules / name)
+    assert found.reload() is False
+    assert found.reload() is False
+    assert found.ruleset is before
+    assert found.reloads["refused"] == 1
+    told = f"this file is gone, and '{name}' lies there, which is not read: rename it to b.yaml again, or delete it"
+    assert str(found.state.problems[0]).startswith(f"{rules}/b.yaml: error: {told}")
+    (record,) = (record for record in caplog.records if record.levelno == logging.ERROR)
+    assert told in record.getMessage()
+    (rules / name).rename(rules / "b.yaml")
+    assert found.reload() is False
+    assert (found.state.refused, found.state.problems) == (False, ())
+    (rules / "b.yaml").rename(rules / name)
+    assert found.reload() is False
+    (rules / name).unlink()
+    assert found.reload() is True
+    assert (found.state.refused, messages(found)) == (False, [GONE.format("'two' of service")])
+
+
+@pytest.mark.parametrize(
+    "name", ["beta.yaml.txt", "b.html", "b.md", "b-notes.txt", ".b.yaml.swp", "b.test.yaml", ".x/b.yaml"]
+)
+def test_other_files_do_not_keep_a_rule_file_from_going(rules: Path, name: str) -> None:
+    """A file that has little in common with the one that was deleted is not taken for it."""
+    (rules / "b.yaml").write_text("service: [ { id: two, when: { protocol: sip }, reject: x } ]")
+    (rules / name).parent.mkdir(parents=True, exist_ok=True)
+    (rules / name).write_text("tests: []")
+    found = open_store(rules)
+    (rules / "b.yaml").unlink()
+    assert found.reload() is True
+    assert "two" not in ids(found)
+
+
+def test_a_rule_file_that_is_read_by_its_new_name_is_not_missed(rules: Path) -> None:
+    """Renaming within what is read changes the order of rules, and nothing else."""
+    found = open_store(rules)
+    (rules / "a.yaml").rename(rules / "z.yaml")
+    (rules / "b.yaml.bak").write_text(GOOD.replace("one", "old"))
+    assert found.reload() is True
+    assert (ids(found), len(found.state.problems)) == (["one"], 1)
+
+
+def test_rules_that_are_gone_are_named(rules: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever looks after a reload sees which rules are not there any more, until the next change."""
+    (rules / "a.yaml").write_text(GOOD + "locations: [ { id: one, location: Oslo }, { id: far, location: Oslo } ]\n")
+    found = open_store(rules)
+    (rules / "a.yaml").write_text(BETTER + "locations: [ { id: one, location: Oslo } ]\n")
+    assert found.reload() is True
+    told = GONE.format("'one' of service, 'far' of locations")
+    assert messages(found) == [told]
+    (record,) = (record for record in caplog.records if record.levelno == logging.WARNING)
+    assert record.getMessage().endswith(told)
+    assert record.getMessage().startswith("rules.gone: ")
+    assert found.reload() is False
+    assert messages(found) == [told]
+    (rules / "a.yaml").write_text(BETTER + "locations: [ { id: one, location: London } ]\n")
+    assert found.reload() is True
+    assert messages(found) == []
+
+
+def test_a_file_that_is_not_read_is_told_when_it_comes(rules: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing else changes: the rules run on, and the warning stands in the log once, and in the state while it is so."""
+    found = open_store(rules)
+    before = found.ruleset
+    (rules / "b.yaml.txt").write_text(GOOD)
+    assert found.reload() is False
+    assert found.reload() is False
+    told = "b.yaml.txt: warning: rule files end in .yaml, so this one is not read; rename it to b.yaml"
+    assert messages(found) == [told]
+    assert [record.getMessage() for record in caplog.records] == [f"rules.unread: {rules}/{told}"]
+    (rules / "b.yaml.txt").unlink()
+    assert found.reload() is False
+    assert messages(found) == []
     assert found.ruleset is before
 
 
