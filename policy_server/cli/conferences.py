@@ -24,6 +24,7 @@ from policy_server.cli.common import (
 )
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.live import Conferences
+from policy_server.conferences.lives import told_since
 from policy_server.conferences.location import parse_location
 from policy_server.conferences.records import StoredEvent
 from policy_server.conferences.store import ConferenceStore
@@ -38,7 +39,6 @@ from policy_server.policy.sessions import Keyring
 from policy_server.rulefiles.problems import shown
 from policy_server.settings import Settings
 from policy_server.web.agent_answers import Answer, Material, render_lookup
-from policy_server.web.events import CLOCK_DIFFERENCE, told_event
 from policy_server.web.lookup import ConferenceLookup, Subject
 
 _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -137,8 +137,10 @@ async def _find_room(
     """The conference in a room by its name; by what was noted about the name when no session belongs to it."""
     now = utc_now()
     pinned = await store.pinned(name, now)
-    since = _BEGINNING if pinned is None else pinned.pinned_at - CLOCK_DIFFERENCE
-    stored = await store.events(name, since)
+    if pinned is None:
+        stored = await store.events(name, _BEGINNING)
+    else:
+        stored = told_since(await store.events_of(pinned), pinned.pinned_at)
     session = pinned.session if pinned is not None else _session_of(ruleset, keyring, name, stored, now)
     seen = await lookup.look_up(Subject(session)) if session else None
     if seen is not None and seen.answer["name"] == name:
@@ -153,8 +155,8 @@ async def _find_room(
         conference=pinned,
         link_type=None,
         service=pinned.service if pinned is not None else {"name": name},
-        entries=[entry for entry in entries if entry.at >= since],
-        events=tuple(map(told_event, stored)),
+        entries=[entry for entry in entries if pinned is None or entry.at >= pinned.pinned_at],
+        events=stored,
         domains=ruleset.domains,
         node="",
     )
@@ -163,8 +165,8 @@ async def _find_room(
 
 def _session_of(ruleset: Ruleset, keyring: Keyring, name: str, stored: Sequence[StoredEvent], now: datetime) -> str:
     """The session of a room that is over, read out of its name with the rules, as for a call out of the room."""
-    tags = [tag for event in stored for tag in (event.data.get("service_tag"), event.data.get("tag"))]
-    for tag in dict.fromkeys(tag for tag in (*tags, "") if isinstance(tag, str)):
+    tags = [told.event.text(key) for told in stored for key in ("service_tag", "tag")]
+    for tag in dict.fromkeys((*tags, "")):
         asked = {"call_direction": "dial_out", "service_name": name, "service_tag": tag}
         request = parse_request(RequestType.SERVICE, encode_query(asked).encode())
         decision = evaluate(ruleset, request, now, keyring)

@@ -12,9 +12,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
 
-import orjson
-
-from policy_server.pexip.events import LATEST_TIME, Event
+from policy_server.pexip.events import Event
 
 STARTED: Final = "conference_started"
 UPDATED: Final = "conference_updated"
@@ -46,6 +44,9 @@ _TEXTS: Final = (
 )
 _FLAGS: Final = ("has_media", "is_muted", "is_presenting")
 
+Closes = Mapping[str, Sequence[tuple[float, float]]]
+"""Of each service, when its runs were closed and ended, in order."""
+
 
 @dataclass(slots=True)
 class Run:
@@ -65,6 +66,8 @@ class Stint:
 
     seen_at: float
     """Its first message."""
+    service: str = ""
+    """The conference or breakout room in which it is."""
     connected_at: float | None = None
     """``None`` until the call is answered."""
     left_at: float | None = None
@@ -109,6 +112,10 @@ class Attendance:
         """What it is in: a conference, or still connecting, a menu or a lobby."""
         return self.text("current_service_type") or self.text("service_type")
 
+    def is_in_another(self, service: str) -> bool:
+        """Whether it is there, but in another service."""
+        return bool(self.stints) and self.is_present and self.stints[-1].service not in ("", service)
+
     def text(self, key: str) -> str:
         """What its messages say last, or ``""``."""
         return self.texts.get(key, "")
@@ -123,6 +130,8 @@ class Stay:
     left_at: float | None
     reason: str
     is_told: bool
+    service: str
+    """Where it began: in the conference, or a breakout room of it."""
 
 
 def stays(stints: Iterable[Stint]) -> list[Stay]:
@@ -137,40 +146,58 @@ def stays(stints: Iterable[Stint]) -> list[Stay]:
     return [_stay(each) for each in together]
 
 
-def _life(stint: Stint) -> tuple[float, float, bool, str]:
-    return stint.began_at, math.inf if stint.left_at is None else stint.left_at, stint.is_told, stint.reason
+def _life(stint: Stint) -> tuple[float, float, bool, str, str]:
+    left_at = math.inf if stint.left_at is None else stint.left_at
+    return stint.began_at, left_at, stint.is_told, stint.reason, stint.service
 
 
 def _stay(stints: Sequence[Stint]) -> Stay:
     last = max(stints, key=lambda stint: _life(stint)[1:])
     connected = [stint.connected_at for stint in stints if stint.connected_at is not None]
-    return Stay(min(connected, default=None), last.left_at, last.reason, last.is_told)
+    return Stay(min(connected, default=None), last.left_at, last.reason, last.is_told, stints[0].service)
 
 
 def in_order(events: Iterable[Event]) -> list[Event]:
     """The messages that tell of conferences and participants, each once, by time.
 
-    Nothing but the set of events decides: what is equal in time and kind is ordered by seq, node and content.
+    Nothing but the set of events decides: what is equal in time and kind is ordered by the lowest seq that any sink
+    gave it, by node and by content.
     """
-    ordered = []
-    telling = sorted((event for event in events if event.name in _RANKS), key=_when)
-    for _, same in groupby(telling, key=_when):
-        first, *others = same
-        ordered.append(first)
-        if others:
-            # Copies, or two runs of a sink that came to one seq at one moment.
-            contents = {orjson.dumps(each.data, default=dict, option=orjson.OPT_SORT_KEYS): each for each in others}
-            contents[orjson.dumps(first.data, default=dict, option=orjson.OPT_SORT_KEYS)] = first
-            ordered[-1:] = [each for _, each in sorted(contents.items())]
+    ordered: list[Event] = []
+    for _, same in groupby(sorted((event for event in events if event.name in _RANKS), key=_when), key=_when):
+        moment = list(same)
+        if len(moment) > 1:
+            different = {event.identity: event for event in reversed(moment)}
+            moment = [event for _, event in sorted(different.items(), key=lambda item: (*_place(item[1]), item[0]))]
+        ordered += moment
     return ordered
 
 
-def _when(event: Event) -> tuple[float, int, int, str, str, int]:
-    return event.time, _RANKS[event.name], event.seq, event.node, event.name, event.version
+def _when(event: Event) -> tuple[float, int]:
+    return event.time, _RANKS[event.name]
+
+
+def _place(event: Event) -> tuple[int, str, str]:
+    return event.seq, event.node, event.name
+
+
+def room_of(events: Iterable[Event]) -> str:
+    """The service that all messages are about: the one whose breakout rooms the others are, if there are others."""
+    names = {event.conference for event in events} - {""}
+    return min(names, key=lambda name: (len(name), name), default="")
+
+
+def runs_by_service(events: Iterable[Event]) -> dict[str, list[Run]]:
+    """The runs of a conference and of each of its breakout rooms, from their messages in order."""
+    told: dict[str, list[Event]] = {}
+    for event in events:
+        if event.name.startswith("conference_"):
+            told.setdefault(event.conference, []).append(event)
+    return {service: conference_runs(some) for service, some in told.items()}
 
 
 def conference_runs(events: Iterable[Event]) -> list[Run]:
-    """The runs of a conference, from its messages in order.
+    """The runs of one service, from its messages in order.
 
     A run ends when every node that started it has ended it; an update stands for a start that was lost. After that
     a conference_started, or any message that tells of a start after the end, begins the next run.
@@ -178,15 +205,17 @@ def conference_runs(events: Iterable[Event]) -> list[Run]:
     runs: list[Run] = []
     running: set[str] = set()
     ends: dict[str, float] = {}
+    ended: set[tuple[str, float]] = set()
     last_end = 0.0
     for event in events:
-        if not event.name.startswith("conference_"):
-            continue
-        start = moment(event.data, "start_time") or 0.0
+        start = event.moment("start_time") or 0.0
         if event.name == ENDED:
             running.discard(event.node)
-            ends[event.node] = moment(event.data, "end_time") or event.time
+            ended.add((event.node, start))
+            ends[event.node] = event.moment("end_time") or event.time
             last_end = max(last_end, ends[event.node])
+        elif start and (event.node, start) in ended:
+            continue  # Its clock was set back meanwhile: what has this start_time is over.
         elif event.name == STARTED or event.node not in ends or start > ends[event.node]:
             running.add(event.node)
         else:
@@ -211,18 +240,21 @@ def _tell_run(runs: Sequence[Run], event: Event, start: float) -> None:
     began = start if start > previous_end else event.time if event.name == STARTED else None
     if began is not None and (run.started_at is None or began < run.started_at):
         run.started_at = began
-    locked = event.data.get("is_locked")
-    if isinstance(locked, bool):
+    locked = event.flag("is_locked")
+    if locked is not None:
         run.is_locked = locked
 
 
-def attendances(events: Iterable[Event], runs: Iterable[Run]) -> dict[str, Attendance]:
-    """Every participant by its uuid, from the ordered messages of a conference.
+def attendances(events: Iterable[Event], runs: Mapping[str, Sequence[Run]]) -> dict[str, Attendance]:
+    """Every participant by its uuid, from the ordered messages of a conference and its breakout rooms.
 
-    The latest message of a participant decides whether it is there. Whoever is not heard of again after the end of
-    a run left with it.
+    The latest message of a participant decides whether it is there, and where. Whoever is not heard of again after the
+    end of a run of that service left with it.
     """
-    closes = sorted((run.closed_at, run.ended_at) for run in runs if run.ended_at is not None)
+    closes = {
+        service: sorted((run.closed_at, run.ended_at) for run in some if run.ended_at is not None)
+        for service, some in runs.items()
+    }
     found: dict[str, Attendance] = {}
     for event in events:
         if uuid := event.participant:
@@ -235,17 +267,21 @@ def attendances(events: Iterable[Event], runs: Iterable[Run]) -> dict[str, Atten
     return found
 
 
-def _attend(attendance: Attendance, event: Event, closes: Sequence[tuple[float, float]]) -> None:
+def _attend(attendance: Attendance, event: Event, closes: Closes) -> None:
     is_live = event.name != DISCONNECTED
+    if not is_live and event.conference and attendance.is_in_another(event.conference):
+        # It was moved, and is heard of in its new room already.
+        return
     if is_live and attendance.stints and attendance.is_present:
         _close(attendance, closes, event.time)
     stints = attendance.stints
     if not stints or (is_live and not attendance.is_present):
         stints.append(Stint(seen_at=event.time))
     stint = stints[-1]
+    stint.service = event.conference or stint.service
     was_presenting = attendance.flags.get("is_presenting", False)
-    _merge(attendance, event.data)
-    connected = moment(event.data, "connect_time")
+    _merge(attendance, event)
+    connected = event.moment("connect_time")
     if connected is not None and (len(stints) == 1 or connected >= (stints[-2].left_at or 0.0)):
         stint.connected_at = connected
     elif is_live and stint.connected_at is None and attendance.service_type != "connecting":
@@ -256,20 +292,17 @@ def _attend(attendance: Attendance, event: Event, closes: Sequence[tuple[float, 
         if is_presenting != was_presenting:
             attendance.presenting.append((event.time, is_presenting))
         return
-    reason = event.data.get("disconnect_reason")
-    if isinstance(reason, str) and reason:
-        stint.reason = reason
+    stint.reason = event.text("disconnect_reason") or stint.reason
     attendance.flags["is_presenting"] = was_presenting
-    _leave(
-        attendance, moment(event.data, "end_time") or moment(event.data, "disconnect_time") or event.time, is_told=True
-    )
+    _leave(attendance, event.moment("end_time") or event.moment("disconnect_time") or event.time, is_told=True)
 
 
-def _close(attendance: Attendance, closes: Sequence[tuple[float, float]], before: float) -> None:
+def _close(attendance: Attendance, closes: Closes, before: float) -> None:
     """Let it leave with the run that ended between its last message and ``before``, if one did."""
-    index = bisect_left(closes, (attendance.last_live, 0.0))
-    if index < len(closes) and closes[index][0] < before:
-        _leave(attendance, max(attendance.last_live, closes[index][1]), is_told=False)
+    own = closes.get(attendance.stints[-1].service, ())
+    index = bisect_left(own, (attendance.last_live, 0.0))
+    if index < len(own) and own[index][0] < before:
+        _leave(attendance, max(attendance.last_live, own[index][1]), is_told=False)
 
 
 def _leave(attendance: Attendance, left_at: float, *, is_told: bool) -> None:
@@ -280,24 +313,14 @@ def _leave(attendance: Attendance, left_at: float, *, is_told: bool) -> None:
         attendance.presenting.append((left_at, False))
 
 
-def _merge(attendance: Attendance, data: Mapping[str, object]) -> None:
+def _merge(attendance: Attendance, event: Event) -> None:
     """Take what is there and of the right kind: whether a message repeats every field is disputed (section 4)."""
     for key in _TEXTS:
-        text = data.get(key)
-        if isinstance(text, str):
+        text = event.text(key)
+        if text or event.data.get(key) == "":
             attendance.texts[key] = text
     for key in _FLAGS:
-        flag = data.get(key)
-        if isinstance(flag, bool):
+        flag = event.flag(key)
+        if flag is not None:
             attendance.flags[key] = flag
-    related = data.get("related_uuids")
-    if isinstance(related, list):
-        attendance.related.update(uuid for uuid in related if isinstance(uuid, str) and uuid)
-
-
-def moment(data: Mapping[str, object], key: str) -> float | None:
-    """A time in epoch seconds; ``None`` for null, zero, and what is no time."""
-    value = data.get(key)
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= LATEST_TIME:
-        return float(value)
-    return None
+    attendance.related.update(event.texts("related_uuids"))

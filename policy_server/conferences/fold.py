@@ -1,7 +1,8 @@
 """The state and the timeline of a conference, from its event-sink messages (reference: pexip-events.md).
 
 Both are pure functions of the *set* of messages of one conference: any order and any duplicates give the same result.
-Give all messages of one service name; its lives, when all left and somebody returned, are one conference here.
+Give all messages of one service name and its breakout rooms; its lives, when all left and somebody returned, are one
+conference here. Whoever is in a breakout room is with the call, whose start and end are those of the room itself.
 """
 
 import math
@@ -10,7 +11,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal, TypeAlias, get_args
 
-from policy_server.conferences.attendance import Attendance, Run, attendances, conference_runs, in_order, stays
+from policy_server.conferences.attendance import (
+    Attendance,
+    Run,
+    attendances,
+    in_order,
+    room_of,
+    runs_by_service,
+    stays,
+)
 from policy_server.conferences.participants import (
     MAX_PARTICIPANTS,
     LegState,
@@ -118,8 +127,9 @@ class TimelineEvent:
 def fold(events: Iterable[Event]) -> ConferenceState:
     """The state of the conference that the messages are about; other messages are ignored."""
     ordered = in_order(events)
-    runs = conference_runs(ordered)
-    everybody = attendances(ordered, runs)
+    services = runs_by_service(ordered)
+    runs = services.get(room_of(ordered), [])
+    everybody = attendances(ordered, services)
     kept = keep_latest(everybody.values())
     is_over = bool(runs) and runs[-1].ended_at is not None
     phase = Phase.WAITING
@@ -145,11 +155,13 @@ def timeline_events(events: Iterable[Event]) -> tuple[TimelineEvent, ...]:
     and the contact centre's legs. A browser's two halves come and leave once. No text or datum is a PIN.
     """
     ordered = in_order(events)
-    runs = conference_runs(ordered)
-    kept = keep_latest(attendances(ordered, runs).values())
+    room = room_of(ordered)
+    services = runs_by_service(ordered)
+    runs = services.get(room, [])
+    kept = keep_latest(attendances(ordered, services).values())
     lines = list(_run_lines(runs))
     for halves in group_people(kept):
-        lines += _person_lines(halves)
+        lines += _person_lines(halves, room)
     for attendance in filter(is_trunk_leg, kept):
         lines += _leg_lines(attendance)
     return tuple(sorted(lines, key=lambda line: (line.time, KINDS.index(line.kind))))
@@ -164,14 +176,15 @@ def _run_lines(runs: Sequence[Run]) -> Iterator[TimelineEvent]:
             yield TimelineEvent(run.ended_at, "conference_ended", "The conference ended.", {})
 
 
-def _person_lines(halves: Sequence[Attendance]) -> Iterator[TimelineEvent]:
+def _person_lines(halves: Sequence[Attendance], room: str) -> Iterator[TimelineEvent]:
     person = as_person(halves)
     name = clean(person.display_name)[:_MAX_NAME_SHOWN] or "Somebody without a name"
     data = {"participants": list(person.uuids), "display_name": name, "protocol": person.protocol}
     role = _ROLES.get(person.role, "")
     for stay in stays(stint for half in halves for stint in half.stints):
         if stay.joined_at is not None:
-            yield TimelineEvent(stay.joined_at, "joined", f"{name} joined{role}.", {**data, "role": person.role})
+            where = "" if stay.service in ("", room) else " a breakout room"
+            yield TimelineEvent(stay.joined_at, "joined", f"{name} joined{where}{role}.", {**data, "role": person.role})
         if stay.left_at is not None:
             text = f"{name} left{_because(stay.reason)}." if stay.is_told else f"{name} left with the conference."
             yield TimelineEvent(stay.left_at, "left", text, {**data, "disconnect_reason": stay.reason})

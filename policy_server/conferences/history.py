@@ -1,53 +1,80 @@
 """Event-sink messages and timelines in the database, and how long they stay there."""
 
 import hashlib
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, delete, exists, func, or_, select, update
 from sqlalchemy.sql.dml import ReturningInsert
 
 from policy_server.conferences.changes import announce
-from policy_server.conferences.records import StoredEvent, TimelineEntry
+from policy_server.conferences.records import PinnedConference, StoredEvent, TimelineEntry
 from policy_server.conferences.tables import CHANGES, CONFERENCES, DOORS, EVENTS, LINKS, TIMELINE, encode, insert_into
+from policy_server.pexip.events import Event, room_of
+
+EARLIER: Final = timedelta(hours=1)
+"""How long before a room is held it matters what was told of it: that is not about who holds it now."""
 
 ROWS_AT_ONCE: Final = 100
 """Rows of one statement: few enough that preparing them does not keep other requests waiting."""
 
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LOWER_SEQ: Final = (
+    update(EVENTS)
+    .where(EVENTS.c.digest == bindparam("copy"), EVENTS.c.seq > bindparam("lower"))
+    .values(seq=bindparam("lower"))
+)
 
-def add_events(connection: Connection, events: Sequence[StoredEvent]) -> int:
-    """Stores the events that are not there yet and counts them."""
+
+def add_events(connection: Connection, events: Mapping[str, StoredEvent]) -> int:
+    """Stores the events, by their identity, that are not there yet and counts them."""
     insert = _insert(EVENTS, connection.dialect.name)
+    changed: set[str] = set()
     added = 0
-    conferences: set[str] = set()
-    for start in range(0, len(events), ROWS_AT_ONCE):
-        rows = [_event_values(event) for event in events[start : start + ROWS_AT_ONCE]]
-        names = (connection.execute(insert, rows)).scalars().all()
-        added += len(names)
-        conferences.update(names)
-    if conferences:
-        announce(connection, conferences, _latest(events))
+    everything = list(events.items())
+    for start in range(0, len(everything), ROWS_AT_ONCE):
+        some = everything[start : start + ROWS_AT_ONCE]
+        new = set(connection.execute(insert, [_event_values(*each) for each in some]).scalars())
+        added += len(new)
+        # Sinks count differently. The lowest number stays, whichever copy came first, so that order is always the same.
+        copies = [{"copy": digest, "lower": told.event.seq} for digest, told in some if digest not in new]
+        if copies:
+            connection.execute(_LOWER_SEQ, copies)
+        for digest, told in some:
+            if digest in new:
+                changed |= {told.event.room, told.event.conference}
+    announce(connection, changed, max((told.arrived_at for told in events.values()), default=_NEVER))
     return added
 
 
-def _latest(events: Sequence[StoredEvent]) -> datetime:
-    return datetime.fromtimestamp(max(event.time for event in events), UTC)
-
-
 def find_events(
-    connection: Connection, conference: str, since: datetime, until: datetime | None
+    connection: Connection, room: str, since: datetime, until: datetime | None = None
 ) -> tuple[StoredEvent, ...]:
-    """The events of a room name from ``since`` and before ``until``, by time."""
+    """The events of a room, its breakout rooms among them, that arrived from ``since`` and before ``until``.
+
+    They are in order of the nodes' clocks.
+    """
     column = EVENTS.c
-    wanted = select(EVENTS).where(column.conference == conference, column.time >= since.timestamp())
+    wanted = select(EVENTS).where(column.room == room_of(room), column.arrived_at >= since)
     if until is not None:
-        wanted = wanted.where(column.time < until.timestamp())
+        wanted = wanted.where(column.arrived_at < until)
     rows = connection.execute(wanted.order_by(column.time, column.node, column.seq))
-    return tuple(
-        StoredEvent(row.node, row.seq, row.time, row.event, row.version, row.conference, row.data) for row in rows
-    )
+    found = tuple(StoredEvent(_event(row), row.arrived_at) for row in rows)
+    if room == room_of(room):
+        return found
+    # A room of its own that is merely named like another's breakout room.
+    return tuple(told for told in found if told.event.conference == room)
+
+
+def find_events_of(connection: Connection, conference: PinnedConference) -> tuple[StoredEvent, ...]:
+    """The events of a conference from shortly before it was held until its room was held again, or free."""
+    column = CONFERENCES.c
+    later = (column.name == conference.name) & (column.pinned_at > conference.pinned_at)
+    again = connection.execute(select(func.min(column.pinned_at)).where(later)).scalar_one()
+    until = min(again or conference.expires_at, conference.expires_at)
+    return find_events(connection, conference.name, conference.pinned_at - EARLIER, until)
 
 
 def add_timeline(connection: Connection, entries: Sequence[TimelineEntry]) -> list[str]:
@@ -94,8 +121,8 @@ def _over(table: Table, before: datetime) -> ColumnElement[bool]:
     if table is LINKS:
         return (column.expires_at < before) & ~exists().where(CONFERENCES.c.session == column.session)
     if table is EVENTS:
-        of_kept = (CONFERENCES.c.name == column.conference) & (CONFERENCES.c.pinned_at <= column.time * 1_000_000.0)
-        return (column.time < before.timestamp()) & ~exists().where(of_kept)
+        of_kept = (CONFERENCES.c.name == column.room) & (CONFERENCES.c.pinned_at <= column.arrived_at)
+        return (column.arrived_at < before) & ~exists().where(of_kept)
     if table is TIMELINE:
         kept = or_(
             exists().where(LINKS.c.session == column.key),
@@ -110,21 +137,28 @@ def _over(table: Table, before: datetime) -> ColumnElement[bool]:
 
 @cache
 def _insert(table: Table, dialect: str) -> ReturningInsert[*tuple[Any, ...]]:
-    key = table.c.conference if table is EVENTS else table.c.key
+    key = table.c.digest if table is EVENTS else table.c.key
     return insert_into(table, dialect).on_conflict_do_nothing().returning(key)
 
 
-def _event_values(event: StoredEvent) -> dict[str, object]:
+def _event_values(digest: str, told: StoredEvent) -> dict[str, object]:
+    event = told.event
     return {
+        "digest": digest,
+        "arrived_at": told.arrived_at,
+        "room": event.room,
         "node": event.node,
         "seq": event.seq,
-        "second": event.second,
-        "time": event.time,
-        "event": event.event,
         "version": event.version,
-        "conference": event.conference,
+        "time": event.time,
+        "event": event.name,
         "data": event.data,
+        "envelope": event.envelope,
     }
+
+
+def _event(row: Row[*tuple[Any, ...]]) -> Event:
+    return Event(row.node, row.seq, row.version, row.time, row.event, row.data, row.envelope)
 
 
 def _entry_values(entry: TimelineEntry) -> dict[str, object]:

@@ -38,12 +38,12 @@ _VERSION_1: Final = (
         conference_id TEXT NOT NULL, rule TEXT NOT NULL, fields TEXT NOT NULL, asked TEXT NOT NULL,
         PRIMARY KEY (conference_id, rule))""",
     """CREATE TABLE events (
-        id {row_number}, node TEXT NOT NULL, seq BIGINT NOT NULL, second BIGINT NOT NULL,
-        time DOUBLE PRECISION NOT NULL, event TEXT NOT NULL, version BIGINT NOT NULL, conference TEXT NOT NULL,
-        data TEXT NOT NULL)""",
-    "CREATE UNIQUE INDEX events_identity ON events (node, seq, second)",
-    "CREATE INDEX events_conference ON events (conference, time)",
-    "CREATE INDEX events_time ON events (time)",
+        id {row_number}, digest TEXT NOT NULL, arrived_at BIGINT NOT NULL, room TEXT NOT NULL, node TEXT NOT NULL,
+        seq BIGINT NOT NULL, version BIGINT NOT NULL, time DOUBLE PRECISION NOT NULL, event TEXT NOT NULL,
+        data TEXT NOT NULL, envelope TEXT NOT NULL)""",
+    "CREATE UNIQUE INDEX events_identity ON events (digest)",
+    "CREATE INDEX events_room ON events (room, arrived_at)",
+    "CREATE INDEX events_arrived_at ON events (arrived_at)",
     """CREATE TABLE timeline (
         id {row_number}, key TEXT NOT NULL, at BIGINT NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL,
         digest TEXT NOT NULL)""",

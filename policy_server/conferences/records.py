@@ -1,18 +1,12 @@
 """What the store keeps, as frozen records. Times are aware datetimes and come back in UTC."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, Self
 
+from policy_server.pexip.events import Event
 from policy_server.policy.links import CustomerLink
-
-LARGEST_NUMBER: Final = 2**63 - 1
-"""The largest whole number that both databases keep; also the limit of an event's ``seq``."""
-
-LATEST_TIME: Final = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
-"""The largest ``time`` of an event, in seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,33 +92,15 @@ class PinnedConference:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """One message of an event sink (reference: pexip-events.md, section 2).
+    """One message of an event sink, and when it came by our clock; nodes' clocks may differ from it."""
 
-    ``time`` is in seconds since 1970, by the node's clock. ``conference`` is the room name, or ``""`` when the message
-    names none. Raises ValueError for numbers that no database keeps.
-    """
-
-    node: str
-    seq: int
-    time: float
-    event: str
-    version: int
-    conference: str = field(repr=False)
-    data: Mapping[str, object] = field(repr=False)
-
-    def __post_init__(self) -> None:
-        # Written so that NaN fails too.
-        if not 0 <= self.time <= LATEST_TIME:
-            raise ValueError(f"the time of an event must be seconds since 1970 but is {self.time!r}")
-        if not 0 <= self.seq <= LARGEST_NUMBER:
-            raise ValueError(f"the seq of an event must be from 0 to {LARGEST_NUMBER} but is {self.seq!r}")
-        if not 0 <= self.version <= LARGEST_NUMBER:
-            raise ValueError(f"the version of an event must be a small number but is {self.version!r}")
+    event: Event = field(repr=False)
+    arrived_at: datetime
 
     @property
-    def second(self) -> int:
-        """The second of ``time``: what keeps messages apart when ``seq`` starts again at 1."""
-        return math.floor(self.time)
+    def room(self) -> str:
+        """The room name that the message is found by, or ``""``."""
+        return self.event.room
 
 
 @dataclass(frozen=True, slots=True)

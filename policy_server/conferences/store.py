@@ -1,10 +1,11 @@
 """The store of conferences: what every replica knows of links, rooms, events and timelines."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import chain
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
@@ -20,6 +21,9 @@ EVENTS_AT_ONCE: Final = 1000
 
 SESSIONS_AT_ONCE: Final = 500
 """Sessions whose links one statement asks for."""
+
+MANY_EVENTS: Final = 200
+"""Events that take so long to compare or fold that other requests would wait, so it is done in a thread."""
 
 IDEMPOTENCY_KEY_LENGTH: Final = 255
 """Characters that an idempotency key may have."""
@@ -164,25 +168,25 @@ class ConferenceStore:
         return await self._database.write(partial(pins.end, name=name, at=at))
 
     async def add_events(self, events: Sequence[StoredEvent]) -> int:
-        """Stores events, in any number, and returns how many are new.
+        """Stores events, in any number, and returns how many are new: those of one identity are the same.
 
-        Events with the same node, seq and second are the same (reference: pexip-events.md, section 3). When it raises,
-        some of the events may be stored.
+        When it raises, some of the events may be stored.
         """
-        # In one order everywhere, so that two replicas wait for each other and do not block each other.
-        ordered = sorted(events, key=attrgetter("node", "seq", "second"))
+        many = len(events) > MANY_EVENTS
+        ordered = await asyncio.to_thread(_different, events) if many else _different(events)
         added = 0
         for start in range(0, len(ordered), EVENTS_AT_ONCE):
-            some = ordered[start : start + EVENTS_AT_ONCE]
+            some = dict(ordered[start : start + EVENTS_AT_ONCE])
             added += await self._database.write(partial(history.add_events, events=some))
         return added
 
-    async def events(self, conference: str, since: datetime, until: datetime | None = None) -> tuple[StoredEvent, ...]:
-        """The events of a room name from ``since`` and before ``until``, by the nodes' clocks and in their order.
+    async def events(self, room: str, since: datetime, until: datetime | None = None) -> tuple[StoredEvent, ...]:
+        """The events of a room that arrived from ``since`` and before ``until``, in order of the nodes' clocks."""
+        return await self._database.read(partial(history.find_events, room=room, since=since, until=until))
 
-        The clocks of nodes may be behind ours: subtract what they may lack from ``pinned_at``.
-        """
-        return await self._database.read(partial(history.find_events, conference=conference, since=since, until=until))
+    async def events_of(self, conference: PinnedConference) -> tuple[StoredEvent, ...]:
+        """The events that tell of a conference, and some from before: ``told_since`` knows them apart."""
+        return await self._database.read(partial(history.find_events_of, conference=conference))
 
     async def add_timeline(self, entries: Sequence[TimelineEntry]) -> int:
         """Stores timeline entries and returns how many are new; equal entries are the same."""
@@ -237,6 +241,15 @@ def _record(
     moments = [*(conference.pinned_at for conference in conferences), *(entry.at for entry in entries)]
     numbers = changes.announce(connection, [*keys, *noted], max(moments)) if moments else {}
     return Recorded(holders, len(noted), numbers)
+
+
+def _different(events: Sequence[StoredEvent]) -> list[tuple[str, StoredEvent]]:
+    """Each event once, by its identity."""
+    different: dict[str, StoredEvent] = {}
+    for told in sorted(events, key=attrgetter("event.seq")):
+        different.setdefault(told.event.identity, told)
+    # In one order everywhere, so that two replicas wait for each other and do not block each other.
+    return sorted(different.items(), key=itemgetter(0))
 
 
 def _answer(connection: Connection) -> None:

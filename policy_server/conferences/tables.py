@@ -185,14 +185,18 @@ EVENTS: Final = Table(
     "events",
     METADATA,
     _row_number(),
-    _name("node"),
+    # Of the content, without seq.
+    _name("digest"),
+    _instant("arrived_at"),
+    # What the message is found by; data has the name of the service itself.
+    _name("room"),
+    _text("node"),
     _number("seq"),
-    _number("second"),
+    _number("version"),
     Column("time", Double, nullable=False),
     _text("event"),
-    _number("version"),
-    _name("conference"),
     _json("data"),
+    _json("envelope"),
 )
 
 TIMELINE: Final = Table(

@@ -1,47 +1,50 @@
 """Event-sink messages: what nodes report about conferences and participants (reference: pexip-events.md).
 
-A message that is refused is sent again and holds up everything behind it, so only what is no message at all is
-refused; names, versions and fields that nobody knows yet are kept.
+Nodes send in order, and a message that is refused is sent again and holds up everything behind it. So what we use of a
+message is read with patience, what we do not use is kept as it came, and what nobody can read costs nothing beside it.
 """
 
+import hashlib
 import json
-import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final, NoReturn
+from typing import Final
 
 import orjson
 
+from policy_server.pexip import broken_json
+
 BULK: Final = "eventsink_bulk"
-MAX_ELEMENTS: Final = 20_000
-"""Most messages in one bulk."""
 MAX_DEPTH: Final = 32
-"""Most lists and objects inside each other in ``data``, itself counted."""
+"""Most lists and objects inside each other in a message that are kept."""
 MAX_TEXT: Final = 10_000
 """Longest text that is kept, in characters; what is longer is cut."""
 MAX_NAME: Final = 250
 """Longest name of a node, an event or a service, in characters (a service's: pexip-policy-responses.md)."""
+MAX_REASONS: Final = 10
+"""Most reasons that are given for unreadable messages of one body."""
 LATEST_TIME: Final = 253_402_214_400.0
 """The last day of the year 9999 in epoch seconds: what is later is no time."""
 
-_MAX_SEQ: Final = 2**63 - 1
-_MAX_SHOWN: Final = 60
+_LARGEST: Final = 2**63 - 1
 _OUTGOING: Final = frozenset({"out", "outbound", "dial_out"})
+_FLAGS: Final[Mapping[object, bool]] = {True: True, False: False, "true": True, "false": False}
+_UUID: Final = "[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+_BREAKOUT: Final = re.compile(f"(.+)_breakout_{_UUID}", re.DOTALL | re.IGNORECASE)
 # What databases refuse in a text: NUL, and half a surrogate pair.
 _UNSTORABLE: Final = dict.fromkeys((0, *range(0xD800, 0xE000)), "\ufffd")
-
-
-class EventError(ValueError):
-    """A body that is no event-sink message; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """One message of one node, never a bulk wrapper.
 
-    ``time`` is the node's clock in epoch seconds. ``data`` is as sent, with long texts cut.
+    ``node`` is ``""`` and ``seq`` and ``version`` are 0 when the message does not say. ``time`` is the node's clock in
+    epoch seconds, or when the message arrived if it gives none. ``data`` is as sent, with long texts cut. ``envelope``
+    has what else stood beside it, and what stood in the place of a field above and could not be that.
     """
 
     node: str
@@ -50,11 +53,23 @@ class Event:
     time: float
     name: str
     data: Mapping[str, object] = field(hash=False)
+    envelope: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     @property
-    def identity(self) -> tuple[str, int, int]:
-        """What two deliveries of one message have in common (section 3): ``seq`` begins again with each sink."""
-        return self.node, self.seq, math.floor(self.time)
+    def identity(self) -> str:
+        """What all deliveries of one message have in common: a digest of its content.
+
+        Not ``seq``, which each sink counts for itself and from 1 whenever it begins again. Two messages of one node
+        that say the same at the same microsecond are one.
+        """
+        told = {key: value for key, value in self.envelope.items() if key != "seq"}
+        content = [self.node, told.get("time", self.time), self.name, self.version, self.data, told]
+        try:
+            text = orjson.dumps(content, default=dict, option=orjson.OPT_SORT_KEYS)
+        except TypeError:
+            # Half a surrogate pair, or a number beyond 64 bits.
+            text = json.dumps(content, default=dict, sort_keys=True).encode()
+        return hashlib.blake2b(text, digest_size=16).hexdigest()
 
     @property
     def conference(self) -> str:
@@ -67,27 +82,53 @@ class Event:
         return self._service("conference") if self.name.startswith("participant_") else ""
 
     @property
+    def room(self) -> str:
+        """The service, or the one that it is a breakout room of: who is moved there is still with the call."""
+        return room_of(self.conference)
+
+    @property
     def participant(self) -> str:
         """The ``uuid`` of the participant that the message is about, or ``""``."""
-        return self._text("uuid") if self.name.startswith("participant_") else ""
+        return self.text("uuid") if self.name.startswith("participant_") else ""
 
     @property
     def is_outgoing(self) -> bool:
         """Whether Pexip placed this call."""
-        return is_outgoing(self._text("call_direction"))
+        return is_outgoing(self.text("call_direction"))
 
     @property
     def protocol(self) -> str:
         """The participant's protocol in lower case (``sip``, ``webrtc``, ``api``), or ``""``."""
-        return self._text("protocol").strip().lower()
+        return self.text("protocol").strip().lower()
 
-    def _text(self, key: str) -> str:
+    def text(self, key: str) -> str:
+        """A text of ``data``, or a number as text; ``""`` for what is neither."""
         value = self.data.get(key)
-        return value if isinstance(value, str) else ""
+        return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+    def flag(self, key: str) -> bool | None:
+        """A boolean of ``data``, also when it is sent as a text, 0 or 1; ``None`` for what is none."""
+        value = self.data.get(key)
+        return _FLAGS.get(value.strip().lower() if isinstance(value, str) else value) if _is_scalar(value) else None
+
+    def moment(self, key: str) -> float | None:
+        """A time of ``data`` in epoch seconds; ``None`` for null, zero, and what is no time."""
+        return read_time(self.data.get(key)) or None
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """The texts in a list of ``data``, or the one text that stands in its place."""
+        value = self.data.get(key)
+        return tuple(text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str) and text)
 
     def _service(self, key: str) -> str:
-        name = self._text(key)
+        name = self.text(key)
         return name if len(name) <= MAX_NAME else ""
+
+
+def room_of(service: str) -> str:
+    """The service that this one is a breakout room of, which Pexip calls ``NAME_breakout_UUID``, or else itself."""
+    found = _BREAKOUT.fullmatch(service)
+    return found[1] if found else service
 
 
 def is_outgoing(call_direction: str) -> bool:
@@ -95,90 +136,145 @@ def is_outgoing(call_direction: str) -> bool:
     return call_direction.strip().lower() in _OUTGOING
 
 
-def parse_events(body: bytes) -> tuple[Event, ...]:
-    """Read a single message, or the messages inside a bulk one in their order.
+def read_time(value: object) -> float | None:
+    """Epoch seconds of a number, of a text with one, or of an ISO time (UTC unless it says); ``None`` for the rest."""
+    if isinstance(value, str):
+        value = _time_of_text(value.strip())
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LATEST_TIME:
+        return float(value)
+    return None
 
-    Raises EventError when the body, or any message in it, is none.
+
+def _time_of_text(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        at = datetime.fromisoformat(text)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+# ------------------------------------------------------------------ bodies
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a body comes to. ``reasons`` says of the first unreadable messages what is wrong; it quotes nothing."""
+
+    events: tuple[Event, ...]
+    unreadable: int = 0
+    reasons: tuple[str, ...] = ()
+
+
+def parse_events(body: bytes, arrived: float) -> Parsed:
+    """Reads a single message, or the messages inside a bulk one in their order. Never raises.
+
+    ``arrived``, in epoch seconds, is the time of messages that give none.
     """
-    message = _load(body)
-    if not isinstance(message, dict) or message.get("event") != BULK:
-        return (_parse_event(message, ""),)
-    # The wrapper's own node, seq and time carry no information (section 2).
-    elements = message.get("data")
-    if not isinstance(elements, list):
-        raise EventError(f"data of {BULK} must be a list of messages but is {_show(elements)}")
-    if len(elements) > MAX_ELEMENTS:
-        raise EventError(f"the bulk has {len(elements)} messages; the limit is {MAX_ELEMENTS}")
-    return tuple(
-        _parse_event(element, f"message {number} of {len(elements)} in the bulk: ")
-        for number, element in enumerate(elements, 1)
-    )
+    events: list[Event] = []
+    reasons: list[str] = []
+    unreadable = 0
+    for number, message in enumerate(_messages(_load(body)), 1):
+        read = _parse_event(message, arrived)
+        if isinstance(read, Event):
+            events.append(read)
+            continue
+        unreadable += 1
+        if len(reasons) < MAX_REASONS:
+            reasons.append(f"message {number} {read}")
+    return Parsed(tuple(events), unreadable, tuple(reasons))
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """A message that is no JSON."""
+
+    reason: str
 
 
 def _load(body: bytes) -> object:
     try:
         return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        strict_fault = str(error)
-    # Names come from callers. A byte that is not UTF-8 or half a surrogate pair must not stop a node's queue.
+    except orjson.JSONDecodeError:
+        text = broken_json.decode(body)
+    whole = _read(text)
+    if not isinstance(whole, _Unreadable):
+        return whole
+    parts = [part for part in broken_json.elements(text, "data") if part.strip()]
+    return [_read(part) for part in parts] or whole
+
+
+def _read(text: str) -> object:
     try:
-        return json.loads(body.decode("utf-8", "replace"), parse_constant=_refuse_constant)
-    except EventError:
-        raise
-    except RecursionError:
-        raise EventError(f"the body is nested deeper than {MAX_DEPTH} levels") from None
+        # A message is at most two deep in a bulk.
+        return broken_json.read(text, 2 * MAX_DEPTH)
+    except json.JSONDecodeError as error:
+        return _Unreadable(f"is not JSON ({error.msg} at character {error.pos + 1})")
     except ValueError:
-        raise EventError(f"the body is not JSON: {strict_fault}") from None
+        return _Unreadable("is not JSON")
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise EventError(f"the body is not JSON: it has the number {name}")
+def _messages(whole: object) -> Iterator[object]:
+    """The messages of a body in their order: of a bulk, of a list, of bulks inside those."""
+    waiting = [whole]
+    while waiting:
+        message = waiting.pop()
+        if isinstance(message, list):
+            waiting.extend(reversed(message))
+        # The wrapper's own node, seq and time carry no information (section 2).
+        elif (
+            isinstance(message, dict) and message.get("event") == BULK and isinstance(message.get("data"), list | dict)
+        ):
+            waiting.append(message["data"])
+        else:
+            yield message
 
 
-def _parse_event(message: object, where: str) -> Event:
+def _parse_event(message: object, arrived: float) -> Event | str:
+    """The message, or why it is none: the end of a sentence."""
+    if isinstance(message, _Unreadable):
+        return message.reason
     if not isinstance(message, dict):
-        raise EventError(f"{where}a message must be a JSON object but is {_show(message)}")
-    name = _name(message, "event", where)
+        return "is no JSON object"
+    name = message.get("event")
+    if not isinstance(name, str) or not name:
+        return "has no event name"
     if name == BULK:
-        raise EventError(f"{where}a bulk cannot be inside a bulk")
-    data = message.get("data")
-    if data is not None and not isinstance(data, dict):
-        raise EventError(f"{where}data of {name} must be an object but is {_show(data)}")
-    try:
-        kept = _keep_data(data or {})
-    except EventError as error:
-        raise EventError(f"{where}data of {name} {error}") from None
+        return "is a bulk without messages"
+    node, data, time = message.get("node"), message.get("data"), read_time(message.get("time"))
+    seq, version = _whole_number(message.get("seq")), _whole_number(message.get("version"))
+    read = {
+        "event": len(name) <= MAX_NAME,
+        "node": isinstance(node, str) and len(node) <= MAX_NAME,
+        "seq": seq is not None,
+        "version": version is not None,
+        "time": time is not None,
+        "data": data is None or isinstance(data, dict),
+    }
+    rest = {key: value for key, value in message.items() if not read.get(key)}
+    if time is None:
+        # Also one that is missing: when the message comes again it is the same, and arrives at another time.
+        rest["time"] = message.get("time")
     return Event(
-        node=_name(message, "node", where),
-        seq=_whole_number(message, "seq", where),
-        version=_whole_number(message, "version", where),
-        time=_time(message, where),
-        name=name,
-        data=kept,
+        node=_cut(node[:MAX_NAME]) if isinstance(node, str) else "",
+        seq=seq or 0,
+        version=version or 0,
+        time=arrived if time is None else time,
+        name=_cut(name[:MAX_NAME]),
+        data=_keep_data(data) if isinstance(data, dict) else {},
+        envelope=_keep_data(rest),
     )
 
 
-def _name(message: Mapping[str, object], key: str, where: str) -> str:
-    value = message.get(key)
-    if isinstance(value, str) and 0 < len(value) <= MAX_NAME:
-        return _cut(value)
-    raise EventError(f"{where}{key} must be a text of 1 to {MAX_NAME} characters but {_is(message, key)}")
-
-
-def _whole_number(message: Mapping[str, object], key: str, where: str) -> int:
-    value = message.get(key)
+def _whole_number(value: object) -> int | None:
+    if isinstance(value, str) and value.isdecimal() and len(value) < len(str(_LARGEST)):
+        value = int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_SEQ:
-        return value
-    raise EventError(f"{where}{key} must be a whole number from 0 but {_is(message, key)}")
-
-
-def _time(message: Mapping[str, object], where: str) -> float:
-    value = message.get("time")
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LATEST_TIME:
-        return float(value)
-    raise EventError(f"{where}time must be a number of seconds since 1970 but {_is(message, 'time')}")
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST else None
 
 
 def _keep_data(data: dict[str, object]) -> dict[str, object]:
@@ -187,57 +283,31 @@ def _keep_data(data: dict[str, object]) -> dict[str, object]:
     return {_cut(key): _keep(value, 1) for key, value in data.items()}
 
 
+def _is_scalar(value: object) -> bool:
+    return value is None or isinstance(value, str | int | float)
+
+
 def _is_plain(value: object) -> bool:
     """Whether a value is kept as it is, as nearly all are."""
     if isinstance(value, str):
         return len(value) <= MAX_TEXT and value.isprintable()
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, int):
-        return -_MAX_SEQ <= value <= _MAX_SEQ
-    return value is None or value == []
+    return _is_scalar(value) or value == []
 
 
 def _keep(value: object, depth: int) -> object:
-    """A value of ``data`` as it can be stored; raises EventError with the end of a sentence."""
+    """A value as it can be stored."""
     if isinstance(value, str):
         return _cut(value)
-    if isinstance(value, dict | list):
-        if depth == MAX_DEPTH:
-            raise EventError(f"is nested deeper than {MAX_DEPTH} levels")
-        if isinstance(value, dict):
-            return {_cut(key): _keep(item, depth + 1) for key, item in value.items()}
-        return [_keep(item, depth + 1) for item in value]
-    if _is_plain(value):
-        return value
-    if isinstance(value, int):
-        return _keep(_approximate(value), depth)
-    raise EventError("has a number that is too large")
-
-
-def _approximate(number: int) -> float:
-    try:
-        return float(number)
-    except OverflowError:
-        return math.inf
+    if isinstance(value, dict | list) and depth == MAX_DEPTH:
+        return broken_json.LEFT_OUT
+    if isinstance(value, dict):
+        return {_cut(key): _keep(item, depth + 1) for key, item in value.items()}
+    return [_keep(item, depth + 1) for item in value] if isinstance(value, list) else value
 
 
 def _cut(text: str) -> str:
     text = text[:MAX_TEXT]
     return text if text.isprintable() else text.translate(_UNSTORABLE)
-
-
-def _is(message: Mapping[str, object], key: str) -> str:
-    return f"is {_show(message[key])}" if key in message else "is missing"
-
-
-def _show(value: object) -> str:
-    if isinstance(value, list | dict):
-        return "a list" if isinstance(value, list) else "an object"
-    if isinstance(value, int) and not -_MAX_SEQ <= value <= _MAX_SEQ:
-        return "a number that is too large"
-    shown = json.dumps(value)
-    return shown if len(shown) <= _MAX_SHOWN else shown[:_MAX_SHOWN] + "…"
 
 
 # ------------------------------------------------------------------ why a leg ended

@@ -15,7 +15,8 @@ from policy_server.conferences.fold import (
     fold,
     timeline_events,
 )
-from policy_server.conferences.records import Link, PinnedConference, TimelineEntry
+from policy_server.conferences.lives import told_since
+from policy_server.conferences.records import Link, PinnedConference, StoredEvent, TimelineEntry
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.pexip.events import Event
 from policy_server.policy.ruleset import LinkType
@@ -56,7 +57,7 @@ class Material:
     link_type: LinkType | None
     service: Mapping[str, object]
     entries: Sequence[TimelineEntry]
-    events: Sequence[Event]
+    events: Sequence[StoredEvent]
     domains: frozenset[str]
     node: str
 
@@ -91,10 +92,13 @@ def room_name(service: Mapping[str, object], session: str) -> str:
 
 def render_lookup(material: Material, now: datetime) -> Answer:
     """The answer to the lookup. ``join.pin`` is the only place in it with a PIN."""
-    state = fold(material.events)
     link, conference = material.link, material.conference
-    phase = conference_phase(state, conference, now)
-    lines = sorted([*_noted(material.entries), *_happened(material.events)], key=lambda line: line[0])
+    events = [told.event for told in material.events]
+    state = fold(events)
+    # A session's room has one timeline for all its lives, and the state of the latest.
+    latest = told_since(material.events, conference.pinned_at) if conference is not None else material.events
+    phase = conference_phase(fold(told.event for told in latest), conference, now)
+    lines = sorted([*_noted(material.entries), *_happened(events)], key=lambda line: line[0])
     opened_at = next((entry.at for entry in material.entries if entry.kind == LINK_OPENED), None)
     ended_at = conference.ended_at if conference is not None else None
     service_tag = conference.service_tag if conference is not None else material.service.get("service_tag")
@@ -126,7 +130,7 @@ def render_lookup(material: Material, now: datetime) -> Answer:
 
 
 def conference_phase(state: ConferenceState, conference: PinnedConference | None, now: datetime) -> Phase:
-    """Where a conference is in its life, by its nodes and by its pin."""
+    """Where a conference is in its life, by its nodes since it was pinned and by its pin."""
     if conference is not None and conference.expires_at <= now:
         # Whoever still seems to be there left without a word.
         return Phase.ENDED
@@ -134,10 +138,6 @@ def conference_phase(state: ConferenceState, conference: PinnedConference | None
         return Phase.ACTIVE
     if conference is not None and conference.ended_at is not None:
         return Phase.ENDED
-    ended_at = moment(state.ended_at)
-    if ended_at is not None and conference is not None and ended_at < conference.pinned_at:
-        # The end of an earlier life: somebody asked for the room again.
-        return Phase.WAITING
     return state.phase
 
 

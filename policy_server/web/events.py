@@ -1,13 +1,13 @@
 """The event sink: nodes report what happens in conferences, and are told so once it is stored.
 
-Nodes repeat what is not answered with 2xx, and what is behind it waits (reference: pexip-events.md, section 1), so
-everything that is a message at all is taken.
+Nodes repeat what is not answered with 2xx, and what is behind it waits (reference: pexip-events.md, section 1). So
+nothing is refused for what it is: what nobody can read is counted, and the rest taken.
 """
 
 import asyncio
 import logging
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
@@ -17,18 +17,21 @@ from starlette.routing import Route
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.fold import fold
 from policy_server.conferences.live import Conferences
+from policy_server.conferences.lives import ended_at, told_since
 from policy_server.conferences.records import StoredEvent
-from policy_server.pexip.events import Event, EventError, parse_events
+from policy_server.conferences.store import MANY_EVENTS
+from policy_server.pexip.events import Event, Parsed, parse_events
 from policy_server.web.basic import BasicAuthentication, credentials_refused
+from policy_server.web.once import OnceAMinute
 from policy_server.web.problem import ProblemResponse
 
 PATH: Final = "/events/v1/pexip"
 
 BODY_LIMIT: Final = 8 * 1024 * 1024
-"""Bytes of a body."""
+"""Bytes of a body that are read for messages, far above what nodes send; those beyond are lost, and said so."""
 
-CLOCK_DIFFERENCE: Final = timedelta(minutes=5)
-"""How far the clocks of nodes may be behind ours."""
+DRAIN_LIMIT: Final = 8 * BODY_LIMIT
+"""Bytes of a body that are received at all."""
 
 FOLD_PATIENCE: Final = 1.0
 """Seconds that an answer waits until it is known which conferences ended; nodes give up after about five."""
@@ -37,30 +40,24 @@ RETRY_SECONDS: Final = 2
 """What a node is told when the database is away."""
 
 _LARGE_BODY: Final = 64 * 1024
-_MANY_EVENTS: Final = 200
 # Without one of these messages, a conference that was not over is not over now.
 _ENDINGS: Final = frozenset({"conference_ended", "participant_disconnected"})
 
 log = logging.getLogger(__name__)
 
 
-def stored_event(event: Event) -> StoredEvent:
-    """A message as the store keeps it."""
-    return StoredEvent(event.node, event.seq, event.time, event.name, event.version, event.conference, event.data)
-
-
-def told_event(stored: StoredEvent) -> Event:
-    """A stored message as its node sent it."""
-    return Event(stored.node, stored.seq, stored.version, stored.time, stored.event, stored.data)
-
-
 class EventSinkEndpoint:
-    """``POST /events/v1/pexip``: single and bulk messages. Ends the conferences that they say are over."""
+    """``POST /events/v1/pexip``: single and bulk messages. Ends the conferences that they say are over.
+
+    ``unreadable`` counts messages that nobody can read.
+    """
 
     def __init__(self, conferences: Conferences, authentication: BasicAuthentication) -> None:
         self._conferences: Final = conferences
         self._authentication: Final = authentication
         self._folding: Final[set[asyncio.Task[None]]] = set()
+        self._said: Final = OnceAMinute()
+        self.unreadable = 0
 
     def routes(self) -> list[Route]:
         """The routes, for the application."""
@@ -81,29 +78,45 @@ class EventSinkEndpoint:
             # Nobody is there to read this.
             return Response(status_code=400)
         if body is None:
-            detail = f"a body has {BODY_LIMIT} bytes (8 MiB) at the most"
+            detail = f"a body has {DRAIN_LIMIT} bytes ({DRAIN_LIMIT // 1024**2} MiB) at the most"
             return ProblemResponse(413, "too-large", "The body is too large", detail)
+        now = self._conferences.clock()
+        # A large body takes a tenth of a second, in which calls would wait for their answers.
+        if len(body) > _LARGE_BODY:
+            parsed = await asyncio.to_thread(parse_events, body, now.timestamp())
+        else:
+            parsed = parse_events(body, now.timestamp())
+        if parsed.unreadable:
+            self._say_unreadable(parsed, now)
+        stored = [StoredEvent(event, now) for event in parsed.events]
         try:
-            # A large body takes a tenth of a second, in which calls would wait for their answers.
-            parsed = await asyncio.to_thread(_parse, body) if len(body) > _LARGE_BODY else _parse(body)
-        except EventError as error:
-            log.warning("events.refused: %s", error)
-            return ProblemResponse(400, "invalid-event", "This is not a message of an event sink", str(error))
-        try:
-            added = await self._conferences.store.add_events(parsed)
+            added = await self._conferences.store.add_events(stored)
         except StoreUnavailableError as error:
-            log.warning("events.unstored: %d messages; %s", len(parsed), error)
+            log.warning("events.unstored: %d messages; %s", len(stored), error)
             return _unavailable()
-        if not await self._end_in_time(parsed):
+        if not await self._end_in_time(parsed.events):
             # A repeated message ends what this one could not.
             return _unavailable()
-        return JSONResponse({"received": len(parsed), "new": added})
+        told = {"unreadable": parsed.unreadable} if parsed.unreadable else {}
+        return JSONResponse({"received": len(stored), "new": added, **told})
 
-    async def _end_in_time(self, events: Iterable[StoredEvent]) -> bool:
+    def _say_unreadable(self, parsed: Parsed, now: datetime) -> None:
+        self.unreadable += parsed.unreadable
+        if self._said.is_first("unreadable", now, 1):
+            log.warning(
+                "events.unreadable: %d of %d messages are not stored, %d since the start: %s",
+                parsed.unreadable,
+                parsed.unreadable + len(parsed.events),
+                self.unreadable,
+                "; ".join(parsed.reasons),
+            )
+
+    async def _end_in_time(self, events: Iterable[Event]) -> bool:
         """Ends what is over, for ``FOLD_PATIENCE`` in this request and then beside it; false when the database failed
         before that.
         """
-        names = dict.fromkeys(event.conference for event in events if event.conference and event.event in _ENDINGS)
+        ending = (event for event in events if event.conference and event.name in _ENDINGS)
+        names = dict.fromkeys(name for event in ending for name in (event.room, event.conference))
         if not names:
             return True
         folding = asyncio.create_task(self._end_all(tuple(names)))
@@ -136,12 +149,12 @@ class EventSinkEndpoint:
             held = await conferences.store.pin(running)
         if held is None:
             return
-        stored = await conferences.store.events(name, held.pinned_at - CLOCK_DIFFERENCE)
-        events = map(told_event, stored)
-        state = await asyncio.to_thread(fold, events) if len(stored) > _MANY_EVENTS else fold(events)
-        if state.ended_at is not None:
-            # By the nodes' clocks: what they say of an earlier life of the room must not end this one.
-            await conferences.store.end(name, datetime.fromtimestamp(state.ended_at, UTC))
+        stored = await conferences.store.events_of(held)
+        events = [told.event for told in told_since(stored, held.pinned_at)]
+        state = await asyncio.to_thread(fold, events) if len(stored) > MANY_EVENTS else fold(events)
+        over = ended_at(state, held, now)
+        if over is not None:
+            await conferences.store.end(name, over)
 
 
 def _unavailable() -> ProblemResponse:
@@ -149,17 +162,17 @@ def _unavailable() -> ProblemResponse:
     return ProblemResponse(503, "store-unavailable", "The database cannot be reached", "send it again", headers)
 
 
-def _parse(body: bytes) -> tuple[StoredEvent, ...]:
-    return tuple(map(stored_event, parse_events(body)))
-
-
 async def _read_body(request: Request) -> bytes | None:
-    """The body; ``None`` as soon as it is longer than ``BODY_LIMIT``, whatever its headers say."""
+    """The body, of one that is longer its first ``BODY_LIMIT`` bytes; ``None`` as soon as it is longer than
+    ``DRAIN_LIMIT``, whatever its headers say.
+    """
     chunks: list[bytes] = []
     length = 0
     async for chunk in request.stream():
+        chunks.append(chunk[: max(0, BODY_LIMIT - length)])
         length += len(chunk)
-        if length > BODY_LIMIT:
+        if length > DRAIN_LIMIT:
             return None
-        chunks.append(chunk)
+    if length > BODY_LIMIT:
+        log.error("events.too_large: what lies beyond the first %d of %d bytes of a body is lost", BODY_LIMIT, length)
     return b"".join(chunks)

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from policy_server.conferences.errors import IdempotencyConflictError, SessionTakenError, StoreUnavailableError
 from policy_server.conferences.fold import Phase, fold
+from policy_server.conferences.lives import told_since
 from policy_server.conferences.records import Link, PinnedConference
 from policy_server.conferences.store import IDEMPOTENCY_KEY_LENGTH, ConferenceStore
 from policy_server.policy.links import default_expiry, make_link
@@ -19,9 +20,7 @@ from policy_server.policy.ruleset import LinkType, Ruleset
 from policy_server.policy.sessions import Keyring
 from policy_server.web.agent_answers import conference_phase
 from policy_server.web.api_keys import ApiKeys
-from policy_server.web.events import told_event
 from policy_server.web.link_requests import LinkRequest, parse_link_request, read_body
-from policy_server.web.lookup import period_of
 from policy_server.web.policy import Rules
 from policy_server.web.problem import ProblemResponse
 
@@ -220,8 +219,8 @@ def told_revoked(by: str) -> dict[str, object]:
 async def _conference_fields(store: ConferenceStore, pinned: PinnedConference, now: datetime) -> dict[str, object]:
     phase, ended_at = Phase.ENDED, pinned.ended_at
     if now < pinned.expires_at:
-        stored = await store.events(pinned.name, *period_of(pinned.session, pinned.name, pinned, now))
-        phase = conference_phase(fold(map(told_event, stored)), pinned, now)
+        told = told_since(await store.events_of(pinned), pinned.pinned_at)
+        phase = conference_phase(fold(each.event for each in told), pinned, now)
     elif ended_at is None:
         ended_at = pinned.expires_at
     return {

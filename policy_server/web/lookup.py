@@ -4,12 +4,14 @@ import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from policy_server.conferences.live import Conferences
+from policy_server.conferences.lives import told_since
 from policy_server.conferences.pinning import entered, held_to, room_of
-from policy_server.conferences.records import Link, PinnedConference
+from policy_server.conferences.records import Link, PinnedConference, StoredEvent
+from policy_server.conferences.store import MANY_EVENTS
 from policy_server.conferences.tables import NAME_LENGTH
 from policy_server.genesys.results import Agent
 from policy_server.pexip.aliases import normalise_alias
@@ -22,7 +24,6 @@ from policy_server.policy.ruleset import LinkType, Ruleset
 from policy_server.policy.sessions import SESSION_LENGTH, Keyring
 from policy_server.web.agent_answers import Answer, Material, render_lookup, room_name
 from policy_server.web.caller_names import caller_aliases
-from policy_server.web.events import CLOCK_DIFFERENCE, told_event
 from policy_server.web.once import OnceAMinute
 from policy_server.web.policy import Rules
 
@@ -31,9 +32,6 @@ LOOKED_UP: Final = "agent.looked_up"
 
 _SESSION: Final = re.compile(rf"[a-z2-7]{{{SESSION_LENGTH}}}")
 _NOTED_LIMIT: Final = 10_000
-_MANY_EVENTS: Final = 200
-# How long after the end of a conference its nodes still report that end.
-_LAST_WORDS: Final = timedelta(seconds=10)
 _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_SERVICE: Final[Mapping[str, object]] = {}
 
@@ -123,7 +121,7 @@ class ConferenceLookup:
         if keys[1:]:
             number += await store.change_number(*keys[1:])
         entries = [entry for key in keys for entry in await store.timeline(key)]
-        stored = await store.events(room, *period_of(session, room, conference, now - conferences.lifetime))
+        stored = await self._events(session, room, conference, now)
         if opened is None and link is None and conference is None:
             return None
         material = Material(
@@ -134,11 +132,11 @@ class ConferenceLookup:
             link_type=link_type,
             service=service,
             entries=entries,
-            events=tuple(map(told_event, stored)),
+            events=stored,
             domains=ruleset.domains,
             node=self._node,
         )
-        if len(stored) > _MANY_EVENTS:
+        if len(stored) > MANY_EVENTS:
             answer = await asyncio.to_thread(render_lookup, material, now)
         else:
             answer = render_lookup(material, now)
@@ -185,18 +183,17 @@ class ConferenceLookup:
                     return likely, decision
         return link_type, None
 
-
-def period_of(
-    session: str, room: str, conference: PinnedConference | None, since: datetime
-) -> tuple[datetime, datetime | None]:
-    """Which messages about a room are about a session; those ``since`` then when the room was not pinned."""
-    if session in room:
-        return _BEGINNING, None
-    # Others meet in the same room at other times.
-    if conference is None:
-        return since, None
-    until = (conference.ended_at or conference.expires_at) + _LAST_WORDS
-    return conference.pinned_at - CLOCK_DIFFERENCE, until
+    async def _events(
+        self, session: str, room: str, conference: PinnedConference | None, now: datetime
+    ) -> tuple[StoredEvent, ...]:
+        """What nodes told of a session's room."""
+        store = self.conferences.store
+        if session in room:
+            return await store.events(room, _BEGINNING)
+        # Others meet in the same room at other times.
+        if conference is None:
+            return await store.events(room, now - self.conferences.lifetime)
+        return told_since(await store.events_of(conference), conference.pinned_at)
 
 
 def _link_type(

@@ -25,7 +25,6 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "incomplete": "the body broke off",
     "internal": "an error of this server's, which is in its log",
     "invalid-conversation": "`conversation` is not the id of a conversation, or is given twice",
-    "invalid-event": "the body, or a message in it, is no message of an event sink; `detail` says which and why",
     "invalid-idempotency-key": "the `Idempotency-Key` is empty or too long",
     "invalid-json": "the body is not JSON",
     "invalid-link": "the link cannot be made; `detail` lists everything that is wrong with the request",
@@ -262,7 +261,8 @@ def _take_events() -> Json:
         "tags": ["events"],
         "summary": "Take messages of an event sink",
         "description": f"Single and bulk messages, versions 1 and 2. Messages that came before are taken and not stored "
-        f"again. The body may have {EVENTS_LIMIT} bytes; its Content-Type is not looked at.",
+        f"again, and what cannot be read is counted. Of a body {EVENTS_LIMIT} bytes are read; its Content-Type is not "
+        "looked at.",
         "security": [{"eventSink": []}],
         "requestBody": {
             "required": True,
@@ -275,10 +275,9 @@ def _take_events() -> Json:
         },
         "responses": {
             "200": {
-                "description": "Every message of the request is stored durably.",
+                "description": "Every message that can be read is stored durably.",
                 "content": _json(ref("EventsTaken"), {"received": 1, "new": 1}),
             },
-            **_problem(400, "invalid-event"),
             **_unauthorized("Basic"),
             **_problem(413, "too-large"),
             **_problem(500, "internal"),

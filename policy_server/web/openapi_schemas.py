@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from policy_server.conferences.fold import LegState, Phase
-from policy_server.conferences.records import LARGEST_NUMBER, LATEST_TIME
-from policy_server.pexip.events import BULK, MAX_ELEMENTS, MAX_NAME, LegEnd
+from policy_server.pexip.events import BULK, LegEnd
 from policy_server.web.agent_answers import JOIN_CALL_TYPE, JOIN_ROLE, TIMELINE_LIMIT
 from policy_server.web.link_requests import ATTRIBUTE_LIMIT, ATTRIBUTE_NAME, FIELDS, MOST_ATTRIBUTES, NAME_LIMIT
 from policy_server.web.problem import TYPE_ROOT
@@ -164,14 +163,19 @@ def schemas(types: list[str]) -> Json:
             "required": ["event", "data"],
             "properties": {
                 "event": {"const": BULK},
-                "data": {"type": "array", "maxItems": MAX_ELEMENTS, "items": ref("EventMessage")},
+                "data": {"type": "array", "items": ref("EventMessage")},
             },
         },
-        "EventsTaken": _object(
-            "What became of a request.",
-            received=_count("Messages in the request."),
-            new=_count("Messages among them that had not come before."),
-        ),
+        "EventsTaken": {
+            "type": "object",
+            "description": "What became of a request.",
+            "required": ["received", "new"],
+            "properties": {
+                "received": _count("Messages in the request that can be read."),
+                "new": _count("Messages among them that had not come before."),
+                "unreadable": _count("Messages that cannot be read, if there are any; the log says why."),
+            },
+        },
         "Problem": {
             "type": "object",
             "description": "Why something was refused (RFC 9457).",
@@ -336,24 +340,18 @@ def _trunk_leg() -> Json:
 
 
 def _event_message() -> Json:
-    name = {"type": "string", "minLength": 1, "maxLength": MAX_NAME}
-    number = {"type": "integer", "minimum": 0, "maximum": LARGEST_NUMBER}
     return {
         "type": "object",
-        "description": "One message of one node. Events and fields that nobody knows yet are kept.",
-        "required": ["node", "seq", "version", "time", "event"],
+        "description": "One message of one node. What is missing or of another type is taken all the same, and events and "
+        "fields that nobody knows yet are kept.",
+        "required": ["event"],
         "properties": {
-            "node": {**name, "description": "The node's address."},
-            "seq": {**number, "description": "Counts the messages of a node to a sink, from 1 after each restart."},
-            "version": {**number, "description": "Of the format: 1 or 2."},
-            "time": {
-                "type": "number",
-                "minimum": 0,
-                "maximum": LATEST_TIME,
-                "description": "The node's clock, in seconds since 1970.",
-            },
-            "event": {**name, "not": {"const": BULK}, "description": "What happened."},
-            "data": {"type": ["object", "null"], "description": "What Pexip says about it."},
+            "node": {"description": "The node's address, a text."},
+            "seq": {"description": "Counts the messages of a node to a sink, from 1 after each restart."},
+            "version": {"description": "Of the format: 1 or 2."},
+            "time": {"description": "The node's clock, in seconds since 1970."},
+            "event": {"type": "string", "minLength": 1, "not": {"const": BULK}, "description": "What happened."},
+            "data": {"description": "What Pexip says about it, an object."},
         },
     }
 

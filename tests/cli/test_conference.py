@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from policy_server.conferences.records import TimelineEntry
+from policy_server.conferences.records import StoredEvent, TimelineEntry
 from policy_server.conferences.store import ConferenceStore
-from policy_server.web.events import stored_event
 from tests.cli.commands import RULES, printed_json, put_rules, run
 from tests.conferences.samples import HOST_PIN as SAMPLE_PIN
 from tests.conferences.samples import Place, conference
@@ -57,7 +56,7 @@ async def whole_call(store: ConferenceStore) -> None:
         ]
     )
     events = started(), customer(name="Ada\x1b[31m"), trunk(), left("leg", 20, disconnect_reason="Call disconnected")
-    await store.add_events([stored_event(event) for event in events])
+    await store.add_events([StoredEvent(event, NOON) for event in events])
 
 
 def shown(alias: str) -> dict[str, Any]:
@@ -128,7 +127,7 @@ def test_a_room_by_its_name(rules: Path, is_over: bool) -> None:
         if is_over:
             events += [left("customer", 30, conference=name), ended(31, room=name)]
             await store.end(name, NOON + timedelta(seconds=31))
-        await store.add_events([stored_event(event) for event in events])
+        await store.add_events([StoredEvent(event, NOON) for event in events])
 
     PLACE.run(play)
     answer = shown(name)
@@ -146,9 +145,9 @@ def test_a_room_without_session(is_over: bool) -> None:
     async def play(store: ConferenceStore) -> None:
         await store.pin(pin)
         await store.add_timeline([TimelineEntry(name, NOON, "policy.answered", {"text": "A node asked."})])
-        await store.add_events([stored_event(started(room=name))])
+        await store.add_events([StoredEvent(started(room=name), NOON)])
         if is_over:
-            await store.add_events([stored_event(ended(9, room=name))])
+            await store.add_events([StoredEvent(ended(9, room=name), NOON)])
             await store.end(name, NOON + timedelta(seconds=9))
 
     PLACE.run(play)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,6 +11,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 from policy_server.conferences.records import Door, Link, PinnedConference, StoredEvent, TimelineEntry
 from policy_server.conferences.store import ConferenceStore
+from policy_server.pexip.events import Event
 
 T = TypeVar("T")
 
@@ -57,17 +58,18 @@ def conference(name: str = SESSION, **changed: Any) -> PinnedConference:
     return PinnedConference(name=name, **(fields | changed))
 
 
-def stored_event(seq: int = 1, **changed: Any) -> StoredEvent:
-    """An event of the conference at NOW; any field can be changed."""
+def stored_event(
+    seq: int = 1, room: str = SESSION, arrived_at: datetime = NOW, data: Mapping[str, object] = {}, **changed: Any
+) -> StoredEvent:
+    """An event of the conference that arrives at NOW; any field can be changed. Each seq is a message of its own."""
     fields: dict[str, Any] = {
         "node": "10.44.34.14",
         "time": NOW.timestamp(),
-        "event": "participant_updated",
+        "name": "participant_updated",
         "version": 2,
-        "conference": SESSION,
-        "data": {"uuid": "a0ed2c58", "conference": SESSION, "has_media": True},
+        "data": {"uuid": f"a0ed2c58-{seq}", "conference": room, "has_media": True, **data},
     }
-    return StoredEvent(seq=seq, **(fields | changed))
+    return StoredEvent(Event(seq=seq, **(fields | changed)), arrived_at)
 
 
 def entry(kind: str = "link_opened", **changed: Any) -> TimelineEntry:

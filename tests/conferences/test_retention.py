@@ -20,7 +20,7 @@ async def _call(store: ConferenceStore, session: str, start: timedelta, end: tim
     at = NOW + start
     await store.create_link(link(session, created_at=at, expires_at=at + 4 * HOUR))
     await store.pin(conference(session, pinned_at=at, expires_at=at + 12 * HOUR))
-    await store.add_events([stored_event(1, conference=session, time=at.timestamp() + 60, node=session)])
+    await store.add_events([stored_event(1, room=session, arrived_at=at + 60 * SECOND, node=session)])
     await store.add_timeline([entry(key=session, at=at - SECOND), entry(key=session, at=at + SECOND)])
     if end is not None:
         await store.end(session, NOW + end)
@@ -78,10 +78,10 @@ def test_a_room_with_one_name_for_all_loses_its_old_lives_only(place: Place) -> 
         for number, at in enumerate((NOW - 40 * DAY, NOW - HOUR)):
             room = conference("desk", id=str(number), session="", pinned_at=at, expires_at=at + 2 * HOUR)
             assert await store.pin(room) == room
-            await store.add_events([stored_event(number, conference="desk", time=at.timestamp() + 1)])
+            await store.add_events([stored_event(number, room="desk", arrived_at=at + SECOND)])
             await store.add_timeline([entry(str(number), key="desk", at=at + SECOND)])
         await store.purge(NOW)
-        assert [event.seq for event in await store.events("desk", NOW - 50 * DAY)] == [1]
+        assert [told.event.seq for told in await store.events("desk", NOW - 50 * DAY)] == [1]
         assert [entry.kind for entry in await store.timeline("desk")] == ["1"]
         assert await store.pinned("desk", NOW) is not None
 
@@ -96,13 +96,13 @@ def test_what_belongs_to_no_conference_goes_by_its_own_time(place: Place) -> Non
         await store.create_link(link("b" * 32, expires_at=NOW))
         await store.add_timeline([entry(key="a" * 32, at=NOW - DAY), entry(key="b" * 32, at=NOW - DAY)])
         await store.add_events(
-            [stored_event(seq, conference="", time=seconds(at)) for seq, at in enumerate((-SECOND, SECOND))]
+            [stored_event(seq, room="", arrived_at=NOW + at) for seq, at in enumerate((-SECOND, SECOND))]
         )
         await store.add_timeline([entry(key="x", at=NOW - SECOND), entry(key="x", at=NOW)])
         assert await store.purge(NOW) == 4
         assert await _left(store, "a" * 32) == (False, False, 0, 0)
         assert await _left(store, "b" * 32) == (True, False, 0, 1)
-        assert [event.seq for event in await store.events("", NOW - DAY)] == [1]
+        assert [told.event.seq for told in await store.events("", NOW - DAY)] == [1]
         assert [entry.at for entry in await store.timeline("x")] == [NOW]
 
     place.run(scenario)
@@ -110,7 +110,7 @@ def test_what_belongs_to_no_conference_goes_by_its_own_time(place: Place) -> Non
 
 def test_many_rows_go_in_small_batches(place: Place) -> None:
     """Rows are deleted however many they are, and other writes come in between."""
-    old = [stored_event(seq, conference="", time=seconds(-DAY)) for seq in range(950)]
+    old = [stored_event(seq, room="", arrived_at=NOW - DAY) for seq in range(950)]
 
     async def scenario(store: ConferenceStore) -> None:
         await store.add_events(old)

@@ -239,10 +239,15 @@ class WatchedStore(ConferenceStore):
         await self._enter("timeline")
         return await super().timeline(key)
 
-    async def events(self, conference: str, since: datetime, until: datetime | None = None) -> tuple[StoredEvent, ...]:
+    async def events(self, room: str, since: datetime, until: datetime | None = None) -> tuple[StoredEvent, ...]:
         """As the store does it."""
         await self._enter("events")
-        return await super().events(conference, since, until)
+        return await super().events(room, since, until)
+
+    async def events_of(self, conference: PinnedConference) -> tuple[StoredEvent, ...]:
+        """As the store does it."""
+        await self._enter("events")
+        return await super().events_of(conference)
 
     async def change_number(self, *keys: str) -> int:
         """As the store does it."""

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from policy_server.conferences.records import PinnedConference, StoredEvent
+from policy_server.pexip.events import Event
 from policy_server.policy.sessions import LinkState
 from policy_server.web.link_requests import BODY_LIMIT, MOST_PROBLEMS
 from policy_server.web.problem import TYPE_ROOT
@@ -496,13 +497,15 @@ def events(session: str, *names: str) -> list[StoredEvent]:
     participant = {"uuid": "u1", "conference": session, "has_media": True, "service_type": "conference"}
     return [
         StoredEvent(
-            node="10.0.0.1",
-            seq=number,
-            time=start + number,
-            event=name,
-            version=2,
-            conference=session,
-            data=conference if name.startswith("conference") else participant,
+            Event(
+                node="10.0.0.1",
+                seq=number,
+                time=start + number,
+                name=name,
+                version=2,
+                data=conference if name.startswith("conference") else participant,
+            ),
+            NOON + timedelta(seconds=number),
         )
         for number, name in enumerate(names)
     ]
