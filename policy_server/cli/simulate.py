@@ -29,11 +29,12 @@ from policy_server.cli.common import (
 )
 from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
 from policy_server.conferences.location import parse_location
+from policy_server.conferences.rooms import ROOMS
 from policy_server.conferences.store import ConferenceStore
 from policy_server.genesys.tenant import Tenant
 from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.requests import encode_query, parse_request
-from policy_server.policy.decisions import Serve
+from policy_server.policy.decisions import Decision, Fail, Redirect, Serve
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.links import CustomerLink, make_link
 from policy_server.policy.ruleset import LinkType, Ruleset
@@ -263,14 +264,16 @@ async def _play(theatre: Theatre) -> list[Played]:
     lasting = new_link(now, LOOK_AHEAD[-1][0] + timedelta(hours=1))
     question = encode_query(web_question(lasting.alias, CUSTOMER)).encode()
 
+    def decide(at: datetime) -> Decision:
+        return evaluate(theatre.rules.ruleset, parse_request(RequestType.SERVICE, question), at, keyring)
+
     def lets_in(at: datetime) -> bool:
-        decision = evaluate(theatre.rules.ruleset, parse_request(RequestType.SERVICE, question), at, keyring)
-        return isinstance(decision, Serve)
+        return _is_room(decide(at))
 
     opened = next((at for at in _moments(now) if lets_in(at)), None)
     closed = next((at for at in _moments(now) if not lets_in(at)), None)
     if opened is None:
-        raise Unusable("no customer gets in within a year: no rule serves the alias of this link type")
+        raise Unusable(f"no customer gets in within a year: {_told_instead(decide(now))}")
     played: list[Played] = []
     with _genesys(theatre, opened, now) as genesys:
         async with _stage(theatre, opened, now, genesys) as (cast, where):
@@ -289,6 +292,22 @@ async def _play(theatre: Theatre) -> list[Played]:
             step = await play_closed_door(cast.node, link, "A customer with a good link outside opening hours")
             played.append(Played(step, where))
     return played
+
+
+def _is_room(decision: Decision) -> bool:
+    return isinstance(decision, Serve) and decision.service.get("service_type") in ROOMS
+
+
+def _told_instead(decision: Decision) -> str:
+    """What becomes of a customer who gets no room."""
+    if isinstance(decision, Serve):
+        service = decision.service
+        return f"rule {shown(decision.rule)} serves a {service.get('service_type')}, which is no room"
+    if isinstance(decision, Redirect):
+        return f"rule {shown(decision.rule)} sends them on to {shown(decision.new_alias)}"
+    if isinstance(decision, Fail):
+        return f"rule {shown(decision.rule)} fails: {decision.reason}"
+    return "no rule serves the alias of this link type"
 
 
 def _moments(now: datetime) -> Iterator[datetime]:

@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
+from policy_server.conferences.rooms import ROOMS
 from policy_server.pexip.parameters import RequestType
 from policy_server.policy.links import CustomerLink, link_of
 from policy_server.policy.ruleset import LinkType
 from policy_server.policy.sessions import Keyring
+from policy_server.rulefiles.problems import shown
 from policy_server.simulator.events import Message, Participant, Reporter, browser, bulk, trunk_leg
 from policy_server.simulator.exchange import Caller, Exchange
 from policy_server.simulator.genesys_cloud import StandIn, User
@@ -121,9 +123,13 @@ async def play_call(cast: Cast, script: Script) -> AsyncIterator[Step | LeftOut]
 
 
 async def play_closed_door(node: ConferencingNode, link: CustomerLink, title: str) -> Step:
-    """A customer whom the rules do not let in."""
+    """A customer whom the rules do not let in: a refusal, an announcement, another destination, but no room."""
     exchange = await node.ask(RequestType.SERVICE, web_question(link.alias, CUSTOMER))
-    return Step(title, exchange, (Check(exchange.verdict.outcome == "reject", "the call is refused"),))
+    instead = _told_instead(exchange)
+    is_shut = exchange.verdict.outcome == "reject" or bool(instead)
+    return Step(
+        title, exchange, (Check(is_shut, f"the door is closed: {instead}" if instead else "the call is refused"),)
+    )
 
 
 async def play_revoked_link(cast: Cast, script: Script) -> AsyncIterator[Step]:
@@ -228,10 +234,11 @@ class _Call:
         """The customer's browser gets into the room."""
         node, link = self._cast.node, self._link
         exchange = await node.ask(RequestType.SERVICE, web_question(link.alias, CUSTOMER))
-        service = self._service = exchange.result if exchange.verdict.outcome == "service" else {}
+        service = self._service = exchange.result if _is_room(exchange) else {}
         self._legs = _legs(service)
+        instead = _told_instead(exchange)
         checks = [
-            Check(exchange.verdict.outcome == "service", "a meeting room"),
+            Check(bool(service), f"a meeting room, but the door is closed: {instead}" if instead else "a meeting room"),
             Check(len(self._legs) > 0, "with the contact centre's number as automatic participant"),
         ]
         if service and self._location:
@@ -414,6 +421,20 @@ def _words(url: str) -> set[str]:
 
 def _legs(service: Mapping[str, object]) -> list[Mapping[str, object]]:
     return _parts(service, "automatic_participants")
+
+
+def _is_room(exchange: Judged) -> bool:
+    return exchange.verdict.outcome == "service" and exchange.result.get("service_type") in ROOMS
+
+
+def _told_instead(exchange: Judged) -> str:
+    """Where the customer comes out who gets no room though the call is answered; ``""`` for any other answer."""
+    result = exchange.result
+    if exchange.verdict.outcome == "redirect":
+        return f"the customer is sent on to {shown(result.get('new_alias'))}"
+    if exchange.verdict.outcome == "service" and not _is_room(exchange):
+        return f"the customer gets the {result.get('service_type')} {shown(result.get('name'))}"
+    return ""
 
 
 def _same(one: Mapping[str, object], other: Mapping[str, object]) -> bool:

@@ -102,6 +102,43 @@ def test_in_process(folder: Path) -> None:
     assert "left out" not in result.stdout
 
 
+def test_an_announcement_after_hours_is_a_closed_door(folder: Path) -> None:
+    """The call is played at a moment when there is a room, and after hours the customer is said to get what there is."""
+    service = "service_type: media_playback, name: Closed, service_tag: x, media_playlist_name: closed, on_completion: { disconnect: true }"
+    refused = "    when: { local_alias: 'mp[a-z0-9]{32}' }\n    reject: We are closed.\n"
+    assert refused in RULES
+    put_rules(folder, RULES.replace(refused, refused.partition("    reject")[0] + f"    service: {{ {service} }}\n"))
+    status, value = played()
+    closed = [step for step in value["steps"] if "outside opening hours" in step["title"]]
+    assert (status, [check["text"] for step in closed for check in step["checks"]]) == (
+        0,
+        ["the door is closed: the customer gets the media_playback 'Closed'"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        (
+            "service: { service_type: media_playback, name: Closed, service_tag: x, media_playlist_name: closed, "
+            "on_completion: { disconnect: true } }",
+            "rule 'customer' serves a media_playback, which is no room",
+        ),
+        ("redirect: night", "rule 'customer' sends them on to 'night'"),
+        ("reject: Closed", "no rule serves the alias of this link type"),
+    ],
+    ids=["an announcement", "another alias", "refused"],
+)
+def test_a_door_that_never_opens(folder: Path, outcome: str, said: str) -> None:
+    """Where a customer never gets a room it is said what they get instead: status 2."""
+    room = '    room: visit\n    dial_out: [{ trunk: contact-centre, display_name: "{session}" }]\n'
+    assert room in RULES
+    put_rules(folder, ALWAYS_OPEN.replace(room, f"    {outcome}\n"))
+    result = run("simulate")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"no customer gets in within a year: {said}" in result.stderr
+
+
 def test_nothing_is_left_behind(folder: Path) -> None:
     """Played in this process nothing is written into the current folder, whatever the settings of the server are."""
     put_rules(folder)

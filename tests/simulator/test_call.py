@@ -443,6 +443,50 @@ def test_no_room(stage: Stage, result: dict[str, Any]) -> None:
     assert (len(asked), left_out) == (3, [])
 
 
+PLAYBACK: Final[dict[str, Any]] = {
+    "status": "success",
+    "action": "continue",
+    "result": {
+        "service_type": "media_playback",
+        "name": "Closed",
+        "service_tag": "",
+        "media_playlist_name": "closed",
+        "on_completion": {"disconnect": True},
+    },
+}
+GATEWAY: Final[dict[str, Any]] = {
+    "status": "success",
+    "action": "continue",
+    "result": {
+        "service_type": "gateway",
+        "name": "Night desk",
+        "service_tag": "",
+        "local_alias": "us",
+        "remote_alias": "desk@example.com",
+        "outgoing_protocol": "sip",
+    },
+}
+SENT_ON: Final[dict[str, Any]] = {"status": "success", "action": "redirect", "result": {"new_alias": "night"}}
+INSTEAD: Final = (
+    pytest.param(PLAYBACK, "the customer gets the media_playback 'Closed'", id="an announcement"),
+    pytest.param(GATEWAY, "the customer gets the gateway 'Night desk'", id="a gateway"),
+    pytest.param(SENT_ON, "the customer is sent on to 'night'", id="another alias"),
+)
+
+
+@pytest.mark.parametrize(("result", "instead"), INSTEAD)
+def test_what_is_served_instead_of_a_room_is_no_open_door(stage: Stage, result: dict[str, Any], instead: str) -> None:
+    """A customer who gets an announcement or another destination is not in; the check says what they got."""
+
+    def change(request: httpx.Request, told: dict[str, Any]) -> None:
+        if request.url.path.startswith("/policy/"):
+            told["json"] = result
+
+    steps, _, asked = stage.play(change, sink=ABSENT)
+    assert failed(steps)[0] == f"a meeting room, but the door is closed: {instead}"
+    assert len(asked) == 3
+
+
 def test_no_leg(stage: Stage) -> None:
     """A room that dials nobody fails the check that says so; no agent is called, but the rest is played."""
     steps, _, asked = stage.play(policy("mp", automatic_participants=[]))
@@ -519,10 +563,22 @@ def test_a_link_that_stays_good(stage: Stage, change: Change, expected: list[str
 )
 def test_a_closed_door(stage: Stage, told: dict[str, Any], passed: bool) -> None:
     """A closed door is a reject; a room, Pexip's own decision, or a failure is none."""
+    assert closed_door(stage, told).passed is passed
+
+
+@pytest.mark.parametrize(("told", "instead"), INSTEAD)
+def test_a_closed_door_with_something_behind_it(stage: Stage, told: dict[str, Any], instead: str) -> None:
+    """An announcement or another destination is a closed door too, and the check says what the customer gets."""
+    step = closed_door(stage, told)
+    assert (step.passed, [check.text for check in step.checks]) == (True, [f"the door is closed: {instead}"])
+
+
+def closed_door(stage: Stage, told: dict[str, Any]) -> Step:
+    """What is played at the door, which gives this answer."""
 
     async def run() -> Step:
         transport = httpx.MockTransport(lambda _: httpx.Response(200, json=told))
         async with httpx.AsyncClient(transport=transport) as client:
             return await play_closed_door(ConferencingNode(client, ROOT, "a", "b"), stage.script().link, "Closed")
 
-    assert stage.server.run(run()).passed is passed
+    return stage.server.run(run())
