@@ -29,7 +29,7 @@ from policy_server.cli.common import (
 )
 from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
 from policy_server.conferences.location import parse_location
-from policy_server.conferences.rooms import ROOMS
+from policy_server.conferences.pinning import ROOMS
 from policy_server.conferences.store import ConferenceStore
 from policy_server.genesys.tenant import Tenant
 from policy_server.pexip.parameters import RequestType

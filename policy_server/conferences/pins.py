@@ -130,7 +130,7 @@ def find_held(connection: Connection, at: datetime) -> tuple[PinnedConference, .
         (columns.pinned_at <= at) & (columns.expires_at > at) & (columns.ended_at.is_(None) | (columns.ended_at > at))
     )
     rows = connection.execute(select(CONFERENCES).where(held).order_by(columns.pinned_at))
-    return tuple(_conference(row) for row in rows)
+    return _with_doors(connection, rows)
 
 
 def find_latest(connection: Connection, session: str) -> PinnedConference | None:

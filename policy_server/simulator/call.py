@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
-from policy_server.conferences.rooms import ROOMS
+from policy_server.conferences.pinning import LEGS, ROOMS
 from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.services import DOOR_FIELDS
 from policy_server.policy.links import CustomerLink, link_of
 from policy_server.policy.ruleset import LinkType
 from policy_server.policy.sessions import Keyring
@@ -31,19 +32,8 @@ LOOKUPS: Final = "/agent/v1/conferences"
 REPLICA_DELAY: Final = 0.15
 """Seconds after which the other processes of a server know what one was told: 100 ms, and a little for a slow machine."""
 
-# The only fields that answers for one service may differ in, and the list that is read when the room starts
-# (reference: pexip-policy-responses.md, section 1).
-_MAY_DIFFER: Final = frozenset(
-    {
-        "automatic_participants",
-        "guest_identity_provider_group",
-        "guest_pin",
-        "host_identity_provider_group",
-        "max_callrate_in",
-        "max_callrate_out",
-        "pin",
-    }
-)
+_MAY_DIFFER: Final = DOOR_FIELDS | {LEGS}
+"""What answers for one conference may differ in: the door, and the list that is read when the room starts."""
 
 
 @dataclass(frozen=True, slots=True)
