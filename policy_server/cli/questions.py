@@ -12,7 +12,7 @@ from policy_server.pexip.parameters import FOLDED_NAMES, PARAMETERS, PATH_ALIAS,
 from policy_server.pexip.requests import IDP_PREFIX, encode_query
 from policy_server.rulefiles.problems import nearest, one_of, shown
 from policy_server.web.log_lines import read_line
-from policy_server.web.policy import LOGGED, LOGGED_LENGTH, ROOT, route
+from policy_server.web.policy import LOGGED, LOGGED_LENGTH, LOGGED_OF_CALLER, ROOT, route
 
 CAN_BE_PASTED: Final = (
     "a query string, a URL with /policy/v1/ in it, a line of Pexip's support log with such a URL, or a line of this "
@@ -178,6 +178,6 @@ def untold(question: Question, keys: Iterable[str]) -> list[str]:
     """What our log never holds of the parameters among the keys of conditions, as one would add it to a line of it."""
     if not question.is_logged:
         return []
-    told = {*map(folded, LOGGED), *map(_name_in, question.query.split("&"))}
+    told = {*map(folded, (*LOGGED, *LOGGED_OF_CALLER)), *map(_name_in, question.query.split("&"))}
     names = {key.replace("idp_attributes.", IDP_PREFIX) for key in keys}
     return sorted(name for name in names if _is_parameter(name) and folded(name) not in told)

@@ -26,6 +26,7 @@ from policy_server.web.caller_names import caller_aliases
 from policy_server.web.link_reading import undisguised
 from policy_server.web.lookup import ConferenceLookup, Subject
 from policy_server.web.problem import ProblemResponse
+from policy_server.web.refusals import Refusals
 
 PATH: Final = "/agent/v1/conferences/{alias}"
 
@@ -45,6 +46,8 @@ _FORBIDDEN: Final[dict[ForbiddenReason, str]] = {
 _NOT_FILLED_IN: Final = frozenset({"", "undefined", "null", "none", "nan", "[object object]"})
 _PLACEHOLDER: Final = re.compile(r"\{\{|\}\}|\$\{|pcConversationId|^:\w+$|^<\w+>$|^%\w+%$", re.IGNORECASE)
 _MOST_SHOWN: Final = 40
+# Not what is missing or away: that is no attempt to come in.
+_REFUSALS: Final = frozenset({401, 403})
 
 
 class Admitted(NamedTuple):
@@ -67,9 +70,16 @@ class AgentAccess:
         self._genesys: Final = genesys
         self._binding_required: Final = binding_required
         self._now: Final = now
+        self._refusals: Final = Refusals("the agents' lookup")
 
     async def admit(self, request: Request, subject: Subject) -> Admitted | ProblemResponse:
         """Who asks, or why that is refused. May be asked again with the same request, for as long as it lasts."""
+        admitted = await self._admit(request, subject)
+        if isinstance(admitted, ProblemResponse) and admitted.status_code in _REFUSALS:
+            self._refusals.note(request.scope, admitted.reason)
+        return admitted
+
+    async def _admit(self, request: Request, subject: Subject) -> Admitted | ProblemResponse:
         token = _bearer(request)
         if not token:
             return agent_problem(

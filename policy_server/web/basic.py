@@ -22,6 +22,12 @@ class BasicAuthentication:
         self._plain: Final = f"{username}:{password}".encode()
         self._expected: Final = b"Basic " + b64encode(self._plain)
 
+    @staticmethod
+    def told_refused(headers: Headers) -> str:
+        """Why a request was refused, in words for the log."""
+        given = any(name == b"authorization" for name, _ in headers)
+        return "wrong user name or password" if given else "no user name and password"
+
     def accepts(self, headers: Headers) -> bool:
         """Whether the request carries the credentials."""
         for name, value in headers:

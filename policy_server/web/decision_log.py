@@ -1,5 +1,6 @@
 """One line per decision, without PINs and passwords, written beside the event loop."""
 
+import json
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -48,8 +49,13 @@ def render_text(record: Record) -> bytes:
         if isinstance(value, str) and value and value.isprintable() and not set(value) & set(' "='):
             parts.append(f"{name}={value}")
         elif value is not None and value != "":
-            parts.append(f"{name}={orjson.dumps(value).decode()}")
+            parts.append(f"{name}={_visible(orjson.dumps(value).decode())}")
     return " ".join(parts).encode()
+
+
+def _visible(text: str) -> str:
+    """JSON in which a terminal finds nothing to obey, such as characters that change the direction of writing."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 class DecisionLog:
@@ -61,6 +67,7 @@ class DecisionLog:
         self._line: Final = (
             b'{"time":"%b","decision_id":"%b","ms":%.3f,%b}\n' if is_json else b"%b decision_id=%b ms=%.3f %b\n"
         )
+        self.separator: Final = b"," if is_json else b" "
         self._write: Final = write or _write_to_stderr
         self._lines: Final[deque[bytes]] = deque()
         self._stopping: Final = Event()

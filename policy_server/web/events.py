@@ -24,6 +24,7 @@ from policy_server.pexip.events import Event, Parsed, parse_events
 from policy_server.web.basic import BasicAuthentication, credentials_refused
 from policy_server.web.once import OnceAMinute
 from policy_server.web.problem import ProblemResponse
+from policy_server.web.refusals import Refusals
 
 PATH: Final = "/events/v1/pexip"
 
@@ -55,6 +56,7 @@ class EventSinkEndpoint:
     def __init__(self, conferences: Conferences, authentication: BasicAuthentication) -> None:
         self._conferences: Final = conferences
         self._authentication: Final = authentication
+        self._refusals: Final = Refusals("the event sink")
         self._folding: Final[set[asyncio.Task[None]]] = set()
         self._said: Final = OnceAMinute()
         self.unreadable = 0
@@ -71,6 +73,7 @@ class EventSinkEndpoint:
     async def take(self, request: Request) -> Response:
         """Takes one request: 200 means that every message in it is durable."""
         if not self._authentication.accepts(request.scope["headers"]):
+            self._refusals.note(request.scope, self._authentication.told_refused(request.scope["headers"]))
             return credentials_refused()
         try:
             body = await _read_body(request)

@@ -16,6 +16,7 @@ from policy_server.web.metrics import CONTENT_TYPE, Metrics
 from policy_server.web.openapi import PATH as OPENAPI_PATH
 from policy_server.web.openapi import document
 from policy_server.web.problem import ProblemResponse
+from policy_server.web.refusals import Refusals
 
 DATABASE_PATIENCE: Final = 0.5
 """Seconds that ``/readyz`` waits for the database."""
@@ -39,6 +40,7 @@ class OperatorEndpoints:
         self._metrics: Final = metrics
         self._networks: Final = networks
         self._authentication: Final = authentication
+        self._refusals: Final = Refusals("the operators' paths")
 
     def routes(self) -> list[Route]:
         """The routes, for the application."""
@@ -96,8 +98,10 @@ class OperatorEndpoints:
         if self._is_near(request):
             return None
         if self._authentication is None:
+            self._refusals.note(request.scope, "not of POLICY_OPERATOR_NETWORKS, and POLICY_ADMIN_USERNAME is not set")
             detail = "set POLICY_ADMIN_USERNAME and POLICY_ADMIN_PASSWORD, or POLICY_OPERATOR_NETWORKS"
             return ProblemResponse(403, "forbidden", "Only from this machine", detail)
+        self._refusals.note(request.scope, self._authentication.told_refused(request.scope["headers"]))
         return credentials_refused()
 
     def _is_near(self, request: Request) -> bool:

@@ -23,6 +23,7 @@ from policy_server.web.api_keys import ApiKeys
 from policy_server.web.link_requests import LinkRequest, parse_link_request, read_body
 from policy_server.web.policy import Rules
 from policy_server.web.problem import ProblemResponse
+from policy_server.web.refusals import Refusals
 
 PATH: Final = "/api/v1/links"
 JOIN_PATH: Final = "/join/"
@@ -87,6 +88,7 @@ class LinkEndpoints:
         self._keys: Final = api_keys
         self._public_url: Final = public_url.rstrip("/")
         self._nonce: Final = nonce
+        self._refusals: Final = Refusals("the API")
 
     def routes(self) -> list[Route]:
         """The routes, for the application."""
@@ -107,6 +109,7 @@ class LinkEndpoints:
         given = request.headers.get("authorization")
         caller = self._keys.name_of(None if given is None else given.encode("latin-1"))
         if caller is None:
+            self._refusals.note(request.scope, "no API key" if given is None else "wrong API key")
             return self._unauthorized(given is not None)
         try:
             return await work(request, caller)

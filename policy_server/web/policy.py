@@ -41,6 +41,7 @@ from policy_server.web.avatars import render_avatar
 from policy_server.web.basic import CHALLENGE, BasicAuthentication
 from policy_server.web.decision_log import DecisionLog, masked
 from policy_server.web.metrics import Metrics
+from policy_server.web.refusals import Refusals, caller_address
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +98,12 @@ _HOLE_BYTES: Final = _HOLE.encode()
 LOGGED: Final = ("call_direction", "protocol", "location", "local_alias", "remote_alias", "service_name", "alias")
 LOGGED_LENGTH: Final = 250
 """Parameters of a question that the log shows, each cut to so many characters."""
+
+LOGGED_OF_CALLER: Final = ("remote_address", "vendor")
+"""Further ones that only the log shows: operators look for a scanner; agents, who read timelines, need no addresses."""
+
+CALLERS_LIMIT: Final = 256
+"""Addresses of nodes whose text for the log is kept."""
 
 
 _TOLD: Final[Mapping[str, str]] = {
@@ -200,13 +207,15 @@ class PolicyEndpoint:
         self._kept: Final[dict[tuple[bytes, bytes], _Response]] = {}
         self._kept_for: tuple[Ruleset, int] | None = None
         self._noted: Final[Counter[str]] = Counter()
+        self._callers: Final[dict[str, bytes]] = {}
+        self._refusals: Final = Refusals("the policy paths")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one HTTP request."""
         started = perf_counter()
         if not self._authentication.accepts(scope["headers"]):
-            client = scope.get("client")
-            self._metrics.refused(client[0] if client else "unknown")
+            self._metrics.refused(caller_address(scope))
+            self._refusals.note(scope, self._authentication.told_refused(scope["headers"]))
             await _respond(send, 401, b"", _TEXT, CHALLENGE)
             return
         raw_path = scope.get("raw_path") or scope["path"].encode()
@@ -230,7 +239,7 @@ class PolicyEndpoint:
         # The answer first: no call depends on whether it could be logged or counted.
         await _respond(send, response.status, response.body(decision_id), response.content_type)
         try:
-            self._log.put(_stamp(now), decision_id, seconds, response.log_fields)
+            self._log.put(_stamp(now), decision_id, seconds, response.log_fields + self._caller(scope))
             self._metrics.answered(routed[0].value, response.outcome, response.rule, seconds)
         except Exception:
             log.exception("question.unrecorded: %s", decision_id.decode())
@@ -256,7 +265,7 @@ class PolicyEndpoint:
             if isinstance(decision, ShowPicture):
                 picture = ruleset.pictures[decision.picture]
                 body = await run_sync(render_avatar, picture, decision.width, decision.height)
-                logged = self._logged(_record(request, decision, ruleset))
+                logged = self._logged(request, _record(request, decision, ruleset))
                 return _Response(200, _JPEG, body, b"", logged, *_names(decision))
             record = _record(request, decision, ruleset)
             response = self._rendered(request, decision, ruleset, record, settled.basis)
@@ -301,10 +310,21 @@ class PolicyEndpoint:
         # From the right: what callers send stands before the extra keys, so it cannot take the hole's place.
         before, _, after = answer.rpartition(_HOLE_BYTES)
         status = 404 if request.type is RequestType.AVATAR else 200
-        return _Response(status, _JSON, before, after, self._logged(record), *_names(decision), basis)
+        return _Response(status, _JSON, before, after, self._logged(request, record), *_names(decision), basis)
 
-    def _logged(self, record: Mapping[str, object]) -> bytes:
-        return self._log.render({"event": "decision.made", **record})
+    def _logged(self, request: PolicyRequest, record: Mapping[str, object]) -> bytes:
+        caller = {name: value[:LOGGED_LENGTH] for name in LOGGED_OF_CALLER if (value := request.text(name))}
+        return self._log.render({"event": "decision.made", **record, **caller})
+
+    def _caller(self, scope: Scope) -> bytes:
+        """The node that asked, to be put behind other fields of the log; nodes are few."""
+        address = caller_address(scope)
+        rendered = self._callers.get(address)
+        if rendered is None:
+            if len(self._callers) >= CALLERS_LIMIT:
+                self._callers.clear()
+            rendered = self._callers[address] = self._log.separator + self._log.render({"node": address})
+        return rendered
 
     def _failed(self, request_type: RequestType, outcome: str, reason: str, ruleset: Ruleset) -> _Response:
         extra = {"rule": None, "revision": ruleset.revision, "decision_id": _HOLE}

@@ -18,4 +18,5 @@ class ProblemResponse(JSONResponse):
         content: dict[str, object] = {"type": TYPE_ROOT + kind, "title": title, "status": status}
         if detail:
             content["detail"] = detail
+        self.reason: Final = detail or title
         super().__init__(content, status_code=status, headers=headers)

@@ -2,12 +2,14 @@
 
 import json
 import logging
+from base64 import b64encode
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
 from policy_server.app import create_app
+from policy_server.genesys.tenant import Tenant
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
 from policy_server.web.health import OperatorEndpoints
@@ -173,3 +175,35 @@ def test_planted_secrets_come_out_nowhere(
     for secret in secrets:
         for text in seen:
             assert secret not in text
+
+
+SECRET = "planted-secret"
+BASIC = "Basic " + b64encode(f"{SECRET}:{SECRET}".encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "authorization", "told"),
+    [
+        ("GET", "/policy/v1/service/configuration", BASIC, "the policy paths: wrong user name or password"),
+        ("GET", "/policy/v1/registrations", "", "the policy paths: no user name and password"),
+        ("POST", "/events/v1/pexip", BASIC, "the event sink: wrong user name or password"),
+        ("POST", "/api/v1/links", f"Bearer {SECRET}", "the API: wrong API key"),
+        ("GET", "/api/v1/links/abc", "", "the API: no API key"),
+        ("GET", "/metrics", BASIC, "the operators' paths: wrong user name or password"),
+        ("GET", "/agent/v1/conferences/abc", "", "the agents' lookup: send the agent's Genesys Cloud access token"),
+    ],
+)
+def test_who_is_refused_at_a_door_is_logged(
+    tmp_path: Path, method: str, path: str, authorization: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A wrong password at any door leaves one line with door, address and reason, and nothing of what was sent."""
+    tenant = Tenant("https://api.usw2.pure.cloud", "0f1e2d3c-4b5a-4697-8877-665544332211")
+    credentials = Credentials("operator", "right-password")
+    rules = sample_folder(tmp_path)
+    with InProcess(rules, environment=ENVIRONMENT, tenant=tenant, events=credentials, admin=credentials) as server:
+        headers = {"authorization": authorization} if authorization else {}
+        answer = server.request(method, path, headers=headers, peer="198.51.100.7")
+    assert answer.status_code == 401
+    (line,) = [message for message in caplog.messages if message.startswith("access.refused: ")]
+    assert line.startswith(f"access.refused: 198.51.100.7 at {told}")
+    assert SECRET not in caplog.text

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
@@ -45,12 +46,13 @@ def test_one_line_for_each_decision(tmp_path: Path, log_format: str) -> None:
 
 
 def test_json_lines(tmp_path: Path) -> None:
-    """A JSON line says when, what was asked, who decided and how, what came out, and how long it took."""
+    """A JSON line says when, what was asked and by which node, who calls, who decided, what came out, and how long it took."""
     with InProcess(sample_folder(tmp_path), clock=lambda: NOW, environment=ENVIRONMENT, log_format="json") as server:
         link = sample_link(server.rules.ruleset)
-        answer = server.ask(
-            "/service/configuration", local_alias=link.alias, call_direction="dial_in", protocol="api", location="DMZ"
-        )
+        question = {"local_alias": link.alias, "call_direction": "dial_in", "protocol": "api", "location": "DMZ"}
+        caller = {"remote_address": "203.0.113.9", "vendor": "friendly-scanner"}
+        query = urlencode({**question, **caller})
+        answer = server.get(f"/policy/v1/service/configuration?{query}", peer="198.51.100.20").json()
     record = json.loads(server.lines[0])
     milliseconds = record.pop("ms")
     assert 0 < milliseconds < 5_000
@@ -67,6 +69,9 @@ def test_json_lines(tmp_path: Path) -> None:
         "location": "DMZ",
         "local_alias": link.alias,
         "result": {**answer["result"], "pin": MASK, "guest_pin": MASK},
+        "remote_address": "203.0.113.9",
+        "vendor": "friendly-scanner",
+        "node": "198.51.100.20",
     }
 
 
@@ -77,7 +82,7 @@ def test_text_lines(tmp_path: Path) -> None:
     assert re.fullmatch(
         rf"2026-11-23T16:00:00\.000\+00:00 decision_id={answer['decision_id']} ms=\d+\.\d{{3}} event=decision\.made "
         rf"question=service outcome=redirect rule=moved revision={answer['revision']} local_alias=moved "
-        r'service_name="Two words"',
+        r'service_name="Two words" node=127\.0\.0\.1',
         server.lines[0],
     )
 
@@ -245,3 +250,10 @@ def test_stop_does_not_wait_for_a_stuck_writer(monkeypatch: pytest.MonkeyPatch) 
     free.set()
     assert ended
     assert log.dropped == 1
+
+
+def test_a_text_line_shows_what_would_turn_it_round() -> None:
+    """Characters that change the direction of writing, or are not seen, stand in a text line as JSON writes them."""
+    line = render_text({"local_alias": "a\u202eb\u200b", "remote_alias": "a\nb\U000e0001"}).decode()
+    assert line == r'local_alias="a\u202eb\u200b" remote_alias="a\nb\udb40\udc01"'
+    assert json.loads(line.partition(" ")[0].partition("=")[2]) == "a\u202eb\u200b"
