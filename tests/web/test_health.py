@@ -171,6 +171,25 @@ def test_refused_rules_show(tmp_path: Path) -> None:
         assert "policy_rules_refused 0.0\n" in server.metrics()
 
 
+def test_a_renamed_rule_file_and_rules_that_are_gone_show(tmp_path: Path) -> None:
+    """A file that lost its name is a refused reload; rules that went on purpose are named."""
+    folder = sample_folder(tmp_path / "rules")
+    (folder / "z.yaml").write_text("service: [ { id: barred, when: { protocol: h323 }, reject: No } ]", "utf-8")
+    with started(folder) as server:
+        (folder / "z.yaml").rename(folder / "z.yaml.txt")
+        assert not server.rules.reload()
+        reload = server.request("GET", "/readyz").json()["reload"]
+        assert reload["refused"] is True
+        assert "this file is gone, and 'z.yaml.txt' lies there" in reload["problems"][0]["message"]
+        assert "policy_rules_refused 1.0\n" in server.metrics()
+        (folder / "z.yaml.txt").unlink()
+        assert server.rules.reload()
+        reload = server.request("GET", "/readyz").json()["reload"]
+        assert reload["refused"] is False
+        assert any("are gone: 'barred' of service" in problem["message"] for problem in reload["problems"])
+        assert "policy_rules_refused 0.0\n" in server.metrics()
+
+
 def test_metrics(plain: InProcess) -> None:
     """/metrics has the basic set in the text format of Prometheus."""
     plain.ask("/service/configuration", local_alias="moved")
