@@ -14,6 +14,7 @@ from policy_server.cli.common import (
     refuse,
     rules_option,
 )
+from policy_server.conferences.rehearsal import rehearse
 from policy_server.policy.ruleset import Ruleset
 from policy_server.policy.sessions import Keyring
 from policy_server.rulefiles.problems import Problem, Severity
@@ -75,7 +76,7 @@ def run_tests(rules_folder: Path | None, as_json: bool) -> None:
         refuse(problems)
     # No test may depend on a secret, or it would pass in one place and fail in another.
     keyring = Keyring.from_text("rule tests sign their links with this public key")
-    outcomes = [run_test(test, loaded.ruleset, keyring) for test in tests]
+    outcomes = [run_test(test, loaded.ruleset, keyring, rehearse) for test in tests]
     failed = sum(not outcome.passed for outcome in outcomes)
     if as_json:
         print_json({"ok": not failed, "tests": [_outcome_json(outcome) for outcome in outcomes]})

@@ -1,4 +1,4 @@
-"""What was known of links and rooms at one moment: decisions by it hold nothing and leave no trace."""
+"""What was known of links and rooms at one moment: decisions by it leave no trace anywhere else."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -11,9 +11,10 @@ from policy_server.conferences.store import ConferenceStore
 
 
 class Snapshot:
-    """Links and rooms as they were, for ``Rooms``: it answers as ``Conferences`` would, and keeps nothing.
+    """Links and rooms as they were, for ``Rooms``: it answers as ``Conferences`` would, and writes nothing.
 
-    ``rooms`` are those that were held, in the order in which they were pinned; ``lifetime`` is how long a room would be.
+    What is pinned here is held here alone, for the questions that follow. ``rooms`` are those that were held, in the order
+    in which they were pinned; ``lifetime`` is how long a room would be.
     """
 
     def __init__(
@@ -41,7 +42,11 @@ class Snapshot:
 
     async def pin(self, conference: PinnedConference) -> PinnedConference:
         """The conference that would hold the room."""
-        return self.live(conference.name, conference.pinned_at) or conference
+        held = self.live(conference.name, conference.pinned_at)
+        if held is None:
+            self.rooms.pop(conference.name, None)  # The latest comes last.
+            held = self.rooms[conference.name] = conference
+        return held
 
     async def agreed(self, held: PinnedConference, rule: str) -> PinnedConference:
         """The conference itself: nobody else is heard."""
@@ -49,7 +54,8 @@ class Snapshot:
 
     async def open_door(self, pinned: PinnedConference, rule: str, door: Door) -> PinnedConference:
         """The conference as it would be with one more door."""
-        return with_door(pinned, rule, door)
+        opened = self.rooms[pinned.name] = with_door(pinned, rule, door)
+        return opened
 
 
 async def read_snapshot(store: ConferenceStore, at: datetime, lifetime: timedelta, *, is_now: bool) -> Snapshot:

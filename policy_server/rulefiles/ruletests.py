@@ -1,6 +1,6 @@
 """Rule tests: questions with the answers that an admin expects, kept beside the rules in ``*.test.yaml``."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -8,9 +8,9 @@ from typing import Final
 
 from policy_server.pexip.parameters import PARAMETERS, RequestType, parameters_of
 from policy_server.pexip.query import QuestionError
-from policy_server.pexip.requests import IDP_PREFIX, encode_query, parse_request
+from policy_server.pexip.requests import IDP_PREFIX, PolicyRequest, encode_query, parse_request
 from policy_server.policy.answers import render_answer
-from policy_server.policy.evaluate import evaluate
+from policy_server.policy.decisions import Decision
 from policy_server.policy.links import make_link
 from policy_server.policy.ruleset import LinkType, Ruleset
 from policy_server.policy.sessions import NONCE_BYTES, Keyring
@@ -19,7 +19,10 @@ from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode
 from policy_server.rulefiles.problems import Place, Problem, one_of, shown, unknown_key
 from policy_server.rulefiles.reader import Report, Table, near_hint, shown_node, undefined
 
-TEST_KEYS: Final = ("name", "description", "at", "link", "request", "expect")
+Decide = Callable[[Ruleset, Sequence[PolicyRequest], datetime, Keyring, Mapping[str, str]], Decision]
+"""Decides the last of some questions that are asked in order: rules, questions, time, keys, attributes of the link."""
+
+TEST_KEYS: Final = ("name", "description", "at", "link", "before", "request", "expect")
 EXPECT_KEYS: Final = ("rule", "action", "result")
 LINK_KEYS: Final = ("type", "attributes", "state", "name")
 LINK_STATES: Final = ("valid", "expired", "invalid")
@@ -47,6 +50,8 @@ class RuleTest:
     link_state: str
     link_attributes: Mapping[str, str]
     expect: Mapping[str, object]
+    before: tuple[Mapping[str, str | list[str]], ...] = ()
+    """The service questions of those who came before, which may hold the room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +108,15 @@ def _read_test(node: Node, ruleset: Ruleset | None, now: datetime, report: Repor
     links = ruleset.links if ruleset else None
     link, state, attributes = _read_link(table, links)
     request_type, fields = _read_request(table)
+    earlier = _read_before(table)
+    for question in earlier:
+        _check_link_words(table, question, links.get(link) if links and "link" in table else None)
     _check_link_words(table, fields, links.get(link) if links and "link" in table else None)
     expect = _read_expect(table)
     _check_rule(table, request_type, ruleset)
     if report.errors > before or expect is None or request_type is None or at is None:
         return None
-    return RuleTest(name, node.place, at, request_type, fields, link, state, attributes, expect)
+    return RuleTest(name, node.place, at, request_type, fields, link, state, attributes, expect, tuple(earlier))
 
 
 def _read_time(table: Table, now: datetime) -> datetime | None:
@@ -156,6 +164,26 @@ def _read_request(table: Table) -> tuple[RequestType | None, dict[str, str | lis
         if "request" not in table:
             table.missing("request")
         return None, {}
+    return _read_question(request)
+
+
+def _read_before(table: Table) -> list[Mapping[str, str | list[str]]]:
+    """The questions of those who came before."""
+    earlier: list[Mapping[str, str | list[str]]] = []
+    for node in table.nodes("before"):
+        if not isinstance(node, MappingNode):
+            table.wrong("before", node, "a question such as {type: service, local_alias: …}, or a list of them,")
+            continue
+        question = Table(node, "before", table.report)
+        kind, fields = _read_question(question)
+        if kind is RequestType.SERVICE:
+            earlier.append(fields)
+        elif kind is not None:
+            question.error("type", f"a {kind} question holds no room; before takes service questions")
+    return earlier
+
+
+def _read_question(request: Table) -> tuple[RequestType | None, dict[str, str | list[str]]]:
     words = tuple(kind.value for kind in RequestType)
     kind = request.text("type", required=True)
     if kind is None or kind not in words:
@@ -171,7 +199,7 @@ def _read_request(table: Table) -> tuple[RequestType | None, dict[str, str | lis
             continue
         if name not in known and name not in PARAMETERS and not name.startswith(IDP_PREFIX):
             names = ("type", *sorted(known), f"{IDP_PREFIX}NAME")
-            request.error_at(entry.key.place, unknown_key(name, names, "request"))
+            request.error_at(entry.key.place, unknown_key(name, names, request.where))
             continue
         texts = [_wire_text(item) for item in request.nodes(name)]
         many = isinstance(entry.value, SequenceNode)
@@ -247,9 +275,12 @@ def _rule_fault(rule: str, request_type: RequestType, ruleset: Ruleset) -> str:
     return f"there is no rule {shown(rule)} for {request_type} questions{near_hint(rule, known)}"
 
 
-def run_test(test: RuleTest, ruleset: Ruleset, keyring: Keyring, on_failure: str = "continue") -> TestOutcome:
-    """Asks the evaluator, and compares."""
-    fields: dict[str, str | list[str]] = dict(test.fields)
+def run_test(
+    test: RuleTest, ruleset: Ruleset, keyring: Keyring, decide: Decide, on_failure: str = "continue"
+) -> TestOutcome:
+    """Asks in order what was asked before and the test's own question, and compares the last answer."""
+    asked: list[tuple[RequestType, Mapping[str, str | list[str]]]]
+    asked = [*((RequestType.SERVICE, fields) for fields in test.before), (test.request_type, test.fields)]
     expect: Mapping[str, object] = test.expect
     if test.link:
         # Made from the test's name, so that `percent` and PINs are the same on every run.
@@ -258,21 +289,13 @@ def run_test(test: RuleTest, ruleset: Ruleset, keyring: Keyring, on_failure: str
         life = -_LINK_LIFE if test.link_state == "expired" else _LINK_LIFE
         link = make_link(ruleset.links[test.link], signer, test.at + life, nonce)
         words = dict(zip(LINK_WORDS, (link.alias, link.agent_alias, link.session), strict=True))
-        fields = {
-            name: _filled_text(value, words)
-            if isinstance(value, str)
-            else [_filled_text(item, words) for item in value]
-            for name, value in fields.items()
-        }
+        asked = [(kind, _filled_question(fields, words)) for kind, fields in asked]
         expect = {key: _filled(value, words) for key, value in expect.items()}
-    path_alias = fields.pop("alias", "")
     try:
-        request = parse_request(
-            test.request_type, encode_query(fields).encode(), path_alias if isinstance(path_alias, str) else ""
-        )
+        questions = [_question(kind, fields) for kind, fields in asked]
     except QuestionError as error:
         return TestOutcome(test, (f"the question cannot be understood: {error}",))
-    decision = evaluate(ruleset, request, test.at, keyring, test.link_attributes)
+    decision = decide(ruleset, questions, test.at, keyring, test.link_attributes)
     answer = render_answer(test.request_type, decision, on_failure)
     got: dict[str, object] = {
         "rule": decision.rule,
@@ -292,6 +315,19 @@ def run_test(test: RuleTest, ruleset: Ruleset, keyring: Keyring, on_failure: str
         if finding.outcome != "not_evaluated"
     )
     return TestOutcome(test, differences, rows if differences else ())
+
+
+def _question(kind: RequestType, fields: Mapping[str, str | list[str]]) -> PolicyRequest:
+    path_alias = fields.get("alias", "")
+    query = encode_query({name: value for name, value in fields.items() if name != "alias"})
+    return parse_request(kind, query.encode(), path_alias if isinstance(path_alias, str) else "")
+
+
+def _filled_question(fields: Mapping[str, str | list[str]], words: Mapping[str, str]) -> dict[str, str | list[str]]:
+    return {
+        name: _filled_text(value, words) if isinstance(value, str) else [_filled_text(item, words) for item in value]
+        for name, value in fields.items()
+    }
 
 
 def _filled_text(text: str, words: Mapping[str, str]) -> str:

@@ -46,7 +46,7 @@ class ConferencingNode:
         alias: str = "",
         running: Mapping[str, object] | None = None,
     ) -> Judged:
-        """Sends a question. ``running`` is the service that runs already, for questions about a call out of it."""
+        """Sends a question. ``running`` is the service that runs already, which it is about."""
         path, query = question_path(request_type, alias), encode_query(fields)
         sent = await self._caller.send("GET", path, query)
         verdict = judge(path, query, sent.answer, running=running)

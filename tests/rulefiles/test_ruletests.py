@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from policy_server.conferences.rehearsal import rehearse
 from policy_server.policy.ruleset import Ruleset
 from policy_server.policy.sessions import Keyring
 from policy_server.rulefiles.problems import Severity
@@ -58,7 +59,7 @@ def run(fields: dict[str, Any]) -> TestOutcome:
     tests, problems = parse_tests({"x.test.yaml": as_yaml({"tests": [test]})}, ruleset, NOW)
     assert [str(problem) for problem in problems if problem.severity is Severity.ERROR] == []
     (parsed,) = tests
-    return run_test(parsed, ruleset, KEYRING)
+    return run_test(parsed, ruleset, KEYRING, rehearse)
 
 
 @pytest.mark.parametrize("fault", [pytest.param(fault, id=name) for name, fault in read_faults("ruletests").items()])
@@ -117,7 +118,7 @@ tests:
 """
     tests, problems = parse_tests({"x.test.yaml": text}, loaded, NOW)
     assert problems == ()
-    assert [run_test(test, loaded, KEYRING).differences for test in tests] == [(), ()]
+    assert [run_test(test, loaded, KEYRING, rehearse).differences for test in tests] == [(), ()]
 
 
 def test_an_expected_rule_that_does_not_exist_is_named_where_the_test_fails() -> None:
@@ -382,7 +383,7 @@ def test_any_test_file_gives_problems_or_tests_that_run(structure: object, now: 
     assert all(str(problem).isprintable() for problem in problems)
     for test in tests:
         if test.link in ruleset.links or not test.link:
-            assert isinstance(run_test(test, ruleset, KEYRING), TestOutcome)
+            assert isinstance(run_test(test, ruleset, KEYRING, rehearse), TestOutcome)
 
 
 @pytest.mark.parametrize("state", ["valid", "expired", "invalid"])
@@ -397,3 +398,47 @@ def test_a_link_can_be_made_in_every_year_that_is_allowed(state: str, year: int)
             "expect": {"action": "continue"},
         }
         assert isinstance(run(fields).test, RuleTest)
+
+
+HELD = """
+service:
+  - id: own
+    when: { local_alias: 'meet(?P<n>[0-9]+)', registered: true }
+    service: { service_type: conference, name: "VMR {n}", service_tag: vmr, view: one_main_zero_pips }
+  - id: everybody
+    when: { local_alias: 'meet(?P<n>[0-9]+)' }
+    service: { service_type: conference, name: "VMR {n}", service_tag: vmr, pin: "482913", view: one_main_seven_pips }
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "request_", "rule", "result"),
+    [
+        pytest.param([], {}, "everybody", {"pin": "482913", "view": "one_main_seven_pips"}, id="the first"),
+        pytest.param(
+            [{"registered": True}],
+            {},
+            "everybody",
+            {"pin": "482913", "view": "one_main_zero_pips"},
+            id="after a device",
+        ),
+        pytest.param(
+            [{}, {}], {"registered": True}, "own", {"pin": None, "view": "one_main_seven_pips"}, id="a device after all"
+        ),
+        pytest.param(
+            [{"local_alias": "meet6"}], {"registered": True}, "own", {"view": "one_main_zero_pips"}, id="apart"
+        ),
+    ],
+)
+def test_who_came_before_holds_the_room(
+    before: list[dict[str, object]], request_: dict[str, object], rule: str, result: dict[str, object]
+) -> None:
+    """What is the same for everybody is that of the first; the door is the caller's own."""
+    ruleset = load(HELD).ruleset
+    assert ruleset is not None
+    asked = {"type": "service", "call_direction": "dial_in", "local_alias": "meet5"}
+    test = {"name": "x", "before": [{**asked, **fields} for fields in before], "request": {**asked, **request_}}
+    document = as_yaml({"tests": [{**test, "expect": {"rule": rule, "result": result}}]})
+    (parsed,), problems = parse_tests({"x.test.yaml": document}, ruleset, NOW)
+    assert problems == ()
+    assert run_test(parsed, ruleset, KEYRING, rehearse).differences == ()

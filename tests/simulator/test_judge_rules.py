@@ -338,3 +338,21 @@ def test_svc_6_warns_about_another_tag() -> None:
 def test_prt_1_null_for_a_participant_without_a_name(query: str) -> None:
     """A null display name is fine when the participant has none."""
     assert judged(PARTICIPANT, success({"remote_display_name": None}), query).outcome == "properties"
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        pytest.param({"pin": "4821", "allow_guests": True, "guest_pin": "1234"}, None, id="PINs"),
+        pytest.param({"max_callrate_in": 128000, "host_identity_provider_group": "staff"}, None, id="rate and sign-on"),
+        pytest.param({"automatic_participants": [LEG]}, None, id="who dials"),
+        pytest.param({"view": "one_main_zero_pips"}, "result.view", id="layout"),
+        pytest.param({"service_tag": "other"}, "result.service_tag", id="tag"),
+        pytest.param({"name": "Another room"}, None, id="another room"),
+        pytest.param({"breakout": True, "breakout_uuid": BREAKOUT_UUID, "breakout_name": "A"}, None, id="a breakout"),
+    ],
+)
+def test_what_callers_of_one_conference_have_in_common(changed: dict[str, object], field: str | None) -> None:
+    """PINs, Identity Provider groups and call rates may differ between callers; anything else is told."""
+    verdict = judged_service(ROOM | changed, "call_direction=dial_in", running=ROOM)
+    assert [warning.field for warning in verdict.warnings] == ([field] if field else [])

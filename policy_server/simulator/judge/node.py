@@ -41,7 +41,8 @@ def judge(
     """What a Conferencing Node does with ``answer`` to the question ``path?query``, and why. Never raises.
 
     ``path`` and ``query`` are raw, as on the wire; the path may carry the prefix of a profile URL.
-    ``running`` is the ``result`` with which the service was started that a dial_out question is about.
+    ``running`` is the ``result`` with which the service was started that a dial_out question is about, or that the caller
+    comes into.
     """
     question = parse_question(path, query)
     if question is None:

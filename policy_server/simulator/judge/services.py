@@ -17,6 +17,19 @@ Running = Mapping[str, object] | None
 
 _PIN_SERVICES = frozenset({"conference", "lecture", "media_playback"})
 _ROOMS = frozenset({"conference", "lecture"})
+# Section 1: what may differ between callers, and what only the rule that dials has.
+_NOT_SHARED = frozenset(
+    {
+        "allow_guests",
+        "automatic_participants",
+        "guest_identity_provider_group",
+        "guest_pin",
+        "host_identity_provider_group",
+        "max_callrate_in",
+        "max_callrate_out",
+        "pin",
+    }
+)
 
 
 def judge_service(
@@ -26,6 +39,7 @@ def judge_service(
     if any(name in result for name in ("service_type", "name", "service_tag")):
         _check_service(result, findings)
         _check_dial_out(result, question, running, findings)
+        _check_same_room(result, question, running, findings)
         if action != "continue":
             findings.warn(
                 "ENV-2",
@@ -117,6 +131,22 @@ def _check_dial_out(result: Mapping[str, object], question: Question, running: R
             f"service_tag is {findings.shown(result['service_tag'])}, but the running service has"
             f" {findings.shown(running['service_tag'])}; every answer about a service should give the same data.",
         )
+
+
+def _check_same_room(result: Mapping[str, object], question: Question, running: Running, findings: Findings) -> None:
+    """Warn when somebody who comes into a running conference is answered with other data than those before."""
+    if running is None or question.dials_out or result.get("name") != running.get("name"):
+        return
+    if result.get("breakout") is True or running.get("breakout") is True:
+        return
+    for field in sorted((result.keys() | running.keys()) - _NOT_SHARED):
+        if result.get(field) != running.get(field):
+            findings.warn(
+                "FIELD",
+                f"result.{field}",
+                f"The conference runs already, and {field} is not what it was started with; every answer about a"
+                " service should give the same data, but for PINs, Identity Provider groups and call rates.",
+            )
 
 
 def _check_breakout(result: Mapping[str, object], findings: Findings) -> None:
