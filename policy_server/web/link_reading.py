@@ -15,6 +15,8 @@ from urllib.parse import unquote
 
 from policy_server.policy.ruleset import LinkType
 
+_LONGEST: Final = 2000
+"""Characters that are looked at; what follows a session that late is parameters."""
 _MOST_ENCODINGS: Final = 4
 # Variation selectors and the grapheme joiner are seen as little as those that Unicode calls format characters.
 _UNSEEN_MARKS: Final = frozenset("\u034f\ufe0e\ufe0f")
@@ -34,7 +36,7 @@ _BREAKS: Final = re.compile(_BREAK)
 
 def read_link(links: Mapping[str, LinkType], text: str) -> tuple[str, LinkType | None]:
     """The session of what follows ``/join/``, ``""`` when there is none, and its link type if it is a customer's alias."""
-    cleaned = undisguised(text)
+    cleaned = undisguised(text[:_LONGEST])
     session = _session_between(cleaned, "", "")
     if session:
         return session, None
