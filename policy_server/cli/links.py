@@ -4,7 +4,6 @@ import asyncio
 import secrets
 import sys
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -30,7 +29,9 @@ from policy_server.conferences.errors import SessionTakenError, StoreUnavailable
 from policy_server.conferences.records import Link, TimelineEntry
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.aliases import normalise_alias
-from policy_server.policy.links import CustomerLink, default_expiry, find_session, make_link
+from policy_server.policy.doors import Door
+from policy_server.policy.facts import attributes_of
+from policy_server.policy.links import CustomerLink, default_expiry, find_session, make_link, web_app_url
 from policy_server.policy.ruleset import LinkType, Ruleset
 from policy_server.policy.sessions import NONCE_BYTES, Keyring
 from policy_server.rulefiles.problems import one_of, shown
@@ -72,10 +73,11 @@ def create_link(
     wanted = _wanted(ruleset, link_type, name, attribute, ttl)
     kind, keyring, now = ruleset.links[link_type], required_keyring(found), utc_now()
     expires_at = default_expiry(kind, now, wanted.ttl)
-    made = make_link(kind, keyring, expires_at, secrets.token_bytes(NONCE_BYTES), name=wanted.name)
+    made = make_link(kind, keyring, expires_at, secrets.token_bytes(NONCE_BYTES))
+    kept = Link.of(made, name=wanted.name, attributes=wanted.attributes, created_at=now, created_by=CREATED_BY)
     fresh_file = missing_database(found.database_url)
     try:
-        asyncio.run(_keep(found, made, wanted, now))
+        asyncio.run(_keep(found, kept))
     except SessionTakenError as error:
         raise Unusable(f"{error}; run the command again") from None
     except StoreUnavailableError as error:
@@ -99,7 +101,9 @@ def create_link(
                 "name the same file",
                 err=True,
             )
-    _print_link(made, _url(found, made, is_kept), as_json, wanted, is_kept)
+    door = Door(ruleset, keyring, kind, made.session, attributes_of(kept))
+    web_app = web_app_url(kind, made, name=wanted.name, guest_pin=door.guest_pin(now))
+    _print_link(made, _url(found, made, web_app, is_kept), as_json, wanted, is_kept)
 
 
 def _wanted(ruleset: Ruleset, link_type: str, name: str, attribute: tuple[str, ...], ttl: str | None) -> LinkRequest:
@@ -119,17 +123,18 @@ def _wanted(ruleset: Ruleset, link_type: str, name: str, attribute: tuple[str, .
     return wanted
 
 
-async def _keep(found: Settings, made: CustomerLink, wanted: LinkRequest, now: datetime) -> None:
-    kept = Link.of(made, name=wanted.name, attributes=wanted.attributes, created_at=now, created_by=CREATED_BY)
+async def _keep(found: Settings, kept: Link) -> None:
     async with ConferenceStore(found.database_url) as store:
         await store.create_link(kept)
-        await store.add_timeline([TimelineEntry(made.session, now, CREATED, told_created(CREATED_BY, made.type))])
+        await store.add_timeline(
+            [TimelineEntry(kept.session, kept.created_at, CREATED, told_created(CREATED_BY, kept.type))]
+        )
 
 
-def _url(found: Settings, made: CustomerLink, is_kept: bool) -> str:
+def _url(found: Settings, made: CustomerLink, web_app: str, is_kept: bool) -> str:
     """What the customer opens: our own door, for link types that lead anywhere (DESIGN section 6)."""
-    if not found.public_url or not made.url:
-        return made.url
+    if not found.public_url or not web_app:
+        return web_app
     # Without a record only the alias tells the door which type of link it is.
     return f"{found.public_url}{JOIN_PATH}{made.session if is_kept else quote(made.alias, safe='')}"
 

@@ -37,6 +37,16 @@ class Door:
         """What a node would be told now if a browser dialled the customer's alias."""
         return self._decide(self.session, now)
 
+    def guest_pin(self, now: datetime) -> str:
+        """The PIN that the room will ask this customer for, as a rule gives it now or when the door opens next.
+
+        ``""`` when it asks guests for none, and when no rule lets the customer in.
+        """
+        decision = self.decide(now)
+        if not isinstance(decision, Serve) and (opening := self.next_opening(now)) is not None:
+            decision = self.decide(opening)
+        return guest_pin_of(decision.service) if isinstance(decision, Serve) else ""
+
     def next_opening(self, now: datetime) -> datetime | None:
         """The first time after ``now`` at which the rules would serve the customer, in the zone of the calendar that
         opens then; ``None`` when it is not the calendars that keep the door shut.
@@ -88,6 +98,11 @@ class Door:
         numbers = services.index.candidates(facts)
         found = (calendar for number in numbers for calendar in _named(services.rules[number].conditions))
         return tuple(dict.fromkeys(found))
+
+
+def guest_pin_of(service: Mapping[str, object]) -> str:
+    """The PIN with which guests get into a room; ``""`` when there is none."""
+    return str(service.get("guest_pin") or "") if service.get("allow_guests") is True else ""
 
 
 def _named(conditions: tuple[Condition, ...]) -> Iterator[Calendar]:

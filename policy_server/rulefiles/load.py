@@ -18,6 +18,7 @@ from policy_server.policy.services import FIELD_LIMIT
 from policy_server.rulefiles.coverage import coverage_warnings
 from policy_server.rulefiles.document import parse_document
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode
+from policy_server.rulefiles.link_doors import link_warnings
 from policy_server.rulefiles.pages import FOR_STRANGERS, TemplateFolders
 from policy_server.rulefiles.problems import Place, Problem, Severity, shown, unknown_key
 from policy_server.rulefiles.reader import Report, Table, shown_node
@@ -143,6 +144,7 @@ def load_rules(
         # A rule that could not be read whole may use what seems unused, and matches less than it seems to.
         _warn_of_unused(merged, material)
         _warn_of_coverage(lists, report)
+        _warn_of_links(merged, links, lists, report)
         ruleset = _compile(files, merged, material, lists, links, directory)
     return Loaded(None if report.failed else ruleset, report.in_order())
 
@@ -407,6 +409,19 @@ def _warn_of_sections(merged: _Merged, material: Material, now: datetime) -> Non
     for name, (node, _) in merged.named["rooms"].items():
         if isinstance(node, MappingNode):
             warn_of_shared_pins(Table(node, "a room", report, about=f"room {shown(name)}: "))
+
+
+def _warn_of_links(
+    merged: _Merged,
+    links: Mapping[str, LinkType],
+    lists: Mapping[str, list[tuple[Rule[object], Heading]]],
+    report: Report,
+) -> None:
+    services, participants = ([rule for rule, _ in lists[section]] for section in ("service", "participants"))
+    for name, table in _tables("links", merged, report):
+        if table is not None and name in links:
+            for key, message in link_warnings(links[name], services, participants):
+                table.warning(key, message)
 
 
 def _warn_of_coverage(lists: Mapping[str, Iterable[tuple[Rule[object], Heading]]], report: Report) -> None:

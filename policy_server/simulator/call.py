@@ -11,7 +11,8 @@ from urllib.parse import quote, unquote, urlsplit
 from policy_server.conferences.pinning import LEGS, ROOMS
 from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.services import DOOR_FIELDS
-from policy_server.policy.links import CustomerLink, link_of
+from policy_server.policy.doors import guest_pin_of
+from policy_server.policy.links import CustomerLink, link_of, web_app_url
 from policy_server.policy.ruleset import LinkType
 from policy_server.policy.sessions import Keyring
 from policy_server.rulefiles.problems import shown
@@ -150,7 +151,7 @@ async def _make_link(organisation: Caller, script: Script) -> tuple[Exchange, Cu
     if exchange.status != 201 or not isinstance(session, str):
         return exchange, None
     try:
-        return exchange, link_of(script.link_type, script.keyring, session, name=CUSTOMER)
+        return exchange, link_of(script.link_type, script.keyring, session)
     except ValueError:
         return exchange, None
 
@@ -182,6 +183,7 @@ class _Call:
         self._link = script.link
         self._is_made = False
         self._location = ""
+        self._pin_told: str | None = None
         self._service: Mapping[str, object] = {}
         self._legs: list[Mapping[str, object]] = []
         self._news: _News | None = None
@@ -210,12 +212,16 @@ class _Call:
 
     def _door_checks(self, exchange: Exchange) -> tuple[Check, ...]:
         pins = self._script.keyring.pins(self._link.session)
-        told, expected = _words(self._location), _words(self._link.url)
+        name = CUSTOMER if self._is_made else ""
+        found = _urls(self._script.link_type, self._link, name).fullmatch(self._location)
+        self._pin_told = unquote(found["pin"]) if found is not None and "pin" in found.groupdict() else None
+        url = self._script.link_type.url
+        has_pin = url is not None and "guest_pin" in url.names
         is_open = exchange.status == 303
         return (
-            Check(is_open and self._location == self._link.url, "to the web app, by the URL of the link type"),
-            *([Check(pins.guest in told, "with the guest PIN in it")] if pins.guest in expected else []),
-            Check(is_open and pins.host not in told, "and without the host PIN"),
+            Check(is_open and found is not None, "to the web app, by the URL of the link type"),
+            *([Check(bool(self._pin_told), "with the guest PIN in it")] if has_pin and self._pin_told != "" else []),
+            Check(is_open and pins.host not in _words(self._location), "and without the host PIN"),
             Check(exchange.headers.get("referrer-policy") == "no-referrer", "Referrer-Policy: no-referrer"),
             Check("no-store" in exchange.headers.get("cache-control", ""), "Cache-Control: no-store"),
         )
@@ -234,6 +240,8 @@ class _Call:
         if service and self._location:
             is_hidden = str(service.get("pin") or "-").rstrip("#") not in _words(self._location)
             checks.append(Check(is_hidden, "whose host PIN was not in the URL"))
+        if service and self._pin_told is not None:
+            checks.append(Check(self._pin_told == guest_pin_of(service), "and whose guest PIN was"))
         yield Step("The customer opens the link: which service is that alias?", exchange, tuple(checks))
         self.is_over = not service
         if self.is_over:
@@ -402,6 +410,15 @@ def _parts(value: Mapping[str, object], key: str) -> list[Mapping[str, object]]:
     """The objects of a list in a JSON object."""
     parts = value.get(key)
     return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+
+
+def _urls(link_type: LinkType, link: CustomerLink, name: str) -> re.Pattern[str]:
+    """The URLs of a link in Pexip's web app, with whatever guest PIN (the group ``pin``, where the URL has one)."""
+    mark = "guest-pin-of-the-room"
+    before, *others = map(re.escape, web_app_url(link_type, link, name=name, guest_pin=mark).split(mark))
+    return re.compile(
+        before + "".join(f"{'(?P=pin)' if number else '(?P<pin>[^&]*)'}{each}" for number, each in enumerate(others))
+    )
 
 
 def _words(url: str) -> set[str]:

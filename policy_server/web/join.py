@@ -19,10 +19,11 @@ from starlette.routing import Route
 
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.records import Link
+from policy_server.pexip.aliases import normalise_alias
 from policy_server.policy.decisions import Serve
-from policy_server.policy.doors import Door
+from policy_server.policy.doors import Door, guest_pin_of
 from policy_server.policy.facts import attributes_of
-from policy_server.policy.links import link_of
+from policy_server.policy.links import link_of, web_app_url
 from policy_server.policy.ruleset import NO_TEMPLATES, LinkType, PageTemplates
 from policy_server.policy.sessions import Keyring
 from policy_server.web.agent_answers import LINK_OPENED, LINK_PREVIEWED
@@ -121,11 +122,15 @@ class JoinEndpoint:
         door = Door(ruleset, self._keyring, link_type, session, attributes_of(link))
         is_expired = now >= opened.expires_at
         # Once a conference has begun, every later question gets its room, whatever the hour (DESIGN section 7).
-        is_running = self._conferences.live_of_session(session, now) is not None
-        if is_running or (not is_expired and isinstance(door.decide(now), Serve)):
+        running = self._conferences.live_of_session(session, now)
+        if running is not None or (not is_expired and isinstance(door.decide(now), Serve)):
             self._note(request, session, "open", now)
-            url = link_of(link_type, self._keyring, session, name=link.name if link is not None else "").url
-            return RedirectResponse(url, 303, _HEADERS)
+            made = link_of(link_type, self._keyring, session)
+            is_first = running is not None and running.alias == normalise_alias(made.alias, ruleset.domains)
+            # A room that a customer's alias was first to open keeps its PIN, whatever the rules say since.
+            pin = guest_pin_of(running.service) if running is not None and is_first else door.guest_pin(now)
+            name = link.name if link is not None else ""
+            return RedirectResponse(web_app_url(link_type, made, name=name, guest_pin=pin), 303, _HEADERS)
         if is_expired:
             self._note(request, session, "expired", now)
             return self._page(request, own, "expired", 410)

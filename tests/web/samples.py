@@ -97,4 +97,4 @@ def sample_folder(folder: Path, rules: str = RULES) -> Path:
 
 def sample_link(ruleset: Ruleset, life: timedelta = timedelta(hours=1), nonce: bytes = b"nonce") -> CustomerLink:
     """A link of the rules as it is at ``NOW``; a negative life makes an expired one."""
-    return make_link(ruleset.links["visit"], Keyring.from_text(SECRET_KEY), NOW + life, nonce, name="Ada L")
+    return make_link(ruleset.links["visit"], Keyring.from_text(SECRET_KEY), NOW + life, nonce)

@@ -5,6 +5,7 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 from itertools import count
@@ -20,6 +21,7 @@ from starlette.applications import Starlette
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.records import Link
 from policy_server.conferences.store import ConferenceStore
+from policy_server.policy.ruleset import Ruleset
 from policy_server.policy.sessions import NONCE_BYTES
 from policy_server.rulefiles.store import RuleStore
 from policy_server.web.api_keys import ApiKeys
@@ -602,3 +604,44 @@ def test_a_timeline_tells_what_became_of_a_link(tmp_path: Path) -> None:
         ("link.revoked", {"text": "The link was revoked by 'portal'.", "by": "portal"}),
         ("link.opened", {"text": "A customer opened the link after it was revoked.", "door": "revoked"}),
     ]
+
+
+def with_pins(pins: str) -> Ruleset:
+    """Rules of one room whose PINs are as written."""
+    return load(
+        f"""
+        rooms: {{ visit: {{ name: "{{session}}", {pins} }} }}
+        service: [{{ id: all, when: {{ local_alias: 'mp(?P<session>[a-z2-7]{{32}})' }}, room: visit }}]
+        links: {{ patient: {{ alias: "mp{{session}}", url: "https://pexip.example.com/m/{{alias}}?pin={{guest_pin}}" }} }}
+        """
+    )
+
+
+@pytest.mark.parametrize(
+    ("pins", "pin"),
+    [
+        ("allow_guests: true, pin: derived, guest_pin: '567891'", "567891"),
+        ("allow_guests: true, pin: '1234#', guest_pin: '5678#'", "5678%23"),
+        ("allow_guests: true, pin: '48291300', guest_pin: derived", "{guest}"),
+        ("allow_guests: true, pin: derived", ""),
+        ("allow_guests: false, pin: derived", ""),
+        ("allow_guests: false", ""),
+    ],
+    ids=["fixed", "with a hash", "derived beside a fixed one", "none for guests", "the host PIN alone", "none"],
+)
+def test_the_pin_in_the_url_is_the_one_that_the_room_asks_for(desk: Desk, pins: str, pin: str) -> None:
+    """A customer never meets a PIN that the link does not have because the rules fix it, and never gets the host's."""
+    session = desk.make()["session"]
+    desk.rules.ruleset = with_pins(pins)
+    expected = pin.format(guest=KEYRING.pins(session).guest)
+    assert desk.join(session).headers["location"] == f"https://pexip.example.com/m/mp{session}?pin={expected}"
+
+
+def test_a_room_that_runs_keeps_its_pin(desk: Desk) -> None:
+    """Who comes back to a call gets the PIN that its room has, and not the one that the rules have given since."""
+    session = desk.make()["session"]
+    desk.keeper.rooms[session] = replace(
+        pinned(session), alias=f"mp{session}", service={"allow_guests": True, "pin": "111111", "guest_pin": "222222"}
+    )
+    desk.rules.ruleset = with_pins("allow_guests: true, pin: '333333', guest_pin: '444444'")
+    assert desk.join(session).headers["location"].endswith("?pin=222222")
