@@ -141,7 +141,7 @@ def _unread(folder: Path, paths: Iterable[Path], below: Iterable[Path]) -> list[
         )
     for path in below:
         if path.parent != folder and not path.name.startswith(".") and is_named_like_rules(path.name):
-            message = f"rule files lie in {_name(folder)} itself, so this one is not read; move it there, or out of the folder"
+            message = "rule files lie in the rules folder itself, so this one is not read; move it there, or out of the folder"
             found.append(_problem(path, message, Severity.WARNING))
     if len(found) > MOST_UNREAD:
         message = f"{len(found) - MOST_UNREAD} more files look like rule files and are not read"

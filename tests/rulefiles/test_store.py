@@ -158,7 +158,7 @@ def test_a_missing_variable_refuses_the_rules_where_the_server_runs(rules: Path)
         pytest.param(
             {"a.yaml": GOOD, "extra/b.yaml": GOOD, "extra/deep/c.yml": GOOD, "pages/a.html": "x", "tables/q.csv": "a"},
             [
-                f"rules/{name}: warning: rule files lie in rules itself, so this one is not read; "
+                f"rules/{name}: warning: rule files lie in the rules folder itself, so this one is not read; "
                 "move it there, or out of the folder"
                 for name in ("extra/b.yaml", "extra/deep/c.yml")
             ],
@@ -190,7 +190,9 @@ def test_rule_files_in_a_linked_folder_are_told(rules: Path, tmp_path: Path) -> 
     os.mkfifo(rules / "pipe")
     (problem,) = read_folder(rules).problems
     assert problem.place.file == str(rules / "out" / "b.yaml")
-    assert problem.message.startswith(f"rule files lie in {rules} itself, so this one is not read; move it there")
+    assert problem.message.startswith(
+        "rule files lie in the rules folder itself, so this one is not read; move it there"
+    )
 
 
 def test_hundreds_of_unread_files_are_counted(rules: Path) -> None:
