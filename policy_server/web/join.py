@@ -18,8 +18,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from policy_server.conferences.errors import StoreUnavailableError
-from policy_server.conferences.records import Link
-from policy_server.pexip.aliases import normalise_alias
+from policy_server.conferences.pinning import held_to, rule_of_orphan
+from policy_server.conferences.records import Link, PinnedConference
 from policy_server.policy.decisions import Serve
 from policy_server.policy.doors import Door, guest_pin_of
 from policy_server.policy.facts import attributes_of
@@ -126,9 +126,7 @@ class JoinEndpoint:
         if running is not None or (not is_expired and isinstance(door.decide(now), Serve)):
             self._note(request, session, "open", now)
             made = link_of(link_type, self._keyring, session)
-            is_first = running is not None and running.alias == normalise_alias(made.alias, ruleset.domains)
-            # A room that a customer's alias was first to open keeps its PIN, whatever the rules say since.
-            pin = guest_pin_of(running.service) if running is not None and is_first else door.guest_pin(now)
+            pin = door.guest_pin(now) if running is None else _held_pin(running, door, made.alias.lower())
             name = link.name if link is not None else ""
             return RedirectResponse(web_app_url(link_type, made, name=name, guest_pin=pin), 303, _HEADERS)
         if is_expired:
@@ -200,6 +198,15 @@ class JoinEndpoint:
 def _previewer(request: Request) -> str:
     """Who fetches this for a preview, ``""`` for a customer."""
     return "" if AS_CUSTOMER in request.query_params else previewer(request.headers.get("user-agent", ""))
+
+
+def _held_pin(running: PinnedConference, door: Door, alias: str) -> str:
+    """The guest PIN of a room that runs: of the door that a node would be told for the customer's alias."""
+    decision = door.decide(running.pinned_at)
+    if isinstance(decision, Serve):
+        return guest_pin_of(held_to(running, decision).service)
+    rule = rule_of_orphan(running, {"local_alias": alias})
+    return guest_pin_of({**running.service, **running.doors[rule].fields}) if rule is not None else ""
 
 
 def _only(links: Mapping[str, LinkType]) -> LinkType | None:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 
 from policy_server.conferences.live import Conferences
+from policy_server.conferences.records import Door as HeldDoor
 from policy_server.conferences.records import Link
 from policy_server.conferences.store import ConferenceStore
 from policy_server.policy.ruleset import Ruleset
@@ -620,7 +621,7 @@ def with_pins(pins: str) -> Ruleset:
 @pytest.mark.parametrize(
     ("pins", "pin"),
     [
-        ("allow_guests: true, pin: derived, guest_pin: '567891'", "567891"),
+        ("allow_guests: true, pin: derived, guest_pin: '56789100'", "56789100"),
         ("allow_guests: true, pin: '1234#', guest_pin: '5678#'", "5678%23"),
         ("allow_guests: true, pin: '48291300', guest_pin: derived", "{guest}"),
         ("allow_guests: true, pin: derived", ""),
@@ -637,11 +638,16 @@ def test_the_pin_in_the_url_is_the_one_that_the_room_asks_for(desk: Desk, pins: 
     assert desk.join(session).headers["location"] == f"https://pexip.example.com/m/mp{session}?pin={expected}"
 
 
-def test_a_room_that_runs_keeps_its_pin(desk: Desk) -> None:
-    """Who comes back to a call gets the PIN that its room has, and not the one that the rules have given since."""
+@pytest.mark.parametrize("rule", ["all", "gone"])
+def test_a_room_that_runs_keeps_its_pin(desk: Desk, rule: str) -> None:
+    """Who comes back to a call gets the PIN of the door held for them, and not the one that the rules have given since."""
     session = desk.make()["session"]
-    desk.keeper.rooms[session] = replace(
-        pinned(session), alias=f"mp{session}", service={"allow_guests": True, "pin": "111111", "guest_pin": "222222"}
-    )
+    door = HeldDoor({"allow_guests": True, "pin": "111111", "guest_pin": "222222"}, {"local_alias": f"mp{session}"})
+    desk.keeper.rooms[session] = replace(pinned(session), rule=rule, doors={rule: door}, service={"name": session})
     desk.rules.ruleset = with_pins("allow_guests: true, pin: '333333', guest_pin: '444444'")
+    if rule == "gone":
+        desk.rules.ruleset = load(
+            "service: [{ id: full, reject: We are full }]\n"
+            "links: { patient: { alias: 'mp{session}', url: 'https://pexip.example.com/{alias}?pin={guest_pin}' } }"
+        )
     assert desk.join(session).headers["location"].endswith("?pin=222222")
