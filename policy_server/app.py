@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from policy_server.conferences.clocks import NodeClocks
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.rooms import Rooms
 from policy_server.conferences.store import ConferenceStore
@@ -104,14 +105,26 @@ def create_app(
         metrics,
     )
     admin = BasicAuthentication(settings.admin.username, settings.admin.password) if settings.admin else None
-    operators = OperatorEndpoints(rules, store, metrics, settings.operator_networks, admin)
+    events = _event_sink(settings, conferences)
+    clocks = events.clocks if events is not None else NodeClocks()
+    operators = OperatorEndpoints(
+        rules, store, metrics, settings.operator_networks, admin, lambda: clocks.notable(clock().timestamp())
+    )
     links = LinkEndpoints(
         rules, keyring, conferences, settings.api_keys, settings.public_url, lambda: secrets.token_bytes(NONCE_BYTES)
     )
     join = JoinEndpoint(rules, keyring, conferences)
-    events = _event_sink(settings, conferences)
     agents = _Agents(settings, ConferenceLookup(conferences, rules, keyring, settings.node))
     _watch_gauges(metrics, rules, decisions, conferences, agents)
+    metrics.watch(
+        "policy_node_clock_difference_seconds",
+        "The largest difference between a node's clock and ours",
+        lambda: max(map(abs, clocks.differences(clock().timestamp()).values()), default=0.0),
+    )
+    if events is not None:
+        metrics.watch(
+            "policy_events_unreadable", "Messages of nodes that cannot be read", lambda: events.unreadable, "sum"
+        )
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from policy_server.conferences.database_file import OpenFile
 from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
 from policy_server.conferences.location import (
     POOL_SIZE,
@@ -53,6 +54,8 @@ class Database:
         self.engines: Final = make_engines(self.location, patience, read_only)
         self._patience: Final = patience
         self._read_only: Final = read_only
+        path = self.location.path
+        self._file: Final = OpenFile(path) if path is not None and not read_only else None
         self._readers: Final = ThreadPoolExecutor(POOL_SIZE, "database-reader")
         # One writer is all that SQLite allows.
         self._writers: Final = ThreadPoolExecutor(1 if self.location.path else POOL_SIZE, "database-writer")
@@ -150,12 +153,20 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(threads, run, *arguments)
 
     def _read(self, work: Work[T]) -> T:
+        if self._file is not None:
+            self._file.check()
         with self.engines.reader.connect() as connection:
             return work(connection)
 
     def _write(self, work: Work[T]) -> T:
+        if self._file is not None:
+            self._file.check()
         with self.engines.writer.begin() as connection:
-            return work(connection)
+            result = work(connection)
+        if self._file is not None:
+            # It may have gone since.
+            self._file.check(is_written=True)
+        return result
 
     def _wake(self) -> None:
         for wake in self._wakes:
@@ -188,6 +199,8 @@ class Database:
         else:
             await self._in_thread(self._writers, self._read, partial(_check_encoding, self.location.name))
         await self._in_thread(self._writers, self._write, migrate)
+        if self._file is not None:
+            self._file.remember()
         self._prepared = True
         log.info("store.prepared: %s", self.location.name)
 

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from policy_server.conferences.clocks import NodeClocks
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.fold import fold
 from policy_server.conferences.live import Conferences
@@ -50,7 +51,7 @@ log = logging.getLogger(__name__)
 class EventSinkEndpoint:
     """``POST /events/v1/pexip``: single and bulk messages. Ends the conferences that they say are over.
 
-    ``unreadable`` counts messages that nobody can read.
+    ``unreadable`` counts messages that nobody can read, ``clocks`` knows what their senders take the time to be.
     """
 
     def __init__(self, conferences: Conferences, authentication: BasicAuthentication) -> None:
@@ -60,6 +61,7 @@ class EventSinkEndpoint:
         self._folding: Final[set[asyncio.Task[None]]] = set()
         self._said: Final = OnceAMinute()
         self.unreadable = 0
+        self.clocks: Final = NodeClocks()
 
     def routes(self) -> list[Route]:
         """The routes, for the application."""
@@ -100,6 +102,9 @@ class EventSinkEndpoint:
         if not await self._end_in_time(parsed.events):
             # A repeated message ends what this one could not.
             return _unavailable()
+        for event in parsed.events:
+            if "time" not in event.envelope:
+                self.clocks.learn(event.node, event.time, now.timestamp())
         told = {"unreadable": parsed.unreadable} if parsed.unreadable else {}
         return JSONResponse({"received": len(stored), "new": added, **told})
 

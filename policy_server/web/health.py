@@ -1,6 +1,7 @@
 """For operators: is it alive, is it ready, what has it done, and what can be asked of it."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
@@ -34,6 +35,7 @@ class OperatorEndpoints:
         metrics: Metrics,
         networks: tuple[Network, ...],
         authentication: BasicAuthentication | None,
+        clocks: Callable[[], Mapping[str, float]],
     ) -> None:
         self._rules: Final = rules
         self._store: Final = store
@@ -41,6 +43,7 @@ class OperatorEndpoints:
         self._networks: Final = networks
         self._authentication: Final = authentication
         self._refusals: Final = Refusals("the operators' paths")
+        self._clocks: Final = clocks
 
     def routes(self) -> list[Route]:
         """The routes, for the application."""
@@ -56,7 +59,8 @@ class OperatorEndpoints:
         return self._refusal(request) or PlainTextResponse("ok\n")
 
     async def readyz(self, request: Request) -> Response:
-        """Rules are loaded; also which, whether newer ones were refused, and whether the database can be reached.
+        """Rules are loaded; also which, whether newer ones were refused, whether the database can be reached, and
+        which nodes' clocks differ from ours.
 
         Ready without it: calls are answered all the same (DESIGN section 7).
         """
@@ -73,6 +77,7 @@ class OperatorEndpoints:
                 "problems": [problem.as_json() for problem in state.problems],
             },
             "database": {"name": self._store.name, "reachable": await self._is_reachable()},
+            "clocks": [{"node": node, "seconds_ahead": ahead} for node, ahead in self._clocks().items()],
         }
         return JSONResponse(content, headers={"cache-control": "no-store"})
 

@@ -1,0 +1,54 @@
+"""The file of an SQLite database while it is open: whether it is still the one that others will find by its name.
+
+A file that is deleted, moved or replaced stays open, and everything written to it is lost with the process. So nothing
+is written or acknowledged then. A server never goes on with another file by itself: that may be a copy from yesterday,
+or empty, and what it holds at the moment would not be in it. It goes on when the same file is back, or is restarted.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from policy_server.conferences.errors import StoreUnavailableError
+
+
+class OpenFile:
+    """Watches one database file. Looking costs a microsecond or two, so it is done with every operation."""
+
+    def __init__(self, path: Path) -> None:
+        self._path: Final = path
+        self._log: Final = Path(f"{path}-wal")
+        self._identity: tuple[int, int] | None = None
+
+    def remember(self) -> None:
+        """Takes the file that is there now for the one that is open."""
+        self._identity = _identity(self._path)
+
+    def check(self, *, is_written: bool = False) -> None:
+        """Raises StoreUnavailableError when the file is not the one that was remembered, or just ``is_written`` and its
+        write-ahead log is not where others look for it.
+        """
+        if self._identity is None:
+            return
+        found = _identity(self._path)
+        if found is None:
+            raise StoreUnavailableError(
+                f"the database file {self._path} was deleted or moved while the server ran, and nothing is written any "
+                "more; put the same file back, or restart the server to begin with a new one"
+            )
+        if found != self._identity:
+            raise StoreUnavailableError(
+                f"the database file {self._path} was replaced by another while the server ran, and nothing is written "
+                "any more; restart the server to go on with the new file"
+            )
+        if is_written and _identity(self._log) is None:
+            raise StoreUnavailableError(
+                f"the write-ahead log {self._log} was deleted or moved while the server ran; restart the server"
+            )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
