@@ -176,8 +176,11 @@ async def _settle(
     """What was looked at, the decision as the endpoint makes it, and the conference that held the room before."""
     looked_at = await _look(found, request.type, when, no_database)
     rooms = Rooms(looked_at.snapshot, keyring_or_temporary(found), lambda: "explained", attributes)
+    # What the decision itself would hold comes into the snapshot too.
+    before = dict(looked_at.snapshot.rooms)
     settled = await rooms.settle(ruleset, request, when.at)
-    return looked_at, settled.decision, looked_at.snapshot.live(settled.basis.name, when.at)
+    held = before.get(settled.basis.name)
+    return looked_at, settled.decision, held if held is not None and when.at < held.expires_at else None
 
 
 async def _look(found: Settings, request_type: RequestType, when: Moment, no_database: bool) -> LookedAt:
