@@ -43,6 +43,7 @@ from policy_server.rulefiles.sections import (
     regions_of,
 )
 from policy_server.rulefiles.services import Draft, Vocabulary, read_service, warn_of_shared_pins
+from policy_server.rulefiles.sharing import sharing_warnings
 
 NAMED_SECTIONS: Final = ("trunks", "calendars", "rooms", "links")
 LISTS: Final[Mapping[str, RequestType]] = {
@@ -145,6 +146,9 @@ def load_rules(
         _warn_of_unused(merged, material)
         _warn_of_coverage(lists, report)
         _warn_of_links(merged, links, lists, report)
+        service_rules = [rule for rule, _ in lists["service"]]
+        for rule_id, place, message in sharing_warnings(service_rules, material.shareable, links.values()):
+            report.warning(place, message, rule_id)
         ruleset = _compile(files, merged, material, lists, links, directory)
     return Loaded(None if report.failed else ruleset, report.in_order())
 

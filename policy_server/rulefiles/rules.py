@@ -49,6 +49,7 @@ from policy_server.rulefiles.services import (
     read_service,
     warn_of_shared_pins,
 )
+from policy_server.rulefiles.sharing import Shareable
 from policy_server.telephony.trunks import Trunk
 
 COMMON_KEYS: Final = ("id", "description", "enabled", "when")
@@ -91,6 +92,7 @@ class Material:
     used_calendars: set[str] = field(default_factory=set)
     used_trunks: set[str] = field(default_factory=set)
     used_rooms: set[str] = field(default_factory=set)
+    shareable: dict[str, Shareable] = field(default_factory=dict)
     origins: list[Origin] = field(default_factory=list)
     rooms_backwards: dict[tuple[object, ...], Origin] = field(default_factory=dict)
 
@@ -240,6 +242,10 @@ def _read_serve(heading: Heading, number: int, material: Material) -> ServeOutco
             )
     if draft is None or draft.faulty:
         return None
+    name = draft.fields.template("name")
+    if name is not None and not draft.shared and draft.fields.fixed.get("service_type") in ROOM_TYPES:
+        place = table.value_place(heading.outcome)
+        material.shareable[heading.id] = Shareable(draft.room, name, draft.name_place, place, heading.sources)
     template = complete(draft, legs, fallbacks)
     if heading.enabled and not material.report.failed:
         try:

@@ -13,7 +13,7 @@ from policy_server.pexip.services import FREE_TEXT_FIELDS, PIN_FIELDS, SERVICE_T
 from policy_server.pexip.shapes import shape_of
 from policy_server.rulefiles.rules import DISPLAY_TEXT
 from policy_server.rulefiles.schema_parts import TEMPLATE, Schema, ref
-from policy_server.rulefiles.services import _REGULAR_EXPRESSIONS, DERIVED, FAILED, LEG_DEFAULTS, ROOM_TYPES
+from policy_server.rulefiles.services import _REGULAR_EXPRESSIONS, DERIVED, FAILED, LEG_DEFAULTS, ROOM_TYPES, SHARED
 
 _WRITTEN_OUT: Final = "^[^{}]*$"
 _DEFAULT: Final = re.compile(r" ?Default: .*$|(?<=manual) \(default\)")
@@ -57,6 +57,13 @@ def service_definitions() -> Schema:
     for service_type, model in SERVICE_TYPES.items():
         fields = definitions[model.__name__]["properties"]
         _open_to_placeholders(fields, FREE_TEXT_FIELDS[service_type] - _REGULAR_EXPRESSIONS, model)
+        if service_type in ROOM_TYPES:
+            fields[SHARED] = {
+                "type": "boolean",
+                "default": False,
+                "description": "true: everybody who reaches this room is meant to meet in it. Silences the warnings about rooms "
+                "that callers would share by accident; not sent to Pexip.",
+            }
         for pin in PIN_FIELDS & fields.keys():
             fields[pin] = _or_derived(fields[pin])
     participant = AutomaticParticipant.__name__

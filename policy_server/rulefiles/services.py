@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from policy_server.pexip.fields import Fault
-from policy_server.pexip.services import FREE_TEXT_FIELDS, PIN_FIELDS, check_service, names_of_deployment
+from policy_server.pexip.services import FREE_TEXT_FIELDS, PIN_FIELDS, SERVICE_TYPES, check_service, names_of_deployment
 from policy_server.policy.services import FieldsTemplate, Leg, ServiceTemplate
 from policy_server.policy.templates import Template, TemplateError
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
@@ -15,6 +15,8 @@ from policy_server.rulefiles.reader import Table, node_at, read_template, unlist
 DERIVED: Final = "derived"
 ROOM_TYPES: Final = ("conference", "lecture")
 FAILED: Final = "failed"
+SHARED: Final = "shared"
+"""The key of a room that is meant for everybody who reaches it; no node gets it."""
 
 LEG_DEFAULTS: Final[Mapping[str, str]] = {
     "protocol": "sip",
@@ -60,12 +62,15 @@ class Draft:
     adps: tuple[Leg, ...]
     room: str
     faulty: bool
+    shared: bool
+    name_place: Place
 
 
 def read_service(table: Table, vocabulary: Vocabulary, *, room: str = "") -> Draft:
     """Reads a room (``room`` is its name) or a written-out ``service``, and reports every fault."""
     before = table.report.errors
-    values: dict[str, object] = {entry.name: plain(entry.value) for entry in table.node.entries}
+    shared = table.boolean(SHARED, default=False)
+    values: dict[str, object] = {entry.name: plain(entry.value) for entry in table.node.entries if entry.name != SHARED}
     if room:
         values.setdefault("service_type", "conference")
         values.setdefault("service_tag", room)
@@ -83,23 +88,31 @@ def read_service(table: Table, vocabulary: Vocabulary, *, room: str = "") -> Dra
     if samples:
         sample["automatic_participants"] = samples
     for fault in check_service(sample):
-        table.error_at(*placed(fault, table))
+        table.error_at(*placed(fault, table, (SHARED,)))
+    if SHARED in table and service_type in SERVICE_TYPES and service_type not in ROOM_TYPES:
+        table.error_at(
+            table.key_place(SHARED), f"{SHARED} goes with a room ({' or '.join(ROOM_TYPES)}): nobody meets in this"
+        )
     check_names(sample, table, table.node, (), vocabulary)
     check_braces_below(table)
     own = {
         name: value for name, value in fields.fixed.items() if name not in derived and name != "automatic_participants"
     }
     template = FieldsTemplate(own, tuple(fields.filled.items()))
-    return Draft(template, derived, tuple(reader.templates), adps, room, table.report.errors > before)
+    faulty = table.report.errors > before
+    return Draft(
+        template, derived, tuple(reader.templates), adps, room, faulty, shared, name_place=table.value_place("name")
+    )
 
 
-def placed(fault: Fault, table: Table) -> tuple[Place, str]:
-    """Where in a mapping a fault is, and the message with the nearest good word."""
+def placed(fault: Fault, table: Table, ours: tuple[str, ...] = ()) -> tuple[Place, str]:
+    """Where in a mapping a fault is, and the message with the nearest good word; ``ours`` are keys that no node gets."""
     path = fault.path
     target = node_at(table.node, path)
     if fault.kind == "unknown" and isinstance(parent := node_at(table.node, path[:-1]), MappingNode):
         place = next((entry.key.place for entry in parent.entries if entry.name == path[-1]), target.place)
-        return place, unknown_key(str(path[-1]), fault.allowed, _owner(path[:-1], table))
+        allowed = fault.allowed if path[:-1] else (*fault.allowed, *ours)
+        return place, unknown_key(str(path[-1]), allowed, _owner(path[:-1], table))
     word = plain(target)
     hint = nearest(word, fault.allowed) if isinstance(word, str) else None
     message = fault.message

@@ -164,7 +164,7 @@ def test_names_of_rooms_that_need_too_much_memory_are_a_problem(monkeypatch: pyt
     """Names are read backwards by expressions too, which must fit as well."""
     monkeypatch.setattr(patterns, "SET_MEMORY", 1)
     rules = [{"id": f"r{n}", "when": {"protocol": "sip", "bandwidth": n}, "room": f"r{n}"} for n in range(20)]
-    rooms = {f"r{n}": {"name": f"{{vendor}}-{n}"} for n in range(20)}
+    rooms = {f"r{n}": {"name": f"{{vendor}}-{n}", "shared": True} for n in range(20)}
     (line,) = problems(as_yaml({"rooms": rooms, "service": rules}).decode())
     assert line.startswith("rules: error: names of rooms: 20 regular expressions on one parameter need more than")
 

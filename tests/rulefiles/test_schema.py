@@ -38,6 +38,7 @@ from policy_server.rulefiles.sections import (
     TRUNK_KEYS,
     parse_duration,
 )
+from policy_server.rulefiles.services import SHARED
 from tests.rulefiles.schema_samples import BAD, BASE, DESIGN, GOOD
 from tests.strategies import services
 
@@ -146,8 +147,11 @@ _PLACES: dict[str, tuple[str, ...]] = {
         for kind in LISTS.values()
     },
     **{model.__name__: tuple(model.model_fields) for model in SERVICE_TYPES.values()},
-    "room_conference": tuple(Conference.model_fields),
-    "room_lecture": tuple(Lecture.model_fields),
+    **{
+        definition: (*model.model_fields, SHARED)
+        for model in (Conference, Lecture)
+        for definition in (model.__name__, f"room_{model.__name__.lower()}")
+    },
     "AutomaticParticipant": tuple(AutomaticParticipant.model_fields),
     "dial_out_entry": (*LEG_KEYS, *AutomaticParticipant.model_fields),
     "participant_set": tuple(name for name in ParticipantProperties.model_fields if name != "reject_reason"),
