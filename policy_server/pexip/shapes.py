@@ -269,7 +269,7 @@ def _spoken(path: tuple[str | int, ...]) -> str:
 
 def listed(words: tuple[object, ...]) -> str:
     """Words as a message lists them."""
-    return ", ".join(shown(word) for word in words)
+    return ", ".join(f"{shown(word)} (Pexip's Host)" if word == "chair" else shown(word) for word in words)
 
 
 def shown(value: object) -> str:

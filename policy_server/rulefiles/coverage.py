@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Hashable, Iterable, Iterator
+from functools import lru_cache
 from itertools import combinations
 from typing import Final, Protocol
 
@@ -20,11 +21,12 @@ from policy_server.policy.conditions import (
     TextMatches,
 )
 from policy_server.policy.facts import LinkAttributeSource, ParameterSource, Source
-from policy_server.policy.patterns import Pattern
+from policy_server.policy.patterns import Pattern, compile_pattern
 from policy_server.policy.ruleset import Rule
 from policy_server.rulefiles.problems import Place, shown
 
 _ANY_TEXT: Final = re.compile(r"(?:\(\?s\))?(?:\.[*+]|\((?:\?P?<\w+>|\?:)?\.[*+]\))\Z")
+_FLAGS: Final = re.compile(r"\(\?[imsU]+\)")
 _MOST_COMPARED: Final = 50
 """Of the earlier rules that share a key with a rule, the number that it is compared with."""
 
@@ -148,8 +150,8 @@ def _filing_keys(condition: Condition) -> list[Hashable]:
     match condition:
         case TextMatches():
             return [
-                (condition.key, _open_prefix(pattern) if _is_open(pattern) else pattern)
-                for pattern in condition.patterns
+                (condition.key, _open_prefix(pattern).lower() if _is_open(pattern) else pattern)
+                for pattern in map(_bare, condition.patterns)
             ]
         case ChoiceIs():
             return [(condition.key, value) for value in condition.values]
@@ -162,10 +164,10 @@ def _filing_keys(condition: Condition) -> list[Hashable]:
 def _lookup_keys(condition: Condition) -> Iterator[Hashable]:
     match condition:
         case TextMatches():
-            for pattern in condition.patterns:
+            for pattern in map(_bare, condition.patterns):
                 yield (condition.key, pattern)
                 for length in range(len(pattern.prefix) + 1):
-                    yield (condition.key, pattern.prefix[:length])
+                    yield (condition.key, pattern.prefix[:length].lower())
         case ChoiceIs():
             yield from ((condition.key, value) for value in condition.values)
         case BooleanIs():
@@ -185,6 +187,20 @@ def _open_prefix(pattern: Pattern) -> str:
     if plain == pattern.text or escaped or len(plain.replace("\\", "")) != len(pattern.prefix):
         return ""
     return pattern.prefix
+
+
+@lru_cache(maxsize=4096)
+def _bare(pattern: Pattern) -> Pattern:
+    """The expression without leading flags and anchors, which change nothing where a whole text without line breaks is
+    compared; ``(?i)`` counts as what it says.
+    """
+    text, ignore_case = pattern.text, pattern.ignore_case
+    if (flags := _FLAGS.match(text)) is not None:
+        text, ignore_case = text[flags.end() :], ignore_case or "i" in flags[0]
+    text = text.removeprefix("^")
+    if text.endswith("$") and not text.endswith("\\$"):
+        text = text[:-1]
+    return pattern if text in ("", pattern.text) else compile_pattern(text, ignore_case=ignore_case)
 
 
 def _covering(conditions: tuple[Condition, ...], filed: dict[Hashable, list[Rule[object]]]) -> Rule[object] | None:
@@ -230,6 +246,10 @@ def _implies(own: Condition, other: Condition) -> bool:
 
 
 def _covers(wide: Pattern, narrow: Pattern, *, clean: bool) -> bool:
+    if clean:
+        wide, narrow = _bare(wide), _bare(narrow)
+    if narrow.ignore_case and not wide.ignore_case:
+        return wide == narrow or (clean and _ANY_TEXT.match(wide.text) is not None)
     if wide == narrow or (clean and _ANY_TEXT.match(wide.text)):
         return True
     if narrow.literal is not None:

@@ -28,6 +28,7 @@ from policy_server.rulefiles.document_text import (
     decode_document,
     find_unreadable_character,
     name_of_character,
+    pasted_character,
     place_at,
     without_unreadable_characters,
 )
@@ -259,6 +260,8 @@ class _Composer:
                 "expressions)",
             )
             text = without_unreadable_characters(text)
+        if not quoted and (pasted := pasted_character(text)):
+            self._report(place, pasted)
         if tag is not None:
             node = self._tagged_scalar(place, tag, text)
         else:

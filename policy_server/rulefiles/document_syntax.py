@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from yaml import Mark, MarkedYAMLError
 
+from policy_server.rulefiles.document_text import pasted_character
 from policy_server.rulefiles.problems import Place, Problem, Severity, shown
 
 _TABS = (
@@ -15,6 +16,9 @@ _BACKSLASH = (
     "in double quotes a backslash begins an escape, and {escape} is none; write the text in single quotes, "
     "where a backslash is just a backslash (best for regular expressions), or write \\\\ for each"
 )
+
+
+_TYPOGRAPHIC = re.compile("[:,\\[{-]\\s*([\u201c\u201d\u201e\u2018\u201a\u00ab\u00bb\uff02].*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,11 @@ def explain_syntax_error(file: str, text: str, error: MarkedYAMLError, inside: P
     )
     if special is not None:
         return special
+    for mark in (problem_mark, context_mark):
+        line_start = mark.index - mark.column
+        line = text[line_start:].partition("\n")[0]
+        if (quote := _TYPOGRAPHIC.search(line)) is not None and (pasted := pasted_character(line[quote.start(1) :])):
+            return _problem(Place(file, mark.line + 1, quote.start(1) + 1), pasted)
     fault = _fault_of(error)
     mark = context_mark if fault.at_context else problem_mark
     message = fault.message.format(

@@ -9,6 +9,11 @@ MAX_BYTES = 10 * 1024 * 1024
 MAX_PROBLEMS = 100
 
 _UTF_16 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_PASTED_QUOTE = re.compile("([\u201c\u201d\u201e\u00ab\u00bb\uff02]|[\u2018\u201a](?=.*[\u2018\u2019]$))")
+_SPACES = "\u00a0\u2000-\u200b\u202f\u3000"
+_PASTED_SPACE = re.compile(f"^[{_SPACES}]|[{_SPACES}]$|^(?:-|[A-Za-z_]+:)[{_SPACES}]")
+_PASTED_DASH = re.compile("([\u2010-\u2015\u2212]) ")
+_PASTED_COLON = re.compile("[a-z_]+\uff1a")
 _LINE_BREAK = re.compile(r"[\r\n]+")
 _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 # libyaml compares every %TAG directive with every other: a file of them would take hours.
@@ -57,6 +62,19 @@ def without_unreadable_characters(text: str) -> str:
 def name_of_character(character: str) -> str:
     """Name an invisible character in a message, as `U+0007`."""
     return f"U+{ord(character):04X}"
+
+
+def pasted_character(text: str) -> str | None:
+    """Say what a word processor made of a quote, a space, a dash or a colon at the edge of a text without quotes."""
+    if found := _PASTED_QUOTE.match(text):
+        return f"{found[1]} is a typographic quote, as word processors write it; write a straight one, ' or \", at both ends"
+    if _PASTED_SPACE.search(text):
+        return "there is a space here that only looks like one (a no-break space, say); delete it and type a space"
+    if found := _PASTED_DASH.match(text):
+        return f"{found[1]} is a dash, as word processors write it; a list item begins with '- '"
+    if _PASTED_COLON.match(text):
+        return "\N{FULLWIDTH COLON} is a full-width colon; after a key write ': '"
+    return None
 
 
 def _not_utf_8(file: str, data: bytes, error: UnicodeDecodeError) -> Problem:

@@ -1,7 +1,7 @@
 """What is wrong with a rule file, where, and what to write instead."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
@@ -14,6 +14,46 @@ _LONGEST_COMPARED = 100
 _ADDRESS = re.compile(
     r"([a-zA-Z]+:/*)?(\[[0-9a-fA-F:.]*(%\w*)?\]?|[0-9a-fA-F:]+(?=$)|[\w.*\s-]*)(:[0-9]{0,5})?(/[\w.~/\s-]*)?", re.ASCII
 )
+
+
+_ON_PEXIPS_PAGES: Mapping[str, tuple[str, ...]] = {
+    "host": ("chair",),
+    "moderator": ("chair",),
+    "participant": ("guest",),
+    "audio-only": ("audio",),
+    "audio only": ("audio",),
+    "main video only": ("video-only",),
+    "main video + presentation": ("video",),
+    "same as incoming call": ("auto",),
+    "required": ("on",),
+    "no encryption": ("off",),
+    "full hd": ("fullhd",),
+    "1080p": ("fullhd",),
+    "720p": ("hd",),
+    "h.323": ("h323",),
+    "ms-sip": ("mssip",),
+    "lync": ("mssip",),
+    "skype": ("mssip",),
+    "skype for business": ("mssip",),
+    "google meet": ("gms",),
+    "microsoft teams": ("teams",),
+    "browser": ("webrtc",),
+    "in": ("dial_in",),
+    "inbound": ("dial_in",),
+    "incoming": ("dial_in",),
+    "out": ("dial_out",),
+    "outbound": ("dial_out",),
+    "outgoing": ("dial_out",),
+    "manually": ("manual",),
+    "automatically": ("routing_rule",),
+    "vmr": ("conference",),
+    "virtual meeting room": ("conference",),
+    "virtual auditorium": ("lecture",),
+    "auditorium": ("lecture",),
+    "virtual reception": ("two_stage_dialing",),
+    "infinity gateway": ("gateway",),
+}
+"""What Pexip's administrator pages and their users say for values of the API, in lower case."""
 
 
 class Severity(StrEnum):
@@ -115,6 +155,8 @@ def _printable(text: str) -> str:
 def nearest(word: str, words: Iterable[str]) -> str | None:
     """Find the word that was probably meant by `word`, in any case; None if none is near.
 
+    What Pexip's administrator pages call a value stands for the value of the API.
+
     Only the first 1,000 words are compared, and none of more than 100 characters: a message is not worth
     more time than that.
     """
@@ -124,6 +166,9 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
     for candidate in islice(words, _MOST_COMPARED):
         if len(candidate) <= _LONGEST_COMPARED:
             folded.setdefault(candidate.lower(), candidate)
+    said = next((meant for meant in _ON_PEXIPS_PAGES.get(word.lower(), ()) if meant in folded), None)
+    if said is not None:
+        return folded[said]
     found = get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
     return folded[found[0]] if found else None
 
@@ -145,7 +190,7 @@ def unknown_key(key: str, known: Iterable[str], where: str) -> str:
 
 
 def _listed(words: list[str]) -> str:
-    listed = [shown(word) for word in words[:_MOST_LISTED]]
+    listed = [f"{shown(word)} (Pexip's Host)" if word == "chair" else shown(word) for word in words[:_MOST_LISTED]]
     more = len(words) - len(listed)
     return ", ".join([*listed, f"… {more} more"] if more else listed)
 

@@ -69,7 +69,7 @@ def test_good(judges: tuple[Check, Accepts], fields: dict[str, Any]) -> None:
             {"preauthenticated_role": "host"},
             ("preauthenticated_role",),
             "enum",
-            "preauthenticated_role must be one of 'chair', 'guest' but is 'host'",
+            "preauthenticated_role must be one of 'chair' (Pexip's Host), 'guest' but is 'host'",
             id="role",
         ),
         pytest.param(
