@@ -171,13 +171,15 @@ def _is_one_for(aliases: tuple[str, str] | None, conditions: tuple[Condition, ..
         return False
     on_alias = _on_alias(conditions)
     of_alias = {group for condition in on_alias for pattern in condition.patterns for group in pattern.groups}
-    of_others = {
-        group for condition in text_matches(conditions) for pattern in condition.patterns for group in pattern.groups
-    } - of_alias
-    if any(
-        name.isidentifier() and name not in of_alias | of_others and name in named_anywhere(conditions)
-        for name in names
-    ):
+    # What another parameter says (a room's name, who calls) may tell rooms apart; an attribute that many share does not.
+    of_links = {
+        group
+        for condition in text_matches(conditions)
+        if isinstance(condition.source, LinkAttributeSource)
+        for pattern in condition.patterns
+        for group in pattern.groups
+    }
+    if not names.isdisjoint(named_anywhere(conditions) - of_alias - of_links):
         return False
     if aliases is None:
         return names.isdisjoint(of_alias)
