@@ -15,6 +15,7 @@ from policy_server.policy.patterns import PatternError
 from policy_server.policy.recall import Recall
 from policy_server.policy.ruleset import LinkType, Rule, RuleList, Ruleset, rule_list
 from policy_server.policy.services import FIELD_LIMIT
+from policy_server.rulefiles.attributes import attribute_warnings
 from policy_server.rulefiles.coverage import coverage_warnings
 from policy_server.rulefiles.document import parse_document
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -146,6 +147,9 @@ def load_rules(
         _warn_of_unused(merged, material)
         _warn_of_coverage(lists, report)
         _warn_of_links(merged, links, lists, report)
+        rooms = (node for node, _ in merged.named["rooms"].values())
+        for place, message in attribute_warnings(chain(rooms, *merged.lists.values())):
+            report.warning(place, message)
         service_rules = [rule for rule, _ in lists["service"]]
         for rule_id, place, message in sharing_warnings(service_rules, material.shareable, links.values()):
             report.warning(place, message, rule_id)
