@@ -19,7 +19,7 @@ from tests.servers import InProcess, eventually
 ALWAYS_OPEN: Final = RULES.replace('mon-fri: ["08:00-18:00"]', 'mon-sun: ["00:00-24:00"]').replace(
     "  - id: customer\n",
     "  - id: gold\n    when: { local_alias: 'mp(?P<session>[a-z2-7]{32})', link: valid, link_attributes: { queue: gold } }\n"
-    "    room: visit\n  - { id: banned, when: { remote_address: 203.0.113.0/24, vendor: 'Scanner.*' }, reject: No }\n"
+    "    room: visit\n  - { id: banned, when: { remote_display_name: Mallory }, reject: No }\n"
     "  - id: customer\n",
 )
 EXTRA: Final = ("rule", "revision", "decision_id")
@@ -193,14 +193,13 @@ def test_a_line_is_explained_for_its_own_moment(server: Beside) -> None:
 
 def test_what_the_log_does_not_keep_is_said(server: Beside) -> None:
     """Values that were cut, and parameters that rules ask for and the log never has; they can be added to the line."""
-    answer = asked(
-        server, local_alias="room-1", remote_alias="x" * 400, remote_address="203.0.113.9", vendor="Scanner 2"
-    )
+    answer = asked(server, local_alias="room-1", remote_alias="x" * 400, remote_display_name="Mallory")
     assert answer[0] == "banned"
     (line,) = server.flush()
     value = server.explain(line)
     assert any("remote_alias may have been longer" in note for note in value["notes"])
-    added = server.explain(line, "remote_address=203.0.113.9", "vendor=Scanner 2")
+    assert any(note.startswith("the log does not keep remote_display_name,") for note in value["notes"])
+    added = server.explain(line, "remote_display_name=Mallory")
     assert added["rule"] == "banned"
     assert not any("does not keep" in note for note in added["notes"])
     assert LOGGED_LENGTH < 400
