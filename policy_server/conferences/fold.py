@@ -189,8 +189,11 @@ def _person_lines(halves: Sequence[Attendance], room: str) -> Iterator[TimelineE
             text = f"{name} left{_because(stay.reason)}." if stay.is_told else f"{name} left with the conference."
             yield TimelineEvent(stay.left_at, "left", text, {**data, "disconnect_reason": stay.reason})
     presenting: set[str] = set()
-    changes = sorted((time, is_on, half.uuid) for half in halves for time, is_on in half.presenting)
-    for time, is_on, uuid in changes:
+    # What somebody did at one moment stays in its order: who began and stopped then does not present for ever.
+    changes = sorted(
+        (time, half.uuid, number, is_on) for half in halves for number, (time, is_on) in enumerate(half.presenting)
+    )
+    for time, uuid, _, is_on in changes:
         was_presenting = bool(presenting)
         (presenting.add if is_on else presenting.discard)(uuid)
         if was_presenting != bool(presenting):

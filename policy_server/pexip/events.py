@@ -102,9 +102,9 @@ class Event:
         return self.text("protocol").strip().lower()
 
     def text(self, key: str) -> str:
-        """A text of ``data``, or a number as text; ``""`` for what is neither."""
+        """A text of ``data``; ``""`` for what is none."""
         value = self.data.get(key)
-        return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+        return value if isinstance(value, str) else ""
 
     def flag(self, key: str) -> bool | None:
         """A boolean of ``data``, also when it is sent as a text, 0 or 1; ``None`` for what is none."""
@@ -116,9 +116,9 @@ class Event:
         return read_time(self.data.get(key)) or None
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """The texts in a list of ``data``, or the one text that stands in its place."""
+        """The texts in a list of ``data``; none when it is no list."""
         value = self.data.get(key)
-        return tuple(text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str) and text)
+        return tuple(text for text in value if isinstance(text, str) and text) if isinstance(value, list) else ()
 
     def _service(self, key: str) -> str:
         name = self.text(key)

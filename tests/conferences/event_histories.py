@@ -4,7 +4,7 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -93,6 +93,14 @@ class History:
     starts_at: float
 
 
+_CHANGES = st.one_of(
+    st.fixed_dictionaries({"is_muted": st.booleans()}),
+    st.fixed_dictionaries({"is_presenting": st.booleans()}),
+    st.fixed_dictionaries({"display_name": st.sampled_from(["Ada", "Ada L", "Grace", ""])}),
+    st.fixed_dictionaries({"role": st.sampled_from(["chair", "guest", "unknown"])}),
+)
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> History:
     """Conferences over several nodes: browsers (two participants each), phones and trunk legs come, change, go."""
@@ -111,9 +119,8 @@ def histories(draw: st.DrawFn) -> History:
             raw.append((node, "conference_updated", {"name": ROOM, "is_locked": draw(st.booleans())}))
         elif there and action == "change":
             kind, name, node = draw(st.sampled_from(there))
-            flag = draw(st.sampled_from(["is_muted", "is_presenting"]))
             half = draw(st.sampled_from(_halves(kind, name)))
-            raw.append((node, "participant_updated", {"uuid": half["uuid"], flag: draw(st.booleans())}))
+            raw.append((node, "participant_updated", {"uuid": half["uuid"], "conference": ROOM, **draw(_CHANGES)}))
         elif there:
             raw += _goodbye(there.pop(draw(st.integers(0, len(there) - 1))))
     is_over = draw(st.booleans())
@@ -165,6 +172,17 @@ def _stamp(draw: st.DrawFn, raw: Iterable[tuple[str, str, dict[str, Any]]]) -> I
         times = dict.fromkeys(_TIMES.get(name, ()), clock)
         yield Event(node, seqs[node], steps.choice([1, 2]), clock, name, {**data, **times})
         clock += steps.choice([0.0, 0.25, 1.0, 30.0])
+
+
+def delivered(events: Iterable[Event], order: random.Random) -> list[Event]:
+    """What two sinks that count differently, and begin again now and then, send of some messages, in any order."""
+    copies: list[Event] = []
+    for ahead in (0, order.choice([1, 7])):
+        seq = 0
+        for event in events:
+            seq = 1 if order.random() < 0.1 else seq + 1
+            copies.append(replace(event, seq=seq + ahead))
+    return jumbled(copies, order)
 
 
 def jumbled(events: Iterable[Event], order: random.Random) -> list[Event]:

@@ -27,6 +27,7 @@ from tests.conferences.event_histories import (
     History,
     browser,
     changed,
+    delivered,
     ended,
     histories,
     joined,
@@ -738,3 +739,101 @@ def test_messages_about_nothing_change_nothing(history: History, order: random.R
         for event in history.events
     ]
     assert both(jumbled([*history.events, *others], order)) == both([*history.events])
+
+
+@given(histories(), st.randoms(use_true_random=False))
+def test_two_sinks_in_any_order_tell_what_one_tells(history: History, order: random.Random) -> None:
+    """Whatever each sink counts, and whichever copy comes first, a store that keeps each message once with the lowest
+    number has all that the copies say: names, people and timeline.
+    """
+    copies = delivered(history.events, order)
+    kept: dict[str, Event] = {}
+    for copy in copies:
+        first = kept.setdefault(copy.identity, copy)
+        if copy.seq < first.seq:
+            kept[copy.identity] = copy
+    assert set(kept) == {event.identity for event in history.events}
+    assert fold(kept.values()) == fold(copies)
+    assert timeline_events(kept.values()) == timeline_events(copies)
+
+
+# ------------------------------------------------------------------ breakout rooms
+
+ASIDE, BESIDE = (f"{ROOM}_breakout_5f0d1c2e-8a3b-4c5d-9e6f-0a1b2c3d4e5{digit}" for digit in "ab")
+
+
+def moved(uuid: str, time: float, to: str, out_of: str = ROOM) -> list[Event]:
+    """A participant is moved into a breakout room, or back."""
+    going = left(uuid, time, conference=out_of, disconnect_reason="Transferred")
+    return [going, joined(uuid, time + 1, conference=to, connect_time=None, display_name="Ada")]
+
+
+IN_ASIDE = [started(100), joined("a", 101, display_name="Ada"), started(110, name=ASIDE), *moved("a", 110, ASIDE)]
+
+
+@pytest.mark.parametrize(
+    ("events", "phase", "present"),
+    [
+        pytest.param(IN_ASIDE, ACTIVE, 1, id="moved"),
+        pytest.param([*IN_ASIDE[:3], joined("a", 111, conference=ASIDE)], ACTIVE, 1, id="the going was lost"),
+        pytest.param([*IN_ASIDE[:3], *moved("a", 110, ASIDE)[::-1]], ACTIVE, 1, id="out of order"),
+        pytest.param(
+            [*IN_ASIDE[:3], left("a", 111, disconnect_reason="Transferred"), joined("a", 111, conference=ASIDE)],
+            ACTIVE,
+            1,
+            id="at one moment",
+        ),
+        pytest.param([*IN_ASIDE, ended(120, name=ASIDE)], WAITING, 0, id="the breakout room ended with who was in it"),
+        pytest.param([*IN_ASIDE, *moved("a", 115, ROOM, out_of=ASIDE), ended(120, name=ASIDE)], ACTIVE, 1, id="back"),
+        pytest.param([*IN_ASIDE, ended(120)], ACTIVE, 1, id="the room ended, somebody is in a breakout room"),
+        pytest.param([*IN_ASIDE, ended(120), ended(121, name=ASIDE)], ENDED, 0, id="both ended"),
+        pytest.param(
+            [*IN_ASIDE, joined("b", 112), *moved("b", 113, BESIDE), started(112, name=BESIDE), ended(114, name=ASIDE)],
+            ACTIVE,
+            1,
+            id="two breakout rooms",
+        ),
+        pytest.param([started(100), started(101, name=ASIDE), ended(102, name=ASIDE)], WAITING, 0, id="its end alone"),
+        pytest.param([started(100, name=ASIDE), ended(102, name=ASIDE)], ENDED, 0, id="merely named like one"),
+    ],
+)
+def test_whoever_is_in_a_breakout_room_is_with_the_call(events: list[Event], phase: Phase, present: int) -> None:
+    """A breakout room neither begins nor ends the call, and who is in it is there until they or it are gone."""
+    state = fold(events)
+    assert (state.phase, sum(person.is_present for person in state.people)) == (phase, present)
+
+
+def test_timeline_of_a_breakout_room() -> None:
+    """Moving is told; the breakout room's own beginning and end are not the call's."""
+    assert lines(*IN_ASIDE, left("a", 120, conference=ASIDE), ended(121, name=ASIDE), ended(130)) == [
+        (100.0, "The conference started."),
+        (101.0, "Ada joined."),
+        (110.0, "Ada left (Transferred)."),
+        (111.0, "Ada joined a breakout room."),
+        (120.0, "Ada left (User initiated disconnect)."),
+        (130.0, "The conference ended."),
+    ]
+
+
+def test_a_clock_that_is_set_back_does_not_keep_a_conference_running() -> None:
+    """What a node has ended is over, even if it started later by the clock that the node had then."""
+    begun = started(4000, start_time=4000.0)
+    assert fold([begun, ended(1500, start_time=4000.0)]).phase is ENDED
+    assert fold([begun, ended(1500, start_time=900.0)]).phase is WAITING
+
+
+@pytest.mark.parametrize(
+    ("told", "is_present", "has_media"),
+    [
+        ({"has_media": "true"}, True, True),
+        ({"has_media": 0}, True, False),
+        ({"has_media": ["yes"]}, True, False),
+        ({"display_name": {"a": 1}, "role": 7, "connect_time": "soon"}, True, True),
+        ({"related_uuids": {"odd": 1}, "service_type": None, "protocol": 5}, True, True),
+    ],
+    ids=str,
+)
+def test_fields_of_another_type_do_no_harm(told: dict[str, Any], is_present: bool, has_media: bool) -> None:
+    """Whatever a field is, the participant is there, and what can be read of it counts."""
+    (person,) = fold([started(100), joined("a", 101, **told)]).people
+    assert (person.is_present, person.has_media) == (is_present, has_media)
