@@ -22,6 +22,7 @@ from uvicorn.supervisors import Multiprocess
 
 from policy_server.app import Application, create_app, utc_now
 from policy_server.cli.common import Unusable, checked_keyring, environment, rules_option, settings
+from policy_server.cli.connections import STOP_SECONDS, Connection
 from policy_server.cli.logs import set_up_logging
 from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
 from policy_server.conferences.store import ConferenceStore
@@ -260,7 +261,7 @@ def _config(app: Application | str, tls: Tls | None, workers: int) -> uvicorn.Co
         app,
         factory=workers > 1,
         workers=workers,
-        http="httptools",
+        http=Connection,
         loop="uvloop",
         ws="none",
         access_log=False,
@@ -271,7 +272,7 @@ def _config(app: Application | str, tls: Tls | None, workers: int) -> uvicorn.Co
         ssl_keyfile=tls.key if tls else None,
         ssl_ca_certs=tls.client_ca if tls else None,
         ssl_cert_reqs=ssl.CERT_REQUIRED if tls and tls.client_ca else ssl.CERT_NONE,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=STOP_SECONDS,
     )
 
 

@@ -357,7 +357,7 @@ def test_open_streams_end_at_once(rules: Path, workers: str) -> None:
             assert "event: conference" in each
         begun = time.monotonic()
         assert running.stop(signal.SIGTERM) == 0
-        # The server gives open responses five seconds.
+        # The server gives open responses four seconds.
         assert time.monotonic() - begun < 4
         for each in lines:
             assert "event: end" in each
