@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 
 from policy_server.policy.ruleset import Ruleset
 from policy_server.policy.sessions import Keyring
-from policy_server.rulefiles.problems import Problem, shown
+from policy_server.rulefiles.problems import Problem, printable, shown
 from policy_server.rulefiles.store import load_folder
 from policy_server.settings import PREFIX, Settings, SettingsError, read_settings
 
@@ -30,6 +30,10 @@ class Unusable(click.ClickException):
     """Input that cannot be used: exit status 2."""
 
     exit_code = 2
+
+    def format_message(self) -> str:
+        """The message, in which a terminal finds nothing to obey."""
+        return "\n".join(map(printable, self.message.split("\n")))
 
 
 def environment() -> dict[str, str]:

@@ -36,7 +36,7 @@ from policy_server.policy.decisions import Serve
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.ruleset import Ruleset
 from policy_server.policy.sessions import Keyring
-from policy_server.rulefiles.problems import shown
+from policy_server.rulefiles.problems import printable, shown
 from policy_server.settings import Settings
 from policy_server.web.agent_answers import Answer, Material, render_lookup
 from policy_server.web.lookup import ConferenceLookup, Subject
@@ -116,7 +116,7 @@ def show_conference(alias: str, rules_folder: Path | None, as_json: bool) -> Non
         print_json(answer)
         return
     for line in _lines(answer):
-        click.echo(line)
+        click.echo(printable(line))
 
 
 async def _find(found: Settings, ruleset: Ruleset, keyring: Keyring, alias: str) -> Answer | None:

@@ -34,7 +34,7 @@ from policy_server.policy.facts import attributes_of
 from policy_server.policy.links import CustomerLink, default_expiry, find_session, make_link, web_app_url
 from policy_server.policy.ruleset import LinkType, Ruleset
 from policy_server.policy.sessions import NONCE_BYTES, Keyring
-from policy_server.rulefiles.problems import one_of, shown
+from policy_server.rulefiles.problems import one_of, printable, shown
 from policy_server.rulefiles.sections import LONGEST_TTL, SHORTEST_TTL, parse_duration
 from policy_server.settings import Settings
 from policy_server.web.link_requests import LinkRequest, parse_link_request
@@ -158,7 +158,7 @@ def _print_link(made: CustomerLink, url: str, as_json: bool, wanted: LinkRequest
 
 def _print_fields(fields: Mapping[str, object]) -> None:
     for name, value in fields.items():
-        click.echo(f"{name:<12} {value if isinstance(value, str) else orjson.dumps(value).decode()}")
+        click.echo(f"{name:<12} {printable(value if isinstance(value, str) else orjson.dumps(value).decode())}")
 
 
 @link.command("inspect")

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import orjson
 
+from policy_server.rulefiles.problems import printable
+
 
 class JsonFormatter(logging.Formatter):
     """A record as one line of JSON, its traceback included."""
@@ -28,8 +30,12 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, and a traceback below it if there is one."""
-        line = f"{_stamp(record)} {record.levelname} {record.getMessage()}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        line = f"{_stamp(record)} {record.levelname} {printable(record.getMessage())}"
+        if not record.exc_info:
+            return line
+        # Indented, or the text of an error could pass for a line of ours.
+        below = (f"  {printable(each)}" for each in self.formatException(record.exc_info).splitlines())
+        return "\n".join((line, *below))
 
 
 def set_up_logging(log_format: str) -> None:

@@ -401,3 +401,10 @@ def test_a_running_server_obeys(folder: Path) -> None:
         eventually(lambda: rule() == "gold")
         assert run("link", "revoke", alias).exit_code == 0
         eventually(lambda: rule() == "customer-refused")
+
+
+def test_a_name_cannot_command_the_terminal() -> None:
+    """Characters that change the direction of writing are shown, not obeyed; in JSON they are as they came."""
+    name = "Ada \u202eevil"
+    assert r"Ada \u202eevil" in run("link", "create", "visit", "--name", name, environment=KEY).stdout
+    assert created("--name", name)["name"] == name
