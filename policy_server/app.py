@@ -41,6 +41,7 @@ from policy_server.web.lookup import ConferenceLookup
 from policy_server.web.metrics import Metrics
 from policy_server.web.policy import ROOT, PolicyEndpoint
 from policy_server.web.problem import ProblemResponse
+from policy_server.web.refusals import Door, Guesses, Refusals
 from policy_server.web.streams import STREAMS_PATH, AgentStreams
 
 RELOAD_INTERVAL: Final = 1.0
@@ -94,6 +95,11 @@ def create_app(
     store = ConferenceStore(settings.database_url)
     conferences = Conferences(store, clock, settings.conference_ttl, settings.retention)
     metrics = Metrics()
+    guesses = Guesses()
+
+    def refusals(door: Door) -> Refusals:
+        return Refusals(door, guesses, metrics.refused_at)
+
     policy = PolicyEndpoint(
         rules,
         Rooms(conferences, keyring, new_id=lambda: uuid4().hex),
@@ -103,18 +109,32 @@ def create_app(
         clock,
         decisions,
         metrics,
+        refusals(Door.POLICY),
     )
     admin = BasicAuthentication(settings.admin.username, settings.admin.password) if settings.admin else None
-    events = _event_sink(settings, conferences)
+    events = _event_sink(settings, conferences, refusals(Door.EVENTS))
     clocks = events.clocks if events is not None else NodeClocks()
     operators = OperatorEndpoints(
-        rules, store, metrics, settings.operator_networks, admin, lambda: clocks.notable(clock().timestamp())
+        rules,
+        store,
+        metrics,
+        settings.operator_networks,
+        admin,
+        lambda: clocks.notable(clock().timestamp()),
+        refusals(Door.OPERATORS),
     )
     links = LinkEndpoints(
-        rules, keyring, conferences, settings.api_keys, settings.public_url, lambda: secrets.token_bytes(NONCE_BYTES)
+        rules,
+        keyring,
+        conferences,
+        settings.api_keys,
+        settings.public_url,
+        lambda: secrets.token_bytes(NONCE_BYTES),
+        refusals(Door.API),
     )
     join = JoinEndpoint(rules, keyring, conferences)
-    agents = _Agents(settings, ConferenceLookup(conferences, rules, keyring, settings.node))
+    lookup = ConferenceLookup(conferences, rules, keyring, settings.node)
+    agents = _Agents(settings, lookup, refusals(Door.AGENTS))
     _watch_gauges(metrics, rules, decisions, conferences, agents)
     metrics.watch(
         "policy_node_clock_difference_seconds",
@@ -160,23 +180,25 @@ def create_app(
     return Application(policy, AgentCors(others, settings.widget_origins), running)
 
 
-def _event_sink(settings: Settings, conferences: Conferences) -> EventSinkEndpoint | None:
+def _event_sink(settings: Settings, conferences: Conferences, refusals: Refusals) -> EventSinkEndpoint | None:
     if settings.events is None:
         return None
-    return EventSinkEndpoint(conferences, BasicAuthentication(settings.events.username, settings.events.password))
+    authentication = BasicAuthentication(settings.events.username, settings.events.password)
+    return EventSinkEndpoint(conferences, authentication, refusals)
 
 
 class _Agents:
     """What agents' widgets use, as far as Genesys Cloud is set up."""
 
-    def __init__(self, settings: Settings, lookup: ConferenceLookup) -> None:
+    def __init__(self, settings: Settings, lookup: ConferenceLookup, refusals: Refusals) -> None:
         self._genesys: Final = (
             GenesysClient(settings.tenant, cache_seconds=settings.agent_cache_seconds) if settings.tenant else None
         )
         self._endpoint: AgentEndpoint | None = None
         self._streams: AgentStreams | None = None
         if self._genesys is not None:
-            access = AgentAccess(self._genesys, binding_required=settings.agent_binding == "required")
+            is_required = settings.agent_binding == "required"
+            access = AgentAccess(self._genesys, binding_required=is_required, refusals=refusals)
             self._endpoint, self._streams = AgentEndpoint(lookup, access), AgentStreams(lookup, access)
 
     @property

@@ -26,7 +26,7 @@ from policy_server.web.caller_names import caller_aliases
 from policy_server.web.link_reading import undisguised
 from policy_server.web.lookup import ConferenceLookup, Subject
 from policy_server.web.problem import ProblemResponse
-from policy_server.web.refusals import Refusals
+from policy_server.web.refusals import Door, Refusals
 
 PATH: Final = "/agent/v1/conferences/{alias}"
 
@@ -65,18 +65,24 @@ class AgentAccess:
     """
 
     def __init__(
-        self, genesys: GenesysClient, *, binding_required: bool = False, now: Callable[[], float] = monotonic
+        self,
+        genesys: GenesysClient,
+        *,
+        binding_required: bool = False,
+        now: Callable[[], float] = monotonic,
+        refusals: Refusals | None = None,
     ) -> None:
         self._genesys: Final = genesys
         self._binding_required: Final = binding_required
         self._now: Final = now
-        self._refusals: Final = Refusals("the agents' lookup")
+        self._refusals: Final = refusals or Refusals(Door.AGENTS)
 
     async def admit(self, request: Request, subject: Subject) -> Admitted | ProblemResponse:
         """Who asks, or why that is refused. May be asked again with the same request, for as long as it lasts."""
         admitted = await self._admit(request, subject)
         if isinstance(admitted, ProblemResponse) and admitted.status_code in _REFUSALS:
-            self._refusals.note(request.scope, admitted.reason)
+            is_guess = admitted.status_code == 401 and bool(_bearer(request))
+            return await self._refusals.refuse(request.scope, admitted.reason, is_guess=is_guess) or admitted
         return admitted
 
     async def _admit(self, request: Request, subject: Subject) -> Admitted | ProblemResponse:

@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from hmac import compare_digest
 from typing import Final
 
+from starlette.types import Scope
+
 from policy_server.web.problem import ProblemResponse
+from policy_server.web.refusals import Refusals
 
 CHALLENGE: Final = (b"www-authenticate", b'Basic realm="policy-server", charset="UTF-8"')
 
@@ -23,10 +26,11 @@ class BasicAuthentication:
         self._expected: Final = b"Basic " + b64encode(self._plain)
 
     @staticmethod
-    def told_refused(headers: Headers) -> str:
-        """Why a request was refused, in words for the log."""
-        given = any(name == b"authorization" for name, _ in headers)
-        return "wrong user name or password" if given else "no user name and password"
+    async def refuse(refusals: Refusals, scope: Scope) -> ProblemResponse:
+        """The answer to a request whose credentials were not accepted, when it is time to give it."""
+        given = any(name == b"authorization" for name, _ in scope["headers"])
+        reason = "wrong user name or password" if given else "no user name and password"
+        return await refusals.refuse(scope, reason, is_guess=given) or credentials_refused()
 
     def accepts(self, headers: Headers) -> bool:
         """Whether the request carries the credentials."""

@@ -22,10 +22,10 @@ from policy_server.conferences.lives import ended_at, told_since
 from policy_server.conferences.records import StoredEvent
 from policy_server.conferences.store import MANY_EVENTS
 from policy_server.pexip.events import Event, Parsed, parse_events
-from policy_server.web.basic import BasicAuthentication, credentials_refused
+from policy_server.web.basic import BasicAuthentication
 from policy_server.web.once import OnceAMinute
 from policy_server.web.problem import ProblemResponse
-from policy_server.web.refusals import Refusals
+from policy_server.web.refusals import Door, Refusals
 
 PATH: Final = "/events/v1/pexip"
 
@@ -54,10 +54,12 @@ class EventSinkEndpoint:
     ``unreadable`` counts messages that nobody can read, ``clocks`` knows what their senders take the time to be.
     """
 
-    def __init__(self, conferences: Conferences, authentication: BasicAuthentication) -> None:
+    def __init__(
+        self, conferences: Conferences, authentication: BasicAuthentication, refusals: Refusals | None = None
+    ) -> None:
         self._conferences: Final = conferences
         self._authentication: Final = authentication
-        self._refusals: Final = Refusals("the event sink")
+        self._refusals: Final = refusals or Refusals(Door.EVENTS)
         self._folding: Final[set[asyncio.Task[None]]] = set()
         self._said: Final = OnceAMinute()
         self.unreadable = 0
@@ -75,8 +77,7 @@ class EventSinkEndpoint:
     async def take(self, request: Request) -> Response:
         """Takes one request: 200 means that every message in it is durable."""
         if not self._authentication.accepts(request.scope["headers"]):
-            self._refusals.note(request.scope, self._authentication.told_refused(request.scope["headers"]))
-            return credentials_refused()
+            return await self._authentication.refuse(self._refusals, request.scope)
         try:
             body = await _read_body(request)
         except ClientDisconnect:

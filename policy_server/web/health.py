@@ -12,12 +12,12 @@ from starlette.routing import Route
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.store import ConferenceStore
 from policy_server.rulefiles.store import RuleStore
-from policy_server.web.basic import BasicAuthentication, credentials_refused
+from policy_server.web.basic import BasicAuthentication
 from policy_server.web.metrics import CONTENT_TYPE, Metrics
 from policy_server.web.openapi import PATH as OPENAPI_PATH
 from policy_server.web.openapi import document
 from policy_server.web.problem import ProblemResponse
-from policy_server.web.refusals import Refusals
+from policy_server.web.refusals import Door, Refusals
 
 DATABASE_PATIENCE: Final = 0.5
 """Seconds that ``/readyz`` waits for the database."""
@@ -36,13 +36,14 @@ class OperatorEndpoints:
         networks: tuple[Network, ...],
         authentication: BasicAuthentication | None,
         clocks: Callable[[], Mapping[str, float]],
+        refusals: Refusals | None = None,
     ) -> None:
         self._rules: Final = rules
         self._store: Final = store
         self._metrics: Final = metrics
         self._networks: Final = networks
         self._authentication: Final = authentication
-        self._refusals: Final = Refusals("the operators' paths")
+        self._refusals: Final = refusals or Refusals(Door.OPERATORS)
         self._clocks: Final = clocks
 
     def routes(self) -> list[Route]:
@@ -56,7 +57,7 @@ class OperatorEndpoints:
 
     async def healthz(self, request: Request) -> Response:
         """The process answers."""
-        return self._refusal(request) or PlainTextResponse("ok\n")
+        return await self._refusal(request) or PlainTextResponse("ok\n")
 
     async def readyz(self, request: Request) -> Response:
         """Rules are loaded; also which, whether newer ones were refused, whether the database can be reached, and
@@ -64,7 +65,7 @@ class OperatorEndpoints:
 
         Ready without it: calls are answered all the same (DESIGN section 7).
         """
-        refusal = self._refusal(request)
+        refusal = await self._refusal(request)
         if refusal is not None:
             return refusal
         ruleset, state = self._rules.ruleset, self._rules.state
@@ -83,11 +84,11 @@ class OperatorEndpoints:
 
     async def metrics(self, request: Request) -> Response:
         """Everything counted, for Prometheus."""
-        return self._refusal(request) or Response(self._metrics.render(), media_type=CONTENT_TYPE)
+        return await self._refusal(request) or Response(self._metrics.render(), media_type=CONTENT_TYPE)
 
     async def openapi(self, request: Request) -> Response:
         """The document for developers, with the types of link that the rules have now."""
-        return self._refusal(request) or JSONResponse(document(self._rules.ruleset.links))
+        return await self._refusal(request) or JSONResponse(document(self._rules.ruleset.links))
 
     async def _is_reachable(self) -> bool:
         try:
@@ -97,7 +98,7 @@ class OperatorEndpoints:
             return False
         return True
 
-    def _refusal(self, request: Request) -> Response | None:
+    async def _refusal(self, request: Request) -> Response | None:
         if self._authentication is not None and self._authentication.accepts(request.scope["headers"]):
             return None
         if self._is_near(request):
@@ -106,8 +107,7 @@ class OperatorEndpoints:
             self._refusals.note(request.scope, "not of POLICY_OPERATOR_NETWORKS, and POLICY_ADMIN_USERNAME is not set")
             detail = "set POLICY_ADMIN_USERNAME and POLICY_ADMIN_PASSWORD, or POLICY_OPERATOR_NETWORKS"
             return ProblemResponse(403, "forbidden", "Only from this machine", detail)
-        self._refusals.note(request.scope, self._authentication.told_refused(request.scope["headers"]))
-        return credentials_refused()
+        return await self._authentication.refuse(self._refusals, request.scope)
 
     def _is_near(self, request: Request) -> bool:
         try:

@@ -23,7 +23,7 @@ from policy_server.web.api_keys import ApiKeys
 from policy_server.web.link_requests import LinkRequest, parse_link_request, read_body
 from policy_server.web.policy import Rules
 from policy_server.web.problem import ProblemResponse
-from policy_server.web.refusals import Refusals
+from policy_server.web.refusals import Door, Refusals
 
 PATH: Final = "/api/v1/links"
 JOIN_PATH: Final = "/join/"
@@ -81,6 +81,7 @@ class LinkEndpoints:
         api_keys: ApiKeys,
         public_url: str,
         nonce: Callable[[], bytes],
+        refusals: Refusals | None = None,
     ) -> None:
         self._rules: Final = rules
         self._keyring: Final = keyring
@@ -88,7 +89,7 @@ class LinkEndpoints:
         self._keys: Final = api_keys
         self._public_url: Final = public_url.rstrip("/")
         self._nonce: Final = nonce
-        self._refusals: Final = Refusals("the API")
+        self._refusals: Final = refusals or Refusals(Door.API)
 
     def routes(self) -> list[Route]:
         """The routes, for the application."""
@@ -109,8 +110,7 @@ class LinkEndpoints:
         given = request.headers.get("authorization")
         caller = self._keys.name_of(None if given is None else given.encode("latin-1"))
         if caller is None:
-            self._refusals.note(request.scope, "no API key" if given is None else "wrong API key")
-            return self._unauthorized(given is not None)
+            return await self._refuse(request, given is not None)
         try:
             return await work(request, caller)
         except StoreUnavailableError:
@@ -118,7 +118,11 @@ class LinkEndpoints:
             headers = {"retry-after": str(RETRY_SECONDS), **_NO_STORE}
             return ProblemResponse(503, "store-unavailable", "Links cannot be kept at the moment", detail, headers)
 
-    def _unauthorized(self, with_credentials: bool) -> Response:
+    async def _refuse(self, request: Request, with_credentials: bool) -> Response:
+        reason = "wrong API key" if with_credentials else "no API key"
+        answer = await self._refusals.refuse(request.scope, reason, is_guess=with_credentials)
+        if answer is not None:
+            return answer
         challenge = f'{_CHALLENGE}, error="invalid_token"' if with_credentials else _CHALLENGE
         detail = "send Authorization: Bearer <API key>" if self._keys else "no API keys are set in POLICY_API_KEYS"
         return ProblemResponse(401, "unauthorized", "Wrong or no API key", detail, {"www-authenticate": challenge})

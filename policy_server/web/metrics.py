@@ -12,6 +12,8 @@ from typing import Final, Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from policy_server.web.refusals import Door
+
 BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1.0, 5.0)
 """Seconds. A node waits five."""
 
@@ -47,6 +49,7 @@ class Metrics:
         self._refused: Final = Counter(
             "policy_unauthorized", "Questions with wrong or no credentials, by node", ["node"], registry=self.registry
         )
+        self._refused_at: Final = Counter("policy_refused", "Refused callers by door", ["door"], registry=self.registry)
         self._answer_children: Final[dict[tuple[str, str, str], Counter]] = {}
         self._second_children: Final[dict[str, Histogram]] = {}
         self._nodes: Final[set[str]] = set()
@@ -71,6 +74,10 @@ class Metrics:
                 node = "other"
             self._nodes.add(node)
         self._refused.labels(node).inc()
+
+    def refused_at(self, door: Door) -> None:
+        """Counts a caller who was refused at a door."""
+        self._refused_at.labels(door.name.lower()).inc()
 
     def watch(self, name: str, text: str, read: Callable[[], float], together: Together = "livemax") -> None:
         """Adds a gauge, which ``update`` reads."""

@@ -34,6 +34,7 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "stopping": "the server stops; connect again",
     "store-unavailable": "the database cannot be reached; nothing is known to be written, so try again",
     "too-large": "the body is too large",
+    "too-many-refusals": "wrong credentials come from this address again and again; ask again after `Retry-After` seconds",
     "too-many-streams": f"an agent may have {STREAMS_LIMIT} streams at a time",
     "unauthorized": "the credentials are missing, wrong or no longer good",
     "unknown-conference": "neither a session that this server signed, nor one that it knows",
@@ -248,7 +249,7 @@ Whether the agent may see the conference is checked again all the time. A browse
                 },
             },
             **_agent_refusals(),
-            **_problem(429, "too-many-streams"),
+            **_problem(429, "too-many-streams", "too-many-refusals", comes_back=True),
             **_problem(503, "store-unavailable", "genesys-unavailable", "not-configured", "stopping", comes_back=True),
         },
     }
@@ -355,7 +356,8 @@ def _problem(status: int, *kinds: str, comes_back: bool = False, headers: Json |
 
 def _unauthorized(scheme: str) -> Json:
     challenge = _header(f"How to authenticate: a {scheme} challenge", pattern=f"^{scheme}", required=True)
-    return _problem(401, "unauthorized", headers={"WWW-Authenticate": challenge})
+    refused = _problem(401, "unauthorized", headers={"WWW-Authenticate": challenge})
+    return {**refused, **_problem(429, "too-many-refusals", comes_back=True)}
 
 
 def _security_schemes() -> Json:

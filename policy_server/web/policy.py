@@ -41,7 +41,7 @@ from policy_server.web.avatars import render_avatar
 from policy_server.web.basic import CHALLENGE, BasicAuthentication
 from policy_server.web.decision_log import DecisionLog, masked
 from policy_server.web.metrics import Metrics
-from policy_server.web.refusals import Refusals, caller_address
+from policy_server.web.refusals import Door, Refusals, caller_address
 
 log = logging.getLogger(__name__)
 
@@ -192,6 +192,7 @@ class PolicyEndpoint:
         clock: Callable[[], datetime],
         decision_log: DecisionLog,
         metrics: Metrics,
+        refusals: Refusals | None = None,
     ) -> None:
         self._rules: Final = rules
         self._rooms: Final = rooms
@@ -208,15 +209,18 @@ class PolicyEndpoint:
         self._kept_for: tuple[Ruleset, int] | None = None
         self._noted: Final[Counter[str]] = Counter()
         self._callers: Final[dict[str, bytes]] = {}
-        self._refusals: Final = Refusals("the policy paths")
+        self._refusals: Final = refusals or Refusals(Door.POLICY)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one HTTP request."""
         started = perf_counter()
         if not self._authentication.accepts(scope["headers"]):
             self._metrics.refused(caller_address(scope))
-            self._refusals.note(scope, self._authentication.told_refused(scope["headers"]))
-            await _respond(send, 401, b"", _TEXT, CHALLENGE)
+            refused = await self._authentication.refuse(self._refusals, scope)
+            if refused.status_code == 401:
+                await _respond(send, 401, b"", _TEXT, CHALLENGE)
+            else:
+                await refused(scope, receive, send)
             return
         raw_path = scope.get("raw_path") or scope["path"].encode()
         routed = route(raw_path)

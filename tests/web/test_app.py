@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from starlette.types import Scope
 
 from policy_server.app import create_app
 from policy_server.genesys.tenant import Tenant
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
+from policy_server.web.api_keys import ApiKeys
 from policy_server.web.health import OperatorEndpoints
 from policy_server.web.problem import TYPE_ROOT
+from policy_server.web.refusals import Guesses, caller_network
 from tests.servers import PASSWORD, SECRET_KEY, InProcess, basic, write_rules
 from tests.web.samples import FIXED_PIN, KIOSK_PASSWORD, NOW, RULES, WRITTEN_PASSWORD, sample_folder, sample_link
 
@@ -207,3 +210,42 @@ def test_who_is_refused_at_a_door_is_logged(
     (line,) = [message for message in caplog.messages if message.startswith("access.refused: ")]
     assert line.startswith(f"access.refused: 198.51.100.7 at {told}")
     assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "wrong", "right", "door"),
+    [
+        ("GET", "/policy/v1/service/configuration", BASIC, basic("pexip", "right-password"), "policy"),
+        ("POST", "/events/v1/pexip", BASIC, basic("operator", "right-password"), "events"),
+        ("GET", "/api/v1/links/abc", f"Bearer {SECRET}", f"Bearer {'k' * 20}", "api"),
+        ("GET", "/metrics", BASIC, basic("operator", "right-password"), "operators"),
+    ],
+    ids=["nodes", "event sinks", "systems", "operators"],
+)
+def test_who_guesses_is_held_up_at_every_door(
+    tmp_path: Path, method: str, path: str, wrong: str, right: str, door: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wrong credentials are counted by door and, when too many wait, told to come back; right ones from the same address
+    are taken all the while, and no credentials are no guess.
+    """
+
+    async def too_many(_: Guesses, scope: Scope) -> bool:
+        assert caller_network(scope) == "198.51.100.7"
+        return False
+
+    monkeypatch.setattr(Guesses, "hold_up", too_many)
+    operator = Credentials("operator", "right-password")
+    settings: dict[str, Any] = {
+        "pexip": Credentials("pexip", "right-password"),
+        "events": operator,
+        "admin": operator,
+        "api_keys": ApiKeys({"booking": "k" * 20}),
+    }
+    with InProcess(sample_folder(tmp_path), environment=ENVIRONMENT, **settings) as server:
+
+        def status(**headers: str) -> int:
+            return server.request(method, path, headers=headers, peer="198.51.100.7").status_code
+
+        assert [status(authorization=wrong), status(authorization=right) < 429, status()] == [429, True, 401]
+        text = server.request("GET", "/metrics").text
+    assert f'policy_refused_total{{door="{door}"}} 2.0' in text
