@@ -12,7 +12,7 @@ from policy_server.policy.ruleset import Ruleset
 from policy_server.rulefiles.sections import DEFAULT_TTL, LONGEST_TTL, parse_duration
 from tests.rulefiles.faults import Fault, check, each_fault, load, picture
 
-REJECT = "service: [ { id: all, reject: Closed } ]\n"
+REJECT = "service: [ { id: all, continue: true } ]\n"
 
 
 @each_fault("sections")
