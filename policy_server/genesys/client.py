@@ -5,7 +5,7 @@ import logging
 import re
 from hashlib import sha256
 from math import ceil
-from typing import Final, Self
+from typing import Final, Self, assert_never
 
 from policy_server.genesys.exchange import Exchange, NoReply, Reply
 from policy_server.genesys.memory import Expiring, Flights
@@ -20,7 +20,9 @@ from policy_server.genesys.results import (
     InvalidConversationId,
     NoSuchConversation,
     TokenRefused,
+    TooManyTokens,
 )
+from policy_server.genesys.strangers import AT_ONCE, Strangers
 from policy_server.genesys.tenant import UUID_TEXT, Tenant
 
 TIMEOUT: Final = 2.0
@@ -32,11 +34,19 @@ CACHE_SECONDS: Final = 60.0
 SHORT_CACHE_SECONDS: Final = 5.0
 """Seconds that anything else is believed: tokens turned away, and conversations, which change."""
 
+KNOWN_SECONDS: Final = 172_800.0
+"""Seconds that a token which was verified once keeps a place apart from unknown ones: as long as tokens can live
+(genesys.md, section 5).
+"""
+
 CACHE_ENTRIES: Final = 10_000
 """Entries of each cache."""
 
 FLIGHTS: Final = 500
-"""Questions under way at a time; tokens that somebody made up must not pile up here."""
+"""Questions under way at a time about agents who were verified, and about conversations."""
+
+STRANGERS_CONNECTIONS: Final = 5
+"""Connections to Genesys for tokens that are not known yet, beside those of agents."""
 
 RETRY_SECONDS: Final = 5
 """What a caller is told when Genesys said nothing about when to come back."""
@@ -66,14 +76,18 @@ class GenesysClient:
         self._tenant: Final = tenant
         self._cache_seconds: Final = cache_seconds
         self._timeout: Final = timeout
+        # Apart from each other: made-up tokens must neither push out agents who were verified nor keep them waiting.
         self._exchange: Final = Exchange(tenant.api, timeout)
-        # Apart from each other: made-up tokens must not push out agents who were verified.
+        self._strangers_exchange: Final = Exchange(tenant.api, timeout, STRANGERS_CONNECTIONS)
+        self._strangers: Final = Strangers()
+        self._known: Final[Expiring[str, bool]] = Expiring(CACHE_ENTRIES)
         self._accepted: Final[Expiring[str, Agent]] = Expiring(CACHE_ENTRIES)
         self._turned_away: Final[Expiring[str, TokenRefused | AgentForbidden]] = Expiring(CACHE_ENTRIES)
         self._conversations: Final[Expiring[tuple[str, str], ConversationResult]] = Expiring(CACHE_ENTRIES)
         self._paused_tokens: Final[Expiring[str, float]] = Expiring(CACHE_ENTRIES)
         self._paused_until = float("-inf")
         self._agent_flights: Final[Flights[str, AgentResult]] = Flights(FLIGHTS)
+        self._stranger_flights: Final[Flights[str, AgentResult]] = Flights(AT_ONCE)
         self._conversation_flights: Final[Flights[tuple[str, str], ConversationResult]] = Flights(FLIGHTS)
 
     async def __aenter__(self) -> Self:
@@ -84,15 +98,17 @@ class GenesysClient:
 
     async def close(self) -> None:
         """Ends what is under way (its callers get GenesysUnavailable) and closes the connections."""
-        await self._agent_flights.close()
-        await self._conversation_flights.close()
+        for flights in (self._agent_flights, self._stranger_flights, self._conversation_flights):
+            await flights.close()
         await self._exchange.close()
+        await self._strangers_exchange.close()
 
-    async def agent(self, token: str, now: float) -> AgentResult:
+    async def agent(self, token: str, now: float, address: str = "") -> AgentResult:
         """The agent whose access token this is, if of our organisation, of a division that is let in, and active.
 
         A token verified within the cache's time is not asked about again, so that agents go on working while Genesys
-        cannot be reached. Everything that is not a clear yes is something other than an Agent.
+        cannot be reached. Everything that is not a clear yes is something other than an Agent. ``address`` is who asks:
+        of tokens that were never verified only so many are asked about, of one address and in all.
         """
         if not _TOKEN.fullmatch(token):
             return TokenRefused("malformed")
@@ -100,21 +116,25 @@ class GenesysClient:
         known = self._accepted.get(key, now) or self._turned_away.get(key, now)
         if known is not None:
             return known
-        return await self._agent_flights.join(key, lambda: self._ask_agent(key, token, now)) or _BUSY
+        if self._known.get(key, now):
+            return await self._agent_flights.join(key, lambda: self._ask_agent(key, token, now)) or _BUSY
+        if key not in self._stranger_flights and (seconds := self._strangers.enter(address, now)):
+            return TooManyTokens(seconds)
+        return await self._stranger_flights.join(key, lambda: self._ask_stranger(address, key, token, now)) or _BUSY
 
-    async def conversation(self, token: str, conversation_id: str, now: float) -> ConversationResult:
+    async def conversation(self, token: str, conversation_id: str, now: float, address: str = "") -> ConversationResult:
         """What a conversation says about the owner of a token, who is looked up first, all within the timeout."""
         identifier = conversation_id.lower()
         if not _CONVERSATION_ID.fullmatch(identifier):
             return InvalidConversationId()
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._conversation(token, identifier, now)
+                return await self._conversation(token, identifier, now, address)
         except TimeoutError:
             return GenesysUnavailable(RETRY_SECONDS, "timeout")
 
-    async def _conversation(self, token: str, identifier: str, now: float) -> ConversationResult:
-        agent = await self.agent(token, now)
+    async def _conversation(self, token: str, identifier: str, now: float, address: str) -> ConversationResult:
+        agent = await self.agent(token, now, address)
         if not isinstance(agent, Agent):
             return agent
         key = (agent.token_hash, identifier)
@@ -124,8 +144,16 @@ class GenesysClient:
         asking = self._conversation_flights.join(key, lambda: self._ask_conversation(agent, token, identifier, now))
         return await asking or _BUSY
 
-    async def _ask_agent(self, key: str, token: str, now: float) -> AgentResult:
-        reply = await self._send(_ME, key, token, now)
+    async def _ask_stranger(self, address: str, key: str, token: str, now: float) -> AgentResult:
+        found: AgentResult = _BUSY
+        try:
+            found = await self._ask_agent(key, token, now, self._strangers_exchange)
+        finally:
+            self._strangers.leave(address, now, is_bad=_is_strange(found))
+        return found
+
+    async def _ask_agent(self, key: str, token: str, now: float, exchange: Exchange | None = None) -> AgentResult:
+        reply = await self._send(_ME, key, token, now, exchange)
         if isinstance(reply, GenesysUnavailable):
             return reply
         found: Agent | TokenRefused | AgentForbidden | None
@@ -142,6 +170,7 @@ class GenesysClient:
             return _malformed(_ME, reply, token)
         if isinstance(found, Agent):
             self._accepted.put(key, found, now + self._cache_seconds)
+            self._known.put(key, True, now + KNOWN_SECONDS)
         else:
             self._turn_away(key, found, now)
         return found
@@ -170,16 +199,19 @@ class GenesysClient:
         return found
 
     def _turn_away(self, key: str, found: TokenRefused | AgentForbidden, now: float) -> None:
+        self._known.drop(key)
         self._turned_away.put(key, found, now + SHORT_CACHE_SECONDS)
 
-    async def _send(self, path: str, key: str, token: str, now: float) -> Reply | GenesysUnavailable:
+    async def _send(
+        self, path: str, key: str, token: str, now: float, exchange: Exchange | None = None
+    ) -> Reply | GenesysUnavailable:
         """A reply of status 200, 400, 401, 403 or 404; anything else is that Genesys cannot be asked."""
         until = max(self._paused_until, self._paused_tokens.get(key, now) or float("-inf"))
         if now < until:
             return GenesysUnavailable(ceil(until - now), "paused")
         clock = asyncio.get_running_loop().time
         started = clock()
-        reply = await self._exchange.get(path, token)
+        reply = await (exchange or self._exchange).get(path, token)
         if isinstance(reply, NoReply):
             log.warning("genesys.unanswered: GET %s: %s", path, reply.detail)
             return GenesysUnavailable(RETRY_SECONDS, reply.failure)
@@ -202,6 +234,19 @@ class GenesysClient:
 
 
 _BUSY: Final = GenesysUnavailable(1, "busy")
+
+
+def _is_strange(found: AgentResult) -> bool:
+    """Whether the token stands for nobody of our organisation."""
+    match found:
+        case TokenRefused():
+            return True
+        case AgentForbidden():
+            return found.reason in {"organization", "permission"}
+        case Agent() | GenesysUnavailable() | TooManyTokens():
+            return False
+        case _:
+            assert_never(found)
 
 
 def _malformed(path: str, reply: Reply, token: str) -> GenesysUnavailable:

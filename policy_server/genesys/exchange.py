@@ -57,7 +57,7 @@ class Exchange:
     ``SSL_CERT_FILE``); plain HTTP, which is for loopback addresses, is direct.
     """
 
-    def __init__(self, api: str, timeout: float) -> None:
+    def __init__(self, api: str, timeout: float, connections: int = CONNECTIONS) -> None:
         self._api: Final = api
         self._timeout: Final = timeout
         self._http: Final = httpx.AsyncClient(
@@ -65,7 +65,7 @@ class Exchange:
             # One agent's session cookie must never go out with another agent's token.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             follow_redirects=False,
-            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             timeout=timeout,
             trust_env=urlsplit(api).scheme == "https",
             verify=_certificates(),

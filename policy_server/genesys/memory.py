@@ -54,6 +54,10 @@ class Flights(Generic[K, V]):
         self._tasks: Final[dict[K, asyncio.Task[V]]] = {}
         self._closed = False
 
+    def __contains__(self, key: object) -> bool:
+        """Whether there is work under way for ``key``."""
+        return key in self._tasks
+
     async def join(self, key: K, start: Callable[[], Coroutine[Any, Any, V]]) -> V | None:
         """The answer of the work for ``key``, which begins now unless it is under way already.
 

@@ -54,6 +54,16 @@ class GenesysUnavailable:
 
 
 @dataclass(frozen=True, slots=True)
+class TooManyTokens:
+    """Too many tokens come that were never verified, so this one was not asked about (429).
+
+    ``retry_after`` is whole seconds, one or more.
+    """
+
+    retry_after: int
+
+
+@dataclass(frozen=True, slots=True)
 class Binding:
     """What a conversation says about an agent and a customer.
 
@@ -84,8 +94,14 @@ class InvalidConversationId:
     """What was given cannot be the id of a conversation; Genesys was not asked."""
 
 
-AgentResult: TypeAlias = Agent | TokenRefused | AgentForbidden | GenesysUnavailable
+AgentResult: TypeAlias = Agent | TokenRefused | AgentForbidden | GenesysUnavailable | TooManyTokens
 
 ConversationResult: TypeAlias = (
-    Binding | NoSuchConversation | InvalidConversationId | TokenRefused | AgentForbidden | GenesysUnavailable
+    Binding
+    | NoSuchConversation
+    | InvalidConversationId
+    | TokenRefused
+    | AgentForbidden
+    | GenesysUnavailable
+    | TooManyTokens
 )

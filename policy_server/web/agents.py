@@ -21,12 +21,13 @@ from policy_server.genesys.results import (
     InvalidConversationId,
     NoSuchConversation,
     TokenRefused,
+    TooManyTokens,
 )
 from policy_server.web.caller_names import caller_aliases
 from policy_server.web.link_reading import undisguised
 from policy_server.web.lookup import ConferenceLookup, Subject
 from policy_server.web.problem import ProblemResponse
-from policy_server.web.refusals import Door, Refusals
+from policy_server.web.refusals import Door, Refusals, caller_network
 
 PATH: Final = "/agent/v1/conferences/{alias}"
 
@@ -47,7 +48,7 @@ _NOT_FILLED_IN: Final = frozenset({"", "undefined", "null", "none", "nan", "[obj
 _PLACEHOLDER: Final = re.compile(r"\{\{|\}\}|\$\{|pcConversationId|^:\w+$|^<\w+>$|^%\w+%$", re.IGNORECASE)
 _MOST_SHOWN: Final = 40
 # Not what is missing or away: that is no attempt to come in.
-_REFUSALS: Final = frozenset({401, 403})
+_REFUSALS: Final = frozenset({401, 403, 429})
 
 
 class Admitted(NamedTuple):
@@ -95,22 +96,23 @@ class AgentAccess:
                 "send the agent's Genesys Cloud access token: Authorization: Bearer <token>",
                 {"www-authenticate": "Bearer"},
             )
-        agent = await self._genesys.agent(token, self._now())
+        address = caller_network(request.scope)
+        agent = await self._genesys.agent(token, self._now(), address)
         if not isinstance(agent, Agent):
             return _refusal(agent)
         conversations = request.query_params.getlist("conversation")
         if conversations:
-            return await self._check_binding(token, conversations, subject)
+            return await self._check_binding(token, address, conversations, subject)
         if self._binding_required:
             detail = "add ?conversation=<id of the Genesys conversation>: this server looks up nothing without it"
             return agent_problem(400, "conversation-required", "Which conversation?", detail)
         return Admitted(agent, "")
 
     async def _check_binding(
-        self, token: str, conversations: list[str], subject: Subject
+        self, token: str, address: str, conversations: list[str], subject: Subject
     ) -> Admitted | ProblemResponse:
         bound = (
-            await self._genesys.conversation(token, conversations[0], self._now())
+            await self._genesys.conversation(token, conversations[0], self._now(), address)
             if len(conversations) == 1
             else InvalidConversationId()
         )
@@ -124,7 +126,7 @@ class AgentAccess:
                 return _not_bound("Genesys Cloud knows no conversation of that id")
             case AgentForbidden(reason="conversation"):
                 return _not_bound(_FORBIDDEN["conversation"])
-            case TokenRefused() | AgentForbidden() | GenesysUnavailable():
+            case TokenRefused() | AgentForbidden() | GenesysUnavailable() | TooManyTokens():
                 return _refusal(bound)
             case _:
                 assert_never(bound)
@@ -223,7 +225,7 @@ def _not_bound(detail: str) -> ProblemResponse:
     return agent_problem(403, "not-bound", "The agent is not on the customer's conversation", detail)
 
 
-def _refusal(result: TokenRefused | AgentForbidden | GenesysUnavailable) -> ProblemResponse:
+def _refusal(result: TokenRefused | AgentForbidden | GenesysUnavailable | TooManyTokens) -> ProblemResponse:
     match result:
         case TokenRefused():
             detail = "Genesys Cloud does not take the access token for a user's (any more): log in again"
@@ -235,5 +237,9 @@ def _refusal(result: TokenRefused | AgentForbidden | GenesysUnavailable) -> Prob
             headers = {"retry-after": str(result.retry_after)}
             detail = "Genesys Cloud cannot say who the agent is at the moment: try again"
             return agent_problem(503, "genesys-unavailable", "Genesys Cloud cannot be asked", detail, headers)
+        case TooManyTokens():
+            headers = {"retry-after": str(result.retry_after)}
+            detail = "too many access tokens that were never verified come from this address, or in all: try again"
+            return agent_problem(429, "too-many-tokens", "Too many unknown tokens", detail, headers)
         case _:
             assert_never(result)

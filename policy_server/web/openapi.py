@@ -35,6 +35,7 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "store-unavailable": "the database cannot be reached; nothing is known to be written, so try again",
     "too-large": "the body is too large",
     "too-many-refusals": "wrong credentials come from this address again and again; ask again after `Retry-After` seconds",
+    "too-many-tokens": "too many tokens that were never verified come from this address, or in all",
     "too-many-streams": f"an agent may have {STREAMS_LIMIT} streams at a time",
     "unauthorized": "the credentials are missing, wrong or no longer good",
     "unknown-conference": "neither a session that this server signed, nor one that it knows",
@@ -249,7 +250,7 @@ Whether the agent may see the conference is checked again all the time. A browse
                 },
             },
             **_agent_refusals(),
-            **_problem(429, "too-many-streams", "too-many-refusals", comes_back=True),
+            **_problem(429, "too-many-streams", "too-many-refusals", "too-many-tokens", comes_back=True),
             **_problem(503, "store-unavailable", "genesys-unavailable", "not-configured", "stopping", comes_back=True),
         },
     }
@@ -294,6 +295,7 @@ def _agent_refusals() -> Json:
         **_unauthorized("Bearer"),
         **_problem(403, "forbidden", "not-bound"),
         **_problem(404, "unknown-conference", "not-found"),
+        **_problem(429, "too-many-refusals", "too-many-tokens", comes_back=True),
         **_problem(500, "internal"),
     }
 

@@ -213,15 +213,19 @@ def test_made_up_tokens(genesys: Genesys, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_too_many_questions(genesys: Genesys, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Questions beyond the limit are turned away at once; one about a token under way is not."""
+    """Questions about verified agents beyond the limit are turned away at once; one about a token under way is not."""
     monkeypatch.setattr(client_module, "FLIGHTS", 2)
     genesys.stand_in.users[OTHER_TOKEN] = User("Somebody Else")
 
+    genesys.stand_in.users["third-token"] = User("A Third")
+
     async def work() -> None:
-        async with genesys.client() as client:
+        async with genesys.client(cache_seconds=0.0) as client:
+            for token in (TOKEN, OTHER_TOKEN, "third-token"):
+                await client.agent(token, 0.0)
             genesys.stand_in.trouble(how="hang")
             callers = [asyncio.create_task(client.agent(token, 0.0)) for token in (TOKEN, OTHER_TOKEN, TOKEN)]
-            await genesys.arrived(2)
+            await genesys.arrived(3 + 2)
             assert await client.agent("third-token", 0.0) == GenesysUnavailable(1, "busy")
             genesys.stand_in.clear()
             assert all(isinstance(answer, Agent) for answer in await asyncio.gather(*callers))

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from policy_server.genesys.client import GenesysClient
-from policy_server.genesys.exchange import BODY_LIMIT, CONNECTIONS
+from policy_server.genesys.client import STRANGERS_CONNECTIONS, GenesysClient
+from policy_server.genesys.exchange import BODY_LIMIT
 from policy_server.genesys.results import Agent, AgentResult, Binding, GenesysUnavailable, UnavailableReason
 from policy_server.simulator.genesys_cloud import User, participant
 from tests.genesys.asking import CONVERSATION, MARIA, OTHER_TOKEN, TOKEN, Genesys, run, tenant
@@ -106,12 +106,12 @@ def test_a_slow_agent_and_a_conversation_that_hangs(genesys: Genesys) -> None:
 
 def test_connections_are_given_back(genesys: Genesys) -> None:
     """More hanging requests than there are connections leave connections for the next question."""
-    tokens = [f"token-{number}" for number in range(CONNECTIONS + 5)]
+    tokens = [f"token-{number}" for number in range(STRANGERS_CONNECTIONS + 5)]
 
     async def work() -> AgentResult:
         async with genesys.client(timeout=SHORT) as client:
             genesys.stand_in.trouble(how="hang")
-            answers = await asyncio.gather(*(client.agent(token, 0.0) for token in tokens))
+            answers = await asyncio.gather(*(client.agent(token, 0.0, address=token) for token in tokens))
             assert set(answers) == {GenesysUnavailable(5, "timeout")}
             genesys.stand_in.clear()
             tries = [await client.agent(TOKEN, 0.0)]
