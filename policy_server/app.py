@@ -30,8 +30,10 @@ from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Settings
 from policy_server.web.agents import PATH, AgentAccess, AgentEndpoint
 from policy_server.web.basic import BasicAuthentication
+from policy_server.web.callers import Proxies
 from policy_server.web.cors import AgentCors
 from policy_server.web.decision_log import DecisionLog
+from policy_server.web.doors import Doors, nothing_here
 from policy_server.web.events import PATH as EVENTS_PATH
 from policy_server.web.events import EventSinkEndpoint
 from policy_server.web.health import OperatorEndpoints
@@ -39,7 +41,7 @@ from policy_server.web.join import JoinEndpoint
 from policy_server.web.links import LinkEndpoints
 from policy_server.web.lookup import ConferenceLookup
 from policy_server.web.metrics import Metrics
-from policy_server.web.policy import ROOT, PolicyEndpoint
+from policy_server.web.policy import PolicyEndpoint
 from policy_server.web.problem import ProblemResponse
 from policy_server.web.refusals import Door, Guesses, Refusals
 from policy_server.web.streams import STREAMS_PATH, AgentStreams
@@ -58,30 +60,26 @@ def utc_now() -> datetime:
 
 
 class Application:
-    """Policy paths go to the plain endpoint, all else to Starlette."""
+    """The whole service, for one listener; ``nodes`` and ``public`` are its two parts, for two."""
 
     def __init__(
-        self, policy: ASGIApp, others: ASGIApp, running: Callable[[], AbstractAsyncContextManager[None]]
+        self,
+        whole: ASGIApp,
+        nodes: ASGIApp,
+        public: ASGIApp,
+        running: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
-        self._policy: Final = policy
-        self._others: Final = others
+        self._whole: Final = whole
+        self.nodes: Final = nodes
+        """For Conferencing Nodes, event sinks and operators."""
+        self.public: Final = public
+        """For customers, agents' widgets and the organisation's own systems."""
         self.running: Final = running
         """What must be entered before the first request when no server does that, and left after the last."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes one request, or the lifespan, on."""
-        if scope["type"] == "http":
-            path = scope.get("raw_path") or scope["path"].encode()
-            if ROOT in path or (b"//" in path and _is_policy_path(path)):
-                await self._policy(scope, receive, send)
-                return
-        await self._others(scope, receive, send)
-
-
-def _is_policy_path(raw_path: bytes) -> bool:
-    while b"//" in raw_path:
-        raw_path = raw_path.replace(b"//", b"/")
-    return ROOT in raw_path
+        """Answers one request, or runs the service while a server does."""
+        await self._whole(scope, receive, send)
 
 
 def create_app(
@@ -110,6 +108,7 @@ def create_app(
         decisions,
         metrics,
         refusals(Door.POLICY),
+        settings.prefix,
     )
     admin = BasicAuthentication(settings.admin.username, settings.admin.password) if settings.admin else None
     events = _event_sink(settings, conferences, refusals(Door.EVENTS))
@@ -166,18 +165,23 @@ def create_app(
             decisions.stop()
 
     sink_routes = [_unset(EVENTS_PATH, "POLICY_EVENTS_USERNAME and POLICY_EVENTS_PASSWORD")]
-    others = Starlette(
-        routes=[
-            *operators.routes(),
-            *links.routes(),
-            *join.routes(),
-            *(events.routes() if events is not None else sink_routes),
-            *agents.routes(),
-        ],
-        lifespan=lambda _: running(),
-        exception_handlers={HTTPException: _http_problem, Exception: _own_problem},
+    for_nodes = [*operators.routes(), *(events.routes() if events is not None else sink_routes)]
+    for_public = [*links.routes(), *join.routes(), *agents.routes()]
+    proxies = Proxies(settings.trusted_proxies)
+
+    def behind(routes: list[Route], asked: ASGIApp | None) -> Doors:
+        others = Starlette(
+            routes=routes,
+            lifespan=lambda _: running(),
+            exception_handlers={HTTPException: _http_problem, Exception: _own_problem},
+        )
+        # A redirect would name whatever host the caller wrote.
+        others.router.redirect_slashes = False
+        return Doors(asked, AgentCors(others, settings.widget_origins), settings.prefix, proxies)
+
+    return Application(
+        behind([*for_nodes, *for_public], policy), behind(for_nodes, policy), behind(for_public, None), running
     )
-    return Application(policy, AgentCors(others, settings.widget_origins), running)
 
 
 def _event_sink(settings: Settings, conferences: Conferences, refusals: Refusals) -> EventSinkEndpoint | None:
@@ -300,8 +304,9 @@ async def _watch(rules: RuleStore, metrics: Metrics) -> None:
 
 async def _http_problem(_: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    kinds = {404: ("not-found", "There is nothing here"), 405: ("method-not-allowed", "Method not allowed")}
-    kind, title = kinds.get(status, ("http", "The request was refused"))
+    if status == 404:
+        return nothing_here()
+    kind, title = ("method-not-allowed", "Method not allowed") if status == 405 else ("http", "The request was refused")
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else None
     return ProblemResponse(status, kind, title, headers=headers)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
+from ipaddress import ip_interface, ip_network
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,11 +16,11 @@ from policy_server.genesys.tenant import Tenant, check_region, parse_tenant
 from policy_server.rulefiles.problems import shown_address
 from policy_server.rulefiles.sections import parse_duration
 from policy_server.web.api_keys import ApiKeys, ApiKeysError, parse_api_keys
+from policy_server.web.callers import Network
 from policy_server.web.cors import check_origin
+from policy_server.web.doors import PUBLIC
 
 PREFIX: Final = "POLICY_"
-
-Network = IPv4Network | IPv6Network
 
 SETTINGS: Final[Mapping[str, str]] = {
     "RULES": "folder of the rule files (default: rules)",
@@ -45,6 +45,8 @@ SETTINGS: Final[Mapping[str, str]] = {
     "ADMIN_USERNAME": "user name for operators who are not on this machine",
     "ADMIN_PASSWORD": "password for operators who are not on this machine",
     "OPERATOR_NETWORKS": "networks beside this machine that may read /healthz, /readyz and /metrics without a password",
+    "PREFIX": "a path below which policy questions are answered too, such as /pexip (default: at the root alone)",
+    "TRUSTED_PROXIES": "addresses of the proxies whose X-Forwarded-For and X-Forwarded-Proto count (default: none)",
     "ON_FAILURE": "what a node shall do when there is no decision: continue (default) or reject",
     "LOG_FORMAT": "text (default) or json",
 }
@@ -68,11 +70,16 @@ LONGEST_DURATION: Final = 3660 * 86_400
 
 MOST_CACHE_SECONDS: Final = 3600
 
+UVICORNS_PROXIES: Final = "FORWARDED_ALLOW_IPS"
+"""What uvicorn alone would read."""
+
 DATABASE_URL: Final = "sqlite:///var/policy.db"
 
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ADDRESS: Final = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:.]+\])(?::[1-9][0-9]{{0,4}})?")
 _PUBLIC_URL: Final = re.compile(r"(?i:https?)://([^/]+)(?:/[A-Za-z0-9._~-]+)*")
+
+_PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9_-]+)+")
 
 LOOPBACK: Final[tuple[Network, ...]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
@@ -110,6 +117,8 @@ class Settings:
     agent_binding: str = "optional"
     agent_cache_seconds: int = 60
     operator_networks: tuple[Network, ...] = LOOPBACK
+    prefix: str = ""
+    trusted_proxies: tuple[Network, ...] = ()
     on_failure: str = "continue"
     log_format: str = "text"
 
@@ -121,7 +130,6 @@ def read_settings(environment: Mapping[str, str]) -> tuple[Settings, tuple[str, 
     """
     errors: list[str] = []
     values = {name: _value(name, environment, errors) for name in SETTINGS}
-    networks = [_network(text, errors) for text in _listed(values["OPERATOR_NETWORKS"])]
     settings = Settings(
         rules=Path(values["RULES"] or "rules"),
         pexip=_credentials("PEXIP", values, errors),
@@ -139,13 +147,17 @@ def read_settings(environment: Mapping[str, str]) -> tuple[Settings, tuple[str, 
         widget_origins=_origins(values["WIDGET_ORIGINS"], errors),
         agent_binding=_choice("AGENT_BINDING", values, ("optional", "required"), errors),
         agent_cache_seconds=_seconds("AGENT_CACHE_SECONDS", values, 60, errors),
-        operator_networks=(*LOOPBACK, *networks),
+        operator_networks=(*LOOPBACK, *_networks("OPERATOR_NETWORKS", values, errors)),
+        prefix=_prefix(values["PREFIX"], errors),
+        trusted_proxies=_proxies(values, errors),
         on_failure=_choice("ON_FAILURE", values, ("continue", "reject"), errors),
         log_format=_choice("LOG_FORMAT", values, ("text", "json"), errors),
     )
     if errors:
         raise SettingsError("\n".join(errors))
     warnings = [*_unknown(environment)]
+    if environment.get(UVICORNS_PROXIES):
+        warnings.append(f"{UVICORNS_PROXIES} is not read; name your proxies in POLICY_TRUSTED_PROXIES")
     if settings.tenant is not None and (warning := check_region(settings.tenant)) is not None:
         warnings.append(f"POLICY_GENESYS_API: {warning}")
     return settings, tuple(warnings)
@@ -180,7 +192,11 @@ def _listed(text: str) -> Iterable[str]:
     return filter(None, map(str.strip, text.split(",")))
 
 
-def _network(text: str, errors: list[str]) -> Network:
+def _networks(name: str, values: Mapping[str, str], errors: list[str]) -> tuple[Network, ...]:
+    return tuple(_network(name, text, errors) for text in _listed(values[name]))
+
+
+def _network(name: str, text: str, errors: list[str]) -> Network:
     try:
         return ip_network(text)
     except ValueError:
@@ -189,8 +205,33 @@ def _network(text: str, errors: list[str]) -> Network:
         hint = f"write {ip_interface(text).network} for all of that network, or one address without /"
     except ValueError:
         hint = "write networks such as 10.20.0.0/16, separated by commas"
-    errors.append(f"POLICY_OPERATOR_NETWORKS: {text!r} is not a network; {hint}")
+    errors.append(f"POLICY_{name}: {text!r} is not a network; {hint}")
     return LOOPBACK[0]
+
+
+def _proxies(values: Mapping[str, str], errors: list[str]) -> tuple[Network, ...]:
+    everybody = [text for text in _listed(values["TRUSTED_PROXIES"]) if text == "*" or text.endswith("/0")]
+    if everybody:
+        errors.append(
+            f"POLICY_TRUSTED_PROXIES: {everybody[0]!r} would let anybody say that they are somebody else; write the "
+            "addresses of your own proxies, such as 127.0.0.1 or 10.20.0.5"
+        )
+        return ()
+    return _networks("TRUSTED_PROXIES", values, errors)
+
+
+def _prefix(text: str, errors: list[str]) -> str:
+    prefix = text.strip().rstrip("/")
+    if not text.strip():
+        return ""
+    if not _PREFIX.fullmatch(prefix) or prefix.endswith("/policy/v1"):
+        but = f"but is {text!r}; it ends before /policy/v1"
+        errors.append(f"POLICY_PREFIX must be a path of letters, digits, - and _, such as /pexip, {but}")
+    elif prefix.split("/")[1].lower() in PUBLIC:
+        errors.append(
+            f"POLICY_PREFIX must not be below /{prefix.split('/')[1]}, which strangers can reach; write /pexip"
+        )
+    return prefix
 
 
 def _credentials(kind: str, values: Mapping[str, str], errors: list[str]) -> Credentials | None:

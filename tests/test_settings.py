@@ -39,6 +39,8 @@ FULL = {
     "POLICY_ADMIN_USERNAME": "admin",
     "POLICY_ADMIN_PASSWORD": "another",
     "POLICY_OPERATOR_NETWORKS": "10.20.0.0/16, 192.0.2.7,2001:db8::/32",
+    "POLICY_PREFIX": "/pexip/eu-1/",
+    "POLICY_TRUSTED_PROXIES": "10.20.0.5,2001:db8:1::/64",
     "POLICY_ON_FAILURE": "reject",
     "POLICY_LOG_FORMAT": "json",
 }
@@ -60,6 +62,8 @@ EXPECTED = Settings(
     agent_binding="required",
     agent_cache_seconds=90,
     operator_networks=(*LOOPBACK, ip_network("10.20.0.0/16"), ip_network("192.0.2.7"), ip_network("2001:db8::/32")),
+    prefix="/pexip/eu-1",
+    trusted_proxies=(ip_network("10.20.0.5"), ip_network("2001:db8:1::/64")),
     on_failure="reject",
     log_format="json",
 )
@@ -94,6 +98,7 @@ def test_nothing_set() -> None:
     assert (settings.database_url, settings.public_url, settings.node) == ("sqlite:///var/policy.db", "", "")
     assert (settings.conference_ttl, settings.retention) == (timedelta(hours=12), timedelta(days=30))
     assert (settings.agent_binding, settings.agent_cache_seconds) == ("optional", 60)
+    assert (settings.prefix, settings.trusted_proxies) == ("", ())
     assert settings.operator_networks == (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
@@ -184,6 +189,28 @@ FILE = (
             "POLICY_OPERATOR_NETWORKS: 'office' is not a network; write networks such as 10.20.0.0/16, separated by "
             "commas",
         ),
+        *(
+            (
+                {"TRUSTED_PROXIES": f"10.0.0.5, {everybody}"},
+                f"POLICY_TRUSTED_PROXIES: '{everybody}' would let anybody say that they are somebody else; write the "
+                "addresses of your own proxies, such as 127.0.0.1 or 10.20.0.5",
+            )
+            for everybody in ("*", "0.0.0.0/0", "::/0")
+        ),
+        (
+            {"TRUSTED_PROXIES": "proxy.example.com"},
+            "POLICY_TRUSTED_PROXIES: 'proxy.example.com' is not a network; write networks such as 10.20.0.0/16, "
+            "separated by commas",
+        ),
+        *(
+            (
+                {"PREFIX": prefix},
+                "POLICY_PREFIX must be a path of letters, digits, - and _, such as /pexip, "
+                f"but is '{prefix}'; it ends before /policy/v1",
+            )
+            for prefix in ("pexip", "/", "/a//b", "/a/../b", "/a;b", "/pexip/policy/v1")
+        ),
+        ({"PREFIX": "/join/x"}, "POLICY_PREFIX must not be below /join, which strangers can reach; write /pexip"),
         (
             {"API_KEYS": "booking"},
             "POLICY_API_KEYS: entry 1 of 1 must be a name, a colon and a key, such as booking:<key>; separate entries "
@@ -363,6 +390,8 @@ def test_all_errors_at_once() -> None:
         ON_FAILURE="x",
         LOG_FORMAT="y",
         OPERATOR_NETWORKS="a,b",
+        TRUSTED_PROXIES="*",
+        PREFIX="x",
         PEXIP_PASSWORD=secret,
         EVENTS_PASSWORD=secret,
         ADMIN_USERNAME="a",
@@ -397,11 +426,21 @@ def test_all_errors_at_once() -> None:
         "POLICY_ON_FAILURE",
         *["POLICY_OPERATOR_NETWORKS"] * 2,
         "POLICY_PEXIP_USERNAME",
+        "POLICY_PREFIX",
         "POLICY_PUBLIC_URL",
         "POLICY_RETENTION",
+        "POLICY_TRUSTED_PROXIES",
         *["POLICY_WIDGET_ORIGINS"] * 2,
     ]
     assert secret not in "\n".join(lines)
+
+
+def test_the_variable_of_another_server_warns() -> None:
+    """Who trusts proxies by uvicorn's own variable is told that it does nothing, and what does."""
+    assert read_settings({"FORWARDED_ALLOW_IPS": "*"}) == (
+        Settings(),
+        ("FORWARDED_ALLOW_IPS is not read; name your proxies in POLICY_TRUSTED_PROXIES",),
+    )
 
 
 def test_an_unknown_region_warns() -> None:

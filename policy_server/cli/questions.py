@@ -85,7 +85,8 @@ def _pasted_url(text: str) -> Question | None:
     if url is None:
         return None
     path, _, query = url.partition("?")
-    routed = route(path.encode())
+    # Whatever prefix the server of that log has, or a proxy took away.
+    routed = route(path[path.find(_ROOT) :].encode())
     if routed is None:
         raise Unusable(f"{shown(path)} is none of the paths at which Pexip asks a policy server")
     for ampersand in _AMPERSANDS:

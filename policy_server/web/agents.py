@@ -24,10 +24,11 @@ from policy_server.genesys.results import (
     TooManyTokens,
 )
 from policy_server.web.caller_names import caller_aliases
+from policy_server.web.callers import caller_network
 from policy_server.web.link_reading import undisguised
 from policy_server.web.lookup import ConferenceLookup, Subject
 from policy_server.web.problem import ProblemResponse
-from policy_server.web.refusals import Door, Refusals, caller_network
+from policy_server.web.refusals import Door, Refusals
 
 PATH: Final = "/agent/v1/conferences/{alias}"
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
 from starlette.requests import Request
@@ -13,6 +12,7 @@ from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.store import ConferenceStore
 from policy_server.rulefiles.store import RuleStore
 from policy_server.web.basic import BasicAuthentication
+from policy_server.web.callers import Network, caller_address, is_within
 from policy_server.web.metrics import CONTENT_TYPE, Metrics
 from policy_server.web.openapi import PATH as OPENAPI_PATH
 from policy_server.web.openapi import document
@@ -21,8 +21,6 @@ from policy_server.web.refusals import Door, Refusals
 
 DATABASE_PATIENCE: Final = 0.5
 """Seconds that ``/readyz`` waits for the database."""
-
-Network = IPv4Network | IPv6Network
 
 
 class OperatorEndpoints:
@@ -101,19 +99,10 @@ class OperatorEndpoints:
     async def _refusal(self, request: Request) -> Response | None:
         if self._authentication is not None and self._authentication.accepts(request.scope["headers"]):
             return None
-        if self._is_near(request):
+        if is_within(caller_address(request.scope), self._networks):
             return None
         if self._authentication is None:
             self._refusals.note(request.scope, "not of POLICY_OPERATOR_NETWORKS, and POLICY_ADMIN_USERNAME is not set")
             detail = "set POLICY_ADMIN_USERNAME and POLICY_ADMIN_PASSWORD, or POLICY_OPERATOR_NETWORKS"
             return ProblemResponse(403, "forbidden", "Only from this machine", detail)
         return await self._authentication.refuse(self._refusals, request.scope)
-
-    def _is_near(self, request: Request) -> bool:
-        try:
-            address = ip_address(request.client.host if request.client else "")
-        except ValueError:
-            return False
-        # A socket for both families names an IPv4 peer ::ffff:192.0.2.1.
-        address = getattr(address, "ipv4_mapped", None) or address
-        return any(address in network for network in self._networks)

@@ -39,9 +39,10 @@ from policy_server.policy.decisions import (
 from policy_server.policy.ruleset import Ruleset
 from policy_server.web.avatars import render_avatar
 from policy_server.web.basic import CHALLENGE, BasicAuthentication
+from policy_server.web.callers import caller_address
 from policy_server.web.decision_log import DecisionLog, masked
 from policy_server.web.metrics import Metrics
-from policy_server.web.refusals import Door, Refusals, caller_address
+from policy_server.web.refusals import Door, Refusals
 
 log = logging.getLogger(__name__)
 
@@ -132,27 +133,32 @@ class Rules(Protocol):
         """The rules of this moment; a request takes them once."""
 
 
-def route(raw_path: bytes) -> tuple[RequestType, str] | None:
-    """The question that a raw path asks, and the alias in it; ``None`` when it is none.
+def below_root(raw_path: bytes, prefix: bytes = b"") -> bytes | None:
+    """What a raw path has after ``/policy/v1/``, or after a prefix and that; ``None`` for any other path.
 
-    A profile URL may have a path of its own, so anything may come before ``/policy/v1/``.
+    Slashes may be doubled, as a profile URL that ends in one makes them.
     """
+    while b"//" in raw_path:
+        raw_path = raw_path.replace(b"//", b"/")
+    if raw_path.startswith(ROOT):
+        return raw_path[len(ROOT) :]
+    return raw_path[len(prefix + ROOT) :] if prefix and raw_path.startswith(prefix + ROOT) else None
+
+
+def route(raw_path: bytes, prefix: bytes = b"") -> tuple[RequestType, str] | None:
+    """The question that a raw path asks, and the alias in it; ``None`` when it is none."""
     exact = _WHOLE_PATHS.get(raw_path)
     if exact is not None:
         return exact
-    if b"//" in raw_path:
-        while b"//" in raw_path:
-            raw_path = raw_path.replace(b"//", b"/")
-    start = raw_path.find(ROOT)
-    if start < 0:
+    tail = below_root(raw_path, prefix)
+    if tail is None:
         return None
-    tail = raw_path[start + len(ROOT) :]
     found = _PATHS.get(tail)
     if found is not None:
         return found, ""
-    for prefix, request_type in _ALIAS_PATHS.items():
-        if tail.startswith(prefix) and len(tail) > len(prefix):
-            return request_type, unquote_to_bytes(tail[len(prefix) :]).decode("utf-8", "replace")
+    for start, request_type in _ALIAS_PATHS.items():
+        if tail.startswith(start) and len(tail) > len(start):
+            return request_type, unquote_to_bytes(tail[len(start) :]).decode("utf-8", "replace")
     found = _PATHS.get(tail.rstrip(b"/"))
     return None if found is None else (found, "")
 
@@ -193,6 +199,7 @@ class PolicyEndpoint:
         decision_log: DecisionLog,
         metrics: Metrics,
         refusals: Refusals | None = None,
+        prefix: str = "",
     ) -> None:
         self._rules: Final = rules
         self._rooms: Final = rooms
@@ -202,6 +209,7 @@ class PolicyEndpoint:
         self._clock: Final = clock
         self._log: Final = decision_log
         self._metrics: Final = metrics
+        self._path_prefix: Final = prefix.encode()
         self._prefix: Final = os.urandom(6).hex().encode()
         self._numbers: Final = count(1)
         self._last_resort: Final = orjson.dumps(failure_answer(on_failure))
@@ -223,7 +231,7 @@ class PolicyEndpoint:
                 await refused(scope, receive, send)
             return
         raw_path = scope.get("raw_path") or scope["path"].encode()
-        routed = route(raw_path)
+        routed = route(raw_path, self._path_prefix)
         if routed is None:
             await _respond(send, 404, b"", _TEXT)
             return

@@ -8,14 +8,13 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from enum import Enum
-from ipaddress import IPv6Address, ip_address, ip_network
 from time import monotonic
 from typing import Final
 
 from starlette.types import Scope
 
 from policy_server.genesys.memory import Expiring
-from policy_server.rulefiles.problems import printable
+from policy_server.web.callers import caller_address, caller_network
 from policy_server.web.problem import ProblemResponse
 
 LINES_A_MINUTE: Final = 10
@@ -37,11 +36,6 @@ WAITING_LIMIT: Final = 200
 ADDRESSES_LIMIT: Final = 10_000
 """Addresses whose refusals are remembered."""
 
-IPV6_NETWORK: Final = 64
-"""Bits of an IPv6 address that make one caller: whoever has an address of such a network has all of them."""
-
-_LONGEST_ADDRESS: Final = 64
-
 log = logging.getLogger(__name__)
 
 
@@ -53,27 +47,6 @@ class Door(Enum):
     API = "the API"
     AGENTS = "the agents' lookup"
     OPERATORS = "the operators' paths"
-
-
-def caller_address(scope: Scope) -> str:
-    """Who asks: the address of the connection, or what a proxy on this machine says it is."""
-    client = scope.get("client")
-    # A proxy passes on what it was sent.
-    return printable(str(client[0])[:_LONGEST_ADDRESS]) if client else "unknown"
-
-
-def caller_network(scope: Scope) -> str:
-    """What limits for an address count by: an IPv4 address, however a socket writes it, or the network of an IPv6 one."""
-    told = caller_address(scope)
-    try:
-        address = ip_address(told)
-    except ValueError:
-        return told
-    if not isinstance(address, IPv6Address):
-        return told
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ip_network((int(address), IPV6_NETWORK), strict=False))
 
 
 class Guesses:

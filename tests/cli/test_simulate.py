@@ -263,10 +263,11 @@ def test_against_a_server(server: RealServer, folder: Path, everything: dict[str
         assert said in result.stdout
 
 
-def test_a_profile_url_with_a_path(server: RealServer, folder: Path, everything: dict[str, str]) -> None:
+def test_a_profile_url_with_a_path(folder: Path, everything: dict[str, str]) -> None:
     """A path of the policy profile's own is for policy questions; the others are asked at the root."""
     put_rules(folder, ALWAYS_OPEN)
-    status, value = played("--url", f"{server.url}/a/prefix/", **everything)
+    with real_server(folder, environment={**everything, "POLICY_PREFIX": "/a/prefix"}) as prefixed:
+        status, value = played("--url", f"{prefixed.url}/a/prefix/", **everything)
     assert (status, failed_checks(value)) == (0, [])
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 from starlette.types import Scope
 
+from policy_server.web.callers import caller_address, caller_network
 from policy_server.web.refusals import (
     ADDRESSES_LIMIT,
     FREE_GUESSES,
@@ -18,8 +19,6 @@ from policy_server.web.refusals import (
     Door,
     Guesses,
     Refusals,
-    caller_address,
-    caller_network,
 )
 
 SCANNER: Scope = {"client": ("198.51.100.7", 40123)}

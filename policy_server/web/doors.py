@@ -1,0 +1,58 @@
+"""The way in: who asks, whether the path is one that can be asked, and whether it is a policy question.
+
+A proxy that lets only some paths through decides by the path as it reads it, and may pass on the path as it was written.
+So that both always mean the same, a path with ``.`` or ``..`` among its segments, or with anything encoded in its first
+segment, leads nowhere.
+"""
+
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from policy_server.web.callers import Proxies
+from policy_server.web.policy import ROOT, below_root
+from policy_server.web.problem import ProblemResponse
+
+PUBLIC: Final = frozenset({"join", "agent", "api"})
+"""First segments of the paths for customers, agents' widgets and the organisation's own systems."""
+
+_CLIMBING: Final = frozenset({b".", b".."})
+
+
+def nothing_here() -> ProblemResponse:
+    """The answer to a path that there is not."""
+    return ProblemResponse(404, "not-found", "There is nothing here")
+
+
+def is_plain(raw_path: bytes) -> bool:
+    """Whether every proxy on the way understands a raw path as this server does."""
+    if b"." not in raw_path and b"%" not in raw_path:
+        return True
+    if b"%" in raw_path.lstrip(b"/").partition(b"/")[0]:
+        return False
+    return _CLIMBING.isdisjoint(unquote_to_bytes(raw_path).split(b"/"))
+
+
+class Doors:
+    """What lies behind one listener: policy questions, unless it takes none, and all else."""
+
+    def __init__(self, policy: ASGIApp | None, others: ASGIApp, prefix: str, proxies: Proxies) -> None:
+        self._policy: Final = policy
+        self._others: Final = others
+        self._prefix: Final = prefix.encode()
+        self._proxies: Final = proxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes one request, or the lifespan, on."""
+        if scope["type"] == "http":
+            self._proxies.see_through(scope)
+            path = scope.get("raw_path") or scope["path"].encode()
+            if not is_plain(path):
+                await nothing_here()(scope, receive, send)
+                return
+            # The plain endpoint, without Starlette.
+            if self._policy is not None and (path.startswith(ROOT) or below_root(path, self._prefix) is not None):
+                await self._policy(scope, receive, send)
+                return
+        await self._others(scope, receive, send)
