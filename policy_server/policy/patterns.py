@@ -30,6 +30,10 @@ _SPECIAL: Final = frozenset("\\.^$|?*+()[]{}")
 _ESCAPED_PUNCTUATION: Final = re.compile(r"\\([^A-Za-z0-9\x80-\U0010ffff])")
 
 
+LONGEST_REASON: Final = 120
+"""Characters of what RE2 says that a message repeats."""
+
+
 class PatternError(ValueError):
     """A regular expression that RE2 refuses; the text says why and what to write instead."""
 
@@ -109,6 +113,10 @@ def _remedy(text: str, error: Exception) -> str:
     reason = error.args[0] if error.args else "it cannot be compiled"
     if isinstance(reason, bytes):
         reason = reason.decode("utf-8", "replace")
+    reason = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(reason)[: LONGEST_REASON + 1])
+    if len(reason) > LONGEST_REASON:
+        # RE2 repeats the expression.
+        reason = f"{reason[:LONGEST_REASON]}…"
     if _LOOK_AROUND.search(text):
         return (
             f"{reason}; RE2 has no look-ahead or look-behind: match what you want in one rule, and put a rule for "
@@ -116,7 +124,7 @@ def _remedy(text: str, error: Exception) -> str:
         )
     if _BACK_REFERENCE.search(text):
         return f"{reason}; RE2 has no back-references: write the repeated part out"
-    return str(reason)
+    return reason
 
 
 def _literal(text: str, *, ignore_case: bool) -> str | None:

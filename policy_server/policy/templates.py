@@ -11,6 +11,7 @@ from typing import Final
 
 _BRACES: Final = re.compile(r"\{([^{}]*)\}|[{}]")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.~-]*\Z")
+_LONGEST_SHOWN: Final = 60
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
 
 RAW: Final = ".raw"
@@ -92,8 +93,9 @@ def parse_template(text: str) -> Template:
     for match in _BRACES.finditer(text):
         name, bar, default = (match[1] or "").partition("|")
         if not _NAME.match(name):
+            cut = match[0] if len(match[0]) <= _LONGEST_SHOWN else f"{match[0][:_LONGEST_SHOWN]}…"
             raise TemplateError(
-                f"{match[0]!r} is not a placeholder; write the name between braces without spaces, such as {{session}}"
+                f"{cut!r} is not a placeholder; write the name between braces without spaces, such as {{session}}"
             )
         pieces += (text[end : match.start()], name)
         defaults.append(default if bar else None)

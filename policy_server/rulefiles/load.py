@@ -22,7 +22,7 @@ from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode
 from policy_server.rulefiles.link_doors import link_warnings
 from policy_server.rulefiles.pages import FOR_STRANGERS, TemplateFolders
 from policy_server.rulefiles.problems import Place, Problem, Severity, shown, unknown_key
-from policy_server.rulefiles.reader import Report, Table, shown_node
+from policy_server.rulefiles.reader import Report, Table, kind_of, shown_node
 from policy_server.rulefiles.registrations import read_registration_rule
 from policy_server.rulefiles.rules import (
     Heading,
@@ -166,7 +166,7 @@ def _merge(files: RuleFiles, report: Report) -> _Merged:
             merged.whole = merged.whole and not problems
             continue
         if not isinstance(node, MappingNode):
-            message = f"a rule file begins with sections such as service: but this is {shown_node(node)}"
+            message = f"a rule file begins with sections such as service: but this is {kind_of(node)}"
             report.error(node.place, message)
             merged.whole = False
             continue

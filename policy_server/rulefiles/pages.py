@@ -29,7 +29,7 @@ from policy_server.rulefiles.document import parse_document
 from policy_server.rulefiles.document_nodes import MappingNode
 from policy_server.rulefiles.document_text import MAX_PROBLEMS, decode_utf_8, place_at
 from policy_server.rulefiles.problems import Place, nearest, one_of, shown
-from policy_server.rulefiles.reader import Report, Table, near_hint, shown_node
+from policy_server.rulefiles.reader import Report, Table, kind_of, near_hint
 
 TEMPLATE_ENDINGS: Final = (".html", ".htm", ".json")
 """What is taken for a template; other files, such as notes, may lie beside them."""
@@ -399,7 +399,7 @@ def _read_dates(file: str, data: bytes, report: Report) -> DateWords | None:
     report.add(problems)
     if not isinstance(node, MappingNode):
         if not problems:
-            is_what = shown_node(node) if node else "empty"
+            is_what = kind_of(node) if node else "empty"
             report.error(Place(file), f"dates must be an object with {', '.join(DATE_KEYS)} but are {is_what}")
         return None
     table = Table(node, "the dates of a language", report)

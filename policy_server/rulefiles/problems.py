@@ -11,6 +11,7 @@ _LONGEST_SHOWN = 60
 _MOST_LISTED = 12
 _MOST_COMPARED = 1_000
 _LONGEST_COMPARED = 100
+_LIKE_A_KEY = re.compile(r"[^=:$/+@]*")
 _ADDRESS = re.compile(
     r"([a-zA-Z]+:/*)?(\[[0-9a-fA-F:.]*(%\w*)?\]?|[0-9a-fA-F:]+(?=$)|[\w.*\s-]*)(:[0-9]{0,5})?(/[\w.~/\s-]*)?", re.ASCII
 )
@@ -186,7 +187,9 @@ def unknown_key(key: str, known: Iterable[str], where: str) -> str:
     """Say that `where` has no key `key`, which key was probably meant, and which keys there are."""
     allowed = list(known)
     can_have = f"it can have {_listed(allowed)}" if allowed else "it can have no keys"
-    return f"{shown(key)} is not a key of {where}{_hint(key, allowed)}; {can_have}"
+    # A line of a file of settings, NAME=VALUE, or of passwords, that came here by mistake is not repeated.
+    is_shown = _LIKE_A_KEY.fullmatch(key) or nearest(key, allowed) is not None
+    return f"{shown(key) if is_shown else 'this'} is not a key of {where}{_hint(key, allowed)}; {can_have}"
 
 
 def _listed(words: list[str]) -> str:

@@ -231,6 +231,11 @@ def shown_node(node: Node) -> str:
             return "a list" if node.items else "an empty list"
 
 
+def kind_of(node: Node) -> str:
+    """What a whole file is instead of a mapping: nothing of it is shown, since it may be a key put here by mistake."""
+    return "text" if isinstance(node, ScalarNode) else shown_node(node)
+
+
 def undefined(key: str, noun: str, name: str, known: Collection[str], section: str) -> str:
     """Says that a name refers to nothing, and what it could be, or where it would be defined."""
     if not known:

@@ -7,10 +7,13 @@ from policy_server.pexip.properties import check_registration
 from policy_server.policy.ruleset import AllowOutcome, RegistrationOutcome, RejectOutcome
 from policy_server.policy.templates import Template
 from policy_server.rulefiles.document_nodes import MappingNode, ScalarNode
+from policy_server.rulefiles.problems import nearest, shown, unknown_key
 from policy_server.rulefiles.reader import Table
 from policy_server.rulefiles.rules import Heading, Material, read_continue, report_faults
 
 _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]{0,99}\Z", re.IGNORECASE)
+_OF_THE_SERVER: Final = re.compile(r"(POLICY_|PG(PASSWORD|PASSFILE|SERVICEFILE|SSLKEY)\Z)", re.IGNORECASE)
+"""Variables that the server reads for itself, those of PostgreSQL's client among them: no device may be given one."""
 
 
 def read_registration_rule(heading: Heading, material: Material) -> RegistrationOutcome | None:
@@ -38,7 +41,7 @@ def _read_allow(heading: Heading, material: Material) -> AllowOutcome | None:
         heading.table.error("allow", "allow must be true or credentials, such as {username: …, password_env: …}")
         return None
     table = Table(node, "allow", heading.table.report, heading.id)
-    table.finish(("username", "password", "password_env"))
+    _finish(table)
     username = table.text("username", required=True)
     if username == "":
         table.error("username", "username is empty; write allow: true if devices shall register without credentials")
@@ -47,6 +50,17 @@ def _read_allow(heading: Heading, material: Material) -> AllowOutcome | None:
         return None
     report_faults(check_registration({"username": username, "password": password}), table)
     return AllowOutcome(username, password)
+
+
+def _finish(table: Table) -> None:
+    """Reports unknown keys; one that is like none that there are may be a password that lost its key."""
+    known = ("username", "password", "password_env")
+    for key in table:
+        if key not in known:
+            hidden = f"this is not a key of allow; it can have {', '.join(known)}"
+            table.error_at(
+                table.key_place(key), unknown_key(key, known, table.where) if nearest(key, known) else hidden
+            )
 
 
 def _read_password(table: Table, material: Material) -> str | None:
@@ -79,6 +93,14 @@ def _read_password_env(table: Table, material: Material) -> str | None:
     if not _VARIABLE.match(variable):
         # It may be the password itself, so it is not shown.
         table.error("password_env", "password_env must be the name of an environment variable, such as KIOSK_PASSWORD")
+        return None
+    if _OF_THE_SERVER.match(variable):
+        # Whoever writes rules would learn what it holds from a device of theirs.
+        table.error(
+            "password_env",
+            f"password_env cannot name {shown(variable)}, which is the server's own; give the device a password of its "
+            "own, in a variable such as KIOSK_PASSWORD",
+        )
         return None
     value = material.environment.get(variable, "")
     # Whoever checks rules elsewhere does not have the secrets of the server at hand, and need not.

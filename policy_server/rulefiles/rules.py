@@ -38,6 +38,7 @@ from policy_server.rulefiles.placeholders import (
     groups_of,
     named_anywhere,
 )
+from policy_server.rulefiles.problems import shown
 from policy_server.rulefiles.reader import Report, Table, shown_node, undefined
 from policy_server.rulefiles.services import (
     ROOM_TYPES,
@@ -126,7 +127,8 @@ def read_heading(table: Table, rule_id: str, request: RequestType, material: Mat
     names, sources = groups_of(conditions)
     for name in sorted({name for name in names if names.count(name) > 1}):
         table.error(
-            "when", f"named group {name!r} stands twice in this rule, so {{{name}}} would be ambiguous; rename one"
+            "when",
+            f"named group {shown(name)} stands twice in this rule, so its placeholder would be ambiguous; rename one",
         )
     given = Given(tuple(names), frozenset(named_anywhere(conditions)), _parameter_names(request), doubtful)
     found = [key for key in OUTCOME_KEYS[request] if key in table]

@@ -17,7 +17,7 @@ from policy_server.policy.sessions import NONCE_BYTES, Keyring
 from policy_server.rulefiles.document import parse_document
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
 from policy_server.rulefiles.problems import Place, Problem, one_of, shown, unknown_key
-from policy_server.rulefiles.reader import Report, Table, near_hint, shown_node, undefined
+from policy_server.rulefiles.reader import Report, Table, kind_of, near_hint, shown_node, undefined
 
 Decide = Callable[[Ruleset, Sequence[PolicyRequest], datetime, Keyring, Mapping[str, str]], Decision]
 """Decides the last of some questions that are asked in order: rules, questions, time, keys, attributes of the link."""
@@ -84,7 +84,7 @@ def parse_tests(
         if node is None:
             continue
         if not isinstance(node, MappingNode):
-            report.error(node.place, f"a file of rule tests begins with tests: but this is {shown_node(node)}")
+            report.error(node.place, f"a file of rule tests begins with tests: but this is {kind_of(node)}")
             continue
         table = Table(node, "a file of rule tests", report)
         table.finish(("tests",))

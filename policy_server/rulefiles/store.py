@@ -82,7 +82,7 @@ def read_folder(folder: Path) -> Folder:
         return Folder(RuleFiles({}, {}, _name(folder)), {}, (_problem(folder, message),))
     for path in paths:
         if path.name.endswith(RULE_ENDING):
-            data = _read(path, MAX_BYTES, problems)
+            data = _read(path, MAX_BYTES, problems, folder)
             if data is not None:
                 (tests if path.name.endswith(TEST_ENDING) else documents)[str(path)] = data
     beside = [path for top in tops for path in _files_below(top)]
@@ -108,20 +108,30 @@ def _problem(path: Path, message: str, severity: Severity = Severity.ERROR) -> P
     return Problem(Place(_name(path)), severity, message)
 
 
-def _read(path: Path, limit: int, problems: list[Problem]) -> bytes | None:
+def _read(path: Path, limit: int, problems: list[Problem], folder: Path) -> bytes | None:
+    """What a file of the rules folder holds; a link counts as the file that it leads to, which must lie there too."""
     if _name(path) != str(path):
         problems.append(_problem(path, "the name of this file is not UTF-8; rename it"))
         return None
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            # A pipe would never end, or never begin.
-            problems.append(_problem(path, "this is not a file that can be read, but a pipe or a device; remove it"))
+        real = path.resolve(strict=True) if path.is_symlink() else path
+        if real is not path and not real.is_relative_to(folder.resolve()):
+            # What it leads to may be a key, of which parts would stand in problems, pages or answers.
+            message = "this link leads out of the rules folder, so it is not read; put the file itself here"
+            problems.append(_problem(path, message))
             return None
-        # One byte more than allowed lets the checker see that there was more, without reading it all.
-        with path.open("rb") as file:
+        # A pipe would never end, or never begin. A link that was put in place of the file just now is not followed.
+        with os.fdopen(os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                message = "this is not a file that can be read, but a pipe or a device; remove it"
+                problems.append(_problem(path, message))
+                return None
+            # One byte more than allowed lets the checker see that there was more, without reading it all.
             return file.read(limit + 1)
-    except OSError as error:
-        problems.append(_problem(path, f"the file cannot be read: {error.strerror or error}"))
+    except (OSError, RuntimeError) as error:
+        # A link in circles is a RuntimeError.
+        reason = getattr(error, "strerror", None) or "its link leads in circles"
+        problems.append(_problem(path, f"the file cannot be read: {reason}"))
         return None
 
 
@@ -190,7 +200,7 @@ class _Beside:
                 limits = f"{self.most} {self.noun} or {self.most_bytes // 1024 // 1024} MiB of them"
                 problems.append(_problem(path, f"no more than {limits} are read, so not this one", Severity.WARNING))
                 break
-            data = _read(path, self.file_bytes, problems)
+            data = _read(path, self.file_bytes, problems, folder)
             if data is not None:
                 size += len(data)
                 found[path.relative_to(folder).as_posix()] = data
@@ -275,10 +285,10 @@ def _not_rules(folder: Path, read: Folder) -> Iterator[Path]:
     yield from (path for path in _files_below(folder) if str(path) not in read.rules.documents)
 
 
-def _is_like(path: Path, missing: str, digest: str) -> bool:
+def _is_like(path: Path, missing: str, digest: str, folder: Path) -> bool:
     if not path.name.endswith(TEST_ENDING) and may_be(missing, path.name):
         return True
-    data = _read(path, MAX_BYTES, [])
+    data = _read(path, MAX_BYTES, [], folder)
     return data is not None and sha256(data).hexdigest() == digest
 
 
@@ -363,7 +373,10 @@ class RuleStore:
             return ()
         found: list[Problem] = []
         for name in sorted(missing):
-            like = next((path for path in _not_rules(self._folder, read) if _is_like(path, name, files[name])), None)
+            like = next(
+                (path for path in _not_rules(self._folder, read) if _is_like(path, name, files[name], self._folder)),
+                None,
+            )
             if like is not None:
                 message = (
                     f"this file is gone, and {shown(_name(like.relative_to(self._folder)))} lies there, which is not read: "

@@ -234,6 +234,7 @@ def test_files_that_cannot_be_read_are_problems(rules: Path) -> None:
     (rules / "b.yaml").symlink_to("nowhere")
     os.mkfifo(rules / "c.yaml")
     (rules / "d.yaml").mkdir()
+    (rules / "f.yaml").symlink_to("f.yaml")
     Path(os.fsdecode(os.fsencode(rules) + b"/e\xff.yaml")).write_text(GOOD)
     loaded, _ = load_folder(rules, NOW)
     assert loaded.ruleset is None
@@ -241,7 +242,53 @@ def test_files_that_cannot_be_read_are_problems(rules: Path) -> None:
         "b.yaml: error: the file cannot be read: No such file or directory",
         "c.yaml: error: this is not a file that can be read, but a pipe or a device; remove it",
         "e\N{REPLACEMENT CHARACTER}.yaml: error: the name of this file is not UTF-8; rename it",
+        "f.yaml: error: the file cannot be read: its link leads in circles",
     ]
+
+
+@pytest.mark.parametrize("name", ["b.yaml", "b.test.yaml", "desk.jpg", "pages/closed.en.html", "pages/dates.en.json"])
+@pytest.mark.parametrize("target", ["sibling", "absolute", "by another link"])
+def test_links_that_lead_out_of_the_folder_are_refused(rules: Path, tmp_path: Path, name: str, target: str) -> None:
+    """Whatever kind of file a link stands for, what lies elsewhere is neither read nor quoted."""
+    (tmp_path / "key").write_text("topsecret")
+    (rules / "pages").mkdir()
+    up = "../" * (1 + name.count("/"))
+    (tmp_path / "hop").symlink_to("key")
+    (rules / ".hop").symlink_to("../hop")
+    targets = {
+        "sibling": f"{up}key",
+        "absolute": str(tmp_path / "key"),
+        "by another link": str(rules / ".hop"),
+    }
+    (rules / name).symlink_to(targets[target])
+    loaded, read = load_folder(rules, NOW)
+    assert loaded.ruleset is None
+    assert [str(problem) for problem in loaded.problems] == [
+        f"{rules / name}: error: this link leads out of the rules folder, so it is not read; put the file itself here"
+    ]
+    assert "topsecret" not in repr(read)
+
+
+def test_links_within_the_folder_are_read(tmp_path: Path) -> None:
+    """A link counts as the file that it leads to, also where the folder itself is one, and whatever it is called."""
+    (tmp_path / "real" / ".store").mkdir(parents=True)
+    (tmp_path / "real" / ".store" / "a").write_text(GOOD)
+    (tmp_path / "real" / "a.yaml").symlink_to(".store/a")
+    (tmp_path / "real" / "b.yaml").symlink_to(tmp_path / "linked" / "a.yaml")
+    (tmp_path / "linked").symlink_to("real")
+    read = read_folder(tmp_path / "linked")
+    assert read.problems == ()
+    assert [data.decode() for data in read.rules.documents.values()] == [GOOD, GOOD]
+
+
+def test_a_file_that_became_a_link_out_is_refused(rules: Path, tmp_path: Path) -> None:
+    """While the server runs as well: the rules that run go on."""
+    found = open_store(rules)
+    (rules / "a.yaml").rename(tmp_path / "a.yaml")
+    (rules / "a.yaml").symlink_to("../a.yaml")
+    assert found.reload() is False
+    assert found.state.refused
+    assert ids(found) == ["one"]
 
 
 def test_a_file_is_read_no_further_than_it_may_be_long(rules: Path) -> None:
@@ -351,11 +398,15 @@ def test_a_swapped_link_is_seen(tmp_path: Path) -> None:
     current = tmp_path / "current"
     current.symlink_to("v1")
     files = tmp_path / "rules"
-    files.mkdir()
-    (files / "a.yaml").symlink_to("../current/a.yaml")
+    for name, text in (("..v1", GOOD), ("..v2", BETTER)):
+        (files / name).mkdir(parents=True)
+        (files / name / "a.yaml").write_text(text)
+    (files / "..data").symlink_to("..v1")
+    (files / "a.yaml").symlink_to("..data/a.yaml")
     of_files, of_folder = open_store(files), open_store(current)
-    (tmp_path / "next").symlink_to("v2")
-    (tmp_path / "next").rename(current)
+    for folder, target, link in ((tmp_path, "v2", current), (files, "..v2", files / "..data")):
+        (folder / ".next").symlink_to(target)
+        (folder / ".next").rename(link)
     assert of_files.reload() is True
     assert of_folder.reload() is True
     assert ids(of_files) == ids(of_folder) == ["two"]
