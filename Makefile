@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: run demo test unit lint types imports widget format bench fuzz lock latest clean
+.PHONY: run demo test unit lint types imports widget format bench fuzz lock sbom latest clean
 
 run: $(READY)
 	$(BIN)/policy-server serve
@@ -53,6 +53,11 @@ lock:
 
 COMPILE = .venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --custom-compile-command 'make lock'
+
+# What the service and the widget are made of, from their lock files, for whoever watches for known faults (CycloneDX).
+sbom: $(READY)
+	mkdir -p build
+	$(BIN)/python -m tests.sbom > build/sbom.json
 
 # What `make test` checks, with the newest version of everything, whatever the lock says.
 latest:

@@ -1,8 +1,10 @@
 import { defineConfig } from "vite";
+import { licences } from "./licences.ts";
 
 export default defineConfig({
   // The page may lie under any path.
   base: "./",
+  plugins: [licences()],
   build: {
     target: "es2022",
     modulePreload: false,
