@@ -40,7 +40,7 @@ SETTINGS: Final[Mapping[str, str]] = {
     "GENESYS_ORGANIZATION": "id of your Genesys Cloud organisation; agents of others are refused",
     "GENESYS_DIVISIONS": "ids of the divisions whose agents may ask, separated by commas (default: all)",
     "WIDGET_ORIGINS": "origins of the pages that may ask for agents, separated by commas",
-    "AGENT_BINDING": "required: an agent must name the conversation it is on; optional (default)",
+    "AGENT_BINDING": "required (default): an agent must name the conversation it is on; optional",
     "AGENT_CACHE_SECONDS": "how long a verified token of an agent is good without asking Genesys again (default: 60)",
     "ADMIN_USERNAME": "user name for operators who are not on this machine",
     "ADMIN_PASSWORD": "password for operators who are not on this machine",
@@ -114,7 +114,7 @@ class Settings:
     node: str = ""
     tenant: Tenant | None = None
     widget_origins: tuple[str, ...] = ()
-    agent_binding: str = "optional"
+    agent_binding: str = "required"
     agent_cache_seconds: int = 60
     operator_networks: tuple[Network, ...] = LOOPBACK
     prefix: str = ""
@@ -145,7 +145,7 @@ def read_settings(environment: Mapping[str, str]) -> tuple[Settings, tuple[str, 
         node=_node(values["NODE"], errors),
         tenant=_tenant(values, errors),
         widget_origins=_origins(values["WIDGET_ORIGINS"], errors),
-        agent_binding=_choice("AGENT_BINDING", values, ("optional", "required"), errors),
+        agent_binding=_choice("AGENT_BINDING", values, ("required", "optional"), errors),
         agent_cache_seconds=_seconds("AGENT_CACHE_SECONDS", values, 60, errors),
         operator_networks=(*LOOPBACK, *_networks("OPERATOR_NETWORKS", values, errors)),
         prefix=_prefix(values["PREFIX"], errors),

@@ -154,7 +154,10 @@ class Site:
             *told.browser("Ada L", now, **came),
             told.leg(f"leg-{call.session}", now + 1, **{**room, "destination_alias": "99+13129998045"}),
         )
-        people = [participant("customer", aniName=call.session), participant("agent", userId=MARIA.id)]
+        people = [
+            participant("customer", aniName=call.session, dnis="tel:+13129998045"),
+            participant("agent", userId=MARIA.id),
+        ]
         self.genesys.conversations[call.conversation] = people
         # What a node asked and what a customer opened is written beside the answers.
         wanted = {agent_answers.LINK_OPENED, ANSWERED, links.CREATED, "trunk_answered"}

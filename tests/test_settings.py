@@ -97,7 +97,7 @@ def test_nothing_set() -> None:
     assert (settings.rules, settings.on_failure, settings.log_format) == (Path("rules"), "continue", "text")
     assert (settings.database_url, settings.public_url, settings.node) == ("sqlite:///var/policy.db", "", "")
     assert (settings.conference_ttl, settings.retention) == (timedelta(hours=12), timedelta(days=30))
-    assert (settings.agent_binding, settings.agent_cache_seconds) == ("optional", 60)
+    assert (settings.agent_binding, settings.agent_cache_seconds) == ("required", 60)
     assert (settings.prefix, settings.trusted_proxies) == ("", ())
     assert settings.operator_networks == (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
@@ -171,7 +171,7 @@ FILE = (
     [
         ({"ON_FAILURE": "Reject"}, "POLICY_ON_FAILURE must be continue or reject but is 'Reject'"),
         ({"LOG_FORMAT": "xml"}, "POLICY_LOG_FORMAT must be text or json but is 'xml'"),
-        ({"AGENT_BINDING": "yes"}, "POLICY_AGENT_BINDING must be optional or required but is 'yes'"),
+        ({"AGENT_BINDING": "yes"}, "POLICY_AGENT_BINDING must be required or optional but is 'yes'"),
         ({"PEXIP_USERNAME": "a"}, "POLICY_PEXIP_PASSWORD is missing; user name and password go together"),
         ({"EVENTS_USERNAME": "a"}, "POLICY_EVENTS_PASSWORD is missing; user name and password go together"),
         ({"ADMIN_PASSWORD": "a"}, "POLICY_ADMIN_USERNAME is missing; user name and password go together"),

@@ -11,7 +11,17 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from policy_server.conferences.changes import announce
 from policy_server.conferences.records import PinnedConference, StoredEvent, TimelineEntry
-from policy_server.conferences.tables import CHANGES, CONFERENCES, DOORS, EVENTS, LINKS, TIMELINE, encode, insert_into
+from policy_server.conferences.tables import (
+    CHANGES,
+    CONFERENCES,
+    CONVERSATIONS,
+    DOORS,
+    EVENTS,
+    LINKS,
+    TIMELINE,
+    encode,
+    insert_into,
+)
 from policy_server.pexip.events import Event, room_of
 
 EARLIER: Final = timedelta(hours=1)
@@ -106,7 +116,8 @@ def delete_some(connection: Connection, table: Table, before: datetime, batch: i
     old = select(key).where(_over(table, before)).limit(batch)
     gone = connection.execute(delete(table).where(key.in_(old.scalar_subquery())).returning(key)).scalars().all()
     if table is CONFERENCES and gone:
-        connection.execute(delete(DOORS).where(DOORS.c.conference_id.in_(gone)))
+        for belonging in (DOORS, CONVERSATIONS):
+            connection.execute(delete(belonging).where(belonging.c.conference_id.in_(gone)))
     return len(gone)
 
 

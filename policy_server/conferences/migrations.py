@@ -37,6 +37,9 @@ _VERSION_1: Final = (
     """CREATE TABLE doors (
         conference_id TEXT NOT NULL, rule TEXT NOT NULL, fields TEXT NOT NULL, asked TEXT NOT NULL,
         PRIMARY KEY (conference_id, rule))""",
+    """CREATE TABLE conversations (
+        conference_id TEXT NOT NULL, place INTEGER NOT NULL, conversation_id TEXT NOT NULL,
+        PRIMARY KEY (conference_id, place))""",
     """CREATE TABLE events (
         id {row_number}, digest TEXT NOT NULL, arrived_at BIGINT NOT NULL, room TEXT NOT NULL, node TEXT NOT NULL,
         seq BIGINT NOT NULL, version BIGINT NOT NULL, time DOUBLE PRECISION NOT NULL, event TEXT NOT NULL,

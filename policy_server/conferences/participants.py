@@ -1,6 +1,5 @@
 """Participants, people and trunk legs of a conference, as its attendances tell (reference: pexip-events.md)."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -9,13 +8,12 @@ from typing import Any, Final
 from policy_server.conferences.attendance import Attendance, Stint, stays
 from policy_server.pexip.aliases import bare_alias
 from policy_server.pexip.events import LegEnd, is_outgoing, leg_class
-from policy_server.telephony.numbers import NumberFault, parse_number
+from policy_server.telephony.numbers import number_in
 
 MAX_PARTICIPANTS: Final = 1_000
 """Most participants that a state or timeline keeps. Those who are there go before those who left, and then the
 latest before the earliest."""
 
-_E164: Final = re.compile(r"\+[1-9][0-9]{1,14}(?![0-9])")
 # Whoever is met by a menu, a lobby or a ringing tone is not in the conference, with media or without.
 _NOT_YET_IN: Final = frozenset({"connecting", "ivr", "waiting_room"})
 # What a person's half with media may not know and the other may.
@@ -215,10 +213,5 @@ def leg_end(stint: Stint) -> LegEnd:
 
 
 def _number(destination: str) -> str:
-    """The number in what was dialled, also behind a dial prefix: ``99+13129998045``, ``sip:+1…@host;…``."""
-    user, _, _ = bare_alias(destination).partition("@")
-    found = _E164.search(user)
-    try:
-        return parse_number(found[0]) if found else ""
-    except NumberFault:
-        return ""
+    """The number in what was dialled: ``99+13129998045``, ``sip:+1…@host;…``."""
+    return number_in(bare_alias(destination).partition("@")[0])

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Self
 
 from sqlalchemy import Connection, text
 
-from policy_server.conferences import changes, history, links, pins
+from policy_server.conferences import changes, conversations, history, links, pins
 from policy_server.conferences.database import PATIENCE, Database
 from policy_server.conferences.records import Change, Link, PinnedConference, StoredEvent, TimelineEntry
 from policy_server.conferences.tables import CHANGES
@@ -166,6 +166,17 @@ class ConferenceStore:
         A conference pinned after ``at`` is not ended: the news is about an earlier one.
         """
         return await self._database.write(partial(pins.end, name=name, at=at))
+
+    async def bind(self, conference_id: str, conversation: str, places: int) -> bool:
+        """Whether a conversation of Genesys Cloud is one of the first ``places`` that came for a conference.
+
+        It becomes one if a place is free. Binding it again changes nothing.
+        """
+        if conversation in await self._database.read(partial(conversations.find, conference_id=conference_id)):
+            return True
+        return await self._database.write(
+            partial(conversations.bind, conference_id=conference_id, conversation=conversation, places=places)
+        )
 
     async def add_events(self, events: Sequence[StoredEvent]) -> int:
         """Stores events, in any number, and returns how many are new: those of one identity are the same.

@@ -181,6 +181,15 @@ DOORS: Final = Table(
     _json("asked"),
 )
 
+CONVERSATIONS: Final = Table(
+    "conversations",
+    METADATA,
+    Column("conference_id", Line(NAME_LENGTH), primary_key=True),
+    # From 0: the first conversation of the conference, the second, …
+    Column("place", Integer, primary_key=True),
+    _name("conversation_id"),
+)
+
 EVENTS: Final = Table(
     "events",
     METADATA,

@@ -39,9 +39,15 @@ class _User(_Part):
     organization: _Owner | None = None
 
 
+class _Address(_Part):
+    raw: str | None = Field(default=None, alias="addressRaw")
+    normalized: str | None = Field(default=None, alias="addressNormalized")
+
+
 class _Call(_Part):
     state: str | None = None
     held: bool | None = None
+    other: _Address | None = None
 
 
 class _Participant(_Part):
@@ -49,6 +55,7 @@ class _Participant(_Part):
     user_id: str | None = Field(default=None, alias="userId")
     ani_name: str | None = Field(default=None, alias="aniName")
     ani: str | None = None
+    dnis: str | None = None
     state: str | None = None
     end_time: str | None = Field(default=None, alias="endTime")
     calls: tuple[_Call, ...] | None = None
@@ -98,7 +105,7 @@ def parse_conversation(body: bytes, conversation_id: str, agent: Agent) -> Bindi
         return None
     people = conversation.participants
     own = [one for one in people if _purpose(one) in _AGENTS and (one.user_id or "").lower() == agent.id]
-    name, address = _caller(people)
+    name, address, dialled = _caller(people)
     return Binding(
         conversation_id=conversation_id,
         agent=agent,
@@ -106,6 +113,7 @@ def parse_conversation(body: bytes, conversation_id: str, agent: Agent) -> Bindi
         agent_listed=bool(own),
         ani_name=name,
         ani=address,
+        dialled=dialled,
         participants=tuple(_shown(one, any(one is mine for mine in own)) for one in people[-SHOWN_PARTICIPANTS:]),
     )
 
@@ -132,14 +140,25 @@ def _purpose(participant: _Participant) -> str:
     return (participant.purpose or "").lower()
 
 
-def _caller(people: tuple[_Participant, ...]) -> tuple[str | None, str | None]:
-    """The caller's name and address of one participant."""
+def _caller(people: tuple[_Participant, ...]) -> tuple[str | None, str | None, str | None]:
+    """The caller's name and address of one participant, and what that caller dialled."""
     for purpose in _CALLERS:
         callers = [one for one in people if _purpose(one) == purpose]
-        shown = [((one.ani_name or "").strip() or None, (one.ani or "").strip() or None) for one in callers]
+        shown = [(_text(one.ani_name), _text(one.ani), _dialled(one)) for one in callers]
         for found in (*(one for one in shown if one[0]), *(one for one in shown if one[1])):
             return found
-    return None, None
+    return None, None, None
+
+
+def _dialled(caller: _Participant) -> str | None:
+    """What a caller dialled: said of the caller, or else as the other end of the caller's own call."""
+    ends = [call.other for call in caller.calls or () if call.other is not None]
+    found = (caller.dnis, *(text for end in ends for text in (end.normalized, end.raw)))
+    return next(filter(None, map(_text, found)), None)
+
+
+def _text(text: str | None) -> str | None:
+    return (text or "").strip() or None
 
 
 def _state(participant: _Participant) -> str:

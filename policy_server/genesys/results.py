@@ -68,9 +68,9 @@ class Binding:
     """What a conversation says about an agent and a customer.
 
     ``ani_name`` and ``ani`` are the caller's name and address of the first customer who has a name, or else an address
-    (genesys.md, sections 2 and 6). ``agent_connected``: this agent's call is up now, on hold or not. ``agent_listed``: this
-    agent is or was on the conversation, and may have left it. ``participants`` says for an administrator who was seen, by
-    purpose and state, without names.
+    (genesys.md, sections 2 and 6), and ``dialled`` what that customer dialled. ``agent_connected``: this agent's call is up
+    now, on hold or not. ``agent_listed``: this agent is or was on the conversation, and may have left it. ``participants``
+    says for an administrator who was seen, by purpose and state, without names.
     """
 
     conversation_id: str
@@ -80,6 +80,7 @@ class Binding:
     ani_name: str | None = field(repr=False)
     ani: str | None = field(repr=False)
     participants: tuple[str, ...] = ()
+    dialled: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

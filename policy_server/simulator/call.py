@@ -296,7 +296,7 @@ class _Call:
             return
         leg = next((leg for leg in self._legs if leg.get("protocol") == "sip"), self._legs[0])
         caller = str(leg.get("local_display_name") or leg.get("local_alias"))
-        conversation = agent.genesys.connect(caller, agent.user)
+        conversation = agent.genesys.connect(caller, str(leg.get("remote_alias")), agent.user)
         self._lookup = f"{LOOKUPS}/{quote(caller, safe='')}", f"conversation={conversation}"
         exchange = await agent.widget.send("GET", *self._lookup)
         found = exchange.fields

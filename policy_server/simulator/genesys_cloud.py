@@ -112,11 +112,11 @@ class StandIn:
             ]
         )
 
-    def connect(self, ani_name: str, user: User) -> str:
-        """Makes the conversation of a caller with this name and a user who has answered; returns its id."""
+    def connect(self, ani_name: str, dnis: str, user: User) -> str:
+        """Makes the conversation of a caller with this name, who dialled this, and a user who has answered; returns its id."""
         identifier = str(uuid4())
         self.conversations[identifier] = [
-            participant("customer", aniName=ani_name),
+            participant("customer", aniName=ani_name, dnis=dnis),
             participant("agent", userId=user.id),
         ]
         return identifier

@@ -14,6 +14,7 @@ _E164_DIGITS = 15
 _WRITTEN = re.compile(
     r"[\s(\[\uFF08]*[+\uFF0B]?[\d\s().\[\]/~\u2010-\u2015\u2212\u2060\u30FC\uFF08\uFF09\uFF0D-\uFF0F-]+"
 )
+_DIALLED = re.compile(r"\+[1-9][0-9]{1,14}(?![0-9])")
 # What people write for a country whose ISO code is another.
 # Countries that are tried for a number in national format, and how many a message names.
 _OFTEN_MEANT = (
@@ -69,6 +70,18 @@ def parse_number(text: str, region: str | None = None, likely: Iterable[str] = (
             "without trunk prefixes such as a leading 0 or 1"
         )
     return parsed
+
+
+def number_in(user: str) -> str:
+    """Return the E.164 number in the user part of what was dialled, also behind a dial prefix: `99+13129998045`.
+
+    `""` where there is none, and where it would have to be guessed because the `+` is missing.
+    """
+    found = _DIALLED.search(user)
+    try:
+        return parse_number(found[0]) if found else ""
+    except NumberFault:
+        return ""
 
 
 def _parse_region(region: str) -> str:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.conferences.store import ConferenceStore
 from policy_server.genesys.client import GenesysClient
 from policy_server.genesys.results import (
     Agent,
@@ -23,10 +24,10 @@ from policy_server.genesys.results import (
     TokenRefused,
     TooManyTokens,
 )
-from policy_server.web.caller_names import caller_aliases
+from policy_server.web.bindings import check_caller, check_dialled, check_place
 from policy_server.web.callers import caller_network
 from policy_server.web.link_reading import undisguised
-from policy_server.web.lookup import ConferenceLookup, Subject
+from policy_server.web.lookup import ConferenceLookup, Found, Subject
 from policy_server.web.problem import ProblemResponse
 from policy_server.web.refusals import Door, Refusals
 
@@ -53,10 +54,15 @@ _REFUSALS: Final = frozenset({401, 403, 429})
 
 
 class Admitted(NamedTuple):
-    """An agent who may ask, and the conversation it is on, ``""`` when it named none."""
+    """An agent who may ask, and the conversation that it is on, if it named one."""
 
     agent: Agent
-    conversation: str
+    bound: Binding | None = None
+
+    @property
+    def conversation(self) -> str:
+        """The id of the conversation, or ``""``."""
+        return self.bound.conversation_id if self.bound is not None else ""
 
 
 class AgentAccess:
@@ -82,10 +88,23 @@ class AgentAccess:
     async def admit(self, request: Request, subject: Subject) -> Admitted | ProblemResponse:
         """Who asks, or why that is refused. May be asked again with the same request, for as long as it lasts."""
         admitted = await self._admit(request, subject)
-        if isinstance(admitted, ProblemResponse) and admitted.status_code in _REFUSALS:
-            is_guess = admitted.status_code == 401 and bool(_bearer(request))
-            return await self._refusals.refuse(request.scope, admitted.reason, is_guess=is_guess) or admitted
-        return admitted
+        return await self._noted(request, admitted) if isinstance(admitted, ProblemResponse) else admitted
+
+    async def bind(
+        self, request: Request, admitted: Admitted, found: Found, store: ConferenceStore
+    ) -> ProblemResponse | None:
+        """Why the conversation of an agent who was let in is not the one of the conference that was found."""
+        if admitted.bound is None:
+            return None
+        reason = check_dialled(admitted.bound.dialled, found.dials)
+        reason = reason or await check_place(store, found, admitted.conversation)
+        return await self._noted(request, _not_bound(reason)) if reason else None
+
+    async def _noted(self, request: Request, refusal: ProblemResponse) -> ProblemResponse:
+        if refusal.status_code not in _REFUSALS:
+            return refusal
+        is_guess = refusal.status_code == 401 and bool(_bearer(request))
+        return await self._refusals.refuse(request.scope, refusal.reason, is_guess=is_guess) or refusal
 
     async def _admit(self, request: Request, subject: Subject) -> Admitted | ProblemResponse:
         token = _bearer(request)
@@ -107,7 +126,7 @@ class AgentAccess:
         if self._binding_required:
             detail = "add ?conversation=<id of the Genesys conversation>: this server looks up nothing without it"
             return agent_problem(400, "conversation-required", "Which conversation?", detail)
-        return Admitted(agent, "")
+        return Admitted(agent)
 
     async def _check_binding(
         self, token: str, address: str, conversations: list[str], subject: Subject
@@ -119,7 +138,8 @@ class AgentAccess:
         )
         match bound:
             case Binding():
-                return _check_bound(bound, subject)
+                reason = check_caller(bound, subject)
+                return _not_bound(reason) if reason else Admitted(bound.agent, bound)
             case InvalidConversationId():
                 detail = _not_an_id(conversations)
                 return agent_problem(400, "invalid-conversation", "This is not the id of a conversation", detail)
@@ -156,6 +176,9 @@ class AgentEndpoint:
             return store_unavailable()
         if found is None:
             return unknown_conference()
+        refusal = await self._access.bind(request, admitted, found, self._lookup.conferences.store)
+        if refusal is not None:
+            return refusal
         self._lookup.note(found, admitted.agent, admitted.conversation)
         headers = {"cache-control": "no-store"}
         return Response(orjson.dumps(found.answer), headers=headers, media_type="application/json")
@@ -196,30 +219,6 @@ def _not_an_id(conversations: list[str]) -> str:
         f"conversation is {shown}: the placeholder was not filled in. Genesys Cloud fills in {{{{pcConversationId}}}}, spelt "
         "so, in the Application URL of an Interaction Widget that is opened from a call"
     )
-
-
-def _check_bound(bound: Binding, subject: Subject) -> Admitted | ProblemResponse:
-    seen = f"its participants are {', '.join(bound.participants) or 'none'}"
-    if not bound.agent_listed:
-        return _not_bound(f"this agent is not in that conversation; {seen}")
-    if not bound.agent_connected:
-        return _not_bound(f"this agent's call in that conversation is not connected; {seen}")
-    if any(_is_about(text, subject) for text in (bound.ani_name, bound.ani)):
-        return Admitted(bound.agent, bound.conversation_id)
-    if bound.ani_name is None:
-        what = "an address (ani) that is not this conference" if bound.ani else "no address (ani)"
-        return _not_bound(f"the customer of that conversation has no caller's name (aniName) and {what}; {seen}")
-    return _not_bound("the customer of that conversation is in another conference: neither aniName nor ani is this one")
-
-
-def _is_about(caller: str | None, subject: Subject) -> bool:
-    found = caller_aliases(caller or "")
-    # Of an address the user part counts: the domain is the trunk's or a node's.
-    users = [alias.partition("@")[0] for alias in found]
-    if subject.aliases:
-        return any(user in subject.aliases for user in users)
-    # A room's name can be guessed, so no part of what a caller chose will do.
-    return bool(subject.session) and subject.session in (*found[:1], *users[:1])
 
 
 def _not_bound(detail: str) -> ProblemResponse:

@@ -2,14 +2,15 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Final
 
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.lives import told_since
-from policy_server.conferences.pinning import entered, held_to, room_of
+from policy_server.conferences.pinning import LEGS, entered, held_to, room_of
 from policy_server.conferences.records import Link, PinnedConference, StoredEvent
 from policy_server.conferences.store import MANY_EVENTS
 from policy_server.conferences.tables import NAME_LENGTH
@@ -54,13 +55,17 @@ class Subject:
 @dataclass(frozen=True, slots=True)
 class Found:
     """A conference as it was read. ``keys`` are the session and room name whose changes concern it; what changes after
-    change number ``number`` may be missing from the answer.
+    change number ``number`` may be missing from the answer. ``dials`` are the aliases that its room dials,
+    ``conference`` what holds the room or held it last, and ``events`` what nodes told of the room.
     """
 
     session: str = field(repr=False)
     keys: tuple[str, ...] = field(repr=False)
     number: int
     answer: Answer = field(repr=False)
+    dials: frozenset[str] = field(repr=False)
+    conference: PinnedConference | None = field(repr=False)
+    events: tuple[StoredEvent, ...] = field(repr=False)
 
 
 class ConferenceLookup:
@@ -140,7 +145,11 @@ class ConferenceLookup:
             answer = await asyncio.to_thread(render_lookup, material, now)
         else:
             answer = render_lookup(material, now)
-        return Found(session, keys, number, answer)
+        dials = _aliases(conference.legs, conference.fallbacks) if conference is not None else frozenset()
+        if not dials:
+            # The agent may have come first, whose rule does not dial.
+            dials = self._would_dial(ruleset, material, now if conference is None else conference.pinned_at)
+        return Found(session, keys, number, answer, dials, conference, stored)
 
     def note(self, found: Found, agent: Agent, conversation: str) -> None:
         """Puts on the timeline that an agent looked the conference up, and for which conversation if it said so.
@@ -183,6 +192,19 @@ class ConferenceLookup:
                     return likely, decision
         return link_type, None
 
+    def _would_dial(self, ruleset: Ruleset, material: Material, at: datetime) -> frozenset[str]:
+        """What the room dials for whoever comes by the customer's alias."""
+        asked = {"call_direction": "dial_in", "protocol": "api", "trigger": "web", "local_alias": material.alias or ""}
+        request = parse_request(RequestType.SERVICE, encode_query(asked).encode())
+        known = material.link.as_of(at) if material.link is not None else None
+        decision = evaluate(ruleset, request, at, self._keyring, find_link=lambda _: known)
+        if not isinstance(decision, Serve):
+            return frozenset()
+        legs = decision.service.get(LEGS)
+        return _aliases(
+            [leg for leg in legs if isinstance(leg, dict)] if isinstance(legs, list) else (), decision.fallbacks
+        )
+
     async def _events(
         self, session: str, room: str, conference: PinnedConference | None, now: datetime
     ) -> tuple[StoredEvent, ...]:
@@ -194,6 +216,11 @@ class ConferenceLookup:
         if conference is None:
             return await store.events(room, now - self.conferences.lifetime)
         return told_since(await store.events_of(conference), conference.pinned_at)
+
+
+def _aliases(*legs: Iterable[Mapping[str, object]]) -> frozenset[str]:
+    """What automatic participants are called by."""
+    return frozenset(str(leg.get("remote_alias", "")) for leg in chain(*legs))
 
 
 def _link_type(

@@ -28,7 +28,7 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "invalid-idempotency-key": "the `Idempotency-Key` is empty or too long",
     "invalid-json": "the body is not JSON",
     "invalid-link": "the link cannot be made; `detail` lists everything that is wrong with the request",
-    "not-bound": "the agent is not on the conversation, or its customer is in another conference",
+    "not-bound": "the agent is not on the conversation, or it is not the conference's own; `detail` says why",
     "not-configured": "the operator of this server has not set this up",
     "not-found": "nothing is served under this path",
     "stopping": "the server stops; connect again",

@@ -122,6 +122,9 @@ class AgentStreams:
                 return store_unavailable()
             if found is None:
                 return unknown_conference()
+            refusal = await access.bind(request, admitted, found, lookup.conferences.store)
+            if refusal is not None:
+                return refusal
             lookup.note(found, admitted.agent, admitted.conversation)
             await _Stream(self._parts, request, subject, send).run(found, self._closed)
         return None

@@ -350,6 +350,7 @@ def test_open_streams_end_at_once(rules: Path, workers: str) -> None:
         given = {
             "POLICY_GENESYS_API": stack.enter_context(stand_in.serving()),
             "POLICY_GENESYS_ORGANIZATION": ORGANIZATION,
+            "POLICY_AGENT_BINDING": "optional",
         }
         running = stack.enter_context(real_server(rules.parent, "--workers", workers, environment=given))
         lines = [stack.enter_context(watched(running)) for _ in range(4)]

@@ -254,6 +254,12 @@ class WatchedStore(ConferenceStore):
         await self._enter("change_number")
         return await super().change_number(*keys)
 
+    async def bind(self, conference_id: str, conversation: str, places: int) -> bool:
+        """As the store does it, but away for everybody."""
+        if "bind" in self.away:
+            raise StoreUnavailableError("the database is away")
+        return await super().bind(conference_id, conversation, places)
+
     async def add_events(self, events: Sequence[StoredEvent]) -> int:
         """As the store does it."""
         await self._enter("add_events")

@@ -205,7 +205,7 @@ def rules(tmp_path: Path) -> Path:
 
 def test_the_timeline_tells_a_whole_call(rules: Path, genesys: Genesys) -> None:
     """Link, opening, each question with rule and masked answer, dials, events and lookups are told under one session."""
-    with Server(rules, tenant=tenant(genesys.url)) as server:
+    with Server(rules, tenant=tenant(genesys.url), agent_binding="optional") as server:
         made = server.make_link()
         session, alias = made["session"], made["alias"]
         genesys.stand_in.conversations[CONVERSATION] = on_the_phone(session)

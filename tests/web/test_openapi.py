@@ -123,6 +123,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
             api_keys=ApiKeys({"tests": KEY}),
             events=EVENTS,
             tenant=tenant(genesys_url),
+            agent_binding="optional",
             node="pexip.example.com",
             database_url=f"sqlite:///{folder}/policy.db",
         )

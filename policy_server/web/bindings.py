@@ -1,0 +1,91 @@
+"""Is an agent's conversation this conference's? Whether the caller, the number dialled and who came first agree.
+
+Anybody can call the contact centre under any name, so a caller who is named like a call is not enough: the call must
+have come in where the room called, and as the room's own.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.conferences.fold import fold
+from policy_server.conferences.lives import told_since
+from policy_server.conferences.records import PinnedConference, StoredEvent
+from policy_server.conferences.store import ConferenceStore
+from policy_server.genesys.results import Binding
+from policy_server.pexip.aliases import bare_alias
+from policy_server.telephony.numbers import number_in
+from policy_server.web.caller_names import caller_aliases
+from policy_server.web.lookup import Found, Subject
+
+log = logging.getLogger(__name__)
+
+
+def check_caller(bound: Binding, subject: Subject) -> str:
+    """Why an agent's conversation is not about a conference, as far as the conversation says; ``""`` if it is."""
+    seen = f"its participants are {', '.join(bound.participants) or 'none'}"
+    if not bound.agent_listed:
+        return f"this agent is not in that conversation; {seen}"
+    if not bound.agent_connected:
+        return f"this agent's call in that conversation is not connected; {seen}"
+    if any(_is_about(text, subject) for text in (bound.ani_name, bound.ani)):
+        return ""
+    if bound.ani_name is None:
+        what = "an address (ani) that is not this conference" if bound.ani else "no address (ani)"
+        return f"the customer of that conversation has no caller's name (aniName) and {what}; {seen}"
+    return "the customer of that conversation is in another conference: neither aniName nor ani is this one"
+
+
+def check_dialled(dialled: str | None, dials: Iterable[str]) -> str:
+    """Why what a caller dialled is not what a conference dials (aliases of its legs); ``""`` if it is, or is not known.
+
+    No caller decides whether Genesys Cloud says what was dialled.
+    """
+    wanted = {_compared(alias) for alias in dials}
+    if not wanted:
+        return "this conference dials nobody, so that call is not its own"
+    if dialled is None or _compared(dialled) in wanted:
+        return ""
+    shown = number_in(_compared(dialled)) or "another address"
+    return f"the customer of that conversation dialled {shown}, which this conference does not"
+
+
+async def check_place(store: ConferenceStore, found: Found, conversation: str) -> str:
+    """Why a conversation that fits is not the conference's own, because another came first; ``""`` if it is.
+
+    A conference has as many as legs of it were connected, one at least: a leg that fails is dialled again.
+    """
+    if found.conference is None:
+        return ""
+    try:
+        is_own = await store.bind(found.conference.id, conversation, 1)
+        if not is_own:
+            legs = await asyncio.to_thread(_connected_legs, found.conference, found.events)
+            is_own = await store.bind(found.conference.id, conversation, legs)
+    except StoreUnavailableError as error:
+        # What was read is enough to let the agent help the customer; only nothing is remembered.
+        log.warning("conversations.unwritten: %s", error)
+        return ""
+    return "" if is_own else "another conversation came first for this conference: that caller only has its name"
+
+
+def _connected_legs(conference: PinnedConference, events: Iterable[StoredEvent]) -> int:
+    state = fold(told.event for told in told_since(events, conference.pinned_at))
+    return sum(leg.connected_at is not None for leg in state.trunk_legs)
+
+
+def _compared(dialled: str) -> str:
+    """The number in E.164, or else the user part."""
+    user = bare_alias(dialled).removeprefix("tel:").partition("@")[0]
+    return number_in(user) or (number_in(f"+{user}") if user.isdecimal() else "") or user
+
+
+def _is_about(caller: str | None, subject: Subject) -> bool:
+    found = caller_aliases(caller or "")
+    # Of an address the user part counts: the domain is the trunk's or a node's.
+    users = [alias.partition("@")[0] for alias in found]
+    if subject.aliases:
+        return any(user in subject.aliases for user in users)
+    # A room's name can be guessed, so no part of what a caller chose will do.
+    return bool(subject.session) and subject.session in (*found[:1], *users[:1])
