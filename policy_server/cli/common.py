@@ -16,6 +16,7 @@ from policy_server.policy.sessions import Keyring
 from policy_server.rulefiles.problems import Problem, printable, shown
 from policy_server.rulefiles.store import load_folder
 from policy_server.settings import PREFIX, Settings, SettingsError, read_settings
+from policy_server.web.decision_log import visible_json
 
 FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 9990
@@ -58,7 +59,7 @@ def settings() -> Settings:
     except SettingsError as error:
         raise Unusable(str(error)) from None
     for warning in warnings:
-        click.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
     return found
 
 
@@ -101,7 +102,7 @@ def usable_rules(path: Path) -> Ruleset:
 def refuse(problems: tuple[Problem, ...]) -> NoReturn:
     """Prints problems and ends with status 2."""
     for problem in problems:
-        click.echo(str(problem), err=True)
+        echo(str(problem), err=True)
     sys.exit(2)
 
 
@@ -126,9 +127,16 @@ def words_of(texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for text in texts)
 
 
+def echo(*lines: str, fg: str | None = None, err: bool = False) -> None:
+    """Prints lines with text from outside, in which a terminal finds nothing to obey and no further line to begin."""
+    text = "\n".join(map(printable, lines))
+    click.echo(click.style(text, fg=fg) if fg else text, err=err)
+
+
 def print_json(value: object) -> None:
-    """Prints JSON."""
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    """Prints JSON, with the characters that a terminal would obey as escapes."""
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    click.echo("\n".join(map(visible_json, text.split("\n"))))
 
 
 def pairs(words: tuple[str, ...], option: str) -> dict[str, str]:

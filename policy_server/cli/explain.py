@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ import click
 
 from policy_server.cli.common import (
     Unusable,
+    echo,
     json_option,
     keyring_or_temporary,
     moment,
@@ -34,9 +35,9 @@ from policy_server.pexip.requests import PolicyRequest, parse_request
 from policy_server.policy.answers import failure_answer, render_answer
 from policy_server.policy.conditions import LinkIs, walk
 from policy_server.policy.decisions import Decision, Fail, Outcome
-from policy_server.policy.explain import explain_json, explain_rows, explain_text
+from policy_server.policy.explain import explain_json, explain_rows
 from policy_server.policy.ruleset import Rule, RuleList, Ruleset, ServeOutcome
-from policy_server.rulefiles.problems import shown
+from policy_server.rulefiles.problems import printable, shown
 from policy_server.settings import Settings
 
 COLOURS: Final = {Outcome.HIT: "\033[32m", Outcome.MISS: "\033[33m", Outcome.NOT_EVALUATED: "\033[2m"}
@@ -105,7 +106,7 @@ def explain(
     asked = parse_question(_words(question))
     attributes = pairs(link_attribute, "--link-attribute")
     for warning in asked.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
     ruleset = usable_rules(rules_folder or found.rules)
     when = Moment(asked.at, False) if at is None and asked.at else Moment(moment(at), at is None)
     try:
@@ -122,7 +123,8 @@ def explain(
             }
             print_json({**failed, "looked_at": None, "held": None, "notes": asked.notes})
         else:
-            click.echo(f"The question cannot be understood: {error}\n\n{explain_text(answer)}")
+            echo(f"The question cannot be understood: {error}", "")
+            print_json(answer)
         sys.exit(1)
     looked_at, decision, held = asyncio.run(_settle(found, ruleset, request, when, attributes, no_database))
     answer = render_answer(request.type, decision, found.on_failure)
@@ -133,9 +135,10 @@ def explain(
         print_json({**told, "looked_at": seen, "held": _held_json(held), "notes": notes})
     else:
         paint = COLOURS if sys.stdout.isatty() else None
-        click.echo("\n".join(explain_rows(decision.trace.findings(), paint)))
+        findings = (replace(row, reason=printable(row.reason)) for row in decision.trace.findings())
+        click.echo("\n".join(explain_rows(findings, paint)))
         winner = f"rule {decision.rule}" if decision.rule else "no rule"
-        click.echo(f"\n{winner}: {decision.reason}  (revision {ruleset.revision}, at {when})")
+        echo("", f"{winner}: {decision.reason}  (revision {ruleset.revision}, at {when})")
         click.echo(_told(looked_at, when))
         if held is not None:
             click.echo(
@@ -143,12 +146,13 @@ def explain(
                 f"{held.pinned_at.isoformat(timespec='seconds')}, rule {held.rule}, revision {held.revision}"
             )
         for note in notes:
-            click.echo(f"note: {note}")
+            echo(f"note: {note}")
         if found.secret_key is None and _needs_key(ruleset, request.type):
             click.echo(
                 "POLICY_SECRET_KEY is not set: links count as invalid, and derived PINs are not the server's.", err=True
             )
-        click.echo(f"\n{explain_text(answer)}")
+        click.echo()
+        print_json(answer)
     sys.exit(1 if isinstance(decision, Fail) else 0)
 
 

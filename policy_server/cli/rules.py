@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from policy_server.cli.common import (
+    echo,
     environment,
     folder,
     json_option,
@@ -46,7 +47,7 @@ def check(rules_folder: Path | None, as_json: bool, strict: bool) -> None:
         )
     else:
         for problem in problems:
-            click.echo(click.style(str(problem), fg="red" if problem.severity is Severity.ERROR else "yellow"))
+            echo(str(problem), fg="red" if problem.severity is Severity.ERROR else "yellow")
         click.echo(_verdict(problems, loaded.ruleset))
     if not path.is_dir():
         sys.exit(2)
@@ -105,11 +106,12 @@ def _outcome_json(outcome: TestOutcome) -> dict[str, object]:
 def _print_outcome(outcome: TestOutcome) -> None:
     mark = click.style("pass", fg="green") if outcome.passed else click.style("FAIL", fg="red")
     place = f"{outcome.test.place.file}:{outcome.test.place.line}"
-    click.echo(f"{mark}  {outcome.test.name}" + ("" if outcome.passed else f"  ({place})"))
+    click.echo(f"{mark}  ", nl=False)
+    echo(outcome.test.name + ("" if outcome.passed else f"  ({place})"))
     for difference in outcome.differences:
-        click.echo(f"        {difference}")
+        echo(f"        {difference}")
     for finding in outcome.findings:
-        click.echo(f"          {finding}")
+        echo(f"          {finding}")
 
 
 @click.command()

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import click
 import httpx
 
-from policy_server.cli.common import Unusable, json_option, print_json
+from policy_server.cli.common import Unusable, echo, json_option, print_json
 from policy_server.cli.lab import CLIENT_ID, LINK_TYPE, TRUNK, Lab, run_until_stopped
 from policy_server.pexip.query import clean
 from policy_server.simulator.exchange import Caller, bearer
@@ -376,7 +376,7 @@ def _print_stage(number: int, stage: Stage) -> None:
         return
     mark = click.style("ok  ", fg="green") if stage.passed else click.style("FAIL", fg="red")
     click.echo(f"{number:2}. {mark} {stage.title}")
-    click.echo(f"         {stage.observed}; {stage.seconds:.1f} s")
+    echo(f"         {stage.observed}; {stage.seconds:.1f} s")
 
 
 def _print_rest(report: Report, logs: Path | None) -> None:
@@ -384,7 +384,7 @@ def _print_rest(report: Report, logs: Path | None) -> None:
     for line in report.timeline:
         at = datetime.fromisoformat(line["at"]).astimezone()
         text = line["text"] or " ".join(f"{name}={value}" for name, value in line["data"].items())
-        click.echo(f"  {at:%H:%M:%S}.{at.microsecond // 1000:03}  {line['kind']:<20}  {clean(text)}".rstrip())
+        echo(f"  {at:%H:%M:%S}.{at.microsecond // 1000:03}  {line['kind']:<20}  {text}".rstrip())
     if not report.timeline:
         click.echo("  nothing")
     failed = sum(stage.passed is not True for stage in report.stages)

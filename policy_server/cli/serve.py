@@ -21,7 +21,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from policy_server.app import Application, create_app, utc_now
-from policy_server.cli.common import Unusable, checked_keyring, environment, rules_option, settings
+from policy_server.cli.common import Unusable, checked_keyring, echo, environment, rules_option, settings
 from policy_server.cli.connections import STOP_SECONDS, Connection
 from policy_server.cli.logs import set_up_logging
 from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
@@ -180,7 +180,7 @@ def _load(found: Settings) -> RuleStore:
         return RuleStore(found.rules, utc_now, environment())
     except RulesError as error:
         for problem in error.problems:
-            click.echo(str(problem), err=True)
+            echo(str(problem), err=True)
         click.echo("The rules cannot be used, so the server does not start.", err=True)
         sys.exit(2)
 
@@ -193,7 +193,7 @@ async def _look_at_database(found: Settings) -> None:
         except StoreSetupError as error:
             raise Unusable(f"POLICY_DATABASE_URL: {error}") from None
         except StoreUnavailableError as error:
-            click.echo(f"warning: {error}; calls are answered, links cannot be made until it is back", err=True)
+            echo(f"warning: {error}; calls are answered, links cannot be made until it is back", err=True)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -221,10 +221,10 @@ def _listen(host: str, port: int) -> socket.socket:
 def _announce(ready: Settings, made: Mapping[str, str], rules: RuleStore, url: str) -> None:
     """Says what runs where. Of the credentials only those made for this run are shown, here and nowhere else."""
     for problem in rules.state.problems:
-        click.echo(str(problem), err=True)
+        echo(str(problem), err=True)
     ruleset = rules.ruleset
     click.echo(f"policy-server listens on {url}")
-    click.echo(f"Rules: {ruleset.count} from {ready.rules}, revision {ruleset.revision}")
+    echo(f"Rules: {ruleset.count} from {ready.rules}, revision {ruleset.revision}")
     if not made or ready.pexip is None:
         return
     listed = "\n".join(f"  {name}={value}" for name, value in made.items())

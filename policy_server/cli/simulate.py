@@ -19,6 +19,7 @@ import httpx
 from policy_server.app import create_app, utc_now
 from policy_server.cli.common import (
     Unusable,
+    echo,
     environment,
     json_option,
     keyring_or_temporary,
@@ -424,7 +425,7 @@ def _tell(played: Sequence[Played], as_json: bool) -> None:
         number = 0
         for item in played:
             if isinstance(item.step, LeftOut):
-                click.echo(f"-. left out: {item.step.what} (needs {item.step.remedy})")
+                echo(f"-. left out: {item.step.what} (needs {item.step.remedy})")
             else:
                 number += 1
                 _print(number, item.step, item.where)
@@ -462,19 +463,20 @@ def _json(step: Step, where: str) -> dict[str, object]:
 def _print(number: int, step: Step, where: str) -> None:
     exchange = step.exchange
     mark = click.style("ok  ", fg="green") if step.passed else click.style("FAIL", fg="red")
-    click.echo(f"{number}. {mark} {step.title}")
+    click.echo(f"{number}. {mark} ", nl=False)
+    echo(step.title)
     query = exchange.query if len(exchange.query) <= 90 else exchange.query[:89] + "…"
-    click.echo(f"     {exchange.method} {exchange.path}{'?' if query else ''}{query}")
+    echo(f"     {exchange.method} {exchange.path}{'?' if query else ''}{query}")
     if exchange.unreachable:
-        click.echo(f"     {where}; no answer: {exchange.unreachable}")
+        echo(f"     {where}; no answer: {exchange.unreachable}")
         return
-    click.echo(f"     {where}; HTTP {exchange.status}, {exchange.answer.seconds * 1000:.1f} ms")
+    echo(f"     {where}; HTTP {exchange.status}, {exchange.answer.seconds * 1000:.1f} ms")
     if isinstance(exchange, Judged):
         if exchange.verdict.used:
-            click.echo(f"     judge: Pexip uses it ({exchange.verdict.outcome})")
+            echo(f"     judge: Pexip uses it ({exchange.verdict.outcome})")
         for objection in exchange.verdict.objections:
-            click.echo(f"     judge: {' '.join(filter(None, (objection.rule, objection.field)))}: {objection.reason}")
+            echo(f"     judge: {' '.join(filter(None, (objection.rule, objection.field)))}: {objection.reason}")
     if exchange.problem:
-        click.echo(f"     the server says: {exchange.problem}")
+        echo(f"     the server says: {exchange.problem}")
     for check in step.checks:
-        click.echo(f"     {'yes' if check.passed else 'NO '}: {check.text}")
+        echo(f"     {'yes' if check.passed else 'NO '}: {check.text}")

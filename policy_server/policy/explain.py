@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-import orjson
-
 from policy_server.policy.answers import Answer
 from policy_server.policy.decisions import Decision, Finding, Outcome
 
@@ -39,8 +37,3 @@ def explain_rows(findings: Iterable[Finding], paint: dict[Outcome, str] | None =
         f"  {colours.get(row.outcome, '')}{MARKS[row.outcome]}{reset}  {row.rule:<{width}}  {row.reason}".rstrip()
         for row in rows
     ]
-
-
-def explain_text(answer: Answer) -> str:
-    """The answer, indented."""
-    return orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode()

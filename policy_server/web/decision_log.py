@@ -49,11 +49,11 @@ def render_text(record: Record) -> bytes:
         if isinstance(value, str) and value and value.isprintable() and not set(value) & set(' "='):
             parts.append(f"{name}={value}")
         elif value is not None and value != "":
-            parts.append(f"{name}={_visible(orjson.dumps(value).decode())}")
+            parts.append(f"{name}={visible_json(orjson.dumps(value).decode())}")
     return " ".join(parts).encode()
 
 
-def _visible(text: str) -> str:
+def visible_json(text: str) -> str:
     """JSON in which a terminal finds nothing to obey, such as characters that change the direction of writing."""
     return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 

@@ -5,7 +5,7 @@ import json
 from policy_server.pexip.parameters import RequestType
 from policy_server.policy.answers import render_answer
 from policy_server.policy.decisions import Finding, Outcome
-from policy_server.policy.explain import explain_json, explain_rows, explain_text
+from policy_server.policy.explain import explain_json, explain_rows
 from tests.rule_sets import ask, load
 
 RULES = load(
@@ -72,9 +72,3 @@ def test_json_without_a_rule() -> None:
     decision = ask(RULES, "participant")
     explained = explain_json(decision, render_answer(RequestType.PARTICIPANT, decision, "continue"), "abc123")
     assert (explained["rule"], explained["findings"]) == (None, [])
-
-
-def test_text() -> None:
-    """The answer is JSON, indented, letters of any language as they are."""
-    text = explain_text({"status": "success", "result": {"name": "Zoë"}})
-    assert text == '{\n  "status": "success",\n  "result": {\n    "name": "Zoë"\n  }\n}'

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from policy_server.simulator.judge.findings import LONGEST_STRING, Findings, printable, strings
+from policy_server.simulator.judge.findings import LONGEST_STRING, Findings, shortened, strings
 from policy_server.simulator.judge.verdict import HttpAnswer
 
 TIMEOUT_SECONDS = 5.0
@@ -67,7 +67,7 @@ def read_json(answer: HttpAnswer, findings: Findings) -> object:
         findings.refuse("ENV-4", "", "The body is not usable JSON: a number in it has too many digits.")
         return None
     if media_type != "application/json":
-        is_what = f"is '{printable(media_type)}'" if media_type else "is missing"
+        is_what = f"is '{shortened(media_type)}'" if media_type else "is missing"
         findings.refuse("ENV-4", "", f"The Content-Type must be application/json but {is_what}.")
     return document
 

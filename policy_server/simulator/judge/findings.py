@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from policy_server.rulefiles.problems import printable
 from policy_server.simulator.judge.verdict import Deployment, Objection
 
 _SECRET_KEYS = frozenset({"pin", "guest_pin", "password"})
@@ -35,13 +36,12 @@ class Findings:
         text = value if isinstance(value, str) else json.dumps(value, default=str)
         if any(secret in text for secret in self.secrets):
             return "a value that is not shown here because it contains a PIN or a password"
-        return f"'{printable(text)}'" if isinstance(value, str) else printable(text)
+        return f"'{shortened(text)}'" if isinstance(value, str) else shortened(text)
 
 
-def printable(text: str) -> str:
-    """Text without control characters or lone surrogates, cut after 60 characters."""
-    cut = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in cut)
+def shortened(text: str) -> str:
+    """Text as a reason may quote it: cut after 60 characters, on one line, whatever characters it has."""
+    return printable(text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…")
 
 
 def type_of(value: object) -> str:
@@ -63,7 +63,7 @@ def type_of(value: object) -> str:
 
 def listed(words: Iterable[str]) -> str:
     """Words in quotation marks, separated by commas."""
-    return ", ".join(f"'{printable(word)}'" for word in words)
+    return ", ".join(f"'{shortened(word)}'" for word in words)
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
@@ -113,4 +113,4 @@ def _leaves(answer: object) -> Iterable[tuple[str, bool, object]]:
 
 def joined(where: str, key: str) -> str:
     """The dotted path of a key inside the object at ``where``."""
-    return f"{where}.{printable(key)}" if where else printable(key)
+    return f"{where}.{shortened(key)}" if where else shortened(key)

@@ -14,7 +14,7 @@ from policy_server.simulator.judge.answers import (
 )
 from policy_server.simulator.judge.envelope import check_lengths, check_transport, read_json
 from policy_server.simulator.judge.fields import check_record
-from policy_server.simulator.judge.findings import Findings, listed, printable, secrets_of, type_of
+from policy_server.simulator.judge.findings import Findings, listed, secrets_of, shortened, type_of
 from policy_server.simulator.judge.pictures import judge_picture
 from policy_server.simulator.judge.question import Question, RequestType, parse_question
 from policy_server.simulator.judge.services import Running, judge_service, warn_left_alone
@@ -46,7 +46,7 @@ def judge(
     """
     question = parse_question(path, query)
     if question is None:
-        asked = f"'{printable(path)}' is not a path of the external policy API; no node asks this question."
+        asked = f"'{shortened(path)}' is not a path of the external policy API; no node asks this question."
         return Verdict("failure", (Objection("FIELD", "", asked),))
     findings = Findings(deployment)
     outcome: Outcome = "failure"

@@ -5,7 +5,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from policy_server.simulator.judge.findings import Findings, printable
+from policy_server.simulator.judge.findings import Findings, shortened
 from policy_server.simulator.judge.question import Question
 from policy_server.simulator.judge.verdict import HttpAnswer, Outcome
 
@@ -20,7 +20,7 @@ def judge_picture(answer: HttpAnswer, question: Question, findings: Findings) ->
         findings.refuse(
             "AVA-1",
             "",
-            f"The Content-Type must be image/jpeg but is '{printable(media_type)}', {_PLACEHOLDER}.",
+            f"The Content-Type must be image/jpeg but is '{shortened(media_type)}', {_PLACEHOLDER}.",
         )
     try:
         size, mode = _decoded(answer.body)
@@ -34,7 +34,7 @@ def judge_picture(answer: HttpAnswer, question: Question, findings: Findings) ->
             findings.refuse(
                 "AVA-1",
                 "",
-                f"The picture is {pixels} pixels {what} but {printable(wanted)} were asked for, {_PLACEHOLDER}.",
+                f"The picture is {pixels} pixels {what} but {shortened(wanted)} were asked for, {_PLACEHOLDER}.",
             )
     if mode != "RGB":
         findings.refuse(
