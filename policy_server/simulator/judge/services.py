@@ -6,7 +6,7 @@ Source: ``pexip-policy-responses.md``, sections 1 to 9 and 15.
 from collections.abc import Mapping
 
 from policy_server.simulator.judge.fields import check_record
-from policy_server.simulator.judge.findings import Findings
+from policy_server.simulator.judge.findings import Findings, joined
 from policy_server.simulator.judge.pins import check_pins
 from policy_server.simulator.judge.question import Question, RequestType
 from policy_server.simulator.judge.tables import ANY_SERVICE, REDIRECT, SERVICES, TEAMS_VIEWS
@@ -143,8 +143,8 @@ def _check_same_room(result: Mapping[str, object], question: Question, running: 
         if result.get(field) != running.get(field):
             findings.warn(
                 "FIELD",
-                f"result.{field}",
-                f"The conference runs already, and {field} is not what it was started with; every answer about a"
+                joined("result", field),
+                f"The conference runs already, and {findings.shown(field)} is not what it was started with; every answer about a"
                 " service should give the same data, but for PINs, Identity Provider groups and call rates.",
             )
 
