@@ -24,6 +24,8 @@ export interface TimelineLine {
   readonly at: string;
   readonly kind: string;
   readonly text: string;
+  /** Whose name `text` begins with, `""` if no name of a participant does. */
+  readonly who: string;
 }
 
 /** What the widget uses of a conference. */
@@ -171,7 +173,12 @@ export function parseConference(body: unknown): Conference {
     ),
     timeline: list(given["timeline"])
       .map(fields)
-      .map((line) => ({ at: text(line["at"]), kind: text(line["kind"]), text: text(line["text"]) })),
+      .map((line) => ({
+        at: text(line["at"]),
+        kind: text(line["kind"]),
+        text: text(line["text"]),
+        who: text(fields(line["data"])["display_name"]),
+      })),
   };
 }
 

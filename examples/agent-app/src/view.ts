@@ -1,6 +1,6 @@
 /** The page: shows a model, and tells of what the agent presses. */
+import { attributeLine, type Line, NOBODY, personLine, type Shown, timelineLine } from "./lines.ts";
 import type { TimelineLine } from "./lookup.ts";
-import type { Person } from "./room.ts";
 import * as texts from "./texts.ts";
 
 export interface Model {
@@ -14,7 +14,7 @@ export interface Model {
   readonly ownVideo: MediaStream | null;
   readonly isSeen: boolean;
   readonly isCameraWanted: boolean;
-  readonly people: readonly Pick<Person, "name" | "isMe" | "isTrunk" | "isVideoMuted">[];
+  readonly people: readonly Shown[];
   readonly customer: string;
   readonly attributes: Readonly<Record<string, string>>;
   readonly timeline: readonly TimelineLine[];
@@ -86,10 +86,9 @@ export class View {
     this.#hold.hidden = status !== "held";
     setText(this.#hold, status === "held" ? texts.ON_HOLD : "");
     setText(this.#customer, model.customer);
-    fill(this.#participants, model.people.length > 0 ? model.people.map(describe) : [texts.NOBODY], "li");
-    const attributes = Object.entries(model.attributes);
-    fill(this.#attributes, attributes.map(([name, value]) => `${name}: ${value}`), "li");
-    fill(this.#timeline, model.timeline.map((line) => `${clock(line.at)} ${line.text || line.kind}`), "li");
+    fill(this.#participants, model.people.length > 0 ? model.people.map(personLine) : [NOBODY]);
+    fill(this.#attributes, Object.entries(model.attributes).map(([name, value]) => attributeLine(name, value)));
+    fill(this.#timeline, model.timeline.map(timelineLine));
     if (model.hasTrouble && !this.#hadTrouble) {
       // Only once: the agent may close it.
       this.#timelineBox.open = true;
@@ -119,23 +118,24 @@ function setStream(video: HTMLVideoElement, stream: MediaStream | null): void {
   }
 }
 
-function fill(element: HTMLElement, lines: readonly string[], tag: string): void {
-  const shown = Array.from(element.children, (child) => child.textContent);
-  if (shown.length !== lines.length || lines.some((line, at) => line !== shown[at])) {
-    element.replaceChildren(...lines.map((line) => Object.assign(document.createElement(tag), { textContent: line })));
+/** The lines that each list shows. */
+const shownLines = new WeakMap<HTMLElement, string>();
+
+function fill(list: HTMLElement, lines: readonly Line[]): void {
+  const all = JSON.stringify(lines);
+  if (shownLines.get(list) !== all) {
+    shownLines.set(list, all);
+    list.replaceChildren(...lines.map(item));
   }
 }
 
-function describe(person: Model["people"][number]): string {
-  const notes = [
-    person.isMe ? texts.YOU : "",
-    person.isTrunk ? texts.CONTACT_CENTRE : "",
-    person.isVideoMuted ? texts.VIDEO_OFF : "",
-  ].filter(Boolean);
-  return notes.length > 0 ? `${person.name} (${notes.join(", ")})` : person.name;
+function item({ before, theirs, after }: Line): HTMLElement {
+  const parts = [part("span", before), part("bdi", theirs), part("span", after)];
+  const element = document.createElement("li");
+  element.append(...parts.filter((one) => one.textContent));
+  return element;
 }
 
-function clock(at: string): string {
-  const time = new Date(at);
-  return Number.isNaN(time.getTime()) ? "" : time.toLocaleTimeString([], { hour12: false });
+function part(tag: string, textContent: string): HTMLElement {
+  return Object.assign(document.createElement(tag), { textContent });
 }

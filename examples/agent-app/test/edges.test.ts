@@ -145,7 +145,7 @@ const CONFERENCE = {
     { display_name: "Old", role: "guest", is_present: false },
   ],
   attributes: { language: "es" },
-  timeline: [{ at: "2026-11-23T16:05:02.000+00:00", kind: "joined", text: "Ada L joined as Guest.", data: {} }],
+  timeline: [{ at: "2026-11-23T16:05:02.000+00:00", kind: "joined", text: "Ada L joined as Guest.", data: { display_name: "Ada L" } }],
 };
 
 test("A conference is read with those who are present.", () => {
@@ -158,7 +158,7 @@ test("A conference is read with those who are present.", () => {
     customer: "Ada L",
     participants: [{ name: "Ada L", role: "guest" }],
     attributes: { language: "es" },
-    timeline: [{ at: "2026-11-23T16:05:02.000+00:00", kind: "joined", text: "Ada L joined as Guest." }],
+    timeline: [{ at: "2026-11-23T16:05:02.000+00:00", kind: "joined", text: "Ada L joined as Guest.", who: "Ada L" }],
   });
 });
 
@@ -170,7 +170,7 @@ test("A room is there once nodes say so or have asked for it.", () => {
   const waiting = parseConference({ ...CONFERENCE, state: "waiting" });
   assert.equal(hasRoom(parseConference(CONFERENCE)), true);
   assert.equal(hasRoom(waiting), false);
-  assert.equal(hasRoom({ ...waiting, timeline: [{ at: "", kind: "policy.answered", text: "" }] }), true);
+  assert.equal(hasRoom({ ...waiting, timeline: [{ at: "", kind: "policy.answered", text: "", who: "" }] }), true);
 });
 
 test("Events are read however they are cut.", () => {
