@@ -243,10 +243,10 @@ def test_reasons_quote_nothing() -> None:
 
 def test_a_large_body_that_is_broken_is_read_in_time() -> None:
     """Megabytes of brackets, quotes and cut messages cost no more than their length."""
-    began = time.monotonic()
+    began = time.process_time()
     for part in (b"[", b"{", b'"', b'\\"', b"[],", b'{"data":[', FIRST[:-2] + b","):
         parse_events(b'{"event": "eventsink_bulk", "data": [' + part * (1_000_000 // len(part)), ARRIVED)
-    assert time.monotonic() - began < 30
+    assert time.process_time() - began < 30
 
 
 @pytest.mark.parametrize(

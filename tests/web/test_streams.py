@@ -17,6 +17,7 @@ import pytest
 import uvicorn
 from starlette.types import Message
 
+from policy_server.conferences.records import Door
 from policy_server.simulator.genesys_cloud import DIVISION, User
 from policy_server.web import streams as streams_module
 from policy_server.web.problem import TYPE_ROOT
@@ -214,7 +215,7 @@ def test_each_change_is_told(desk: Desk) -> None:
     async def scenario() -> None:
         async with Stream(desk) as stream:
             numbers = [(await stream.event()).id]
-            await desk.store.pin(a_pin(service={**a_pin().service, "pin": "4711"}))
+            await desk.store.pin(a_pin(doors={"agent": Door({"pin": "4711"}, {"local_alias": f"hcp{SESSION}"})}))
             numbers.append((await stream.until(lambda answer: answer["join"]["pin"] == "4711")).id)
             await post(desk, started(), customer())
             numbers.append((await stream.until(is_active)).id)
