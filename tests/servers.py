@@ -45,7 +45,7 @@ def write_rules(folder: Path, text: str, name: str = "rules.yaml") -> Path:
     return folder
 
 
-def eventually(probe: Callable[[], T], seconds: float = 15.0) -> T:
+def eventually(probe: Callable[[], T], seconds: float = 60.0) -> T:
     """Asks until the result is truthy; fails after the deadline with what it was last."""
     deadline = time.monotonic() + seconds
     while not (found := probe()):

@@ -33,6 +33,9 @@ from policy_server.web.events import PATH as EVENTS_PATH
 BACKLOG: Final = 2048
 """Connections that may wait for a process to take them."""
 
+WORKER_PATIENCE: Final = 60
+"""Seconds in which a process must show that it lives. It cannot while it is starting, which a busy machine draws out."""
+
 log = logging.getLogger(__name__)
 
 
@@ -273,6 +276,7 @@ def _config(app: Application | str, tls: Tls | None, workers: int) -> uvicorn.Co
         ssl_ca_certs=tls.client_ca if tls else None,
         ssl_cert_reqs=ssl.CERT_REQUIRED if tls and tls.client_ca else ssl.CERT_NONE,
         timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_worker_healthcheck=WORKER_PATIENCE,
     )
 
 
