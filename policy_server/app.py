@@ -64,12 +64,12 @@ class Application:
 
     def __init__(
         self,
-        whole: ASGIApp,
-        nodes: ASGIApp,
-        public: ASGIApp,
+        whole: Doors,
+        nodes: Doors,
+        public: Doors,
         running: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
-        self._whole: Final = whole
+        self.whole: Final = whole
         self.nodes: Final = nodes
         """For Conferencing Nodes, event sinks and operators."""
         self.public: Final = public
@@ -79,7 +79,7 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request, or runs the service while a server does."""
-        await self._whole(scope, receive, send)
+        await self.whole(scope, receive, send)
 
 
 def create_app(
@@ -169,7 +169,7 @@ def create_app(
     for_public = [*links.routes(), *join.routes(), *agents.routes()]
     proxies = Proxies(settings.trusted_proxies)
 
-    def behind(routes: list[Route], asked: ASGIApp | None) -> Doors:
+    def behind(routes: list[Route], asked: ASGIApp | None, door: Door) -> Doors:
         others = Starlette(
             routes=routes,
             lifespan=lambda _: running(),
@@ -177,10 +177,13 @@ def create_app(
         )
         # A redirect would name whatever host the caller wrote.
         others.router.redirect_slashes = False
-        return Doors(asked, AgentCors(others, settings.widget_origins), settings.prefix, proxies)
+        return Doors(asked, AgentCors(others, settings.widget_origins), settings.prefix, proxies, refusals(door))
 
     return Application(
-        behind([*for_nodes, *for_public], policy), behind(for_nodes, policy), behind(for_public, None), running
+        behind([*for_nodes, *for_public], policy, Door.LISTENER),
+        behind(for_nodes, policy, Door.NODES_LISTENER),
+        behind(for_public, None, Door.PUBLIC_LISTENER),
+        running,
     )
 
 

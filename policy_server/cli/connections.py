@@ -63,6 +63,13 @@ class _SilentTransport(asyncio.Transport):
         if not self.is_lost:
             self._transport.write(data)
 
+    def can_write_eof(self) -> bool:
+        return not self.is_lost and self._transport.can_write_eof()
+
+    def write_eof(self) -> None:
+        if not self.is_lost:
+            self._transport.write_eof()
+
     def pause_reading(self) -> None:
         if not self.is_lost:
             self._transport.pause_reading()

@@ -6,10 +6,10 @@ import os
 import secrets
 import signal
 import socket
-import ssl
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,35 +17,38 @@ from types import FrameType
 from typing import Final, NoReturn
 
 import click
-import uvicorn
-from uvicorn.supervisors import Multiprocess
 
 from policy_server.app import Application, create_app, utc_now
 from policy_server.cli.common import Unusable, checked_keyring, echo, environment, rules_option, settings
-from policy_server.cli.connections import STOP_SECONDS, Connection
 from policy_server.cli.logs import set_up_logging
+from policy_server.cli.server import Config, Processes, Server, Tls, raise_open_files
 from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
 from policy_server.conferences.store import ConferenceStore
 from policy_server.rulefiles.store import RulesError, RuleStore
 from policy_server.settings import Settings, read_settings
+from policy_server.web.doors import PUBLIC
 from policy_server.web.events import PATH as EVENTS_PATH
 
 BACKLOG: Final = 2048
 """Connections that may wait for a process to take them."""
 
-WORKER_PATIENCE: Final = 60
-"""Seconds in which a process must show that it lives. It cannot while it is starting, which a busy machine draws out."""
+_PUBLIC_PATHS: Final = ", ".join(f"/{name}/" for name in PUBLIC)
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Tls:
-    """Files for https; ``client_ca`` makes every client show a certificate."""
+class Address:
+    """Where to listen; ``kind`` begins the names of the options that say so."""
 
-    cert: str
-    key: str
-    client_ca: str | None
+    kind: str
+    host: str
+    port: int
+    tls: Tls | None
+
+    def url(self, port: int) -> str:
+        """What others reach it by, at the port that it got."""
+        return f"{'https' if self.tls else 'http'}://{_bracketed(self.host)}:{port}"
 
 
 @click.command()
@@ -65,6 +68,15 @@ class Tls:
     type=click.Path(exists=True, dir_okay=False),
     help="Require client certificates of this CA (PEM).",
 )
+@click.option(
+    "--public-port",
+    type=click.IntRange(0, 65535),
+    help="A port of its own for customers, agents' widgets and your own systems (/join/, /agent/, /api/), which the "
+    "other then does not answer.",
+)
+@click.option("--public-host", help="Address for --public-port (default: that of --host).")
+@click.option("--public-tls-cert", type=click.Path(exists=True, dir_okay=False), help="Certificate chain for it.")
+@click.option("--public-tls-key", type=click.Path(exists=True, dir_okay=False), help="Its private key.")
 @rules_option
 def serve(
     host: str,
@@ -73,6 +85,10 @@ def serve(
     tls_cert: str | None,
     tls_key: str | None,
     tls_client_ca: str | None,
+    public_port: int | None,
+    public_host: str | None,
+    public_tls_cert: str | None,
+    public_tls_key: str | None,
     rules_folder: Path | None,
 ) -> None:
     """Answer Conferencing Nodes.
@@ -82,54 +98,63 @@ def serve(
 
     SIGHUP reloads the rules, and so does any change in their folder; SIGTERM and Ctrl+C stop after the last answer.
     """
-    tls = _tls(tls_cert, tls_key, tls_client_ca)
+    addresses = [Address("", host, port, _tls("", tls_cert, tls_key, tls_client_ca))]
+    if public_port is not None:
+        public_tls = _tls("public-", public_tls_cert, public_tls_key, None)
+        addresses.append(Address("public-", public_host or host, public_port, public_tls))
+    elif public_host is not None or public_tls_cert or public_tls_key:
+        raise Unusable("--public-host, --public-tls-cert and --public-tls-key need --public-port")
     found = settings()
     if rules_folder is not None:
         found = replace(found, rules=rules_folder)
-    made = _made_up(found, host)
+    made = _made_up(found, next((each.host for each in addresses if not _is_loopback(each.host)), host))
     ready = replace(read_settings({**environment(), **made})[0], rules=found.rules)
     checked_keyring(ready.secret_key or "", ready.previous_secret_keys)
     rules = _load(ready)
     asyncio.run(_look_at_database(ready))
-    with _listen(host, port) as listener:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(_listen(each)) for each in addresses]
         # Whoever stops us gets exit status 0; uvicorn repeats the signal when it has finished.
         for stop in (signal.SIGINT, signal.SIGTERM):
             signal.signal(stop, _stopped)
-        url = f"{'https' if tls else 'http'}://{_bracketed(host)}:{listener.getsockname()[1]}"
-        _announce(ready, made, rules, url)
+        if (warning := raise_open_files(len(sockets))) is not None:
+            echo(f"warning: {warning}", err=True)
+        urls = [each.url(listening.getsockname()[1]) for each, listening in zip(addresses, sockets, strict=True)]
+        _announce(ready, made, rules, urls)
         set_up_logging(ready.log_format)
+        tls = [each.tls for each in addresses]
         if workers == 1:
-            _run(create_app(ready, rules), listener, tls)
+            _run(create_app(ready, rules), sockets, tls)
         else:
-            _run_workers({**made, "POLICY_RULES": str(ready.rules)}, workers, listener, tls)
+            _run_workers({**made, "POLICY_RULES": str(ready.rules)}, workers, sockets, tls)
 
 
 def _stopped(_signal: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(0)
 
 
-def _tls(cert: str | None, key: str | None, client_ca: str | None) -> Tls | None:
+def _tls(kind: str, cert: str | None, key: str | None, client_ca: str | None) -> Tls | None:
+    """Checked files for https; ``kind`` begins the names of their options."""
     if not cert or not key:
         if cert or key:
-            raise Unusable("--tls-cert and --tls-key go together")
+            raise Unusable(f"--{kind}tls-cert and --{kind}tls-key go together")
         if client_ca:
             raise Unusable("--tls-client-ca needs --tls-cert and --tls-key")
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        # Without a password of ours OpenSSL would ask for one, and wait, on the terminal.
-        context.load_cert_chain(cert, key, password="")
+        Tls(cert, key).context()
     except (OSError, ValueError) as error:
         raise Unusable(
-            f"--tls-cert {cert} and --tls-key {key} cannot be used ({_reason(error)}): they must be a certificate chain "
+            f"--{kind}tls-cert {cert} and --{kind}tls-key {key} cannot be used ({_reason(error)}): they must be a certificate chain "
             "and its private key without passphrase, both PEM"
         ) from None
+    tls = Tls(cert, key, client_ca)
     if client_ca:
         try:
-            context.load_verify_locations(client_ca)
+            tls.context()
         except (OSError, ValueError) as error:
             raise Unusable(f"--tls-client-ca {client_ca} has no certificate (PEM) in it ({_reason(error)})") from None
-    return Tls(cert, key, client_ca)
+    return tls
 
 
 def _reason(error: Exception) -> str:
@@ -199,15 +224,16 @@ async def _look_at_database(found: Settings) -> None:
             echo(f"warning: {error}; calls are answered, links cannot be made until it is back", err=True)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(where: Address) -> socket.socket:
     """A socket that takes connections; the processes that answer share it."""
+    host, port = where.host, where.port
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise Unusable(f"--host {host} is no address of this machine: {error.strerror or error}") from None
+        raise Unusable(f"--{where.kind}host {host} is no address of this machine: {error.strerror or error}") from None
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
@@ -216,17 +242,20 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise Unusable(
             f"cannot listen on {_bracketed(host)}:{port}: {error.strerror or error}; "
-            "name another address with --host or another port with --port, or stop what listens there"
+            f"name another address with --{where.kind}host or another port with --{where.kind}port, or stop what listens there"
         ) from None
     return listener
 
 
-def _announce(ready: Settings, made: Mapping[str, str], rules: RuleStore, url: str) -> None:
+def _announce(ready: Settings, made: Mapping[str, str], rules: RuleStore, urls: Sequence[str]) -> None:
     """Says what runs where. Of the credentials only those made for this run are shown, here and nowhere else."""
     for problem in rules.state.problems:
         echo(str(problem), err=True)
     ruleset = rules.ruleset
+    url, public = urls[0], urls[1:]
     click.echo(f"policy-server listens on {url}")
+    for each in public:
+        click.echo(f"policy-server listens on {each} for customers, widgets and your own systems: {_PUBLIC_PATHS}")
     echo(f"Rules: {ruleset.count} from {ready.rules}, revision {ruleset.revision}")
     if not made or ready.pexip is None:
         return
@@ -259,35 +288,14 @@ To play a call against this server, in another terminal:
     )
 
 
-def _config(app: Application | str, tls: Tls | None, workers: int) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        factory=workers > 1,
-        workers=workers,
-        http=Connection,
-        loop="uvloop",
-        ws="none",
-        access_log=False,
-        server_header=False,
-        log_config=None,
-        log_level="warning",
-        ssl_certfile=tls.cert if tls else None,
-        ssl_keyfile=tls.key if tls else None,
-        ssl_ca_certs=tls.client_ca if tls else None,
-        ssl_cert_reqs=ssl.CERT_REQUIRED if tls and tls.client_ca else ssl.CERT_NONE,
-        timeout_graceful_shutdown=STOP_SECONDS,
-        timeout_worker_healthcheck=WORKER_PATIENCE,
-    )
-
-
-def _run(app: Application, listener: socket.socket, tls: Tls | None) -> None:
-    server = uvicorn.Server(_config(app, tls, 1))
-    server.run(sockets=[listener])
+def _run(app: Application, sockets: list[socket.socket], tls: Sequence[Tls | None]) -> None:
+    server = Server(Config(app, 1, tls))
+    server.run(sockets=sockets)
     if not server.started:
         sys.exit(1)
 
 
-class _Workers(Multiprocess):
+class _Workers(Processes):
     def handle_hup(self) -> None:
         """Lets every process reload its rules, where uvicorn would replace the processes."""
         for process in self.processes:
@@ -295,7 +303,9 @@ class _Workers(Multiprocess):
                 os.kill(process.pid, signal.SIGHUP)
 
 
-def _run_workers(variables: Mapping[str, str], workers: int, listener: socket.socket, tls: Tls | None) -> None:
+def _run_workers(
+    variables: Mapping[str, str], workers: int, sockets: list[socket.socket], tls: Sequence[Tls | None]
+) -> None:
     with tempfile.TemporaryDirectory(prefix="policy-server-", ignore_cleanup_errors=True) as folder:
         # Read when a process imports prometheus_client; without it each would count for itself.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
@@ -303,7 +313,7 @@ def _run_workers(variables: Mapping[str, str], workers: int, listener: socket.so
         os.environ |= variables
         for name in variables:
             os.environ.pop(f"{name}_FILE", None)
-        _Workers(_config("policy_server.cli.serve:app_of_worker", tls, workers), [listener]).run()
+        _Workers(Config("policy_server.cli.serve:app_of_worker", workers, tls), sockets).run()
 
 
 def app_of_worker() -> Application:

@@ -13,8 +13,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from policy_server.web.callers import Proxies
 from policy_server.web.policy import ROOT, below_root
 from policy_server.web.problem import ProblemResponse
+from policy_server.web.refusals import Refusals
 
-PUBLIC: Final = frozenset({"join", "agent", "api"})
+PUBLIC: Final = ("join", "agent", "api")
 """First segments of the paths for customers, agents' widgets and the organisation's own systems."""
 
 _CLIMBING: Final = frozenset({b".", b".."})
@@ -35,24 +36,36 @@ def is_plain(raw_path: bytes) -> bool:
 
 
 class Doors:
-    """What lies behind one listener: policy questions, unless it takes none, and all else."""
+    """What lies behind one listener: policy questions, unless it takes none, and all else.
 
-    def __init__(self, policy: ASGIApp | None, others: ASGIApp, prefix: str, proxies: Proxies) -> None:
+    ``refusals`` notes connections that are refused before anything can be asked.
+    """
+
+    def __init__(
+        self, policy: ASGIApp | None, others: ASGIApp, prefix: str, proxies: Proxies, refusals: Refusals
+    ) -> None:
         self._policy: Final = policy
         self._others: Final = others
         self._prefix: Final = prefix.encode()
-        self._proxies: Final = proxies
+        self.proxies: Final = proxies
+        self.refusals: Final = refusals
+
+    def is_question(self, raw_path: bytes) -> bool:
+        """Whether a path is the policy endpoint's to answer."""
+        if self._policy is None:
+            return False
+        return raw_path.startswith(ROOT) or below_root(raw_path, self._prefix) is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes one request, or the lifespan, on."""
         if scope["type"] == "http":
-            self._proxies.see_through(scope)
+            self.proxies.see_through(scope)
             path = scope.get("raw_path") or scope["path"].encode()
             if not is_plain(path):
                 await nothing_here()(scope, receive, send)
                 return
             # The plain endpoint, without Starlette.
-            if self._policy is not None and (path.startswith(ROOT) or below_root(path, self._prefix) is not None):
+            if self._policy is not None and self.is_question(path):
                 await self._policy(scope, receive, send)
                 return
         await self._others(scope, receive, send)

@@ -47,6 +47,9 @@ class Door(Enum):
     API = "the API"
     AGENTS = "the agents' lookup"
     OPERATORS = "the operators' paths"
+    LISTENER = "the listener"
+    NODES_LISTENER = "the nodes' listener"
+    PUBLIC_LISTENER = "the public listener"
 
 
 class Guesses:

@@ -233,9 +233,7 @@ def test_a_profile_url_may_have_the_path_of_the_settings(folder: Path, path: str
 
 
 @pytest.mark.parametrize("path", ALL_PATHS)
-@pytest.mark.parametrize(
-    "prefix", ["/anything", "/join", "//join", "/agent", "/api", "/join/..", "/mit%20Ümlaut", "/."]
-)
+@pytest.mark.parametrize("prefix", ["/anything", "/join", "//join", "/agent", "/api", "/mit%20Ümlaut"])
 def test_there_are_no_policy_questions_below_another_path(server: InProcess, prefix: str, path: str) -> None:
     """What a proxy lets through for others is no way to the policy questions."""
     assert server.get(prefix + path).status_code == 404

@@ -1,0 +1,137 @@
+"""uvicorn's server with listeners of ours: one or two sockets, each with its part of the service, its TLS, its places."""
+
+import resource
+import socket
+import ssl
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess, multiprocess
+
+from policy_server.app import Application
+from policy_server.cli.bounded import BoundedConnection
+from policy_server.cli.connections import STOP_SECONDS
+from policy_server.cli.listener import Listener
+from policy_server.web.doors import Doors
+from policy_server.web.places import ENOUGH_FILES, Place, Places, connection_limit
+
+WORKER_PATIENCE: Final = 60
+"""Seconds in which a process must show that it lives. It cannot while it is starting, which a busy machine draws out."""
+
+MOST_FILES: Final = 65_536
+"""Open files that a process asks for, if it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files for https; ``client_ca`` makes every client show a certificate."""
+
+    cert: str
+    key: str
+    client_ca: str | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """What a listener needs. Raises OSError or ValueError when certificate and key cannot be used."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        # Without a password of ours OpenSSL would ask for one, and wait, on the terminal.
+        context.load_cert_chain(self.cert, self.key, password="")
+        if self.client_ca:
+            context.load_verify_locations(self.client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+
+class Config(uvicorn.Config):
+    """How the server runs; ``tls`` is that of each socket, the nodes' first. Passed on to every process."""
+
+    def __init__(self, app: Application | str, workers: int, tls: Sequence[Tls | None]) -> None:
+        super().__init__(
+            app,
+            factory=workers > 1,
+            workers=workers,
+            http=BoundedConnection,
+            loop="uvloop",
+            ws="none",
+            access_log=False,
+            server_header=False,
+            # Whose headers count is a setting of ours.
+            proxy_headers=False,
+            log_config=None,
+            log_level="warning",
+            timeout_graceful_shutdown=STOP_SECONDS,
+            timeout_worker_healthcheck=WORKER_PATIENCE,
+        )
+        self.tls: Final = tls
+
+
+class Server(uvicorn.Server):
+    """Answers at one socket, or at that of the nodes and the public one."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts the service, then listens."""
+        config, listening = self.config, sockets or []
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            sys.exit(STARTUP_FAILURE)
+        app = config.loaded_app
+        if not isinstance(app, Application) or not isinstance(config, Config):
+            raise TypeError("this server runs the application of this program alone")
+        limit = connection_limit(open_files(), len(listening))
+
+        def connect(doors: Doors, place: Place) -> BoundedConnection:
+            return BoundedConnection(config, self.server_state, self.lifespan.state, doors, place)
+
+        parts = (app.whole,) if len(listening) == 1 else (app.nodes, app.public)
+        listeners = [
+            Listener(each, doors, Places(limit, doors.proxies.networks), tls.context() if tls else None, connect)
+            for each, doors, tls in zip(listening, parts, config.tls, strict=True)
+        ]
+        # What uvicorn does with them is to close them, and to wait for that.
+        self.servers = listeners  # type: ignore[assignment]
+        self.started = True
+
+
+class _Process(multiprocess.Process):
+    @property
+    def server(self) -> Server:
+        """The server of this process."""
+        if not isinstance(self._server, Server):
+            self._server = Server(self.config)
+        return self._server
+
+
+class Processes(Multiprocess):
+    """Several processes that answer at the same sockets; one that dies is replaced."""
+
+    def init_processes(self) -> None:
+        """Starts them."""
+        # The name by which the supervisor makes a process, also in place of a dead one; it cannot be told of another.
+        multiprocess.Process = _Process  # type: ignore[misc]
+        super().init_processes()
+
+
+def open_files() -> int:
+    """How many files this process may have open."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_FILES if files == resource.RLIM_INFINITY else files
+
+
+def raise_open_files(listeners: int) -> str | None:
+    """Has as many files as the system lets this process have; a warning if those are few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    files = open_files()
+    if files >= ENOUGH_FILES:
+        return None
+    each = " at each listener" if listeners > 1 else ""
+    return (
+        f"this process may have no more than {files} files open, which leaves {connection_limit(files, listeners)} "
+        f"connections{each}; write LimitNOFILE={MOST_FILES} into the systemd unit, or `ulimit -n {MOST_FILES}` before "
+        "the start"
+    )
