@@ -207,6 +207,65 @@ def test_an_address_of_another_machine(host: str, said: str) -> None:
     assert said in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--public-host", "127.0.0.1"), "--public-host, --public-tls-cert and --public-tls-key need --public-port"),
+        (("--public-port", "0", "--public-host", "192.0.2.1"), "POLICY_SECRET_KEY must be set"),
+        (("--public-port", "0", "--public-host", "no.such.host.invalid"), "POLICY_SECRET_KEY must be set"),
+        (("--public-port", "0", "--public-tls-cert", "rules/rules.yaml"), "--public-tls-cert and --public-tls-key go"),
+    ],
+)
+def test_a_public_listener_that_cannot_be(options: tuple[str, ...], said: str) -> None:
+    """Options of the public listener need its port, and its address needs real credentials as much as the nodes'."""
+    result = run("serve", "--port", "0", *options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+def test_the_port_of_the_public_listener_is_in_use() -> None:
+    """What is wrong with the public listener names its own options."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run("serve", "--port", "0", "--public-port", str(port))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in result.stderr
+    assert "--public-port" in result.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_two_listeners(rules: Path, workers: str) -> None:
+    """Both are said at the start, each answers its own paths in every process, and both end at once."""
+    with real_server(rules.parent, "--workers", workers, "--public-port", "0", environment=CREDENTIALS) as running:
+        found = re.search(
+            r"listens on (\S+) for customers, widgets and your own systems: /join/, /agent/, /api/\n", running.out
+        )
+        assert found is not None
+        with running.client() as nodes, running.client(base_url=found[1]) as public:
+            for _ in range(4):
+                assert nodes.get("/policy/v1/service/configuration").status_code == 200
+                assert "There is nothing here" in nodes.get("/join/x").text
+                assert "<html" in public.get("/join/x").text
+                for path in ("/policy/v1/service/configuration", "/events/v1/pexip", "/metrics", "/readyz", "/healthz"):
+                    assert "There is nothing here" in public.get(path).text
+        assert running.stop(signal.SIGTERM) == 0
+        assert "Traceback" not in running.err
+
+
+def test_few_open_files_are_a_warning(rules: Path, tmp_path: Path) -> None:
+    """A start with a low limit says how many connections that leaves, and what to write where."""
+    (tmp_path / "low.py").write_text(
+        "import resource, sys\nresource.setrlimit(resource.RLIMIT_NOFILE, (512, 1024))\n"
+        "from policy_server.cli import main\nmain(sys.argv[1:])\n",
+        encoding="utf-8",
+    )
+    with real_server(rules.parent, program=(str(tmp_path / "low.py"),), environment=CREDENTIALS) as running:
+        assert (
+            "warning: this process may have no more than 1024 files open, which leaves 768 connections; " in running.err
+        )
+        assert "write LimitNOFILE=65536 into the systemd unit, or `ulimit -n 65536` before the start" in running.err
+
+
 def test_the_server_is_set_up_for_speed_and_silence(started: list[uvicorn.Config]) -> None:
     """The fast protocol and loop, no access log, nothing about itself in headers."""
     assert run("serve", "--port", "0").exit_code == 0
