@@ -13,8 +13,8 @@ from typing import Final
 
 import pytest
 
+from tests.cli.test_bounded import received, status
 from tests.servers import RealServer, basic, eventually, real_server, write_rules
-from tests.web.test_connection import received, status
 
 ROOT: Final = Path(__file__).parents[1]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
