@@ -1,11 +1,13 @@
 """Running statements: in time, in transactions, and with one kind of error, whatever the database (DESIGN section 7)."""
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -32,6 +34,9 @@ Work = Callable[[Connection], T]
 
 PATIENCE: Final = 5.0
 """Seconds that an operation may take before it counts as failed."""
+
+LOG_PATIENCE: Final = 0.05
+"""Seconds that emptying SQLite's log waits for readers, and writers for it: policy answers wait 0.25 for their pins."""
 
 FAULTS: Final = (SQLAlchemyError, psycopg.Error, sqlite3.Error, OSError, TimeoutError)
 """What drivers raise when a database does not do what it should."""
@@ -79,6 +84,13 @@ class Database:
         result = await self._run(partial(self._attempt, self._writers, self._write, work), self._patience)
         self._wake()
         return result
+
+    async def overwrite_log(self) -> None:
+        """Empties the write-ahead log of SQLite, which has everything twice; not while others read. Never raises."""
+        path = self.location.path
+        if path is not None and not self._read_only:
+            with contextlib.suppress(StoreUnavailableError):
+                await self._run(partial(self._in_thread, self._writers, _empty_log, path), self._patience)
 
     async def close(self) -> None:
         """Waits for what still runs, then closes every connection."""
@@ -224,6 +236,12 @@ class Database:
                 f"the database file {self.location.path} cannot have a write-ahead log, as on most network drives; "
                 "name a file on a local disk in POLICY_DATABASE_URL, or use PostgreSQL"
             )
+
+
+def _empty_log(path: Path) -> None:
+    # A connection of its own, with a patience of its own.
+    with contextlib.closing(sqlite3.connect(path, timeout=LOG_PATIENCE)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _choose_wal(connection: Connection) -> str:

@@ -426,6 +426,10 @@ class Conferences:
         for session in over:
             if session not in self._of_session:
                 del self._links[session]
+        try:
+            await self.store.forget_secrets(now)
+        except StoreUnavailableError as error:
+            log.warning("conferences.unforgotten: %s", error)
         if self._retention is not None:
             try:
                 deleted = await self.store.purge(now - self._retention)

@@ -6,12 +6,11 @@ ours or with another's, since they differ: what counts is when messages arrived,
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from policy_server.conferences.attendance import DISCONNECTED, ENDED
-from policy_server.conferences.fold import ConferenceState
-from policy_server.conferences.records import PinnedConference, StoredEvent
+from policy_server.conferences.records import StoredEvent
 from policy_server.pexip.events import Event
 
 _LAST_WORDS: Final = frozenset({ENDED, DISCONNECTED})
@@ -35,14 +34,6 @@ def told_since(stored: Iterable[StoredEvent], held_at: datetime) -> tuple[Stored
     news = tuple(told for told in since if not earlier.knows(told.event))
     begun = {_run(told.event) for told in news if told.event.name not in _LAST_WORDS}
     return tuple(told for told in news if not earlier.may_mean(told.event, begun))
-
-
-def ended_at(state: ConferenceState, conference: PinnedConference, now: datetime) -> datetime | None:
-    """When a conference that its nodes ended was over: by their clock if that can be, or else now."""
-    if state.ended_at is None:
-        return None
-    told = datetime.fromtimestamp(state.ended_at, UTC)
-    return told if conference.pinned_at <= told <= conference.expires_at else now
 
 
 def _run(event: Event) -> Run:

@@ -163,6 +163,8 @@ def _set_up_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
+    # A PIN that was deleted is overwritten and not merely forgotten.
+    cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()
     # Leaves transactions to _begin_immediate; the driver would begin them late, as readers.
     connection.isolation_level = None

@@ -6,13 +6,14 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, or_, select, update
+from sqlalchemy import Connection, Row, delete, or_, select, update
 from sqlalchemy.sql.dml import ReturningInsert
 
 from policy_server.conferences.changes import announce
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.records import Door, PinnedConference
 from policy_server.conferences.tables import CONFERENCES, DOORS, insert_into
+from policy_server.pexip.fields import SECRET_FIELDS
 
 ATTEMPTS: Final = 10
 """How often another replica may end or replace a conference under our hands before we give up."""
@@ -67,6 +68,7 @@ def _find_winner(connection: Connection, conference: PinnedConference, new: set[
                 return holder
             expired = (CONFERENCES.c.id == holder.id) & (CONFERENCES.c.live_name == conference.name)
             connection.execute(update(CONFERENCES).where(expired).values(live_name=None))
+            _forget(connection, [holder.id])
         inserted = _insert_all(connection, [conference])
         if inserted:
             new |= inserted
@@ -146,11 +148,42 @@ def end(connection: Connection, name: str, at: datetime) -> bool:
     """Ends the conference that holds a room, if it was pinned by then; says whether it did."""
     live = (CONFERENCES.c.live_name == name) & (CONFERENCES.c.pinned_at <= at)
     ending = update(CONFERENCES).where(live).values(ended_at=at, live_name=None)
-    ended = (connection.execute(ending.returning(CONFERENCES.c.session))).one_or_none()
+    ended = (connection.execute(ending.returning(CONFERENCES.c.id, CONFERENCES.c.session))).one_or_none()
     if ended is None:
         return False
+    _forget(connection, [ended.id])
     announce(connection, [name, ended.session], at)
     return True
+
+
+def forget_secrets(connection: Connection, at: datetime, most: int) -> int:
+    """Deletes the PINs of up to ``most`` conferences that no longer hold their rooms at a time; of how many it did."""
+    columns = CONFERENCES.c
+    over = columns.live_name.is_(None) | (columns.expires_at <= at)
+    # Only those that run have doors, so there are few to look through.
+    kept = select(DOORS.c.conference_id).distinct().join(CONFERENCES, columns.id == DOORS.c.conference_id)
+    ids = connection.execute(kept.where(over).limit(most)).scalars().all()
+    _forget(connection, ids)
+    return len(ids)
+
+
+def _forget(connection: Connection, ids: Sequence[str]) -> None:
+    """Deletes the doors of conferences that are over, and what else in them is secret."""
+    columns = CONFERENCES.c
+    held = (columns.service, columns.legs, columns.fallbacks)
+    for row in connection.execute(select(columns.id, *held).where(columns.id.in_(ids))).all():
+        values = {column.name: value for column, value in zip(held, row[1:], strict=True)}
+        public = {name: _without_secrets(value) for name, value in values.items()}
+        if public != values:
+            connection.execute(update(CONFERENCES).where(columns.id == row.id).values(public))
+    if ids:
+        connection.execute(delete(DOORS).where(DOORS.c.conference_id.in_(ids)))
+
+
+def _without_secrets(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _without_secrets(item) for key, item in value.items() if key not in SECRET_FIELDS}
+    return [_without_secrets(item) for item in value] if isinstance(value, list) else value
 
 
 @cache

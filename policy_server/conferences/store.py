@@ -178,6 +178,20 @@ class ConferenceStore:
             partial(conversations.bind, conference_id=conference_id, conversation=conversation, places=places)
         )
 
+    async def forget_secrets(self, at: datetime, batch: int = 500) -> int:
+        """Deletes the PINs and tones of conferences that no longer hold their rooms; returns how many had any.
+
+        ``end`` and a pin that takes an expired room do so by themselves. SQLite overwrites what was deleted, also in its
+        write-ahead log; PostgreSQL keeps it in its files until they are vacuumed, and in its archives and backups.
+        """
+        total = 0
+        forgotten = batch
+        while forgotten == batch:
+            forgotten = await self._database.write(partial(pins.forget_secrets, at=at, most=batch))
+            total += forgotten
+        await self._database.overwrite_log()
+        return total
+
     async def add_events(self, events: Sequence[StoredEvent]) -> int:
         """Stores events, in any number, and returns how many are new: those of one identity are the same.
 

@@ -120,6 +120,9 @@ Filled250 = Annotated[str, StringConstraints(strict=True, min_length=1, max_leng
 Identity = Annotated[Filled250, About(identity=True)]
 """The name of a room, an alias, a number: where a text with a piece missing would mean another room or party."""
 Text100 = Annotated[str, StringConstraints(strict=True, max_length=100)]
+SECRET_FIELDS = frozenset({"pin", "guest_pin", "password", "dtmf_sequence"})
+"""What no log shows and nothing keeps longer than it must: tones sent after the answer are often another system's PIN."""
+
 Password = Annotated[Text250, About(secret=True)]
 Uuid = Annotated[
     str,

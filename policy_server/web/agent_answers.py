@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from policy_server.conferences.fold import (
@@ -10,7 +10,6 @@ from policy_server.conferences.fold import (
     LegState,
     Participant,
     Phase,
-    TimelineEvent,
     TrunkLeg,
     fold,
     timeline_events,
@@ -19,12 +18,16 @@ from policy_server.conferences.lives import told_since
 from policy_server.conferences.records import Link, PinnedConference, StoredEvent, TimelineEntry
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.pexip.events import Event
+from policy_server.pexip.fields import SECRET_FIELDS
 from policy_server.policy.ruleset import LinkType
 from policy_server.policy.sessions import OpenedSession
-from policy_server.web.decision_log import MASK, MASKED_FIELDS
+from policy_server.web.decision_log import MASK
 
 TIMELINE_LIMIT: Final = 500
 """Most entries of a timeline in an answer: the latest."""
+
+FURTHEST_AHEAD: Final = timedelta(hours=1)
+"""What a node's clock may be ahead of ours for its times to be shown as they are."""
 
 LINK_OPENED: Final = "link.opened"
 """The kind of timeline entry that says that a customer opened the link."""
@@ -97,8 +100,10 @@ def render_lookup(material: Material, now: datetime) -> Answer:
     state = fold(events)
     # A session's room has one timeline for all its lives, and the state of the latest.
     latest = told_since(material.events, conference.pinned_at) if conference is not None else material.events
-    phase = conference_phase(fold(told.event for told in latest), conference, now)
-    lines = sorted([*_noted(material.entries), *_happened(events)], key=lambda line: line[0])
+    arrived = max((told.arrived_at for told in material.events), default=now)
+    lately = fold(told.event for told in latest)
+    phase = conference_phase(lately, conference, now)
+    lines = sorted([*_noted(material.entries), *_happened(events, arrived)], key=lambda line: line[0])
     opened_at = next((entry.at for entry in material.entries if entry.kind == LINK_OPENED), None)
     ended_at = conference.ended_at if conference is not None else None
     service_tag = conference.service_tag if conference is not None else material.service.get("service_tag")
@@ -110,20 +115,20 @@ def render_lookup(material: Material, now: datetime) -> Answer:
         "node": material.node or None,
         "join": {
             "alias": material.agent_alias,
-            "pin": material.service.get("pin") or None,
+            "pin": None if phase is Phase.ENDED else material.service.get("pin") or None,
             "role": JOIN_ROLE,
             "call_type": JOIN_CALL_TYPE,
         },
-        "customer": _customer(material, state.people),
-        "trunk_leg": _trunk_leg(state.trunk_legs),
-        "participants": [_participant(person) for person in state.people],
+        "customer": _customer(material, state.people, arrived),
+        "trunk_leg": _trunk_leg(state.trunk_legs, arrived),
+        "participants": [_participant(person, arrived) for person in state.people],
         "attributes": dict(link.attributes) if link is not None else {},
         "timeline": [line for _, line in lines[-TIMELINE_LIMIT:]],
         "timeline_left_out": max(0, len(lines) - TIMELINE_LIMIT),
         "created_at": _stamp(link.created_at if link is not None else None),
         "opened_at": _stamp(opened_at),
-        "started_at": _stamp(moment(state.started_at)),
-        "ended_at": _stamp(ended_at or moment(state.ended_at)) if phase is Phase.ENDED else None,
+        "started_at": _stamp(moment(state.started_at, arrived)),
+        "ended_at": _stamp(moment(lately.ended_at, arrived) or ended_at) if phase is Phase.ENDED else None,
         "expires_at": _stamp(_expiry(material)),
         "revoked_at": _stamp(link.revoked_at if link is not None else None),
     }
@@ -141,9 +146,12 @@ def conference_phase(state: ConferenceState, conference: PinnedConference | None
     return state.phase
 
 
-def moment(seconds: float | None) -> datetime | None:
-    """A time of a node."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+def moment(seconds: float | None, arrived: datetime) -> datetime | None:
+    """A time of a node as its clock says, unless that is hours ahead of when the last message ``arrived``."""
+    if seconds is None:
+        return None
+    told = datetime.fromtimestamp(seconds, UTC)
+    return told if told - arrived <= FURTHEST_AHEAD else arrived
 
 
 def _expiry(material: Material) -> datetime | None:
@@ -156,7 +164,7 @@ def _stamp(at: datetime | None) -> str | None:
     return None if at is None else at.isoformat(timespec="milliseconds")
 
 
-def _customer(material: Material, people: Sequence[Participant]) -> Answer:
+def _customer(material: Material, people: Sequence[Participant], arrived: datetime) -> Answer:
     """Who the link is for, and whether somebody came by its alias; of several, one who is there."""
     alias = material.alias
     own = normalise_alias(alias or "", material.domains)
@@ -167,12 +175,12 @@ def _customer(material: Material, people: Sequence[Participant]) -> Answer:
         "name": name or (person.display_name if person is not None else "") or None,
         "alias": alias,
         "is_present": person is not None and person.is_present,
-        "joined_at": _stamp(moment(person.connected_at)) if person is not None else None,
-        "left_at": _stamp(moment(person.disconnected_at)) if person is not None else None,
+        "joined_at": _stamp(moment(person.connected_at, arrived)) if person is not None else None,
+        "left_at": _stamp(moment(person.disconnected_at, arrived)) if person is not None else None,
     }
 
 
-def _trunk_leg(legs: Sequence[TrunkLeg]) -> Answer | None:
+def _trunk_leg(legs: Sequence[TrunkLeg], arrived: datetime) -> Answer | None:
     """The leg to the contact centre that is up, or else the latest; with the reason for which one ended last."""
     if not legs:
         return None
@@ -181,15 +189,15 @@ def _trunk_leg(legs: Sequence[TrunkLeg]) -> Answer | None:
     return {
         "number": leg.number or None,
         "state": leg.state.value,
-        "connected_at": _stamp(moment(leg.connected_at)),
-        "ended_at": _stamp(moment(leg.ended_at)),
+        "connected_at": _stamp(moment(leg.connected_at, arrived)),
+        "ended_at": _stamp(moment(leg.ended_at, arrived)),
         "disconnect_reason": ended.disconnect_reason or None if ended is not None else None,
         "leg_end": ended.leg_end.value if ended is not None and ended.leg_end is not None else None,
         "attempts": len(legs),
     }
 
 
-def _participant(person: Participant) -> Answer:
+def _participant(person: Participant, arrived: datetime) -> Answer:
     return {
         "uuids": list(person.uuids),
         "display_name": person.display_name,
@@ -201,8 +209,8 @@ def _participant(person: Participant) -> Answer:
         "has_media": person.has_media,
         "is_muted": person.is_muted,
         "is_presenting": person.is_presenting,
-        "joined_at": _stamp(moment(person.connected_at)),
-        "left_at": _stamp(moment(person.disconnected_at)),
+        "joined_at": _stamp(moment(person.connected_at, arrived)),
+        "left_at": _stamp(moment(person.disconnected_at, arrived)),
         "disconnect_reason": person.disconnect_reason or None,
     }
 
@@ -214,14 +222,10 @@ def _noted(entries: Sequence[TimelineEntry]) -> Iterator[_Line]:
         yield entry.at, _line(entry.at, entry.kind, str(text), data)
 
 
-def _happened(events: Sequence[Event]) -> Iterator[_Line]:
+def _happened(events: Sequence[Event], arrived: datetime) -> Iterator[_Line]:
     for event in timeline_events(events):
-        at = _at(event)
+        at = moment(event.time, arrived) or arrived
         yield at, _line(at, event.kind, event.text, event.data)
-
-
-def _at(event: TimelineEvent) -> datetime:
-    return datetime.fromtimestamp(event.time, UTC)
 
 
 def _line(at: datetime, kind: str, text: str, data: Mapping[str, object]) -> Answer:
@@ -231,5 +235,5 @@ def _line(at: datetime, kind: str, text: str, data: Mapping[str, object]) -> Ans
 def masked(value: object) -> object:
     """Data of a timeline without PINs and the like, however deep they are."""
     if isinstance(value, Mapping):
-        return {key: MASK if key in MASKED_FIELDS and item else masked(item) for key, item in value.items()}
+        return {key: MASK if key in SECRET_FIELDS and item else masked(item) for key, item in value.items()}
     return [masked(item) for item in value] if isinstance(value, list | tuple) else value

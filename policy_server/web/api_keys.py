@@ -11,6 +11,9 @@ MIN_KEY_LENGTH: Final = 20
 
 HOW_TO_MAKE_ONE: Final = "make one with python -c 'import secrets; print(secrets.token_urlsafe(32))'"
 
+OWN: Final = "own"
+"""What follows a key that is good for its own links alone."""
+
 # Shorter than a key as we say how to make one, so that name and key the wrong way round are noticed.
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 # What an Authorization header can carry after Bearer (RFC 6750, section 2.1).
@@ -22,18 +25,22 @@ class ApiKeysError(ValueError):
 
 
 class ApiKeys:
-    """Keys with their names. Several are good at once, so that they can be rotated."""
+    """Keys with their names. Several are good at once, so that they can be rotated.
 
-    __slots__ = ("_digests",)
+    ``own`` are the names of those that see and revoke the links that they made, and no others.
+    """
 
-    def __init__(self, keys: Mapping[str, str]) -> None:
+    __slots__ = ("_digests", "own")
+
+    def __init__(self, keys: Mapping[str, str], own: Iterable[str] = ()) -> None:
+        self.own: Final = frozenset(own)
         self._digests: Final = tuple((name, _digest(key.encode())) for name, key in keys.items())
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ApiKeys) and self._digests == other._digests
+        return isinstance(other, ApiKeys) and (self._digests, self.own) == (other._digests, other.own)
 
     def __hash__(self) -> int:
-        return hash(self._digests)
+        return hash((self._digests, self.own))
 
     def __len__(self) -> int:
         return len(self._digests)
@@ -56,27 +63,29 @@ class ApiKeys:
 
 
 def parse_api_keys(text: str) -> ApiKeys:
-    """Reads ``name:key,name:key``, or one ``name:key`` a line; nothing is no keys.
+    """Reads ``name:key,name:key``, or one ``name:key`` a line; nothing is no keys. ``:own`` may follow a key.
 
     Raises ApiKeysError listing everything that is wrong.
     """
     entries = [entry.strip() for entry in re.split(r"[,\n]", text) if entry.strip()]
-    pairs = [_pair(entry) for entry in entries]
+    split = [[part.strip() for part in (*entry.split(":", 2), "", "")[:3]] for entry in entries]
+    pairs = [(name, key) for name, key, _ in split]
     errors = [
         f"POLICY_API_KEYS: entry {number} of {len(pairs)} {fault}"
         for number, (name, key) in enumerate(pairs, 1)
         for fault in _faults(name, key)
     ]
+    errors += [
+        f"POLICY_API_KEYS: entry {number} of {len(pairs)} has a second colon; behind it there can be own alone, for a key "
+        "that sees and revokes its own links and no others"
+        for number, (entry, (_, _, scope)) in enumerate(zip(entries, split, strict=True), 1)
+        if entry.count(":") > 1 and scope != OWN
+    ]
     errors += _repeated("name", [name for name, _ in pairs])
     errors += _repeated("key", [key for _, key in pairs])
     if errors:
         raise ApiKeysError("\n".join(errors))
-    return ApiKeys(dict(pairs))
-
-
-def _pair(entry: str) -> tuple[str, str]:
-    name, _, key = entry.partition(":")
-    return name.strip(), key.strip()
+    return ApiKeys(dict(pairs), (name for name, _, scope in split if scope == OWN))
 
 
 def _faults(name: str, key: str) -> Iterable[str]:

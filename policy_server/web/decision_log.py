@@ -9,6 +9,8 @@ from typing import Final
 
 import orjson
 
+from policy_server.pexip.fields import SECRET_FIELDS
+
 LINES_LIMIT: Final = 20_000
 """Lines that may wait for a writer that cannot keep up; beyond them lines are dropped and counted."""
 
@@ -20,9 +22,6 @@ STANDARD_ERROR: Final = 2
 STOP_SECONDS: Final = 2.0
 """How long the end waits for a writer that is stuck; what it could not write is dropped."""
 
-MASKED_FIELDS: Final = ("pin", "guest_pin", "password", "dtmf_sequence")
-"""What a log never shows: tones sent after the answer are often the PIN of another system."""
-
 MASK: Final = "****"
 
 Record = dict[str, object]
@@ -30,7 +29,7 @@ Record = dict[str, object]
 
 def masked(fields: Mapping[str, object]) -> Mapping[str, object]:
     """Fields of an answer as a log may show them."""
-    hidden: Record = {name: MASK for name in MASKED_FIELDS if fields.get(name)}
+    hidden: Record = {name: MASK for name in SECRET_FIELDS if fields.get(name)}
     legs = fields.get("automatic_participants")
     if isinstance(legs, list) and any(leg.get("dtmf_sequence") for leg in legs):
         hidden["automatic_participants"] = [masked(leg) for leg in legs]

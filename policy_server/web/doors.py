@@ -11,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from policy_server.web.callers import Proxies
+from policy_server.web.headers import with_safe_headers
 from policy_server.web.policy import ROOT, below_root
 from policy_server.web.problem import ProblemResponse
 from policy_server.web.refusals import Refusals
@@ -60,6 +61,7 @@ class Doors:
         """Passes one request, or the lifespan, on."""
         if scope["type"] == "http":
             self.proxies.see_through(scope)
+            send = with_safe_headers(scope, send)
             path = scope.get("raw_path") or scope["path"].encode()
             if not is_plain(path):
                 await nothing_here()(scope, receive, send)

@@ -18,7 +18,7 @@ from policy_server.conferences.clocks import NodeClocks
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.fold import fold
 from policy_server.conferences.live import Conferences
-from policy_server.conferences.lives import ended_at, told_since
+from policy_server.conferences.lives import told_since
 from policy_server.conferences.records import StoredEvent
 from policy_server.conferences.store import MANY_EVENTS
 from policy_server.pexip.events import Event, Parsed, parse_events
@@ -161,9 +161,9 @@ class EventSinkEndpoint:
         stored = await conferences.store.events_of(held)
         events = [told.event for told in told_since(stored, held.pinned_at)]
         state = await asyncio.to_thread(fold, events) if len(stored) > MANY_EVENTS else fold(events)
-        over = ended_at(state, held, now)
-        if over is not None:
-            await conferences.store.end(name, over)
+        if state.ended_at is not None:
+            # When we were told: by a node's clock it might be deleted too early, or never.
+            await conferences.store.end(name, now)
 
 
 def _unavailable() -> ProblemResponse:

@@ -173,7 +173,7 @@ class LinkEndpoints:
     async def _show(self, request: Request, caller: str) -> Response:
         store, now = self._conferences.store, self._conferences.clock()
         link = await store.link(request.path_params["session"])
-        if link is None:
+        if link is None or not self._may_see(caller, link):
             return _unknown()
         pinned = await store.conference_of_session(link.session)
         content = self._fields(request, self._rules.ruleset, link, now)
@@ -183,12 +183,16 @@ class LinkEndpoints:
     async def _revoke(self, request: Request, caller: str) -> Response:
         store, now = self._conferences.store, self._conferences.clock()
         link = await store.link(request.path_params["session"])
-        if link is None or not await store.revoke_link(link.session, now):
+        if link is None or not self._may_see(caller, link) or not await store.revoke_link(link.session, now):
             return _unknown()
         if link.revoked_at is None:
             self._conferences.learn(replace(link, revoked_at=now))
             self._conferences.note(link.session, REVOKED, told_revoked(caller), now)
         return Response(status_code=204, headers=_NO_STORE)
+
+    def _may_see(self, caller: str, link: Link) -> bool:
+        """Whether a link is any of this caller's business; to others it is as if there were none."""
+        return caller not in self._keys.own or link.created_by == caller
 
     def _fields(self, request: Request, ruleset: Ruleset, link: Link, now: datetime) -> dict[str, object]:
         link_type = ruleset.links.get(link.type)

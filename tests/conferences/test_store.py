@@ -162,7 +162,7 @@ def test_an_ended_conference_leaves_the_room(place: Place) -> None:
         assert await store.end(SESSION, NOW + HOUR)
         assert not await store.end(SESSION, NOW + 2 * HOUR)
         assert await store.pinned(SESSION, NOW + HOUR) is None
-        ended = replace(first, ended_at=NOW + HOUR)
+        ended = replace(first, ended_at=NOW + HOUR, doors={})
         assert await store.conference_of_session(SESSION) == ended
         assert await store.pin(first) == ended, "a write made again must not bring it back"
         second = conference(id="2", pinned_at=NOW + 2 * HOUR)

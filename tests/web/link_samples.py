@@ -1,7 +1,7 @@
 """A desk of customer links for tests: the endpoints over HTTP, a real store in SQLite, and a clock that is set."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -138,11 +138,12 @@ class Desk:
         public_url: str = BASE,
         keys: Mapping[str, str] = KEYS,
         nonces: Iterator[bytes] | None = None,
+        own: Iterable[str] = (),
     ) -> None:
         self.rules: Final = Rules(ruleset)
         self._folder: Final = folder
         self._public_url: Final = public_url
-        self._keys: Final = ApiKeys(keys)
+        self._keys: Final = ApiKeys(keys, own)
         self._nonces: Final = nonces or (number.to_bytes(NONCE_BYTES, "big") for number in count())
         self._runner: Final = asyncio.Runner()
 

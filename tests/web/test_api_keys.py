@@ -75,7 +75,10 @@ def test_every_key_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param(f"bo oking:{KEY}", "entry 1 of 1 has a name that cannot be used", id="name with a space"),
         pytest.param(f"{'n' * 41}:{KEY}", "entry 1 of 1 has a name that cannot be used", id="name and key swapped"),
         pytest.param("booking:0123456789ü0123456789", "a header cannot carry", id="key not for headers"),
-        pytest.param(f"booking:{KEY}:{OTHER}", "a header cannot carry", id="two keys"),
+        pytest.param(f"booking:{KEY}:{OTHER}", "entry 1 of 1 has a second colon", id="two keys"),
+        pytest.param(f"booking:{KEY}:all", "entry 1 of 1 has a second colon", id="another scope"),
+        pytest.param(f"booking:{KEY}:", "entry 1 of 1 has a second colon", id="no scope"),
+        pytest.param(f"booking:{KEY}:own:own", "entry 1 of 1 has a second colon", id="two scopes"),
         pytest.param(f"a:{KEY},b:{OTHER},a:{KEY}x", "entries 1, 3 have the same name", id="name twice"),
         pytest.param(f"a:{KEY},b:{OTHER},c:{OTHER}", "entries 2, 3 have the same key", id="key twice"),
     ],
@@ -94,6 +97,13 @@ def test_what_is_wrong_is_told_without_the_secret(text: str, expected: str) -> N
 def test_twenty_characters_are_enough() -> None:
     """A key of exactly twenty characters is good."""
     assert parse_api_keys(f"booking:{'k' * 20}").name_of(b"Bearer " + b"k" * 20) == "booking"
+
+
+def test_a_key_may_be_for_its_own_links_alone() -> None:
+    """Behind a second colon it says so; such a key is another setting than one without."""
+    found = parse_api_keys(f"booking:{KEY}:own, portal : {OTHER}")
+    assert (set(found.own), found.name_of(f"Bearer {KEY}".encode())) == ({"booking"}, "booking")
+    assert found != parse_api_keys(f"booking:{KEY}, portal:{OTHER}")
 
 
 def test_everything_wrong_is_told_at_once() -> None:

@@ -6,7 +6,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -260,7 +260,7 @@ def test_a_node_repeats_what_could_not_be_stored(desk: Desk) -> None:
 
 
 def test_a_conference_ends_with_its_last_node(desk: Desk) -> None:
-    """The room is held until every node that started the conference has ended it, by the time that they give."""
+    """The room is held until every node that started the conference has ended it; over it is when that arrived."""
     desk.store_pin()
     desk.tell(started(), customer(), started(3, node=OTHER))
     assert is_pinned(desk)
@@ -270,7 +270,29 @@ def test_a_conference_ends_with_its_last_node(desk: Desk) -> None:
     assert not is_pinned(desk)
     conference = desk.run(desk.store.conference_of_session(SESSION))
     assert conference is not None
-    assert conference.ended_at == NOON + timedelta(seconds=62)
+    assert conference.ended_at == NOON
+
+
+@pytest.mark.parametrize(
+    "ahead",
+    [253_370_000_000 - BEGIN, 86_400, -86_400, -3_000_000],
+    ids=["in the year 9998", "a day ahead", "a day behind", "a month behind"],
+)
+def test_no_clock_of_a_node_keeps_or_deletes_anything(desk: Desk, ahead: float) -> None:
+    """When a call was over, and so how long it is kept, is when we heard of it; what is shown is never far ahead."""
+    desk.store_pin()
+    desk.tell(started(ahead), ended(ahead + 1))
+    conference = desk.run(desk.store.conference_of_session(SESSION))
+    assert conference is not None
+    assert conference.ended_at == desk.now
+    found = desk.run(desk.lookup.look_up(Subject(SESSION)))
+    assert found is not None
+    assert (found.answer["state"], found.answer["join"]["pin"]) == ("ended", None)  # type: ignore[index]
+    shown = [found.answer["ended_at"], *(line["at"] for line in found.answer["timeline"])]  # type: ignore[attr-defined]
+    assert all(datetime.fromisoformat(at) <= desk.now + timedelta(hours=1) for at in shown)
+    assert desk.run(desk.store.purge(desk.now)) == 0
+    assert desk.run(desk.store.purge(desk.now + timedelta(seconds=1))) > 0
+    assert desk.run(desk.store.conference_of_session(SESSION)) is None
 
 
 def test_the_end_may_be_known_before_somebody_left(desk: Desk) -> None:

@@ -371,6 +371,19 @@ def test_any_good_key_shows_and_revokes(desk: Desk) -> None:
     assert desk.noted == [(session, "link.revoked", {"text": "The link was revoked by 'portal'.", "by": "portal"})]
 
 
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_a_key_for_its_own_links_sees_no_others(tmp_path: Path, method: str) -> None:
+    """To such a key the links of others are as if there were none; its own it shows and revokes."""
+    with Desk(tmp_path, own=("portal",)) as desk:
+        others, own = desk.make()["session"], desk.post({"type": "patient"}, "portal").json()["session"]
+        unknown = desk.request(method, f"{PATH}/{'a' * 32}", "portal")
+        refused = desk.request(method, f"{PATH}/{others}", "portal")
+        assert (refused.status_code, refused.content) == (404, unknown.content)
+        assert desk.request("GET", f"{PATH}/{others}").json()["state"] == "valid"
+        assert desk.request(method, f"{PATH}/{own}", "portal").status_code in {200, 204}
+        assert desk.request(method, f"{PATH}/{own}", "booking").status_code in {200, 204}
+
+
 def test_the_same_idempotency_key_gives_the_same_link(desk: Desk) -> None:
     """The same request again, however its JSON is written, is answered with the first link, as it is now."""
     body = {"type": "patient", "name": "Ada L", "attributes": {"a": "1", "b": "2"}}
