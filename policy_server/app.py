@@ -91,7 +91,14 @@ def create_app(
     decisions = decision_log or DecisionLog(settings.log_format)
     keyring = Keyring.from_text(settings.secret_key, settings.previous_secret_keys)
     store = ConferenceStore(settings.database_url)
-    conferences = Conferences(store, clock, settings.conference_ttl, settings.retention)
+    conferences = Conferences(
+        store,
+        clock,
+        settings.conference_ttl,
+        settings.retention,
+        open_rooms=settings.open_rooms,
+        is_signed=lambda session: keyring.open(session) is not None,
+    )
     metrics = Metrics()
     guesses = Guesses()
 
@@ -120,6 +127,12 @@ def create_app(
         settings.operator_networks,
         admin,
         lambda: clocks.notable(clock().timestamp()),
+        lambda: {
+            "held": conferences.live_count,
+            "without_link": conferences.open_count,
+            "without_link_limit": conferences.open_limit,
+            "unheld": conferences.unheld,
+        },
         refusals(Door.OPERATORS),
     )
     links = LinkEndpoints(
@@ -253,6 +266,12 @@ def _watch_gauges(
     metrics.watch("policy_rooms_pinned", "Rooms that are held at the moment", lambda: conferences.live_count)
     metrics.watch(
         "policy_pins_late", "Answers that went out before their room was written", lambda: conferences.late, "sum"
+    )
+    metrics.watch(
+        "policy_rooms_open", "Rooms that are held and that no signed link led to", lambda: conferences.open_count
+    )
+    metrics.watch(
+        "policy_rooms_unheld", "Rooms that were answered and not held: too many", lambda: conferences.unheld, "sum"
     )
     metrics.watch(
         "policy_records_waiting", "Records that wait for the database", lambda: conferences.waiting, "livesum"

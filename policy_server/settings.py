@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from policy_server.conferences.errors import StoreSetupError
+from policy_server.conferences.live import OPEN_ROOMS, ROOMS_LIMIT
 from policy_server.conferences.location import parse_location
 from policy_server.genesys.tenant import Tenant, check_region, parse_tenant
 from policy_server.rulefiles.problems import shown_address
@@ -32,6 +33,7 @@ SETTINGS: Final[Mapping[str, str]] = {
     "PUBLIC_URL": "what customers reach this server by, such as https://join.example.com (default: what the caller used)",
     "DATABASE_URL": "where links and conferences are kept (default: sqlite:///var/policy.db), or postgresql://…",
     "CONFERENCE_TTL": "how long a room keeps its service when no event says that it ended (default: 12h)",
+    "OPEN_ROOMS": "how many rooms may be held at a time that no signed link led to (default: 2000, at most 10000)",
     "RETENTION": "how long links, conferences, events and timelines are kept after their end (default: 30d)",
     "EVENTS_USERNAME": "user name of Pexip's event sink",
     "EVENTS_PASSWORD": "password of Pexip's event sink",
@@ -69,6 +71,9 @@ LONGEST_DURATION: Final = 3660 * 86_400
 """Seconds, ten years: what a duration among the settings may be at most."""
 
 MOST_CACHE_SECONDS: Final = 3600
+
+MOST_OPEN_ROOMS: Final = ROOMS_LIMIT // 2
+"""What leaves half of the places to rooms of signed links."""
 
 UVICORNS_PROXIES: Final = "FORWARDED_ALLOW_IPS"
 """What uvicorn alone would read."""
@@ -109,6 +114,7 @@ class Settings:
     public_url: str = ""
     database_url: str = field(default=DATABASE_URL, repr=False)
     conference_ttl: timedelta = timedelta(hours=12)
+    open_rooms: int = OPEN_ROOMS
     retention: timedelta = timedelta(days=30)
     events: Credentials | None = None
     node: str = ""
@@ -140,13 +146,14 @@ def read_settings(environment: Mapping[str, str]) -> tuple[Settings, tuple[str, 
         public_url=_public_url(values["PUBLIC_URL"], errors),
         database_url=_database_url(values["DATABASE_URL"], errors),
         conference_ttl=_duration("CONFERENCE_TTL", values, timedelta(hours=12), errors),
+        open_rooms=_whole("OPEN_ROOMS", "", values, (OPEN_ROOMS, MOST_OPEN_ROOMS), errors),
         retention=_duration("RETENTION", values, timedelta(days=30), errors),
         events=_credentials("EVENTS", values, errors),
         node=_node(values["NODE"], errors),
         tenant=_tenant(values, errors),
         widget_origins=_origins(values["WIDGET_ORIGINS"], errors),
         agent_binding=_choice("AGENT_BINDING", values, ("required", "optional"), errors),
-        agent_cache_seconds=_seconds("AGENT_CACHE_SECONDS", values, 60, errors),
+        agent_cache_seconds=_whole("AGENT_CACHE_SECONDS", " of seconds", values, (60, MOST_CACHE_SECONDS), errors),
         operator_networks=(*LOOPBACK, *_networks("OPERATOR_NETWORKS", values, errors)),
         prefix=_prefix(values["PREFIX"], errors),
         trusted_proxies=_proxies(values, errors),
@@ -319,10 +326,12 @@ def _duration(name: str, values: Mapping[str, str], default: timedelta, errors: 
     return timedelta(seconds=seconds)
 
 
-def _seconds(name: str, values: Mapping[str, str], default: int, errors: list[str]) -> int:
+def _whole(name: str, what: str, values: Mapping[str, str], limits: tuple[int, int], errors: list[str]) -> int:
+    """A whole number; ``limits`` are its default and the largest."""
+    default, most = limits
     text = values[name].strip() or str(default)
-    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) > MOST_CACHE_SECONDS:
-        errors.append(f"POLICY_{name} must be a number of seconds from 0 to {MOST_CACHE_SECONDS} but is {text!r}")
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) > most:
+        errors.append(f"POLICY_{name} must be a number{what} from 0 to {most} but is {text!r}")
         return default
     return int(text)
 

@@ -34,6 +34,14 @@ WAITING_LIMIT: Final = 20_000
 ROOMS_LIMIT: Final = 20_000
 """Rooms that may be pinned at a time: more than Pexip can run, and an end to what strangers can make us remember."""
 
+OPEN_ROOMS: Final = 2_000
+"""Of these, how many may be rooms that no signed link led to, unless it is set otherwise: anybody who can dial an alias
+makes those.
+"""
+
+SAID_SECONDS: Final = 60.0
+"""Seconds between two lines of the log that say the same."""
+
 NEARBY_LIMIT: Final = 4
 """Rooms that are found by one session or alias, the newest; each costs a decision. The others are found by name."""
 
@@ -83,9 +91,10 @@ class Conferences:
     """Links, live rooms and notes of one process; ``start`` and ``stop`` it in its event loop.
 
     ``lifetime`` is how long a room stays pinned when nobody says that it ended, ``retention`` how long the store keeps
-    what is over (``None``: for ever). ``late`` counts answers that did not wait for their pin, ``dropped`` what could
-    not be kept for writing. An object that ``link`` or ``live`` returned is returned again until something in it
-    changes.
+    what is over (``None``: for ever). ``open_rooms`` is the limit of rooms whose session ``is_signed`` does not vouch for.
+    ``late`` counts answers that did not wait for their pin, ``dropped`` what could not be kept for writing, ``unheld``
+    rooms that were not pinned because there were too many. An object that ``link`` or ``live`` returned is returned again
+    until something in it changes.
     """
 
     def __init__(
@@ -94,12 +103,20 @@ class Conferences:
         clock: Callable[[], datetime],
         lifetime: timedelta,
         retention: timedelta | None = None,
+        *,
+        open_rooms: int = OPEN_ROOMS,
+        is_signed: Callable[[str], bool] = bool,
     ) -> None:
         self.store: Final = store
         self.clock: Final = clock
         self.lifetime: Final = lifetime
         self.dropped = 0
         self.late = 0
+        self.unheld = 0
+        self.open_limit: Final = open_rooms
+        self._is_signed: Final = is_signed
+        self._open: Final[set[str]] = set()
+        self._said_at = -SAID_SECONDS
         self._retention: Final = retention
         self._links: Final[dict[str, Link]] = {}
         self._rooms: Final[dict[str, PinnedConference]] = {}
@@ -150,6 +167,15 @@ class Conferences:
         """Rooms that are pinned."""
         return len(self._rooms)
 
+    @property
+    def open_count(self) -> int:
+        """Rooms that are pinned and that no signed link led to."""
+        return len(self._open)
+
+    def is_open(self, key: str) -> bool:
+        """Whether a timeline is that of such a room: its key is the room's name or session."""
+        return key in self._open or any(room.name in self._open for room in self._of_session.get(key, ()))
+
     def link(self, session: str) -> Link | None:
         """The link of a session that has not expired or has a room, as far as it is known here."""
         return self._links.get(session)
@@ -195,7 +221,8 @@ class Conferences:
         """Puts something on the timeline of a session or room name, when the database has time."""
         if not key:
             return
-        if len(self._notes) >= WAITING_LIMIT:
+        # While the database is away strangers must not take the places of customers' notes.
+        if len(self._notes) >= WAITING_LIMIT or (len(self._notes) >= WAITING_LIMIT // 2 and self.is_open(key)):
             self.dropped += 1
             return
         self._notes.append(TimelineEntry(key, at, kind, data))
@@ -205,12 +232,14 @@ class Conferences:
         """Pins a room and returns the conference that holds it.
 
         Waits for the database for ``PIN_PATIENCE`` at the most; then the answer goes out, and the pin is written later.
+        Where there are too many rooms already, nobody holds it: the answer goes out, and the next is decided anew.
         """
         held = self.live(conference.name, conference.pinned_at)
         if held is not None:
             return await self.agreed(held, conference.rule)
-        if max(len(self._rooms), len(self._pins)) >= ROOMS_LIMIT:
-            self.dropped += 1
+        is_one_too_many = len(self._open) >= self.open_limit and not self._is_signed(conference.session)
+        if is_one_too_many or max(len(self._rooms), len(self._pins)) >= ROOMS_LIMIT:
+            self._say_unheld(is_one_too_many)
             return conference
         return await self._write(conference, conference.rule)
 
@@ -220,12 +249,30 @@ class Conferences:
         Another replica may have been first, and then the door is the one that it holds.
         """
         room = self._rooms.get(pinned.name)
-        if room is None or room.id != pinned.id or len(self._pins) >= ROOMS_LIMIT:
+        # Of an open room there may be more doors than rooms, and none may take a customer's place.
+        limit = ROOMS_LIMIT // 2 if pinned.name in self._open else ROOMS_LIMIT
+        if room is None or room.id != pinned.id or len(self._pins) >= limit:
             # The room has just ended or changed hands, or nothing more can be kept for writing.
             return with_door(pinned, rule, door)
         if rule in room.doors:
             return await self.agreed(room, rule)
         return await self._write(with_door(room, rule, door), rule)
+
+    def _say_unheld(self, is_open: bool) -> None:
+        self.unheld += 1
+        now = asyncio.get_running_loop().time()
+        if now - self._said_at < SAID_SECONDS:
+            return
+        self._said_at = now
+        what = (
+            f"{self.open_limit} rooms without a signed link (POLICY_OPEN_ROOMS)" if is_open else f"{ROOMS_LIMIT} rooms"
+        )
+        log.warning(
+            "rooms.unheld: %s are held, the most that may be; further ones are answered and not held, %d since the start; "
+            "if no event sink reports the end of conferences, set one up; else look in the log who dials so many aliases",
+            what,
+            self.unheld,
+        )
 
     async def _write(self, conference: PinnedConference, rule: str) -> PinnedConference:
         self._keep(conference)
@@ -264,6 +311,8 @@ class Conferences:
             return
         self._drop(conference.name)
         self._rooms[conference.name] = conference
+        if not self._is_signed(conference.session):
+            self._open.add(conference.name)
         for index, key in self._indexes(conference):
             index[key] = (conference, *index.get(key, ())[: NEARBY_LIMIT - 1])
 
@@ -271,6 +320,7 @@ class Conferences:
         over = self._rooms.pop(name, None)
         if over is None:
             return
+        self._open.discard(name)
         for index, key in self._indexes(over):
             others = tuple(room for room in index.pop(key, ()) if room is not over)
             if others:

@@ -157,7 +157,7 @@ class Rooms:
             alias = normalise_alias(request.text("local_alias"), ruleset.domains)
             session = decision.session or find_session(ruleset.links, alias)[1]
             basis = Basis(session, self._conferences.link(session), name=name)
-        return Settled(decision, (decision.session or name) if isinstance(decision, Serve) else "", basis)
+        return Settled(decision, self._key(decision, pinned) if isinstance(decision, Serve) else "", basis)
 
     async def _settle_alias(
         self, ruleset: Ruleset, request: PolicyRequest, alias: str, session: str, now: datetime
@@ -182,7 +182,7 @@ class Rooms:
         pinned = known.live(name, now)
         # What is not a call begins no conference (reference: pexip-policy-requests.md, call_direction non_dial).
         if pinned is None and request.text("call_direction") == "non_dial":
-            return Settled(decision, decision.session or name, replace(basis, name=name))
+            return Settled(decision, self._own(decision.session), replace(basis, name=name))
         if pinned is not None:
             agreed = await known.agreed(pinned, decision.rule)
         else:
@@ -240,7 +240,12 @@ class Rooms:
         if nearby != basis.nearby and _others(nearby, pinned) != _others(basis.nearby, pinned):
             nearby = basis.nearby
         held = Basis(basis.session, basis.link, basis.alias, nearby, pinned.name, pinned)
-        return Settled(decision, decision.session or pinned.name, held)
+        # Where there were too many rooms, nobody holds this one.
+        return Settled(decision, self._key(decision, self._conferences.live(pinned.name, pinned.pinned_at)), held)
+
+    def _key(self, decision: Serve, held: PinnedConference | None) -> str:
+        """The timeline of a room: that of the signed link, or else of what holds it."""
+        return self._own(decision.session) or ((held.session or held.name) if held is not None else "")
 
     def _links_of(self, at: datetime) -> FindLink:
         """The links as they were."""

@@ -20,6 +20,7 @@ from policy_server.rulefiles.coverage import coverage_warnings
 from policy_server.rulefiles.document import parse_document
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode
 from policy_server.rulefiles.link_doors import link_warnings
+from policy_server.rulefiles.open_rooms import open_room_warnings
 from policy_server.rulefiles.pages import FOR_STRANGERS, TemplateFolders
 from policy_server.rulefiles.problems import Place, Problem, Severity, shown, unknown_key
 from policy_server.rulefiles.reader import Report, Table, kind_of, shown_node
@@ -146,6 +147,8 @@ def load_rules(
         # A rule that could not be read whole may use what seems unused, and matches less than it seems to.
         _warn_of_unused(merged, material)
         _warn_of_coverage(lists, report)
+        for rule, place, message in open_room_warnings(lists["service"]):
+            report.warning(place, message, rule)
         _warn_of_links(merged, links, lists, report)
         rooms = (node for node, _ in merged.named["rooms"].values())
         for place, message in attribute_warnings(chain(rooms, *merged.lists.values())):

@@ -34,6 +34,7 @@ class OperatorEndpoints:
         networks: tuple[Network, ...],
         authentication: BasicAuthentication | None,
         clocks: Callable[[], Mapping[str, float]],
+        rooms: Callable[[], Mapping[str, int]],
         refusals: Refusals | None = None,
     ) -> None:
         self._rules: Final = rules
@@ -43,6 +44,7 @@ class OperatorEndpoints:
         self._authentication: Final = authentication
         self._refusals: Final = refusals or Refusals(Door.OPERATORS)
         self._clocks: Final = clocks
+        self._rooms: Final = rooms
 
     def routes(self) -> list[Route]:
         """The routes, for the application."""
@@ -59,7 +61,7 @@ class OperatorEndpoints:
 
     async def readyz(self, request: Request) -> Response:
         """Rules are loaded; also which, whether newer ones were refused, whether the database can be reached, and
-        which nodes' clocks differ from ours.
+        which nodes' clocks differ from ours, and how many rooms are held.
 
         Ready without it: calls are answered all the same (DESIGN section 7).
         """
@@ -76,6 +78,7 @@ class OperatorEndpoints:
                 "problems": [problem.as_json() for problem in state.problems],
             },
             "database": {"name": self._store.name, "reachable": await self._is_reachable()},
+            "rooms": dict(self._rooms()),
             "clocks": [{"node": node, "seconds_ahead": ahead} for node, ahead in self._clocks().items()],
         }
         return JSONResponse(content, headers={"cache-control": "no-store"})

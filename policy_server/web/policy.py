@@ -93,6 +93,9 @@ NOTES_A_MINUTE: Final = 30
 """Answers about one call that its timeline takes within a minute; further ones are only logged. A call needs some twenty
 in all, and nobody shall fill the database by asking."""
 
+OPEN_NOTES_A_MINUTE: Final = 1000
+"""Answers within a minute about all rooms together that no signed link led to; strangers make as many as they like."""
+
 _HOLE: Final = "\N{SYMBOL FOR SUBSTITUTE}"
 _HOLE_BYTES: Final = _HOLE.encode()
 
@@ -301,6 +304,11 @@ class PolicyEndpoint:
         """Puts an answer on the timeline. The same question within the minute is not news, and is only logged."""
         if self._noted[key] >= NOTES_A_MINUTE:
             return
+        if self._conferences.is_open(key):
+            # Counted together under the key that no timeline has.
+            if self._noted[""] >= OPEN_NOTES_A_MINUTE:
+                return
+            self._noted[""] += 1
         self._noted[key] += 1
         rule = record["rule"]
         by = f"by rule '{rule}'" if rule else "as no rule matched"

@@ -412,10 +412,10 @@ def test_pins_that_wait_are_bounded(sqlite_place: Place, monkeypatch: pytest.Mon
             for name in ("a", "b", "c"):
                 answered = await one.pin(conference(name, pinned_at=NOW - HOUR, expires_at=NOW))
                 assert answered.name == name
-            assert one.dropped == 1
+            assert one.unheld == 1
             await true(lambda: one.live_count == 0)
             await one.pin(conference("d"))
-            assert (one.dropped, one.waiting) == (2, 2)
+            assert (one.unheld, one.waiting) == (2, 2)
             store.away.clear()
 
     run(scenario)

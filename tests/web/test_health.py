@@ -112,6 +112,7 @@ def test_readyz(plain: InProcess) -> None:
     assert (body["reload"]["refused"], body["reload"]["at"]) == (False, state.at.isoformat(timespec="seconds"))
     assert {problem["severity"] for problem in body["reload"]["problems"]} == {"warning"}
     assert body["database"] == {"name": plain.settings.database_url, "reachable": True}
+    assert body["rooms"] == {"held": 0, "without_link": 0, "without_link_limit": 2000, "unheld": 0}
     assert response.headers["cache-control"] == "no-store"
 
 

@@ -1,0 +1,106 @@
+"""Rules by which anybody makes rooms that call somebody: nothing says who may, and callers choose the room's name."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, Protocol
+
+from policy_server.policy.conditions import (
+    AddressIn,
+    AllOf,
+    AnyOf,
+    BooleanIs,
+    ChoiceIs,
+    Condition,
+    LinkIs,
+    TextMatches,
+    text_matches,
+)
+from policy_server.policy.facts import ParameterSource
+from policy_server.policy.ruleset import Rule, ServeOutcome
+from policy_server.policy.templates import without_raw
+from policy_server.rulefiles.problems import Place
+
+_CHOSEN: Final = frozenset({"local_alias", "remote_alias", "remote_display_name", "call_tag"})
+"""Parameters in which callers write what they like."""
+
+_VOUCHED: Final = frozenset(
+    {"registered", "has_authenticated_display_name", "idp_uuid", "ms-subnet", "p_Asserted-Identity", "teams_tenant_id"}
+    | {"third_party_passcode"}
+)
+"""What a node, a trunk or an Identity Provider knows of a caller, or few callers know."""
+
+_UNSIGNED: Final = frozenset({"invalid", "absent"})
+
+# From four repetitions on there are thousands of values, or any number.
+_MANY: Final = re.compile(r"(?<!\\)(?:\\\\)*(?:[*+]|\{\d*,\}|\{(?:\d+,)?(?:[4-9]|\d{2,})\})")
+
+
+class _Heading(Protocol):
+    @property
+    def table(self) -> "_Table": ...
+
+    @property
+    def sources(self) -> Mapping[str, str]: ...
+
+
+class _Table(Protocol):
+    @property
+    def place(self) -> Place: ...
+
+
+def open_room_warnings(rules: Iterable[tuple[Rule[object], _Heading]]) -> Iterator[tuple[str, Place, str]]:
+    """The id, the place and a sentence for every rule by which strangers can have any number of calls made.
+
+    Only what is certain is reported: a rule that asks who the caller is, in whatever way a stranger cannot make up, is
+    taken to know what it does.
+    """
+    for rule, heading in rules:
+        outcome = rule.outcome
+        if not rule.enabled or not isinstance(outcome, ServeOutcome) or not outcome.service.legs:
+            continue
+        name = outcome.service.fields.template("name")
+        if name is None or any(map(_keeps_strangers_out, rule.conditions)):
+            continue
+        chosen = [each for each in name.names if _is_chosen(each, rule.conditions, heading.sources)]
+        if chosen:
+            yield (
+                rule.id,
+                heading.table.place,
+                f"whoever dials makes as many rooms as they like, since {{{chosen[0]}}} in the name is theirs to choose, and each "
+                "dials out; add a condition that strangers cannot meet, such as link: valid, registered: true or remote_address",
+            )
+
+
+def _keeps_strangers_out(condition: Condition) -> bool:
+    match condition:
+        case LinkIs():
+            return _UNSIGNED.isdisjoint(state.value for state in condition.states)
+        case BooleanIs():
+            return condition.expected and condition.parameter.name in _VOUCHED
+        case AddressIn():
+            return True
+        case ChoiceIs():
+            # Whoever comes in at a location comes from its network.
+            return condition.parameter.name == "location"
+        case TextMatches(source=ParameterSource(parameter=parameter)):
+            return parameter.name in _VOUCHED
+        case TextMatches():
+            # Attributes of an Identity Provider or of a link.
+            return True
+        case AllOf():
+            return any(map(_keeps_strangers_out, condition.conditions))
+        case AnyOf():
+            return all(map(_keeps_strangers_out, condition.conditions))
+        case _:
+            return False
+
+
+def _is_chosen(placeholder: str, conditions: tuple[Condition, ...], sources: Mapping[str, str]) -> bool:
+    """Whether callers put any of thousands of values in the place of a placeholder."""
+    name = without_raw(placeholder)
+    if name in sources:
+        return _MANY.search(sources[name]) is not None
+    if name not in _CHOSEN:
+        return False
+    asked = [condition for condition in text_matches(conditions) if without_raw(condition.key) == name]
+    return all(any(_MANY.search(pattern.text) for pattern in condition.patterns) for condition in asked)
