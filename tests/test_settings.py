@@ -26,6 +26,7 @@ FULL = {
     "POLICY_PUBLIC_URL": "https://join.example.com/video/",
     "POLICY_DATABASE_URL": "postgresql://policy:planted-password@db.example.com/policy",
     "POLICY_CONFERENCE_TTL": "1d 6h",
+    "POLICY_OPEN_ROOMS": "500",
     "POLICY_RETENTION": "90d",
     "POLICY_EVENTS_USERNAME": "sink",
     "POLICY_EVENTS_PASSWORD": "the sink's",
@@ -34,7 +35,7 @@ FULL = {
     "POLICY_GENESYS_ORGANIZATION": ORGANIZATION.upper(),
     "POLICY_GENESYS_DIVISIONS": ", ".join(DIVISIONS),
     "POLICY_WIDGET_ORIGINS": "https://widget.example.com, http://localhost:3000,https://widget.example.com",
-    "POLICY_AGENT_BINDING": "required",
+    "POLICY_AGENT_BINDING": "optional",
     "POLICY_AGENT_CACHE_SECONDS": "90",
     "POLICY_ADMIN_USERNAME": "admin",
     "POLICY_ADMIN_PASSWORD": "another",
@@ -54,12 +55,13 @@ EXPECTED = Settings(
     public_url="https://join.example.com/video",
     database_url="postgresql://policy:planted-password@db.example.com/policy",
     conference_ttl=timedelta(hours=30),
+    open_rooms=500,
     retention=timedelta(days=90),
     events=Credentials("sink", "the sink's"),
     node="pexip.example.com:8443",
     tenant=Tenant("https://api.usw2.pure.cloud", ORGANIZATION, frozenset(DIVISIONS)),
     widget_origins=("https://widget.example.com", "http://localhost:3000"),
-    agent_binding="required",
+    agent_binding="optional",
     agent_cache_seconds=90,
     operator_networks=(*LOOPBACK, ip_network("10.20.0.0/16"), ip_network("192.0.2.7"), ip_network("2001:db8::/32")),
     prefix="/pexip/eu-1",
@@ -98,6 +100,7 @@ def test_nothing_set() -> None:
     assert (settings.database_url, settings.public_url, settings.node) == ("sqlite:///var/policy.db", "", "")
     assert (settings.conference_ttl, settings.retention) == (timedelta(hours=12), timedelta(days=30))
     assert (settings.agent_binding, settings.agent_cache_seconds) == ("required", 60)
+    assert settings.open_rooms == 2000
     assert (settings.prefix, settings.trusted_proxies) == ("", ())
     assert settings.operator_networks == (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
@@ -233,6 +236,7 @@ FILE = (
             {"AGENT_CACHE_SECONDS": "3601"},
             "POLICY_AGENT_CACHE_SECONDS must be a number of seconds from 0 to 3600 but is '3601'",
         ),
+        ({"OPEN_ROOMS": "10001"}, "POLICY_OPEN_ROOMS must be a number from 0 to 10000 but is '10001'"),
         (
             {"GENESYS_API": GENESYS["GENESYS_API"]},
             "POLICY_GENESYS_ORGANIZATION is missing; agents of any organisation of the region would be let in without "
