@@ -267,6 +267,17 @@ def _announce(ready: Settings, made: Mapping[str, str], rules: RuleStore, urls: 
         if ready.events is not None
         else ""
     )
+    # A simulated call asks everything at one address.
+    play = (
+        ""
+        if public
+        else f"""
+To play a call against this server, in another terminal:
+
+  {setting} \\
+  policy-server simulate --url {url}
+"""
+    )
     click.echo(
         f"""
 These are not set, so they are made up and hold until the server stops:
@@ -279,12 +290,7 @@ Pexip Infinity, Call control > Policy Profiles > Add:
   Username   {ready.pexip.username}
   Password   {password}
   Enable     service configuration, participant properties, media location
-{sink}
-To play a call against this server, in another terminal:
-
-  {setting} \\
-  policy-server simulate --url {url}
-"""
+{sink}{play}"""
     )
 
 

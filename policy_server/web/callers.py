@@ -1,6 +1,7 @@
 """Who asks, and how: the connection's address and scheme, or what a proxy of ours says of them. One place for all."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
@@ -27,6 +28,7 @@ def caller_address(scope: Scope) -> str:
     return printable(str(client[0])[:_LONGEST_ADDRESS]) if client else UNKNOWN
 
 
+@lru_cache(maxsize=4096)
 def parse_address(text: str) -> Address | None:
     """An address; of a socket for both families, which names an IPv4 peer ``::ffff:192.0.2.1``, the IPv4 one."""
     try:

@@ -14,7 +14,7 @@ import pytest
 
 from policy_server.app import create_app, utc_now
 from policy_server.cli import bounded
-from policy_server.cli.server import Config, Server
+from policy_server.cli.server import Config, Server, Tls
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
 from policy_server.web import places
@@ -72,7 +72,7 @@ def status(answer: bytes) -> int:
 
 
 @contextmanager
-def running(folder: Path, listeners: int) -> Iterator[Running]:
+def running(folder: Path, listeners: int, tls: Tls | None = None) -> Iterator[Running]:
     """Serves from a thread."""
     rules = write_rules(folder / "rules", RULES)
     settings = Settings(
@@ -85,7 +85,7 @@ def running(folder: Path, listeners: int) -> Iterator[Running]:
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(listeners)]
         ports = tuple(each.getsockname()[1] for each in sockets)
-        server = Server(Config(create_app(settings, RuleStore(rules, utc_now, {})), 1, [None] * listeners))
+        server = Server(Config(create_app(settings, RuleStore(rules, utc_now, {})), 1, [tls] * listeners))
         thread = threading.Thread(target=server.run, kwargs={"sockets": sockets}, daemon=True)
         thread.start()
         try:
@@ -279,8 +279,8 @@ def test_strangers_write_ten_lines_of_the_log(tmp_path: Path, caplog: pytest.Log
 def test_many_requests_at_once_are_not_kept(server: Running) -> None:
     """Thousands of requests in one go are not all stored beside the one that is answered."""
     with server.connect() as client:
-        client.sendall(QUESTION + HEALTH * 5000)
-        received(client)
+        client.sendall(QUESTION + HEALTH * 2000)
+        assert received(client).count(b"HTTP/1.1 200") < 100
     assert server.answers()
 
 
