@@ -407,8 +407,8 @@ def test_fields_of_a_link_and_kinds_of_entries_are_those_of_the_code() -> None:
 @pytest.mark.parametrize(
     ("head", "modules"),
     [
-        ("error of a link |", ("web/links.py", "web/link_requests.py")),
-        ("error of a lookup |", ("web/agents.py", "web/streams.py", "web/cors.py", "app.py:_unset")),
+        ("error of a link |", ("web/links.py", "web/link_requests.py", "web/refusals.py")),
+        ("error of a lookup |", ("web/agents.py", "web/streams.py", "web/refusals.py", "web/cors.py", "app.py:_unset")),
     ],
     ids=["links", "agents"],
 )
