@@ -30,7 +30,7 @@ SETTINGS: Final[Mapping[str, str]] = {
     "SECRET_KEY": "signs customer links and derives PINs; 32 characters or more",
     "PREVIOUS_SECRET_KEYS": "keys that still verify links, separated by commas",
     "API_KEYS": "keys of your own systems, which make customer links: name:key,name:key",
-    "PUBLIC_URL": "what customers reach this server by, such as https://join.example.com (default: what the caller used)",
+    "PUBLIC_URL": "what customers reach this server by, such as https://join.example.com (default on loopback: what the caller used)",
     "DATABASE_URL": "where links and conferences are kept (default: sqlite:///var/policy.db), or postgresql://…",
     "CONFERENCE_TTL": "how long a room keeps its service when no event says that it ended (default: 12h)",
     "OPEN_ROOMS": "how many rooms may be held at a time that no signed link led to (default: 2000, at most 10000)",

@@ -22,6 +22,7 @@ from policy_server.app import Application, create_app, utc_now
 from policy_server.cli.common import Unusable, checked_keyring, echo, environment, rules_option, settings
 from policy_server.cli.logs import set_up_logging
 from policy_server.cli.server import Config, Processes, Server, Tls, raise_open_files
+from policy_server.cli.start_checks import check_credentials, check_files, check_reach, check_shared
 from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
 from policy_server.conferences.store import ConferenceStore
 from policy_server.rulefiles.store import RulesError, RuleStore
@@ -110,8 +111,11 @@ def serve(
     made = _made_up(found, next((each.host for each in addresses if not _is_loopback(each.host)), host))
     ready = replace(read_settings({**environment(), **made})[0], rules=found.rules)
     checked_keyring(ready.secret_key or "", ready.previous_secret_keys)
+    doubtful = _check(ready, addresses)
     rules = _load(ready)
     asyncio.run(_look_at_database(ready))
+    for doubt in doubtful:
+        echo(f"warning: {doubt}", err=True)
     with ExitStack() as stack:
         sockets = [stack.enter_context(_listen(each)) for each in addresses]
         # Whoever stops us gets exit status 0; uvicorn repeats the signal when it has finished.
@@ -127,6 +131,20 @@ def serve(
             _run(create_app(ready, rules), sockets, tls)
         else:
             _run_workers({**made, "POLICY_RULES": str(ready.rules)}, workers, sockets, tls)
+
+
+def _check(ready: Settings, addresses: Sequence[Address]) -> list[str]:
+    """Warnings of what makes the server unsafe; refuses what is certainly wrong where others can reach it."""
+    reachable = [each for each in addresses if not _is_loopback(each.host)]
+    weak = list(check_credentials(ready))
+    keys = [each.tls.key for each in addresses if each.tls is not None]
+    doubtful = [*check_shared(ready), *check_files(ready, environment(), keys)]
+    if reachable:
+        wrong, more = check_reach(ready, is_plain=any(each.tls is None for each in reachable))
+        if weak or wrong:
+            raise Unusable("\n".join([*weak, *wrong]))
+        doubtful += more
+    return [*weak, *doubtful]
 
 
 def _stopped(_signal: int, _frame: FrameType | None) -> NoReturn:

@@ -225,9 +225,12 @@ def _is_profile_url(text: str) -> bool:
 async def _prepare(database_url: str) -> None:
     """Brings the database of ``--database`` up to date."""
     try:
-        parse_location(database_url, "--database")
+        location = parse_location(database_url, "--database")
     except StoreSetupError as error:
         raise Unusable(str(error)) from None
+    if "password" in location.parameters:
+        warning = "every user of this machine sees the password in --database while this runs"
+        echo(f"warning: {warning}; leave it out, and put it into PGPASSWORD or ~/.pgpass", err=True)
     try:
         async with ConferenceStore(database_url) as store:
             await store.prepare()
@@ -241,7 +244,8 @@ def _first_api_key() -> str:
     path = given.get("POLICY_API_KEYS_FILE")
     text = Path(path).read_text(encoding="utf-8-sig") if path else given.get("POLICY_API_KEYS", "")
     first = next(filter(None, map(str.strip, re.split(r"[,\n]", text))), "")
-    return first.partition(":")[2].strip()
+    # Behind the key there may be :own.
+    return first.split(":")[1].strip() if ":" in first else ""
 
 
 def _link_type(ruleset: Ruleset, name: str | None) -> LinkType:
