@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import math
+import os
 import re
 import sys
 import tempfile
@@ -88,6 +89,8 @@ def main() -> int:
 
 async def play(stage: Stage, attacks: list[Attack]) -> list[tuple[Attack, Outcome, float, float]]:
     """Each attack after some quiet, with the moments at which it began and ended."""
+    # Attackers have machines of their own: they must not take the processor from server and node.
+    os.nice(19)
     played = []
     for attack in attacks:
         await asyncio.sleep(QUIET)

@@ -176,6 +176,7 @@ def staged(folder: Path) -> Iterator[Stage]:
             "POLICY_SECRET_KEY": SECRET_KEY,
             "POLICY_API_KEYS": f"booking:{API_KEY}",
             "POLICY_GENESYS_API": api,
+            "POLICY_GENESYS_ORGANIZATION": genesys.agent("maria").organization_id,
             "POLICY_TRUSTED_PROXIES": STRANGER,
             "POLICY_OPEN_ROOMS": str(OPEN_ROOMS),
             "POLICY_DATABASE_URL": f"sqlite:///{folder}/policy.db",

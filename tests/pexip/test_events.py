@@ -518,3 +518,21 @@ def test_noise_does_no_harm(body: bytes) -> None:
 def test_classes_of_disconnect_reasons(reason: str, expected: LegEnd) -> None:
     """A reason has its class by the whole text, a SIP status, or the words that make the class."""
     assert leg_class(reason) is expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"x" * 8_000_000, id="no JSON at all"),
+        pytest.param(b'"' + b"x" * 8_000_000, id="a text that never ends"),
+        pytest.param(b'{"a": "' + rb"\"" * 4_000_000, id="a text of nothing but quotes"),
+        pytest.param(b"[" * 200_000, id="lists in lists"),
+    ],
+)
+def test_megabytes_of_something_else_are_told_in_no_time(body: bytes) -> None:
+    """Whoever has the sink's password and sends rubbish holds no call up for longer than a node waits."""
+    begin = time.process_time()
+    parsed = parse_events(body, 0.0)
+    assert time.process_time() - begin < 1.5
+    assert not parsed.events
+    assert parsed.unreadable
