@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: run demo test unit lint types imports widget format bench fuzz lock sbom latest clean
+.PHONY: run demo test unit lint types imports widget format bench fuzz attack lock sbom latest clean
 
 run: $(READY)
 	$(BIN)/policy-server serve
@@ -41,6 +41,11 @@ bench: $(READY)
 
 fuzz: $(READY)
 	$(BIN)/python -m tests.fuzz
+
+# Three minutes of everything that strangers could try, against a server on loopback while a call goes on; SECURITY.md
+# has the table.
+attack: $(READY)
+	$(BIN)/python -m tests.attack.run --write SECURITY.md
 
 # Renews requirements*.txt: the newest versions that pyproject.toml allows, for every platform and Python. It has an
 # environment of its own, so that a version that cannot be had any more does not keep anybody from replacing it.

@@ -1,7 +1,8 @@
 """Plays every attack while a customer's call goes on, and prints what came of it: ``make attack``.
 
 ``python -m tests.attack.run [--only WORD] [--write SECURITY.md]``. Exit status 1 when an attack got what it wanted, a
-policy answer was lost, or the answers' 99th percentile was more than three times that of the quiet before.
+policy answer was lost, or the answers' 99th percentile was more than three times that of the quiet between the attacks.
+It means nothing on a machine that is busy with other things.
 """
 
 import argparse
@@ -47,13 +48,11 @@ class Row:
 
     attack: Attack
     outcome: Outcome
-    before: Felt
     meanwhile: Felt
 
-    @property
-    def is_good(self) -> bool:
+    def is_good(self, quiet: Felt) -> bool:
         """Whether the attacker got nothing, and the call felt nothing."""
-        bound = max(AT_LEAST, self.before.p99 * MOST_SLOWER)
+        bound = max(AT_LEAST, quiet.p99 * MOST_SLOWER)
         return self.outcome.held and self.meanwhile.lost == 0 and self.meanwhile.p99 <= bound
 
 
@@ -70,16 +69,14 @@ def main() -> int:
             windows = asyncio.run(play(stage, attacks))
             log = stage.server.err
         felt = [json.loads(line) for line in (folder / "felt").read_text().splitlines()]
-    rows = [
-        Row(attack, outcome, during(felt, started - QUIET, started), during(felt, started, ended))
-        for attack, outcome, started, ended in windows
-    ]
+    rows = [Row(attack, outcome, during(felt, [(started, ended)])) for attack, outcome, started, ended in windows]
+    quiet = during(felt, [(started - QUIET, started) for _, _, started, _ in windows])
     if options.write is not None:
         text = options.write.read_text(encoding="utf-8")
         pattern = re.compile(f"(?<={re.escape(BEGIN)}).*(?={re.escape(END)})", re.DOTALL)
-        options.write.write_text(pattern.sub(lambda _: "\n" + table(rows) + "\n", text), encoding="utf-8")
-    print(table(rows))
-    failures = [row.attack.name for row in rows if not row.is_good]
+        options.write.write_text(pattern.sub(lambda _: f"\n{table(rows, quiet)}\n", text), encoding="utf-8")
+    print(table(rows, quiet))
+    failures = [row.attack.name for row in rows if not row.is_good(quiet)]
     if "Traceback" in log:
         failures.append("the server logged a traceback")
         print(log[-5000:], file=sys.stderr)
@@ -104,22 +101,25 @@ async def play(stage: Stage, attacks: list[Attack]) -> list[tuple[Attack, Outcom
     return played
 
 
-def during(felt: list[dict[str, float]], since: float, until: float) -> Felt:
-    """What the call felt of the questions that it asked within some time."""
-    asked = [each for each in felt if since <= each["at"] < until]
+def during(felt: list[dict[str, float]], windows: list[tuple[float, float]]) -> Felt:
+    """What the call felt of the questions that it asked within some times."""
+    asked = [each for each in felt if any(since <= each["at"] < until for since, until in windows)]
     seconds = sorted(each["seconds"] for each in asked)
-    p99 = seconds[min(len(seconds) - 1, math.ceil(len(seconds) * 0.99) - 1)] if seconds else 0.0
+    p99 = seconds[math.ceil(len(seconds) * 0.99) - 1] if seconds else 0.0
     return Felt(len(asked), sum(not each["good"] for each in asked), p99)
 
 
-def table(rows: list[Row]) -> str:
+def table(rows: list[Row], quiet: Felt) -> str:
     """The rows as Markdown."""
-    lines = ["| Attack | What happened | Answers lost | p99, and in the quiet before |", "|---|---|---|---|"]
-    for row in rows:
-        felt = row.meanwhile
-        times = f"{felt.p99 * 1000:.0f} ms ({row.before.p99 * 1000:.0f} ms)"
-        lines.append(f"| {row.attack.name} | {row.outcome.happened} | {felt.lost} of {felt.asked} | {times} |")
+    lines = ["| Attack | What happened | Answers lost | p99 |", "|---|---|---|---|"]
+    lines.append(f"| none | | {told(quiet)} |")
+    lines += [f"| {row.attack.name} | {row.outcome.happened} | {told(row.meanwhile)} |" for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def told(felt: Felt) -> str:
+    """The last two columns of the table."""
+    return f"{felt.lost} of {felt.asked} | {felt.p99 * 1000:.0f} ms"
 
 
 if __name__ == "__main__":
