@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from tests.attack.stage import API_KEY, OPEN_ROOMS, SINK, Listener, Stage, counted
+from tests.attack.stage import API_KEY, NODE, OPEN_ROOMS, SINK, Listener, Stage, counted, read_json
 from tests.servers import basic
 
 SILENT: Final = 1_100
@@ -167,8 +167,10 @@ async def rooms_of_strangers(stage: Stage) -> Outcome:
     statuses = await crowd(stage, ask)
     link = await stage.make_link()
     served = (await stage.dial(str(link["alias"]))).get("result")
-    happened = f"{asked} rooms asked for, {OPEN_ROOMS} may be held; a new link was {'served' if served else 'refused'}"
-    return Outcome(happened, bool(served) and not statuses[0])
+    _, answer = await stage.ask(stage.nodes, "/readyz", stranger=NODE)
+    held = read_json(answer)["rooms"]["without_link"]
+    happened = f"{asked} rooms asked for, {held} held; a new link was {'served' if served else 'refused'}"
+    return Outcome(happened, bool(served) and held <= OPEN_ROOMS and not statuses[0])
 
 
 async def prefix_paths(stage: Stage) -> Outcome:
@@ -215,12 +217,12 @@ def hostile_messages(stage: Stage) -> Iterable[bytes]:
     yield json.dumps(message).encode()
     yield json.dumps({**message, "event": "conference_ended", "time": 1e300}).encode()
     yield json.dumps({**message, "time": -1, "seq": "one", "data": [name]}).encode()
-    yield json.dumps({"bulk": [message] * 500, "node": name}).encode()
+    yield json.dumps({"event": "eventsink_bulk", "node": name, "data": [message] * 500}).encode()
     yield b"[" * 100_000
     yield b'{"a":' * 50_000
     yield b"\xff\xfe\x00"
     yield b'{"event": NaN}'
-    yield b"x" * (9 * 1024 * 1024)
+    yield b'"' + b"x" * (9 * 1024 * 1024)
 
 
 async def hostile_events(stage: Stage) -> Outcome:

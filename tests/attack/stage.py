@@ -22,8 +22,9 @@ OPEN_FILES: Final = 1024
 """What a process may have open on many machines."""
 
 OPEN_ROOMS: Final = 500
+NODE: Final = "127.0.0.1"
 STRANGER: Final = "127.0.0.66"
-"""Where attackers come from; nodes come from 127.0.0.1."""
+"""Where nodes and attackers come from."""
 
 SINK: Final = ("sink", "the password of the event sink")
 API_KEY: Final = "booking-key-that-is-long-enough-to-be-good"
@@ -90,12 +91,12 @@ class Stage:
         """A connection of a stranger."""
         return await asyncio.open_connection(where.host, where.port, local_addr=(stranger, 0))
 
-    async def send(self, where: Listener, data: bytes, seconds: float = 8.0) -> Answer:
+    async def send(self, where: Listener, data: bytes, stranger: str = STRANGER, seconds: float = 8.0) -> Answer:
         """Sends bytes on a connection of its own, and reads until the server closes it."""
         answer = b""
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(seconds):
-                reader, writer = await self.connect(where)
+                reader, writer = await self.connect(where, stranger)
                 try:
                     with suppress(OSError):
                         writer.write(data)
@@ -115,13 +116,14 @@ class Stage:
         method: str = "GET",
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
+        stranger: str = STRANGER,
     ) -> Answer:
         """One request of a stranger."""
         lines = [f"{method} {path} HTTP/1.1", "Host: policy", "Connection: close"]
         lines += [f"Authorization: {authorization}"] if authorization else []
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         lines += [f"Content-Length: {len(body)}", "Content-Type: application/json"] if body or method == "POST" else []
-        return await self.send(where, "\r\n".join([*lines, "", ""]).encode() + body)
+        return await self.send(where, "\r\n".join([*lines, "", ""]).encode() + body, stranger)
 
     async def dial(self, alias: str) -> dict[str, Any]:
         """What a node is told when somebody dials an alias."""
