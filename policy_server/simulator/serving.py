@@ -25,6 +25,7 @@ async def serving(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
                 log_config=None,
                 log_level="error",
                 access_log=False,
+                proxy_headers=False,
                 timeout_graceful_shutdown=1,
             )
         )
