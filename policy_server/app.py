@@ -29,6 +29,7 @@ from policy_server.policy.sessions import NONCE_BYTES, Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Settings
 from policy_server.web.agents import PATH, AgentAccess, AgentEndpoint
+from policy_server.web.audit import AuditLog
 from policy_server.web.basic import BasicAuthentication
 from policy_server.web.callers import Proxies
 from policy_server.web.cors import AgentCors
@@ -101,9 +102,10 @@ def create_app(
     )
     metrics = Metrics()
     guesses = Guesses()
+    audit = AuditLog(settings.audit_log, clock)
 
     def refusals(door: Door) -> Refusals:
-        return Refusals(door, guesses, metrics.refused_at)
+        return Refusals(door, guesses, metrics.refused_at, audit=audit.put)
 
     policy = PolicyEndpoint(
         rules,
@@ -143,11 +145,11 @@ def create_app(
         settings.public_url,
         lambda: secrets.token_bytes(NONCE_BYTES),
         refusals(Door.API),
+        audit.put,
     )
-    join = JoinEndpoint(rules, keyring, conferences)
-    lookup = ConferenceLookup(conferences, rules, keyring, settings.node)
+    lookup = ConferenceLookup(conferences, rules, keyring, settings.node, audit.put)
     agents = _Agents(settings, lookup, refusals(Door.AGENTS))
-    _watch_gauges(metrics, rules, decisions, conferences, agents)
+    _watch_gauges(metrics, rules, decisions, audit, conferences, agents)
     metrics.watch(
         "policy_node_clock_difference_seconds",
         "The largest difference between a node's clock and ours",
@@ -161,6 +163,7 @@ def create_app(
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
         decisions.start()
+        audit.start()
         await conferences.start()
         metrics.update()
         watching = asyncio.create_task(_watch(rules, metrics))
@@ -176,10 +179,11 @@ def create_app(
                 await events.close()
             await conferences.stop()
             decisions.stop()
+            audit.stop()
 
     sink_routes = [_unset(EVENTS_PATH, "POLICY_EVENTS_USERNAME and POLICY_EVENTS_PASSWORD")]
     for_nodes = [*operators.routes(), *(events.routes() if events is not None else sink_routes)]
-    for_public = [*links.routes(), *join.routes(), *agents.routes()]
+    for_public = [*links.routes(), *JoinEndpoint(rules, keyring, conferences).routes(), *agents.routes()]
     proxies = Proxies(settings.trusted_proxies)
 
     def behind(routes: list[Route], asked: ASGIApp | None, door: Door) -> Doors:
@@ -254,7 +258,12 @@ def _unset(path: str, settings: str) -> Route:
 
 
 def _watch_gauges(
-    metrics: Metrics, rules: RuleStore, decisions: DecisionLog, conferences: Conferences, agents: _Agents
+    metrics: Metrics,
+    rules: RuleStore,
+    decisions: DecisionLog,
+    audit: AuditLog,
+    conferences: Conferences,
+    agents: _Agents,
 ) -> None:
     metrics.watch("policy_rules", "Rules in force", lambda: rules.ruleset.count)
     metrics.watch(
@@ -263,6 +272,7 @@ def _watch_gauges(
     metrics.watch("policy_rules_reloads", "Times that rules were taken into force", lambda: rules.reloads["loaded"])
     metrics.watch("policy_rules_refusals", "Times that rules were refused", lambda: rules.reloads["refused"])
     metrics.watch("policy_log_lines_dropped", "Log lines that nobody could write", lambda: decisions.dropped, "sum")
+    metrics.watch("policy_audit_lines_dropped", "Lines of the audit log that are lost", lambda: audit.dropped, "sum")
     metrics.watch("policy_rooms_pinned", "Rooms that are held at the moment", lambda: conferences.live_count)
     metrics.watch(
         "policy_pins_late", "Answers that went out before their room was written", lambda: conferences.late, "sum"

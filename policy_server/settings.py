@@ -50,6 +50,7 @@ SETTINGS: Final[Mapping[str, str]] = {
     "PREFIX": "a path below which policy questions are answered too, such as /pexip (default: at the root alone)",
     "TRUSTED_PROXIES": "addresses of the proxies whose X-Forwarded-For and X-Forwarded-Proto count (default: none)",
     "ON_FAILURE": "what a node shall do when there is no decision: continue (default) or reject",
+    "AUDIT_LOG": "file for who was given a host PIN, who used links and who was refused (default: none)",
     "LOG_FORMAT": "text (default) or json",
 }
 """Every setting with what it is for; each can also be given as the path of a file, in ``POLICY_<NAME>_FILE``."""
@@ -126,6 +127,7 @@ class Settings:
     prefix: str = ""
     trusted_proxies: tuple[Network, ...] = ()
     on_failure: str = "continue"
+    audit_log: Path | None = None
     log_format: str = "text"
 
 
@@ -158,6 +160,7 @@ def read_settings(environment: Mapping[str, str]) -> tuple[Settings, tuple[str, 
         prefix=_prefix(values["PREFIX"], errors),
         trusted_proxies=_proxies(values, errors),
         on_failure=_choice("ON_FAILURE", values, ("continue", "reject"), errors),
+        audit_log=Path(values["AUDIT_LOG"]) if values["AUDIT_LOG"] else None,
         log_format=_choice("LOG_FORMAT", values, ("text", "json"), errors),
     )
     if errors:

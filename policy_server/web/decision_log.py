@@ -75,10 +75,14 @@ class DecisionLog:
 
     def put(self, time: bytes, decision_id: bytes, seconds: float, rendered: bytes) -> None:
         """Queues one line: when, which decision, how long it took, and its fields as ``render`` made them."""
+        self.put_line(self._line % (time, decision_id, seconds * 1000, rendered))
+
+    def put_line(self, line: bytes) -> None:
+        """Queues one line as it is."""
         if len(self._lines) >= LINES_LIMIT:
             self.dropped += 1
             return
-        self._lines.append(self._line % (time, decision_id, seconds * 1000, rendered))
+        self._lines.append(line)
 
     def flush(self) -> None:
         """Writes what is queued."""

@@ -20,6 +20,7 @@ from policy_server.policy.ruleset import LinkType, Ruleset
 from policy_server.policy.sessions import Keyring
 from policy_server.web.agent_answers import conference_phase
 from policy_server.web.api_keys import ApiKeys
+from policy_server.web.audit import audit_id
 from policy_server.web.link_requests import LinkRequest, parse_link_request, read_body
 from policy_server.web.policy import Rules
 from policy_server.web.problem import ProblemResponse
@@ -82,7 +83,9 @@ class LinkEndpoints:
         public_url: str,
         nonce: Callable[[], bytes],
         refusals: Refusals | None = None,
+        audit: Callable[..., None] = lambda *_, **__: None,
     ) -> None:
+        self._audit: Final = audit
         self._rules: Final = rules
         self._keyring: Final = keyring
         self._conferences: Final = conferences
@@ -146,6 +149,7 @@ class LinkEndpoints:
         self._conferences.learn(link)
         if is_new:
             self._conferences.note(link.session, CREATED, told_created(caller, link.type), link.created_at)
+        self._audit("link.made", by=caller, call=audit_id(link.session))
         headers = {"location": f"{self._base(request)}{PATH}/{link.session}", **_NO_STORE}
         if not is_new:
             headers["idempotency-replayed"] = "true"
@@ -175,6 +179,7 @@ class LinkEndpoints:
         link = await store.link(request.path_params["session"])
         if link is None or not self._may_see(caller, link):
             return _unknown()
+        self._audit("link.read", by=caller, call=audit_id(link.session))
         pinned = await store.conference_of_session(link.session)
         content = self._fields(request, self._rules.ruleset, link, now)
         content["conference"] = None if pinned is None else await _conference_fields(store, pinned, now)
@@ -185,6 +190,7 @@ class LinkEndpoints:
         link = await store.link(request.path_params["session"])
         if link is None or not self._may_see(caller, link) or not await store.revoke_link(link.session, now):
             return _unknown()
+        self._audit("link.revoked", by=caller, call=audit_id(link.session))
         if link.revoked_at is None:
             self._conferences.learn(replace(link, revoked_at=now))
             self._conferences.note(link.session, REVOKED, told_revoked(caller), now)

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
@@ -24,6 +24,7 @@ from policy_server.policy.links import find_session
 from policy_server.policy.ruleset import LinkType, Ruleset
 from policy_server.policy.sessions import SESSION_LENGTH, Keyring
 from policy_server.web.agent_answers import Answer, Material, render_lookup, room_name
+from policy_server.web.audit import audit_id
 from policy_server.web.caller_names import caller_aliases
 from policy_server.web.once import OnceAMinute
 from policy_server.web.policy import Rules
@@ -74,12 +75,20 @@ class ConferenceLookup:
     Takes the same steps for a conference that is not known as for one that is.
     """
 
-    def __init__(self, conferences: Conferences, rules: Rules, keyring: Keyring, node: str) -> None:
+    def __init__(
+        self,
+        conferences: Conferences,
+        rules: Rules,
+        keyring: Keyring,
+        node: str,
+        audit: Callable[..., None] = lambda *_, **__: None,
+    ) -> None:
         self.conferences: Final = conferences
         self._rules: Final = rules
         self._keyring: Final = keyring
         self._node: Final = node
         self._noted: Final = OnceAMinute()
+        self._audit: Final = audit
 
     def subject_of(self, alias: str) -> Subject:
         """What an alias is about: the session itself, the customer's alias or the agent's, however it is spelt, also as
@@ -157,6 +166,9 @@ class ConferenceLookup:
         Once a minute is enough for one agent: widgets ask again and again.
         """
         now = self.conferences.clock()
+        join = found.answer["join"]
+        if isinstance(join, dict) and join["pin"]:
+            self._audit("pin.given", agent=agent.id, name=agent.name, call=audit_id(found.session))
         if not self._noted.is_first((found.session, agent.id, conversation), now, _NOTED_LIMIT):
             return
         data: dict[str, object] = {

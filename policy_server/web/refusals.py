@@ -96,12 +96,14 @@ class Refusals:
         guesses: Guesses | None = None,
         count: Callable[[Door], None] = lambda _: None,
         *,
+        audit: Callable[..., None] = lambda *_, **__: None,
         lines: int = LINES_A_MINUTE,
         minute: float = MINUTE,
     ) -> None:
         self._door: Final = door
         self._guesses: Final = guesses or Guesses()
         self._count: Final = count
+        self._audit: Final = audit
         self._lines: Final = lines
         self._minute: Final = minute
         self._written = 0
@@ -121,6 +123,7 @@ class Refusals:
     def note(self, scope: Scope, reason: str) -> None:
         """Counts one refusal, and logs it. Call it in the event loop."""
         self._count(self._door)
+        self._audit("access.refused", door=self._door.name.lower(), address=caller_address(scope), reason=reason)
         if self._end is None:
             self._end = asyncio.get_running_loop().call_later(self._minute, self._end_minute)
         if self._written >= self._lines:
