@@ -14,7 +14,7 @@ from policy_server.conferences.errors import StoreSetupError
 from policy_server.conferences.live import OPEN_ROOMS, ROOMS_LIMIT
 from policy_server.conferences.location import parse_location
 from policy_server.genesys.tenant import Tenant, check_region, parse_tenant
-from policy_server.rulefiles.problems import shown_address
+from policy_server.rulefiles.problems import shown, shown_address
 from policy_server.rulefiles.sections import parse_duration
 from policy_server.web.api_keys import ApiKeys, ApiKeysError, parse_api_keys
 from policy_server.web.callers import Network
@@ -215,7 +215,7 @@ def _network(name: str, text: str, errors: list[str]) -> Network:
         hint = f"write {ip_interface(text).network} for all of that network, or one address without /"
     except ValueError:
         hint = "write networks such as 10.20.0.0/16, separated by commas"
-    errors.append(f"POLICY_{name}: {text!r} is not a network; {hint}")
+    errors.append(f"POLICY_{name}: {shown(text)} is not a network; {hint}")
     return LOOPBACK[0]
 
 
@@ -235,7 +235,7 @@ def _prefix(text: str, errors: list[str]) -> str:
     if not text.strip():
         return ""
     if not _PREFIX.fullmatch(prefix) or prefix.endswith("/policy/v1"):
-        but = f"but is {text!r}; it ends before /policy/v1"
+        but = f"but is {shown(text)}; it ends before /policy/v1"
         errors.append(f"POLICY_PREFIX must be a path of letters, digits, - and _, such as /pexip, {but}")
     elif prefix.split("/")[1].lower() in PUBLIC:
         errors.append(
@@ -324,7 +324,9 @@ def _duration(name: str, values: Mapping[str, str], default: timedelta, errors: 
         return default
     seconds = parse_duration(text)
     if seconds is None or not 60 <= seconds <= LONGEST_DURATION:
-        errors.append(f"POLICY_{name} must be a duration from 1m to 3660d, such as 90m, 12h or 30d, but is {text!r}")
+        errors.append(
+            f"POLICY_{name} must be a duration from 1m to 3660d, such as 90m, 12h or 30d, but is {shown(text)}"
+        )
         return default
     return timedelta(seconds=seconds)
 
@@ -334,7 +336,7 @@ def _whole(name: str, what: str, values: Mapping[str, str], limits: tuple[int, i
     default, most = limits
     text = values[name].strip() or str(default)
     if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) > most:
-        errors.append(f"POLICY_{name} must be a number{what} from 0 to {most} but is {text!r}")
+        errors.append(f"POLICY_{name} must be a number{what} from 0 to {most} but is {shown(text)}")
         return default
     return int(text)
 
@@ -342,7 +344,7 @@ def _whole(name: str, what: str, values: Mapping[str, str], limits: tuple[int, i
 def _choice(name: str, values: Mapping[str, str], words: tuple[str, ...], errors: list[str]) -> str:
     value = values[name] or words[0]
     if value not in words:
-        errors.append(f"POLICY_{name} must be {' or '.join(words)} but is {value!r}")
+        errors.append(f"POLICY_{name} must be {' or '.join(words)} but is {shown(value)}")
     return value
 
 

@@ -43,6 +43,7 @@ FULL = {
     "POLICY_PREFIX": "/pexip/eu-1/",
     "POLICY_TRUSTED_PROXIES": "10.20.0.5,2001:db8:1::/64",
     "POLICY_ON_FAILURE": "reject",
+    "POLICY_AUDIT_LOG": "audit.jsonl",
     "POLICY_LOG_FORMAT": "json",
 }
 EXPECTED = Settings(
@@ -67,6 +68,7 @@ EXPECTED = Settings(
     prefix="/pexip/eu-1",
     trusted_proxies=(ip_network("10.20.0.5"), ip_network("2001:db8:1::/64")),
     on_failure="reject",
+    audit_log=Path("audit.jsonl"),
     log_format="json",
 )
 

@@ -123,17 +123,19 @@ class Refusals:
     def note(self, scope: Scope, reason: str) -> None:
         """Counts one refusal, and logs it. Call it in the event loop."""
         self._count(self._door)
-        self._audit("access.refused", door=self._door.name.lower(), address=caller_address(scope), reason=reason)
         if self._end is None:
             self._end = asyncio.get_running_loop().call_later(self._minute, self._end_minute)
         if self._written >= self._lines:
             self._left_out += 1
             return
         self._written += 1
+        self._audit("access.refused", door=self._door.name.lower(), address=caller_address(scope), reason=reason)
         log.warning("access.refused: %s at %s: %s", caller_address(scope), self._door.value, reason)
 
     def _end_minute(self) -> None:
         if self._left_out:
+            more = f"{self._left_out} more within a minute"
+            self._audit("access.refused", door=self._door.name.lower(), reason=more)
             log.warning("access.refused: %d more within a minute at %s", self._left_out, self._door.value)
         self._written = self._left_out = 0
         self._end = None
