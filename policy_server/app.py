@@ -25,7 +25,7 @@ from policy_server.conferences.live import Conferences
 from policy_server.conferences.rooms import Rooms
 from policy_server.conferences.store import ConferenceStore
 from policy_server.genesys.client import GenesysClient
-from policy_server.policy.sessions import NONCE_BYTES, Keyring
+from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Settings
 from policy_server.web.agents import PATH, AgentAccess, AgentEndpoint
@@ -36,6 +36,7 @@ from policy_server.web.cors import AgentCors
 from policy_server.web.decision_log import DecisionLog
 from policy_server.web.doors import Doors, nothing_here
 from policy_server.web.events import PATH as EVENTS_PATH
+from policy_server.web.events import Data as EventData
 from policy_server.web.events import EventSinkEndpoint
 from policy_server.web.health import OperatorEndpoints
 from policy_server.web.join import JoinEndpoint
@@ -98,7 +99,6 @@ def create_app(
         settings.conference_ttl,
         settings.retention,
         open_rooms=settings.open_rooms,
-        is_signed=lambda session: keyring.open(session) is not None,
     )
     metrics = Metrics()
     guesses = Guesses()
@@ -120,7 +120,9 @@ def create_app(
         settings.prefix,
     )
     admin = BasicAuthentication(settings.admin.username, settings.admin.password) if settings.admin else None
-    events = _event_sink(settings, conferences, refusals(Door.EVENTS))
+    events = _event_sink(
+        settings, conferences, refusals(Door.EVENTS), lambda data: rules.ruleset.mask.fields(data, keyring)
+    )
     clocks = events.clocks if events is not None else NodeClocks()
     operators = OperatorEndpoints(
         rules,
@@ -204,11 +206,13 @@ def create_app(
     )
 
 
-def _event_sink(settings: Settings, conferences: Conferences, refusals: Refusals) -> EventSinkEndpoint | None:
+def _event_sink(
+    settings: Settings, conferences: Conferences, refusals: Refusals, kept: Callable[[EventData], EventData]
+) -> EventSinkEndpoint | None:
     if settings.events is None:
         return None
     authentication = BasicAuthentication(settings.events.username, settings.events.password)
-    return EventSinkEndpoint(conferences, authentication, refusals)
+    return EventSinkEndpoint(conferences, authentication, refusals, kept)
 
 
 class _Agents:

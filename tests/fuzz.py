@@ -27,7 +27,7 @@ from urllib.parse import quote, unquote_plus
 import orjson
 import uvloop
 
-from policy_server.policy.sessions import NONCE_BYTES, Keyring
+from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.simulator.judge import HttpAnswer, judge
 from tests.fuzz_questions import PASSWORD, USERNAME, Question, QuestionMaker, cannot_be_understood
 from tests.golden.exchange import DEPLOYMENT, KIOSK, RULES, read_all
@@ -319,8 +319,9 @@ def fuzz(numbers: range, seed: int, seconds: float) -> Report:
     """Starts a server, asks it the questions of these numbers, and reports."""
     keyring = Keyring.from_text(SECRET_KEY)
     ends = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC))
-    sessions = [keyring.sign(end, bytes([place]) * NONCE_BYTES) for place in range(8) for end in ends]
-    aliases = [f"{prefix}{session}".encode() for session in sessions for prefix in ("mp", "hcp")]
+    calls = [keyring.sign("visit", end, bytes([place]) * NONCE_BYTES) for place in range(8) for end in ends]
+    names = [name for call in calls for name in (call.session, call.agent, call.id)]
+    aliases = [f"{prefix}{name}".encode() for name in names for prefix in ("mp", "hcp")]
     maker = QuestionMaker(seed, [golden.target.encode() for golden in read_all()], aliases)
     report = Report()
     environment = {

@@ -70,7 +70,16 @@ _VALUES: Final = (
         b"10.0.0.1%2F8",
         b"1.2.3",
     ),
-    *(b"%7Bsession%7D", b"%7B", b"%7B%7D%7B", b"%24%7B7*7%7D", b"%3Cscript%3E", b"%27+OR+1%3D1", b"a%26b%3Dc"),
+    *(
+        b"%7Bsession%7D",
+        b"%7Bcall%7D",
+        b"%7B",
+        b"%7B%7D%7B",
+        b"%24%7B7*7%7D",
+        b"%3Cscript%3E",
+        b"%27+OR+1%3D1",
+        b"a%26b%3Dc",
+    ),
     *(b"sip", b"api", b"webrtc", b"h323", b"standard", b"DMZ", b"London", b"10.144.101.21", b"JDoe+4711", b"ali"),
     *(
         SESSION,

@@ -13,16 +13,19 @@ from policy_server.pexip.requests import PolicyRequest, encode_query, parse_requ
 from policy_server.policy.decisions import Decision, Serve
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.facts import Facts
+from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Ruleset
-from policy_server.policy.sessions import Keyring
 from policy_server.rulefiles.load import RuleFiles, load_rules
 
 SECRET = b"the secret key of every rule test"
 KEYRING = Keyring(SECRET)
 NOON = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 """A Monday, 12:00 in Chicago."""
-SESSION = KEYRING.sign(datetime(2026, 11, 23, 22, 0, tzinfo=UTC), b"12345")
-"""A session that is valid for four hours from NOON."""
+CALL = KEYRING.sign("patient", datetime(2026, 11, 23, 22, 0, tzinfo=UTC), b"1234")
+"""A call of link type ``patient`` whose door is open for four hours from NOON."""
+SESSION = CALL.session
+AGENT_KEY = CALL.agent
+CALL_ID = CALL.id
 
 NO_ATTRIBUTES: Mapping[str, str] = {}
 
@@ -61,7 +64,7 @@ def facts(kind: str = "service", ruleset: Ruleset | None = None, **fields: str |
         NOON,
         KEYRING,
         domains=ruleset.domains if ruleset else frozenset(),
-        link_patterns=ruleset.link_patterns if ruleset else (),
+        alias_forms=ruleset.alias_forms if ruleset else (),
     )
 
 

@@ -41,7 +41,7 @@ from policy_server.pexip.events import Event
 from policy_server.pexip.parameters import RequestType
 from policy_server.policy.decisions import Decision
 from policy_server.policy.links import make_link
-from policy_server.policy.sessions import NONCE_BYTES, Keyring
+from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.rulefiles.conditions import condition_keys
 from policy_server.rulefiles.load import SECTIONS
 from policy_server.rulefiles.pages import PAGES
@@ -134,7 +134,7 @@ class Site:
         """What the agent's widget sees."""
         headers = {"authorization": f"Bearer {TOKEN}"}
         with self.server.client(auth=None, headers=headers) as client:
-            response = client.get(f"/agent/v1/conferences/{call.session}", params={"conversation": call.conversation})
+            response = client.get(f"/agent/v1/conferences/{call.id}", params={"conversation": call.conversation})
         assert response.status_code == 200, response.text
         answer = response.json()
         assert isinstance(answer, dict)
@@ -143,19 +143,19 @@ class Site:
     def play(self) -> "Call":
         """A call in which the customer talks to an agent."""
         made = self.make_link(name="Ada L", attributes={"language": "es"}, ttl="2h")
-        call = Call(made["session"], str(uuid4()))
+        call = Call(made["call"], str(uuid4()))
         with self.server.client(auth=None) as client:
-            assert client.get(f"/join/{call.session}").status_code == 303
+            assert client.get(f"/join/{made['session']}").status_code == 303
         assert self.ask_service(made["alias"])["action"] == "continue"
-        now, room = time.time(), {"conference": call.session}
+        now, room = time.time(), {"conference": call.id}
         came = {**room, "role": "guest", "source_alias": "Ada L", "destination_alias": made["alias"]}
         self.tell(
-            told.started(now, name=call.session),
+            told.started(now, name=call.id),
             *told.browser("Ada L", now, **came),
-            told.leg(f"leg-{call.session}", now + 1, **{**room, "destination_alias": "99+13129998045"}),
+            told.leg(f"leg-{call.id}", now + 1, **{**room, "destination_alias": "99+13129998045"}),
         )
         people = [
-            participant("customer", aniName=call.session, dnis="tel:+13129998045"),
+            participant("customer", aniName=call.id, dnis="tel:+13129998045"),
             participant("agent", userId=MARIA.id),
         ]
         self.genesys.conversations[call.conversation] = people
@@ -167,15 +167,15 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A session, and the conversation in Genesys Cloud that it led to."""
+    """A call id, and the conversation in Genesys Cloud that it led to."""
 
-    session: str
+    id: str
     conversation: str
 
     @property
     def variables(self) -> dict[str, str]:
         """The variables of the README's examples."""
-        return {"SESSION": self.session, "CONVERSATION": self.conversation, "API_KEY": API_KEY, "TOKEN": TOKEN}
+        return {"CALL": self.id, "CONVERSATION": self.conversation, "API_KEY": API_KEY, "TOKEN": TOKEN}
 
 
 def _blocks(language: str) -> list[Block]:
@@ -494,7 +494,7 @@ def _check_restored(folder: Path, url: str, made: Json) -> None:
     with real_server(folder, environment={**SERVER_SETTINGS, "POLICY_DATABASE_URL": url}) as running:
         headers = {"authorization": f"Bearer {API_KEY}"}
         with running.client(auth=None, headers=headers) as client:
-            answer = client.get(f"/api/v1/links/{made['session']}").json()
+            answer = client.get(f"/api/v1/links/{made['call']}").json()
     assert (answer["alias"], answer["name"]) == (made["alias"], "Ada L")
 
 
@@ -510,7 +510,7 @@ def test_the_stream_can_be_followed_as_shown(site: Site, tmp_path: Path) -> None
     if node is None:
         return
     call = site.play()
-    url = f"{site.server.url}/agent/v1/conferences/{call.session}/events?conversation={call.conversation}"
+    url = f"{site.server.url}/agent/v1/conferences/{call.id}/events?conversation={call.conversation}"
     use = (
         "const [url, token] = process.argv.slice(2);\n"
         "const problem = await follow(url, () => token, (seen) => console.log(seen.state));\n"
@@ -525,7 +525,7 @@ def test_the_stream_can_be_followed_as_shown(site: Site, tmp_path: Path) -> None
         too_late.start()
         assert run.stdout is not None
         seen = [run.stdout.readline()]
-        site.tell(told.ended(time.time() + 2, name=call.session))
+        site.tell(told.ended(time.time() + 2, name=call.id))
         seen += takewhile("ended\n".__ne__, run.stdout)
         too_late.cancel()
         # It goes on for as long as the server does not end the stream; a script that was too late is dead.

@@ -7,8 +7,8 @@ set -eu
 cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:$PATH"
 
-# The session, out of a new link unless one is given: 03-dial-out.sh SESSION
-session=${1:-$(policy-server link create visit --name "Ada L" --json | sed -n 's/^ *"session": "\(.*\)",*$/\1/p')}
+# The call id, out of a new link unless one is given: 03-dial-out.sh CALL
+call=${1:-$(policy-server link create visit --name "Ada L" --json | sed -n 's/^ *"call": "\(.*\)",*$/\1/p')}
 
 curl --get --silent --show-error --fail-with-body --write-out '\n' \
   --user "${POLICY_PEXIP_USERNAME:?}:${POLICY_PEXIP_PASSWORD:?}" \
@@ -32,8 +32,8 @@ curl --get --silent --show-error --fail-with-body --write-out '\n' \
   --data-urlencode 'node_ip=10.144.101.21' \
   --data-urlencode 'version_id=39' \
   --data-urlencode 'pseudo_version_id=83120.0.0' \
-  --data-urlencode "local_alias=$session@video.example.com" \
-  --data-urlencode "unique_service_name=$session" \
-  --data-urlencode "service_name=$session" \
+  --data-urlencode "local_alias=$call@video.example.com" \
+  --data-urlencode "unique_service_name=$call" \
+  --data-urlencode "service_name=$call" \
   --data-urlencode 'service_tag=contact-centre' \
   "${SERVER:-http://127.0.0.1:8080}/policy/v1/service/configuration"

@@ -1,13 +1,15 @@
 #!/bin/sh
 # The customer joins the room: any changes to this participant?
 #
-# The answer makes the customer a guest, whatever PIN was entered (rule customer of participants).
+# The answer makes the customer a guest, without asking for a PIN (rule customer of participants).
 set -eu
 cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:$PATH"
 
-# The customer's alias, out of a new link unless one is given: 04-participant.sh mp…
-alias=${1:-$(policy-server link create visit --name "Ada L" --json | sed -n 's/^ *"alias": "\(.*\)",*$/\1/p')}
+# The customer's alias and the call id, out of a new link unless they are given: 04-participant.sh mp… CALL
+link=$([ $# -eq 2 ] || policy-server link create visit --name "Ada L" --json)
+alias=${1:-$(echo "$link" | sed -n 's/^ *"alias": "\(.*\)",*$/\1/p')}
+call=${2:-$(echo "$link" | sed -n 's/^ *"call": "\(.*\)",*$/\1/p')}
 
 curl --get --silent --show-error --fail-with-body --write-out '\n' \
   --user "${POLICY_PEXIP_USERNAME:?}:${POLICY_PEXIP_PASSWORD:?}" \
@@ -41,8 +43,8 @@ curl --get --silent --show-error --fail-with-body --write-out '\n' \
   --data-urlencode 'breakout_uuid=' \
   --data-urlencode 'send_to_audio_mixes_mix_name=main' \
   --data-urlencode 'send_to_audio_mixes_prominent=False' \
-  --data-urlencode "unique_service_name=${alias#mp}" \
-  --data-urlencode "service_name=${alias#mp}" \
+  --data-urlencode "unique_service_name=$call" \
+  --data-urlencode "service_name=$call" \
   --data-urlencode 'service_tag=contact-centre' \
   --data-urlencode "local_alias=$alias" \
   "${SERVER:-http://127.0.0.1:8080}/policy/v1/participant/properties"

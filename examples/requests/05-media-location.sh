@@ -6,8 +6,10 @@ set -eu
 cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:$PATH"
 
-# The customer's alias, out of a new link unless one is given: 05-media-location.sh mp…
-alias=${1:-$(policy-server link create visit --name "Ada L" --json | sed -n 's/^ *"alias": "\(.*\)",*$/\1/p')}
+# The customer's alias and the call id, out of a new link unless they are given: 05-media-location.sh mp… CALL
+link=$([ $# -eq 2 ] || policy-server link create visit --name "Ada L" --json)
+alias=${1:-$(echo "$link" | sed -n 's/^ *"alias": "\(.*\)",*$/\1/p')}
+call=${2:-$(echo "$link" | sed -n 's/^ *"call": "\(.*\)",*$/\1/p')}
 
 curl --get --silent --show-error --fail-with-body --write-out '\n' \
   --user "${POLICY_PEXIP_USERNAME:?}:${POLICY_PEXIP_PASSWORD:?}" \
@@ -33,8 +35,8 @@ curl --get --silent --show-error --fail-with-body --write-out '\n' \
   --data-urlencode 'pseudo_version_id=83120.0.0' \
   --data-urlencode 'proxy_node_address=10.144.101.21' \
   --data-urlencode 'proxy_node_location=DMZ' \
-  --data-urlencode "unique_service_name=${alias#mp}" \
-  --data-urlencode "service_name=${alias#mp}" \
+  --data-urlencode "unique_service_name=$call" \
+  --data-urlencode "service_name=$call" \
   --data-urlencode 'service_tag=contact-centre' \
   --data-urlencode 'request_id=644d4edc' \
   --data-urlencode "local_alias=$alias" \

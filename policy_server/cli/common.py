@@ -11,8 +11,10 @@ import click
 import orjson
 from dotenv import dotenv_values
 
+from policy_server.pexip.aliases import normalise_alias
+from policy_server.policy.link_aliases import read_alias
+from policy_server.policy.names import Call, Keyring, Role
 from policy_server.policy.ruleset import Ruleset
-from policy_server.policy.sessions import Keyring
 from policy_server.rulefiles.problems import Problem, printable, shown
 from policy_server.rulefiles.store import load_folder
 from policy_server.settings import PREFIX, Settings, SettingsError, read_settings
@@ -89,6 +91,15 @@ def required_keyring(found: Settings) -> Keyring:
             "POLICY_SECRET_KEY is not set, so a link could not be verified by the server; set the same key here and there"
         )
     return keyring_or_temporary(found)
+
+
+def call_of(ruleset: Ruleset, keyring: Keyring, text: str) -> Call | None:
+    """The call that we signed and that a text belongs to: one of its aliases, or one of its names alone."""
+    alias = normalise_alias(text, ruleset.domains)
+    found = read_alias(ruleset.alias_forms, keyring, alias)
+    if found is not None and found.call is not None:
+        return found.call
+    return next((call for role in Role if (call := keyring.open(alias, role, ruleset.links)) is not None), None)
 
 
 def usable_rules(path: Path) -> Ruleset:

@@ -14,6 +14,7 @@ import orjson
 from policy_server.app import utc_now
 from policy_server.cli.common import (
     Unusable,
+    call_of,
     json_option,
     keyring_or_temporary,
     print_json,
@@ -34,8 +35,8 @@ from policy_server.pexip.query import clean
 from policy_server.pexip.requests import encode_query, parse_request
 from policy_server.policy.decisions import Serve
 from policy_server.policy.evaluate import evaluate
+from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Ruleset
-from policy_server.policy.sessions import Keyring
 from policy_server.rulefiles.problems import printable, shown
 from policy_server.settings import Settings
 from policy_server.web.agent_answers import Answer, Material, render_lookup
@@ -87,7 +88,7 @@ def conference() -> None:
 @rules_option
 @json_option
 def show_conference(alias: str, rules_folder: Path | None, as_json: bool) -> None:
-    """Print the conference of an ALIAS: the customer's or the agent's, a session, or the name of a room.
+    """Print the conference of an ALIAS: a call id, the customer's or the agent's alias, or the name of a room.
 
     Reads the database of POLICY_DATABASE_URL, whether the server runs or not. No PIN is printed. Exit status 1 when no
     such conference is known.
@@ -98,7 +99,7 @@ def show_conference(alias: str, rules_folder: Path | None, as_json: bool) -> Non
     (text,) = words_of((alias,))
     if not text.strip() or len(text) > NAME_LENGTH:
         raise Unusable(
-            "ALIAS must be the customer's or the agent's alias, a session, or the name of a room, of 1 to "
+            "ALIAS must be a call id, the customer's or the agent's alias, or the name of a room, of 1 to "
             f"{NAME_LENGTH} characters, but is {shown(text)}"
         )
     missing = missing_database(found.database_url)
@@ -110,7 +111,7 @@ def show_conference(alias: str, rules_folder: Path | None, as_json: bool) -> Non
         raise Unusable(f"the conference cannot be looked up: {error}") from None
     if answer is None:
         where = parse_location(found.database_url).name
-        click.echo(f"No conference is known by {shown(text)} in {where}, and it is no session of ours.", err=True)
+        click.echo(f"No conference is known by {shown(text)} in {where}, and it is no call of ours.", err=True)
         sys.exit(1)
     if as_json:
         print_json(answer)
@@ -123,33 +124,33 @@ async def _find(found: Settings, ruleset: Ruleset, keyring: Keyring, alias: str)
     """The answer to the lookup of an alias or room name, without what is for the agent's eyes only."""
     async with ConferenceStore(found.database_url) as store:
         lookup = lookup_in(store, found, ruleset, keyring)
-        seen = await lookup.look_up(lookup.subject_of(alias))
+        call = call_of(ruleset, keyring, alias)
+        seen = await lookup.look_up(Subject(call.id) if call is not None else lookup.subject_of(alias))
         answer = seen.answer if seen is not None else await _find_room(lookup, store, ruleset, keyring, alias)
     if answer is None:
         return None
-    join = answer.pop("join")
-    return {**answer, "agent_alias": join["alias"] if isinstance(join, Mapping) else None}
+    return {name: value for name, value in answer.items() if name != "join"}
 
 
 async def _find_room(
     lookup: ConferenceLookup, store: ConferenceStore, ruleset: Ruleset, keyring: Keyring, name: str
 ) -> Answer | None:
-    """The conference in a room by its name; by what was noted about the name when no session belongs to it."""
+    """The conference in a room by its name; by what was noted about the name when no call belongs to it."""
     now = utc_now()
     pinned = await store.pinned(name, now)
     if pinned is None:
         stored = await store.events(name, _BEGINNING)
     else:
         stored = told_since(await store.events_of(pinned), pinned.pinned_at)
-    session = pinned.session if pinned is not None else _session_of(ruleset, keyring, name, stored, now)
-    seen = await lookup.look_up(Subject(session)) if session else None
+    call = pinned.call if pinned is not None else _call_of_room(ruleset, keyring, name, stored, now)
+    seen = await lookup.look_up(Subject(call)) if call else None
     if seen is not None and seen.answer["name"] == name:
         return seen.answer
     entries = await store.timeline(name)
     if pinned is None and not stored and not entries:
         return None
     material = Material(
-        session="",
+        call="",
         opened=None,
         link=None,
         conference=pinned,
@@ -160,18 +161,18 @@ async def _find_room(
         domains=ruleset.domains,
         node="",
     )
-    return {**render_lookup(material, now), "session": None}
+    return {**render_lookup(material, now), "call": None}
 
 
-def _session_of(ruleset: Ruleset, keyring: Keyring, name: str, stored: Sequence[StoredEvent], now: datetime) -> str:
-    """The session of a room that is over, read out of its name with the rules, as for a call out of the room."""
+def _call_of_room(ruleset: Ruleset, keyring: Keyring, name: str, stored: Sequence[StoredEvent], now: datetime) -> str:
+    """The call of a room that is over, read out of its name with the rules, as for a call out of the room."""
     tags = [told.event.text(key) for told in stored for key in ("service_tag", "tag")]
     for tag in dict.fromkeys((*tags, "")):
         asked = {"call_direction": "dial_out", "service_name": name, "service_tag": tag}
         request = parse_request(RequestType.SERVICE, encode_query(asked).encode())
         decision = evaluate(ruleset, request, now, keyring)
-        if isinstance(decision, Serve) and decision.session:
-            return decision.session
+        if isinstance(decision, Serve) and decision.call:
+            return decision.call
     return ""
 
 
@@ -179,12 +180,11 @@ def _lines(answer: Mapping[str, Any]) -> Iterator[str]:
     """The answer for people; names and texts of callers lose what a terminal would obey."""
     yield from _fields(
         {
-            "session": answer["session"],
+            "call": answer["call"],
             "room": answer["name"],
             "state": answer["state"],
             "service_tag": answer["service_tag"],
             "customer": _customer(answer["customer"]),
-            "agent_alias": answer["agent_alias"],
             "trunk_leg": _trunk_leg(answer["trunk_leg"]),
             "attributes": _pairs(answer["attributes"]),
             **{name: _local(answer[name]) for name in _TIMES},

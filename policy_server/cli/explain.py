@@ -23,7 +23,7 @@ from policy_server.cli.common import (
     usable_rules,
     words_of,
 )
-from policy_server.cli.questions import Question, parse_question, untold
+from policy_server.cli.questions import Question, parse_question, untold, with_names
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.reading import Snapshot, read_snapshot
 from policy_server.conferences.records import PinnedConference
@@ -108,6 +108,7 @@ def explain(
     for warning in asked.warnings:
         echo(f"warning: {warning}", err=True)
     ruleset = usable_rules(rules_folder or found.rules)
+    asked = with_names(asked, ruleset, keyring_or_temporary(found))
     when = Moment(asked.at, False) if at is None and asked.at else Moment(moment(at), at is None)
     try:
         request = parse_request(asked.type, asked.query.encode(), asked.alias)

@@ -29,7 +29,7 @@ from policy_server.cli.common import Unusable
 from policy_server.cli.conferences import lookup_in
 from policy_server.conferences.store import ConferenceStore
 from policy_server.genesys.tenant import Tenant
-from policy_server.policy.sessions import Keyring
+from policy_server.policy.names import Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
 from policy_server.simulator.agent_desktop import PLACE, agent_desktop
@@ -73,9 +73,9 @@ calendars:
 
 rooms:
   telehealth:
-    name: "{session}"
+    name: "{call}"
     service_tag: telehealth
-    description: "Telehealth visit {session}"
+    description: "Telehealth visit {call}"
     pin: derived
     guest_pin: derived
     allow_guests: true
@@ -83,17 +83,17 @@ rooms:
 
 service:
   - id: patient
-    when: { local_alias: 'mp(?P<session>[a-z2-7]{32})', link: valid, open: clinic-hours }
+    when: { link_type: patient, door: customer, link: valid, open: clinic-hours }
     room: telehealth
     dial_out:
       - trunk: clinic
-        display_name: "{session}"
+        display_name: "{call}"
         remote_display_name: Contact centre
   - id: clinician
-    when: { local_alias: 'hcp(?P<session>[a-z2-7]{32})', link: [valid, expired] }
+    when: { link_type: patient, door: agent, link: [valid, expired] }
     room: telehealth
   - id: patient-closed
-    when: { local_alias: 'mp[a-z0-9]{32}' }
+    when: { link_type: patient }
     reject: The clinic is closed, or the link is not valid any more.
 
 participants:
@@ -101,13 +101,13 @@ participants:
     when: { call_direction: dial_out, service_tag: telehealth }
     set: { remote_display_name: Contact centre, preauthenticated_role: chair }
   - id: patient
-    when: { call_direction: dial_in, local_alias: 'mp.*' }
+    when: { link_type: patient, door: customer, protocol: [api, webrtc] }
     set: { preauthenticated_role: guest }
 
 links:
   patient:
     alias: "mp{session}"
-    agent_alias: "hcp{session}"
+    agent_alias: "hcp{agent}"
     ttl: 4h
     url: "NODE/webapp3/m/{alias}/express?name={name}&pin={guest_pin}&callType=video"
 """
@@ -225,12 +225,12 @@ class Lab:
             urls = (policy_url, node_url, genesys_url, trunk_url)
             yield cls(trunk, cloud, calls, node, settings, rules, *urls, pages, api_key, logs)
 
-    async def look_up(self, session: str) -> Found | None:
-        """What the policy server's database knows of a session, timeline included, as an agent would be told it."""
+    async def look_up(self, call: str) -> Found | None:
+        """What the policy server's database knows of a call, timeline included, as an agent would be told it."""
         keyring = Keyring.from_text(self.settings.secret_key or "")
         async with ConferenceStore(self.settings.database_url) as store:
             lookup = lookup_in(store, self.settings, self.rules.ruleset, keyring)
-            found = await lookup.look_up(lookup.subject_of(session))
+            found = await lookup.look_up(lookup.subject_of(call))
         return None if found is None else found.answer
 
 

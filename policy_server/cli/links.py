@@ -1,12 +1,12 @@
 """Commands about customer links: ``link create``, ``link inspect`` and ``link revoke``."""
 
 import asyncio
+import re
 import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 import click
 import orjson
@@ -14,6 +14,7 @@ import orjson
 from policy_server.app import utc_now
 from policy_server.cli.common import (
     Unusable,
+    call_of,
     json_option,
     keyring_or_temporary,
     pairs,
@@ -25,24 +26,28 @@ from policy_server.cli.common import (
     words_of,
 )
 from policy_server.cli.conferences import lookup_in, missing_database, told_missing
-from policy_server.conferences.errors import SessionTakenError, StoreUnavailableError
+from policy_server.conferences.errors import CallTakenError, StoreUnavailableError
 from policy_server.conferences.records import Link, TimelineEntry
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.policy.doors import Door
 from policy_server.policy.facts import attributes_of
-from policy_server.policy.links import CustomerLink, default_expiry, find_session, make_link, web_app_url
-from policy_server.policy.ruleset import LinkType, Ruleset
-from policy_server.policy.sessions import NONCE_BYTES, Keyring
+from policy_server.policy.link_aliases import read_alias
+from policy_server.policy.links import CustomerLink, default_expiry, make_link, web_app_url
+from policy_server.policy.names import NAME_LENGTH, NONCE_BYTES, Call, Keyring, LinkState, Role
+from policy_server.policy.ruleset import Ruleset
 from policy_server.rulefiles.problems import one_of, printable, shown
 from policy_server.rulefiles.sections import LONGEST_TTL, SHORTEST_TTL, parse_duration
 from policy_server.settings import Settings
 from policy_server.web.link_requests import LinkRequest, parse_link_request
 from policy_server.web.links import CREATED, JOIN_PATH, REVOKED, told_created, told_revoked
+from policy_server.web.lookup import Subject
 from policy_server.web.problem import ProblemResponse
 
 CREATED_BY: Final = "command line"
 """Who made or revoked a link here; no API key can have a name with a space in it."""
+
+_LOOKS_LIKE_A_NAME: Final = re.compile(rf"[a-z2-7]{{{NAME_LENGTH}}}")
 
 
 @click.group()
@@ -74,11 +79,11 @@ def create_link(
     kind, keyring, now = ruleset.links[link_type], required_keyring(found), utc_now()
     expires_at = default_expiry(kind, now, wanted.ttl)
     made = make_link(kind, keyring, expires_at, secrets.token_bytes(NONCE_BYTES))
-    kept = Link.of(made, name=wanted.name, attributes=wanted.attributes, created_at=now, created_by=CREATED_BY)
+    kept = Link.of(made.call, name=wanted.name, attributes=wanted.attributes, created_at=now, created_by=CREATED_BY)
     fresh_file = missing_database(found.database_url)
     try:
         asyncio.run(_keep(found, kept))
-    except SessionTakenError as error:
+    except CallTakenError as error:
         raise Unusable(f"{error}; run the command again") from None
     except StoreUnavailableError as error:
         if wanted.name or wanted.attributes:
@@ -101,9 +106,9 @@ def create_link(
                 "name the same file",
                 err=True,
             )
-    door = Door(ruleset, keyring, kind, made.session, attributes_of(kept))
+    door = Door(ruleset, keyring, kind, made.call, attributes_of(kept))
     web_app = web_app_url(kind, made, name=wanted.name, guest_pin=door.guest_pin(now))
-    _print_link(made, _url(found, made, web_app, is_kept), as_json, wanted, is_kept)
+    _print_link(made, _url(found, made, web_app), as_json, wanted, is_kept)
 
 
 def _wanted(ruleset: Ruleset, link_type: str, name: str, attribute: tuple[str, ...], ttl: str | None) -> LinkRequest:
@@ -127,22 +132,22 @@ async def _keep(found: Settings, kept: Link) -> None:
     async with ConferenceStore(found.database_url) as store:
         await store.create_link(kept)
         await store.add_timeline(
-            [TimelineEntry(kept.session, kept.created_at, CREATED, told_created(CREATED_BY, kept.type))]
+            [TimelineEntry(kept.call, kept.created_at, CREATED, told_created(CREATED_BY, kept.type))]
         )
 
 
-def _url(found: Settings, made: CustomerLink, web_app: str, is_kept: bool) -> str:
+def _url(found: Settings, made: CustomerLink, web_app: str) -> str:
     """What the customer opens: our own door, for link types that lead anywhere (DESIGN section 6)."""
     if not found.public_url or not web_app:
         return web_app
-    # Without a record only the alias tells the door which type of link it is.
-    return f"{found.public_url}{JOIN_PATH}{made.session if is_kept else quote(made.alias, safe='')}"
+    return f"{found.public_url}{JOIN_PATH}{made.call.session}"
 
 
 def _print_link(made: CustomerLink, url: str, as_json: bool, wanted: LinkRequest, is_kept: bool) -> None:
     fields: dict[str, object] = {
         "type": made.type,
-        "session": made.session,
+        "call": made.call.id,
+        "session": made.call.session,
         "alias": made.alias,
         "agent_alias": made.agent_alias or None,
         "url": url or None,
@@ -166,7 +171,7 @@ def _print_fields(fields: Mapping[str, object]) -> None:
 @rules_option
 @json_option
 def inspect_link(alias: str, rules_folder: Path | None, as_json: bool) -> None:
-    """Say whether the link of an ALIAS (or a bare session) is good. Exit status 1 when it is not.
+    """Say whether the link of an ALIAS is good: the customer's or the agents', or a call id. Exit status 1 when it is not.
 
     The signature tells a good link from any other; the database of POLICY_DATABASE_URL tells what it was made with,
     whether it was revoked, and the state of its conference.
@@ -174,22 +179,24 @@ def inspect_link(alias: str, rules_folder: Path | None, as_json: bool) -> None:
     found = settings()
     ruleset = usable_rules(rules_folder or found.rules)
     keyring = required_keyring(found)
-    kind, session = _session_of(ruleset, alias)
-    opened = keyring.inspect(session)
+    opened, call_id = _call_and_id(ruleset, keyring, alias)
     kept, conference_state = None, None
-    if opened is not None:
+    if call_id:
         try:
-            kept, conference_state = asyncio.run(_look_up(found, ruleset, keyring, session))
+            kept, conference_state = asyncio.run(_look_up(found, ruleset, keyring, call_id))
         except StoreUnavailableError as error:
             click.echo(
                 f"warning: {error}; what follows is what the signature tells, not whether it was revoked", err=True
             )
+    if opened is None and kept is not None:
+        # Its type may be gone from the rules.
+        opened = keyring.open(kept.call, Role.CALL, (kept.type,))
     revoked_at = kept.revoked_at if kept is not None else None
-    state = "revoked" if revoked_at is not None else keyring.state(session, utc_now()).value
+    state = "revoked" if revoked_at is not None else _state(ruleset, keyring, alias, opened)
     signed: dict[str, Any] = {
         "state": state,
-        "type": kept.type if kept is not None else kind.name if kind else None,
-        "session": session if opened else None,
+        "type": kept.type if kept is not None else opened.type if opened else None,
+        "call": opened.id if opened else None,
         "expires_at": opened.expires_at.isoformat() if opened else None,
     }
     known: dict[str, Any] = {
@@ -208,22 +215,22 @@ def inspect_link(alias: str, rules_folder: Path | None, as_json: bool) -> None:
     sys.exit(0 if state == "valid" else 1)
 
 
-async def _look_up(found: Settings, ruleset: Ruleset, keyring: Keyring, session: str) -> tuple[Link | None, str | None]:
+async def _look_up(found: Settings, ruleset: Ruleset, keyring: Keyring, call: str) -> tuple[Link | None, str | None]:
     """The link as it is kept, and the state of its conference."""
     missing = missing_database(found.database_url)
     if missing is not None:
         raise StoreUnavailableError(told_missing(missing))
     async with ConferenceStore(found.database_url) as store:
         lookup = lookup_in(store, found, ruleset, keyring)
-        seen = await lookup.look_up(lookup.subject_of(session))
-        return await store.link(session), str(seen.answer["state"]) if seen is not None else None
+        seen = await lookup.look_up(Subject(call))
+        return await store.link(call), str(seen.answer["state"]) if seen is not None else None
 
 
 @link.command("revoke")
 @click.argument("alias")
 @rules_option
 def revoke_link(alias: str, rules_folder: Path | None) -> None:
-    """Revoke the link of an ALIAS, the customer's or the agent's, or of a bare session.
+    """Revoke the link of an ALIAS, the customer's or the agents', or of a call id.
 
     The rules take it for invalid from their next question on. Exit status 1 when there is no such link, or it is revoked
     or expired already.
@@ -231,38 +238,56 @@ def revoke_link(alias: str, rules_folder: Path | None) -> None:
     found = settings()
     ruleset = usable_rules(rules_folder or found.rules)
     keyring = keyring_or_temporary(found)
-    _, session = _session_of(ruleset, alias)
+    opened, call_id = _call_and_id(ruleset, keyring, alias)
     missing = missing_database(found.database_url)
     if missing is not None:
         raise Unusable(told_missing(missing))
+    if not call_id and found.secret_key is None:
+        raise Unusable(
+            "POLICY_SECRET_KEY is not set, so only a call id tells which link is meant; set that of the server"
+        )
     try:
-        obstacle = asyncio.run(_revoke(found, keyring, session))
+        obstacle = asyncio.run(_revoke(found, opened, call_id or words_of((alias,))[0]))
     except StoreUnavailableError as error:
         raise Unusable(f"{error}; try again when the database can be reached, and inspect the link") from None
     if obstacle:
         click.echo(obstacle, err=True)
         sys.exit(1)
-    click.echo(f"The link of session {session} is revoked.")
+    click.echo(f"The link of call {call_id} is revoked.")
 
 
-async def _revoke(found: Settings, keyring: Keyring, session: str) -> str:
+async def _revoke(found: Settings, opened: Call | None, call: str) -> str:
     """Revokes a link; why that cannot be, or ``""``."""
     now = utc_now()
     async with ConferenceStore(found.database_url) as store:
-        kept = await store.link(session)
+        kept = await store.link(call)
         if kept is None:
-            opened = keyring.inspect(session)
             ending = f"; it was signed with our key and ends at {opened.expires_at.isoformat()}" if opened else ""
-            return f"There is no link {shown(session)} in {store.name}{ending}."
+            return f"There is no link {shown(call)} in {store.name}{ending}."
         if kept.revoked_at is not None:
             return f"The link was revoked already, at {kept.revoked_at.isoformat(timespec='seconds')}."
         if kept.expires_at <= now:
             return f"The link has expired, at {kept.expires_at.isoformat(timespec='seconds')}."
-        await store.revoke_link(session, now)
-        await store.add_timeline([TimelineEntry(session, now, REVOKED, told_revoked(CREATED_BY))])
+        await store.revoke_link(call, now)
+        await store.add_timeline([TimelineEntry(call, now, REVOKED, told_revoked(CREATED_BY))])
     return ""
 
 
-def _session_of(ruleset: Ruleset, alias: str) -> tuple[LinkType | None, str]:
+def _state(ruleset: Ruleset, keyring: Keyring, alias: str, opened: Call | None) -> str:
+    """What a link is worth that nobody revoked: absent for what does not look like one."""
+    if opened is not None:
+        return opened.state(utc_now()).value
     (text,) = words_of((alias,))
-    return find_session(ruleset.links, normalise_alias(text, ruleset.domains))
+    spelt = normalise_alias(text, ruleset.domains)
+    is_like_one = read_alias(ruleset.alias_forms, keyring, spelt) is not None or _LOOKS_LIKE_A_NAME.fullmatch(spelt)
+    return (LinkState.INVALID if is_like_one else LinkState.ABSENT).value
+
+
+def _call_and_id(ruleset: Ruleset, keyring: Keyring, alias: str) -> tuple[Call | None, str]:
+    """The call of an alias or name, and its call id: as it was given where nobody signed it for a link type of today."""
+    (text,) = words_of((alias,))
+    call = call_of(ruleset, keyring, text)
+    if call is not None:
+        return call, call.id
+    given = text.strip().lower()
+    return None, given if _LOOKS_LIKE_A_NAME.fullmatch(given) else ""

@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import unquote_plus
+from urllib.parse import quote_plus, unquote_plus
 
 from policy_server.cli.common import Unusable
 from policy_server.pexip.parameters import FOLDED_NAMES, PARAMETERS, PATH_ALIAS, RequestType, folded, parameters_of
 from policy_server.pexip.requests import IDP_PREFIX, encode_query
+from policy_server.policy.masking import HIDDEN
+from policy_server.policy.names import Keyring, Role
+from policy_server.policy.ruleset import Ruleset
 from policy_server.rulefiles.problems import nearest, one_of, shown
 from policy_server.web.log_lines import read_line
 from policy_server.web.policy import LOGGED, LOGGED_LENGTH, LOGGED_OF_CALLER, ROOT, route
@@ -24,7 +27,6 @@ _AMPERSANDS: Final = ("&amp;", "\\u0026")
 """How pages and JSON write ``&``."""
 
 _NAME: Final = re.compile(r"[\w.~-]+")
-_PARAMETER: Final = re.compile(r"&[\w.~-]+=")
 _TYPES: Final = tuple(kind.value for kind in RequestType)
 _ROOT: Final = ROOT.decode()
 
@@ -33,7 +35,8 @@ _ROOT: Final = ROOT.decode()
 class Question:
     """What a node asked, or would: its type, the alias of its path, its query string.
 
-    ``at`` is when, if that was with it; ``is_logged`` if it comes from our own log, which does not keep everything.
+    ``at`` is when, if that was with it; ``is_logged`` if it comes from our own log, which does not keep everything, and
+    ``call`` the call id that the log has beside it.
     ``notes`` and ``warnings`` are for the reader.
     """
 
@@ -44,6 +47,7 @@ class Question:
     is_logged: bool = False
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    call: str = ""
 
 
 def parse_question(words: tuple[str, ...]) -> Question:
@@ -92,15 +96,11 @@ def _pasted_url(text: str) -> Question | None:
         raise Unusable(f"{shown(path)} is none of the paths at which Pexip asks a policy server")
     for ampersand in _AMPERSANDS:
         query = query.replace(ampersand, "&")
-    notes: list[str] = []
+    notes: tuple[str, ...] = ()
     if query.endswith(_CUT):
         query = query.rstrip(".…")
-        notes.append("the URL was cut: what stood at its end is missing")
-    if _PARAMETER.search(text.partition(url)[2]):
-        notes.append(
-            "the URL ends at the first space, quotation mark or < in it, and the parameters after that are left out"
-        )
-    return Question(*routed, query, notes=tuple(notes))
+        notes = ("the URL was cut: what stood at its end is missing",)
+    return Question(*routed, query, notes=notes)
 
 
 def _pasted_query(text: str, request_type: RequestType = RequestType.SERVICE) -> Question | None:
@@ -133,9 +133,8 @@ def _pasted_line(text: str) -> Question | None:
     notes = [_told_decision(record)]
     if cut:
         notes.append(f"the log cuts values after {LOGGED_LENGTH} characters: {', '.join(cut)} may have been longer")
-    return Question(
-        RequestType(record["question"]), alias, encode_query(fields), _moment(record.get("time")), True, tuple(notes)
-    )
+    at, call = _moment(record.get("time")), str(record.get("call", ""))
+    return Question(RequestType(record["question"]), alias, encode_query(fields), at, True, tuple(notes), call=call)
 
 
 def _told_decision(record: Mapping[str, Any]) -> str:
@@ -174,6 +173,24 @@ def _with_fields(question: Question, words: tuple[str, ...]) -> Question:
     kept = [part for part in question.query.split("&") if _name_in(part) not in set(map(folded, fields))]
     query = "&".join(filter(None, (*kept, encode_query(fields))))
     return replace(question, alias=alias, query=query, warnings=tuple(warnings))
+
+
+def with_names(question: Question, ruleset: Ruleset, keyring: Keyring) -> Question:
+    """A question out of our log with the link's alias as it was dialled: the log hides the name in it."""
+    hidden = quote_plus(HIDDEN)
+    if not question.is_logged or hidden not in question.query:
+        return question
+    call = keyring.open(question.call, Role.CALL, ruleset.links)
+    if call is None:
+        note = "the log hides the names in aliases of links, and by this key and these rules it cannot be told which they were"
+        return replace(question, notes=(*question.notes, note))
+    query = question.query
+    # The alias that says most first: one without anything around the name looks like any other.
+    for form in sorted(ruleset.alias_forms, key=lambda form: len(form.before + form.after), reverse=True):
+        if form.type == call.type and form.role is not Role.CALL:
+            before, after = re.escape(quote_plus(form.before)), re.escape(quote_plus(form.after))
+            query = re.sub(f"(?<={before}){hidden}(?={after})", call.name(form.role), query, flags=re.IGNORECASE)
+    return replace(question, query=query)
 
 
 def _name_in(part: str) -> str:

@@ -16,8 +16,8 @@ from policy_server.cli.common import (
     rules_option,
 )
 from policy_server.conferences.rehearsal import rehearse
+from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Ruleset
-from policy_server.policy.sessions import Keyring
 from policy_server.rulefiles.problems import Problem, Severity
 from policy_server.rulefiles.ruletests import TestOutcome, parse_tests, run_test
 from policy_server.rulefiles.schema import rule_file_schema

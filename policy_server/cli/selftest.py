@@ -148,7 +148,7 @@ async def play(lab: Lab, told: Callable[[int, Stage], None], seconds: float = ST
         if not all(stage.passed for stage in stages):
             # What happened last is still on its way to the policy server.
             await asyncio.sleep(SETTLING_SECONDS)
-        found = await lab.look_up(call.session)
+        found = await lab.look_up(call.id)
     lines = found["timeline"] if found is not None else None
     return Report(tuple(stages), tuple(lines) if isinstance(lines, list) else ())
 
@@ -174,7 +174,7 @@ class _Call:
     """A call while it is played: its stages, in their order, and what they found out."""
 
     def __init__(self, lab: Lab, http: httpx.AsyncClient, stack: AsyncExitStack) -> None:
-        self.session = ""
+        self.id = ""
         self.awaited = ""
         """What the stage waits for."""
         self._lab: Final = lab
@@ -192,7 +192,7 @@ class _Call:
         yield "The link leads the customer to the node", self._follow_link
         yield "The customer joins by video, and waits", self._join_customer
         yield "The room dials the SIP trunk, which answers", self._dial
-        yield "Genesys Cloud gets the call, with the session as the caller's name", self._arrive
+        yield "Genesys Cloud gets the call, with the call id as the caller's name", self._arrive
         yield "An agent signs in and answers", self._answer
         yield "The agent's widget looks the conference up", self._look_up
         yield "The widget joins by video only, and both see each other", self._join_agent
@@ -208,8 +208,8 @@ class _Call:
             raise NotSoError(
                 f"POST {LINKS}: HTTP {exchange.status} {exchange.unreachable or exchange.problem}".rstrip()
             )
-        self.session, self._url = str(exchange.fields["session"]), str(exchange.fields["url"])
-        return f"session {self.session}"
+        self.id, self._url = str(exchange.fields["call"]), str(exchange.fields["url"])
+        return f"call {self.id}"
 
     async def _follow_link(self) -> str:
         answer = await self._http.get(self._url)
@@ -237,8 +237,8 @@ class _Call:
         await self._until("an INVITE at the trunk", lambda: self._lab.trunk.invites)
         invite, *others = self._lab.trunk.invites
         told = f"INVITE {invite.request_uri} from {invite.from_display_name!r}"
-        if others or (invite.request_uri, invite.from_display_name) != (f"sip:{NUMBER}@{TRUNK}", self.session):
-            raise NotSoError(f"{told}, and {len(others)} more, but it must be one to {NUMBER}@{TRUNK} from the session")
+        if others or (invite.request_uri, invite.from_display_name) != (f"sip:{NUMBER}@{TRUNK}", self.id):
+            raise NotSoError(f"{told}, and {len(others)} more, but it must be one to {NUMBER}@{TRUNK} from the call id")
         customer = self._customer
         await self._until("the trunk's answer", lambda: customer.is_in or any(map(_is_leg, customer.gone)))
         if not customer.is_in:
@@ -251,7 +251,7 @@ class _Call:
         conversation = self._lab.calls.conversations[0]
         customer, ringing = conversation.customer, conversation.agents[-1]
         told = f"aniName {customer.ani_name!r}, dnis {customer.dnis}, {ringing.state} at {ringing.name}"
-        if (customer.ani_name, customer.dnis) != (self.session, f"tel:{NUMBER}"):
+        if (customer.ani_name, customer.dnis) != (self.id, f"tel:{NUMBER}"):
             raise NotSoError(told)
         self._conversation = conversation.id
         return told
@@ -270,7 +270,7 @@ class _Call:
         name = await self._widget.caller_name(self._conversation)
         while True:
             self._found = await self._widget.look_up(name, self._conversation)
-            if not (lack := _lack(self._found, self.session)):
+            if not (lack := _lack(self._found, self.id)):
                 break
             self.awaited = f"the lookup of {name!r} tells {lack}"
             await asyncio.sleep(LOOKUP_SECONDS)
@@ -309,7 +309,7 @@ class _Call:
     async def _look_back(self) -> str:
         self.awaited = "the conference is ended"
         while True:
-            found = await self._lab.look_up(self.session)
+            found = await self._lab.look_up(self.id)
             if found is not None and found["state"] == "ended":
                 break
             await asyncio.sleep(LOOKUP_SECONDS)
@@ -351,11 +351,11 @@ def _is_leg(entry: Mapping[str, Any]) -> bool:
     return bool(entry["call_direction"] == "out")
 
 
-def _lack(found: Mapping[str, Any], session: str) -> str:
+def _lack(found: Mapping[str, Any], call: str) -> str:
     """The first thing that a lookup should tell and does not, ``""`` when it tells all."""
     leg = found["trunk_leg"] or {}
     told = {
-        f"session {session}": found["session"] == session,
+        f"call {call}": found["call"] == call,
         "an active conference": found["state"] == "active",
         "that the customer is there": found["customer"]["is_present"] is True,
         "that the trunk's leg is connected": leg.get("state") == "connected",

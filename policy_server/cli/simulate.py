@@ -38,8 +38,8 @@ from policy_server.pexip.requests import encode_query, parse_request
 from policy_server.policy.decisions import Decision, Fail, Redirect, Serve
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.links import CustomerLink, make_link
+from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.policy.ruleset import LinkType, Ruleset
-from policy_server.policy.sessions import NONCE_BYTES, Keyring
 from policy_server.rulefiles.problems import one_of, shown
 from policy_server.rulefiles.store import RulesError, RuleStore
 from policy_server.settings import LONGEST_DURATION, Credentials, Settings

@@ -16,5 +16,5 @@ class IdempotencyConflictError(Exception):
     """An idempotency key came again with another request."""
 
 
-class SessionTakenError(Exception):
-    """Another link has this session already; sign a new one."""
+class CallTakenError(Exception):
+    """Another link has this call already; sign a new one."""

@@ -130,14 +130,14 @@ def _over(table: Table, before: datetime) -> ColumnElement[bool]:
     if table is CONFERENCES:
         return func.coalesce(column.ended_at, column.expires_at) < before
     if table is LINKS:
-        return (column.expires_at < before) & ~exists().where(CONFERENCES.c.session == column.session)
+        return (column.expires_at < before) & ~exists().where(CONFERENCES.c.call == column.call)
     if table is EVENTS:
         of_kept = (CONFERENCES.c.name == column.room) & (CONFERENCES.c.pinned_at <= column.arrived_at)
         return (column.arrived_at < before) & ~exists().where(of_kept)
     if table is TIMELINE:
         kept = or_(
-            exists().where(LINKS.c.session == column.key),
-            exists().where(CONFERENCES.c.session == column.key),
+            exists().where(LINKS.c.call == column.key),
+            exists().where(CONFERENCES.c.call == column.key),
             exists().where((CONFERENCES.c.name == column.key) & (CONFERENCES.c.pinned_at <= column.at)),
         )
         return (column.at < before) & ~kept

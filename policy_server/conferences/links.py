@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.sql.dml import ReturningInsert
 
 from policy_server.conferences.changes import announce
-from policy_server.conferences.errors import IdempotencyConflictError, SessionTakenError
+from policy_server.conferences.errors import CallTakenError, IdempotencyConflictError
 from policy_server.conferences.records import Link
 from policy_server.conferences.tables import LINKS, insert_into
 
@@ -19,7 +19,7 @@ def create_link(connection: Connection, link: Link, idempotency_key: str | None,
     row = _values(link) | {"idempotency_key": idempotency_key, "request_digest": digest}
     created = (connection.execute(_insert(connection.dialect.name), row)).one_or_none()
     if created is not None:
-        announce(connection, [link.session], link.created_at)
+        announce(connection, [link.call], link.created_at)
         return _link(created)
     if idempotency_key is not None:
         same = (LINKS.c.created_by == link.created_by) & (LINKS.c.idempotency_key == idempotency_key)
@@ -30,22 +30,22 @@ def create_link(connection: Connection, link: Link, idempotency_key: str | None,
                     "this Idempotency-Key was used for another request; use a new one for each link"
                 )
             return _link(first)
-    stored = (connection.execute(select(LINKS).where(LINKS.c.session == link.session))).one_or_none()
+    stored = (connection.execute(select(LINKS).where(LINKS.c.call == link.call))).one_or_none()
     # The same link again is a repeated write. Anything else would hand one customer's room to another.
     if stored is None or (stored.created_by, stored.created_at) != (link.created_by, link.created_at):
-        raise SessionTakenError("another link has this session already")
+        raise CallTakenError("another link has this call already")
     return _link(stored)
 
 
-def find_link(connection: Connection, session: str) -> Link | None:
-    """The link of a session."""
-    row = (connection.execute(select(LINKS).where(LINKS.c.session == session))).one_or_none()
+def find_link(connection: Connection, call: str) -> Link | None:
+    """The link of a call."""
+    row = (connection.execute(select(LINKS).where(LINKS.c.call == call))).one_or_none()
     return None if row is None else _link(row)
 
 
-def find_links(connection: Connection, sessions: Sequence[str]) -> tuple[Link, ...]:
-    """The links of some sessions."""
-    rows = connection.execute(select(LINKS).where(LINKS.c.session.in_(sessions)))
+def find_links(connection: Connection, calls: Sequence[str]) -> tuple[Link, ...]:
+    """The links of some calls."""
+    rows = connection.execute(select(LINKS).where(LINKS.c.call.in_(calls)))
     return tuple(_link(row) for row in rows)
 
 
@@ -55,14 +55,14 @@ def find_good(connection: Connection, at: datetime) -> tuple[Link, ...]:
     return tuple(_link(row) for row in rows)
 
 
-def revoke_link(connection: Connection, session: str, at: datetime) -> bool:
+def revoke_link(connection: Connection, call: str, at: datetime) -> bool:
     """Revokes a link unless that was done before; says whether there is one."""
-    valid = (LINKS.c.session == session) & LINKS.c.revoked_at.is_(None)
-    revoked = connection.execute(update(LINKS).where(valid).values(revoked_at=at).returning(LINKS.c.session))
+    valid = (LINKS.c.call == call) & LINKS.c.revoked_at.is_(None)
+    revoked = connection.execute(update(LINKS).where(valid).values(revoked_at=at).returning(LINKS.c.call))
     if revoked.one_or_none() is not None:
-        announce(connection, [session], at)
+        announce(connection, [call], at)
         return True
-    return find_link(connection, session) is not None
+    return find_link(connection, call) is not None
 
 
 @cache
@@ -72,10 +72,8 @@ def _insert(dialect: str) -> ReturningInsert[*tuple[Any, ...]]:
 
 def _values(link: Link) -> dict[str, object]:
     return {
-        "session": link.session,
+        "call": link.call,
         "type": link.type,
-        "alias": link.alias,
-        "agent_alias": link.agent_alias,
         "name": link.name,
         "attributes": link.attributes,
         "created_at": link.created_at,
@@ -87,10 +85,8 @@ def _values(link: Link) -> dict[str, object]:
 
 def _link(row: Row[*tuple[Any, ...]]) -> Link:
     return Link(
-        session=row.session,
+        call=row.call,
         type=row.type,
-        alias=row.alias,
-        agent_alias=row.agent_alias,
         name=row.name,
         attributes=row.attributes,
         created_at=row.created_at,

@@ -43,7 +43,7 @@ SAID_SECONDS: Final = 60.0
 """Seconds between two lines of the log that say the same."""
 
 NEARBY_LIMIT: Final = 4
-"""Rooms that are found by one session or alias, the newest; each costs a decision. The others are found by name."""
+"""Rooms that are found by one call or alias, the newest; each costs a decision. The others are found by name."""
 
 TIDY_SECONDS: Final = 60.0
 """Seconds between two times at which what is over is forgotten here, and what is too old is deleted from the store."""
@@ -68,7 +68,7 @@ class Pin:
 
 
 class Subscription:
-    """Told when one of its keys, sessions or room names, changes."""
+    """Told when one of its keys, calls or room names, changes."""
 
     def __init__(self) -> None:
         self._changed: Final = asyncio.Event()
@@ -91,7 +91,7 @@ class Conferences:
     """Links, live rooms and notes of one process; ``start`` and ``stop`` it in its event loop.
 
     ``lifetime`` is how long a room stays pinned when nobody says that it ended, ``retention`` how long the store keeps
-    what is over (``None``: for ever). ``open_rooms`` is the limit of rooms whose session ``is_signed`` does not vouch for.
+    what is over (``None``: for ever). ``open_rooms`` is the limit of rooms that no signed link led to.
     ``late`` counts answers that did not wait for their pin, ``dropped`` what could not be kept for writing, ``unheld``
     rooms that were not pinned because there were too many. An object that ``link`` or ``live`` returned is returned again
     until something in it changes.
@@ -105,7 +105,6 @@ class Conferences:
         retention: timedelta | None = None,
         *,
         open_rooms: int = OPEN_ROOMS,
-        is_signed: Callable[[str], bool] = bool,
     ) -> None:
         self.store: Final = store
         self.clock: Final = clock
@@ -114,13 +113,12 @@ class Conferences:
         self.late = 0
         self.unheld = 0
         self.open_limit: Final = open_rooms
-        self._is_signed: Final = is_signed
         self._open: Final[set[str]] = set()
         self._said_at = -SAID_SECONDS
         self._retention: Final = retention
         self._links: Final[dict[str, Link]] = {}
         self._rooms: Final[dict[str, PinnedConference]] = {}
-        self._of_session: Final[dict[str, tuple[PinnedConference, ...]]] = {}
+        self._of_call: Final[dict[str, tuple[PinnedConference, ...]]] = {}
         self._of_alias: Final[dict[str, tuple[PinnedConference, ...]]] = {}
         self._notes: Final[deque[TimelineEntry]] = deque()
         self._pins: Final[dict[tuple[str, str], Pin]] = {}
@@ -173,38 +171,38 @@ class Conferences:
         return len(self._open)
 
     def is_open(self, key: str) -> bool:
-        """Whether a timeline is that of such a room: its key is the room's name or session."""
-        return key in self._open or any(room.name in self._open for room in self._of_session.get(key, ()))
+        """Whether a timeline is that of such a room: its key is the room's name or call."""
+        return key in self._open or any(room.name in self._open for room in self._of_call.get(key, ()))
 
-    def link(self, session: str) -> Link | None:
-        """The link of a session that has not expired or has a room, as far as it is known here."""
-        return self._links.get(session)
+    def link(self, call: str) -> Link | None:
+        """The link of a call that has not expired or has a room, as far as it is known here."""
+        return self._links.get(call)
 
     def learn(self, link: Link) -> None:
         """Takes note of a link that this process has stored or revoked, before the store says so."""
-        known = self._links.get(link.session)
+        known = self._links.get(link.call)
         # A reading from before the revocation may arrive after it.
         if known != link and (known is None or known.revoked_at is None or link.revoked_at is not None):
-            self._links[link.session] = link
+            self._links[link.call] = link
 
     def live(self, name: str, at: datetime) -> PinnedConference | None:
         """The conference that holds a room."""
         return _unless_over(self._rooms.get(name), at)
 
-    def live_of_session(self, session: str, at: datetime) -> PinnedConference | None:
-        """The latest conference that a session's link led to."""
-        return next((room for room in self._of_session.get(session, ()) if at < room.expires_at), None)
+    def live_of_call(self, call: str, at: datetime) -> PinnedConference | None:
+        """The latest conference that a call's link led to."""
+        return next((room for room in self._of_call.get(call, ()) if at < room.expires_at), None)
 
-    def nearby(self, session: str, alias: str) -> tuple[PinnedConference, ...]:
-        """The rooms that began when somebody dialled an alias (in normal form), and those that a session's link led to.
+    def nearby(self, call: str, alias: str) -> tuple[PinnedConference, ...]:
+        """The rooms that an alias leads to (as ``alias_key`` writes it), and those that a call's link led to.
 
         Of each the latest come first; some may be there twice, and some may have expired.
         """
-        return self._of_alias.get(alias, ()) + self._of_session.get(session, ())
+        return self._of_alias.get(alias, ()) + self._of_call.get(call, ())
 
     @contextmanager
     def subscribe(self, *keys: str) -> Iterator[Subscription]:
-        """A subscription to some sessions and room names for as long as the block runs."""
+        """A subscription to some calls and room names for as long as the block runs."""
         subscription = Subscription()
         for key in keys:
             self._subscriptions.setdefault(key, set()).add(subscription)
@@ -218,7 +216,7 @@ class Conferences:
                     self._subscriptions.pop(key, None)
 
     def note(self, key: str, kind: str, data: Mapping[str, object], at: datetime) -> None:
-        """Puts something on the timeline of a session or room name, when the database has time."""
+        """Puts something on the timeline of a call or room name, when the database has time."""
         if not key:
             return
         # While the database is away strangers must not take the places of customers' notes.
@@ -237,7 +235,7 @@ class Conferences:
         held = self.live(conference.name, conference.pinned_at)
         if held is not None:
             return await self.agreed(held, conference.rule)
-        is_one_too_many = len(self._open) >= self.open_limit and not self._is_signed(conference.session)
+        is_one_too_many = len(self._open) >= self.open_limit and not conference.call
         if is_one_too_many or max(len(self._rooms), len(self._pins)) >= ROOMS_LIMIT:
             self._say_unheld(is_one_too_many)
             return conference
@@ -311,7 +309,7 @@ class Conferences:
             return
         self._drop(conference.name)
         self._rooms[conference.name] = conference
-        if not self._is_signed(conference.session):
+        if not conference.call:
             self._open.add(conference.name)
         for index, key in self._indexes(conference):
             index[key] = (conference, *index.get(key, ())[: NEARBY_LIMIT - 1])
@@ -327,9 +325,10 @@ class Conferences:
                 index[key] = others
 
     def _indexes(self, room: PinnedConference) -> Iterator[tuple[dict[str, tuple[PinnedConference, ...]], str]]:
-        for index, key in ((self._of_session, room.session), (self._of_alias, room.alias)):
-            if key:
-                yield index, key
+        if room.call:
+            yield self._of_call, room.call
+        for alias in dict.fromkeys(room.aliases.values()):
+            yield self._of_alias, alias
 
     async def _write_unwritten(self) -> None:
         await self._unwritten.wait()
@@ -472,10 +471,10 @@ class Conferences:
         now = self.clock()
         for name in [name for name, room in self._rooms.items() if room.expires_at <= now]:
             self._drop(name)
-        over = [session for session, link in self._links.items() if link.expires_at <= now]
-        for session in over:
-            if session not in self._of_session:
-                del self._links[session]
+        over = [call for call, link in self._links.items() if link.expires_at <= now]
+        for call in over:
+            if call not in self._of_call:
+                del self._links[call]
         try:
             await self.store.forget_secrets(now)
         except StoreUnavailableError as error:

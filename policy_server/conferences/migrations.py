@@ -20,18 +20,18 @@ _ADVISORY_LOCK: Final = 7_046_029_254_386_353
 
 _VERSION_1: Final = (
     """CREATE TABLE links (
-        session TEXT NOT NULL PRIMARY KEY, type TEXT NOT NULL, alias TEXT NOT NULL, agent_alias TEXT NOT NULL,
+        call TEXT NOT NULL PRIMARY KEY, type TEXT NOT NULL,
         name TEXT NOT NULL, attributes TEXT NOT NULL, created_at BIGINT NOT NULL, expires_at BIGINT NOT NULL,
         revoked_at BIGINT, created_by TEXT NOT NULL, idempotency_key TEXT, request_digest TEXT)""",
     "CREATE UNIQUE INDEX links_idempotency ON links (created_by, idempotency_key)",
     "CREATE INDEX links_expires_at ON links (expires_at)",
     """CREATE TABLE conferences (
-        id TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, live_name TEXT, session TEXT NOT NULL,
-        service_tag TEXT NOT NULL, service TEXT NOT NULL, legs TEXT NOT NULL, fallbacks TEXT NOT NULL,
-        rule TEXT NOT NULL, revision TEXT NOT NULL, alias TEXT NOT NULL,
+        id TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, live_name TEXT, call TEXT NOT NULL,
+        link_type TEXT NOT NULL, service_tag TEXT NOT NULL, service TEXT NOT NULL, legs TEXT NOT NULL, fallbacks TEXT NOT NULL,
+        rule TEXT NOT NULL, revision TEXT NOT NULL, alias TEXT NOT NULL, aliases TEXT NOT NULL,
         pinned_at BIGINT NOT NULL, expires_at BIGINT NOT NULL, ended_at BIGINT)""",
     "CREATE UNIQUE INDEX conferences_live_name ON conferences (live_name)",
-    "CREATE INDEX conferences_session ON conferences (session, pinned_at)",
+    "CREATE INDEX conferences_call ON conferences (call, pinned_at)",
     "CREATE INDEX conferences_name ON conferences (name, pinned_at)",
     "CREATE INDEX conferences_over_at ON conferences (coalesce(ended_at, expires_at))",
     """CREATE TABLE doors (

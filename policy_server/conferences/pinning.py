@@ -41,17 +41,22 @@ def conference_of(
     *,
     conference_id: str,
     alias: str,
+    aliases: Mapping[str, str],
+    link_type: str,
     revision: str,
     at: datetime,
     lifetime: timedelta,
     asked: Mapping[str, str],
 ) -> PinnedConference:
-    """The conference that a decision begins; ``asked`` is what the question had in the parameters that decided."""
+    """The conference that a decision begins; ``asked`` is what the question had in the parameters that decided, and
+    ``alias`` what may be shown of the alias that it dialled.
+    """
     service = {name: value for name, value in decision.service.items() if name != LEGS and name not in DOOR_FIELDS}
     return PinnedConference(
         id=conference_id,
         name=room_of(decision),
-        session=decision.session,
+        call=decision.call,
+        link_type=link_type,
         service_tag=str(decision.service.get("service_tag", "")),
         service=service,
         legs=_legs(decision.service),
@@ -59,6 +64,7 @@ def conference_of(
         rule=decision.rule,
         revision=revision,
         alias=alias,
+        aliases=aliases,
         pinned_at=at,
         expires_at=at + lifetime,
         doors={decision.rule: door_of(decision, asked)},
@@ -86,14 +92,14 @@ def held_to(pinned: PinnedConference, decision: Serve) -> Serve:
     fallbacks = (tuple(map(dict, pinned.fallbacks)) or decision.fallbacks) if wanted else ()
     door = pinned.doors.get(decision.rule) or door_of(decision, {})
     service = _service(pinned, door, legs)
-    return Serve(decision.rule, decision.reason, decision.trace, service, decision.session, fallbacks)
+    return Serve(decision.rule, decision.reason, decision.trace, service, decision.call, fallbacks)
 
 
 def recalled(pinned: PinnedConference, trace: Trace, *, rule: str, dials: bool) -> Serve:
     """The answer about a pinned room where the rules of today would give none; ``rule`` says whose door it has."""
     legs, fallbacks = (pinned.legs, pinned.fallbacks) if dials else ((), ())
     service = _service(pinned, pinned.doors.get(rule, NO_DOOR), legs)
-    return Serve(rule, REASON, trace, service, pinned.session, tuple(map(dict, fallbacks)))
+    return Serve(rule, REASON, trace, service, pinned.call, tuple(map(dict, fallbacks)))
 
 
 def entered(pinned: PinnedConference) -> Fields:
@@ -109,7 +115,7 @@ def rule_of_orphan(pinned: PinnedConference, asked: Mapping[str, str]) -> str | 
     one that asks for a PIN, since an open door may have been meant for somebody else.
     """
     alike = [rule for rule, door in pinned.doors.items() if all(asked.get(k, "") == v for k, v in door.asked.items())]
-    if not alike and pinned.session:
+    if not alike and pinned.call:
         dialled = asked.get("local_alias", "")
         alike = [rule for rule, door in pinned.doors.items() if door.asked.get("local_alias") == dialled]
         alike = alike or list(pinned.doors)

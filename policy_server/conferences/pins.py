@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, or_, select, update
+from sqlalchemy import Connection, Row, Select, delete, or_, select, update
 from sqlalchemy.sql.dml import ReturningInsert
 
 from policy_server.conferences.changes import announce
@@ -38,7 +38,7 @@ def pin_all(
     opened = _insert_doors(connection, ordered, winners)
     doors = _find_doors(connection, [winner.id for winner in winners.values()])
     changed = new | opened
-    keys = {key for one in ordered if winners[one.id].id in changed for key in (winners[one.id].name, one.session)}
+    keys = {key for one in ordered if winners[one.id].id in changed for key in (winners[one.id].name, one.call)}
     held = (winners[conference.id] for conference in conferences)
     return tuple(replace(winner, doors=doors.get(winner.id, {})) for winner in held), keys
 
@@ -135,12 +135,21 @@ def find_held(connection: Connection, at: datetime) -> tuple[PinnedConference, .
     return _with_doors(connection, rows)
 
 
-def find_latest(connection: Connection, session: str) -> PinnedConference | None:
-    """The conference of a session that was pinned last."""
-    if not session:
+def find_latest(connection: Connection, call: str) -> PinnedConference | None:
+    """The conference of a call that was pinned last."""
+    if not call:
         return None
-    of_session = select(CONFERENCES).where(CONFERENCES.c.session == session)
-    latest = of_session.order_by(CONFERENCES.c.pinned_at.desc(), CONFERENCES.c.id.desc()).limit(1)
+    return _find_last(connection, select(CONFERENCES).where(CONFERENCES.c.call == call))
+
+
+def find_latest_among(connection: Connection, names: Sequence[str]) -> PinnedConference | None:
+    """The conference without a call that was pinned last, of those in some rooms."""
+    without_call = (CONFERENCES.c.call == "") & CONFERENCES.c.name.in_(names)
+    return _find_last(connection, select(CONFERENCES).where(without_call))
+
+
+def _find_last(connection: Connection, some: Select[*tuple[Any, ...]]) -> PinnedConference | None:
+    latest = some.order_by(CONFERENCES.c.pinned_at.desc(), CONFERENCES.c.id.desc()).limit(1)
     return next(iter(_with_doors(connection, connection.execute(latest))), None)
 
 
@@ -148,11 +157,11 @@ def end(connection: Connection, name: str, at: datetime) -> bool:
     """Ends the conference that holds a room, if it was pinned by then; says whether it did."""
     live = (CONFERENCES.c.live_name == name) & (CONFERENCES.c.pinned_at <= at)
     ending = update(CONFERENCES).where(live).values(ended_at=at, live_name=None)
-    ended = (connection.execute(ending.returning(CONFERENCES.c.id, CONFERENCES.c.session))).one_or_none()
+    ended = (connection.execute(ending.returning(CONFERENCES.c.id, CONFERENCES.c.call))).one_or_none()
     if ended is None:
         return False
     _forget(connection, [ended.id])
-    announce(connection, [name, ended.session], at)
+    announce(connection, [name, ended.call], at)
     return True
 
 
@@ -201,7 +210,8 @@ def _values(conference: PinnedConference) -> dict[str, object]:
         "id": conference.id,
         "name": conference.name,
         "live_name": conference.name,
-        "session": conference.session,
+        "call": conference.call,
+        "link_type": conference.link_type,
         "service_tag": conference.service_tag,
         "service": conference.service,
         "legs": conference.legs,
@@ -209,6 +219,7 @@ def _values(conference: PinnedConference) -> dict[str, object]:
         "rule": conference.rule,
         "revision": conference.revision,
         "alias": conference.alias,
+        "aliases": conference.aliases,
         "pinned_at": conference.pinned_at,
         "expires_at": conference.expires_at,
     }
@@ -218,7 +229,8 @@ def _conference(row: Row[*tuple[Any, ...]]) -> PinnedConference:
     return PinnedConference(
         id=row.id,
         name=row.name,
-        session=row.session,
+        call=row.call,
+        link_type=row.link_type,
         service_tag=row.service_tag,
         service=row.service,
         legs=tuple(row.legs),
@@ -226,6 +238,7 @@ def _conference(row: Row[*tuple[Any, ...]]) -> PinnedConference:
         rule=row.rule,
         revision=row.revision,
         alias=row.alias,
+        aliases=row.aliases,
         pinned_at=row.pinned_at,
         expires_at=row.expires_at,
         ended_at=row.ended_at,

@@ -11,42 +11,37 @@ from policy_server.conferences.store import ConferenceStore
 
 
 class Snapshot:
-    """Links and rooms as they were, for ``Rooms``: it answers as ``Conferences`` would, and writes nothing.
+    """Links and rooms as they were, for ``Rooms``: it answers as ``Conferences`` would, and keeps nothing.
 
-    What is pinned here is held here alone, for the questions that follow. ``rooms`` are those that were held, in the order
-    in which they were pinned; ``lifetime`` is how long a room would be.
+    ``rooms`` are those that were held, in the order in which they were pinned; ``lifetime`` is how long a room would be.
     """
 
     def __init__(
         self, links: Iterable[Link] = (), rooms: Iterable[PinnedConference] = (), lifetime: timedelta = timedelta(1)
     ) -> None:
         self.lifetime: Final = lifetime
-        self.links: Final = {link.session: link for link in links}
+        self.links: Final = {link.call: link for link in links}
         self.rooms: Final = {room.name: room for room in rooms}
 
-    def link(self, session: str) -> Link | None:
-        """The link of a session that had not expired or had a room."""
-        return self.links.get(session)
+    def link(self, call: str) -> Link | None:
+        """The link of a call that had not expired or had a room."""
+        return self.links.get(call)
 
     def live(self, name: str, at: datetime) -> PinnedConference | None:
         """The conference that held a room."""
         room = self.rooms.get(name)
         return room if room is not None and at < room.expires_at else None
 
-    def nearby(self, session: str, alias: str) -> tuple[PinnedConference, ...]:
-        """The rooms that began when somebody dialled an alias, and those that a session's link led to, the latest first."""
+    def nearby(self, call: str, alias: str) -> tuple[PinnedConference, ...]:
+        """The rooms that began when somebody dialled an alias, and those that a call's link led to, the latest first."""
         latest = tuple(reversed(self.rooms.values()))
-        of_alias = tuple(room for room in latest if alias and room.alias == alias)
-        of_session = tuple(room for room in latest if session and room.session == session)
-        return of_alias[:NEARBY_LIMIT] + of_session[:NEARBY_LIMIT]
+        of_alias = tuple(room for room in latest if alias and alias in room.aliases.values())
+        of_call = tuple(room for room in latest if call and room.call == call)
+        return of_alias[:NEARBY_LIMIT] + of_call[:NEARBY_LIMIT]
 
     async def pin(self, conference: PinnedConference) -> PinnedConference:
         """The conference that would hold the room."""
-        held = self.live(conference.name, conference.pinned_at)
-        if held is None:
-            self.rooms.pop(conference.name, None)  # The latest comes last.
-            held = self.rooms[conference.name] = conference
-        return held
+        return self.live(conference.name, conference.pinned_at) or conference
 
     async def agreed(self, held: PinnedConference, rule: str) -> PinnedConference:
         """The conference itself: nobody else is heard."""
@@ -54,8 +49,7 @@ class Snapshot:
 
     async def open_door(self, pinned: PinnedConference, rule: str, door: Door) -> PinnedConference:
         """The conference as it would be with one more door."""
-        opened = self.rooms[pinned.name] = with_door(pinned, rule, door)
-        return opened
+        return with_door(pinned, rule, door)
 
 
 async def read_snapshot(store: ConferenceStore, at: datetime, lifetime: timedelta, *, is_now: bool) -> Snapshot:

@@ -3,20 +3,22 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from hashlib import blake2b
 from typing import Final, Self
 
 from policy_server.pexip.events import Event
-from policy_server.policy.links import CustomerLink
+from policy_server.policy.names import Call
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A customer link as it was handed out. ``created_by`` is the name of the API key that asked for it."""
+    """A customer link as it was handed out, by its call id. ``created_by`` is the name of the API key that asked for it.
 
-    session: str = field(repr=False)
+    Nothing here opens a door: session and aliases are derived from the call id with the secret key.
+    """
+
+    call: str = field(repr=False)
     type: str
-    alias: str = field(repr=False)
-    agent_alias: str = field(repr=False)
     name: str = field(repr=False)
     attributes: Mapping[str, str] = field(repr=False)
     created_at: datetime
@@ -29,21 +31,25 @@ class Link:
         return self if self.revoked_at is None or self.revoked_at < at else replace(self, revoked_at=None)
 
     @classmethod
-    def of(
-        cls, made: CustomerLink, *, name: str, attributes: Mapping[str, str], created_at: datetime, created_by: str
-    ) -> Self:
+    def of(cls, call: Call, *, name: str, attributes: Mapping[str, str], created_at: datetime, created_by: str) -> Self:
         """The record of a link that was signed just now."""
         return cls(
-            session=made.session,
-            type=made.type,
-            alias=made.alias,
-            agent_alias=made.agent_alias,
+            call=call.id,
+            type=call.type,
             name=name,
             attributes=attributes,
             created_at=created_at,
-            expires_at=made.expires_at,
+            expires_at=call.expires_at,
             created_by=created_by,
         )
+
+
+DIALLED: Final = "dialled"
+
+
+def alias_key(alias: str) -> str:
+    """An alias in normal form, as a key that nobody can dial: what is kept of it must not open the door."""
+    return blake2b(alias.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest() if alias else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +69,17 @@ class PinnedConference:
     """One life of a room: the service it was first answered with, until it ends or ``expires_at``.
 
     ``id`` is the caller's and unique; ``name`` is the room name, which is Pexip's identity of a conference
-    (reference: pexip-events.md, section 3). ``session`` is ``""`` for a room that no customer link led to. ``service``
+    (reference: pexip-events.md, section 3). ``call`` is ``""`` for a room that no customer link led to. ``service``
     is the same for everybody, and ``doors``, by the id of the rule, are what is not. ``legs`` are the automatic
-    participants and ``fallbacks`` those for when one fails. ``alias`` is the one that was dialled first, by ``rule``.
+    participants and ``fallbacks`` those for when one fails. ``alias`` is the one that was dialled first, by ``rule``, as it
+    may be shown. ``aliases`` are those that lead here, each as ``alias_key`` writes it: ``dialled`` first, and for a
+    call's room ``customer`` and ``agent``.
     """
 
     id: str
     name: str = field(repr=False)
-    session: str = field(repr=False)
+    call: str = field(repr=False)
+    link_type: str
     service_tag: str
     service: Mapping[str, object] = field(repr=False)
     legs: tuple[Mapping[str, object], ...] = field(repr=False)
@@ -82,6 +91,12 @@ class PinnedConference:
     expires_at: datetime
     ended_at: datetime | None = None
     doors: Mapping[str, Door] = field(default_factory=dict, repr=False)
+    aliases: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def dialled(self) -> str:
+        """The alias that was dialled first, as ``alias_key`` writes it."""
+        return self.aliases.get(DIALLED, "")
 
     def __post_init__(self) -> None:
         if not self.id or not self.name:
@@ -105,7 +120,7 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """One thing that happened to a conference. ``key`` is what ties its entries together: the session, or room name."""
+    """One thing that happened to a conference. ``key`` is what ties its entries together: the call, or room name."""
 
     key: str = field(repr=False)
     at: datetime
@@ -114,12 +129,12 @@ class TimelineEntry:
 
     def __post_init__(self) -> None:
         if not self.key:
-            raise ValueError("a timeline entry needs the session or room name that it belongs to")
+            raise ValueError("a timeline entry needs the call or room name that it belongs to")
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something about a session or room name (``key``) was written; ``number`` counts how often, from 1."""
+    """Something about a call or room name (``key``) was written; ``number`` counts how often, from 1."""
 
     key: str = field(repr=False)
     number: int

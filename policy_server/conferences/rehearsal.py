@@ -6,11 +6,28 @@ from datetime import datetime
 from itertools import count
 
 from policy_server.conferences.reading import Snapshot
+from policy_server.conferences.records import Door, PinnedConference
 from policy_server.conferences.rooms import Rooms
 from policy_server.pexip.requests import PolicyRequest
 from policy_server.policy.decisions import Decision
+from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Ruleset
-from policy_server.policy.sessions import Keyring
+
+
+class _Stage(Snapshot):
+    """A server that knew nothing, and remembers the rooms of those who came."""
+
+    async def pin(self, conference: PinnedConference) -> PinnedConference:
+        """The conference that holds the room from now on."""
+        held = await super().pin(conference)
+        self.rooms.pop(held.name, None)  # The latest comes last.
+        self.rooms[held.name] = held
+        return held
+
+    async def open_door(self, pinned: PinnedConference, rule: str, door: Door) -> PinnedConference:
+        """The conference with one more door."""
+        opened = self.rooms[pinned.name] = await super().open_door(pinned, rule, door)
+        return opened
 
 
 def rehearse(
@@ -27,7 +44,7 @@ def rehearse(
 
     async def play() -> Decision:
         numbers = count(1)
-        rooms = Rooms(Snapshot(), keyring, lambda: str(next(numbers)), link_attributes)
+        rooms = Rooms(_Stage(), keyring, lambda: str(next(numbers)), link_attributes)
         settled = [await rooms.settle(ruleset, question, at) for question in questions]
         return settled[-1].decision
 

@@ -8,7 +8,6 @@ revoked link shuts the customer out, not the agent.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from hashlib import blake2b
 from typing import Final, Protocol
 
 from policy_server.conferences.pinning import (
@@ -20,16 +19,16 @@ from policy_server.conferences.pinning import (
     room_of,
     rule_of_orphan,
 )
-from policy_server.conferences.records import Door, Link, PinnedConference
+from policy_server.conferences.records import DIALLED, Door, Link, PinnedConference, alias_key
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.pexip.parameters import PARAMETERS, Kind, RequestType
 from policy_server.pexip.requests import PolicyRequest
 from policy_server.policy.decisions import Continue, Decision, Serve
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.facts import FindLink
-from policy_server.policy.links import find_session
+from policy_server.policy.link_aliases import Entrance, LinkAlias, read_alias
+from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Ruleset
-from policy_server.policy.sessions import Keyring
 from policy_server.policy.templates import RAW
 
 ABOUT_CALLS: Final = frozenset({RequestType.SERVICE, RequestType.PARTICIPANT, RequestType.LOCATION})
@@ -42,17 +41,18 @@ _NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
 class Basis:
     """What a decision rests on beside question, rules and minute."""
 
-    session: str = ""
+    call: str = ""
     link: Link | None = None
     alias: str = ""
     nearby: tuple[PinnedConference, ...] = ()
     name: str = ""
     pinned: PinnedConference | None = None
+    is_agents: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A decision. ``key`` is the session or room name whose timeline it belongs to, ``""`` for none of ours."""
+    """A decision. ``key`` is the call or room name whose timeline it belongs to, ``""`` for none of ours."""
 
     decision: Decision
     key: str
@@ -66,14 +66,14 @@ class Known(Protocol):
     def lifetime(self) -> timedelta:
         """How long a room stays pinned when nobody says that it ended."""
 
-    def link(self, session: str) -> Link | None:
-        """The link of a session."""
+    def link(self, call: str) -> Link | None:
+        """The link of a call."""
 
     def live(self, name: str, at: datetime) -> PinnedConference | None:
         """The conference that holds a room."""
 
-    def nearby(self, session: str, alias: str) -> tuple[PinnedConference, ...]:
-        """The rooms that an alias or a session has led to, the latest first."""
+    def nearby(self, call: str, alias: str) -> tuple[PinnedConference, ...]:
+        """The rooms that an alias or a call has led to, the latest first."""
 
     async def pin(self, conference: PinnedConference) -> PinnedConference:
         """Pins a room and returns the conference that holds it."""
@@ -103,12 +103,16 @@ class Rooms:
         self._keyring: Final = keyring
         self._new_id: Final = new_id
 
+    def shown(self, ruleset: Ruleset, value: Mapping[str, object], call: str = "") -> dict[str, object]:
+        """Values as logs and timelines may show them: no session and no agent key in them."""
+        return ruleset.mask.fields(value, self._keyring, call)
+
     def still_holds(self, basis: Basis, now: datetime) -> bool:
         """Whether a decision that rests on ``basis`` would be the same now."""
         known = self._conferences
         return (
-            (not basis.session or known.link(basis.session) is basis.link)
-            and (not basis.alias or known.nearby(basis.session, basis.alias) == basis.nearby)
+            (not basis.call or known.link(basis.call) is basis.link)
+            and (not basis.alias or known.nearby(basis.call, basis.alias) == basis.nearby)
             and (not basis.name or known.live(basis.name, now) is basis.pinned)
         )
 
@@ -122,15 +126,14 @@ class Rooms:
         if request.type is RequestType.SERVICE and request.text("call_direction") == "dial_out":
             return await self._settle_call_out(ruleset, request, now)
         alias = normalise_alias(request.text("local_alias"), ruleset.domains)
-        link_type, session = find_session(ruleset.links, alias)
-        if link_type is None:
-            session = ""
+        link = read_alias(ruleset.alias_forms, self._keyring, alias)
         if request.type is RequestType.SERVICE:
-            return await self._settle_alias(ruleset, request, alias, session, now)
-        basis = Basis(session, self._conferences.link(session))
+            return await self._settle_alias(ruleset, request, alias, link, now)
+        call = link.call_id if link is not None else ""
         decision = self._evaluate(ruleset, request, now)
         pinned = self._conferences.live(_room_asked_for(request), now)
-        return Settled(decision, self._own(session) if pinned is None else pinned.session or pinned.name, basis)
+        key = call if pinned is None else pinned.call or pinned.name
+        return Settled(decision, key, Basis(call, self._conferences.link(call)))
 
     def _evaluate(
         self, ruleset: Ruleset, request: PolicyRequest, at: datetime, find_link: FindLink | None = None
@@ -154,35 +157,35 @@ class Rooms:
             )
         elif isinstance(decision, Serve):
             # What is derived again may name attributes of the link.
-            alias = normalise_alias(request.text("local_alias"), ruleset.domains)
-            session = decision.session or find_session(ruleset.links, alias)[1]
-            basis = Basis(session, self._conferences.link(session), name=name)
-        return Settled(decision, self._key(decision, pinned) if isinstance(decision, Serve) else "", basis)
+            basis = Basis(decision.call, self._conferences.link(decision.call), name=name)
+        return Settled(decision, _timeline_of(decision, pinned) if isinstance(decision, Serve) else "", basis)
 
     async def _settle_alias(
-        self, ruleset: Ruleset, request: PolicyRequest, alias: str, session: str, now: datetime
+        self, ruleset: Ruleset, request: PolicyRequest, alias: str, link: LinkAlias | None, now: datetime
     ) -> Settled:
-        known = self._conferences
-        nearby = known.nearby(session, alias)
-        if nearby and not session:
+        known, key = self._conferences, alias_key(alias)
+        call = link.call_id if link is not None else ""
+        nearby = known.nearby(call, key)
+        is_agents = link is not None and link.entrance is Entrance.AGENT
+        if nearby and link is None and nearby[0].call:
             # The rules of today may not know the type of link any more.
-            session = nearby[0].session
-            nearby = known.nearby(session, alias)
-        basis = Basis(session, known.link(session), alias, nearby)
+            call, is_agents = nearby[0].call, nearby[0].aliases.get(Entrance.AGENT) == key
+            nearby = known.nearby(call, key)
+        basis = Basis(call, known.link(call), key, nearby, is_agents=is_agents)
         held = await self._settle_nearby(ruleset, request, basis, now)
         if held is not None:
             return held
         # No room, or one that the rules gave this caller no part in when it began.
         decision = self._evaluate(ruleset, request, now)
         if not isinstance(decision, Serve):
-            return Settled(decision, self._own(session), basis)
+            return Settled(decision, call, basis)
         name = room_of(decision)
         if not name:
-            return Settled(decision, self._own(decision.session), basis)
+            return Settled(decision, decision.call, basis)
         pinned = known.live(name, now)
         # What is not a call begins no conference (reference: pexip-policy-requests.md, call_direction non_dial).
         if pinned is None and request.text("call_direction") == "non_dial":
-            return Settled(decision, self._own(decision.session), replace(basis, name=name))
+            return Settled(decision, decision.call, replace(basis, name=name))
         if pinned is not None:
             agreed = await known.agreed(pinned, decision.rule)
         else:
@@ -190,7 +193,9 @@ class Rooms:
                 conference_of(
                     decision,
                     conference_id=self._new_id(),
-                    alias=alias,
+                    alias=ruleset.mask.text(alias, self._keyring),
+                    aliases=_aliases(key, link, ruleset),
+                    link_type=link.type if link is not None and link.call is not None else "",
                     revision=ruleset.revision,
                     at=now,
                     lifetime=known.lifetime,
@@ -203,7 +208,7 @@ class Rooms:
         self, ruleset: Ruleset, request: PolicyRequest, basis: Basis, now: datetime
     ) -> Settled | None:
         """The room that runs already and that this caller has a part in; ``None`` if there is none."""
-        if _is_shut_out(basis, ruleset):
+        if basis.link is not None and basis.link.revoked_at is not None and not basis.is_agents:
             return None
         running = {room.name: room for room in basis.nearby if now < room.expires_at}
         orphan: Settled | None = None
@@ -213,14 +218,14 @@ class Rooms:
                 agreed = await self._conferences.agreed(pinned, decision.rule)
                 return await self._enter(agreed, decision, basis, ruleset, request)
             # These rules may have lost the one that made the room, which must not cost anybody the call. Without a
-            # session everybody dials the same alias, and whoever is refused or sent elsewhere today is meant.
-            is_lost = pinned.revision != ruleset.revision and (pinned.session or isinstance(decision, Continue))
+            # call everybody dials the same alias, and whoever is refused or sent elsewhere today is meant.
+            is_lost = pinned.revision != ruleset.revision and (pinned.call or isinstance(decision, Continue))
             if is_lost and orphan is None:
                 agreed = await self._conferences.agreed(pinned, pinned.rule)
                 names = {name for door in agreed.doors.values() for name in door.asked}
                 rule = rule_of_orphan(agreed, _asked(request, ruleset, names))
                 if rule is not None:
-                    served = recalled(agreed, decision.trace, rule=rule, dials=basis.alias == agreed.alias)
+                    served = recalled(agreed, decision.trace, rule=rule, dials=basis.alias == agreed.dialled)
                     orphan = self._held(served, basis, agreed)
         return orphan
 
@@ -236,42 +241,44 @@ class Rooms:
 
     def _held(self, decision: Serve, basis: Basis, pinned: PinnedConference) -> Settled:
         """A decision about a room that is pinned, perhaps just now."""
-        nearby = self._conferences.nearby(basis.session, basis.alias)
+        nearby = self._conferences.nearby(basis.call, basis.alias)
         if nearby != basis.nearby and _others(nearby, pinned) != _others(basis.nearby, pinned):
             nearby = basis.nearby
-        held = Basis(basis.session, basis.link, basis.alias, nearby, pinned.name, pinned)
+        held = replace(basis, nearby=nearby, name=pinned.name, pinned=pinned)
         # Where there were too many rooms, nobody holds this one.
-        return Settled(decision, self._key(decision, self._conferences.live(pinned.name, pinned.pinned_at)), held)
-
-    def _key(self, decision: Serve, held: PinnedConference | None) -> str:
-        """The timeline of a room: that of the signed link, or else of what holds it."""
-        return self._own(decision.session) or ((held.session or held.name) if held is not None else "")
+        holder = self._conferences.live(pinned.name, pinned.pinned_at)
+        return Settled(decision, _timeline_of(decision, holder), held)
 
     def _links_of(self, at: datetime) -> FindLink:
         """The links as they were."""
 
-        def find(session: str) -> Link | None:
-            link = self._conferences.link(session)
+        def find(call: str) -> Link | None:
+            link = self._conferences.link(call)
             return None if link is None else link.as_of(at)
 
         return find
-
-    def _own(self, session: str) -> str:
-        """A session that was signed by us, else ``""``: strangers must not fill timelines."""
-        return session if session and self._keyring.open(session) is not None else ""
 
 
 def _others(rooms: tuple[PinnedConference, ...], pinned: PinnedConference) -> tuple[PinnedConference, ...]:
     return tuple(room for room in rooms if room.name != pinned.name)
 
 
-def _is_shut_out(basis: Basis, ruleset: Ruleset) -> bool:
-    """Whether the link was revoked and this is not the alias that it has for agents."""
-    link = basis.link
-    if link is None or link.revoked_at is None:
-        return False
-    agents, customers = (normalise_alias(alias, ruleset.domains) for alias in (link.agent_alias, link.alias))
-    return not agents or basis.alias != agents or agents == customers
+def _aliases(key: str, link: LinkAlias | None, ruleset: Ruleset) -> dict[str, str]:
+    """The aliases that lead into a room which begins now, ``key`` being the one that was dialled."""
+    aliases = {DIALLED: key} if key else {}
+    if link is not None and link.call is not None:
+        link_type = ruleset.links[link.type]
+        own = {
+            Entrance.CUSTOMER: link_type.customers_alias(link.call),
+            Entrance.AGENT: link_type.agents_alias(link.call),
+        }
+        aliases |= {whose.value: alias_key(alias.lower()) for whose, alias in own.items() if alias}
+    return aliases
+
+
+def _timeline_of(decision: Serve, held: PinnedConference | None) -> str:
+    """The timeline of a room: that of the signed link, or else of what holds it."""
+    return decision.call or ((held.call or held.name) if held is not None else "")
 
 
 def _room_asked_for(request: PolicyRequest) -> str:
@@ -279,7 +286,7 @@ def _room_asked_for(request: PolicyRequest) -> str:
 
 
 def _asked(request: PolicyRequest, ruleset: Ruleset, names: Iterable[str]) -> dict[str, str]:
-    """What a question has in some parameters, of what is secret a digest; always with the alias that was dialled."""
+    """What a question has in some parameters, of what may open a door a digest; always with the alias that was dialled."""
     asked: dict[str, str] = {}
     for name in sorted({"local_alias", *names}):
         parameter = PARAMETERS.get(name.removesuffix(RAW))
@@ -288,5 +295,5 @@ def _asked(request: PolicyRequest, ruleset: Ruleset, names: Iterable[str]) -> di
         text = request.text(parameter.name)
         if parameter.kind is Kind.ALIAS and not name.endswith(RAW):
             text = normalise_alias(text, ruleset.domains)
-        asked[name] = blake2b(text.encode(), digest_size=16).hexdigest() if parameter.secret and text else text
+        asked[name] = alias_key(text) if parameter.secret or parameter.name == "local_alias" else text
     return asked

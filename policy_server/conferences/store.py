@@ -89,8 +89,8 @@ class ConferenceStore:
         """Stores a link and returns it.
 
         The same API key (``created_by``) and idempotency key with the same digest of the request return the first
-        link, as it is now. Raises IdempotencyConflictError when the digest differs, SessionTakenError when another
-        link has the session, ValueError for an idempotency key that is empty or longer than 255 characters.
+        link, as it is now. Raises IdempotencyConflictError when the digest differs, CallTakenError when another
+        link has the call, ValueError for an idempotency key that is empty or longer than 255 characters.
         """
         if idempotency_key is not None and not 0 < len(idempotency_key) <= IDEMPOTENCY_KEY_LENGTH:
             raise ValueError(f"an idempotency key has 1 to {IDEMPOTENCY_KEY_LENGTH} characters")
@@ -98,17 +98,17 @@ class ConferenceStore:
             partial(links.create_link, link=link, idempotency_key=idempotency_key, digest=request_digest)
         )
 
-    async def link(self, session: str) -> Link | None:
-        """The link of a session, revoked or expired ones too."""
-        return await self._database.read(partial(links.find_link, session=session))
+    async def link(self, call: str) -> Link | None:
+        """The link of a call, revoked or expired ones too."""
+        return await self._database.read(partial(links.find_link, call=call))
 
-    async def links(self, sessions: Sequence[str]) -> tuple[Link, ...]:
-        """The links of some sessions, in no order."""
-        return await self._database.read(partial(links.find_links, sessions=sessions))
+    async def links(self, calls: Sequence[str]) -> tuple[Link, ...]:
+        """The links of some calls, in no order."""
+        return await self._database.read(partial(links.find_links, calls=calls))
 
-    async def revoke_link(self, session: str, at: datetime) -> bool:
+    async def revoke_link(self, call: str, at: datetime) -> bool:
         """Revokes a link and says whether there is one; revoking it again changes nothing."""
-        return await self._database.write(partial(links.revoke_link, session=session, at=at))
+        return await self._database.write(partial(links.revoke_link, call=call, at=at))
 
     async def pin(self, conference: PinnedConference) -> PinnedConference:
         """Pins a conference unless another holds its room, and returns the one that does.
@@ -131,9 +131,13 @@ class ConferenceStore:
         """The conferences that hold some rooms at a time."""
         return await self._database.read(partial(pins.find_pinned_among, names=names, at=at))
 
-    async def conference_of_session(self, session: str) -> PinnedConference | None:
-        """The latest conference of a session, ended or expired ones too."""
-        return await self._database.read(partial(pins.find_latest, session=session))
+    async def conference_of_call(self, call: str) -> PinnedConference | None:
+        """The latest conference of a call, ended or expired ones too."""
+        return await self._database.read(partial(pins.find_latest, call=call))
+
+    async def conference_of_room(self, *names: str) -> PinnedConference | None:
+        """The latest conference of a room of one of these names that no call belongs to, ended or expired ones too."""
+        return await self._database.read(partial(pins.find_latest_among, names=names))
 
     async def live(self, at: datetime) -> tuple[PinnedConference, ...]:
         """Every conference that holds its room at a time."""
@@ -152,8 +156,8 @@ class ConferenceStore:
         still matters that it was revoked.
         """
         good = await self.good_links(at)
-        sessions = {link.session for link in good}
-        expired = [room.session for room in rooms if room.session and room.session not in sessions]
+        calls = {link.call for link in good}
+        expired = [room.call for room in rooms if room.call and room.call not in calls]
         others = [
             await self.links(expired[start : start + SESSIONS_AT_ONCE])
             for start in range(0, len(expired), SESSIONS_AT_ONCE)
@@ -223,11 +227,11 @@ class ConferenceStore:
         return await self._database.write(partial(_record, conferences=conferences, entries=ordered))
 
     async def timeline(self, key: str) -> tuple[TimelineEntry, ...]:
-        """The timeline of a session or room name, by time."""
+        """The timeline of a call or room name, by time."""
         return await self._database.read(partial(history.find_timeline, key=key))
 
     async def change_number(self, *keys: str) -> int:
-        """A number that grows with every change of any of these sessions and room names; 0 when nothing is known.
+        """A number that grows with every change of any of these calls and room names; 0 when nothing is known.
 
         Compare it for being different, not for being greater: it starts again when old conferences are purged. Read it
         before what it stands for, or a change between the two reads is missed.

@@ -137,10 +137,8 @@ METADATA: Final = MetaData()
 LINKS: Final = Table(
     "links",
     METADATA,
-    Column("session", Line(NAME_LENGTH), primary_key=True),
+    Column("call", Line(NAME_LENGTH), primary_key=True),
     _text("type"),
-    _text("alias"),
-    _text("agent_alias"),
     _text("name"),
     _json("attributes"),
     _instant("created_at"),
@@ -159,7 +157,8 @@ CONFERENCES: Final = Table(
     # The room name while this conference holds it, so that a unique index chooses the winner; null once it has ended
     # or another took the room after it expired.
     _name("live_name", nullable=True, unique=True),
-    _name("session"),
+    _name("call"),
+    _text("link_type"),
     _text("service_tag"),
     _json("service"),
     _json("legs"),
@@ -167,6 +166,7 @@ CONFERENCES: Final = Table(
     _text("rule"),
     _text("revision"),
     _text("alias"),
+    _json("aliases"),
     _instant("pinned_at"),
     _instant("expires_at"),
     _instant("ended_at", nullable=True),

@@ -10,11 +10,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from policy_server.pexip.parameters import Parameter
-from policy_server.policy.conditions import AddressIn, BooleanIs, ChoiceIs, Condition, TextMatches, choice_key
+from policy_server.policy.conditions import (
+    AddressIn,
+    BooleanIs,
+    ChoiceIs,
+    Condition,
+    LinkTypeIs,
+    TextMatches,
+    choice_key,
+)
 from policy_server.policy.facts import Facts, Source
 from policy_server.policy.patterns import Pattern, PatternIndex
 
-Anchor = TextMatches | ChoiceIs | BooleanIs | AddressIn
+Anchor = TextMatches | ChoiceIs | BooleanIs | AddressIn | LinkTypeIs
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,7 @@ class CandidateIndex:
     _choices: tuple[tuple[Parameter, Mapping[str, tuple[int, ...]]], ...]
     _booleans: tuple[tuple[Parameter, Mapping[bool, tuple[int, ...]]], ...]
     _networks: tuple[tuple[Parameter, "NetworkIndex"], ...]
+    _link_types: Mapping[str, tuple[int, ...]]
 
     def candidates(self, facts: Facts) -> Sequence[int]:
         """The rules whose anchor may hold, and those without one, in the order of the list.
@@ -44,6 +53,8 @@ class CandidateIndex:
                 found += by_truth.get(truth, ())
         for parameter, networks in self._networks:
             found += networks.candidates(facts, parameter)
+        if self._link_types and facts.link is not None:
+            found += self._link_types.get(facts.link.type, ())
         return found if len(found) < 2 else sorted(set(found))
 
 
@@ -101,6 +112,7 @@ def build_index(rules: Sequence[tuple[Condition, ...] | None]) -> CandidateIndex
         _choices=_value_indexes(filed.get(ChoiceIs, ())),
         _booleans=_boolean_indexes(filed.get(BooleanIs, ())),
         _networks=_network_indexes(filed.get(AddressIn, ())),
+        _link_types=_link_type_index(filed.get(LinkTypeIs, ())),
     )
 
 
@@ -114,12 +126,14 @@ def _facets(anchor: Anchor) -> tuple[Hashable, ...]:
             return ((anchor.parameter, anchor.expected),)
         case AddressIn():
             return tuple((anchor.parameter, network) for network in anchor.networks)
+        case LinkTypeIs():
+            return tuple((LinkTypeIs, link_type) for link_type in anchor.types)
 
 
 def _rarest(conditions: tuple[Condition, ...], rarity: Counter[Hashable]) -> Anchor | None:
     anchors = [condition for condition in conditions if isinstance(condition, Anchor)]
     # Among equals a text is the most telling, a boolean the least: the order of the union.
-    kinds = (TextMatches, AddressIn, ChoiceIs, BooleanIs)
+    kinds = (TextMatches, LinkTypeIs, AddressIn, ChoiceIs, BooleanIs)
     return min(
         anchors,
         key=lambda anchor: (max(rarity[facet] for facet in _facets(anchor)), kinds.index(type(anchor))),
@@ -154,6 +168,15 @@ def _boolean_indexes(
             by_truth = by_parameter.setdefault(anchor.parameter, {})
             by_truth[anchor.expected] = (*by_truth.get(anchor.expected, ()), number)
     return tuple(by_parameter.items())
+
+
+def _link_type_index(filed: Iterable[tuple[Anchor, int]]) -> Mapping[str, tuple[int, ...]]:
+    by_type: dict[str, list[int]] = {}
+    for anchor, number in filed:
+        if isinstance(anchor, LinkTypeIs):
+            for link_type in anchor.types:
+                by_type.setdefault(link_type, []).append(number)
+    return {link_type: tuple(numbers) for link_type, numbers in by_type.items()}
 
 
 def _network_indexes(filed: Iterable[tuple[Anchor, int]]) -> tuple[tuple[Parameter, NetworkIndex], ...]:

@@ -13,8 +13,9 @@ from typing import Protocol
 from policy_server.pexip.parameters import Parameter
 from policy_server.policy.calendars import Calendar
 from policy_server.policy.facts import Facts, ParameterSource, Source
+from policy_server.policy.link_aliases import Entrance
+from policy_server.policy.names import LinkState
 from policy_server.policy.patterns import Pattern
-from policy_server.policy.sessions import LinkState
 from policy_server.policy.templates import RAW
 
 Network = IPv4Network | IPv6Network
@@ -91,7 +92,7 @@ class TextMatches:
         if not texts:
             return f"{self.key} is missing"
         expected = " or ".join(pattern.text for pattern in self.patterns)
-        shown = ", ".join(repr(text if len(text) <= 60 else text[:59] + "…") for text in texts[:3])
+        shown = ", ".join(repr(text if len(text) <= 60 else text[:59] + "…") for text in map(facts.shown, texts[:3]))
         return f"{self.key} is {shown}, which does not match {expected}"
 
 
@@ -221,70 +222,88 @@ class CalendarIs:
         return f"calendar {self.calendar.name} is {state} at {local:%a %Y-%m-%d %H:%M} ({self.calendar.timezone.key})"
 
 
-def session_of(captured_by: TextMatches | None, facts: Facts) -> str:
-    """The session of a question: what the rule's own ``session`` group matched, or what a link type finds."""
-    if captured_by is None:
-        return facts.link_session()
-    groups = captured_by.match(facts)
-    return groups["session"] if groups else ""
-
-
 @dataclass(frozen=True, slots=True)
 class LinkIs:
-    """The session in the alias is valid, expired, invalid or absent.
-
-    The session is what the rule's own ``session`` group matched; without one, what stands in the place of
-    ``{session}`` in the alias of a link type.
-    """
+    """The link that the alias belongs to is valid, early, expired, invalid or absent."""
 
     states: frozenset[LinkState]
-    captured_by: TextMatches | None
 
     key = "link"
 
-    def state(self, facts: Facts) -> LinkState:
-        """The state of the link that the question came with."""
-        return facts.link_state(session_of(self.captured_by, facts))
-
     def holds(self, facts: Facts) -> bool:
         """Whether the state is one of those expected."""
-        return self.state(facts) in self.states
+        return facts.link_state in self.states
 
     def miss(self, facts: Facts) -> str:
         """The state and what it had to be."""
-        return f"the link is {self.state(facts)}, not {' or '.join(sorted(self.states))}"
+        return f"the link is {facts.link_state}, not {' or '.join(sorted(self.states))}"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTypeIs:
+    """The alias is one of some link types, whoever signed it, if anybody did."""
+
+    types: frozenset[str]
+
+    key = "link_type"
+
+    def holds(self, facts: Facts) -> bool:
+        """Whether the type is listed."""
+        return facts.link is not None and facts.link.type in self.types
+
+    def miss(self, facts: Facts) -> str:
+        """The type and the list."""
+        found = "of no link type" if facts.link is None else f"one of link type {facts.link.type}"
+        return f"the alias is {found}, not {' or '.join(sorted(self.types))}"
+
+
+@dataclass(frozen=True, slots=True)
+class DoorIs:
+    """The alias is the customer's, or the agents', of a link type."""
+
+    entrances: frozenset[Entrance]
+
+    key = "door"
+
+    def holds(self, facts: Facts) -> bool:
+        """Whether it is one of those expected."""
+        return facts.link is not None and facts.link.entrance in self.entrances
+
+    def miss(self, facts: Facts) -> str:
+        """Whose alias it is."""
+        found = "of no link type" if facts.link is None else f"for the {facts.link.entrance}"
+        return f"the alias is {found}, not for the {' or '.join(sorted(self.entrances))}"
 
 
 @dataclass(frozen=True, slots=True)
 class PercentOf:
-    """A fixed share of sessions, the same ones each time; another rule's share is drawn independently.
+    """A fixed share of calls, the same ones each time; another rule's share is drawn independently.
 
-    The session is found as ``LinkIs`` finds it; without one the room or alias takes its place.
+    Where no link of ours leads to the call, its room or alias takes its place.
     """
 
     percent: float
     rule: str
-    captured_by: TextMatches | None = None
 
     key = "percent"
 
     def share(self, facts: Facts) -> float | None:
-        """Where the session falls, from 0 up to 100; ``None`` when the question has neither session nor room."""
-        text = session_of(self.captured_by, facts) or facts.request.text("service_name") or facts.alias("local_alias")
+        """Where the call falls, from 0 up to 100; ``None`` when the question has neither call nor room."""
+        text = facts.call_id or facts.request.text("service_name") or facts.alias("local_alias")
         if not text:
             return None
         digest = blake2b(f"{self.rule}\0{text}".encode(), digest_size=8).digest()
         return int.from_bytes(digest) / 2**64 * 100
 
     def holds(self, facts: Facts) -> bool:
-        """Whether the session is in the share."""
+        """Whether the call is in the share."""
         share = self.share(facts)
         return share is not None and share < self.percent
 
     def miss(self, facts: Facts) -> str:
-        """Where the session falls."""
+        """Where the call falls."""
         share = self.share(facts)
-        where = "the question names no session or room" if share is None else f"the session falls at {share:.1f}"
+        where = "the question names no call or room" if share is None else f"the call falls at {share:.1f}"
         return f"{where}, outside {self.percent:g} percent"
 
 

@@ -49,7 +49,7 @@ class Serve:
     reason: str
     trace: Trace = field(repr=False)
     service: Fields = field(repr=False)
-    session: str = field(repr=False)
+    call: str = field(repr=False)
     fallbacks: tuple[Fields, ...] = field(default=(), repr=False)
 
 

@@ -12,8 +12,8 @@ from policy_server.policy.conditions import CalendarIs, Condition, walk
 from policy_server.policy.decisions import Decision, Serve
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.facts import Facts
+from policy_server.policy.names import NONCE_BYTES, Call, Keyring, LinkState
 from policy_server.policy.ruleset import LinkType, Ruleset
-from policy_server.policy.sessions import NONCE_BYTES, Keyring
 
 MOST_CHANGES: Final = 200
 """How often calendars may open and close before the search for an opening gives up: some months of one calendar."""
@@ -30,12 +30,12 @@ class Door:
     ruleset: Ruleset
     keyring: Keyring
     link_type: LinkType
-    session: str = field(repr=False)
+    call: Call
     link_attributes: Mapping[str, str] = field(repr=False)
 
     def decide(self, now: datetime) -> Decision:
         """What a node would be told now if a browser dialled the customer's alias."""
-        return self._decide(self.session, now)
+        return self._decide(self.call, now)
 
     def guest_pin(self, now: datetime) -> str:
         """The PIN that the room will ask this customer for, as a rule gives it now or when the door opens next.
@@ -59,39 +59,38 @@ class Door:
             if moment is None or moment > now + LOOK_AHEAD:
                 return None
             changed = [calendar for calendar, change in upcoming.items() if change == moment]
-            if isinstance(self._decide(self._session_at(moment), moment), Serve):
+            if isinstance(self._decide(self._call_at(moment), moment), Serve):
                 return moment.astimezone(changed[0].timezone)
             for calendar in changed:
                 upcoming[calendar] = _next_change(calendar, moment)
         return None
 
-    def _decide(self, session: str, now: datetime) -> Decision:
-        return evaluate(self.ruleset, self._question(session), now, self.keyring, self.link_attributes)
+    def _decide(self, call: Call, now: datetime) -> Decision:
+        return evaluate(self.ruleset, self._question(call), now, self.keyring, self.link_attributes)
 
-    def _question(self, session: str) -> PolicyRequest:
+    def _question(self, call: Call) -> PolicyRequest:
         asked = {
             "call_direction": "dial_in",
             "protocol": "api",
             "trigger": "web",
-            "local_alias": self.link_type.alias.render({"session": session}),
+            "local_alias": self.link_type.customers_alias(call),
         }
         return parse_request(RequestType.SERVICE, encode_query(asked).encode())
 
-    def _session_at(self, moment: datetime) -> str:
-        """The session, or if it is over by then one that is not and that nobody ever sees."""
-        opened = self.keyring.open(self.session)
-        if opened is not None and moment < opened.expires_at:
-            return self.session
-        return self.keyring.sign(moment + _MINUTE, bytes(NONCE_BYTES))
+    def _call_at(self, moment: datetime) -> Call:
+        """The call, or if its door is shut by then one whose door is not and that nobody ever sees."""
+        if self.call.state(moment) is LinkState.VALID:
+            return self.call
+        return self.keyring.sign(self.call.type, moment + _MINUTE, bytes(NONCE_BYTES))
 
     def _calendars(self, now: datetime) -> tuple[Calendar, ...]:
         """The calendars of all rules that may answer."""
         facts = Facts(
-            self._question(self.session),
+            self._question(self.call),
             now,
             self.keyring,
             domains=self.ruleset.domains,
-            link_patterns=self.ruleset.link_patterns,
+            alias_forms=self.ruleset.alias_forms,
             link_attributes=self.link_attributes,
         )
         services = self.ruleset.services

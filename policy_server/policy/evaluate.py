@@ -28,6 +28,8 @@ from policy_server.policy.decisions import (
 )
 from policy_server.policy.facts import Facts, FindLink, no_link
 from policy_server.policy.faults import faults_of_answer
+from policy_server.policy.link_aliases import Entrance, LinkAlias
+from policy_server.policy.names import Keyring, Role
 from policy_server.policy.ruleset import (
     AllowOutcome,
     ContinueOutcome,
@@ -40,7 +42,6 @@ from policy_server.policy.ruleset import (
     SetOutcome,
 )
 from policy_server.policy.services import FIELD_LIMIT, ServiceTemplate, blank_identity, fill
-from policy_server.policy.sessions import Keyring
 from policy_server.policy.templates import RAW, without_raw
 
 DIRECTORY_LIMIT: Final = 10
@@ -49,6 +50,9 @@ DIRECTORY_LIMIT: Final = 10
 PICTURE_SIZE: Final = 100
 PICTURE_SIZE_LIMIT: Final = 2048
 """Pixels of a side of an avatar: when the question does not say, and at most."""
+
+NAMES: Final[Mapping[str, Role]] = {role.value: role for role in Role}
+"""The placeholders that stand for a call's names."""
 
 _NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
 _MATCHED: Final = "every condition holds"
@@ -65,7 +69,7 @@ def evaluate(
 ) -> Decision:
     """Decides one question at the moment ``now`` (aware).
 
-    ``keyring`` verifies links and derives PINs. ``find_link`` gives what is known of a session's link, without waiting;
+    ``keyring`` verifies links and derives PINs. ``find_link`` gives what is known of a call's link, by its call id, without waiting;
     ``link_attributes`` go before those that it gives. The service, properties or text of a decision have passed the
     checks that Pexip will make; if a value of this question spoils them the decision is ``Fail``.
     """
@@ -74,7 +78,8 @@ def evaluate(
         now,
         keyring,
         domains=ruleset.domains,
-        link_patterns=ruleset.link_patterns,
+        alias_forms=ruleset.alias_forms,
+        mask=ruleset.mask,
         link_attributes=link_attributes,
         find_link=find_link,
     )
@@ -129,11 +134,9 @@ def _serve(
     if blank := blank_identity(template.needed, values):
         return Fail(rule, blank, trace)
     service = template.fill(values)
-    session = groups.get("session", "")
+    call = facts.call
     if template.derived_pin or template.derived_guest_pin:
-        # Without a session the PINs are those of the room by its name.
-        owner = session or str(service.get("name", ""))
-        pins = facts.keyring.pins_of(owner, facts.opened(owner))
+        pins = call.pins if call is not None else facts.keyring.room_pins(str(service.get("name", "")))
         if template.derived_pin:
             service["pin"] = pins.host
         if template.derived_guest_pin:
@@ -141,17 +144,24 @@ def _serve(
     if not template.accepts(service):
         return Fail(rule, faults_of_answer(service), trace)
     fallbacks = tuple(leg.fields.fill(values) for leg in template.fallbacks) if template.fallbacks else ()
-    return Serve(rule, reason, trace, service, session, fallbacks)
+    return Serve(rule, reason, trace, service, facts.call_id, fallbacks)
 
 
 def _recall_service(ruleset: Ruleset, facts: Facts) -> Decision:
     request = facts.request
     name = request.text("service_name") or request.text("unique_service_name")
     origin = ruleset.recall.find(name, request.text("service_tag"), request.text("remote_alias")) if name else None
-    if origin is None:
+    named = (
+        {}
+        if origin is None
+        else {role: text for word, role in NAMES.items() if (text := origin.placeholders.get(word))}
+    )
+    calls = [facts.keyring.open(text, role, ruleset.links) for role, text in named.items()]
+    if origin is None or None in calls:
         return Continue(None, "the room is not one of ours", Trace(partial(_recall_rows, ruleset, None)))
     rule = ruleset.services.rules[origin.number]
-    facts.recall(origin.placeholders.get("session", ""))
+    for call in filter(None, calls):
+        facts.recall(LinkAlias(call.type, Entrance.CUSTOMER, call))
     trace = Trace(partial(_recall_rows, ruleset, origin.number))
     placeholders = origin.placeholders | {
         name: default
@@ -266,6 +276,8 @@ def _filled_in(names: Iterable[str], groups: Mapping[str, str], facts: Facts) ->
     for name in names:
         if name in groups:
             values[name] = groups[name]
+        elif name in NAMES:
+            values[name] = facts.call.name(NAMES[name]) if facts.call is not None else ""
         elif name.startswith("link."):
             values[name] = facts.link_attributes.get(name[5:], "")
         elif name in PARAMETERS:

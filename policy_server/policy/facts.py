@@ -9,8 +9,9 @@ from typing import Final, Protocol
 from policy_server.pexip.aliases import bare_alias, normalise_alias, original_stretch
 from policy_server.pexip.parameters import Kind, Parameter
 from policy_server.pexip.requests import PolicyRequest
-from policy_server.policy.patterns import Pattern
-from policy_server.policy.sessions import Keyring, LinkState, OpenedSession, link_state
+from policy_server.policy.link_aliases import AliasForm, LinkAlias, read_alias
+from policy_server.policy.masking import NameMask
+from policy_server.policy.names import Call, Keyring, LinkState, link_state
 from policy_server.policy.templates import RAW
 
 
@@ -69,14 +70,11 @@ class LinkAttributeSource:
 Source = ParameterSource | IdpAttributeSource | LinkAttributeSource
 
 _NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
+NO_LINK_TYPES: Final = NameMask()
 
 
 class KnownLink(Protocol):
     """What somebody wrote down about a customer's link."""
-
-    @property
-    def type(self) -> str:
-        """The link type that it was made of: at the aliases of any other it is invalid."""
 
     @property
     def name(self) -> str:
@@ -112,14 +110,14 @@ class Facts:
     __slots__ = (
         "_aliases",
         "_find_link",
+        "_link",
         "_link_attributes",
-        "_link_session",
-        "_opened",
-        "_states",
+        "_link_state",
+        "_mask",
+        "alias_forms",
         "domains",
         "groups",
         "keyring",
-        "link_patterns",
         "now",
         "request",
     )
@@ -131,7 +129,8 @@ class Facts:
         keyring: Keyring,
         *,
         domains: AbstractSet[str] = frozenset(),
-        link_patterns: tuple[tuple[str, Pattern], ...] = (),
+        alias_forms: tuple[AliasForm, ...] = (),
+        mask: NameMask = NO_LINK_TYPES,
         link_attributes: Mapping[str, str] = _NO_ATTRIBUTES,
         find_link: FindLink = no_link,
     ) -> None:
@@ -139,14 +138,15 @@ class Facts:
         self.now: Final = now
         self.keyring: Final = keyring
         self.domains: Final = domains
-        self.link_patterns: Final = link_patterns
+        self.alias_forms: Final = alias_forms
+        self._mask: Final = mask
         self._link_attributes: Final = link_attributes
         self._find_link: Final = find_link
         self.groups: Final[dict[int, Mapping[str, str] | None]] = {}
         self._aliases: Final[dict[str, str]] = {}
-        self._link_session: str | None = None
-        self._opened: Final[dict[str, OpenedSession | None]] = {}
-        self._states: Final[dict[str, LinkState]] = {}
+        # Empty until somebody asks.
+        self._link: tuple[LinkAlias | None, ...] = ()
+        self._link_state: LinkState | None = None
 
     def alias(self, name: str) -> str:
         """An alias parameter in the form in which aliases are compared; ``""`` when missing."""
@@ -187,45 +187,53 @@ class Facts:
         """What stands in the parameter itself from one place of its compared form to another."""
         return original_stretch(self.request.text(source.key), begin, end)
 
-    def link_session(self) -> str:
-        """The text that stands where a link type has its session in the alias; ``""`` when no link type fits."""
-        if self._link_session is None:
-            alias = self.alias("local_alias")
-            matches = (pattern.match(alias) for _, pattern in self.link_patterns)
-            self._link_session = next((groups["session"] for groups in matches if groups is not None), "")
-        return self._link_session
+    def shown(self, text: str) -> str:
+        """A text as a finding may quote it: nothing in it opens a door."""
+        return self._mask.text(text, self.keyring)
 
-    def recall(self, session: str) -> None:
-        """Takes the session from a room's name: what the alias is in a call out of a room is not documented."""
-        if session:
-            self._link_session = session
+    @property
+    def link(self) -> LinkAlias | None:
+        """What the alias that was dialled says of a link; ``None`` when it is of no link type."""
+        if not self._link:
+            self._link = (read_alias(self.alias_forms, self.keyring, self.alias("local_alias")),)
+        return self._link[0]
+
+    @property
+    def call(self) -> Call | None:
+        """The call that the alias belongs to; ``None`` without one that we signed."""
+        return self.link.call if self.link is not None else None
+
+    @property
+    def call_id(self) -> str:
+        """The call's name for everybody, ``""`` without one."""
+        return self.link.call_id if self.link is not None else ""
+
+    def recall(self, link: LinkAlias | None) -> None:
+        """Takes the link from a room's name: what the alias is in a call out of a room is not documented."""
+        if link is not None:
+            self._link = (link,)
+            self._link_state = None
 
     @property
     def link_attributes(self) -> Mapping[str, str]:
         """The attributes of the link that the alias belongs to; none when nothing is known of it."""
-        known = attributes_of(self._find_link(self.link_session()))
+        known = attributes_of(self._known_link())
         return {**known, **self._link_attributes} if self._link_attributes else known
 
-    def opened(self, session: str) -> OpenedSession | None:
-        """The session if it was signed by us; verified once, for the state of the link and for PINs."""
-        if session not in self._opened:
-            self._opened[session] = self.keyring.open(session)
-        return self._opened[session]
+    @property
+    def link_state(self) -> LinkState:
+        """Whether the link was signed by us for this alias, and is still good."""
+        if self._link_state is None:
+            self._link_state = self._find_state()
+        return self._link_state
 
-    def link_state(self, session: str) -> LinkState:
-        """Whether ``session`` was signed by us, is still good, and is one for the alias that was dialled."""
-        state = self._states.get(session)
-        if state is None:
-            state = link_state(session, self.opened(session), self.now)
-            link = self._find_link(session) if session else None
-            if link is not None and (link.revoked_at is not None or self._is_of_another_type(link, session)):
-                state = LinkState.INVALID
-            self._states[session] = state
-        return state
+    def _find_state(self) -> LinkState:
+        if self.link is None:
+            return LinkState.ABSENT
+        known = self._known_link()
+        if known is not None and known.revoked_at is not None:
+            return LinkState.INVALID
+        return link_state(self.call, self.now)
 
-    def _is_of_another_type(self, link: KnownLink, session: str) -> bool:
-        """Whether the session stands in an alias of link types that its link is none of."""
-        alias = self.alias("local_alias")
-        found = ((name, pattern.match(alias)) for name, pattern in self.link_patterns)
-        types = {name for name, groups in found if groups is not None and groups["session"] == session}
-        return bool(types) and link.type not in types
+    def _known_link(self) -> KnownLink | None:
+        return self._find_link(self.call_id) if self.call is not None else None

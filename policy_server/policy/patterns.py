@@ -167,7 +167,7 @@ def _alternatives_at_top(text: str) -> bool:
 def group_source(text: str, name: str) -> str | None:
     """The expression inside the named group ``name`` of ``text``, or ``None`` when there is no such group.
 
-    Used to read a room's name backwards: what ``{session}`` was filled with must match what filled it.
+    Used to read a room's name backwards: what ``{call}`` was filled with must match what filled it.
     """
     for match in _BRACED_NAME.finditer(text):
         if match[1] == name:

@@ -13,7 +13,9 @@ from policy_server.policy.conditions import Condition, parameters_in
 from policy_server.policy.decisions import Finding, Outcome, Trace
 from policy_server.policy.directory import Directory
 from policy_server.policy.facts import Facts
-from policy_server.policy.patterns import Pattern
+from policy_server.policy.link_aliases import AliasForm
+from policy_server.policy.masking import NameMask
+from policy_server.policy.names import Call, Role
 from policy_server.policy.recall import Recall
 from policy_server.policy.services import FieldsTemplate, ServiceTemplate
 from policy_server.policy.templates import Template
@@ -180,14 +182,20 @@ class LinkType:
     agent_alias: Template | None
     ttl: int
     url: Template | None
-    alias_pattern: Pattern
-    agent_alias_pattern: Pattern | None
+    forms: tuple[AliasForm, ...]
+    """What recognises its aliases: the customer's, and the agents' if there is one."""
     templates: PageTemplates = NO_TEMPLATES
 
-    @property
-    def patterns(self) -> tuple[Pattern, ...]:
-        """What recognises its aliases; the group is ``session``."""
-        return (self.alias_pattern, *((self.agent_alias_pattern,) if self.agent_alias_pattern else ()))
+    def customers_alias(self, call: Call) -> str:
+        """What the customer of a call dials."""
+        return self.alias.render({Role.SESSION.value: call.session})
+
+    def agents_alias(self, call: Call) -> str:
+        """What the agents of a call dial; ``""`` where they have no alias of their own."""
+        if self.agent_alias is None:
+            return ""
+        (name,) = self.agent_alias.names
+        return self.agent_alias.render({name: call.name(Role(name))})
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -202,7 +210,8 @@ class Ruleset:
     registrations: RuleList[RegistrationOutcome]
     directory: Directory
     links: Mapping[str, LinkType]
-    link_patterns: tuple[tuple[str, Pattern], ...]
+    alias_forms: tuple[AliasForm, ...]
+    mask: NameMask
     recall: Recall
     pictures: Mapping[str, bytes]
 

@@ -134,8 +134,8 @@ class ServiceTemplate:
 
     def __post_init__(self) -> None:
         names = self.fields.names.union(*(leg.fields.names for leg in (*self.legs, *self.fallbacks)))
-        # A leg's caller is the session where there is one.
-        names |= {"session"} if CALLER in names else set()
+        # A leg's caller is the call where there is one.
+        names |= {"call"} if names & {ROOM_NAME, CALLER} else set()
         object.__setattr__(self, "names", names - {ROOM_NAME, CALLER})
         of_legs = (pair for leg in (*self.legs, *self.fallbacks) for pair in leg.fields.needed)
         object.__setattr__(self, "needed", tuple(dict.fromkeys((*self.fields.needed, *of_legs))))
@@ -163,8 +163,8 @@ class ServiceTemplate:
     def fill(self, values: dict[str, str]) -> Fields:
         """The service for one question without its derived PINs. ``values`` also gets the name of the room."""
         service = self.fields.fill(values)
-        name = values[ROOM_NAME] = str(service.get("name", ""))
-        values[CALLER] = uri_user(values.get("session") or name)
+        shown = values[ROOM_NAME] = values.get("call") or str(service.get("name", ""))
+        values[CALLER] = uri_user(shown)
         if self.legs:
             service["automatic_participants"] = [leg.fields.fill(values) for leg in self.legs]
         return service
@@ -181,17 +181,17 @@ def _leg_fits(leg: Leg, fields: Fields) -> bool:
 
 
 ROOM_NAME: Final = "room.name"
-"""The placeholder of the default display name of a leg whose rule captures no session: the name of the room."""
+"""The placeholder of the default display name of a leg: the call id, or without one the name of the room."""
 
 CALLER: Final = "room.caller"
-"""The placeholder of the default From of a leg: the session, or without one the room's name, as ``uri_user`` writes it."""
+"""The placeholder of the default From of a leg: the call id, or without one the room's name, as ``uri_user`` writes it."""
 
 _LONGEST_USER: Final = 120
 _CUT_ESCAPE: Final = re.compile("%[0-9A-F]?$")
 
 
 def uri_user(text: str) -> str:
-    """The user part of a SIP URI that stands for a session or a room's name.
+    """The user part of a SIP URI that stands for a call id or a room's name.
 
     Letters and digits of ASCII and ``-._`` stand for themselves, every other byte of its UTF-8 is ``%XX`` (RFC 3261,
     section 25.1), so ``urllib.parse.unquote`` gives the text again. One that would be longer than 120 characters is its

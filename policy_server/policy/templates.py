@@ -95,7 +95,7 @@ def parse_template(text: str) -> Template:
         if not _NAME.match(name):
             cut = match[0] if len(match[0]) <= _LONGEST_SHOWN else f"{match[0][:_LONGEST_SHOWN]}…"
             raise TemplateError(
-                f"{cut!r} is not a placeholder; write the name between braces without spaces, such as {{session}}"
+                f"{cut!r} is not a placeholder; write the name between braces without spaces, such as {{call}}"
             )
         pieces += (text[end : match.start()], name)
         defaults.append(default if bar else None)

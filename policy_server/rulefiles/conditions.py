@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from ipaddress import IPv6Network, ip_network
-from typing import Final
+from typing import Final, TypeVar
 
 from policy_server.pexip.parameters import PARAMETERS, Kind, Parameter, RequestType, parameters_of
 from policy_server.policy.calendars import Calendar
@@ -17,17 +18,19 @@ from policy_server.policy.conditions import (
     CalendarIs,
     ChoiceIs,
     Condition,
+    DoorIs,
     IntegerIs,
     LinkIs,
+    LinkTypeIs,
     Network,
     NotAllOf,
     PercentOf,
     TextMatches,
-    text_matches,
 )
 from policy_server.policy.facts import IdpAttributeSource, LinkAttributeSource, ParameterSource, Source
+from policy_server.policy.link_aliases import Entrance
+from policy_server.policy.names import LinkState, Role
 from policy_server.policy.patterns import Pattern, PatternError, compile_pattern
-from policy_server.policy.sessions import LinkState
 from policy_server.policy.templates import RAW, without_raw
 from policy_server.rulefiles.compared import why_never
 from policy_server.rulefiles.document_nodes import MappingNode, ScalarNode, SequenceNode
@@ -35,13 +38,14 @@ from policy_server.rulefiles.problems import Place, one_of, printable, shown, un
 from policy_server.rulefiles.reader import Report, Table, shown_node, undefined, unlisted
 
 GROUPS: Final = ("any", "all", "not")
+Word = TypeVar("Word", bound=StrEnum)
 _ASCII_CLASS: Final = re.compile(r"(?<!\\)(?:\\\\)*\\([dwsbDWSB])")
 _READS_ANYTHING: Final = frozenset({"remote_display_name", "vendor", "q"})
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the conditions of one rule may refer to; ``errors_before`` is how many errors came before these."""
+    """What the conditions of one rule may refer to. ``link_types`` are the names of all, faulty ones too."""
 
     request: RequestType
     rule: str
@@ -49,9 +53,8 @@ class Scope:
     calendars: Mapping[str, Calendar | None]
     locations: frozenset[str] | None
     domains: frozenset[str]
-    link_types: bool
+    link_types: frozenset[str]
     used_calendars: set[str]
-    errors_before: int
 
 
 @cache
@@ -60,7 +63,7 @@ def condition_keys(request: RequestType) -> tuple[str, ...]:
     parameters = tuple(_parameters(request))
     idp = ("idp_attributes",) if request is RequestType.PARTICIPANT else ()
     originals = tuple(name + RAW for name, parameter in _parameters(request).items() if parameter.kind is Kind.ALIAS)
-    link = ("link", "link_attributes", "percent") if "local_alias" in parameters else ()
+    link = ("link", "link_type", "door", "link_attributes", "percent") if "local_alias" in parameters else ()
     return (*parameters, *originals, *idp, "open", "closed", *link, *GROUPS)
 
 
@@ -69,33 +72,22 @@ def _parameters(request: RequestType) -> Mapping[str, Parameter]:
     return {parameter.name: parameter for parameter in parameters_of(request)}
 
 
-def read_conditions(node: MappingNode, scope: Scope, captured_by: TextMatches | None = None) -> tuple[Condition, ...]:
+def read_conditions(node: MappingNode, scope: Scope) -> tuple[Condition, ...]:
     """The conditions of a ``when``, or of one entry of ``any``, ``all`` or ``not``."""
     known = condition_keys(scope.request)
     conditions: list[Condition] = []
     table = Table(node, "when", scope.report, scope.rule)
-    # A session that the alias captures is what these are about, wherever in the rule they stand.
-    about_session = (*GROUPS, "link", "percent")
-    keys = sorted(table, key=about_session.__contains__)
-    for key in keys:
+    for key in table:
         if key not in known:
             table.error_at(table.key_place(key), _unknown(key, scope.request))
             continue
-        if key in about_session:
-            own = (condition for condition in text_matches(tuple(conditions)) if _captures_session(condition))
-            captured_by = next(own, captured_by)
-        condition = _read_condition(key, table, scope, captured_by)
+        condition = _read_condition(key, table, scope)
         if condition is not None:
             conditions.append(condition)
         elif not scope.report.failed:
             # A condition that is dropped without a word would widen the rule.
             table.error(key, f"{key} cannot be read")
-    order = {key: place for place, key in enumerate(table)}
-    return tuple(
-        sorted(
-            conditions, key=lambda condition: order.get(condition.key, order.get(condition.key.partition(".")[0], 0))
-        )
-    )
+    return tuple(conditions)
 
 
 def _unknown(key: str, request: RequestType) -> str:
@@ -104,20 +96,20 @@ def _unknown(key: str, request: RequestType) -> str:
     return unknown_key(key, condition_keys(request), "when")
 
 
-def _captures_session(condition: TextMatches) -> bool:
-    return condition.key == "local_alias" and all("session" in pattern.groups for pattern in condition.patterns)
-
-
-def _read_condition(key: str, table: Table, scope: Scope, captured_by: TextMatches | None) -> Condition | None:
+def _read_condition(key: str, table: Table, scope: Scope) -> Condition | None:
     match key:
         case "any" | "all" | "not":
-            return _read_group(key, table, scope, captured_by)
+            return _read_group(key, table, scope)
         case "open" | "closed":
             return _read_calendar(key, table, scope)
         case "link":
-            return _read_link(table, scope, captured_by)
+            return _read_link(table, scope)
+        case "link_type":
+            return _read_link_type(table, scope)
+        case "door":
+            return _read_door(table, scope)
         case "percent":
-            return _read_percent(table, scope, captured_by)
+            return _read_percent(table, scope)
         case "idp_attributes" | "link_attributes":
             return _read_attributes(key, table, scope)
         case _:
@@ -145,12 +137,6 @@ def _read_parameter(parameter: Parameter, table: Table, scope: Scope) -> Conditi
 def _read_original(parameter: Parameter, table: Table, scope: Scope) -> Condition | None:
     source = ParameterSource(parameter, raw=True)
     patterns = _read_patterns(source.key, table, scope, ignore_case=False)
-    for pattern in patterns:
-        if "session" in pattern.groups:
-            table.error(
-                source.key,
-                f"a session is compared without case, so it cannot come from {source.key}; name it in {parameter.name}",
-            )
     return TextMatches(source, patterns) if patterns else None
 
 
@@ -161,6 +147,12 @@ def _read_patterns(key: str, table: Table, scope: Scope, *, ignore_case: bool) -
         if pattern is not None:
             for warning in _warnings(key, pattern, scope):
                 scope.report.warning(place, f"{table.about}{key}: {warning}", scope.rule)
+            for name in set(pattern.groups) & set(Role):
+                table.error_at(
+                    place,
+                    f"{key}: no group can be named {shown(name)}, since {{{name}}} is a name of the call; rename it, or "
+                    "write link_type and door instead of the expression",
+                )
             patterns.append(pattern)
     return tuple(patterns)
 
@@ -310,36 +302,54 @@ def _read_calendar(key: str, table: Table, scope: Scope) -> Condition | None:
     return None if calendar is None else CalendarIs(calendar, expected_open=key == "open")
 
 
-def _read_link(table: Table, scope: Scope, captured_by: TextMatches | None) -> Condition | None:
-    states: set[LinkState] = set()
-    words = tuple(state.value for state in LinkState)
-    for text, place in _texts("link", table, f"one of {', '.join(map(shown, words))}"):
-        if text in words:
-            states.add(LinkState(text))
+def _read_link(table: Table, scope: Scope) -> Condition | None:
+    states = _read_words("link", tuple(LinkState), table)
+    return LinkIs(frozenset(states)) if _has_link_types("link", table, scope) and states else None
+
+
+def _read_door(table: Table, scope: Scope) -> Condition | None:
+    entrances = _read_words("door", tuple(Entrance), table)
+    return DoorIs(frozenset(entrances)) if _has_link_types("door", table, scope) and entrances else None
+
+
+def _read_words(key: str, words: tuple[Word, ...], table: Table) -> set[Word]:
+    """One of some words of ours, or a list of them."""
+    found: set[Word] = set()
+    for text, place in _texts(key, table, f"one of {', '.join(map(shown, words))}"):
+        word = next((word for word in words if word == text), None)
+        if word is not None:
+            found.add(word)
         else:
-            table.error_at(place, one_of("link", words, text))
-    if captured_by is None and not scope.link_types:
-        if scope.report.errors > scope.errors_before:
-            return None  # The condition that cannot be read may well have named the session.
-        table.error(
-            "link",
-            "link needs to know where the session stands: declare a link type under `links`, or name the session in "
-            "this rule's local_alias, as in 'mp(?P<session>[a-z0-9]{32})'",
-        )
-        return None
-    return LinkIs(frozenset(states), captured_by) if states else None
+            table.error_at(place, one_of(key, words, text))
+    return found
 
 
-def _read_percent(table: Table, scope: Scope, captured_by: TextMatches | None) -> Condition | None:
+def _read_link_type(table: Table, scope: Scope) -> Condition | None:
+    types: set[str] = set()
+    for text, place in _texts("link_type", table, "the name of a link type, or a list of them"):
+        if text in scope.link_types:
+            types.add(text)
+        else:
+            table.error_at(place, undefined("link_type", "link type", text, scope.link_types, "links"))
+    return LinkTypeIs(frozenset(types)) if types else None
+
+
+def _has_link_types(key: str, table: Table, scope: Scope) -> bool:
+    if not scope.link_types:
+        table.error(key, f"{key} is about the aliases of link types, and there is none; define one under links")
+    return bool(scope.link_types)
+
+
+def _read_percent(table: Table, scope: Scope) -> Condition | None:
     node = table.value("percent")
     value = node.value if isinstance(node, ScalarNode) else None
     if node is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100):
         table.wrong("percent", node, "a number from 0 to 100")
         return None
-    return PercentOf(float(value), scope.rule, captured_by) if isinstance(value, int | float) else None
+    return PercentOf(float(value), scope.rule) if isinstance(value, int | float) else None
 
 
-def _read_group(key: str, table: Table, scope: Scope, captured_by: TextMatches | None) -> Condition | None:
+def _read_group(key: str, table: Table, scope: Scope) -> Condition | None:
     node = table.value(key)
     alone = (node,) if key == "not" and isinstance(node, MappingNode) and node.entries else ()
     items = node.items if isinstance(node, SequenceNode) else alone
@@ -355,7 +365,7 @@ def _read_group(key: str, table: Table, scope: Scope, captured_by: TextMatches |
     branches: list[tuple[Condition, ...]] = []
     for item in items:
         if isinstance(item, MappingNode) and item.entries:
-            branches.append(read_conditions(item, scope, captured_by))
+            branches.append(read_conditions(item, scope))
         else:
             table.error_at(
                 item.place, f"{key} must hold conditions such as {{protocol: sip}}, but this is {shown_node(item)}"

@@ -14,13 +14,16 @@ from policy_server.policy.conditions import (
     CalendarIs,
     ChoiceIs,
     Condition,
+    DoorIs,
     IntegerIs,
     LinkIs,
+    LinkTypeIs,
     NotAllOf,
     PercentOf,
     TextMatches,
 )
 from policy_server.policy.facts import LinkAttributeSource, ParameterSource, Source
+from policy_server.policy.names import LinkState
 from policy_server.policy.patterns import Pattern, compile_pattern
 from policy_server.policy.ruleset import Rule
 from policy_server.rulefiles.problems import Place, shown
@@ -109,7 +112,13 @@ def _exclude(one: Condition, other: Condition) -> bool:
         case IntegerIs(), IntegerIs():
             return one.parameter == other.parameter and one.values.isdisjoint(other.values)
         case LinkIs(), LinkIs():
-            return one.captured_by == other.captured_by and one.states.isdisjoint(other.states)
+            return one.states.isdisjoint(other.states)
+        case LinkTypeIs(), LinkTypeIs():
+            return one.types.isdisjoint(other.types)
+        case DoorIs(), DoorIs():
+            return one.entrances.isdisjoint(other.entrances)
+        case (LinkTypeIs() | DoorIs(), LinkIs(states=states)) | (LinkIs(states=states), LinkTypeIs() | DoorIs()):
+            return states == {LinkState.ABSENT}
         case BooleanIs(), BooleanIs():
             return one.parameter == other.parameter and one.expected != other.expected
         case CalendarIs(), CalendarIs():
@@ -230,7 +239,11 @@ def _implies(own: Condition, other: Condition) -> bool:
         case IntegerIs(), IntegerIs():
             return own.parameter == other.parameter and own.values <= other.values
         case LinkIs(), LinkIs():
-            return own.captured_by == other.captured_by and own.states <= other.states
+            return own.states <= other.states
+        case LinkTypeIs(), LinkTypeIs():
+            return own.types <= other.types
+        case DoorIs(), DoorIs():
+            return own.entrances <= other.entrances
         case AddressIn(), AddressIn():
             return own.parameter == other.parameter and all(
                 any(

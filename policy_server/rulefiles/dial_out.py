@@ -25,14 +25,11 @@ def read_dial_out(
     used_trunks: set[str],
     vocabulary: Vocabulary,
     domain: str,
-    *,
-    has_session: bool,
 ) -> tuple[tuple[Leg, ...], tuple[Leg, ...], tuple[tuple[Template, Place], ...]]:
     """The legs of ``dial_out``: those dialled with the room, those for when one failed, and their placeholders."""
     first: list[Leg] = []
     failed: list[Leg] = []
     reader = TemplateReader(rule)
-    identity = "{session}" if has_session else f"{{{ROOM_NAME}}}"
     items = rule.sequence("dial_out", "a list such as [{trunk: NAME}]")
     if not items and isinstance(rule.value("dial_out"), SequenceNode):
         rule.error("dial_out", "dial_out is empty; leave it out if nobody is dialled")
@@ -49,7 +46,7 @@ def read_dial_out(
         elif when == FAILED:
             entry.warning("when", "nothing dials this entry yet: a leg that fails is not replaced by another")
         dialled = _read_destination(entry, trunks, used_trunks)
-        leg = _read_leg(entry, dialled, identity, domain, reader, vocabulary)
+        leg = _read_leg(entry, dialled, domain, reader, vocabulary)
         if leg is not None:
             (failed if when == FAILED else first).append(leg)
     return tuple(first), tuple(failed), tuple(reader.templates)
@@ -78,7 +75,6 @@ def _read_destination(
 def _read_leg(
     entry: Table,
     destination: Trunk | Mapping[str, object] | None,
-    identity: str,
     domain: str,
     reader: TemplateReader,
     vocabulary: Vocabulary,
@@ -95,7 +91,7 @@ def _read_leg(
         # What else is wrong with the entry can be told without knowing where it dials.
         values["remote_alias"] = ANY_TEXT
     calling = f"{{{CALLER}}}@{domain}" if domain else f"{{{CALLER}}}"
-    values = {**LEG_DEFAULTS, "local_alias": calling, "local_display_name": identity, **values}
+    values = {**LEG_DEFAULTS, "local_alias": calling, "local_display_name": f"{{{ROOM_NAME}}}", **values}
     read = reader.read(values, FREE_TEXT_FIELDS["automatic_participant"], node)
     sample = {**_BARE_ROOM, "automatic_participants": [read.sample]}
     for fault in check_service(sample):

@@ -2,17 +2,18 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
-from policy_server.policy.conditions import AllOf, AnyOf, Condition, TextMatches
+from policy_server.policy.conditions import AllOf, AnyOf, Condition, DoorIs, LinkTypeIs, TextMatches
 from policy_server.policy.facts import ParameterSource
+from policy_server.policy.link_aliases import Entrance
 from policy_server.policy.ruleset import LinkType, RejectOutcome, Rule, ServeOutcome, SetOutcome
 from policy_server.policy.services import ServiceTemplate
 from policy_server.policy.templates import Template
 from policy_server.rulefiles.problems import nearest, shown
 
-_SESSION: Final = "abcdefghijklmnopqrstuvwxyz234567"
-"""A session as expressions see one: no rule is written for a particular one."""
+_NAME: Final = "abcdefghijklmnopqrstuvwxyz234567"
+"""A name of a call as expressions see one: no rule is written for a particular one."""
 
 _DOMAIN_IN_URL: Final = re.compile(r"\{alias\}@([A-Za-z0-9.-]+)")
 
@@ -25,12 +26,14 @@ def link_warnings(
     Only what is certain is reported: a condition other than one on the alias is taken to hold.
     """
     rules = [rule for rule in services if rule.enabled]
-    for key, alias in (("alias", link.alias), ("agent_alias", link.agent_alias)):
-        if alias is not None and not any(
-            not isinstance(rule.outcome, RejectOutcome) for rule in _about(alias, link, rules)
-        ):
+    entrances = [("alias", link.alias, Entrance.CUSTOMER)]
+    if link.agent_alias is not None:
+        entrances.append(("agent_alias", link.agent_alias, Entrance.AGENT))
+    for key, alias, entrance in entrances:
+        if all(isinstance(rule.outcome, RejectOutcome) for rule in _about(alias, entrance, link, rules)):
             yield key, _unserved(key, alias, rules)
-    customers = [rule for rule in _about(link.alias, link, rules) if isinstance(rule.outcome, ServeOutcome)]
+    about = _about(link.alias, Entrance.CUSTOMER, link, rules)
+    customers = [rule for rule in about if isinstance(rule.outcome, ServeOutcome)]
     if link.url is None or not customers or any(_sets_role(rule) for rule in participants):
         return
     carries = "guest_pin" in link.url.names
@@ -58,26 +61,39 @@ def link_warnings(
         )
 
 
-def _about(alias: Template, link: LinkType, rules: Iterable[Rule[object]]) -> list[Rule[object]]:
+def _about(alias: Template, entrance: Entrance, link: LinkType, rules: Iterable[Rule[object]]) -> list[Rule[object]]:
     """The rules that may answer an alias, the customer's also with a domain that the URL adds."""
-    text = alias.render({"session": _SESSION}).lower()
+    text = _NAME.join(alias.literals).lower()
     domains = _DOMAIN_IN_URL.findall(link.url.source) if link.url is not None else []
     forms = [text, *(f"{text}@{domain.lower()}" for domain in domains)]
-    return [rule for rule in rules if any(_may_hold(rule.conditions, form) for form in forms)]
+    asked = [_Asked(form, link.name, entrance) for form in forms]
+    return [rule for rule in rules if any(_may_hold(rule.conditions, one) for one in asked)]
 
 
-def _may_hold(conditions: Iterable[Condition], alias: str) -> bool:
-    return all(_condition_may_hold(condition, alias) for condition in conditions)
+class _Asked(NamedTuple):
+    """A link's alias as rules see it."""
+
+    alias: str
+    type: str
+    entrance: Entrance
 
 
-def _condition_may_hold(condition: Condition, alias: str) -> bool:
+def _may_hold(conditions: Iterable[Condition], asked: _Asked) -> bool:
+    return all(_condition_may_hold(condition, asked) for condition in conditions)
+
+
+def _condition_may_hold(condition: Condition, asked: _Asked) -> bool:
     match condition:
+        case LinkTypeIs():
+            return asked.type in condition.types
+        case DoorIs():
+            return asked.entrance in condition.entrances
         case TextMatches() if _is_about_alias(condition):
-            return any(pattern.match(alias) is not None for pattern in condition.patterns)
+            return any(pattern.match(asked.alias) is not None for pattern in condition.patterns)
         case AllOf():
-            return _may_hold(condition.conditions, alias)
+            return _may_hold(condition.conditions, asked)
         case AnyOf():
-            return any(_condition_may_hold(branch, alias) for branch in condition.conditions)
+            return any(_condition_may_hold(branch, asked) for branch in condition.conditions)
         case _:
             return True
 

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from policy_server.pexip.parameters import RequestType
 from policy_server.policy.directory import DirectoryEntry, build_directory
+from policy_server.policy.masking import NameMask
 from policy_server.policy.patterns import PatternError
 from policy_server.policy.recall import Recall
 from policy_server.policy.ruleset import LinkType, Rule, RuleList, Ruleset, rule_list
@@ -35,6 +36,7 @@ from policy_server.rulefiles.rules import (
 )
 from policy_server.rulefiles.sections import (
     DEPLOYMENT_LISTS,
+    around_name,
     mapping_of,
     read_calendar,
     read_deployment,
@@ -250,7 +252,7 @@ def _read_material(merged: _Merged, report: Report, environment: Mapping[str, st
         calendars=read_named("calendars", read_calendar),
         trunks=read_named("trunks", partial(read_trunk, likely=regions)),
         rooms=read_named("rooms", read_room),
-        link_types=bool(merged.named["links"]),
+        link_types=frozenset(merged.named["links"]),
         environment=environment,
         deployed=deployed,
     )
@@ -326,14 +328,14 @@ def _read_id(node: MappingNode, section: str, seen: dict[str, Place], report: Re
 def _read_links(merged: _Merged, report: Report, folders: TemplateFolders) -> dict[str, LinkType]:
     links: dict[str, LinkType] = {}
     tables: dict[str, Table] = {}
-    aliases: dict[str, str] = {}
+    aliases: dict[tuple[str, ...], str] = {}
     for name, table in _tables("links", merged, report):
         link = read_link_type(name, table, folders) if table else None
         if table is None or link is None:
             continue
         links[name], tables[name] = link, table
         for key, template in (("alias", link.alias), ("agent_alias", link.agent_alias)):
-            other = aliases.setdefault(template.source.lower(), name) if template else name
+            other = aliases.setdefault(around_name(template), name) if template else name
             if other != name:
                 table.error(key, f"{key} is one of link type {shown(other)} too, so nobody could tell which is which")
     own = [(links[name], table) for name, table in tables.items() if links[name].url]
@@ -385,6 +387,7 @@ def _compile(
     except PatternError as error:
         material.report.error(Place(files.folder), f"names of rooms: {error}")
         return None
+    forms = tuple(form for link in links.values() for form in link.forms)
     return Ruleset(
         revision=files.revision,
         domains=domains,
@@ -394,7 +397,8 @@ def _compile(
         registrations=compiled("registrations"),  # type: ignore[arg-type]
         directory=build_directory(directory, ignore_local=merged.ignore_local, domains=domains),
         links=links,
-        link_patterns=tuple((link.name, pattern) for link in links.values() for pattern in link.patterns),
+        alias_forms=forms,
+        mask=NameMask(forms),
         recall=recall,
         pictures={entry.picture: files.pictures[entry.picture] for entry in directory if entry.picture},
     )

@@ -16,6 +16,7 @@ from policy_server.policy.conditions import (
     text_matches,
 )
 from policy_server.policy.facts import ParameterSource
+from policy_server.policy.names import Role
 from policy_server.policy.ruleset import Rule, ServeOutcome
 from policy_server.policy.templates import without_raw
 from policy_server.rulefiles.problems import Place
@@ -29,6 +30,7 @@ _VOUCHED: Final = frozenset(
 )
 """What a node, a trunk or an Identity Provider knows of a caller, or few callers know."""
 
+_NAMES: Final = frozenset(Role)
 _UNSIGNED: Final = frozenset({"invalid", "absent"})
 
 # From four repetitions on there are thousands of values, or any number.
@@ -98,6 +100,8 @@ def _keeps_strangers_out(condition: Condition) -> bool:
 def _is_chosen(placeholder: str, conditions: tuple[Condition, ...], sources: Mapping[str, str]) -> bool:
     """Whether callers put any of thousands of values in the place of a placeholder."""
     name = without_raw(placeholder)
+    if name in _NAMES:
+        return False  # A name of a call that we signed.
     if name in sources:
         return _MANY.search(sources[name]) is not None
     if name not in _CHOSEN:

@@ -13,7 +13,7 @@ of the others will do (``STAND_INS``), because a page that says a little less is
 it is in English. A language of which nobody gave the dates has them in digits. Placeholders are ``$name``; their values
 are escaped.
 
-The pages ``invalid`` and ``unavailable`` are for those of whose link nobody knows the type. They are taken from a folder
+The page ``invalid`` is for those whose link is none of ours. It is taken from a folder
 only if all link types with a URL name that folder.
 """
 
@@ -45,7 +45,6 @@ PAGES: Final[Mapping[str, frozenset[str]]] = {
     "closed-for-now": frozenset(),
     "expired": frozenset(),
     "invalid": frozenset(),
-    "unavailable": frozenset(),
     "preview": frozenset(),
 }
 """Every page with the placeholders that it may have: it opens before the link ends; it opens, but after that; it is
@@ -59,7 +58,7 @@ STAND_INS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Pages that are shown in a language in which a page is missing, the best first, if their placeholders have values."""
 
-FOR_STRANGERS: Final = ("invalid", "unavailable")
+FOR_STRANGERS: Final = ("invalid",)
 """Pages for those of whose link nobody knows the type."""
 
 LAYOUT: Final = frozenset({"language", "direction", "title", "text"})

@@ -1,16 +1,20 @@
 """The placeholders that a rule can fill, and the problems of those that it cannot."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from policy_server.policy.conditions import AllOf, AnyOf, Condition, TextMatches
+from policy_server.policy.names import Role
 from policy_server.policy.patterns import Pattern, group_source, may_be_absent
 from policy_server.policy.templates import Template, unknown_names, without_raw
 from policy_server.rulefiles.problems import Place, nearest
 from policy_server.rulefiles.reader import Table
 
+_SECRET_NAMES: Final = {Role.SESSION.value: "the customer", Role.AGENT.value: "agents"}
+_NAMES: Final = frozenset(role.value for role in Role)
+_NO_NAMES: Final = "it is a name of a link's call, so define a link type under links"
 _LEADING_FLAGS: Final = re.compile(r"\(\?[imsU]+\)")
 
 
@@ -105,8 +109,12 @@ def named_anywhere(conditions: tuple[Condition, ...]) -> set[str]:
 def check_placeholders(templates: Iterable[tuple[Template, Place]], given: Given, table: Table) -> None:
     """Reports placeholders that nothing fills in this rule."""
     for template, place in templates:
+        for message in _secrets(template, given):
+            table.report.warning(place, message, table.rule)
         for name in given.unknown(template):
-            if without_raw(name) in given.partly:
+            if without_raw(name) in _NAMES:
+                message = f"placeholder {{{name}}} is unknown: {_NO_NAMES}"
+            elif without_raw(name) in given.partly:
                 message = f"only some of this rule's alternatives capture {{{name}}}; capture it in each of them"
             else:
                 near = nearest(name, (*given.groups, *sorted(given.others)))
@@ -117,13 +125,25 @@ def check_placeholders(templates: Iterable[tuple[Template, Place]], given: Given
             table.error_at(place, message)
 
 
+def _secrets(template: Template, given: Given) -> Iterator[str]:
+    """A sentence for each name of the call that opens a door and stands where others see it."""
+    for name in dict.fromkeys(map(without_raw, template.names)):
+        if name in _SECRET_NAMES and name in given.others:
+            yield f"{{{name}}} opens the door of {_SECRET_NAMES[name]}, and others see it here; write {{call}}"
+
+
 def check_placeholders_of_room(
     room: str, templates: Iterable[tuple[Template, Place]], given: Given, table: Table
 ) -> None:
     """Reports what a room needs and the rule that serves it does not give, at the rule, which fills the placeholders."""
     for template, place in templates:
+        # Without the rule, so that it is said once of all rules that serve the room.
+        for message in _secrets(template, given):
+            table.report.warning(place, f"room {room!r}: {message}")
         for name in given.unknown(template):
-            if without_raw(name) in given.partly:
+            if without_raw(name) in _NAMES:
+                remedy = f"this rule does not give: {_NO_NAMES}"
+            elif without_raw(name) in given.partly:
                 remedy = "only some of this rule's alternatives capture; capture it in each of them"
             else:
                 own = f" (its groups: {', '.join(given.groups)})" if given.groups else ""

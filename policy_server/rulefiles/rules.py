@@ -11,6 +11,8 @@ from policy_server.pexip.properties import check_media_location, check_propertie
 from policy_server.pexip.services import SERVICE_TYPES
 from policy_server.policy.calendars import Calendar
 from policy_server.policy.conditions import Condition
+from policy_server.policy.evaluate import NAMES
+from policy_server.policy.names import NAME_LENGTH
 from policy_server.policy.patterns import PatternError
 from policy_server.policy.recall import Origin, destinations, origin_of
 from policy_server.policy.ruleset import (
@@ -50,7 +52,7 @@ from policy_server.rulefiles.services import (
     read_service,
     warn_of_shared_pins,
 )
-from policy_server.rulefiles.sharing import Shareable
+from policy_server.rulefiles.sharing import Shareable, without_call
 from policy_server.telephony.trunks import Trunk
 
 COMMON_KEYS: Final = ("id", "description", "enabled", "when")
@@ -74,6 +76,8 @@ DISPLAY_TEXT: Final = frozenset(
 )
 """Participant properties in which a placeholder may stand."""
 
+_SIGNED_NAME: Final = f"[a-z2-7]{{{NAME_LENGTH}}}"
+
 T = TypeVar("T")
 
 
@@ -87,7 +91,7 @@ class Material:
     calendars: Mapping[str, Calendar | None]
     trunks: Mapping[str, Trunk | None]
     rooms: Mapping[str, Draft | None]
-    link_types: bool
+    link_types: frozenset[str]
     environment: Mapping[str, str]
     deployed: bool
     used_calendars: set[str] = field(default_factory=set)
@@ -130,7 +134,11 @@ def read_heading(table: Table, rule_id: str, request: RequestType, material: Mat
             "when",
             f"named group {shown(name)} stands twice in this rule, so its placeholder would be ambiguous; rename one",
         )
-    given = Given(tuple(names), frozenset(named_anywhere(conditions)), _parameter_names(request), doubtful)
+    others = _parameter_names(request)
+    if material.link_types and "local_alias" in others:
+        others |= NAMES.keys()
+        sources |= dict.fromkeys(NAMES, _SIGNED_NAME)
+    given = Given(tuple(names), frozenset(named_anywhere(conditions)), others, doubtful)
     found = [key for key in OUTCOME_KEYS[request] if key in table]
     if len(found) != 1:
         options = ", ".join(OUTCOME_KEYS[request])
@@ -163,7 +171,6 @@ def _read_when(table: Table, rule_id: str, request: RequestType, material: Mater
         domains=frozenset(material.domains),
         link_types=material.link_types,
         used_calendars=material.used_calendars,
-        errors_before=material.report.errors,
     )
     return read_conditions(node, scope)
 
@@ -210,6 +217,7 @@ def read_service_rule(heading: Heading, number: int, material: Material) -> Serv
             return _read_serve(heading, number, material)
         case "redirect":
             alias = _read_text(heading)
+            _warn_of_no_call(heading, [("redirect", name) for name in alias.needed] if alias else ())
             return RedirectOutcome(alias) if alias else None
         case "reject":
             text = _read_text(heading)
@@ -234,9 +242,8 @@ def _read_serve(heading: Heading, number: int, material: Material) -> ServeOutco
             material.used_trunks,
             material.vocabulary,
             domain,
-            has_session="session" in heading.given.groups,
         )
-        check_placeholders(templates, replace(heading.given, others=_names_in_dial_out()), table)
+        check_placeholders(templates, replace(heading.given, others=heading.given.others | {ROOM_NAME, CALLER}), table)
         service_type = draft.fields.fixed.get("service_type") if draft is not None else None
         if isinstance(service_type, str) and service_type in SERVICE_TYPES and service_type not in ROOM_TYPES:
             table.error(
@@ -249,6 +256,7 @@ def _read_serve(heading: Heading, number: int, material: Material) -> ServeOutco
         place = table.value_place(heading.outcome)
         material.shareable[heading.id] = Shareable(draft.room, name, draft.name_place, place, heading.sources)
     template = complete(draft, legs, fallbacks)
+    _warn_of_no_call(heading, template.needed)
     if heading.enabled and not material.report.failed:
         try:
             origin = _read_backwards(draft.room, template, heading, number, material)
@@ -258,6 +266,21 @@ def _read_serve(heading: Heading, number: int, material: Material) -> ServeOutco
         if origin is not None:
             material.origins.append(origin)
     return ServeOutcome(template)
+
+
+def _warn_of_no_call(heading: Heading, needed: Iterable[tuple[str, str]]) -> None:
+    """Warns of identities that need a call, where callers may come without one; ``needed`` as in ``ServiceTemplate``."""
+    if not heading.enabled or not without_call(heading.conditions):
+        return
+    found = dict(pair for pair in reversed(tuple(needed)) if pair[1] in NAMES and pair[1] in heading.given.others)
+    if not found:
+        return
+    fields = " and ".join(f"{field_name} needs {{{name}}}" for field_name, name in reversed(found.items()))
+    heading.table.warning(
+        heading.outcome,
+        f"{fields}, which callers whom no link leads here do not have, so this rule fails for them; write link_type "
+        "into its when",
+    )
 
 
 def _read_backwards(
@@ -273,11 +296,6 @@ def _read_backwards(
     if origin is not None:
         material.rooms_backwards[alike] = origin
     return origin
-
-
-@cache
-def _names_in_dial_out() -> frozenset[str]:
-    return _parameter_names(RequestType.SERVICE) | {ROOM_NAME, CALLER}
 
 
 def _read_room(table: Table, material: Material) -> Draft | None:
@@ -335,7 +353,9 @@ def _read_set(heading: Heading) -> SetOutcome | None:
         heading.table.error("set", "set is empty; write continue: true if nothing shall change")
     report_faults(check_properties(sample), table)
     check_braces_below(table)
-    return None if table.report.errors > before else SetOutcome(FieldsTemplate(fixed, tuple(filled)))
+    properties = FieldsTemplate(fixed, tuple(filled))
+    _warn_of_no_call(heading, properties.needed)
+    return None if table.report.errors > before else SetOutcome(properties)
 
 
 def report_faults(faults: Iterable[Fault], table: Table) -> None:

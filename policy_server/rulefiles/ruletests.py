@@ -12,8 +12,8 @@ from policy_server.pexip.requests import IDP_PREFIX, PolicyRequest, encode_query
 from policy_server.policy.answers import render_answer
 from policy_server.policy.decisions import Decision
 from policy_server.policy.links import make_link
+from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.policy.ruleset import LinkType, Ruleset
-from policy_server.policy.sessions import NONCE_BYTES, Keyring
 from policy_server.rulefiles.document import parse_document
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
 from policy_server.rulefiles.problems import Place, Problem, one_of, shown, unknown_key
@@ -28,10 +28,10 @@ LINK_KEYS: Final = ("type", "attributes", "state", "name")
 LINK_STATES: Final = ("valid", "expired", "invalid")
 ACTIONS: Final = ("continue", "reject", "redirect", "failure")
 
-LINK_WORDS: Final = ("{alias}", "{agent_alias}", "{session}")
+LINK_WORDS: Final = ("{alias}", "{agent_alias}", "{session}", "{call}")
 """What stands for the test's link in its question."""
-FIRST_YEAR, LAST_YEAR = 1971, 9998
-"""A link of the test begins and ends within an hour of it, and no link can begin before 1970 or end after 9999."""
+FIRST_YEAR, LAST_YEAR = 1971, 2479
+"""A link of the test begins and ends within an hour of it, and no link can begin before 1970 or end after 2480."""
 
 _SECRET: Final = frozenset({"pin", "guest_pin", "password"})
 _LINK_LIFE: Final = timedelta(hours=1)
@@ -288,7 +288,7 @@ def run_test(
         signer = Keyring(b"another key, so that the link is invalid") if test.link_state == "invalid" else keyring
         life = -_LINK_LIFE if test.link_state == "expired" else _LINK_LIFE
         link = make_link(ruleset.links[test.link], signer, test.at + life, nonce)
-        words = dict(zip(LINK_WORDS, (link.alias, link.agent_alias, link.session), strict=True))
+        words = dict(zip(LINK_WORDS, (link.alias, link.agent_alias, link.call.session, link.call.id), strict=True))
         asked = [(kind, _filled_question(fields, words)) for kind, fields in asked]
         expect = {key: _filled(value, words) for key, value in expect.items()}
     try:

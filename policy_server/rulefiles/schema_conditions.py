@@ -5,7 +5,8 @@ from types import MappingProxyType
 from typing import Final
 
 from policy_server.pexip.parameters import Kind, Parameter, RequestType, parameters_of
-from policy_server.policy.sessions import LinkState
+from policy_server.policy.link_aliases import Entrance
+from policy_server.policy.names import LinkState
 from policy_server.policy.templates import without_raw
 from policy_server.rulefiles.conditions import condition_keys
 from policy_server.rulefiles.schema_parts import Schema, one_or_list, ref
@@ -75,8 +76,11 @@ _OTHER_MEANINGS: Final[Mapping[str, str]] = {
     "idp_attributes": "Attributes of the Identity Provider, each with the regular expression that one of its values "
     "matches.",
     "link_attributes": "Attributes that the customer's link was given, each with a regular expression.",
-    "link": "What the session in the alias is worth: valid (signed by us, not expired), expired, invalid, or absent.",
-    "percent": "The share of sessions, 0 to 100, for which the rule holds; always the same for one session.",
+    "link": "What the link in the alias is worth: valid (signed by us for this alias, and its door is open), early, "
+    "expired, invalid (not signed by us, or revoked), or absent.",
+    "link_type": "The link type whose alias was dialled, by its name under links, or a list; whoever signed it.",
+    "door": "Whose alias of a link type was dialled: the customer's or the agents'.",
+    "percent": "The share of calls, 0 to 100, for which the rule holds; always the same for one call.",
     "open": "The calendar that must be open now, by its name under calendars.",
     "closed": "The calendar that must be closed now, by its name under calendars.",
     "any": "At least one of these holds.",
@@ -150,6 +154,10 @@ def _other(key: str, here: Schema) -> Schema:
     match key:
         case "open" | "closed":
             return {"description": description, "type": "string"}
+        case "link_type":
+            return one_or_list(_TEXT, description)
+        case "door":
+            return one_or_list({"enum": [entrance.value for entrance in Entrance]}, description)
         case "link":
             return one_or_list({"enum": [state.value for state in LinkState]}, description)
         case "percent":

@@ -198,15 +198,21 @@ def _link() -> Schema:
         "pattern": rf"^{around}\{{session\}}{around}$",
         "patternErrorMessage": "Write an alias with {session} in it, such as mp{session}",
     }
+    agent_alias: Schema = {
+        "type": "string",
+        "pattern": rf"^{around}\{{(agent|call)\}}{around}$",
+        "patternErrorMessage": "Write an alias with {agent} in it, such as hcp{agent}",
+    }
     duration = "".join(rf"([0-9]{{1,{digits}}}{any_case(unit)})?\s*" for unit, digits in _DURATION_DIGITS.items())
     fields: dict[str, Schema] = {
         "alias": {
             **alias,
-            "description": "The alias that the customer's link dials. {session} stands for the signed session.",
+            "description": "The alias that the customer's link dials. {session} stands for the customer's name of the call.",
         },
         "agent_alias": {
-            **alias,
-            "description": "The alias by which the agent's widget joins the same room.",
+            **agent_alias,
+            "description": "The alias by which the agent's widget joins the same room. {agent} stands for a key that only "
+            "the lookup gives. {call} is weaker: call ids are no secret.",
         },
         "ttl": {
             "type": "string",

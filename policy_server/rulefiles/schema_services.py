@@ -27,7 +27,7 @@ _LEG_KEYS: Final[Schema] = {
         "type": "string",
         "pattern": TEMPLATE,
         "description": "What the far end sees as the caller's name; Genesys shows it as aniName. Short for "
-        "local_display_name. Default: the session, or without one the room's name.",
+        "local_display_name. Default: the call id, or without one the room's name.",
     },
     "when": {
         "enum": [FAILED],
@@ -40,8 +40,8 @@ LEG_KEYS: Final = tuple(_LEG_KEYS)
 
 _LEG_NOTES: Final = {
     **{field: f"Default: {value}." for field, value in LEG_DEFAULTS.items()},
-    "local_alias": "Default: the session (without one the room's name, written as in a URI), at the first of domains.",
-    "local_display_name": "Default: the session, or without one the room's name.",
+    "local_alias": "Default: the call id (without one the room's name, written as in a URI), at the first of domains.",
+    "local_display_name": "Default: the call id, or without one the room's name.",
     "remote_alias": "Instead of trunk.",
     "routing": "Default: what the trunk needs.",
 }
@@ -114,7 +114,7 @@ def _open_to_placeholders(fields: Schema, free_text: Iterable[str], model: type[
 def _or_derived(field: Schema) -> Schema:
     digits = {key: value for key, value in field.items() if key != "description"}
     return {
-        "description": f"{field['description']} '{DERIVED}': made for each session from the secret key.",
+        "description": f"{field['description']} '{DERIVED}': made for each call from the secret key.",
         "anyOf": [{"const": DERIVED}, digits],
     }
 

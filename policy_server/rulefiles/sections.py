@@ -10,7 +10,9 @@ from urllib.parse import quote
 from policy_server.pexip.properties import check_directory_entry
 from policy_server.policy.calendars import Calendar, parse_calendar
 from policy_server.policy.directory import DirectoryEntry
-from policy_server.policy.patterns import Pattern, compile_pattern
+from policy_server.policy.link_aliases import KEY, AliasForm, Entrance
+from policy_server.policy.names import Role
+from policy_server.policy.patterns import compile_pattern
 from policy_server.policy.ruleset import LinkType
 from policy_server.policy.templates import Template
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
@@ -42,7 +44,7 @@ CALENDAR_KEYS: Final = ("timezone", "open", "closed", "description")
 DIRECTORY_KEYS: Final = ("alias", "description", "username", "avatar")
 LINK_KEYS: Final = ("alias", "agent_alias", "ttl", "url", "templates", "description")
 
-URL_PLACEHOLDERS: Final = ("alias", "agent_alias", "name", "session", "guest_pin")
+URL_PLACEHOLDERS: Final = ("alias", "name", "session", "call", "guest_pin")
 
 _ANY_NUMBER: Final = "+12025550100"
 DEFAULT_TTL: Final = 4 * 3600
@@ -50,10 +52,16 @@ SHORTEST_TTL: Final = 60
 LONGEST_TTL: Final = 366 * 24 * 3600
 _DURATION: Final = re.compile(r"(?:(\d{1,4})d)?\s*(?:(\d{1,5})h)?\s*(?:(\d{1,6})m)?\s*(?:(\d{1,8})s)?\Z", re.ASCII)
 _DOMAIN: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+\Z")
-_AROUND_SESSION: Final = re.compile(r"[A-Za-z0-9._-]*\Z")
+_AROUND_NAME: Final = re.compile(r"[A-Za-z0-9._-]*\Z")
 _WEB_URL: Final = re.compile(r"https?://[^\s/?#{}]+(?:[/?#]\S*)?\Z", re.IGNORECASE)
-_HOST_PIN: Final = frozenset({"pin", "host_pin"})
-_SESSION: Final = "[a-z0-9]{32}"
+_NOT_FOR_CUSTOMERS: Final = {
+    "pin": "the host PIN",
+    "host_pin": "the host PIN",
+    "agent": "the agents' key",
+    "agent_alias": "the agents' alias",
+}
+NAME_SHAPE: Final = "[a-z0-9]{32}"
+"""What looks like one of a call's names, signed or made up."""
 
 
 def read_domains(node: Node, report: Report) -> list[str]:
@@ -202,29 +210,33 @@ def read_link_type(name: str, table: Table, folders: TemplateFolders) -> LinkTyp
     table.finish(LINK_KEYS)
     before = table.report.errors
     table.text("description")
-    alias = _link_alias("alias", table, required=True)
-    agent_alias = _link_alias("agent_alias", table)
-    if alias and agent_alias and alias.source.lower() == agent_alias.source.lower():
+    alias = _link_alias("alias", (Role.SESSION,), table, required=True)
+    agent_alias = _link_alias("agent_alias", (Role.AGENT, Role.CALL), table)
+    if alias and agent_alias and around_name(alias) == around_name(agent_alias):
         message = "agent_alias is the same as alias, so nobody could tell an agent from a customer; write another one"
         table.error("agent_alias", message)
     ttl = _read_ttl(table)
     url = table.template("url")
     for placeholder in url.names if url else ():
         if placeholder not in URL_PLACEHOLDERS:
-            hint = " (the host PIN never goes into a customer's link)" if placeholder in _HOST_PIN else ""
+            secret = _NOT_FOR_CUSTOMERS.get(placeholder)
+            hint = f" ({secret} never goes into a customer's link)" if secret else ""
             table.error("url", one_of(f"placeholder {{{placeholder}}}", URL_PLACEHOLDERS, placeholder) + hint)
     if url is not None and not _WEB_URL.match("{}".join(url.literals)):
         table.error("url", f"url must begin with https:// and a host name but is {shown(url.source)}")
-    if url is not None and "agent_alias" in url.names and "agent_alias" not in table:
-        table.error("url", "url uses {agent_alias}, but there is no agent_alias; add it, or write {alias}")
     templates = folders.read(table)
     if "templates" in table and "url" not in table:
         table.warning("templates", "templates are the pages of a link's url, and there is none; add url")
     if alias is None or table.report.errors > before:
         return None
-    agent_pattern = _alias_pattern(agent_alias) if agent_alias else None
+    forms = [_alias_form(name, Entrance.CUSTOMER, alias)]
+    if agent_alias is not None:
+        forms.append(_alias_form(name, Entrance.AGENT, agent_alias))
+        if agent_alias.names == (Role.CALL,):
+            message = "whoever knows a call id can dial this, and call ids are no secret; {agent} in its place is"
+            table.warning("agent_alias", message)
     encoded = url.with_defaults(partial(quote, safe="")) if url else None
-    return LinkType(name, alias, agent_alias, ttl, encoded, _alias_pattern(alias), agent_pattern, templates)
+    return LinkType(name, alias, agent_alias, ttl, encoded, tuple(forms), templates)
 
 
 def _read_ttl(table: Table) -> int:
@@ -240,27 +252,39 @@ def _read_ttl(table: Table) -> int:
     return ttl
 
 
-def _link_alias(key: str, table: Table, *, required: bool = False) -> Template | None:
+def _link_alias(key: str, roles: tuple[Role, ...], table: Table, *, required: bool = False) -> Template | None:
     template = table.template(key, required=required)
     if template is None:
         return None
-    if template.names != ("session",) or template.defaults:
-        table.error(key, f"{key} must hold {{session}} once, and no other placeholder, but is {shown(template.source)}")
+    words = " or ".join(f"{{{role}}}" for role in roles)
+    if len(template.names) != 1 or template.names[0] not in roles or template.defaults:
+        hint = ""
+        if Role.SESSION in template.names and Role.SESSION not in roles:
+            hint = ": with the customer's session in it, every customer could dial it"
+        table.error(
+            key, f"{key} must hold {words} once, and no other placeholder, but is {shown(template.source)}{hint}"
+        )
         return None
     around = "".join(template.literals)
-    if len(around) > 200 or not _AROUND_SESSION.match(around):
+    if len(around) > 200 or not _AROUND_NAME.match(around):
         table.error(
             key,
-            f"{key} must have only letters, digits, '.', '-' and '_' (200 at most) around {{session}} but is "
+            f"{key} must have only letters, digits, '.', '-' and '_' (200 at most) around {words} but is "
             f"{shown(template.source)}",
         )
         return None
     return template
 
 
-def _alias_pattern(template: Template) -> Pattern:
-    before, _, after = template.pieces
-    return compile_pattern(f"{re.escape(before)}(?P<session>{_SESSION}){re.escape(after)}", ignore_case=True)
+def around_name(template: Template) -> tuple[str, ...]:
+    """What stands around the name of the call, by which aliases are told apart."""
+    return tuple(literal.lower() for literal in template.literals)
+
+
+def _alias_form(name: str, entrance: Entrance, template: Template) -> AliasForm:
+    before, placeholder, after = template.pieces
+    pattern = compile_pattern(f"{re.escape(before)}(?P<{KEY}>{NAME_SHAPE}){re.escape(after)}", ignore_case=True)
+    return AliasForm(name, entrance, Role(placeholder), before, after, pattern)
 
 
 def mapping_of(node: Node, where: str, report: Report) -> MappingNode | None:

@@ -117,7 +117,7 @@ def placed(fault: Fault, table: Table, ours: tuple[str, ...] = ()) -> tuple[Plac
     hint = nearest(word, fault.allowed) if isinstance(word, str) else None
     message = fault.message
     if fault.rule == "PIN-6":
-        message += "; or write 'derived' for a PIN of its own for each session"
+        message += "; or write 'derived' for a PIN of its own for each call"
         hint = nearest(word, (DERIVED,)) if isinstance(word, str) else None
     return target.place, message + (f" (did you mean {shown(hint)}?)" if hint else "")
 
@@ -221,7 +221,7 @@ def _read_adps(
 
 
 def warn_of_shared_pins(table: Table) -> None:
-    """Warns of a PIN that is written out where every session has a room of its own."""
+    """Warns of a PIN that is written out where every call has a room of its own."""
     name = table.value("name")
     if not isinstance(name, ScalarNode) or "{" not in name.text:
         return

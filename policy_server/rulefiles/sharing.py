@@ -8,18 +8,23 @@ from typing import Final
 from policy_server.policy.conditions import (
     AddressIn,
     AllOf,
+    AnyOf,
     BooleanIs,
     ChoiceIs,
     Condition,
+    DoorIs,
     IntegerIs,
     LinkIs,
+    LinkTypeIs,
+    NotAllOf,
     TextMatches,
     text_matches,
 )
 from policy_server.policy.facts import LinkAttributeSource, ParameterSource
+from policy_server.policy.link_aliases import Entrance
+from policy_server.policy.names import LinkState, Role
 from policy_server.policy.patterns import compile_pattern
 from policy_server.policy.ruleset import LinkType, Rule
-from policy_server.policy.sessions import LinkState
 from policy_server.policy.templates import Template, without_raw
 from policy_server.rulefiles.placeholders import named_anywhere
 from policy_server.rulefiles.problems import Place, shown
@@ -27,8 +32,10 @@ from policy_server.rulefiles.problems import Place, shown
 _ALWAYS_SENT: Final = frozenset(
     {"call_direction", "local_alias", "location", "node_ip", "protocol", "pseudo_version_id", "version_id"}
 )
+_NAMES: Final = frozenset(Role)
 _GOOD: Final = frozenset({LinkState.VALID, LinkState.EXPIRED})
-_TWO_SESSIONS: Final = ("a2" * 16, "b3" * 16)
+_NO_CALL: Final = frozenset({LinkState.ABSENT, LinkState.INVALID})
+_TWO_NAMES: Final = ("a2" * 16, "b3" * 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +71,8 @@ def sharing_warnings(
         if room is None or not rule.enabled:
             continue
         optional = [name for name in room.name.names if _may_be_missing(name, rule.conditions, room.sources)]
-        # A session that has to be there tells rooms apart; one with a default that may be missing does not.
-        if any(without_raw(name) == "session" for name in (*room.name.needed, *(set(room.name.names) - set(optional)))):
+        # A name of the call that has to be there tells rooms apart; one with a default that may be missing does not.
+        if any(without_raw(name) in _NAMES for name in (*room.name.needed, *(set(room.name.names) - set(optional)))):
             continue
         if optional:
             # A room's own placeholders are the same for all of its rules, and so is this sentence.
@@ -74,14 +81,14 @@ def sharing_warnings(
                 "" if room.room and all(without_raw(name) not in room.sources for name in optional) else rule.id,
                 room.name_place,
                 f"{room.label}: {named} in the name may be missing, and callers without it would meet each other or get "
-                "no room; put {session} into the name, or say shared: true if that is meant",
+                "no room; put {call} into the name, or say shared: true if that is meant",
             )
         elif any(_is_one_for(aliases, rule.conditions, room.name) for aliases in led.get(rule.id, ())):
             yield (
                 rule.id,
                 room.rule_place,
                 f"links lead here, and {room.label} has the same name for different ones, so their customers would meet "
-                "each other; put {session} into the name, or say shared: true in it if that is meant",
+                "each other; put {call} into the name, or say shared: true in it if that is meant",
             )
 
 
@@ -114,14 +121,17 @@ def _demanded(conditions: tuple[Condition, ...]) -> Iterator[str]:
                 pass
 
 
-def _led_by_links(
-    rules: Sequence[Rule[object]], links: Iterable[LinkType]
-) -> Mapping[str, list[tuple[str, str] | None]]:
-    """The rules that links may come to, each with the aliases of two links that do; ``None``: no type is known."""
-    led: dict[str, list[tuple[str, str] | None]] = {}
-    templates = [template for link in links for template in (link.alias, link.agent_alias) if template is not None]
-    for template in templates:
-        first, second = (template.render({"session": session}).lower() for session in _TWO_SESSIONS)
+def _led_by_links(rules: Sequence[Rule[object]], links: Iterable[LinkType]) -> Mapping[str, list[tuple[str, str]]]:
+    """The rules that links may come to, each with the aliases of two links that do."""
+    led: dict[str, list[tuple[str, str]]] = {}
+    templates = [
+        (link.name, entrance, template)
+        for link in links
+        for entrance, template in ((Entrance.CUSTOMER, link.alias), (Entrance.AGENT, link.agent_alias))
+        if template is not None
+    ]
+    for link_type, entrance, template in templates:
+        first, second = (name.join(template.literals).lower() for name in _TWO_NAMES)
         for rule in rules:
             on_alias = _on_alias(rule.conditions)
             others = [condition for condition in _flat(rule.conditions) if condition not in on_alias]
@@ -130,17 +140,19 @@ def _led_by_links(
             states = [condition.states for condition in others if isinstance(condition, LinkIs)]
             if any(_GOOD.isdisjoint(expected) for expected in states):
                 continue
+            types = [condition.types for condition in others if isinstance(condition, LinkTypeIs)]
+            doors = [condition.entrances for condition in others if isinstance(condition, DoorIs)]
+            if any(link_type not in chosen for chosen in types) or any(entrance not in door for door in doors):
+                continue
             led.setdefault(rule.id, []).append((first, second))
-            if all(isinstance(condition, LinkIs) and condition.states >= _GOOD for condition in others):
+            if all(_takes_every_link(condition) for condition in others):
                 break
-    if not templates:
-        for rule in rules:
-            conditions = _flat(rule.conditions)
-            if any(
-                isinstance(condition, LinkIs) and not _GOOD.isdisjoint(condition.states) for condition in conditions
-            ):
-                led[rule.id] = [None]
     return led
+
+
+def _takes_every_link(condition: Condition) -> bool:
+    """Whether a condition that holds for a link holds for it from when it was made until long after its end."""
+    return isinstance(condition, LinkTypeIs | DoorIs) or (isinstance(condition, LinkIs) and condition.states >= _GOOD)
 
 
 def _flat(conditions: tuple[Condition, ...]) -> Iterator[Condition]:
@@ -164,7 +176,7 @@ def _match(condition: TextMatches, alias: str) -> Mapping[str, str] | None:
     return next((groups for groups in found if groups is not None), None)
 
 
-def _is_one_for(aliases: tuple[str, str] | None, conditions: tuple[Condition, ...], name: Template) -> bool:
+def _is_one_for(aliases: tuple[str, str], conditions: tuple[Condition, ...], name: Template) -> bool:
     """Whether a room's name is certainly the same for two links."""
     names = {without_raw(placeholder) for placeholder in name.names}
     if "local_alias" in names:
@@ -181,10 +193,33 @@ def _is_one_for(aliases: tuple[str, str] | None, conditions: tuple[Condition, ..
     }
     if not names.isdisjoint(named_anywhere(conditions) - of_alias - of_links):
         return False
-    if aliases is None:
-        return names.isdisjoint(of_alias)
     values: list[dict[str, str]] = []
     for alias in aliases:
         found = [_match(condition, alias) for condition in on_alias]
         values.append({group: text for groups in found if groups for group, text in groups.items() if group in names})
     return values[0] == values[1]
+
+
+def without_call(conditions: Iterable[Condition]) -> bool:
+    """Whether a rule with these conditions can match callers whom no link of ours leads to the call."""
+    flat = list(_flat(tuple(conditions)))
+    return not any(_demands_link(condition) for condition in flat) or any(
+        isinstance(condition, LinkIs) and condition.states <= _NO_CALL for condition in flat
+    )
+
+
+def _demands_link(condition: Condition) -> bool:
+    """Whether a condition holds for the alias of a link alone."""
+    match condition:
+        case LinkTypeIs() | DoorIs() | TextMatches(source=LinkAttributeSource()):
+            return True
+        case LinkIs():
+            return condition.states.isdisjoint(_NO_CALL)
+        case AllOf():
+            return any(_demands_link(inner) for inner in condition.conditions)
+        case AnyOf():
+            return all(_demands_link(branch) for branch in condition.conditions)
+        case NotAllOf(conditions=(LinkIs(states=states),)):
+            return states >= _NO_CALL
+        case _:
+            return False

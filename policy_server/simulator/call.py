@@ -13,8 +13,8 @@ from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.services import DOOR_FIELDS
 from policy_server.policy.doors import guest_pin_of
 from policy_server.policy.links import CustomerLink, link_of, web_app_url
+from policy_server.policy.names import Keyring, Role
 from policy_server.policy.ruleset import LinkType
-from policy_server.policy.sessions import Keyring
 from policy_server.rulefiles.problems import shown
 from policy_server.simulator.events import Message, Participant, Reporter, browser, bulk, trunk_leg
 from policy_server.simulator.exchange import Caller, Exchange
@@ -131,12 +131,12 @@ async def play_revoked_link(cast: Cast, script: Script) -> AsyncIterator[Step]:
     yield Step("The organisation's system makes another link", exchange, _link_checks(exchange, script, link))
     if link is None:
         return
-    exchange = await cast.organisation.send("DELETE", f"{LINKS}/{link.session}")
+    exchange = await cast.organisation.send("DELETE", f"{LINKS}/{link.call.id}")
     yield Step("It revokes that link", exchange, (Check(exchange.status == 204, "the link is revoked"),))
     await asyncio.sleep(REPLICA_DELAY)
     yield await play_closed_door(cast.node, link, "A customer with the revoked link")
     if script.link_type.url is not None:
-        exchange = await cast.customer.send("GET", f"/join/{link.session}")
+        exchange = await cast.customer.send("GET", f"/join/{link.call.session}")
         checks = (
             Check(exchange.status == 404, "the link is not good any more"),
             Check(exchange.answer.content_type.startswith("text/html"), "which a page says"),
@@ -147,13 +147,11 @@ async def play_revoked_link(cast: Cast, script: Script) -> AsyncIterator[Step]:
 async def _make_link(organisation: Caller, script: Script) -> tuple[Exchange, CustomerLink | None]:
     wanted = {"type": script.link_type.name, "name": CUSTOMER, "attributes": ATTRIBUTES, "ttl": "1h"}
     exchange = await organisation.send("POST", LINKS, body=wanted)
-    session = exchange.fields.get("session")
-    if exchange.status != 201 or not isinstance(session, str):
+    name = exchange.fields.get("call")
+    if exchange.status != 201 or not isinstance(name, str):
         return exchange, None
-    try:
-        return exchange, link_of(script.link_type, script.keyring, session)
-    except ValueError:
-        return exchange, None
+    call = script.keyring.open(name, Role.CALL, (script.link_type.name,))
+    return exchange, None if call is None else link_of(script.link_type, call)
 
 
 def _link_checks(exchange: Exchange, script: Script, link: CustomerLink | None) -> tuple[Check, ...]:
@@ -165,10 +163,12 @@ def _link_checks(exchange: Exchange, script: Script, link: CustomerLink | None) 
     fields = exchange.fields
     good = [
         made,
-        Check((fields.get("alias"), fields.get("agent_alias") or "") == (link.alias, link.agent_alias), "its aliases"),
+        Check(fields.get("alias") == link.alias, "its alias"),
+        Check(fields.get("session") == link.call.session, "its session"),
+        Check(link.call.agent not in str(fields), "and no agent key"),
     ]
     if script.link_type.url is not None:
-        leads_here = urlsplit(str(fields.get("url"))).path.endswith(f"/join/{link.session}")
+        leads_here = urlsplit(str(fields.get("url"))).path.endswith(f"/join/{link.call.session}")
         good.append(Check(leads_here, "and a URL that leads to this server's door"))
     return tuple(good)
 
@@ -204,14 +204,12 @@ class _Call:
         if self._script.link_type.url is None:
             yield LeftOut("the customer's way through the door", "a url of the link type in the rules")
             return
-        # A session alone does not tell its type where nobody stored the link.
-        who = self._link.session if self._is_made else quote(self._link.alias, safe="")
-        exchange = await self._cast.customer.send("GET", f"/join/{who}")
+        exchange = await self._cast.customer.send("GET", f"/join/{self._link.call.session}")
         self._location = exchange.headers.get("location", "")
         yield Step("The customer follows the link: where does the door lead?", exchange, self._door_checks(exchange))
 
     def _door_checks(self, exchange: Exchange) -> tuple[Check, ...]:
-        pins = self._script.keyring.pins(self._link.session)
+        pins = self._link.call.pins
         name = CUSTOMER if self._is_made else ""
         found = _urls(self._script.link_type, self._link, name).fullmatch(self._location)
         self._pin_told = unquote(found["pin"]) if found is not None and "pin" in found.groupdict() else None
@@ -304,7 +302,7 @@ class _Call:
         pin = self._pin_found = join.get("pin")
         checks = [
             Check(exchange.status == 200, "the conference is found"),
-            Check(found.get("session") == self._link.session, "by the name that Genesys Cloud shows of the caller"),
+            Check(found.get("call") == self._link.call.id, "by the name that Genesys Cloud shows of the caller"),
             Check(found.get("name") == self._service.get("name"), "with the room's name"),
             Check(bool(found) and pin == (self._service.get("pin") or None), "its host PIN for the agent alone"),
             Check(join.get("alias") == (self._link.agent_alias or self._link.alias), "and the alias to join by"),
@@ -366,7 +364,7 @@ class _Call:
             ]
             yield Step("The agent's widget looks the conference up again", exchange, tuple(checks))
         if not isinstance(organisation, LeftOut) and self._is_made:
-            exchange = await organisation.send("GET", f"{LINKS}/{self._link.session}")
+            exchange = await organisation.send("GET", f"{LINKS}/{self._link.call.id}")
             conference = _part(exchange.fields, "conference")
             checks = [
                 Check(exchange.status == 200, "the link is known"),

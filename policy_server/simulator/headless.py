@@ -233,9 +233,9 @@ class Widget:
         names = (one.get("aniName") for one in people if one.get("purpose") == "customer") if people else ()
         return str(next(filter(None, names), ""))
 
-    async def look_up(self, session: str, conversation: str) -> Mapping[str, Any]:
-        """The conference of a session, as the policy server tells it to this agent. Raises NotGivenError."""
-        path = f"/agent/v1/conferences/{quote(session, safe='')}"
+    async def look_up(self, call: str, conversation: str) -> Mapping[str, Any]:
+        """The conference of a call, as the policy server tells it to this agent. Raises NotGivenError."""
+        path = f"/agent/v1/conferences/{quote(call, safe='')}"
         query = f"conversation={quote(conversation, safe='')}"
         return _given("the conference", await self._policy.send("GET", path, query))
 

@@ -19,8 +19,9 @@ from policy_server.conferences.records import Link, PinnedConference, StoredEven
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.pexip.events import Event
 from policy_server.pexip.fields import SECRET_FIELDS
+from policy_server.policy.masking import HIDDEN
+from policy_server.policy.names import Call
 from policy_server.policy.ruleset import LinkType
-from policy_server.policy.sessions import OpenedSession
 from policy_server.web.decision_log import MASK
 
 TIMELINE_LIMIT: Final = 500
@@ -48,13 +49,14 @@ _Line = tuple[datetime, Answer]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Material:
-    """All that is known of one session. At least one of ``opened``, ``link`` and ``conference`` is there.
+    """All that is known of one call. At least one of ``opened``, ``link`` and ``conference`` is there.
 
-    ``service`` is the room's: as pinned, or else as the rules would make it now; empty when they would not.
+    ``call`` is its id, or the name of a room that no link led to; ``opened`` what we signed. ``service`` is the room's: as
+    held, or else as the rules would make it now; empty when they would not.
     """
 
-    session: str
-    opened: OpenedSession | None
+    call: str
+    opened: Call | None
     link: Link | None
     conference: PinnedConference | None
     link_type: LinkType | None
@@ -67,30 +69,26 @@ class Material:
     @property
     def room(self) -> str:
         """The room name, as far as it is known."""
-        return room_name(self.service, self.session)
+        return room_name(self.service, self.call)
 
     @property
     def alias(self) -> str | None:
-        """What the customer dials."""
-        if self.link is not None:
-            return self.link.alias
-        if self.link_type is not None:
-            return self.link_type.alias.render({"session": self.session})
+        """What the customer dials, as others may see it."""
+        if self.link_type is not None and self.opened is not None:
+            return HIDDEN.join(self.link_type.alias.literals)
         return self.conference.alias if self.conference else None
 
     @property
     def agent_alias(self) -> str | None:
         """What the agent's widget dials: the customer's alias where agents have none of their own."""
-        if self.link is not None and self.link.agent_alias:
-            return self.link.agent_alias
-        if self.link_type is not None and self.link_type.agent_alias is not None:
-            return self.link_type.agent_alias.render({"session": self.session})
-        return self.alias
+        if self.link_type is not None and self.opened is not None:
+            return self.link_type.agents_alias(self.opened) or self.link_type.customers_alias(self.opened)
+        return self.alias if self.opened is None and self.conference is not None and not self.conference.call else None
 
 
-def room_name(service: Mapping[str, object], session: str) -> str:
-    """The name of a session's room: the session, when nothing better is known."""
-    return str(service.get("name") or session)
+def room_name(service: Mapping[str, object], call: str) -> str:
+    """The name of a call's room: the call id, when nothing better is known."""
+    return str(service.get("name") or call)
 
 
 def render_lookup(material: Material, now: datetime) -> Answer:
@@ -98,7 +96,7 @@ def render_lookup(material: Material, now: datetime) -> Answer:
     link, conference = material.link, material.conference
     events = [told.event for told in material.events]
     state = fold(events)
-    # A session's room has one timeline for all its lives, and the state of the latest.
+    # A call's room has one timeline for all its lives, and the state of the latest.
     latest = told_since(material.events, conference.pinned_at) if conference is not None else material.events
     arrived = max((told.arrived_at for told in material.events), default=now)
     lately = fold(told.event for told in latest)
@@ -108,7 +106,7 @@ def render_lookup(material: Material, now: datetime) -> Answer:
     ended_at = conference.ended_at if conference is not None else None
     service_tag = conference.service_tag if conference is not None else material.service.get("service_tag")
     return {
-        "session": material.session,
+        "call": material.call,
         "name": material.room,
         "service_tag": service_tag or "",
         "state": phase.value,

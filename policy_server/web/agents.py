@@ -198,8 +198,8 @@ def store_unavailable() -> ProblemResponse:
 
 
 def unknown_conference() -> ProblemResponse:
-    """Neither a session that we signed, nor one that we know."""
-    detail = "it must be the session, which Genesys Cloud shows as the caller's name, or one of its two aliases"
+    """Neither a call that we signed, nor one that we know."""
+    detail = "it must be the call id, which Genesys Cloud shows as the caller's name or address, or the agents' alias"
     return agent_problem(404, "unknown-conference", "There is no such conference", detail)
 
 

@@ -9,18 +9,12 @@ session, the same for the same call.
 import os
 from collections.abc import Callable
 from datetime import datetime
-from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
 import orjson
 
 from policy_server.web.decision_log import DecisionLog
-
-
-def audit_id(session: str) -> str:
-    """What a call is known by in the audit log: nobody finds the session by it."""
-    return blake2b(session.encode(), digest_size=8, person=b"audit").hexdigest() if session else ""
 
 
 class AuditLog:

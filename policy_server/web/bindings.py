@@ -88,4 +88,4 @@ def _is_about(caller: str | None, subject: Subject) -> bool:
     if subject.aliases:
         return any(user in subject.aliases for user in users)
     # A room's name can be guessed, so no part of what a caller chose will do.
-    return bool(subject.session) and subject.session in (*found[:1], *users[:1])
+    return bool(subject.call) and subject.call in (*found[:1], *users[:1])

@@ -6,7 +6,8 @@ nothing is refused for what it is: what nobody can read is counted, and the rest
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -45,19 +46,27 @@ _LARGE_BODY: Final = 64 * 1024
 # Without one of these messages, a conference that was not over is not over now.
 _ENDINGS: Final = frozenset({"conference_ended", "participant_disconnected"})
 
+Data = Mapping[str, object]
+
 log = logging.getLogger(__name__)
 
 
 class EventSinkEndpoint:
     """``POST /events/v1/pexip``: single and bulk messages. Ends the conferences that they say are over.
 
-    ``unreadable`` counts messages that nobody can read, ``clocks`` knows what their senders take the time to be.
+    ``kept`` gives what is kept of named values of a message. ``unreadable`` counts messages that nobody can read, ``clocks``
+    knows what their senders take the time to be.
     """
 
     def __init__(
-        self, conferences: Conferences, authentication: BasicAuthentication, refusals: Refusals | None = None
+        self,
+        conferences: Conferences,
+        authentication: BasicAuthentication,
+        refusals: Refusals | None = None,
+        kept: Callable[[Data], Data] = dict,
     ) -> None:
         self._conferences: Final = conferences
+        self._kept: Final = kept
         self._authentication: Final = authentication
         self._refusals: Final = refusals or Refusals(Door.EVENTS)
         self._folding: Final[set[asyncio.Task[None]]] = set()
@@ -89,9 +98,9 @@ class EventSinkEndpoint:
         now = self._conferences.clock()
         # A large body takes a tenth of a second, in which calls would wait for their answers.
         if len(body) > _LARGE_BODY:
-            parsed = await asyncio.to_thread(parse_events, body, now.timestamp())
+            parsed = await asyncio.to_thread(self._parse, body, now)
         else:
-            parsed = parse_events(body, now.timestamp())
+            parsed = self._parse(body, now)
         if parsed.unreadable:
             self._say_unreadable(parsed, now)
         stored = [StoredEvent(event, now) for event in parsed.events]
@@ -108,6 +117,15 @@ class EventSinkEndpoint:
                 self.clocks.learn(event.node, event.time, now.timestamp())
         told = {"unreadable": parsed.unreadable} if parsed.unreadable else {}
         return JSONResponse({"received": len(stored), "new": added, **told})
+
+    def _parse(self, body: bytes, now: datetime) -> Parsed:
+        """The messages as they are kept: without what opens a door."""
+        parsed = parse_events(body, now.timestamp())
+        return replace(parsed, events=tuple(map(self._kept_of, parsed.events)))
+
+    def _kept_of(self, event: Event) -> Event:
+        name = str(self._kept({"event": event.name})["event"])
+        return replace(event, name=name, data=self._kept(event.data), envelope=self._kept(event.envelope))
 
     def _say_unreadable(self, parsed: Parsed, now: datetime) -> None:
         self.unreadable += parsed.unreadable

@@ -1,9 +1,9 @@
 """The customer's own URL: redirects to Pexip's web app, or says why not before Pexip would (DESIGN section 6).
 
 The pages about a shut door have the status 200 when it will open again, since a load balancer takes a server that
-answers 5xx for a broken one; 410 when the link has expired; 404 when it is none of ours or was revoked; 503 when only
-the database could tell. A preview (``previews.py``) gets a page of its own whether the door is open or not, because a
-messenger keeps it, and never the URL with the guest PIN.
+answers 5xx for a broken one; 410 when the link has expired; 404 when it is none of ours or was revoked. A preview
+(``previews.py``) gets a page of its own whether the door is open or not, because a messenger keeps it, and never the URL
+with the guest PIN.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ from starlette.routing import Route
 
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.pinning import held_to, rule_of_orphan
-from policy_server.conferences.records import Link, PinnedConference
+from policy_server.conferences.records import Link, PinnedConference, alias_key
 from policy_server.policy.decisions import Serve
 from policy_server.policy.doors import Door, guest_pin_of
 from policy_server.policy.facts import attributes_of
 from policy_server.policy.links import link_of, web_app_url
+from policy_server.policy.names import Call, Keyring, LinkState, Role
 from policy_server.policy.ruleset import NO_TEMPLATES, LinkType, PageTemplates
-from policy_server.policy.sessions import Keyring
 from policy_server.web.agent_answers import LINK_OPENED, LINK_PREVIEWED
 from policy_server.web.link_reading import read_link
-from policy_server.web.links import JOIN_PATH, RETRY_SECONDS, Conferences
+from policy_server.web.links import JOIN_PATH, Conferences
 from policy_server.web.once import OnceAMinute
 from policy_server.web.pages import shipped_pages
 from policy_server.web.policy import Rules
@@ -100,55 +100,50 @@ class JoinEndpoint:
         ruleset, now = self._rules.ruleset, self._conferences.clock()
         shared = _shared_templates(ruleset.links)
         session, dialled = read_link(ruleset.links, request.path_params["session"])
+        types = ruleset.links if dialled is None else (dialled.name,)
+        call = self._keyring.open(session, Role.SESSION, types)
         # Asked for a session that nobody signed too, so that the answer takes as long.
-        link, is_certain = await self._find_link(session)
-        opened = self._keyring.inspect(session)
-        if opened is None:
-            return self._page(request, shared, "invalid", 404)
-        if link is not None and dialled is not None and dialled.name != link.type:
+        link = await self._find_link(session if call is None else call.id)
+        link_type = ruleset.links[call.type] if call is not None else None
+        if call is None or link_type is None or link_type.url is None:
             return self._page(request, shared, "invalid", 404)
         if link is not None and link.revoked_at is not None:
-            self._note(request, session, "revoked", now)
-            return self._page(request, shared, "invalid", 404)
-        link_type = ruleset.links.get(link.type) if link is not None else dialled or _only(ruleset.links)
-        if link_type is None and link is None and not is_certain:
-            return self._page(request, shared, "unavailable", 503, retry=RETRY_SECONDS)
-        if link_type is None or link_type.url is None:
+            self._note(request, call, "revoked", now)
             return self._page(request, shared, "invalid", 404)
         own = link_type.templates
         if by := _previewer(request):
-            self._note_preview(session, by, now)
+            self._note_preview(call, by, now)
             return self._page(request, own, "preview", 200)
-        door = Door(ruleset, self._keyring, link_type, session, attributes_of(link))
-        is_expired = now >= opened.expires_at
+        door = Door(ruleset, self._keyring, link_type, call, attributes_of(link))
+        is_expired = call.state(now) is LinkState.EXPIRED
         # Once a conference has begun, every later question gets its room, whatever the hour (DESIGN section 7).
-        running = self._conferences.live_of_session(session, now)
+        running = self._conferences.live_of_call(call.id, now)
         if running is not None or (not is_expired and isinstance(door.decide(now), Serve)):
-            self._note(request, session, "open", now)
-            made = link_of(link_type, self._keyring, session)
-            pin = door.guest_pin(now) if running is None else _held_pin(running, door, made.alias.lower())
+            self._note(request, call, "open", now)
+            made = link_of(link_type, call)
+            pin = door.guest_pin(now) if running is None else _held_pin(running, door, made.alias)
             name = link.name if link is not None else ""
             return RedirectResponse(web_app_url(link_type, made, name=name, guest_pin=pin), 303, _HEADERS)
         if is_expired:
-            self._note(request, session, "expired", now)
+            self._note(request, call, "expired", now)
             return self._page(request, own, "expired", 410)
-        self._note(request, session, "closed", now)
+        self._note(request, call, "closed", now)
         # Milliseconds, when many calendars open and close in vain: no policy answer shall wait for that.
         opening = await run_sync(door.next_opening, now)
         if opening is None:
             return self._page(request, own, "closed-for-now", 200)
-        page = "closed" if opening < opened.expires_at else "closed-link-ends"
+        page = "closed" if opening < call.expires_at else "closed-link-ends"
         return self._page(request, own, page, 200, opening=opening)
 
-    async def _find_link(self, session: str) -> tuple[Link | None, bool]:
-        """The link of a session, and whether it is certain that there is no other."""
-        if not session:
-            return None, True
+    async def _find_link(self, call: str) -> Link | None:
+        """The link of a call, as far as it is known."""
+        if not call:
+            return None
         try:
             async with asyncio.timeout(PATIENCE):
-                return await self._conferences.store.link(session), True
+                return await self._conferences.store.link(call)
         except (StoreUnavailableError, TimeoutError):
-            return self._conferences.link(session), False
+            return self._conferences.link(call)
 
     def _page(
         self,
@@ -157,7 +152,6 @@ class JoinEndpoint:
         name: str,
         status: int,
         opening: datetime | None = None,
-        retry: int = 0,
     ) -> Response:
         languages = ",".join(request.headers.getlist("accept-language"))
         page = self._shipped.with_own(templates).render(name, languages, opening)
@@ -166,33 +160,32 @@ class JoinEndpoint:
             "content-language": page.language,
             "content-security-policy": page.content_policy,
             "vary": "accept-language",
-            **({"retry-after": str(retry)} if retry else {}),
         }
         return HTMLResponse(page.html, status, headers)
 
-    def _note(self, request: Request, session: str, door: str, now: datetime) -> None:
+    def _note(self, request: Request, call: Call, door: str, now: datetime) -> None:
         """Puts on the timeline that a customer opened the link; a mail scanner's HEAD and a browser's guess are not that.
 
         Once a minute is enough: a timeline is not for whoever holds down the key for reloading.
         """
         if by := _previewer(request):
-            self._note_preview(session, by, now)
+            self._note_preview(call, by, now)
             return
         purposes = ",".join(request.headers.get(name, "") for name in _PURPOSES).lower()
         if request.method == "HEAD" or "prefetch" in purposes or "preview" in purposes:
             return
-        if self._noted.is_first((session, door), now, NOTED_LIMIT):
-            self._conferences.note(session, LINK_OPENED, {"text": _TOLD[door], "door": door}, now)
+        if self._noted.is_first((call.id, door), now, NOTED_LIMIT):
+            self._conferences.note(call.id, LINK_OPENED, {"text": _TOLD[door], "door": door}, now)
 
-    def _note_preview(self, session: str, by: str, now: datetime) -> None:
+    def _note_preview(self, call: Call, by: str, now: datetime) -> None:
         """Puts on the timeline that somebody's preview was fetched; once, as far as this server remembers."""
-        if (session, by) in self._previewed:
+        if (call.id, by) in self._previewed:
             return
         if len(self._previewed) >= NOTED_LIMIT:
             self._previewed.clear()
-        self._previewed.add((session, by))
+        self._previewed.add((call.id, by))
         text = f"A preview of the link was fetched ({by}). That was not the customer."
-        self._conferences.note(session, LINK_PREVIEWED, {"text": text, "by": by}, now)
+        self._conferences.note(call.id, LINK_PREVIEWED, {"text": text, "by": by}, now)
 
 
 def _previewer(request: Request) -> str:
@@ -205,14 +198,8 @@ def _held_pin(running: PinnedConference, door: Door, alias: str) -> str:
     decision = door.decide(running.pinned_at)
     if isinstance(decision, Serve):
         return guest_pin_of(held_to(running, decision).service)
-    rule = rule_of_orphan(running, {"local_alias": alias})
+    rule = rule_of_orphan(running, {"local_alias": alias_key(alias.lower())})
     return guest_pin_of({**running.service, **running.doors[rule].fields}) if rule is not None else ""
-
-
-def _only(links: Mapping[str, LinkType]) -> LinkType | None:
-    """The link type if there is but one; a session alone does not tell which it is of."""
-    (first, *others) = links.values() or (None,)
-    return None if others else first
 
 
 def _shared_templates(links: Mapping[str, LinkType]) -> PageTemplates:

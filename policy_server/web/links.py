@@ -10,17 +10,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from policy_server.conferences.errors import IdempotencyConflictError, SessionTakenError, StoreUnavailableError
+from policy_server.conferences.errors import CallTakenError, IdempotencyConflictError, StoreUnavailableError
 from policy_server.conferences.fold import Phase, fold
 from policy_server.conferences.lives import told_since
 from policy_server.conferences.records import Link, PinnedConference
 from policy_server.conferences.store import IDEMPOTENCY_KEY_LENGTH, ConferenceStore
-from policy_server.policy.links import default_expiry, make_link
+from policy_server.policy.links import default_expiry, link_of, make_link
+from policy_server.policy.names import Keyring, Role, link_state
 from policy_server.policy.ruleset import LinkType, Ruleset
-from policy_server.policy.sessions import Keyring
 from policy_server.web.agent_answers import conference_phase
 from policy_server.web.api_keys import ApiKeys
-from policy_server.web.audit import audit_id
 from policy_server.web.link_requests import LinkRequest, parse_link_request, read_body
 from policy_server.web.policy import Rules
 from policy_server.web.problem import ProblemResponse
@@ -33,7 +32,7 @@ RETRY_SECONDS: Final = 5
 """What ``Retry-After`` says when the database is away."""
 
 MOST_SIGNATURES: Final = 5
-"""Sessions that are signed for one link before giving up: two of one minute are the same once in 10^12."""
+"""Calls that are signed for one link before giving up: two of one minute are the same once in 4 * 10^9."""
 
 CREATED: Final = "link.created"
 REVOKED: Final = "link.revoked"
@@ -54,24 +53,24 @@ class Conferences(Protocol):
     def clock(self) -> Callable[[], datetime]:
         """The clock of the service."""
 
-    def link(self, session: str) -> Link | None:
-        """The link of a session as far as this process knows it, also while the database is away."""
+    def link(self, call: str) -> Link | None:
+        """The link of a call as far as this process knows it, also while the database is away."""
 
     def learn(self, link: Link) -> None:
         """Takes note of a link that was stored or revoked just now, for the very next question."""
 
-    def live_of_session(self, session: str, at: datetime) -> PinnedConference | None:
-        """The conference that runs in the room of a session, as far as this process knows."""
+    def live_of_call(self, call: str, at: datetime) -> PinnedConference | None:
+        """The conference that runs in the room of a call, as far as this process knows."""
 
     def note(self, key: str, kind: str, data: Mapping[str, object], at: datetime) -> None:
         """Puts something on a timeline."""
 
 
 class LinkEndpoints:
-    """``/api/v1/links`` and ``/api/v1/links/{session}``.
+    """``/api/v1/links`` and ``/api/v1/links/{call}``.
 
     ``public_url`` is what customers reach this server by; ``""`` for whatever the caller reached it by. ``nonce`` makes
-    the random bytes of a session.
+    the random bytes of a call.
     """
 
     def __init__(
@@ -98,7 +97,7 @@ class LinkEndpoints:
         """The routes, for the application."""
         return [
             Route(PATH, self.links, methods=["POST"]),
-            Route(f"{PATH}/{{session}}", self.link, methods=["GET", "DELETE"]),
+            Route(f"{PATH}/{{call}}", self.link, methods=["GET", "DELETE"]),
         ]
 
     async def links(self, request: Request) -> Response:
@@ -148,9 +147,9 @@ class LinkEndpoints:
             return ProblemResponse(422, "idempotency-conflict", "Another request had this key", str(error))
         self._conferences.learn(link)
         if is_new:
-            self._conferences.note(link.session, CREATED, told_created(caller, link.type), link.created_at)
-        self._audit("link.made", by=caller, call=audit_id(link.session))
-        headers = {"location": f"{self._base(request)}{PATH}/{link.session}", **_NO_STORE}
+            self._conferences.note(link.call, CREATED, told_created(caller, link.type), link.created_at)
+        self._audit("link.made", by=caller, call=link.call)
+        headers = {"location": f"{self._base(request)}{PATH}/{link.call}", **_NO_STORE}
         if not is_new:
             headers["idempotency-replayed"] = "true"
         content = self._fields(request, ruleset, link, self._conferences.clock())
@@ -161,7 +160,7 @@ class LinkEndpoints:
     ) -> tuple[Link, bool]:
         """The link, and whether it was not there before."""
         for _ in range(MOST_SIGNATURES - 1):
-            with suppress(SessionTakenError):
+            with suppress(CallTakenError):
                 return await self._store_once(wanted, link_type, caller, idempotency_key)
         return await self._store_once(wanted, link_type, caller, idempotency_key)
 
@@ -170,30 +169,30 @@ class LinkEndpoints:
     ) -> tuple[Link, bool]:
         now = self._conferences.clock()
         made = make_link(link_type, self._keyring, default_expiry(link_type, now, wanted.ttl), self._nonce())
-        link = Link.of(made, name=wanted.name, attributes=wanted.attributes, created_at=now, created_by=caller)
+        link = Link.of(made.call, name=wanted.name, attributes=wanted.attributes, created_at=now, created_by=caller)
         stored = await self._conferences.store.create_link(link, idempotency_key, wanted.digest)
-        return stored, stored.session == link.session
+        return stored, stored.call == link.call
 
     async def _show(self, request: Request, caller: str) -> Response:
         store, now = self._conferences.store, self._conferences.clock()
-        link = await store.link(request.path_params["session"])
+        link = await store.link(request.path_params["call"])
         if link is None or not self._may_see(caller, link):
             return _unknown()
-        self._audit("link.read", by=caller, call=audit_id(link.session))
-        pinned = await store.conference_of_session(link.session)
+        self._audit("link.read", by=caller, call=link.call)
+        pinned = await store.conference_of_call(link.call)
         content = self._fields(request, self._rules.ruleset, link, now)
         content["conference"] = None if pinned is None else await _conference_fields(store, pinned, now)
         return JSONResponse(content, headers=_NO_STORE)
 
     async def _revoke(self, request: Request, caller: str) -> Response:
         store, now = self._conferences.store, self._conferences.clock()
-        link = await store.link(request.path_params["session"])
-        if link is None or not self._may_see(caller, link) or not await store.revoke_link(link.session, now):
+        link = await store.link(request.path_params["call"])
+        if link is None or not self._may_see(caller, link) or not await store.revoke_link(link.call, now):
             return _unknown()
-        self._audit("link.revoked", by=caller, call=audit_id(link.session))
+        self._audit("link.revoked", by=caller, call=link.call)
         if link.revoked_at is None:
             self._conferences.learn(replace(link, revoked_at=now))
-            self._conferences.note(link.session, REVOKED, told_revoked(caller), now)
+            self._conferences.note(link.call, REVOKED, told_revoked(caller), now)
         return Response(status_code=204, headers=_NO_STORE)
 
     def _may_see(self, caller: str, link: Link) -> bool:
@@ -201,16 +200,17 @@ class LinkEndpoints:
         return caller not in self._keys.own or link.created_by == caller
 
     def _fields(self, request: Request, ruleset: Ruleset, link: Link, now: datetime) -> dict[str, object]:
-        link_type = ruleset.links.get(link.type)
-        has_door = link_type is not None and link_type.url is not None
-        state = self._keyring.state(link.session, now).value
+        link_type, call = ruleset.links.get(link.type), self._keyring.open(link.call, Role.CALL, (link.type,))
+        made = link_of(link_type, call) if link_type is not None and call is not None else None
+        has_door = made is not None and link_type is not None and link_type.url is not None
+        state = link_state(call, now).value
         return {
-            "session": link.session,
+            "call": link.call,
             "type": link.type,
             "state": "revoked" if link.revoked_at is not None else state,
-            "url": f"{self._base(request)}{JOIN_PATH}{link.session}" if has_door else None,
-            "alias": link.alias,
-            "agent_alias": link.agent_alias or None,
+            "url": f"{self._base(request)}{JOIN_PATH}{made.call.session}" if made is not None and has_door else None,
+            "session": call.session if call is not None else None,
+            "alias": made.alias if made is not None else None,
             "name": link.name,
             "attributes": dict(link.attributes),
             "created_at": _stamp(link.created_at),

@@ -11,7 +11,7 @@ from policy_server.web.events import BODY_LIMIT as EVENTS_LIMIT
 from policy_server.web.events import PATH as EVENTS_PATH
 from policy_server.web.link_requests import BODY_LIMIT
 from policy_server.web.links import PATH as LINKS_PATH
-from policy_server.web.openapi_schemas import CONFERENCE, LINK, MESSAGE, SESSION, Json, ref, schemas
+from policy_server.web.openapi_schemas import AGENT, CALL, CONFERENCE, LINK, MESSAGE, Json, ref, schemas
 from policy_server.web.problem import TYPE_ROOT
 from policy_server.web.streams import KEEP_ALIVE_SECONDS, RECONNECT_MILLISECONDS, STREAMS_LIMIT, STREAMS_PATH
 
@@ -38,8 +38,8 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "too-many-tokens": "too many tokens that were never verified come from this address, or in all",
     "too-many-streams": f"an agent may have {STREAMS_LIMIT} streams at a time",
     "unauthorized": "the credentials are missing, wrong or no longer good",
-    "unknown-conference": "neither a session that this server signed, nor one that it knows",
-    "unknown-link": "this server made no link of this session",
+    "unknown-conference": "neither a call that this server signed, nor one that it knows",
+    "unknown-link": "this server made no link of this call",
     "unknown-link-type": "there is no such type of link; `detail` lists those that there are",
     "unsupported-media-type": "the body is something else than JSON",
 }
@@ -80,8 +80,8 @@ def document(link_types: Iterable[str]) -> Json:
         ],
         "paths": {
             LINKS_PATH: {"post": _make_link(types)},
-            f"{LINKS_PATH}/{{session}}": {
-                "parameters": [_session_parameter()],
+            f"{LINKS_PATH}/{{call}}": {
+                "parameters": [_call_parameter()],
                 "get": _show_link(),
                 "delete": _revoke_link(),
             },
@@ -97,7 +97,7 @@ def document(link_types: Iterable[str]) -> Json:
 
 
 def _make_link(types: list[str]) -> Json:
-    found = {"parameters": {"session": "$response.body#/session"}}
+    found = {"parameters": {"call": "$response.body#/call"}}
     return {
         "operationId": "makeLink",
         "tags": ["links"],
@@ -153,7 +153,7 @@ def _make_link(types: list[str]) -> Json:
 def _show_link() -> Json:
     conference = {
         "state": "active",
-        "name": SESSION,
+        "name": CALL,
         "service_tag": "telehealth",
         "pinned_at": "2026-11-23T16:05:00+00:00",
         "expires_at": "2026-11-24T04:05:00+00:00",
@@ -245,7 +245,7 @@ Whether the agent may see the conference is checked again all the time. A browse
                     "text/event-stream": {
                         "schema": {"oneOf": [ref("ConferenceEvent"), ref("EndEvent")]},
                         "example": f"retry: {RECONNECT_MILLISECONDS}\n\nevent: conference\nid: 7\n"
-                        'data: {"session": "…", "state": "active", …}\n\n: keep-alive\n\n',
+                        'data: {"call": "…", "state": "active", …}\n\n: keep-alive\n\n',
                     }
                 },
             },
@@ -303,14 +303,14 @@ def _agent_refusals() -> Json:
 # ------------------------------------------------------------------ parameters and refusals
 
 
-def _session_parameter() -> Json:
+def _call_parameter() -> Json:
     return {
-        "name": "session",
+        "name": "call",
         "in": "path",
         "required": True,
-        "description": "The `session` of the link.",
+        "description": "The `call` of the link.",
         "schema": {"type": "string"},
-        "example": SESSION,
+        "example": CALL,
     }
 
 
@@ -319,12 +319,12 @@ def _alias_parameter() -> Json:
         "name": "alias",
         "in": "path",
         "required": True,
-        "description": "The session, which is what Genesys Cloud shows as `aniName`, or the alias that the customer or "
-        "the agent dials; in any case, in quotation marks or not, with or without `sip:` and domain.",
+        "description": "The call id, which is what Genesys Cloud shows as `aniName` or in `ani`, or the agents' "
+        "alias; in any case, in quotation marks or not, with or without `sip:` and domain.",
         "schema": {"type": "string"},
         "examples": {
-            "session": {"value": SESSION},
-            "agent": {"value": f"sip:hcp{SESSION}@video.example.com"},
+            "call": {"value": CALL},
+            "agent": {"value": f"sip:hcp{AGENT}@video.example.com"},
         },
     }
 

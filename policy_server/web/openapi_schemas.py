@@ -14,22 +14,27 @@ from policy_server.web.problem import TYPE_ROOT
 
 Json = dict[str, Any]
 
-SESSION: Final = "abcdefghijklmnopqrstuvwxyz234567"
-"""The session of all examples."""
+CALL: Final = "abcdefghijklmnopqrstuvwxyz234567"
+SESSION: Final = "customersnameofthecall2345672345"
+AGENT: Final = "agentsnameofthecall2345672345672"
+"""The three names of the call of all examples."""
 
 _DURATION: Final = r"^\s*(\d{1,4}[dD])?\s*(\d{1,5}[hH])?\s*(\d{1,6}[mM])?\s*(\d{1,8}[sS])?\s*$"
+_CALL_TEXT: Final = (
+    "The call id, which ties everything about one customer's call together: 32 characters that this server signed. It "
+    "opens no door. Genesys Cloud shows it as the caller's name (`aniName`) or address (`ani`)."
+)
 _SESSION_TEXT: Final = (
-    "What ties everything about one customer's call together: 32 characters that this server signed. Genesys Cloud "
-    "shows it as the caller's name (`aniName`)."
+    "The customer's name of the call: whoever has it is let in as the customer, so show it to nobody else."
 )
 
 LINK: Final[Mapping[str, object]] = {
-    "session": SESSION,
+    "call": CALL,
     "type": "patient",
     "state": "valid",
     "url": f"https://join.example.com/join/{SESSION}",
+    "session": SESSION,
     "alias": f"mp{SESSION}",
-    "agent_alias": f"hcp{SESSION}",
     "name": "Ada L",
     "attributes": {"language": "es"},
     "created_at": "2026-11-23T16:00:00+00:00",
@@ -39,15 +44,15 @@ LINK: Final[Mapping[str, object]] = {
 }
 
 CONFERENCE: Final[Mapping[str, object]] = {
-    "session": SESSION,
-    "name": SESSION,
+    "call": CALL,
+    "name": CALL,
     "service_tag": "telehealth",
     "state": "active",
     "node": "pexip.example.com",
-    "join": {"alias": f"hcp{SESSION}", "pin": "471920", "role": JOIN_ROLE, "call_type": JOIN_CALL_TYPE},
+    "join": {"alias": f"hcp{AGENT}", "pin": "471920", "role": JOIN_ROLE, "call_type": JOIN_CALL_TYPE},
     "customer": {
         "name": "Ada L",
-        "alias": f"mp{SESSION}",
+        "alias": "mp…",
         "is_present": True,
         "joined_at": "2026-11-23T16:05:02.000+00:00",
         "left_at": None,
@@ -68,7 +73,7 @@ CONFERENCE: Final[Mapping[str, object]] = {
             "role": "guest",
             "protocol": "webrtc",
             "alias": "Ada L",
-            "dialled_alias": f"mp{SESSION}",
+            "dialled_alias": "mp…",
             "is_present": True,
             "has_media": True,
             "is_muted": False,
@@ -104,7 +109,7 @@ MESSAGE: Final[Mapping[str, object]] = {
     "event": "participant_disconnected",
     "data": {
         "uuid": "a0ed2c58-f45b-4d96-a1cb-89812ec938ea",
-        "conference": SESSION,
+        "conference": CALL,
         "display_name": "Ada L",
         "disconnect_reason": "Call disconnected",
     },
@@ -232,16 +237,20 @@ def _link_request(types: list[str]) -> Json:
 
 def _link_properties() -> Json:
     return {
-        "session": _text(_SESSION_TEXT),
+        "call": _text(_CALL_TEXT),
         "type": _text("The type of link."),
         "state": {
             "type": "string",
-            "enum": ["valid", "expired", "invalid", "revoked"],
+            "enum": ["valid", "early", "expired", "invalid", "revoked"],
             "description": "Whether it lets the customer in; `invalid` once the key that signed it is gone.",
         },
         "url": _text("What the customer opens in a browser; `null` for types that have no page.", "uri", or_null=True),
-        "alias": _text("What the customer dials."),
-        "agent_alias": _text("What the agent's widget dials; `null` for types that have none.", or_null=True),
+        "session": _text(f"{_SESSION_TEXT} `null` once the key that signed it is gone.", or_null=True),
+        "alias": _text(
+            "What the customer dials; `null` once the key is gone, or the type. The agents' alias is given by the lookup "
+            "alone.",
+            or_null=True,
+        ),
         "name": _text("The customer's name; may be empty."),
         "attributes": _attributes(),
         "created_at": _time("When it was made."),
@@ -254,7 +263,7 @@ def _link_properties() -> Json:
 def _conference() -> Json:
     return _object(
         "A conference, as an agent sees it.",
-        session=_text(_SESSION_TEXT),
+        call=_text(_CALL_TEXT),
         name=_text("The room's name, which is Pexip's identity of a conference."),
         service_tag=_text("The room's service tag; may be empty."),
         state=_one_of(
@@ -314,7 +323,7 @@ def _participant() -> Json:
         role=_text("`chair`, `guest` or `unknown`."),
         protocol=_text("In lower case, such as `webrtc` or `sip`."),
         alias=_text("The far end's alias."),
-        dialled_alias=_text("The alias that was dialled."),
+        dialled_alias=_text("The alias that was dialled, of a link as `mp…`."),
         is_present=_flag("Is there now; may still be in the lobby."),
         has_media=_flag("Sends or receives media."),
         is_muted=_flag("Was muted in the conference."),

@@ -280,18 +280,21 @@ class PolicyEndpoint:
             if isinstance(decision, ShowPicture):
                 picture = ruleset.pictures[decision.picture]
                 body = await run_sync(render_avatar, picture, decision.width, decision.height)
-                logged = self._logged(request, _record(request, decision, ruleset))
+                logged = self._logged(request, _record(request, decision, ruleset), ruleset)
                 return _Response(200, _JPEG, body, b"", logged, *_names(decision))
-            record = _record(request, decision, ruleset)
+            call = settled.basis.call
+            named = {"call": call} if call else {}
+            record = self._rooms.shown(ruleset, {**_record(request, decision, ruleset), **named}, call)
             response = self._rendered(request, decision, ruleset, record, settled.basis)
         except QuestionError as error:
             return self._failed(request_type, "misunderstood", str(error), ruleset)
         except Exception:
             # The one place where everything is caught: a node must get an answer, and the log the reason.
-            log.exception("question.failed: %s %s", decision_id.decode(), _safe_question(request))
+            log.exception("question.failed: %s %s", decision_id.decode(), self._safe_question(request, ruleset))
             return self._failed(request_type, "error", "an error of ours; see the log", ruleset)
         if settled.key:
-            self._note(settled.key, request, record, decision_id, now)
+            caller = {"remote_display_name": request.text("remote_display_name")[:LOGGED_LENGTH]}
+            self._note(settled.key, request, {**record, **self._rooms.shown(ruleset, caller)}, decision_id, now)
         # Another minute may have begun while the room was pinned.
         is_current = self._kept_for is kept_for
         if is_current and len(self._kept) < KEPT_LIMIT and len(raw_path) + len(query) <= KEPT_QUERY:
@@ -313,8 +316,7 @@ class PolicyEndpoint:
         rule = record["rule"]
         by = f"by rule '{rule}'" if rule else "as no rule matched"
         text = f"A node asked {_ASKED[request.type]}: {_TOLD[str(record['outcome'])]}, {by}."
-        caller = request.text("remote_display_name")[:LOGGED_LENGTH]
-        data = {"text": text, "decision_id": decision_id.decode(), **record, "remote_display_name": caller}
+        data = {"text": text, "decision_id": decision_id.decode(), **record}
         self._conferences.note(key, ANSWERED, data, now)
 
     def _rendered(
@@ -330,11 +332,11 @@ class PolicyEndpoint:
         # From the right: what callers send stands before the extra keys, so it cannot take the hole's place.
         before, _, after = answer.rpartition(_HOLE_BYTES)
         status = 404 if request.type is RequestType.AVATAR else 200
-        return _Response(status, _JSON, before, after, self._logged(request, record), *_names(decision), basis)
+        return _Response(status, _JSON, before, after, self._logged(request, record, ruleset), *_names(decision), basis)
 
-    def _logged(self, request: PolicyRequest, record: Mapping[str, object]) -> bytes:
+    def _logged(self, request: PolicyRequest, record: Mapping[str, object], ruleset: Ruleset) -> bytes:
         caller = {name: value[:LOGGED_LENGTH] for name in LOGGED_OF_CALLER if (value := request.text(name))}
-        return self._log.render({"event": "decision.made", **record, **caller})
+        return self._log.render({"event": "decision.made", **record, **self._rooms.shown(ruleset, caller)})
 
     def _caller(self, scope: Scope) -> bytes:
         """The node that asked, to be put behind other fields of the log; nodes are few."""
@@ -345,6 +347,12 @@ class PolicyEndpoint:
                 self._callers.clear()
             rendered = self._callers[address] = self._log.separator + self._log.render({"node": address})
         return rendered
+
+    def _safe_question(self, request: PolicyRequest | None, ruleset: Ruleset) -> Mapping[str, object]:
+        try:
+            return self._rooms.shown(ruleset, request.present()) if request is not None else {}
+        except Exception:  # The log line about a failure must not become one.
+            return {}
 
     def _failed(self, request_type: RequestType, outcome: str, reason: str, ruleset: Ruleset) -> _Response:
         extra = {"rule": None, "revision": ruleset.revision, "decision_id": _HOLE}
@@ -391,13 +399,6 @@ def _names(decision: Decision) -> tuple[str, str]:
 
 def _stamp(now: datetime) -> bytes:
     return now.isoformat(timespec="milliseconds").encode()
-
-
-def _safe_question(request: PolicyRequest | None) -> Mapping[str, str]:
-    try:
-        return request.present() if request is not None else {}
-    except Exception:  # The log line about a failure must not become one.
-        return {}
 
 
 async def _respond(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:

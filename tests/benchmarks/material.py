@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from policy_server.pexip.requests import encode_query
-from policy_server.policy.sessions import NONCE_BYTES, Keyring
+from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.simulator.node import web_question
 
 SECRET = "the secret key of the benchmarks, which signs nothing else"
@@ -19,29 +19,29 @@ calendars:
   opening-hours: { timezone: America/Chicago, open: { mon-sun: ["00:00-24:00"] } }
 rooms:
   visit:
-    name: "{session}"
+    name: "{call}"
     service_tag: contact-centre
-    description: "Video visit {session}"
+    description: "Video visit {call}"
     pin: derived
     guest_pin: derived
     allow_guests: true
     view: one_main_seven_pips
     participant_limit: 6
 links:
-  visit: { alias: "mp{session}", agent_alias: "hcp{session}" }
+  visit: { alias: "mp{session}", agent_alias: "hcp{agent}" }
 service:
 """
 
 _LAST = """
   - id: last
-    when: { local_alias: 'mp(?P<session>[a-z2-7]{32})', link: valid, open: opening-hours }
+    when: { link_type: visit, door: customer, link: valid, open: opening-hours }
     room: visit
     dial_out: [{ trunk: contact-centre, remote_display_name: Contact centre }]
 """
 
 PATTERNS = {
-    "prefixed": "tenant{number}-(?P<session>[a-z2-7]{{32}})",
-    "wildcards": ".*[.]tenant{number}[.].*(?P<session>[a-z2-7]{{32}})",
+    "prefixed": "tenant{number}-[a-z2-7]{{32}}",
+    "wildcards": ".*[.]tenant{number}[.].*[a-z2-7]{{32}}",
 }
 """Both kinds of pattern: those that begin with text of their own, and those that may match anywhere."""
 
@@ -63,7 +63,8 @@ def questions(count: int, rooms: int | None = None) -> list[str]:
     """Different query strings of some thirty parameters, about so many rooms in turn; ``None`` is a new room each."""
     keyring = Keyring.from_text(SECRET)
     expires_at = datetime.now(UTC) + timedelta(hours=4)
-    sessions = [keyring.sign(expires_at, secrets.token_bytes(NONCE_BYTES)) for _ in range(rooms or count)]
+    calls = [keyring.sign("visit", expires_at, secrets.token_bytes(NONCE_BYTES)) for _ in range(rooms or count)]
+    sessions = [call.session for call in calls]
     return [
         encode_query(
             web_question(

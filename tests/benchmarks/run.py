@@ -17,7 +17,7 @@ from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.requests import parse_request
 from policy_server.policy.decisions import Serve
 from policy_server.policy.evaluate import evaluate
-from policy_server.policy.sessions import Keyring
+from policy_server.policy.names import Keyring
 from policy_server.rulefiles.store import load_folder
 from tests.benchmarks.load import Run, Server, bare_server, load, policy_server
 from tests.benchmarks.material import SECRET, questions, write_rules
@@ -113,7 +113,7 @@ def _bench_servers(folder: Path, rounds: int, seconds: int, raw: Raw) -> None:
 
 
 def _bench_evaluate(raw: Raw) -> None:
-    """CPU time of `evaluate` alone, on requests parsed before, every session different."""
+    """CPU time of `evaluate` alone, on requests parsed before, every call different."""
     now = datetime.now(UTC)
     keyring = Keyring.from_text(SECRET)
     queries = [query.encode() for query in questions(2000)]

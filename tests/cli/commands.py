@@ -20,27 +20,27 @@ calendars:
     open: { mon-fri: ["08:00-18:00"] }
 rooms:
   visit:
-    name: "{session}"
+    name: "{call}"
     service_tag: contact-centre
     pin: derived
     guest_pin: derived
     allow_guests: true
 service:
   - id: customer
-    when: { local_alias: 'mp(?P<session>[a-z2-7]{32})', link: valid, open: opening-hours }
+    when: { link_type: visit, door: customer, link: valid, open: opening-hours }
     room: visit
-    dial_out: [{ trunk: contact-centre, display_name: "{session}" }]
+    dial_out: [{ trunk: contact-centre, display_name: "{call}" }]
   - id: agent
-    when: { local_alias: 'hcp(?P<session>[a-z2-7]{32})', link: [valid, expired] }
+    when: { link_type: visit, door: agent, link: [valid, expired] }
     room: visit
   - id: vip
     when: { local_alias: vip, link_attributes: { queue: gold } }
     service: { service_type: conference, name: vip, service_tag: vip }
   - id: customer-refused
-    when: { local_alias: 'mp[a-z0-9]{32}' }
+    when: { link_type: visit, door: customer }
     reject: We are closed.
   - id: named
-    when: { local_alias: 'room-(?P<name>.*)' }
+    when: { local_alias: 'room-(?P<name>.+)' }
     service: { service_type: conference, name: "{name}", service_tag: named }
 registrations:
   - id: kiosks
@@ -49,10 +49,18 @@ registrations:
 links:
   visit:
     alias: "mp{session}"
-    agent_alias: "hcp{session}"
+    agent_alias: "hcp{agent}"
     ttl: 4h
     url: "https://pexip.example.com/webapp3/m/{alias}/express?name={name}&pin={guest_pin}"
 """
+
+BARE_RULES: Final = """
+service:
+  - id: named
+    when: { local_alias: 'room-(?P<name>.+)' }
+    service: { service_type: conference, name: "{name}", service_tag: named }
+"""
+"""Rules without a link type."""
 
 TESTS: Final = """
 tests:

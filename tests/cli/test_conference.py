@@ -14,12 +14,25 @@ from policy_server.conferences.store import ConferenceStore
 from tests.cli.commands import RULES, printed_json, put_rules, run
 from tests.conferences.samples import HOST_PIN as SAMPLE_PIN
 from tests.conferences.samples import Place, conference
-from tests.rule_sets import NOON, SECRET, SESSION
-from tests.web.calls import GUEST_PIN, HOST_PIN, a_link, a_pin, customer, ended, left, started, trunk
+from tests.rule_sets import NOON, SECRET
+from tests.web.calls import (
+    AGENT_KEY,
+    CALL_ID,
+    GUEST_PIN,
+    HOST_PIN,
+    SESSION,
+    a_link,
+    a_pin,
+    customer,
+    ended,
+    left,
+    started,
+    trunk,
+)
 
 KEY = {"POLICY_SECRET_KEY": SECRET.decode()}
 PLACE = Place("sqlite:///var/policy.db", "sqlite")
-VISITS = RULES.replace('name: "{session}"', 'name: "visit of {session}"')
+VISITS = RULES.replace('name: "{call}"', 'name: "visit of {call}"')
 """Rules whose rooms have names of their own."""
 
 
@@ -45,17 +58,22 @@ def _clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 async def whole_call(store: ConferenceStore) -> None:
-    """A link, its room, and who came; the contact centre's leg has broken off."""
+    """A link, its room, and who came, as the event sink keeps it; the contact centre's leg has broken off."""
     await store.create_link(a_link(name="Ada\x1b L"))
     await store.pin(a_pin())
     made = NOON - timedelta(minutes=30)
     await store.add_timeline(
         [
-            TimelineEntry(SESSION, made, "link.created", {"by": "booking", "type": "visit"}),
-            TimelineEntry(SESSION, NOON, "policy.answered", {"text": "A node asked.", "result": {"pin": HOST_PIN}}),
+            TimelineEntry(CALL_ID, made, "link.created", {"by": "booking", "type": "visit"}),
+            TimelineEntry(CALL_ID, NOON, "policy.answered", {"text": "A node asked.", "result": {"pin": HOST_PIN}}),
         ]
     )
-    events = started(), customer(name="Ada\x1b[31m"), trunk(), left("leg", 20, disconnect_reason="Call disconnected")
+    events = (
+        started(),
+        customer(name="Ada\x1b[31m", destination_alias="mp…"),
+        trunk(),
+        left("leg", 20, disconnect_reason="Call disconnected"),
+    )
     await store.add_events([StoredEvent(event, NOON) for event in events])
 
 
@@ -75,12 +93,11 @@ def test_what_is_printed() -> None:
     assert (
         result.stdout
         == f"""\
-session      {SESSION}
-room         {SESSION}
+call         {CALL_ID}
+room         {CALL_ID}
 state        active
 service_tag  contact-centre
-customer     Ada L (mp{SESSION}) joined 2026-11-23 12:00:02 -0600
-agent_alias  hcp{SESSION}
+customer     Ada L (mp…) joined 2026-11-23 12:00:02 -0600
 trunk_leg    +13129998045 ended, answered 2026-11-23 12:00:12 -0600, ended 2026-11-23 12:00:20 -0600, last ended with 'Call disconnected'
 attributes   language=es
 created_at   2026-11-23 11:30:00 -0600
@@ -101,12 +118,20 @@ timeline
     )
 
 
-@pytest.mark.parametrize("written", ["{}", "mp{}", "HCP{}", "sip:mp{}@video.example.com"])
+@pytest.mark.parametrize(
+    "written",
+    [CALL_ID, SESSION, f"mp{SESSION}", f"HCP{AGENT_KEY.upper()}", f"sip:mp{SESSION}@video.example.com"],
+    ids=["call id", "session", "customer's alias", "agents' alias", "address"],
+)
 def test_every_alias_shows_the_conference(written: str) -> None:
-    """Session, customer's alias and agent's alias are one conference; the answer is the lookup's without what joins."""
+    """Call id, session, customer's and agents' alias are one conference; the answer is the lookup's without what joins.
+
+    Nothing in it opens a door.
+    """
     PLACE.run(whole_call)
-    answer = shown(written.format(SESSION))
-    assert (answer["session"], answer["state"], answer["agent_alias"]) == (SESSION, "active", f"hcp{SESSION}")
+    answer = shown(written)
+    assert (answer["call"], answer["state"]) == (CALL_ID, "active")
+    assert not any(name in str(answer) for name in (SESSION, AGENT_KEY))
     assert answer["trunk_leg"]["number"] == "+13129998045"
     assert answer["attributes"] == {"language": "es"}
     assert "join" not in answer
@@ -115,15 +140,15 @@ def test_every_alias_shows_the_conference(written: str) -> None:
 
 @pytest.mark.parametrize("is_over", [False, True], ids=["live", "over"])
 def test_a_room_by_its_name(rules: Path, is_over: bool) -> None:
-    """A room that is named after its session leads to the conference of that session, also when it is over."""
+    """A room that is named after its call leads to the conference of that call, also when it is over."""
     put_rules(rules.parent, VISITS)
-    name = f"visit of {SESSION}"
+    name = f"visit of {CALL_ID}"
     pin = a_pin(name=name, service={**a_pin().service, "name": name})
 
     async def play(store: ConferenceStore) -> None:
         await store.create_link(a_link())
         await store.pin(pin)
-        events = [started(room=name, tag="contact-centre"), customer(conference=name)]
+        events = [started(room=name, tag="contact-centre"), customer(conference=name, destination_alias="mp…")]
         if is_over:
             events += [left("customer", 30, conference=name), ended(31, room=name)]
             await store.end(name, NOON + timedelta(seconds=31))
@@ -131,16 +156,16 @@ def test_a_room_by_its_name(rules: Path, is_over: bool) -> None:
 
     PLACE.run(play)
     answer = shown(name)
-    assert (answer["session"], answer["name"]) == (SESSION, name)
+    assert (answer["call"], answer["name"]) == (CALL_ID, name)
     assert answer["state"] == ("ended" if is_over else "active")
     assert answer["customer"]["name"] == "Ada L"
 
 
 @pytest.mark.parametrize("is_over", [False, True], ids=["live", "over"])
-def test_a_room_without_session(is_over: bool) -> None:
+def test_a_room_without_a_call(is_over: bool) -> None:
     """A room that no link led to is shown by its name, with what was noted about it."""
     name = "Board Room"
-    pin = conference(name, session="", pinned_at=NOON, expires_at=NOON + timedelta(hours=12))
+    pin = conference(name, call="", pinned_at=NOON, expires_at=NOON + timedelta(hours=12))
 
     async def play(store: ConferenceStore) -> None:
         await store.pin(pin)
@@ -152,16 +177,16 @@ def test_a_room_without_session(is_over: bool) -> None:
 
     PLACE.run(play)
     answer = shown(name)
-    assert (answer["session"], answer["name"]) == (None, name)
+    assert (answer["call"], answer["name"]) == (None, name)
     assert answer["state"] == ("ended" if is_over else "waiting")
     assert [line["kind"] for line in answer["timeline"]][:2] == ["policy.answered", "conference_started"]
     assert run("conference", "show", "board room", environment=KEY).exit_code == 1
 
 
-def test_a_session_of_which_nothing_is_kept() -> None:
-    """Of a session that only our signature vouches for, the state is waiting and nobody came so far."""
+def test_a_call_of_which_nothing_is_kept() -> None:
+    """Of a call that only our signature vouches for, the state is waiting and nobody came so far."""
     PLACE.run(ConferenceStore.prepare)
-    result = run("conference", "show", SESSION, environment=KEY)
+    result = run("conference", "show", CALL_ID, environment=KEY)
     assert result.exit_code == 0
     assert result.stdout.endswith("participants\n  none so far\n\ntimeline\n  nothing so far\n")
 
@@ -182,12 +207,12 @@ def test_what_is_no_alias(alias: str) -> None:
     """What cannot be an alias is status 2, and the message says what can."""
     result = run("conference", "show", alias, environment=KEY)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "ALIAS must be the customer's or the agent's alias, a session, or the name of a room" in result.stderr
+    assert "ALIAS must be a call id, the customer's or the agent's alias, or the name of a room" in result.stderr
 
 
 def test_no_database_yet() -> None:
     """Where no database is, none is made: status 2, with the question whether the server has another."""
-    result = run("conference", "show", SESSION, environment=KEY)
+    result = run("conference", "show", CALL_ID, environment=KEY)
     assert (result.exit_code, result.stdout) == (2, "")
     path = Path("var/policy.db").absolute()
     assert f"there is no database at {path} yet; is POLICY_DATABASE_URL the one of the server?" in result.stderr
@@ -198,7 +223,7 @@ def test_a_file_that_is_no_database() -> None:
     """Something else in the place of the database is status 2, and stays as it is."""
     before = Path("rules/rules.yaml").read_bytes()
     environment = {**KEY, "POLICY_DATABASE_URL": "sqlite:///rules/rules.yaml"}
-    result = run("conference", "show", SESSION, environment=environment)
+    result = run("conference", "show", CALL_ID, environment=environment)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "rules/rules.yaml is not an SQLite database" in result.stderr
     assert Path("rules/rules.yaml").read_bytes() == before
@@ -207,5 +232,5 @@ def test_a_file_that_is_no_database() -> None:
 def test_without_a_secret_key() -> None:
     """What is kept is shown without the server's key."""
     PLACE.run(whole_call)
-    result = run("conference", "show", SESSION, "--json")
+    result = run("conference", "show", CALL_ID, "--json")
     assert (result.exit_code, printed_json(result)["state"]) == (0, "active")

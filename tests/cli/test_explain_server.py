@@ -18,7 +18,7 @@ from tests.servers import InProcess, eventually
 
 ALWAYS_OPEN: Final = RULES.replace('mon-fri: ["08:00-18:00"]', 'mon-sun: ["00:00-24:00"]').replace(
     "  - id: customer\n",
-    "  - id: gold\n    when: { local_alias: 'mp(?P<session>[a-z2-7]{32})', link: valid, link_attributes: { queue: gold } }\n"
+    "  - id: gold\n    when: { link_type: visit, door: customer, link: valid, link_attributes: { queue: gold } }\n"
     "    room: visit\n  - { id: banned, when: { remote_display_name: Mallory }, reject: No }\n"
     "  - id: customer\n",
 )
@@ -172,6 +172,21 @@ def test_a_line_of_the_log_is_the_question_that_it_tells_of(
     assert (value["rule"], value["answer"]) == (rule, answer)
     assert value["looked_at"]["at"] == datetime.fromisoformat(value["looked_at"]["at"]).isoformat()
     assert any(note.startswith("the line says: ") for note in value["notes"])
+
+
+@pytest.mark.parametrize("written", ["{alias}", "sip:{alias}@Video.Example.com;transport=tls", "{agent_alias}"])
+def test_a_line_about_a_link_is_explained_by_its_call(server: Beside, written: str) -> None:
+    """The line has the call id and no name that opens a door; with the server's key it is the alias that was dialled."""
+    link = server.link()
+    rule, answer = asked(server, local_alias=written.format(**link))
+    assert rule in {"customer", "agent"}
+    (line,) = server.flush()
+    assert link["call"] in line
+    assert not any(name in line for name in (link["session"], link["agent_alias"].removeprefix("hcp")))
+    value = server.explain(line)
+    assert (value["rule"], value["answer"]) == (rule, answer)
+    stranger = server.explain(line, POLICY_SECRET_KEY="another secret key, also long enough")
+    assert any("the log hides the names in aliases of links" in note for note in stranger["notes"])
 
 
 def test_a_line_in_the_json_of_a_container(server: Beside) -> None:

@@ -14,14 +14,15 @@ import pytest
 from policy_server.cli.links import CREATED_BY
 from policy_server.conferences.records import Link, TimelineEntry
 from policy_server.conferences.store import ConferenceStore
-from policy_server.policy.sessions import Keyring
-from tests.cli.commands import CREDENTIALS, RULES, printed_json, put_rules, run
+from policy_server.policy.names import Call, Keyring, Role
+from tests.cli.commands import BARE_RULES, CREDENTIALS, RULES, printed_json, put_rules, run
 from tests.servers import ROOT, SECRET_KEY, eventually, real_server
 
 KEY = {"POLICY_SECRET_KEY": SECRET_KEY}
+KEYRING = Keyring.from_text(SECRET_KEY)
 DATABASE = "var/policy.db"
 PASSWORD = "planted-password-of-the-database"
-SIGNED = {"type", "session", "alias", "agent_alias", "url", "expires_at", "name", "attributes"}
+SIGNED = {"type", "call", "session", "alias", "agent_alias", "url", "expires_at", "name", "attributes"}
 
 
 @pytest.fixture(autouse=True)
@@ -45,21 +46,26 @@ def away() -> Iterator[dict[str, str]]:
         yield {**KEY, "POLICY_DATABASE_URL": f"postgresql://u:{PASSWORD}@127.0.0.1:{nobody.getsockname()[1]}/x"}
 
 
-def stored(session: str) -> tuple[Link | None, tuple[TimelineEntry, ...]]:
+def signed(ended: datetime) -> Call:
+    """A call that nobody stored."""
+    return KEYRING.sign("visit", ended, b"once")
+
+
+def stored(call: str) -> tuple[Link | None, tuple[TimelineEntry, ...]]:
     """The record of a link, and its timeline."""
 
     async def read() -> tuple[Link | None, tuple[TimelineEntry, ...]]:
         async with ConferenceStore(f"sqlite:///{DATABASE}") as store:
-            return await store.link(session), await store.timeline(session)
+            return await store.link(call), await store.timeline(call)
 
     return asyncio.run(read())
 
 
-def store_link(session: str, **further: Any) -> None:
+def store_link(call: Call, **further: Any) -> None:
     """Stores a link as another process does it."""
     now = datetime.now(UTC)
     fields: dict[str, Any] = {"name": "", "attributes": {}, "created_at": now, "created_by": "booking", **further}
-    made = Link(session=session, type="visit", alias=f"mp{session}", agent_alias=f"hcp{session}", **fields)
+    made = Link(call=call.id, type=call.type, expires_at=call.expires_at, **fields)
 
     async def write() -> None:
         async with ConferenceStore(f"sqlite:///{DATABASE}") as store:
@@ -68,16 +74,22 @@ def store_link(session: str, **further: Any) -> None:
     asyncio.run(write())
 
 
-def test_create() -> None:
-    """A new link has session, aliases, URL with guest PIN, and the expiry of its type."""
+def test_create(rules: Path) -> None:
+    """A new link has three names, aliases, URL with guest PIN, and the expiry of its type."""
+    put_rules(rules.parent, RULES.replace('mon-fri: ["08:00-18:00"]', 'mon-sun: ["00:00-24:00"]'))
     before = datetime.now(UTC)
     link = created("--name", "Ada L")
     assert link.keys() == {*SIGNED, "kept"}
-    assert re.fullmatch("[a-z2-7]{32}", link["session"])
-    assert (link["alias"], link["agent_alias"]) == (f"mp{link['session']}", f"hcp{link['session']}")
+    call = KEYRING.open(link["call"], Role.CALL, ("visit",))
+    assert call is not None
+    assert (link["session"], link["alias"], link["agent_alias"]) == (
+        call.session,
+        f"mp{call.session}",
+        f"hcp{call.agent}",
+    )
     expires_at = datetime.fromisoformat(link["expires_at"])
     assert timedelta(hours=4) <= expires_at - before <= timedelta(hours=4, minutes=1)
-    pins = Keyring.from_text(SECRET_KEY).pins(link["session"])
+    pins = call.pins
     assert parse_qs(urlsplit(link["url"]).query) == {"name": ["Ada L"], "pin": [pins.guest]}
     assert pins.host not in str(link)
     assert SECRET_KEY not in str(link)
@@ -85,7 +97,7 @@ def test_create() -> None:
 
 def test_links_differ() -> None:
     """No two links are the same."""
-    assert len({created()["session"] for _ in range(5)}) == 5
+    assert len({created()["call"] for _ in range(5)}) == 5
 
 
 @pytest.mark.parametrize(
@@ -121,7 +133,7 @@ def test_an_unknown_type() -> None:
 
 def test_rules_without_links(rules: Path) -> None:
     """Rules that define no links say so."""
-    put_rules(rules.parent, RULES.partition("\nlinks:")[0])
+    put_rules(rules.parent, BARE_RULES)
     result = run("link", "create", "visit", environment=KEY)
     assert result.exit_code == 2
     assert "there is none to choose from" in result.stderr
@@ -159,12 +171,10 @@ def test_a_link_is_kept() -> None:
     """A link is in the database as its maker asked for it, without control characters, and its timeline says so."""
     link = created("--name", "Ada\x1b L", "--attribute", "queue=gold", "--attribute", "x=a=b")
     assert (link["name"], link["attributes"], link["kept"]) == ("Ada L", {"queue": "gold", "x": "a=b"}, True)
-    kept, timeline = stored(link["session"])
+    kept, timeline = stored(link["call"])
     assert kept == Link(
-        session=link["session"],
+        call=link["call"],
         type="visit",
-        alias=link["alias"],
-        agent_alias=link["agent_alias"],
         name="Ada L",
         attributes=link["attributes"],
         created_at=timeline[0].at,
@@ -226,12 +236,12 @@ def test_a_link_without_a_database(away: dict[str, str]) -> None:
 
 
 def test_the_url_is_our_own_door(away: dict[str, str]) -> None:
-    """With POLICY_PUBLIC_URL the url is the join page; by the alias, which shows the type, when no record tells it."""
+    """With POLICY_PUBLIC_URL the url is the join page, whether a record is kept or not."""
     public = {"POLICY_PUBLIC_URL": "https://join.example.com/"}
     kept = printed_json(run("link", "create", "visit", "--json", environment={**KEY, **public}))
     assert kept["url"] == f"https://join.example.com/join/{kept['session']}"
     unkept = printed_json(run("link", "create", "visit", "--json", environment={**away, **public}))
-    assert unkept["url"] == f"https://join.example.com/join/{unkept['alias']}"
+    assert unkept["url"] == f"https://join.example.com/join/{unkept['session']}"
 
 
 def test_a_type_without_url_has_no_door(rules: Path) -> None:
@@ -245,30 +255,30 @@ def test_the_text_form() -> None:
     """Without --json: a field a line, absent ones left out."""
     result = run("link", "create", "visit", environment=KEY)
     fields = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
-    assert list(fields) == ["type", "session", "alias", "agent_alias", "url", "expires_at"]
+    assert list(fields) == ["type", "call", "session", "alias", "agent_alias", "url", "expires_at"]
     assert fields["url"].startswith("https://pexip.example.com/webapp3/m/mp")
 
 
 @pytest.mark.parametrize(
-    ("written", "kind"),
-    [
-        ("mp{}", "visit"),
-        ("hcp{}", "visit"),
-        ("{}", "visit"),
-        ("sip:MP{}@Video.Example.com;transport=tls", "visit"),
-    ],
+    "written",
+    ["{alias}", "{agent_alias}", "{session}", "{call}", "sip:{alias}@Video.Example.com;transport=tls"],
 )
-def test_inspect_a_good_link(written: str, kind: str | None) -> None:
-    """The customer's alias, the agent's, the bare session, and any way to dial it are the same session."""
+def test_inspect_a_good_link(written: str) -> None:
+    """The customer's alias, the agents', session and call id, and any way to dial it are the same call.
+
+    What is printed opens no door.
+    """
     link = created("--name", "Ada L", "--attribute", "language=es")
-    result = run("link", "inspect", written.format(link["session"]), "--json", environment=KEY)
+    result = run("link", "inspect", written.format(**link), "--json", environment=KEY)
     assert (result.exit_code, result.stderr) == (0, "")
+    assert link["session"] not in result.stdout
+    assert link["agent_alias"].removeprefix("hcp") not in result.stdout
     found = printed_json(result)
     assert datetime.now(UTC) - datetime.fromisoformat(found.pop("created_at")) < timedelta(minutes=1)
     assert found == {
         "state": "valid",
-        "type": kind,
-        "session": link["session"],
+        "type": "visit",
+        "call": link["call"],
         "expires_at": link["expires_at"],
         "name": "Ada L",
         "attributes": {"language": "es"},
@@ -280,10 +290,10 @@ def test_inspect_a_good_link(written: str, kind: str | None) -> None:
 
 def test_inspect_without_a_database() -> None:
     """Where no database is, none is made: a warning, and what the signature tells."""
-    session = Keyring.from_text(SECRET_KEY).sign(datetime.now(UTC) + timedelta(hours=1), b"nonce")
-    result = run("link", "inspect", session, environment=KEY)
+    call = signed(datetime.now(UTC) + timedelta(hours=1))
+    result = run("link", "inspect", call.session, environment=KEY)
     assert result.exit_code == 0
-    assert [line.split()[:2] for line in result.stdout.splitlines()][:2] == [["state", "valid"], ["type", "-"]]
+    assert [line.split()[:2] for line in result.stdout.splitlines()][:2] == [["state", "valid"], ["type", "visit"]]
     assert f"there is no database at {Path(DATABASE).absolute()} yet" in result.stderr
     assert not Path(DATABASE).exists()
 
@@ -291,20 +301,20 @@ def test_inspect_without_a_database() -> None:
 def test_inspect_an_expired_link() -> None:
     """An expired link is status 1 and shows when it ended."""
     ended = datetime(2026, 1, 1, tzinfo=UTC)
-    session = Keyring.from_text(SECRET_KEY).sign(ended, b"nonce")
-    result = run("link", "inspect", f"mp{session}", environment=KEY)
+    call = signed(ended)
+    result = run("link", "inspect", f"mp{call.session}", environment=KEY)
     assert result.exit_code == 1
     assert re.sub(" +", " ", result.stdout) == (
-        f"state expired\ntype visit\nsession {session}\nexpires_at 2026-01-01T00:00:00+00:00\n"
+        f"state expired\ntype visit\ncall {call.id}\nexpires_at 2026-01-01T00:00:00+00:00\n"
     )
 
 
 @pytest.mark.parametrize("alias", ["mp" + "a" * 32, "meet.alice", "", "ü", "mp" + "A" * 32, "x" * 10_000])
 def test_inspect_what_is_no_link(alias: str) -> None:
-    """Anything that the key did not sign is status 1, and nothing of it is taken for a session."""
+    """Anything that the key did not sign is status 1, and nothing of it is taken for a call."""
     result = run("link", "inspect", alias, "--json", environment=KEY)
     value = printed_json(result)
-    assert (result.exit_code, value["session"], value["expires_at"]) == (1, None, None)
+    assert (result.exit_code, value["call"], value["expires_at"]) == (1, None, None)
     assert value["state"] in {"invalid", "absent"}
 
 
@@ -318,41 +328,66 @@ def test_another_key_and_a_previous_one() -> None:
 
 
 def test_a_created_link_is_served() -> None:
-    """The rules serve a created link's agent alias with the room of its session."""
+    """The rules serve a created link's agent alias with the room of its call."""
     link = created()
     value = printed_json(
         run("explain", "service", f"local_alias={link['agent_alias']}", "--json", environment=CREDENTIALS)
     )
-    assert (value["rule"], value["answer"]["result"]["name"]) == ("agent", link["session"])
+    assert (value["rule"], value["answer"]["result"]["name"]) == ("agent", link["call"])
 
 
-@pytest.mark.parametrize("written", ["mp{}", "hcp{}", "{}", "sip:HCP{}@video.example.com"])
+@pytest.mark.parametrize(
+    "written", ["{alias}", "{agent_alias}", "{session}", "{call}", "sip:{agent_alias}@Video.Example.com"]
+)
 def test_revoke(written: str) -> None:
     """A link is revoked by any of its aliases, once; its timeline says so, and inspect shows it with status 1."""
     link = created("--name", "Ada L")
-    result = run("link", "revoke", written.format(link["session"]))
-    assert (result.exit_code, result.stdout) == (0, f"The link of session {link['session']} is revoked.\n")
-    kept, timeline = stored(link["session"])
+    result = run("link", "revoke", written.format(**link), environment=KEY)
+    assert (result.exit_code, result.stdout) == (0, f"The link of call {link['call']} is revoked.\n")
+    kept, timeline = stored(link["call"])
     assert kept is not None
     assert kept.revoked_at == timeline[1].at
     told = {"text": "The link was revoked by 'command line'.", "by": CREATED_BY}
     assert [(entry.kind, entry.data) for entry in timeline[1:]] == [("link.revoked", told)]
-    again = run("link", "revoke", link["session"])
+    again = run("link", "revoke", link["call"])
     assert (again.exit_code, again.stdout) == (1, "")
     assert again.stderr == f"The link was revoked already, at {kept.revoked_at.isoformat(timespec='seconds')}.\n"
-    assert stored(link["session"]) == (kept, timeline)
+    assert stored(link["call"]) == (kept, timeline)
     inspected = run("link", "inspect", link["alias"], "--json", environment=KEY)
     assert (inspected.exit_code, printed_json(inspected)["state"]) == (1, "revoked")
+
+
+def test_revoke_without_a_secret_key() -> None:
+    """Without the server's key a call id is enough, and no other name tells the link."""
+    link = created()
+    for name in ("alias", "agent_alias"):
+        result = run("link", "revoke", link[name])
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "POLICY_SECRET_KEY is not set, so only a call id tells which link is meant" in result.stderr
+    assert run("link", "revoke", link["call"]).exit_code == 0
+
+
+def test_a_link_whose_type_is_gone(rules: Path) -> None:
+    """A link of a type that the rules do not have any more is found by its call id, inspected and revoked."""
+    link = created("--name", "Ada L")
+    put_rules(
+        rules.parent,
+        RULES.replace("visit:\n    alias", "stay:\n    alias").replace("link_type: visit", "link_type: stay"),
+    )
+    found = printed_json(run("link", "inspect", link["call"], "--json", environment=KEY))
+    assert (found["state"], found["type"], found["call"]) == ("valid", "visit", link["call"])
+    assert run("link", "inspect", link["session"], environment=KEY).exit_code == 1
+    assert run("link", "revoke", link["call"], environment=KEY).exit_code == 0
 
 
 def test_revoke_what_has_expired() -> None:
     """An expired link lets nobody in, so there is nothing to revoke: status 1."""
     ended = datetime(2026, 1, 1, tzinfo=UTC)
-    session = Keyring.from_text(SECRET_KEY).sign(ended, b"nonce")
-    store_link(session, created_at=ended - timedelta(hours=1), expires_at=ended)
-    result = run("link", "revoke", session, environment=KEY)
+    call = signed(ended)
+    store_link(call, created_at=ended - timedelta(hours=1))
+    result = run("link", "revoke", call.id, environment=KEY)
     assert (result.exit_code, result.stderr) == (1, "The link has expired, at 2026-01-01T00:00:00+00:00.\n")
-    kept, _ = stored(session)
+    kept, _ = stored(call.id)
     assert kept is not None
     assert kept.revoked_at is None
 
@@ -360,7 +395,7 @@ def test_revoke_what_has_expired() -> None:
 def test_revoke_what_is_not_there() -> None:
     """A link that is not in the database is status 1; of one that we signed it says when it ends."""
     created()
-    unkept = Keyring.from_text(SECRET_KEY).sign(datetime(2030, 1, 1, tzinfo=UTC), b"nonce")
+    unkept = signed(datetime(2030, 1, 1, tzinfo=UTC)).session
     for alias, said in (
         (unkept, "it was signed with our key and ends at 2030-01-01"),
         ("", "no link ''"),
@@ -387,7 +422,7 @@ def test_a_running_server_obeys(folder: Path) -> None:
     """Attributes reach the rules of a server that runs, and so does a revocation."""
     gold = """
   - id: gold
-    when: { local_alias: 'mp(?P<session>[a-z2-7]{32})', link: valid, link_attributes: { queue: gold } }
+    when: { link_type: visit, door: customer, link: valid, link_attributes: { queue: gold } }
     room: visit
 """
     put_rules(folder, RULES.replace("service:\n", f"service:{gold}", 1))
@@ -399,7 +434,7 @@ def test_a_running_server_obeys(folder: Path) -> None:
             return client.get(f"{ROOT}/service/configuration", params=parameters).json()["rule"]
 
         eventually(lambda: rule() == "gold")
-        assert run("link", "revoke", alias).exit_code == 0
+        assert run("link", "revoke", alias, environment=KEY).exit_code == 0
         eventually(lambda: rule() == "customer-refused")
 
 

@@ -32,7 +32,7 @@ STAGES = (
     "The link leads the customer to the node",
     "The customer joins by video, and waits",
     "The room dials the SIP trunk, which answers",
-    "Genesys Cloud gets the call, with the session as the caller's name",
+    "Genesys Cloud gets the call, with the call id as the caller's name",
     "An agent signs in and answers",
     "The agent's widget looks the conference up",
     "The widget joins by video only, and both see each other",
@@ -82,7 +82,7 @@ def test_a_call_that_fails(complete: None, monkeypatch: Patch) -> None:
     result = run("selftest")
     assert (result.exit_code, result.stderr) == (1, ""), result.output
     assert " 4. FAIL The room dials the SIP trunk, which answers\n" in result.stdout
-    assert " 5. --   Genesys Cloud gets the call, with the session as the caller's name: not played\n" in result.stdout
+    assert " 5. --   Genesys Cloud gets the call, with the call id as the caller's name: not played\n" in result.stdout
     assert "(Call rejected)" in result.stdout
     assert result.stdout.endswith("\n11 stages, 3 happened, 8 did not\n")
 

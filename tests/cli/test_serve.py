@@ -406,6 +406,7 @@ def make_link(client: httpx.Client, api_keys: str) -> httpx.Response:
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_open_streams_end_at_once(rules: Path, workers: str) -> None:
     """Agents who watch do not keep a server from stopping, and are told; all with what every process was made up."""
+    put_rules(rules.parent, RULES.replace('mon-fri: ["08:00-18:00"]', 'mon-sun: ["00:00-24:00"]'))
     stand_in = StandIn()
     stand_in.users["t0ken"] = User()
     with ExitStack() as stack:
@@ -434,13 +435,13 @@ def watched(running: RealServer) -> Iterator[Iterator[str]]:
     with running.client(auth=(made["POLICY_PEXIP_USERNAME"], made["POLICY_PEXIP_PASSWORD"])) as client:
         link = make_link(client, made["POLICY_API_KEYS"])
         assert link.status_code == 201, link.text
-        session = link.json()["session"]
-        question = f"/policy/v1/service/configuration?call_direction=dial_in&local_alias=hcp{session}"
-        assert client.get(question).json()["result"]["name"] == session
+        call, session = link.json()["call"], link.json()["session"]
+        question = f"/policy/v1/service/configuration?call_direction=dial_in&local_alias=mp{session}"
+        assert client.get(question).json()["result"]["name"] == call
         event = {"node": "10.0.0.1", "seq": 1, "version": 2, "time": time.time(), "event": "x", "data": {}}
         sink = (made["POLICY_EVENTS_USERNAME"], made["POLICY_EVENTS_PASSWORD"])
         assert client.post("/events/v1/pexip", json=event, auth=sink).status_code == 200
-    path = f"/agent/v1/conferences/{session}/events"
+    path = f"/agent/v1/conferences/{call}/events"
     token = {"Authorization": "Bearer t0ken"}
     with running.client(auth=None, headers=token) as agent, agent.stream("GET", path) as stream:
         yield stream.iter_lines()

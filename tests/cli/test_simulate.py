@@ -11,9 +11,9 @@ from typing import Any, Final
 import pytest
 
 from policy_server.cli.common import Unusable
-from policy_server.policy.sessions import Keyring
+from policy_server.policy.names import Keyring, Role
 from policy_server.simulator.genesys_cloud import ORGANIZATION
-from tests.cli.commands import CREDENTIALS, RULES, printed_json, put_rules, run
+from tests.cli.commands import BARE_RULES, CREDENTIALS, RULES, printed_json, put_rules, run
 from tests.servers import PASSWORD, SECRET_KEY, RealServer, clean_environment, real_server, write_rules
 
 ALWAYS_OPEN: Final = RULES.replace('mon-fri: ["08:00-18:00"]', 'mon-sun: ["00:00-24:00"]')
@@ -105,7 +105,7 @@ def test_in_process(folder: Path) -> None:
 def test_an_announcement_after_hours_is_a_closed_door(folder: Path) -> None:
     """The call is played at a moment when there is a room, and after hours the customer is said to get what there is."""
     service = "service_type: media_playback, name: Closed, service_tag: x, media_playlist_name: closed, on_completion: { disconnect: true }"
-    refused = "    when: { local_alias: 'mp[a-z0-9]{32}' }\n    reject: We are closed.\n"
+    refused = "    when: { link_type: visit, door: customer }\n    reject: We are closed.\n"
     assert refused in RULES
     put_rules(folder, RULES.replace(refused, refused.partition("    reject")[0] + f"    service: {{ {service} }}\n"))
     status, value = played()
@@ -131,7 +131,7 @@ def test_an_announcement_after_hours_is_a_closed_door(folder: Path) -> None:
 )
 def test_a_door_that_never_opens(folder: Path, outcome: str, said: str) -> None:
     """Where a customer never gets a room it is said what they get instead: status 2."""
-    room = '    room: visit\n    dial_out: [{ trunk: contact-centre, display_name: "{session}" }]\n'
+    room = '    room: visit\n    dial_out: [{ trunk: contact-centre, display_name: "{call}" }]\n'
     assert room in RULES
     put_rules(folder, ALWAYS_OPEN.replace(room, f"    {outcome}\n"))
     result = run("simulate")
@@ -199,7 +199,7 @@ def test_a_database_that_cannot_be_used(folder: Path, url: str, reason: str) -> 
 
 def test_rules_that_break_the_call(folder: Path) -> None:
     """Rules under which the call does not work are status 1, and the failed checks say what is missing."""
-    put_rules(folder, RULES.replace('    dial_out: [{ trunk: contact-centre, display_name: "{session}" }]\n', ""))
+    put_rules(folder, RULES.replace('    dial_out: [{ trunk: contact-centre, display_name: "{call}" }]\n', ""))
     status, value = played()
     assert (status, value["ok"]) == (1, False)
     assert failed_checks(value) == ["with the contact centre's number as automatic participant"]
@@ -209,8 +209,8 @@ def test_rules_that_break_the_call(folder: Path) -> None:
 
 
 def test_a_name_that_genesys_cannot_show(folder: Path) -> None:
-    """A leg that does not carry the session as its caller's name fails the agent's lookup, with the reason."""
-    put_rules(folder, RULES.replace('display_name: "{session}" }]', "display_name: Video }]"))
+    """A leg that does not carry the call id as its caller's name fails the agent's lookup, with the reason."""
+    put_rules(folder, RULES.replace('display_name: "{call}" }]', "display_name: Video }]"))
     status, value = played()
     assert (status, failed_checks(value)[0]) == (1, "the conference is found")
     (problem,) = {step["problem"] for step in value["steps"]} - {None}
@@ -221,7 +221,7 @@ def test_a_room_of_their_own_for_agents(folder: Path) -> None:
     """An agent who lands in another room, or with another PIN, fails the check."""
     other = RULES.replace(
         "link: [valid, expired] }\n    room: visit",
-        'link: [valid, expired] }\n    service: { service_type: conference, name: "other-{session}", service_tag: x }',
+        'link: [valid, expired] }\n    service: { service_type: conference, name: "other-{call}", service_tag: x }',
     )
     put_rules(folder, other)
     status, value = played()
@@ -231,7 +231,7 @@ def test_a_room_of_their_own_for_agents(folder: Path) -> None:
 
 def test_rules_that_let_nobody_in(folder: Path) -> None:
     """Rules without a link type, and rules that never serve its alias, are unusable: status 2, said why."""
-    put_rules(folder, RULES.partition("\nlinks:")[0])
+    put_rules(folder, BARE_RULES)
     nothing = run("simulate")
     assert (nothing.exit_code, nothing.stdout) == (2, "")
     assert "the rules define no link type" in nothing.stderr
@@ -282,7 +282,9 @@ def test_no_secret_is_printed(server: RealServer, folder: Path, everything: dict
         for step in printed_json(result)["steps"]
         if step["path"].startswith("/join/")
     )
-    pins = Keyring.from_text(SECRET_KEY, ()).pins(session)
+    call = Keyring.from_text(SECRET_KEY).open(session, Role.SESSION, ("visit",))
+    assert call is not None
+    pins = call.pins
     for secret in (API_KEY, EVENTS_PASSWORD, PASSWORD, SECRET_KEY, pins.host, pins.guest, "Bearer", "Basic"):
         for output in (told, result.output, server.out, server.err):
             assert secret not in output

@@ -9,7 +9,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 from uuid import NAMESPACE_OID, uuid5
 
-from policy_server.conferences.records import Door, Link, PinnedConference, StoredEvent, TimelineEntry
+from policy_server.conferences.records import (
+    DIALLED,
+    Door,
+    Link,
+    PinnedConference,
+    StoredEvent,
+    TimelineEntry,
+    alias_key,
+)
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.events import Event
 
@@ -19,38 +27,39 @@ NOW: Final = datetime(2026, 11, 23, 10, 0, 0, 123456, tzinfo=UTC)
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
 SECOND: Final = timedelta(seconds=1)
-SESSION: Final = "aeaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+CALL: Final = "aeaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 HOST_PIN: Final = "70421985"
 
 
-def link(session: str = SESSION, **changed: Any) -> Link:
+def link(call: str = CALL, **changed: Any) -> Link:
     """A link; any field can be changed."""
     fields: dict[str, Any] = {
         "type": "patient",
-        "alias": f"mp{session}",
-        "agent_alias": f"hcp{session}",
         "name": "Ada L",
         "attributes": {"language": "es"},
         "created_at": NOW,
         "expires_at": NOW + 4 * HOUR,
         "created_by": "booking",
     }
-    return Link(session=session, **(fields | changed))
+    return Link(call=call, **(fields | changed))
 
 
-def conference(name: str = SESSION, **changed: Any) -> PinnedConference:
+def conference(name: str = CALL, **changed: Any) -> PinnedConference:
     """A conference pinned now for twelve hours; any field can be changed."""
-    door = Door({"pin": HOST_PIN, "allow_guests": True}, {"local_alias": f"mp{name}"})
+    dialled = alias_key(f"mp{name}")
+    door = Door({"pin": HOST_PIN, "allow_guests": True}, {"local_alias": dialled})
     fields: dict[str, Any] = {
         "id": uuid5(NAMESPACE_OID, name).hex,
-        "session": name,
+        "call": name,
+        "link_type": "patient",
         "service_tag": "telehealth",
         "service": {"service_type": "conference", "name": name},
         "legs": ({"remote_alias": "99+13129998045", "role": "guest"},),
         "fallbacks": (),
         "rule": "patient",
         "revision": "abc123",
-        "alias": f"mp{name}",
+        "alias": "mp…",
+        "aliases": {DIALLED: dialled, "customer": dialled},
         "pinned_at": NOW,
         "expires_at": NOW + 12 * HOUR,
         "doors": {"patient": door},
@@ -59,7 +68,7 @@ def conference(name: str = SESSION, **changed: Any) -> PinnedConference:
 
 
 def stored_event(
-    seq: int = 1, room: str = SESSION, arrived_at: datetime = NOW, data: Mapping[str, object] = {}, **changed: Any
+    seq: int = 1, room: str = CALL, arrived_at: datetime = NOW, data: Mapping[str, object] = {}, **changed: Any
 ) -> StoredEvent:
     """An event of the conference that arrives at NOW; any field can be changed. Each seq is a message of its own."""
     fields: dict[str, Any] = {
@@ -73,8 +82,8 @@ def stored_event(
 
 
 def entry(kind: str = "link_opened", **changed: Any) -> TimelineEntry:
-    """A timeline entry of the session at NOW; any field can be changed."""
-    fields: dict[str, Any] = {"key": SESSION, "at": NOW, "data": {"by": "booking"}}
+    """A timeline entry of the call at NOW; any field can be changed."""
+    fields: dict[str, Any] = {"key": CALL, "at": NOW, "data": {"by": "booking"}}
     return TimelineEntry(kind=kind, **(fields | changed))
 
 

@@ -22,7 +22,7 @@ def test_a_link_from_beginning_to_end(place: Place, tmp_path: Path, monkeypatch:
     assert (inspected["state"], inspected["name"], inspected["attributes"]) == ("valid", "Ada L", {"language": "es"})
     assert run("link", "revoke", made["agent_alias"], environment=environment).exit_code == 0
     assert run("link", "revoke", made["agent_alias"], environment=environment).exit_code == 1
-    shown = printed_json(run("conference", "show", made["session"], "--json", environment=environment))
+    shown = printed_json(run("conference", "show", made["call"], "--json", environment=environment))
     assert [line["kind"] for line in shown["timeline"]] == ["link.created", "link.revoked"]
     assert (shown["customer"]["name"], shown["attributes"]) == ("Ada L", {"language": "es"})
     assert datetime.fromisoformat(shown["revoked_at"]) >= begin.replace(microsecond=0)

@@ -23,23 +23,23 @@ from policy_server.conferences.records import LOOK_AGAIN
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.tables import METADATA
 from tests.conferences.postgres import PASSWORD, Postgres, PostgresMissingError, find_binaries
-from tests.conferences.samples import HOST_PIN, NOW, SESSION, Place, conference, entry, link, stored_event
+from tests.conferences.samples import CALL, HOST_PIN, NOW, Place, conference, entry, link, stored_event
 
 METHODS: dict[str, Callable[[ConferenceStore], Awaitable[object]]] = {
     "prepare": lambda store: store.prepare(),
     "check": lambda store: store.check(),
     "create_link": lambda store: store.create_link(link()),
-    "link": lambda store: store.link(SESSION),
-    "revoke_link": lambda store: store.revoke_link(SESSION, NOW),
+    "link": lambda store: store.link(CALL),
+    "revoke_link": lambda store: store.revoke_link(CALL, NOW),
     "pin": lambda store: store.pin(conference()),
-    "pinned": lambda store: store.pinned(SESSION, NOW),
-    "conference_of_session": lambda store: store.conference_of_session(SESSION),
-    "end": lambda store: store.end(SESSION, NOW),
+    "pinned": lambda store: store.pinned(CALL, NOW),
+    "conference_of_call": lambda store: store.conference_of_call(CALL),
+    "end": lambda store: store.end(CALL, NOW),
     "add_events": lambda store: store.add_events([stored_event()]),
-    "events": lambda store: store.events(SESSION, NOW),
+    "events": lambda store: store.events(CALL, NOW),
     "add_timeline": lambda store: store.add_timeline([entry()]),
-    "timeline": lambda store: store.timeline(SESSION),
-    "change_number": lambda store: store.change_number(SESSION),
+    "timeline": lambda store: store.timeline(CALL),
+    "change_number": lambda store: store.change_number(CALL),
     "purge": lambda store: store.purge(NOW),
 }
 WRITES = ("create_link", "revoke_link", "pin", "end", "add_events", "add_timeline")
@@ -119,7 +119,7 @@ def test_two_replicas_may_start_together(place: Place) -> None:
         await asyncio.gather(*(store.prepare() for store in (one, other, *more)), one.check(), other.pin(conference()))
         versions = await one._database.read(lambda connection: connection.execute(text("SELECT * FROM schema_version")))
         assert versions.all() == [(len(MIGRATIONS),)]
-        assert await more[0].pinned(SESSION, NOW) == conference()
+        assert await more[0].pinned(CALL, NOW) == conference()
         for store in more:
             await store.close()
 
@@ -168,7 +168,7 @@ def test_an_old_database_is_brought_up_to_date(place: Place) -> None:
         await store._database.read(lambda connection: connection.execute(text("SELECT colour FROM links, colours")))
         with pytest.raises(StoreUnavailableError, match="shapes"):
             await store._database.read(lambda connection: connection.execute(text("SELECT * FROM shapes")))
-        assert await store.link(SESSION) == link()
+        assert await store.link(CALL) == link()
 
     place.run(scenario)
 
@@ -360,7 +360,7 @@ def test_reading_goes_on_while_somebody_writes(place: Place) -> None:
             may_end.wait(4)
 
         writing = asyncio.create_task(store._database.write(slow))
-        assert await store.pinned(SESSION, NOW) == pinned
+        assert await store.pinned(CALL, NOW) == pinned
         assert not writing.done()
         may_end.set()
         await writing
@@ -369,7 +369,7 @@ def test_reading_goes_on_while_somebody_writes(place: Place) -> None:
 
 
 def test_no_error_repeats_what_was_to_be_stored(place: Place) -> None:
-    """A PIN or session is neither in the error of a statement that failed nor in what that error was raised from."""
+    """A PIN or call is neither in the error of a statement that failed nor in what that error was raised from."""
 
     async def scenario(store: ConferenceStore) -> None:
         await store.pin(conference())
@@ -378,7 +378,7 @@ def test_no_error_repeats_what_was_to_be_stored(place: Place) -> None:
             await store._database.write(
                 lambda connection: connection.execute(text("UPDATE conferences SET rule = NULL"))
             )
-        assert SESSION not in str(refusal.value)
+        assert CALL not in str(refusal.value)
         await store._database.write(lambda connection: connection.execute(text("DROP TABLE conferences")))
         with pytest.raises(StoreUnavailableError, match="conferences") as failure:
             await store.pin(conference())
@@ -393,7 +393,7 @@ FULL = """
 import asyncio, resource, signal, sys
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.store import ConferenceStore
-from tests.conferences.samples import NOW, SESSION, conference, stored_event
+from tests.conferences.samples import NOW, CALL, conference, stored_event
 
 async def fill():
     async with ConferenceStore(sys.argv[1]) as store:
@@ -407,8 +407,8 @@ async def fill():
         except StoreUnavailableError as error:
             print(error)
         assert added > 0
-        assert len(await store.events(SESSION, NOW)) >= added
-        assert await store.pinned(SESSION, NOW) == conference()
+        assert len(await store.events(CALL, NOW)) >= added
+        assert await store.pinned(CALL, NOW) == conference()
 
 asyncio.run(fill())
 """

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from policy_server.conferences.store import ConferenceStore
-from tests.conferences.samples import NOW, SESSION, Place
+from tests.conferences.samples import CALL, NOW, Place
 
 WRITER = """
 import asyncio, sys
@@ -44,9 +44,9 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed(place: Place) -
     count = acknowledged + lines.count("\n")
 
     async def scenario(store: ConferenceStore) -> None:
-        seen = {told.event.seq for told in await store.events(SESSION, NOW)}
+        seen = {told.event.seq for told in await store.events(CALL, NOW)}
         assert set(range(count)) <= seen
-        assert {str(seq) for seq in range(count)} <= {entry.kind for entry in await store.timeline(SESSION)}
+        assert {str(seq) for seq in range(count)} <= {entry.kind for entry in await store.timeline(CALL)}
         for seq in range(count):
             assert await store.pinned(f"room-{seq}", NOW) is not None
         assert await store.end("room-0", NOW), "it takes writes again"

@@ -11,7 +11,7 @@ from policy_server.conferences.pins import forget_secrets
 from policy_server.conferences.records import Door, PinnedConference
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.tables import CONFERENCES, DOORS
-from tests.conferences.samples import HOUR, NOW, SECOND, SESSION, Place, conference
+from tests.conferences.samples import CALL, HOUR, NOW, SECOND, Place, conference
 
 PIN, TONES = "7731946205", "99887766#"
 DOORS_OF_ONE = {"patient": Door({"pin": PIN, "guest_pin": f"{PIN}1"}), "agent": Door({"pin": PIN})}
@@ -47,7 +47,7 @@ def test_what_is_secret_leaves_with_the_room(place: Place, how: str) -> None:
         assert PIN in before
         assert TONES in before
         if how == "ended":
-            await store.end(SESSION, NOW + SECOND)
+            await store.end(CALL, NOW + SECOND)
         elif how == "expired":
             assert await store.forget_secrets(NOW + HOUR) == 1
             assert await store.forget_secrets(NOW + HOUR) == 0
@@ -66,7 +66,7 @@ def test_many_rooms_are_forgotten_a_batch_at_a_time(place: Place) -> None:
 
     async def scenario(store: ConferenceStore) -> None:
         rooms = [
-            conference(f"room-{number}", id=str(number), session="", expires_at=NOW + HOUR * (1 + number % 2))
+            conference(f"room-{number}", id=str(number), call="", expires_at=NOW + HOUR * (1 + number % 2))
             for number in range(8)
         ]
         await store.pin_all(rooms)
@@ -84,7 +84,7 @@ def test_the_files_of_a_database_do_not_keep_what_was_forgotten(tmp_path: Path) 
             await store.prepare()
             for number in range(20):
                 room = f"room-{number}"
-                await store.pin(conference(room, id=room, session="", doors=DOORS_OF_ONE, legs=(LEG,)))
+                await store.pin(conference(room, id=room, call="", doors=DOORS_OF_ONE, legs=(LEG,)))
             assert PIN.encode() in content(tmp_path)
             for number in range(20):
                 await store.end(f"room-{number}", NOW + SECOND)
@@ -102,7 +102,7 @@ def test_forgetting_reads_no_conference_that_has_nothing_to_forget(tmp_path: Pat
         async with ConferenceStore(f"sqlite:///{tmp_path}/policy.db") as store:
             await store.prepare()
             await store.pin(a_call())
-            await store.end(SESSION, NOW + SECOND)
+            await store.end(CALL, NOW + SECOND)
             assert await store._database.write(lambda connection: forget_secrets(connection, NOW + HOUR, 10)) == 0
 
     asyncio.run(scenario())

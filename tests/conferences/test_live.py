@@ -18,7 +18,7 @@ from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.records import LOOK_AGAIN, Change, Link, PinnedConference, TimelineEntry
 from policy_server.conferences.store import ConferenceStore, Recorded
-from tests.conferences.samples import HOUR, NOW, SECOND, SESSION, Place, conference, entry, eventually, link
+from tests.conferences.samples import CALL, HOUR, NOW, SECOND, Place, conference, entry, eventually, link
 
 T = TypeVar("T")
 
@@ -72,10 +72,10 @@ class SteeredStore(ConferenceStore):
             raise StoreUnavailableError("it took too long")
         return recorded
 
-    async def links(self, sessions: Sequence[str]) -> tuple[Link, ...]:
+    async def links(self, calls: Sequence[str]) -> tuple[Link, ...]:
         """As the store does it."""
         await self._enter("links")
-        return await super().links(sessions)
+        return await super().links(calls)
 
     async def pinned_among(self, names: Sequence[str], at: datetime) -> tuple[PinnedConference, ...]:
         """As the store does it."""
@@ -132,16 +132,16 @@ def run(scenario: Callable[[], Awaitable[T]]) -> T:
 
 
 def test_what_one_replica_pins_the_other_answers(place: Place) -> None:
-    """A room pinned here is held there, by name and by session, and an end here ends it there."""
+    """A room pinned here is held there, by name and by call, and an end here ends it there."""
 
     async def scenario() -> None:
         async with replica(place.url) as one, replica(place.url) as other:
             pinned = await one.pin(conference())
-            await true(lambda: other.live(SESSION, NOW) == pinned)
-            assert other.live_of_session(SESSION, NOW) == pinned
+            await true(lambda: other.live(CALL, NOW) == pinned)
+            assert other.live_of_call(CALL, NOW) == pinned
             assert await other.pin(conference(id="another", rule="other")) == pinned
-            await one.store.end(SESSION, NOW + SECOND)
-            await true(lambda: other.live(SESSION, NOW) is None and one.live(SESSION, NOW) is None)
+            await one.store.end(CALL, NOW + SECOND)
+            await true(lambda: other.live(CALL, NOW) is None and one.live(CALL, NOW) is None)
 
     run(scenario)
 
@@ -152,8 +152,8 @@ def test_one_winner_when_both_pin_at_once(place: Place) -> None:
     async def scenario() -> None:
         async with replica(place.url) as one, replica(place.url) as other:
             await asyncio.gather(one.pin(conference(id="a")), other.pin(conference(id="b")))
-            winner = await one.store.pinned(SESSION, NOW)
-            await true(lambda: one.live(SESSION, NOW) == winner and other.live(SESSION, NOW) == winner)
+            winner = await one.store.pinned(CALL, NOW)
+            await true(lambda: one.live(CALL, NOW) == winner and other.live(CALL, NOW) == winner)
 
     run(scenario)
 
@@ -164,12 +164,12 @@ def test_links_and_revocations_arrive(place: Place) -> None:
     async def scenario() -> None:
         async with replica(place.url) as one, ConferenceStore(place.url) as elsewhere:
             await elsewhere.create_link(link())
-            await true(lambda: one.link(SESSION) is not None)
-            known = one.link(SESSION)
+            await true(lambda: one.link(CALL) is not None)
+            known = one.link(CALL)
             assert known is not None
             assert known.attributes == {"language": "es"}
-            await elsewhere.revoke_link(SESSION, NOW)
-            await true(lambda: (found := one.link(SESSION)) is not None and found.revoked_at is not None)
+            await elsewhere.revoke_link(CALL, NOW)
+            await true(lambda: (found := one.link(CALL)) is not None and found.revoked_at is not None)
 
     run(scenario)
 
@@ -180,10 +180,10 @@ def test_what_was_pinned_before_the_start_is_known(sqlite_place: Place) -> None:
     async def scenario() -> None:
         async with ConferenceStore(sqlite_place.url) as before:
             await before.pin(conference())
-            await before.pin(conference("over", session="", expires_at=NOW - SECOND, pinned_at=NOW - HOUR))
+            await before.pin(conference("over", call="", expires_at=NOW - SECOND, pinned_at=NOW - HOUR))
             await before.create_link(link())
         async with replica(sqlite_place.url) as one:
-            await true(lambda: one.live(SESSION, NOW) is not None and one.link(SESSION) is not None)
+            await true(lambda: one.live(CALL, NOW) is not None and one.link(CALL) is not None)
             assert one.live("over", NOW) is None
 
     run(scenario)
@@ -195,8 +195,8 @@ def test_a_room_expires(sqlite_place: Place) -> None:
     async def scenario() -> None:
         async with replica(sqlite_place.url) as one:
             pinned = await one.pin(conference())
-            assert one.live(SESSION, pinned.expires_at - SECOND) == pinned
-            assert one.live(SESSION, pinned.expires_at) is None
+            assert one.live(CALL, pinned.expires_at - SECOND) == pinned
+            assert one.live(CALL, pinned.expires_at) is None
             again = conference(id="again", pinned_at=pinned.expires_at, expires_at=pinned.expires_at + HOUR)
             assert (await one.pin(again)).id == "again"
 
@@ -212,13 +212,13 @@ def test_an_answer_does_not_wait_for_a_database_that_is_away(tmp_path: Path) -> 
     async def scenario() -> None:
         async with replica(url) as one:
             pinned = await one.pin(conference())
-            one.note(SESSION, "link.opened", {}, NOW)
-            assert (pinned.id, one.live(SESSION, NOW), one.late) == (conference().id, pinned, 1)
+            one.note(CALL, "link.opened", {}, NOW)
+            assert (pinned.id, one.live(CALL, NOW), one.late) == (conference().id, pinned, 1)
             file.unlink()
             async with ConferenceStore(url) as store:
 
                 async def written() -> bool:
-                    return await store.pinned(SESSION, NOW) == pinned and len(await store.timeline(SESSION)) == 1
+                    return await store.pinned(CALL, NOW) == pinned and len(await store.timeline(CALL)) == 1
 
                 await eventually(written)
 
@@ -229,17 +229,17 @@ def test_what_cannot_wait_is_dropped_and_counted(tmp_path: Path) -> None:
     """Beyond the limit notes are lost, and the loss is a number that somebody can see."""
     one = Conferences(ConferenceStore(f"sqlite:///{tmp_path}/policy.db"), lambda: NOW, HOUR)
     for number in range(live.WAITING_LIMIT + 3):
-        one.note(SESSION, "question", {"number": number}, NOW)
+        one.note(CALL, "question", {"number": number}, NOW)
     one.note("", "question", {}, NOW)
     assert one.dropped == 3
 
 
 def test_subscribers_are_told(place: Place) -> None:
-    """Whoever subscribes to a session or room hears of its changes, and of no other's; leaving frees everything."""
+    """Whoever subscribes to a call or room hears of its changes, and of no other's; leaving frees everything."""
 
     async def scenario() -> None:
         async with replica(place.url) as one, replica(place.url) as other:
-            with one.subscribe(SESSION) as mine, one.subscribe("somebody-else") as others:
+            with one.subscribe(CALL) as mine, one.subscribe("somebody-else") as others:
                 while await mine.wait(0.05) or await others.wait(0.05):
                     pass
                 await other.pin(replace(conference(), id="new"))
@@ -265,15 +265,15 @@ def test_no_error_ends_the_work(
         async with ConferenceStore(sqlite_place.url) as elsewhere:
             await elsewhere.create_link(over)
             async with replica(sqlite_place.url, store, retention=timedelta(0)) as one:
-                one.note(SESSION, "before", {}, NOW)
+                one.note(CALL, "before", {}, NOW)
                 pinned = await one.pin(conference())
                 await true(lambda: one.waiting == 0)
-                assert await elsewhere.pinned(SESSION, NOW) == pinned
-                assert len(await elsewhere.timeline(SESSION)) == 1
+                assert await elsewhere.pinned(CALL, NOW) == pinned
+                assert len(await elsewhere.timeline(CALL)) == 1
                 await elsewhere.create_link(link())
-                await true(lambda: one.link(SESSION) is not None)
-                await elsewhere.end(SESSION, NOW)
-                await true(lambda: one.live(SESSION, NOW) is None)
+                await true(lambda: one.link(CALL) is not None)
+                await elsewhere.end(CALL, NOW)
+                await true(lambda: one.live(CALL, NOW) is None)
 
                 async def is_gone() -> bool:
                     return await elsewhere.link("over") is None
@@ -297,10 +297,10 @@ def test_what_could_not_be_read_is_read_again(
         store = SteeredStore(sqlite_place.url)
         async with replica(sqlite_place.url, store) as one, ConferenceStore(sqlite_place.url) as elsewhere:
             await elsewhere.create_link(link())
-            await true(lambda: one.link(SESSION) is not None)
+            await true(lambda: one.link(CALL) is not None)
             store.fails[broken] = error
-            await elsewhere.revoke_link(SESSION, NOW)
-            await true(lambda: (found := one.link(SESSION)) is not None and found.revoked_at is not None)
+            await elsewhere.revoke_link(CALL, NOW)
+            await true(lambda: (found := one.link(CALL)) is not None and found.revoked_at is not None)
             assert not store.fails
 
     run(scenario)
@@ -314,7 +314,7 @@ def test_the_end_lets_go_of_the_store_whatever_happens(sqlite_place: Place) -> N
         one = Conferences(store, lambda: NOW, HOUR)
         await one.start()
         store.away.add("record")
-        one.note(SESSION, "last", {}, NOW)
+        one.note(CALL, "last", {}, NOW)
         store.away.clear()
         store.fails["record"] = RuntimeError("nobody thought of this")
         with pytest.raises(RuntimeError, match="nobody thought of this"):
@@ -350,9 +350,9 @@ def test_an_answer_does_not_wait_for_a_database_that_hangs(place: Place) -> None
                 began = loop.time()
                 pinned = await one.pin(conference())
                 assert live.PIN_PATIENCE <= loop.time() - began < 10 * live.PIN_PATIENCE
-                assert (one.late, one.waiting, one.live(SESSION, NOW)) == (1, 1, pinned)
+                assert (one.late, one.waiting, one.live(CALL, NOW)) == (1, 1, pinned)
             await true(lambda: one.waiting == 0)
-            assert await one.store.pinned(SESSION, NOW) == pinned
+            assert await one.store.pinned(CALL, NOW) == pinned
 
     run(scenario)
 
@@ -370,11 +370,11 @@ def test_an_answer_does_not_wait_for_a_database_that_is_full(
                 refuse = "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
                 operator.execute(f"CREATE TRIGGER is_full BEFORE INSERT ON conferences {refuse}")
                 pinned = await one.pin(conference())
-                one.note(SESSION, "meanwhile", {}, NOW)
-                assert (one.late, one.waiting, one.live(SESSION, NOW)) == (1, 2, pinned)
+                one.note(CALL, "meanwhile", {}, NOW)
+                assert (one.late, one.waiting, one.live(CALL, NOW)) == (1, 2, pinned)
                 operator.execute("DROP TRIGGER is_full")
             await true(lambda: one.waiting == 0)
-            assert await one.store.pinned(SESSION, NOW) == pinned
+            assert await one.store.pinned(CALL, NOW) == pinned
             assert one.dropped == 0
 
     run(scenario)
@@ -428,11 +428,11 @@ def test_what_can_never_be_written_does_not_hold_up_the_rest(sqlite_place: Place
         async with replica(sqlite_place.url) as one:
             odd = conference("odd", service={"name": object()})
             assert await one.pin(odd) is odd
-            one.note(SESSION, "odd", {"value": object()}, NOW)
+            one.note(CALL, "odd", {"value": object()}, NOW)
             await true(lambda: one.waiting == 0)
             assert one.dropped == 2
             pinned = await one.pin(conference())
-            assert await one.store.pinned(SESSION, NOW) == pinned
+            assert await one.store.pinned(CALL, NOW) == pinned
             assert one.late == 0
 
     run(scenario)
@@ -446,11 +446,11 @@ def test_a_note_of_ours_hides_no_change_of_others(sqlite_place: Place) -> None:
         store.heard = asyncio.Queue()
         async with replica(sqlite_place.url, store) as one, ConferenceStore(sqlite_place.url) as elsewhere:
             await one.pin(conference())
-            await elsewhere.end(SESSION, NOW)
-            one.note(SESSION, "goodbye", {}, NOW)
+            await elsewhere.end(CALL, NOW)
+            one.note(CALL, "goodbye", {}, NOW)
             await true(lambda: one.waiting == 0)
-            await store.heard.put(Change(SESSION, await elsewhere.change_number(SESSION)))
-            await true(lambda: one.live(SESSION, NOW) is None)
+            await store.heard.put(Change(CALL, await elsewhere.change_number(CALL)))
+            await true(lambda: one.live(CALL, NOW) is None)
 
     run(scenario)
 
@@ -462,10 +462,10 @@ def test_what_this_process_wrote_it_need_not_read(sqlite_place: Place) -> None:
         store = SteeredStore(sqlite_place.url)
         async with replica(sqlite_place.url, store) as one, ConferenceStore(sqlite_place.url) as elsewhere:
             store.fails["links"] = RuntimeError("it was asked")
-            with one.subscribe(SESSION) as subscription:
+            with one.subscribe(CALL) as subscription:
                 await one.pin(conference())
                 assert await subscription.wait(15)
-                one.note(SESSION, "hello", {}, NOW)
+                one.note(CALL, "hello", {}, NOW)
                 assert await subscription.wait(15)
                 assert store.fails
                 await elsewhere.add_timeline([entry()])
@@ -483,20 +483,20 @@ def test_an_old_reading_is_not_taken_for_news(sqlite_place: Place) -> None:
             store = SteeredStore(sqlite_place.url)
             store.heard = asyncio.Queue()
             async with replica(sqlite_place.url, store) as one:
-                await true(lambda: one.live(SESSION, NOW) is not None)
+                await true(lambda: one.live(CALL, NOW) is not None)
                 store.gates["live"] = asyncio.Event()
                 await store.heard.put(LOOK_AGAIN)
                 await true(lambda: store.is_held)
-                await elsewhere.end(SESSION, NOW)
+                await elsewhere.end(CALL, NOW)
                 await elsewhere.create_link(link("next"))
-                await store.heard.put(Change(SESSION, 2))
+                await store.heard.put(Change(CALL, 2))
                 await store.heard.put(Change("next", 1))
                 for _ in range(50):
                     # Time enough for a reading beside the one that is held up.
                     await elsewhere.check()
                 store.gates.pop("live").set()
-                await true(lambda: one.link("next") is not None and one.live(SESSION, NOW) is None)
-                assert one.live(SESSION, NOW) is None
+                await true(lambda: one.link("next") is not None and one.live(CALL, NOW) is None)
+                assert one.live(CALL, NOW) is None
 
     run(scenario)
 
@@ -511,11 +511,11 @@ def test_a_room_that_ended_before_its_pin_was_confirmed(sqlite_place: Place, mon
         store.loses_replies = True
         async with replica(sqlite_place.url, store) as one, ConferenceStore(sqlite_place.url) as elsewhere:
             await one.pin(conference())
-            assert await elsewhere.end(SESSION, NOW)
+            assert await elsewhere.end(CALL, NOW)
             await elsewhere.create_link(link())
-            await true(lambda: one.link(SESSION) is not None)
+            await true(lambda: one.link(CALL) is not None)
             store.loses_replies = False
             await true(lambda: one.waiting == 0)
-            assert one.live(SESSION, NOW) is None
+            assert one.live(CALL, NOW) is None
 
     run(scenario)

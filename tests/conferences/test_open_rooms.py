@@ -16,20 +16,20 @@ from policy_server.conferences.rooms import Rooms, Settled
 from policy_server.conferences.store import ConferenceStore
 from policy_server.policy.decisions import Serve
 from tests.conferences.samples import Place, eventually
-from tests.rule_sets import KEYRING, NOON, SESSION, load, request
+from tests.rule_sets import CALL_ID, KEYRING, NOON, SESSION, load, request
 
 RULES: Final = load(
     r"""
     trunks: { t: { number: "+1 312 999 8045" } }
     rooms:
-      visit: { name: "{session}", service_tag: visit }
+      visit: { name: "{call}", service_tag: visit }
       meeting: { name: "Meeting {n}", service_tag: meeting }
       shared: { name: "Everybody", service_tag: shared, shared: true }
     service:
-      - { id: visit, when: { local_alias: 'mp(?P<session>[a-z2-7]{32})', link: valid }, room: visit }
+      - { id: visit, when: { link_type: patient, link: valid }, room: visit }
       - { id: meeting, when: { local_alias: 'meet(?P<n>\d+)' }, room: meeting, dial_out: [{ trunk: t }] }
-      - { id: unsigned, when: { local_alias: 'old(?P<session>[a-z0-9]{4})' }, room: shared }
-    links: { visit: { alias: "mp{session}" } }
+      - { id: unsigned, when: { local_alias: 'old(?P<place>[a-z0-9]{4})' }, room: shared }
+    links: { patient: { alias: "mp{session}" } }
     """
 )
 LIMIT: Final = 2
@@ -46,7 +46,6 @@ class House:
             lambda: NOON,
             timedelta(hours=12),
             open_rooms=LIMIT,
-            is_signed=lambda session: KEYRING.open(session) is not None,
         )
         self._rooms: Final = Rooms(self.conferences, KEYRING, lambda: f"{id(self)}-{next(numbers)}")
 
@@ -97,8 +96,8 @@ def test_strangers_leave_room_for_customers(sqlite_place: Place, caplog: pytest.
                 assert bool(leg.key) is (number < LIMIT)
             assert (known.open_count, known.live_count, known.unheld) == (LIMIT, LIMIT, 6)
             visit = await one.ask(f"mp{SESSION}")
-            assert (visit.key, known.live_count) == (SESSION, LIMIT + 1)
-            assert not known.is_open(SESSION)
+            assert (visit.key, known.live_count) == (CALL_ID, LIMIT + 1)
+            assert not known.is_open(CALL_ID)
             assert known.is_open("Meeting 0")
             await true(lambda: not known.waiting)
             assert await known.store.end("Meeting 0", NOON)
@@ -126,14 +125,14 @@ def test_open_rooms_are_counted_after_a_restart(sqlite_place: Place) -> None:
 
 
 def test_timelines_are_those_of_rooms_that_are_held(sqlite_place: Place) -> None:
-    """Neither sessions that strangers make up, nor questions that are no calls, begin a timeline."""
+    """Neither aliases that strangers make up, nor questions that are no calls, begin a timeline."""
 
     async def scenario() -> None:
         async with house(sqlite_place) as one:
             assert (await one.ask("meet1", call_direction="non_dial")).key == ""
             keys = {(await one.ask(f"old{number:04}")).key for number in range(20)}
-            assert keys == {"0000"}, "the first one's room is everybody's"
-            assert one.conferences.is_open("0000")
+            assert keys == {"Everybody"}, "the first one's room is everybody's"
+            assert one.conferences.is_open("Everybody")
 
     asyncio.run(asyncio.wait_for(scenario(), 60))
 
@@ -147,7 +146,7 @@ def test_strangers_notes_leave_place_for_customers(sqlite_place: Place, monkeypa
             await one.ask("meet1")
             await true(lambda: not one.conferences.waiting)
             # Nothing is written before the loop has a turn.
-            for key in ["Meeting 1"] * 20 + [SESSION] * 20:
+            for key in ["Meeting 1"] * 20 + [CALL_ID] * 20:
                 one.conferences.note(key, "x", {}, NOON)
             assert (one.conferences.waiting, one.conferences.dropped) == (10, 30)
 

@@ -26,11 +26,13 @@ def pinned_by(decision: Serve) -> PinnedConference:
     return conference_of(
         decision,
         conference_id="1",
-        alias="mpabc",
+        alias="mp…",
+        aliases={"dialled": "key"},
+        link_type="visit",
         revision="r1",
         at=NOW,
         lifetime=timedelta(hours=12),
-        asked={"local_alias": "mpabc"},
+        asked={"local_alias": "key"},
     )
 
 
@@ -38,8 +40,8 @@ def test_what_a_decision_pins() -> None:
     """The service without its legs and door, legs, fallbacks and door by themselves, and where they came from."""
     pinned = pinned_by(serve({LEGS: [LEG]}))
     assert (pinned.service, pinned.legs, pinned.fallbacks) == (FOR_ALL, (LEG,), (OTHER_LEG,))
-    assert pinned.doors == {"customer": Door({"pin": "1234"}, {"local_alias": "mpabc"})}
-    assert (pinned.name, pinned.service_tag, pinned.session, pinned.alias) == ("abc", "visit", "abc", "mpabc")
+    assert pinned.doors == {"customer": Door({"pin": "1234"}, {"local_alias": "key"})}
+    assert (pinned.name, pinned.service_tag, pinned.call, pinned.alias) == ("abc", "visit", "abc", "mp…")
     assert (pinned.rule, pinned.revision, pinned.expires_at - pinned.pinned_at) == (
         "customer",
         "r1",
@@ -73,7 +75,7 @@ def test_a_later_decision_is_held_to_the_room(
 def test_a_room_without_rules(dials: bool, service: dict[str, object]) -> None:
     """After a reload that took the rules away, or after closing time, the room is answered all the same."""
     answer = recalled(pinned_by(serve({LEGS: [LEG]})), Trace(no_rows), rule="customer", dials=dials)
-    assert (answer.rule, answer.service, answer.session) == ("customer", service, "abc")
+    assert (answer.rule, answer.service, answer.call) == ("customer", service, "abc")
 
 
 def test_an_answer_does_not_share_what_is_pinned() -> None:

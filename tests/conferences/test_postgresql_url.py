@@ -18,7 +18,7 @@ from policy_server.conferences.postgresql_url import check_files
 from policy_server.conferences.records import LOOK_AGAIN, Change
 from policy_server.conferences.store import ConferenceStore
 from tests.conferences.postgres import PASSWORD, Postgres, running_standby
-from tests.conferences.samples import NOW, SESSION, entry, link
+from tests.conferences.samples import CALL, NOW, entry, link
 
 EXAMPLE = "postgresql://user:p%40ssword@host/database"
 AT = (
@@ -209,11 +209,11 @@ async def use(url: str) -> None:
         assert await anext(heard) == LOOK_AGAIN
         await store.create_link(link())
         await store.add_timeline([entry()])
-        assert (await store.link(SESSION)) == link()
+        assert (await store.link(CALL)) == link()
         change = await asyncio.wait_for(anext(heard), 5)
         assert isinstance(change, Change)
         await heard.aclose()
-        assert await store.pinned(SESSION, NOW) is None
+        assert await store.pinned(CALL, NOW) is None
 
 
 def test_the_second_server_is_taken_while_the_first_is_away(postgres: Postgres, closed_port: int) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.reading import Snapshot, read_snapshot
+from policy_server.conferences.records import alias_key
 from policy_server.conferences.rooms import Rooms
 from policy_server.conferences.store import ConferenceStore
 from policy_server.policy.answers import Answer, render_answer
@@ -34,7 +35,7 @@ from tests.conferences.test_rooms import (
     RULES,
     TEXT,
 )
-from tests.rule_sets import KEYRING, NOON, SESSION, load, request
+from tests.rule_sets import CALL_ID, KEYRING, NOON, SESSION, load, request
 
 T = TypeVar("T")
 
@@ -52,7 +53,7 @@ HOUSE: Final = load(
 RULESETS: Final = (RULES, HOUSE, CHANGED, RENAMED, NO_CUSTOMERS, LOST, OTHERS)
 UNSIGNED: Final = f"mp{'a' * 32}"
 ALIASES: Final = (CUSTOMER, AGENT, f"adv{SESSION}", "lobby", "desk", "call-bob", UNSIGNED, "nobody")
-NAMES: Final = (SESSION, f"new {SESSION}", f"advice {SESSION}", "the lobby", "desk of desk7")
+NAMES: Final = (CALL_ID, f"new {CALL_ID}", f"advice {CALL_ID}", "the lobby", "desk of desk7")
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ async def play(url: str, steps: Sequence[Step]) -> None:
                 case Make():
                     await store.create_link(replace(LINK, attributes=step.attributes))
                 case Revoke():
-                    await store.revoke_link(SESSION, now)
+                    await store.revoke_link(CALL_ID, now)
                 case End():
                     await store.end(step.name, now)
                 case Wait():
@@ -192,7 +193,7 @@ async def answered(url: str, ruleset: Ruleset, asked: Ask, now: datetime) -> tup
 @settings(max_examples=40, deadline=None)
 @given(STEPS)
 @example([call(), Wait(timedelta(hours=13)), call(AGENT), call()])
-@example([Make({"language": "es"}), call(), Reload(LOST), call(AGENT), call(), End(SESSION), call()])
+@example([Make({"language": "es"}), call(), Reload(LOST), call(AGENT), call(), End(CALL_ID), call()])
 @example([Make({}), call(), Revoke(), call(), call(AGENT), Wait(timedelta(hours=5)), call(AGENT), call()])
 @example([Reload(HOUSE), call("lobby", remote_alias="desk7"), call("lobby"), call("lobby", remote_alias="desk7")])
 def test_explaining_agrees_with_the_answer_in_every_state(steps: list[Step]) -> None:
@@ -226,8 +227,8 @@ def test_another_time_is_explained_by_what_was_so_then(place: Place) -> None:
         async with ConferenceStore(place.url) as store:
             await store.create_link(LINK)
             first = await answered(place.url, RULES, call(remote_display_name="Ada"), NOON + hour)
-            await store.end(SESSION, NOON + 2 * hour)
-            await store.revoke_link(SESSION, NOON + 3 * hour)
+            await store.end(CALL_ID, NOON + 2 * hour)
+            await store.revoke_link(CALL_ID, NOON + 3 * hour)
         later = call(remote_display_name="Bob")
         told = [await explained(place.url, RULES, later, NOON + n * hour / 2, is_now=False) for n in (1, 3, 5, 7)]
         assert [rule for rule, _ in told] == ["patient", "patient", "patient", "refused"]
@@ -285,8 +286,8 @@ def test_a_store_that_only_reads_cannot_write(place: Place) -> None:
         async with ConferenceStore(place.url) as store, ConferenceStore(place.url, read_only=True) as reader:
             await store.prepare()
             with pytest.raises(StoreUnavailableError, match=r"read.?only"):
-                await reader.create_link(link(SESSION))
-            assert await store.link(SESSION) is None
+                await reader.create_link(link(CALL_ID))
+            assert await store.link(CALL_ID) is None
 
     run(scenario)
 
@@ -330,5 +331,5 @@ def test_a_snapshot_holds_nothing() -> None:
         assert settled.decision.rule == "patient"
 
     run(scenario)
-    assert snapshot.live(SESSION, NOON) is None
-    assert snapshot.nearby(SESSION, CUSTOMER) == ()
+    assert snapshot.live(CALL_ID, NOON) is None
+    assert snapshot.nearby(CALL_ID, alias_key(CUSTOMER)) == ()

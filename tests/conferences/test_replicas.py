@@ -18,9 +18,9 @@ from policy_server.conferences.records import LOOK_AGAIN, Change
 from policy_server.conferences.store import ConferenceStore
 from tests.conferences.postgres import Postgres
 from tests.conferences.samples import (
+    CALL,
     HOUR,
     NOW,
-    SESSION,
     Place,
     conference,
     entry,
@@ -40,17 +40,17 @@ def test_what_one_replica_wrote_the_other_reads(place: Place) -> None:
 
     async def scenario(one: ConferenceStore, other: ConferenceStore) -> None:
         await one.create_link(link())
-        assert await other.link(SESSION) == link()
-        await other.revoke_link(SESSION, NOW)
-        assert await one.link(SESSION) == link(revoked_at=NOW)
+        assert await other.link(CALL) == link()
+        await other.revoke_link(CALL, NOW)
+        assert await one.link(CALL) == link(revoked_at=NOW)
         pinned = await one.pin(conference())
-        assert await other.pinned(SESSION, NOW) == pinned
+        assert await other.pinned(CALL, NOW) == pinned
         assert await other.pin(conference(id="2", rule="clinician")) == pinned
-        await other.end(SESSION, NOW + HOUR)
-        assert await one.pinned(SESSION, NOW) is None
+        await other.end(CALL, NOW + HOUR)
+        assert await one.pinned(CALL, NOW) is None
         await one.add_events([stored_event()])
         await one.add_timeline([entry()])
-        assert (await other.events(SESSION, NOW), await other.timeline(SESSION)) == ((stored_event(),), (entry(),))
+        assert (await other.events(CALL, NOW), await other.timeline(CALL)) == ((stored_event(),), (entry(),))
 
     place.run_two(scenario)
 
@@ -83,9 +83,9 @@ def test_an_expired_conference_has_one_successor(place: Place) -> None:
 
 def test_overlapping_writes_in_any_order_do_not_block_each_other(place: Place) -> None:
     """Replicas that write the same rooms, events and entries in opposite orders both come through."""
-    rooms = [conference(f"room-{number}", session=f"session-{number % 3}") for number in range(12)]
+    rooms = [conference(f"room-{number}", call=f"call-{number % 3}") for number in range(12)]
     events = [stored_event(number, room=f"room-{number % 12}") for number in range(300)]
-    entries = [entry(str(number), key=f"session-{number % 3}") for number in range(60)]
+    entries = [entry(str(number), key=f"call-{number % 3}") for number in range(60)]
 
     async def scenario(one: ConferenceStore, other: ConferenceStore) -> None:
         for _ in range(3):
@@ -98,7 +98,7 @@ def test_overlapping_writes_in_any_order_do_not_block_each_other(place: Place) -
                 other.add_timeline(entries[::-1]),
             )
         assert sum([len(await one.events(f"room-{number}", NOW)) for number in range(12)]) == 300
-        assert sum([len(await other.timeline(f"session-{number}")) for number in range(3)]) == 60
+        assert sum([len(await other.timeline(f"call-{number}")) for number in range(3)]) == 60
 
     place.run_two(scenario)
 
@@ -111,11 +111,11 @@ def test_each_change_is_announced_to_every_replica(place: Place) -> None:
         async with aclosing(one.changes()) as near, aclosing(other.changes()) as far:
             assert [await _next(near), await _next(far)] == [LOOK_AGAIN] * 2
             await one.create_link(link())
-            assert [await _next(near), await _next(far)] == [Change(SESSION, 1)] * 2
-            await other.pin(conference("visit: 12", session=SESSION))
+            assert [await _next(near), await _next(far)] == [Change(CALL, 1)] * 2
+            await other.pin(conference("visit: 12", call=CALL))
             for changes in (near, far):
-                assert {await _next(changes), await _next(changes)} == {Change(SESSION, 2), Change("visit: 12", 1)}
-            assert await other.change_number(SESSION, "visit: 12") == 3
+                assert {await _next(changes), await _next(changes)} == {Change(CALL, 2), Change("visit: 12", 1)}
+            assert await other.change_number(CALL, "visit: 12") == 3
             await one.pin(conference("visit: 12", id="late"))
             await one.end("nothing", NOW)
             await one.add_events([stored_event(room="\0" * 200)])
@@ -134,7 +134,7 @@ def test_a_change_arrives_within_a_tenth_of_a_second(place: Place) -> None:
             for number in range(9):
                 await one.add_timeline([entry(str(number))])
                 written = time.monotonic()
-                assert await _next(changes) == Change(SESSION, number + 1)
+                assert await _next(changes) == Change(CALL, number + 1)
                 delays.append(time.monotonic() - written)
         return sorted(delays)
 
@@ -144,11 +144,11 @@ def test_a_change_arrives_within_a_tenth_of_a_second(place: Place) -> None:
 ANOTHER_PROCESS = """
 import asyncio, sys
 from policy_server.conferences.store import ConferenceStore
-from tests.conferences.samples import NOW, SESSION
+from tests.conferences.samples import NOW, CALL
 
 async def revoke():
     async with ConferenceStore(sys.argv[1]) as store:
-        assert await store.revoke_link(SESSION, NOW)
+        assert await store.revoke_link(CALL, NOW)
 
 asyncio.run(revoke())
 """
@@ -163,8 +163,8 @@ def test_a_change_by_another_process_is_heard(place: Place) -> None:
             assert await _next(changes) == LOOK_AGAIN
             command = [sys.executable, "-c", ANOTHER_PROCESS, place.url]
             await asyncio.to_thread(subprocess.run, command, check=True, timeout=30)
-            assert await _next(changes) == Change(SESSION, 2)
-        assert await store.link(SESSION) == link(revoked_at=NOW)
+            assert await _next(changes) == Change(CALL, 2)
+        assert await store.link(CALL) == link(revoked_at=NOW)
 
     place.run(scenario)
 
@@ -195,7 +195,7 @@ def test_closing_the_store_ends_its_listeners(place: Place) -> None:
         changes = store.changes()
         assert await _next(changes) == LOOK_AGAIN
         ending = asyncio.create_task(_next(changes))
-        assert await store.change_number(SESSION) == 0
+        assert await store.change_number(CALL) == 0
         await store.close()
         with pytest.raises(StopAsyncIteration):
             await ending
@@ -213,7 +213,7 @@ def test_a_foreign_notice_makes_listeners_look_again(postgres: Postgres, postgre
                 await asyncio.to_thread(postgres.execute, f"NOTIFY {CHANNEL}, '{payload}'")
                 assert await _next(changes) == LOOK_AGAIN
             await store.add_timeline([entry()])
-            assert await _next(changes) == Change(SESSION, 1)
+            assert await _next(changes) == Change(CALL, 1)
 
     postgres_place.run(scenario)
 
@@ -225,10 +225,10 @@ def test_listeners_share_what_happens(place: Place) -> None:
         listeners = [store.changes() for _ in range(3)]
         assert [await _next(changes) for changes in listeners] == [LOOK_AGAIN] * 3
         await store.add_timeline([entry()])
-        assert [await _next(changes) for changes in listeners] == [Change(SESSION, 1)] * 3
+        assert [await _next(changes) for changes in listeners] == [Change(CALL, 1)] * 3
         await listeners.pop().aclose()
         await store.add_timeline([entry("asked")])
-        assert [await _next(changes) for changes in listeners] == [Change(SESSION, 2)] * 2
+        assert [await _next(changes) for changes in listeners] == [Change(CALL, 2)] * 2
         for changes in listeners:
             await changes.aclose()
 

@@ -7,7 +7,7 @@ import pytest
 
 from policy_server.conferences.records import LOOK_AGAIN, Change
 from policy_server.conferences.store import ConferenceStore
-from tests.conferences.samples import DAY, HOUR, NOW, SECOND, SESSION, Place, conference, entry, link, stored_event
+from tests.conferences.samples import CALL, DAY, HOUR, NOW, SECOND, Place, conference, entry, link, stored_event
 
 
 def seconds(delta: timedelta) -> float:
@@ -15,23 +15,23 @@ def seconds(delta: timedelta) -> float:
     return (NOW + delta).timestamp()
 
 
-async def _call(store: ConferenceStore, session: str, start: timedelta, end: timedelta | None) -> None:
-    """A call of one session, with one record of each kind a minute apart; without an end it is left to expire."""
+async def _call(store: ConferenceStore, call: str, start: timedelta, end: timedelta | None) -> None:
+    """A call of one call, with one record of each kind a minute apart; without an end it is left to expire."""
     at = NOW + start
-    await store.create_link(link(session, created_at=at, expires_at=at + 4 * HOUR))
-    await store.pin(conference(session, pinned_at=at, expires_at=at + 12 * HOUR))
-    await store.add_events([stored_event(1, room=session, arrived_at=at + 60 * SECOND, node=session)])
-    await store.add_timeline([entry(key=session, at=at - SECOND), entry(key=session, at=at + SECOND)])
+    await store.create_link(link(call, created_at=at, expires_at=at + 4 * HOUR))
+    await store.pin(conference(call, pinned_at=at, expires_at=at + 12 * HOUR))
+    await store.add_events([stored_event(1, room=call, arrived_at=at + 60 * SECOND, node=call)])
+    await store.add_timeline([entry(key=call, at=at - SECOND), entry(key=call, at=at + SECOND)])
     if end is not None:
-        await store.end(session, NOW + end)
+        await store.end(call, NOW + end)
 
 
-async def _left(store: ConferenceStore, session: str) -> tuple[bool, bool, int, int]:
+async def _left(store: ConferenceStore, call: str) -> tuple[bool, bool, int, int]:
     return (
-        await store.link(session) is not None,
-        await store.conference_of_session(session) is not None,
-        len(await store.events(session, NOW - 100 * DAY)),
-        len(await store.timeline(session)),
+        await store.link(call) is not None,
+        await store.conference_of_call(call) is not None,
+        len(await store.events(call, NOW - 100 * DAY)),
+        len(await store.timeline(call)),
     )
 
 
@@ -62,11 +62,11 @@ def test_a_conference_stays_or_goes_as_a_whole(
     """A conference that was over before the time goes with its link, events and timeline; any other keeps them all."""
 
     async def scenario(store: ConferenceStore) -> tuple[bool, bool, int, int]:
-        await _call(store, SESSION, start, end)
+        await _call(store, CALL, start, end)
         deleted = await store.purge(NOW)
         assert (deleted == 0) is is_kept
         assert await store.purge(NOW) == 0
-        return await _left(store, SESSION)
+        return await _left(store, CALL)
 
     assert place.run(scenario) == ((True, True, 1, 2) if is_kept else (False, False, 0, 0))
 
@@ -76,7 +76,7 @@ def test_a_room_with_one_name_for_all_loses_its_old_lives_only(place: Place) -> 
 
     async def scenario(store: ConferenceStore) -> None:
         for number, at in enumerate((NOW - 40 * DAY, NOW - HOUR)):
-            room = conference("desk", id=str(number), session="", pinned_at=at, expires_at=at + 2 * HOUR)
+            room = conference("desk", id=str(number), call="", pinned_at=at, expires_at=at + 2 * HOUR)
             assert await store.pin(room) == room
             await store.add_events([stored_event(number, room="desk", arrived_at=at + SECOND)])
             await store.add_timeline([entry(str(number), key="desk", at=at + SECOND)])

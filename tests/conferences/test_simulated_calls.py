@@ -32,23 +32,23 @@ def simulated(folder: Path, *arguments: str, **environment: str) -> dict[str, An
     return value
 
 
-def session_of(value: dict[str, Any]) -> str:
-    """The session of the call that was played."""
+def call_of(value: dict[str, Any]) -> str:
+    """The id of the call that was played."""
     paths: list[str] = [step["path"] for step in value["steps"]]
-    return next(path.removeprefix("/join/") for path in paths if path.startswith("/join/"))
+    return next(path.removeprefix("/api/v1/links/") for path in paths if path.startswith("/api/v1/links/"))
 
 
 def check_kept(place: Place, value: dict[str, Any]) -> None:
     """The database has the link, its ended conference, every event and the timeline of the call."""
-    session = session_of(value)
+    call = call_of(value)
 
     async def look(store: ConferenceStore) -> None:
-        link, conference = await store.link(session), await store.conference_of_session(session)
+        link, conference = await store.link(call), await store.conference_of_call(call)
         assert link is not None
         assert conference is not None
         assert conference.ended_at is not None
         assert len(await store.events(conference.name, link.created_at.replace(year=2000))) == 12
-        kinds = {entry.kind for entry in await store.timeline(session)}
+        kinds = {entry.kind for entry in await store.timeline(call)}
         assert kinds >= {"link.created", "link.opened", "policy.answered", "agent.looked_up"}
 
     place.run(look)

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from policy_server.conferences.errors import IdempotencyConflictError, SessionTakenError
+from policy_server.conferences.errors import CallTakenError, IdempotencyConflictError
 from policy_server.conferences.records import Change, PinnedConference, StoredEvent
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.events import MAX_NAME
-from tests.conferences.samples import HOST_PIN, HOUR, NOW, SECOND, SESSION, Place, conference, entry, link, stored_event
+from tests.conferences.samples import CALL, HOST_PIN, HOUR, NOW, SECOND, Place, conference, entry, link, stored_event
 
 OTHER_SESSION = "b" * 32
 
@@ -33,10 +33,10 @@ def test_a_link_comes_back_as_it_was_stored(place: Place) -> None:
 
     async def scenario(store: ConferenceStore) -> None:
         for number, text in enumerate(ODD_TEXTS):
-            made = link(f"session-{number}", name=text, attributes={"queue": text})
+            made = link(f"call-{number}", name=text, attributes={"queue": text})
             held = text.replace("\0", "\ufffd").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
             assert await store.create_link(made) == replace(made, name=held)
-            assert await store.link(f"session-{number}") == replace(made, name=held)
+            assert await store.link(f"call-{number}") == replace(made, name=held)
         assert await store.link(OTHER_SESSION) is None
 
     place.run(scenario)
@@ -84,14 +84,14 @@ def test_an_unusable_idempotency_key_is_refused(place: Place, key: str) -> None:
 
 
 def test_a_session_belongs_to_one_link(place: Place) -> None:
-    """A link written twice is itself; another link with its session is refused and changes nothing."""
+    """A link written twice is itself; another link with its call is refused and changes nothing."""
 
     async def scenario(store: ConferenceStore) -> None:
         first = await store.create_link(link())
         assert await store.create_link(link()) == first
-        with pytest.raises(SessionTakenError):
+        with pytest.raises(CallTakenError):
             await store.create_link(link(name="Eve", created_by="portal"))
-        assert await store.link(SESSION) == first
+        assert await store.link(CALL) == first
 
     place.run(scenario)
 
@@ -100,31 +100,31 @@ def test_a_revoked_link_stays_revoked_since_the_first_time(place: Place) -> None
     """Revoking says whether there is such a link; doing it again, or making the link again, changes nothing."""
 
     async def scenario(store: ConferenceStore) -> None:
-        assert not await store.revoke_link(SESSION, NOW)
+        assert not await store.revoke_link(CALL, NOW)
         await store.create_link(link(), "key-1", "digest-1")
-        assert await store.revoke_link(SESSION, NOW + SECOND)
-        assert await store.revoke_link(SESSION, NOW + HOUR)
+        assert await store.revoke_link(CALL, NOW + SECOND)
+        assert await store.revoke_link(CALL, NOW + HOUR)
         revoked = link(revoked_at=NOW + SECOND)
-        assert await store.link(SESSION) == revoked
+        assert await store.link(CALL) == revoked
         assert await store.create_link(link(), "key-1", "digest-1") == revoked
 
     place.run(scenario)
 
 
 def test_a_pinned_conference_comes_back_as_it_was_stored(place: Place) -> None:
-    """Every field of a pinned conference is found again, by room name and by session."""
+    """Every field of a pinned conference is found again, by room name and by call."""
     odd = {"pin": "70421985", "text": "a\0b\ud800", "number": 2**70, "nothing": None, "list": [1, 2.5, {"x": []}]}
-    made = conference("visit 12", session=SESSION, service=odd, fallbacks=({"remote_alias": "x"}, {}))
+    made = conference("visit 12", call=CALL, service=odd, fallbacks=({"remote_alias": "x"}, {}))
 
     async def scenario(store: ConferenceStore) -> list[PinnedConference | None]:
         return [
             await store.pin(made),
             await store.pinned("visit 12", NOW),
-            await store.conference_of_session(SESSION),
+            await store.conference_of_call(CALL),
         ]
 
     assert [found and replace(found, service=odd) for found in place.run(scenario)] == [made] * 3
-    assert place.run(lambda store: store.pinned(SESSION, NOW)) is None
+    assert place.run(lambda store: store.pinned(CALL, NOW)) is None
 
 
 def test_json_survives(place: Place) -> None:
@@ -133,7 +133,7 @@ def test_json_survives(place: Place) -> None:
     async def scenario(store: ConferenceStore) -> list[object]:
         entries = [entry(at=NOW + number * SECOND, data=value) for number, value in enumerate(ODD_VALUES)]
         assert await store.add_timeline(entries) == len(entries)
-        return [found.data for found in await store.timeline(SESSION)]
+        return [found.data for found in await store.timeline(CALL)]
 
     assert place.run(scenario) == list(ODD_VALUES)
 
@@ -145,11 +145,11 @@ def test_the_first_pin_holds_the_room(place: Place) -> None:
         first = await store.pin(conference())
         late = conference(id="2", rule="clinician", pinned_at=first.expires_at - SECOND, expires_at=NOW + 24 * HOUR)
         assert await store.pin(late) == first
-        assert await store.pinned(SESSION, first.expires_at - SECOND) == first
-        assert await store.pinned(SESSION, first.expires_at) is None
+        assert await store.pinned(CALL, first.expires_at - SECOND) == first
+        assert await store.pinned(CALL, first.expires_at) is None
         later = replace(late, id="3", pinned_at=first.expires_at)
         assert await store.pin(later) == later
-        assert await store.conference_of_session(SESSION) == later
+        assert await store.conference_of_call(CALL) == later
 
     place.run(scenario)
 
@@ -159,16 +159,16 @@ def test_an_ended_conference_leaves_the_room(place: Place) -> None:
 
     async def scenario(store: ConferenceStore) -> None:
         first = await store.pin(conference())
-        assert await store.end(SESSION, NOW + HOUR)
-        assert not await store.end(SESSION, NOW + 2 * HOUR)
-        assert await store.pinned(SESSION, NOW + HOUR) is None
+        assert await store.end(CALL, NOW + HOUR)
+        assert not await store.end(CALL, NOW + 2 * HOUR)
+        assert await store.pinned(CALL, NOW + HOUR) is None
         ended = replace(first, ended_at=NOW + HOUR, doors={})
-        assert await store.conference_of_session(SESSION) == ended
+        assert await store.conference_of_call(CALL) == ended
         assert await store.pin(first) == ended, "a write made again must not bring it back"
         second = conference(id="2", pinned_at=NOW + 2 * HOUR)
         assert await store.pin(second) == second
-        assert not await store.end(SESSION, NOW + HOUR), "an old end must not end the new conference"
-        assert await store.pinned(SESSION, NOW + 3 * HOUR) == second
+        assert not await store.end(CALL, NOW + HOUR), "an old end must not end the new conference"
+        assert await store.pinned(CALL, NOW + 3 * HOUR) == second
         assert await store.pin(first) == ended, "nor may it be taken for the new one"
 
     place.run(scenario)
@@ -187,12 +187,12 @@ def test_several_pins_at_once_come_back_in_their_order(place: Place) -> None:
 
 
 def test_a_room_without_a_session_is_not_found_by_session(place: Place) -> None:
-    """Rooms that no link led to do not share a session."""
+    """Rooms that no link led to do not share a call."""
 
     async def scenario(store: ConferenceStore) -> PinnedConference | None:
-        await store.pin(conference(session=""))
+        await store.pin(conference(call=""))
         assert await store.change_number("") == 0
-        return await store.conference_of_session("")
+        return await store.conference_of_call("")
 
     assert place.run(scenario) is None
 
@@ -207,8 +207,8 @@ def test_events_come_back_by_the_clocks_of_their_nodes(place: Place) -> None:
     async def scenario(store: ConferenceStore) -> None:
         assert await store.add_events([*late, elsewhere]) == 4
         assert await store.add_events([]) == 0
-        assert await store.events(SESSION, NOW - HOUR) == tuple(reversed(late))
-        assert await store.events(SESSION, NOW, NOW + 2 * SECOND) == (late[1], late[0])
+        assert await store.events(CALL, NOW - HOUR) == tuple(reversed(late))
+        assert await store.events(CALL, NOW, NOW + 2 * SECOND) == (late[1], late[0])
         assert await store.events("", NOW - HOUR) == (elsewhere,)
 
     place.run(scenario)
@@ -232,7 +232,7 @@ def test_a_message_is_stored_once_whatever_counts_it(place: Place) -> None:
         assert await store.add_events([counted(9), counted(8), counted(8)]) == 1
         assert await store.add_events([counted(7), counted(10), *different]) == 4
         assert await store.add_events([counted(1), *different]) == 0
-        stored = await store.events(SESSION, NOW - HOUR)
+        stored = await store.events(CALL, NOW - HOUR)
         assert sorted(told.event.seq for told in stored) == [1, 5, 5, 5, 5]
         assert {told.event.identity for told in stored} == {told.event.identity for told in [first, *different]}
 
@@ -241,12 +241,12 @@ def test_a_message_is_stored_once_whatever_counts_it(place: Place) -> None:
 
 def test_a_breakout_room_is_with_its_room(place: Place) -> None:
     """What is told of a breakout room is found by the room's name, and by its own for one that is merely named so."""
-    breakout = f"{SESSION}_breakout_5f0d1c2e-8a3b-4c5d-9e6f-0a1b2c3d4e5f"
+    breakout = f"{CALL}_breakout_5f0d1c2e-8a3b-4c5d-9e6f-0a1b2c3d4e5f"
     main, aside = stored_event(1), stored_event(2, room=breakout)
 
     async def scenario(store: ConferenceStore) -> None:
         await store.add_events([main, aside])
-        assert await store.events(SESSION, NOW) == (main, aside)
+        assert await store.events(CALL, NOW) == (main, aside)
         assert await store.events(breakout, NOW) == (aside,)
 
     place.run(scenario)
@@ -284,7 +284,7 @@ def test_a_timeline_comes_back_by_time_and_once(place: Place) -> None:
         assert await store.add_timeline([opened, asked, dialled, entry(key="other")]) == 4
         assert await store.add_timeline([opened, entry("asked", data={"by": "portal"}), dialled]) == 1
         assert await store.add_timeline([]) == 0
-        assert await store.timeline(SESSION) == (dialled, opened, asked, entry("asked", data={"by": "portal"}))
+        assert await store.timeline(CALL) == (dialled, opened, asked, entry("asked", data={"by": "portal"}))
         assert await store.timeline("nobody") == ()
 
     place.run(scenario)
@@ -296,9 +296,9 @@ def test_a_time_without_a_zone_is_refused(place: Place) -> None:
 
     async def scenario(store: ConferenceStore) -> None:
         with pytest.raises(ValueError, match="must have a zone"):
-            await store.revoke_link(SESSION, naive)
+            await store.revoke_link(CALL, naive)
         with pytest.raises(ValueError, match="must have a zone"):
-            await store.pinned(SESSION, naive)
+            await store.pinned(CALL, naive)
         with pytest.raises(TypeError, match="object cannot be stored as JSON"):
             await store.add_timeline([entry(data={"by": object()})])
 
@@ -306,20 +306,20 @@ def test_a_time_without_a_zone_is_refused(place: Place) -> None:
 
 
 def test_every_change_is_counted(place: Place) -> None:
-    """What is written about a session or a room name raises its number; what changes nothing does not."""
+    """What is written about a call or a room name raises its number; what changes nothing does not."""
 
     async def scenario(store: ConferenceStore) -> None:
-        numbers = [await store.change_number("visit", SESSION)]
+        numbers = [await store.change_number("visit", CALL)]
 
         async def grows(written: bool) -> None:
-            numbers.append(await store.change_number("visit", SESSION))
+            numbers.append(await store.change_number("visit", CALL))
             assert (numbers[-1] > numbers[-2]) is written, numbers
 
-        room = conference("visit", session=SESSION)
+        room = conference("visit", call=CALL)
         for written in (True, False):
             await store.create_link(link())
             await grows(written)
-            await store.revoke_link(SESSION, NOW)
+            await store.revoke_link(CALL, NOW)
             await grows(written)
             await store.pin(room)
             await grows(written)
@@ -329,16 +329,16 @@ def test_every_change_is_counted(place: Place) -> None:
             await grows(written)
             await store.end("visit", NOW)
             await grows(written)
-        assert await store.change_number("visit") + await store.change_number(SESSION) == numbers[-1]
+        assert await store.change_number("visit") + await store.change_number(CALL) == numbers[-1]
         assert await store.change_number() == 0
 
     place.run(scenario)
 
 
 def test_no_record_shows_what_is_secret() -> None:
-    """Neither a PIN nor a session, name or alias is in the text of a record, which may be logged."""
-    shown = f"{link()} {conference()} {stored_event()} {entry()} {Change(SESSION, 1)}"
-    for secret in (SESSION, "Ada L", HOST_PIN, "{", "3129998045"):
+    """Neither a PIN nor a call, name or alias is in the text of a record, which may be logged."""
+    shown = f"{link()} {conference()} {stored_event()} {entry()} {Change(CALL, 1)}"
+    for secret in (CALL, "Ada L", HOST_PIN, "{", "3129998045"):
         assert secret not in shown
     assert "telehealth" in shown
 

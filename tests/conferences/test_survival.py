@@ -20,6 +20,7 @@ from policy_server.conferences.live import PIN_PATIENCE
 from policy_server.conferences.records import PinnedConference
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.events import Event
+from policy_server.policy.names import Call, Keyring, Role
 from policy_server.simulator.node import dial_out_question, web_question
 from tests.conferences import event_histories as told
 from tests.conferences.samples import Place
@@ -43,7 +44,7 @@ trunks:
   backup: { number: "+1 312 999 8046", dial_prefix: "99" }
 rooms:
   visit:
-    name: "{session}"
+    name: "{call}"
     service_tag: contact-centre
     description: "Visit in {link.language}"
     pin: derived
@@ -51,14 +52,14 @@ rooms:
     allow_guests: true
 service:
   - id: customer
-    when: { local_alias: 'mp(?P<session>[a-z2-7]{32})', link: valid }
+    when: { link_type: visit, door: customer, link: valid }
     room: visit
-    dial_out: [{ trunk: contact-centre, display_name: "{session}" }, { trunk: backup, when: failed }]
+    dial_out: [{ trunk: contact-centre, display_name: "{call}" }, { trunk: backup, when: failed }]
   - id: agent
-    when: { local_alias: 'hcp(?P<session>[a-z2-7]{32})', link: [valid, expired] }
+    when: { link_type: visit, door: agent, link: [valid, expired] }
     room: visit
 links:
-  visit: { alias: "mp{session}", agent_alias: "hcp{session}", ttl: 4h }
+  visit: { alias: "mp{session}", agent_alias: "hcp{agent}", ttl: 4h }
 """
 OTHER_ROOM: Final = (
     RULES.replace("312 999", "317 555")
@@ -69,7 +70,7 @@ NO_ROOM: Final = r"""
 service:
   - { id: closed, when: { local_alias: '.*' }, reject: We have closed for ever. }
 links:
-  visit: { alias: "mp{session}", agent_alias: "hcp{session}", ttl: 4h }
+  visit: { alias: "mp{session}", agent_alias: "hcp{agent}", ttl: 4h }
 """
 """Rules that would not make the rooms of the others, so that only their records can."""
 
@@ -92,6 +93,13 @@ main(sys.argv[1:])
 """The server, with a disk so slow that at any moment something is not written yet."""
 
 Json = dict[str, Any]
+
+
+def named(call: str) -> Call:
+    """The call of an id, whose other names the servers' key gives."""
+    found = Keyring.from_text(SECRET_KEY).open(call, Role.CALL, ("visit",))
+    assert found is not None
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,28 +161,28 @@ class Callers:
 
     async def play(self, number: int) -> None:
         """One call, from the link to the customer's hang-up; every fifth is over then."""
-        session = await self.make_link(number)
-        room = {"conference": session}
-        await asyncio.gather(self.come_in(session), self.tell(told.started(time.time(), name=session)))
+        call = await self.make_link(number)
+        room = {"conference": call}
+        await asyncio.gather(self.come_in(call), self.tell(told.started(time.time(), name=call)))
         uuid = f"{number}-leg"
         leg = [told.leg(uuid, time.time(), **room), told.changed(uuid, time.time(), is_muted=True, **room)]
         await self.tell(*told.browser(str(number), time.time(), **room), *leg)
         if number % 5 == 0:
-            self._heard.ended.add(session)
-            await self.tell(told.ended(time.time(), name=session))
+            self._heard.ended.add(call)
+            await self.tell(told.ended(time.time(), name=call))
 
-    async def come_in(self, session: str) -> None:
+    async def come_in(self, call: str) -> None:
         """The questions about a room: the customer's, of two nodes at once, and then the trunk's and the agent's."""
-        customer = [web_question(f"mp{session}", "Ada", node_ip=node) for node in ("10.0.0.1", "10.0.0.2")]
-        await asyncio.gather(*(self.ask(session, question) for question in customer))
-        service = self._heard.answers[session][0].result
+        customer = [web_question(f"mp{named(call).session}", "Ada", node_ip=node) for node in ("10.0.0.1", "10.0.0.2")]
+        await asyncio.gather(*(self.ask(call, question) for question in customer))
+        service = self._heard.answers[call][0].result
         await asyncio.gather(
-            self.ask(session, web_question(f"hcp{session}", "Maria")),
-            self.ask(session, dial_out_question(service["automatic_participants"][0], service)),
+            self.ask(call, web_question(f"hcp{named(call).agent}", "Maria")),
+            self.ask(call, dial_out_question(service["automatic_participants"][0], service)),
         )
 
     async def make_link(self, number: int) -> str:
-        """Makes a link and returns its session."""
+        """Makes a link and returns its call id."""
         wanted = {
             "type": "visit",
             "name": f"Caller {number}",
@@ -183,16 +191,16 @@ class Callers:
         headers = {"Authorization": f"Bearer {API_KEY}"}
         response = await self._send("POST", "/api/v1/links", json=wanted, headers=headers)
         assert response.status_code == 201, response.text
-        session = str(response.json()["session"])
-        self._heard.links[session] = wanted
-        return session
+        call = str(response.json()["call"])
+        self._heard.links[call] = wanted
+        return call
 
-    async def ask(self, session: str, question: Mapping[str, str]) -> None:
+    async def ask(self, call: str, question: Mapping[str, str]) -> None:
         """Asks for a service, which must be one."""
         response = await self._send("GET", SERVICE, params=question, auth=(USERNAME, PASSWORD))
         body = response.json()
         assert "result" in body, (question, body)
-        self._heard.answers.setdefault(session, []).append(Answer(question, body["result"]))
+        self._heard.answers.setdefault(call, []).append(Answer(question, body["result"]))
 
     async def tell(self, *events: Event) -> None:
         """Sends one message, or several in bulk."""
@@ -262,7 +270,7 @@ def test_killed_in_the_middle_of_200_calls(place: Place, afterwards: str, seed: 
             await callers.all_of([callers.play(number) for number in range(CALLS)])
 
     async def call_again() -> None:
-        answers = [answer for session in heard.answers.keys() - heard.ended for answer in heard.answers[session]]
+        answers = [answer for call in heard.answers.keys() - heard.ended for answer in heard.answers[call]]
         assert answers
         repeated = list(heard.untaken)
         async with Callers(second, heard, dice) as callers:
@@ -287,12 +295,12 @@ def test_killed_in_the_middle_of_200_calls(place: Place, afterwards: str, seed: 
 
 async def _look_for(store: ConferenceStore, heard: Heard) -> None:
     """Whether everything that was acknowledged is in the store."""
-    for session, wanted in heard.links.items():
-        link = await store.link(session)
+    for call, wanted in heard.links.items():
+        link = await store.link(call)
         assert link is not None, "a link is lost"
         assert (link.type, link.name, dict(link.attributes)) == (wanted["type"], wanted["name"], wanted["attributes"])
     since = datetime.now(UTC) - timedelta(hours=1)
-    stored = {session: await store.events(session, since) for session in heard.links}
+    stored = {call: await store.events(call, since) for call in heard.links}
     kept = {told.event.identity for some in stored.values() for told in some}
     lost = [event for event in heard.taken if event.identity not in kept]
     assert not lost, f"{len(lost)} of {len(heard.taken)} messages are lost"
@@ -326,9 +334,9 @@ def test_rooms_without_a_record_are_made_again(sqlite_place: Place, tmp_path: Pa
 
     async def call() -> None:
         async with Callers(first, heard, dice) as callers:
-            sessions = [await callers.make_link(number) for number in range(count)]
+            calls = [await callers.make_link(number) for number in range(count)]
             with busy(sqlite_place):
-                await callers.all_of([callers.come_in(session) for session in sessions])
+                await callers.all_of([callers.come_in(call) for call in calls])
                 assert await callers.metric("policy_pins_late") >= count
                 callers.kill()
                 first.process.wait(20)

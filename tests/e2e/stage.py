@@ -154,14 +154,14 @@ class Scene:
         return page
 
     async def make_link(self) -> tuple[str, str]:
-        """Session and URL of a link that nobody has opened yet."""
+        """Call id and URL of a link that nobody has opened yet."""
         async with httpx.AsyncClient(trust_env=False) as http:
             wanted = {"type": LINK_TYPE, "name": CUSTOMER, "attributes": {"language": "es"}}
             answer = await http.post(
                 self.lab.policy_url + LINKS, json=wanted, headers={"authorization": bearer(self.lab.api_key)}
             )
         made = answer.json()
-        return str(made["session"]), str(made["url"])
+        return str(made["call"]), str(made["url"])
 
     async def call(self) -> "tuple[Customer, Agent]":
         """A call that goes on: the customer and Maria see each other."""
@@ -172,8 +172,8 @@ class Scene:
         return customer, agent
 
     @property
-    def session(self) -> str:
-        """The session of the only call, as the trunk was told it."""
+    def call_id(self) -> str:
+        """The call id of the only call, as the trunk was told it."""
         (invite,) = self.lab.trunk.invites
         return invite.from_display_name
 
@@ -188,30 +188,30 @@ class Scene:
         await until(lambda: self.room == list(names), lambda: f"the room {names}, but it is {self.room}")
 
     def expect_one_invite(self) -> None:
-        """The trunk saw one call, with the session as its name."""
+        """The trunk saw one call, with the call id as its name."""
         (invite,) = self.lab.trunk.invites
         assert (invite.request_uri, invite.to) == (REQUEST_URI, REQUEST_URI)
-        assert invite.from_user == self.session
-        (name,) = self.lab.node.meetings or (self.session,)
-        assert name == self.session
+        assert invite.from_user == self.call_id
+        (name,) = self.lab.node.meetings or (self.call_id,)
+        assert name == self.call_id
 
-    async def story(self, session: str) -> list[str]:
+    async def story(self, call_id: str) -> list[str]:
         """The texts of the timeline that agents get with a lookup, without what nodes asked.
 
         Of an agent's lookups only the first: further ones are noted when another minute has begun.
         """
-        found = await self.lab.look_up(session)
+        found = await self.lab.look_up(call_id)
         assert found is not None
         lines: Any = found["timeline"]
         texts = [line["text"] for line in lines if line["kind"] != "policy.answered"]
         return [text for at, text in enumerate(texts) if "looked up" not in text or text not in texts[:at]]
 
-    async def expect_story(self, *texts: str, session: str = "") -> None:
+    async def expect_story(self, *texts: str, call_id: str = "") -> None:
         """Waits until the timeline is this one."""
         told: list[str] = []
 
         async def is_told() -> bool:
-            told[:] = await self.story(session or self.session)
+            told[:] = await self.story(call_id or self.call_id)
             return told == list(texts)
 
         with suppress(AssertionError):

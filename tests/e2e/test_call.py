@@ -48,11 +48,11 @@ def test_a_widget_that_is_there_before_the_room(stage: Stage) -> None:
 
     async def act(scene: Scene) -> None:
         agent = await scene.agent()
-        session, url = await scene.make_link()
+        call_id, url = await scene.make_link()
         call = await SipCall.place(
             REQUEST_URI,
-            from_display_name=session,
-            from_user=session,
+            from_display_name=call_id,
+            from_user=call_id,
             proxy=scene.lab.trunk.address,
             folder=scene.lab.logs,
             on_ringing=lambda: None,

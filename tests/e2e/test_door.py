@@ -17,7 +17,7 @@ def test_a_closed_door(stage: Stage) -> None:
         assert ALWAYS in text
         rules.write_text(text.replace(ALWAYS, f'{day}: ["08:00-17:00"]'), encoding="utf-8")
         assert scene.lab.rules.reload()
-        session, url = await scene.make_link()
+        call_id, url = await scene.make_link()
         page = await scene.page("customer")
         answer = await page.goto(url)
         assert answer is not None
@@ -27,7 +27,7 @@ def test_a_closed_door(stage: Stage) -> None:
         assert scene.lab.node.meetings == {}
         assert scene.lab.trunk.invites == ()
         await scene.expect_story(
-            "The link was made by 'lab'.", "A customer opened the link outside opening hours.", session=session
+            "The link was made by 'lab'.", "A customer opened the link outside opening hours.", call_id=call_id
         )
 
     stage.play(act)

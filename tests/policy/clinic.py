@@ -12,20 +12,20 @@ CLINIC = load(
       hours: { timezone: America/Chicago, open: { mon-fri: ["08:00-18:00"] } }
     rooms:
       visit:
-        name: "{session}"
+        name: "{call}"
         description: "Visit of {remote_display_name}"
         pin: derived
         guest_pin: derived
         allow_guests: true
     service:
       - id: patient
-        when: { local_alias: 'mp(?P<session>[a-z2-7]{32})', link: valid, open: hours }
+        when: { link_type: patient, door: customer, link: valid, open: hours }
         room: visit
         dial_out:
           - { trunk: clinic, remote_display_name: "{remote_display_name}" }
           - { trunk: backup, when: failed }
-      - { id: agent, when: { local_alias: 'hcp(?P<session>[a-z2-7]{32})' }, room: visit }
-      - { id: closed, when: { local_alias: 'mp.{32}' }, reject: "{remote_display_name}, we are closed" }
+      - { id: agent, when: { link_type: patient, door: agent, link: [valid, expired] }, room: visit }
+      - { id: closed, when: { link_type: patient, door: customer }, reject: "{remote_display_name}, we are closed" }
       - id: named
         when: { local_alias: 'room-(?P<who>.+)' }
         service: { service_type: conference, name: "{who}{vendor}", service_tag: t, pin: "987654" }
@@ -52,7 +52,7 @@ CLINIC = load(
       - { alias: desk@video.example.com, description: Front desk, avatar: desk.jpg }
       - { alias: lobby@video.example.com, description: Lobby }
     links:
-      patient: { alias: "mp{session}", agent_alias: "hcp{session}" }
+      patient: { alias: "mp{session}", agent_alias: "hcp{agent}" }
     """,
     environment={"KIOSK_PASSWORD": "open-sesame"},
     pictures={"desk.jpg": picture()},

@@ -32,7 +32,7 @@ ENTRY = {"alias": "desk", "description": "Desk", "username": ""}
     [
         (
             SERVICE,
-            Serve("r", "", TRACE, ROOM, "session", ({"remote_alias": "later"},)),
+            Serve("r", "", TRACE, ROOM, "call", ({"remote_alias": "later"},)),
             {"status": "success", "action": "continue", "result": ROOM},
         ),
         (

@@ -1,19 +1,21 @@
 """Conditions are three-valued: yes, no (a missing value included), and cannot be read."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from policy_server.policy.conditions import captured_groups
 from policy_server.policy.ruleset import Rule, Ruleset
-from tests.rule_sets import KEYRING, NOON, SESSION, ask, facts, load
+from tests.rule_sets import AGENT_KEY, CALL_ID, KEYRING, NOON, SESSION, ask, facts, load
 
 CALENDARS = """
 calendars:
   hours: { timezone: America/Chicago, open: { mon: ["08:00-18:00"] } }
   nights: { timezone: America/Chicago, open: { mon: ["20:00-22:00"] } }
 links:
-  patient: { alias: "mp{session}", agent_alias: "hcp{session}" }
+  patient: { alias: "mp{session}", agent_alias: "hcp{agent}" }
+  advice: { alias: "adv{session}", agent_alias: "agt{call}" }
 """
 
 
@@ -150,85 +152,113 @@ def test_registered_alias_either_way(pattern: str) -> None:
     assert ask(ruleset, "registration", alias="kiosk-7@video.example.com").rule == "it"
 
 
-EXPIRED = KEYRING.sign(NOON, b"54321")
+EXPIRED = KEYRING.sign("patient", NOON, b"4321")
+EARLY = KEYRING.sign("patient", NOON + timedelta(hours=4), b"4321", NOON + timedelta(minutes=1))
+ADVICE = KEYRING.sign("advice", NOON + timedelta(hours=4), b"4321")
 FORGED = SESSION[:-1] + ("a" if SESSION[-1] != "a" else "b")
-LINK_STATES = [
-    (f"mp{SESSION}", "valid"),
-    (f"hcp{SESSION}", "valid"),
-    (f"sip:MP{SESSION.upper()}", "valid"),
-    (f"mp{EXPIRED}", "expired"),
-    (f"mp{FORGED}", "invalid"),
-    ("desk", "absent"),
-    ("", "absent"),
+LINK_ALIASES = [
+    pytest.param(f"mp{SESSION}", "patient", "customer", "valid", id="customer"),
+    pytest.param(f"hcp{AGENT_KEY}", "patient", "agent", "valid", id="agent"),
+    pytest.param(f"sip:MP{SESSION.upper()}", "patient", "customer", "valid", id="capitals and a scheme"),
+    pytest.param(f"mp{EXPIRED.session}", "patient", "customer", "expired", id="expired"),
+    pytest.param(f"hcp{EXPIRED.agent}", "patient", "agent", "expired", id="agent, expired"),
+    pytest.param(f"mp{EARLY.session}", "patient", "customer", "early", id="early"),
+    pytest.param(f"hcp{EARLY.agent}", "patient", "agent", "early", id="agent, early"),
+    pytest.param(f"adv{ADVICE.session}", "advice", "customer", "valid", id="customer of another type"),
+    pytest.param(f"agt{ADVICE.id}", "advice", "agent", "valid", id="agent with the call id"),
+    pytest.param(f"mp{FORGED}", "patient", "customer", "invalid", id="forged"),
+    pytest.param(f"mp{AGENT_KEY}", "patient", "customer", "invalid", id="customer with the agent key"),
+    pytest.param(f"mp{CALL_ID}", "patient", "customer", "invalid", id="customer with the call id"),
+    pytest.param(f"hcp{SESSION}", "patient", "agent", "invalid", id="agent with the session"),
+    pytest.param(f"hcp{CALL_ID}", "patient", "agent", "invalid", id="agent with the call id where the key belongs"),
+    pytest.param(f"agt{ADVICE.agent}", "advice", "agent", "invalid", id="agent with the key where the id belongs"),
+    pytest.param(f"mp{ADVICE.session}", "patient", "customer", "invalid", id="session of another type"),
+    pytest.param(f"adv{SESSION}", "advice", "customer", "invalid", id="session of the first type"),
+    pytest.param("mp" + "0" * 32, "patient", "customer", "invalid", id="made up"),
+    pytest.param(f"mp{SESSION}a", None, None, "absent", id="too long"),
+    pytest.param(SESSION, None, None, "absent", id="session alone"),
+    pytest.param("desk", None, None, "absent", id="other alias"),
+    pytest.param("", None, None, "absent", id="none"),
 ]
 
 
-@pytest.mark.parametrize(("alias", "state"), LINK_STATES)
-@pytest.mark.parametrize("word", ["valid", "expired", "invalid", "absent"])
-def test_link_by_link_type(alias: str, state: str, word: str) -> None:
-    """The session stands where a link type has it in the alias, and is exactly one of four things."""
-    assert holds(f"{{ link: {word} }}", local_alias=alias) is (word == state)
-    assert holds(f"{{ not: {{ link: {word} }} }}", local_alias=alias) is (word != state)
+@pytest.mark.parametrize(("alias", "link_type", "door", "state"), LINK_ALIASES)
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("link", ("valid", "early", "expired", "invalid", "absent")),
+        ("link_type", ("patient", "advice")),
+        ("door", ("customer", "agent")),
+    ],
+)
+def test_what_an_alias_says(
+    alias: str, link_type: str | None, door: str | None, state: str, key: str, words: tuple[str, ...]
+) -> None:
+    """An alias is of one link type or none, one door or none, and its link is exactly one of five things."""
+    actual = {"link": state, "link_type": link_type, "door": door}[key]
+    for word in words:
+        assert holds(f"{{ {key}: {word} }}", local_alias=alias) is (word == actual)
+        assert holds(f"{{ not: {{ {key}: {word} }} }}", local_alias=alias) is (word != actual)
+    assert holds(f"{{ {key}: [{', '.join(words)}] }}", local_alias=alias) is (actual is not None)
 
 
-def test_link_by_the_rules_own_group() -> None:
-    """Without link types, the session is what the rule's own alias captures."""
-    ruleset = rules("{ link: [valid, expired], local_alias: 'visit-(?P<session>[a-z0-9]{32})' }", more="")
-    assert ask(ruleset, "service", local_alias=f"visit-{SESSION}").rule == "it"
-    assert ask(ruleset, "service", local_alias=f"visit-{EXPIRED}").rule == "it"
-    assert ask(ruleset, "service", local_alias=f"visit-{FORGED}").rule is None
+def test_aliases_that_look_like_two_types_are_told_apart_by_the_signature() -> None:
+    """Of several link types that an alias looks like, it is of the one that it was signed for, else of the first."""
+    both = """
+links:
+  after: { alias: "{session}a" }
+  before: { alias: "a{session}" }
+"""
+    ruleset = load(f"{both}service: [{{ id: it, when: {{ link_type: before }}, continue: true }}]")
+    calls = (KEYRING.sign("before", NOON, number.to_bytes(4, "big")) for number in range(10_000))
+    session = next(call.session for call in calls if call.session.endswith("a"))
+    assert ask(ruleset, "service", local_alias=f"a{session}").rule == "it"
+    assert ask(ruleset, "service", local_alias="a" * 33).rule is None
 
 
-def test_link_inside_not() -> None:
-    """A link inside `not` is still about the session that the rule captures."""
-    ruleset = rules("{ local_alias: 'visit-(?P<session>.{32})', not: { link: valid } }", more="")
-    assert ask(ruleset, "service", local_alias=f"visit-{SESSION}").rule is None
-    assert ask(ruleset, "service", local_alias=f"visit-{EXPIRED}").rule == "it"
-
-
-SESSIONS = [KEYRING.sign(NOON, number.to_bytes(5, "big")) for number in range(2_000)]
+CALLS = [KEYRING.sign("patient", NOON, number.to_bytes(4, "big")) for number in range(2_000)]
 
 
 def shares(percent: float, rule_id: str = "it") -> set[str]:
-    """The sessions of 2,000 that fall into a share."""
+    """The calls of 2,000 that fall into a share, by their ids."""
     ruleset = load(f"{CALENDARS}\nservice: [{{ id: {rule_id}, when: {{ percent: {percent} }}, continue: true }}]")
     condition = rule(ruleset).conditions[0]
-    return {session for session in SESSIONS if condition.holds(facts("service", ruleset, local_alias=f"mp{session}"))}
+    return {call.id for call in CALLS if condition.holds(facts("service", ruleset, local_alias=f"mp{call.session}"))}
 
 
 @pytest.mark.parametrize(("percent", "least", "most"), [(0, 0, 0), (10, 150, 250), (50, 900, 1100), (100, 2000, 2000)])
 def test_share(percent: float, least: int, most: int) -> None:
-    """About N percent of sessions are in the share; none at 0, all at 100."""
+    """About N percent of calls are in the share; none at 0, all at 100."""
     assert least <= len(shares(percent)) <= most
 
 
 def test_share_grows() -> None:
-    """Sessions that are in a share stay in when it is made larger."""
+    """Calls that are in a share stay in when it is made larger."""
     assert shares(5) < shares(20) < shares(60)
 
 
 def test_shares_of_rules_are_independent() -> None:
-    """Two rules with the same percentage choose different sessions: about a quarter are in both halves."""
+    """Two rules with the same percentage choose different calls: about a quarter are in both halves."""
     assert 400 <= len(shares(50, "one") & shares(50, "two")) <= 600
 
 
-def test_share_is_stable_per_session() -> None:
+def test_share_is_stable_per_call() -> None:
     """Customer and agent, with or without domain and scheme, now or later, fall on the same side."""
     ruleset = load(
         f"domains: [example.org]\n{CALENDARS}\nservice: [{{ id: it, when: {{ percent: 50 }}, continue: true }}]"
     )
-    for session in SESSIONS[:50]:
+    for call in CALLS[:50]:
         sides = {
             ask(ruleset, "service", local_alias=alias).rule
-            for alias in (f"mp{session}", f"hcp{session}", f"sip:MP{session}@example.org;x=y")
+            for alias in (f"mp{call.session}", f"hcp{call.agent}", f"sip:MP{call.session}@example.org;x=y")
         }
         assert len(sides) == 1
 
 
 def test_share_of_nobody() -> None:
-    """A question that names neither session nor room is in no share, not even in all of it."""
+    """A question that names neither call nor room is in no share, not even in all of it."""
     assert not holds("{ percent: 100 }", protocol="sip")
-    assert missed("{ percent: 100 }") == "the question names no session or room, outside 100 percent"
+    assert missed("{ percent: 100 }") == "the question names no call or room, outside 100 percent"
 
 
 @pytest.mark.parametrize(
@@ -246,6 +276,10 @@ def test_share_of_nobody() -> None:
         ("{ open: nights }", {}, "calendar nights is closed at Mon 2026-11-23 12:00 (America/Chicago)"),
         ("{ closed: hours }", {}, "calendar hours is open at Mon 2026-11-23 12:00 (America/Chicago)"),
         ("{ link: [valid, expired] }", {"local_alias": "desk"}, "the link is absent, not expired or valid"),
+        ("{ link_type: [patient, advice] }", {"local_alias": "desk"}, "the alias is of no link type, not advice or patient"),
+        ("{ link_type: patient }", {"local_alias": f"adv{SESSION}"}, "the alias is one of link type advice, not patient"),
+        ("{ door: agent }", {"local_alias": "desk"}, "the alias is of no link type, not for the agent"),
+        ("{ door: agent }", {"local_alias": f"mp{SESSION}"}, "the alias is for the customer, not for the agent"),
         ("{ not: { protocol: sip, trigger: web } }", {"protocol": "sip", "trigger": "web"}, "protocol, trigger holds"),
         ("{ not: { registered: true } }", {"registered": "x"}, "registered cannot be read"),
         ("{ all: [{ protocol: sip }, { trigger: web }] }", {"protocol": "sip"}, "trigger is missing, not web"),
@@ -286,17 +320,10 @@ def test_captured_groups(when: str, fields: dict[str, Any], groups: dict[str, st
     assert captured_groups(found, facts("service", **fields)) == groups
 
 
-def test_share_without_link_types() -> None:
-    """Without link types a rule's own session group decides, so that customer and agent fall on the same side."""
-    ruleset = load(
-        """
-        rooms: { r: { name: "{session}" } }
-        service:
-          - { id: some, when: { local_alias: '(?:mp|hcp)(?P<session>[a-z0-9]+)', percent: 50 }, room: r }
-        """
-    )
-    sides = {
-        (ask(ruleset, "service", local_alias=f"mp{n}").rule, ask(ruleset, "service", local_alias=f"hcp{n}").rule)
-        for n in range(100)
-    }
-    assert sides == {("some", "some"), (None, None)}
+def test_share_without_a_link() -> None:
+    """An alias of no link type has a share of its own, the same each time, however it is typed."""
+    ruleset = load("service: [{ id: some, when: { percent: 50 }, continue: true }]")
+    aliases = [f"desk{number}" for number in range(100)]
+    sides = [ask(ruleset, "service", local_alias=alias).rule for alias in aliases]
+    assert sides == [ask(ruleset, "service", local_alias=f"sip:{alias.upper()}").rule for alias in aliases]
+    assert set(sides) == {None, "some"}

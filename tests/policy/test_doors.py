@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from policy_server.policy.decisions import Reject, Serve
 from policy_server.policy.doors import Door
+from policy_server.policy.names import Call
 from policy_server.policy.ruleset import Ruleset
-from tests.rule_sets import KEYRING, NOON, load
+from tests.rule_sets import CALL, KEYRING, NOON, load
 
 WEEK = timedelta(days=7)
-SESSION = KEYRING.sign(NOON + timedelta(hours=4), b"doors")
-OLD_SESSION = KEYRING.sign(NOON - timedelta(hours=1), b"doors")
+OLD_CALL = KEYRING.sign("patient", NOON - timedelta(hours=1), b"door")
 
 CALENDARS = """
 calendars:
@@ -26,15 +26,15 @@ calendars:
   never: { timezone: UTC, open: {} }
   sunday-night: { timezone: America/Chicago, open: { sun: ["01:15-01:45", "03:00-03:10"] } }
 links: { patient: { alias: "mp{session}" } }
-rooms: { visit: { name: "{session}" } }
+rooms: { visit: { name: "{call}" } }
 """
 
 
-def door(when: str, session: str = SESSION, attributes: dict[str, str] | None = None, also: str = "") -> Door:
+def door(when: str, call: Call = CALL, attributes: dict[str, str] | None = None, also: str = "") -> Door:
     """A door whose rule has some conditions beside the alias; ``also`` are rules that come after it."""
-    rule = f"  - {{ id: in, when: {{ local_alias: 'mp(?P<session>.{{32}})', {when} }}, room: visit }}"
+    rule = f"  - {{ id: in, when: {{ link_type: patient, {when} }}, room: visit }}"
     ruleset = load(f"{CALENDARS}\nservice:\n{rule}\n{also}\n  - {{ id: out, reject: closed }}\n")
-    return Door(ruleset, KEYRING, ruleset.links["patient"], session, attributes or {})
+    return Door(ruleset, KEYRING, ruleset.links["patient"], call, attributes or {})
 
 
 def local(text: str) -> datetime:
@@ -104,24 +104,21 @@ def test_the_opening_is_told_in_the_zone_of_its_calendar() -> None:
 
 def test_an_earlier_rule_may_keep_the_door_shut() -> None:
     """An opening counts only if the rule that then answers lets in."""
-    also = "  - { id: later, when: { local_alias: 'mp(?P<session>.{32})', open: hours }, room: visit }"
+    also = "  - { id: later, when: { link_type: patient, open: hours }, room: visit }"
     ruleset = load(
         CALENDARS
         + "service:\n  - { id: first, when: { open: hours, closed: lunch }, reject: full }\n"
         + also
         + "\n  - { id: out, reject: closed }\n"
     )
-    shut = Door(ruleset, KEYRING, ruleset.links["patient"], SESSION, {})
+    shut = Door(ruleset, KEYRING, ruleset.links["patient"], CALL, {})
     assert shut.next_opening(local("2026-11-23T09:00-06:00")) == local("2026-11-23T11:30-06:00")
 
 
 @pytest.mark.parametrize(("language", "rule"), [("es", "spanish"), ("en", "out"), (None, "out")])
 def test_attributes_of_the_link_decide(language: str | None, rule: str) -> None:
     """What the link was given is known to the rules, for the decision and for the opening."""
-    spanish = (
-        "  - { id: spanish, when: { local_alias: 'mp(?P<session>.{32})', link_attributes: { language: es } }, "
-        "room: visit }"
-    )
+    spanish = "  - { id: spanish, when: { link_type: patient, link_attributes: { language: es } }, room: visit }"
     attributes = {"language": language} if language else {}
     decision = door("open: never", attributes=attributes, also=spanish).decide(NOON)
     assert decision.rule == rule
@@ -136,7 +133,7 @@ def test_the_question_is_a_browsers() -> None:
 
 def test_an_expired_link_stays_shut_but_its_opening_is_told() -> None:
     """The link is what the rules say it is now; only the opening is that of a link which is good then."""
-    shut = door("open: hours, link: valid", session=OLD_SESSION)
+    shut = door("open: hours, link: valid", call=OLD_CALL)
     assert isinstance(shut.decide(NOON), Reject)
     assert shut.next_opening(local("2026-11-23T19:00-06:00")) == local("2026-11-24T08:00-06:00")
 
@@ -158,7 +155,7 @@ DOORS = {when: door(f"link: valid, {when}") for when in WHENS}
 def test_nothing_opens_before_the_next_opening(when: str, now: datetime) -> None:
     """Looking every five minutes, the rules let nobody in before the opening, and let everybody in at it."""
     shut = DOORS[when]
-    life = KEYRING.sign(now + 2 * WEEK, b"later")
+    life = KEYRING.sign("patient", now + 2 * WEEK, b"1234")
     shut = Door(shut.ruleset, KEYRING, shut.link_type, life, {})
     if isinstance(shut.decide(now), Serve):
         return
@@ -176,4 +173,4 @@ def test_nothing_opens_before_the_next_opening(when: str, now: datetime) -> None
 def test_looking_for_an_opening_ends() -> None:
     """A door that calendars open and shut all the time but that never lets in is given up, soon."""
     ruleset: Ruleset = door("open: hours, closed: lunch, protocol: sip").ruleset
-    assert Door(ruleset, KEYRING, ruleset.links["patient"], SESSION, {}).next_opening(NOON) is None
+    assert Door(ruleset, KEYRING, ruleset.links["patient"], CALL, {}).next_opening(NOON) is None

@@ -22,14 +22,14 @@ from policy_server.policy.decisions import (
 )
 from policy_server.policy.evaluate import evaluate
 from tests.policy.clinic import CLINIC
-from tests.rule_sets import KEYRING, NOON, SESSION, ask, load, request, served
+from tests.rule_sets import AGENT_KEY, CALL, CALL_ID, KEYRING, NOON, SESSION, ask, load, request, served
 
-PINS = KEYRING.pins(SESSION)
+PINS = CALL.pins
 ROOM = {
     "service_type": "conference",
     "service_tag": "visit",
     "allow_guests": True,
-    "name": SESSION,
+    "name": CALL_ID,
     "description": "Visit of Ada",
     "pin": PINS.host,
     "guest_pin": PINS.guest,
@@ -45,15 +45,15 @@ def test_serve() -> None:
     """A patient gets the room with its leg; the leg for later stays in the decision."""
     decision = ask(CLINIC, "service", local_alias=f"sip:MP{SESSION}@video.example.com", remote_display_name="Ada")
     assert isinstance(decision, Serve)
-    assert (decision.rule, decision.session) == ("patient", SESSION)
+    assert (decision.rule, decision.call) == ("patient", CALL_ID)
     leg = {
         "routing": "routing_rule",
         "protocol": "sip",
         "call_type": "audio",
         "role": "chair",
         "keep_conference_alive": "keep_conference_alive_never",
-        "local_alias": f"{SESSION}@video.example.com",
-        "local_display_name": SESSION,
+        "local_alias": f"{CALL_ID}@video.example.com",
+        "local_display_name": CALL_ID,
         "remote_alias": "99+13129998045",
     }
     assert decision.service == ROOM | {"automatic_participants": [leg | {"remote_display_name": "Ada"}]}
@@ -63,7 +63,7 @@ def test_serve() -> None:
 
 def test_one_room_for_both() -> None:
     """The agent gets the same room, name and PINs, and nobody is dialled."""
-    assert service(ask(CLINIC, "service", local_alias=f"hcp{SESSION}", remote_display_name="Ada")) == ROOM
+    assert service(ask(CLINIC, "service", local_alias=f"hcp{AGENT_KEY}", remote_display_name="Ada")) == ROOM
 
 
 @pytest.mark.parametrize(
@@ -373,7 +373,7 @@ def test_placeholders() -> None:
 
 
 def test_alias_of_the_path_as_placeholder() -> None:
-    """The default leg of a room without session carries the room's name, and PINs belong to the room."""
+    """The default leg of a room without a call carries the room's name, and PINs belong to the room."""
     ruleset = load(
         """
         trunks: { t: { number: "+13129998045", dial_prefix: "99" } }
@@ -382,7 +382,7 @@ def test_alias_of_the_path_as_placeholder() -> None:
         """
     )
     room = service(ask(ruleset, "service", location="Oslo"))
-    assert room["pin"] == KEYRING.pins("Desk Oslo").host
+    assert room["pin"] == KEYRING.room_pins("Desk Oslo").host
     assert room["automatic_participants"][0]["local_display_name"] == "Desk Oslo"
     assert service(ask(ruleset, "service", location="Rome"))["pin"] != room["pin"]
 
@@ -391,9 +391,9 @@ def test_findings() -> None:
     """There is a row for every rule: hit, miss with condition and reason, or not evaluated and why."""
     decision = ask(CLINIC, "service", local_alias="pexip.one")
     assert [(row.rule, row.outcome.value, row.condition, row.reason) for row in decision.trace.findings()] == [
-        ("patient", "miss", "local_alias", "local_alias is 'pexip.one', which does not match mp(?P<session>[a-z2-7]{32})"),
-        ("agent", "miss", "local_alias", "local_alias is 'pexip.one', which does not match hcp(?P<session>[a-z2-7]{32})"),
-        ("closed", "miss", "local_alias", "local_alias is 'pexip.one', which does not match mp.{32}"),
+        ("patient", "miss", "link_type", "the alias is of no link type, not patient"),
+        ("agent", "miss", "link_type", "the alias is of no link type, not patient"),
+        ("closed", "miss", "link_type", "the alias is of no link type, not patient"),
         ("named", "miss", "local_alias", "local_alias is 'pexip.one', which does not match room-(?P<who>.+)"),
         ("moved", "miss", "local_alias", "local_alias is 'pexip.one', which does not match old-(?P<who>.*)"),
         ("off", "not_evaluated", "", "the rule is disabled"),
@@ -430,14 +430,14 @@ def test_nothing_secret_is_shown() -> None:
         ask(CLINIC, "service", local_alias=f"mp{SESSION}", third_party_passcode="445566"),
         ask(CLINIC, "service", local_alias="room-x", vendor="v"),
         ask(CLINIC, "registration", alias="kiosk-7"),
-        ask(CLINIC, "service", call_direction="dial_out", service_name=SESSION, service_tag="visit"),
+        ask(CLINIC, "service", call_direction="dial_out", service_name=CALL_ID, service_tag="visit"),
     ]
     assert [type(decision).__name__ for decision in decisions] == ["Serve", "Serve", "AllowRegistration", "Serve"]
     lists = (CLINIC.services, CLINIC.participants, CLINIC.locations, CLINIC.registrations)
     shown = repr([CLINIC, *lists, CLINIC.recall, KEYRING, request("service", {"third_party_passcode": "445566"})])
     shown += repr([(decision, decision.trace.findings()) for decision in decisions])
     shown += repr([rules.rules for rules in lists])
-    for secret in (PINS.host, PINS.guest, "987654", "open-sesame", "445566", "the secret key"):
+    for secret in (PINS.host, PINS.guest, SESSION, AGENT_KEY, "987654", "open-sesame", "445566", "the secret key"):
         assert secret not in shown
 
 
@@ -451,10 +451,7 @@ def test_order_of_parameters_does_not_count() -> None:
 class Written:
     """A link that somebody wrote down."""
 
-    def __init__(
-        self, language: str, revoked_at: datetime | None = None, name: str = "", link_type: str = "visit"
-    ) -> None:
-        self.type = link_type
+    def __init__(self, language: str, revoked_at: datetime | None = None, name: str = "") -> None:
         self.attributes = {"language": language}
         self.revoked_at = revoked_at
         self.name = name
@@ -467,67 +464,114 @@ class Written:
         (Written("en"), "anybody"),
         (None, "anybody"),
         (Written("es", NOON), "refused"),
-        (Written("es", link_type="help"), "refused"),
-        (Written("es", link_type="gone"), "refused"),
         (Written("en", name="Ada"), "named"),
     ],
-    ids=["attribute", "another value", "nothing written down", "revoked", "another type", "no type of these", "name"],
+    ids=["attribute", "another value", "nothing written down", "revoked", "name"],
 )
-def test_what_is_known_of_a_link(link: Written | None, rule: str) -> None:
-    """Attributes of the link that the alias belongs to reach the rules, and one that was revoked, or that is of another
-    type than the alias, is invalid.
+@pytest.mark.parametrize("alias", [f"mp{SESSION}", f"HCP{AGENT_KEY.upper()}"], ids=["customer", "agent"])
+def test_what_is_known_of_a_link(alias: str, link: Written | None, rule: str) -> None:
+    """Attributes of the link that the alias belongs to reach the rules, at both doors, and one that was revoked is
+    invalid at both.
     """
     ruleset = load(
         """
-        rooms: { r: { name: "{session}", description: "{link.language}" } }
+        rooms: { r: { name: "{call}", description: "{link.language}" } }
         service:
-          - id: spanish
-            when: { local_alias: 'mp(?P<session>.{32})', link: valid, link_attributes: { language: es } }
-            room: r
-          - id: named
-            when: { local_alias: 'mp(?P<session>.{32})', link: valid, link_attributes: { name: Ada } }
-            room: r
-          - { id: anybody, when: { local_alias: 'mp(?P<session>.{32})', link: valid }, room: r }
-          - { id: refused, when: { local_alias: 'mp.*', link: invalid }, reject: "no" }
-        links: { visit: { alias: "mp{session}" }, help: { alias: "hlp{session}" } }
+          - { id: spanish, when: { link_type: patient, link: valid, link_attributes: { language: es } }, room: r }
+          - { id: named, when: { link_type: patient, link: valid, link_attributes: { name: Ada } }, room: r }
+          - { id: anybody, when: { link_type: patient, link: valid }, room: r }
+          - { id: refused, when: { link: invalid }, reject: "no" }
+        links: { patient: { alias: "mp{session}", agent_alias: "hcp{agent}" } }
         """
     )
-    asked = request("service", {"local_alias": f"mp{SESSION}"})
     found: list[str] = []
 
-    def find_link(session: str) -> Written | None:
-        found.append(session)
+    def find_link(call: str) -> Written | None:
+        found.append(call)
         return link
 
-    decision = evaluate(ruleset, asked, NOON, KEYRING, find_link=find_link)
+    decision = evaluate(ruleset, request("service", {"local_alias": alias}), NOON, KEYRING, find_link=find_link)
     assert decision.rule == rule
-    assert set(found) == {SESSION}
+    assert set(found) == {CALL_ID}
+
+
+def test_nothing_is_known_of_an_alias_that_nobody_signed() -> None:
+    """What strangers make up is not looked up."""
+    ruleset = load(
+        """
+        service: [{ id: it, when: { link: invalid, not: { link_attributes: { language: es } } }, reject: "no" }]
+        links: { patient: { alias: "mp{session}" } }
+        """
+    )
+    asked = request("service", {"local_alias": f"mp{CALL_ID}"})
+
+    def find_link(call: str) -> Written | None:
+        pytest.fail(f"looked up {call!r}")
+
+    assert evaluate(ruleset, asked, NOON, KEYRING, find_link=find_link).rule == "it"
+
+
+HELP = KEYRING.sign("help", NOON.replace(hour=22), b"1234")
 
 
 @pytest.mark.parametrize(
     ("alias", "rule"),
     [
-        (f"hlp{SESSION}", "valid"),
-        (f"agent{SESSION}", "valid"),
-        (f"ADV{SESSION}@example.com", "other"),
-        (f"consultant{SESSION}", "other"),
-        (f"kiosk{SESSION}", "valid"),
+        (f"hlp{HELP.session}", "valid"),
+        (f"agent{HELP.agent}", "valid"),
+        (f"hlp{HELP.agent}", "other"),
+        (f"agent{HELP.session}", "other"),
+        (f"agent{HELP.id}", "other"),
+        (f"ADV{HELP.session}@example.com", "other"),
+        (f"consultant{HELP.agent}", "other"),
+        (f"kiosk{HELP.session}", None),
     ],
-    ids=["customer", "agent", "another type", "agent of another type", "no alias of a link type"],
+    ids=[
+        *("customer", "agent", "agent key of a customer", "session of an agent", "call id of an agent"),
+        *("another type", "agent of another type", "no alias of a link type"),
+    ],
 )
-def test_a_session_is_good_for_the_aliases_of_its_own_type(alias: str, rule: str) -> None:
-    """A link opens neither the customers' nor the agents' door of another type, whatever the rule captures it by."""
+def test_a_name_is_good_for_the_aliases_of_its_own_type_and_door(alias: str, rule: str | None) -> None:
+    """A name opens neither the other door of its type, nor any door of another type."""
     ruleset = load(
         """
         domains: [example.com]
         service:
-          - { id: valid, when: { local_alias: '[a-z]+(?P<session>[a-z2-7]{32})', link: valid }, reject: "yes" }
+          - { id: valid, when: { link: valid }, reject: "yes" }
           - { id: other, when: { link: invalid }, reject: "no" }
         links:
-          help: { alias: "hlp{session}", agent_alias: "agent{session}" }
-          advice: { alias: "adv{session}", agent_alias: "consultant{session}" }
+          help: { alias: "hlp{session}", agent_alias: "agent{agent}" }
+          advice: { alias: "adv{session}", agent_alias: "consultant{agent}" }
         """
     )
-    link = Written("es", link_type="help")
-    decision = evaluate(ruleset, request("service", {"local_alias": alias}), NOON, KEYRING, find_link=lambda _: link)
-    assert decision.rule == rule
+    assert ask(ruleset, "service", local_alias=alias).rule == rule
+
+
+def test_the_names_of_a_call_are_placeholders() -> None:
+    """All three stand for the call that the alias belongs to, whichever of its names is in the alias."""
+    ruleset = load(
+        """
+        service:
+          - id: r
+            when: { link_type: patient }
+            service: { service_type: conference, name: "{call}", service_tag: "{agent}", description: "{session}" }
+        links: { patient: { alias: "mp{session}", agent_alias: "hcp{agent}" } }
+        """
+    )
+    for alias in (f"mp{SESSION}", f"hcp{AGENT_KEY}"):
+        room = service(ask(ruleset, "service", local_alias=alias))
+        assert (room["name"], room["service_tag"], room["description"]) == (CALL_ID, AGENT_KEY, SESSION)
+
+
+def test_a_room_of_a_call_is_never_made_for_an_alias_without_one() -> None:
+    """An alias that nobody signed has no call id, so it gets no room that is named by it."""
+    ruleset = load(
+        """
+        rooms: { r: { name: "{call}" } }
+        service: [{ id: r, when: { link_type: patient }, room: r }]
+        links: { patient: { alias: "mp{session}" } }
+        """
+    )
+    decision = ask(ruleset, "service", local_alias=f"mp{AGENT_KEY}")
+    assert isinstance(decision, Fail)
+    assert decision.reason == "name needs {call}, which is empty in this question"

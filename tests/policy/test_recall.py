@@ -8,7 +8,7 @@ import pytest
 from policy_server.policy.decisions import Continue, Decision, Fail, Serve
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.ruleset import Ruleset
-from tests.rule_sets import KEYRING, NOON, SESSION, ask, load, request, served
+from tests.rule_sets import AGENT_KEY, CALL, CALL_ID, KEYRING, NOON, SESSION, ask, load, request, served
 
 CLINIC = load(
     """
@@ -19,19 +19,19 @@ CLINIC = load(
     calendars:
       never: { timezone: America/Chicago, open: { sun: ["03:00-03:01"] } }
     rooms:
-      visit: { name: "{session}", service_tag: telehealth, pin: derived, guest_pin: derived, allow_guests: true }
+      visit: { name: "{call}", service_tag: telehealth, pin: derived, guest_pin: derived, allow_guests: true }
       desk: { name: Front Desk, service_tag: "" }
       ward: { name: "Ward {ward} (bed {bed})", service_tag: "ward-{ward}" }
     service:
       - id: agent
-        when: { local_alias: 'hcp(?P<session>[a-z0-9]{32})' }
+        when: { link_type: patient, door: agent }
         room: visit
       - id: patient
-        when: { local_alias: 'mp(?P<session>[a-z0-9]{32})', link: valid, open: never, protocol: api, percent: 0 }
+        when: { link_type: patient, door: customer, link: valid, open: never, protocol: api, percent: 0 }
         room: visit
         dial_out: [{ trunk: clinic }]
       - id: patient-of-second
-        when: { local_alias: 'sd(?P<session>[a-z0-9]{32})' }
+        when: { link_type: second }
         room: visit
         dial_out: [{ trunk: second }]
       - { id: desk, when: { local_alias: desk }, room: desk }
@@ -46,7 +46,8 @@ CLINIC = load(
           remote_alias: b
           outgoing_protocol: sip
     links:
-      patient: { alias: "mp{session}" }
+      patient: { alias: "mp{session}", agent_alias: "hcp{agent}" }
+      second: { alias: "sd{session}" }
     """
 )  # fmt: skip
 
@@ -64,8 +65,8 @@ def room(decision: Decision) -> dict[str, Any]:
 OTHER_PARAMETERS: list[dict[str, Any]] = [
     {},
     {"local_alias": "desk"},
-    {"local_alias": f"{SESSION}@video.example.com", "remote_alias": "99+13129998045"},
-    {"local_alias": f"hcp{SESSION}", "protocol": "sip", "trigger": "unspecified", "remote_address": "x"},
+    {"local_alias": f"{CALL_ID}@video.example.com", "remote_alias": "99+13129998045"},
+    {"local_alias": f"hcp{AGENT_KEY}", "protocol": "sip", "trigger": "unspecified", "remote_address": "x"},
     {"remote_alias": "sip:+13129998045@acme.byoc.usw2.pure.cloud", "remote_display_name": "Recording"},
 ]
 
@@ -75,24 +76,24 @@ OTHER_PARAMETERS: list[dict[str, Any]] = [
 )
 def test_by_name_and_tag(fields: dict[str, Any]) -> None:
     """Name and tag decide; the conditions of the rule (closed, another protocol, no share) do not matter any more."""
-    decision = recall(SESSION, **fields)
+    decision = recall(CALL_ID, **fields)
     assert isinstance(decision, Serve)
-    assert (decision.rule, decision.session) == ("patient", SESSION)
-    pins = KEYRING.pins(SESSION)
-    assert decision.service["name"] == SESSION
-    assert (decision.service["pin"], decision.service["guest_pin"]) == pins
+    assert (decision.rule, decision.call) == ("patient", CALL_ID)
+    assert decision.service["name"] == CALL_ID
+    assert (decision.service["pin"], decision.service["guest_pin"]) == CALL.pins
 
 
 def test_expired_link() -> None:
     """A room outlives its link."""
-    expired = KEYRING.sign(NOON, b"12345")
-    assert room(recall(expired))["pin"] == KEYRING.pins(expired).host
+    expired = KEYRING.sign("patient", NOON, b"1234")
+    assert room(recall(expired.id))["pin"] == expired.pins.host
 
 
 def test_same_answer_as_when_the_call_came_in() -> None:
     """The room and its legs are told again exactly as before."""
-    incoming = room(ask(CLINIC, "service", local_alias=f"sd{SESSION}"))
-    assert room(recall(SESSION, remote_alias="99+13125550100")) == incoming
+    call = KEYRING.sign("second", NOON, b"1234")
+    incoming = room(ask(CLINIC, "service", local_alias=f"sd{call.session}"))
+    assert room(recall(call.id, remote_alias="99+13125550100")) == incoming
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_same_answer_as_when_the_call_came_in() -> None:
 )
 def test_rules_that_share_a_room(remote_alias: str, rule: str) -> None:
     """The rule whose leg goes to the destination; else the first that dials at all."""
-    assert recall(SESSION, remote_alias=remote_alias).rule == rule
+    assert recall(CALL_ID, remote_alias=remote_alias).rule == rule
 
 
 def test_number_that_begins_like_another() -> None:
@@ -133,11 +134,15 @@ def test_number_that_begins_like_another() -> None:
     ("name", "tag"),
     [
         ("someone-else", "telehealth"),
-        (SESSION, "video-escalation"),
-        (SESSION, ""),
-        (SESSION + "a", "telehealth"),
-        (SESSION[:-1], "telehealth"),
-        (f"{SESSION}_breakout_5b0c7d1e-2f3a-4b4c-8d5e-6f7a8b9c0d1e", "telehealth"),
+        (CALL_ID, "video-escalation"),
+        (CALL_ID, ""),
+        (CALL_ID + "a", "telehealth"),
+        (CALL_ID[:-1], "telehealth"),
+        (CALL_ID.upper(), "telehealth"),
+        (SESSION, "telehealth"),
+        (AGENT_KEY, "telehealth"),
+        ("a" * 32, "telehealth"),
+        (f"{CALL_ID}_breakout_5b0c7d1e-2f3a-4b4c-8d5e-6f7a8b9c0d1e", "telehealth"),
         ("Front Desk", "telehealth"),
         ("Front DeskX", ""),
         ("front desk", ""),
@@ -259,13 +264,13 @@ def test_room_name_spoilt_by_the_question() -> None:
 DEFAULTS = load(
     """
     rooms:
-      bank: { name: "Bank {link.language|de} {session}", service_tag: "{link.language}", description: "in {link.language}" }
+      bank: { name: "Bank {link.language|de} {visit}", service_tag: "{link.language}", description: "in {link.language}" }
       desk: { name: "Desk {n|0}", service_tag: "<{n}>", description: "<{n}> <{who}>" }
       live: { name: "Live {key}", service_tag: live }
       exact: { name: "Exact {key.raw}", service_tag: exact, description: "{key}" }
     service:
       - id: bank
-        when: { local_alias: 'bank(?P<session>[0-9]+)' }
+        when: { local_alias: 'bank(?P<visit>[0-9]+)' }
         room: bank
         dial_out: [{ remote_alias: a, display_name: "{link.language}" }]
       - { id: desk, when: { local_alias: 'desk(?P<n>[0-9])?(?P<who>x)?' }, room: desk }
@@ -275,8 +280,8 @@ DEFAULTS = load(
         dial_out: [{ remote_alias: "rtmps://live.example.com/app/{key.raw}", protocol: rtmp, local_alias: a, local_display_name: a }]
       - { id: exact, when: { local_alias: 'exact-(?P<key>.+)' }, room: exact }
       - id: number
-        when: { local_alias: 'call-(?P<session>[a-z]+)-(?P<number>[0-9]+)' }
-        service: { service_type: conference, name: "{session}", service_tag: number }
+        when: { local_alias: 'call-(?P<who>[a-z]+)-(?P<number>[0-9]+)' }
+        service: { service_type: conference, name: "{who}", service_tag: number }
         dial_out: [{ remote_alias: "{number}@pbx.example.com" }, { remote_alias: desk@example.com }]
     """
 )  # fmt: skip
@@ -320,7 +325,7 @@ def test_a_room_that_is_never_made_is_not_ours() -> None:
 
 def test_findings() -> None:
     """The row of the rule that made the room is the hit; the others say why they are not."""
-    rows = recall(SESSION, remote_alias="99+13125550100").trace.findings()
+    rows = recall(CALL_ID, remote_alias="99+13125550100").trace.findings()
     assert [(row.rule, row.outcome.value) for row in rows] == [
         ("agent", "not_evaluated"),
         ("patient", "not_evaluated"),
@@ -341,7 +346,7 @@ def test_findings() -> None:
 @pytest.mark.parametrize("direction", ["dial_in", "non_dial", ""])
 def test_other_directions(direction: str) -> None:
     """Only dial_out is about a room that exists: a breakout lookup comes in, and its alias decides."""
-    decision = ask(CLINIC, "service", call_direction=direction, service_name=SESSION, local_alias="desk")
+    decision = ask(CLINIC, "service", call_direction=direction, service_name=CALL_ID, local_alias="desk")
     assert decision.rule == "desk"
 
 
@@ -349,9 +354,9 @@ def test_a_placeholder_that_came_out_empty() -> None:
     """What a group that may be absent, or a missing parameter, filled with nothing is read back as nothing."""
     ruleset = load(
         """
-        rooms: { r: { name: "{kind|}{session}-{location|}", service_tag: t } }
+        rooms: { r: { name: "{kind|}{visit}-{location|}", service_tag: t } }
         service:
-          - { id: a, when: { local_alias: 'mp(?P<kind>x)?(?P<session>[a-z]{4})' }, room: r }
+          - { id: a, when: { local_alias: 'mp(?P<kind>x)?(?P<visit>[a-z]{4})' }, room: r }
         """
     )
     questions: list[dict[str, Any]] = [{"local_alias": "mpabcd"}, {"local_alias": "mpxabcd", "location": "Oslo"}]
@@ -371,11 +376,11 @@ def test_the_destination_chooses_between_rules_that_share_a_room(destination: st
     ruleset = load(
         """
         trunks: { backup: { number: "+1 312 555 0100", dial_prefix: "99" } }
-        rooms: { r: { name: "{session}", service_tag: t } }
+        rooms: { r: { name: "{who}", service_tag: t } }
         service:
-          - { id: first, when: { local_alias: 'a(?P<session>[a-z]+)' }, room: r, dial_out: [{ remote_alias: one@example.org }] }
+          - { id: first, when: { local_alias: 'a(?P<who>[a-z]+)' }, room: r, dial_out: [{ remote_alias: one@example.org }] }
           - id: second
-            when: { local_alias: 'b(?P<session>[a-z]+)' }
+            when: { local_alias: 'b(?P<who>[a-z]+)' }
             room: r
             dial_out: [{ remote_alias: two@example.org }, { trunk: backup, when: failed }]
         """
@@ -398,28 +403,28 @@ def test_flags_of_a_pattern_count_backwards() -> None:
 class Written:
     """A link that somebody wrote down."""
 
-    type = "visit"
+    type = "patient"
     name = "Ada"
     attributes: Mapping[str, str] = {"language": "pl"}
     revoked_at = None
 
 
 def test_attributes_of_the_link_that_led_to_the_room() -> None:
-    """The link is the one of the room's session: the alias of a call out of the room is that of its leg."""
+    """The link is the one of the room's call: the alias of a call out of the room is that of its leg."""
     ruleset = load(
         """
         rooms:
-          visit: { name: "{session}", service_tag: visit, description: "{link.name} in {link.language}" }
-        service: [{ id: patient, when: { local_alias: 'mp(?P<session>[a-z0-9]{32})' }, room: visit }]
-        links: { visit: { alias: "mp{session}" } }
+          visit: { name: "{call}", service_tag: visit, description: "{link.name} in {link.language}" }
+        service: [{ id: patient, when: { link_type: patient }, room: visit }]
+        links: { patient: { alias: "mp{session}" } }
         """
     )
     fields = {
         "call_direction": "dial_out",
-        "service_name": SESSION,
+        "service_name": CALL_ID,
         "service_tag": "visit",
         "local_alias": "sip:contact-centre@example.com",
     }
-    known = {SESSION: Written()}
+    known = {CALL_ID: Written()}
     decision = evaluate(ruleset, request("service", fields), NOON, KEYRING, find_link=known.get)
     assert room(decision)["description"] == "Ada in pl"

@@ -53,7 +53,7 @@ def test_defaults(text: str, names: tuple[str, ...] | None, needed: tuple[str, .
 )
 def test_braces_that_are_no_placeholder(text: str) -> None:
     """Any other brace is an error that shows a good placeholder."""
-    with pytest.raises(TemplateError, match=r"is not a placeholder.*such as \{session\}"):
+    with pytest.raises(TemplateError, match=r"is not a placeholder.*such as \{call\}"):
         parse_template(text)
 
 

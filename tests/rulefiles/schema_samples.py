@@ -28,9 +28,9 @@ calendars:
 
 rooms:                              # VMR templates: any field of Pexip's conference/lecture service
   telehealth:
-    name: "{session}"
+    name: "{call}"
     service_tag: telehealth
-    description: "Telehealth visit {session}"
+    description: "Telehealth visit of {link.name}"
     pin: derived                    # host PIN, per room, from the secret key; or digits; or absent
     guest_pin: derived
     allow_guests: true
@@ -40,20 +40,21 @@ rooms:                              # VMR templates: any field of Pexip's confer
 service:                            # answers to service configuration requests
   - id: patient
     when:
-      local_alias: 'mp(?P<session>[a-z0-9]{32})'
+      link_type: patient            # one of links: below, by its alias
+      door: customer
       link: valid                   # signed by us, not expired
       open: clinic-hours
     room: telehealth
     dial_out:
       - trunk: clinic               # becomes the automatic participant
-        display_name: "{session}"   # what Genesys will show as aniName
+        display_name: "{call}"      # what Genesys will show as aniName
       - trunk: clinic-backup
         when: failed                # only if the first leg fails (dial assurance)
   - id: clinician
-    when: { local_alias: 'hcp(?P<session>[a-z0-9]{32})' }
+    when: { link_type: patient, door: agent, link: [valid, expired] }
     room: telehealth                # the same room, no dial-out
   - id: patient-closed
-    when: { local_alias: 'mp[a-z0-9]{32}' }
+    when: { link_type: patient }    # whatever else looks like such a link
     reject: The clinic is closed, or the link is not valid any more.
 
 participants:
@@ -61,7 +62,7 @@ participants:
     when: { call_direction: dial_out, service_tag: telehealth }
     set: { remote_display_name: Contact centre, preauthenticated_role: chair }
   - id: patient
-    when: { local_alias: 'mp.*', participant_type: [standard, api] }
+    when: { link_type: patient, door: customer, protocol: [api, webrtc] }
     set: { preauthenticated_role: guest }
 
 locations:
@@ -81,7 +82,7 @@ directory:
 links:
   patient:
     alias: "mp{session}"
-    agent_alias: "hcp{session}"
+    agent_alias: "hcp{agent}"
     ttl: 4h
     url: "https://pexip.example.com/webapp3/m/{alias}/express?name={name}&pin={guest_pin}&callType=video"
 """
@@ -124,6 +125,9 @@ GOOD: dict[str, str] = {
     "a refused device": "registrations: [{ id: a, reject: true }]",
     "pages of their own": "links: { l: { alias: 'mp{session}', url: 'https://x/', templates: pages } }",
     "a folder in a folder": "links: { l: { alias: 'mp{session}', url: 'https://x/', templates: ./pages/..visit/ } }",
+    "an agents' alias with the key": "links: { l: { alias: 'mp{session}', agent_alias: 'hcp{agent}' } }",
+    "an agents' alias with the call id": "links: { l: { alias: 'mp{session}', agent_alias: 'hcp{call}' } }",
+    "names of the call in a url": "links: { l: { alias: 'mp{session}', url: 'https://x/{session}?c={call}' } }",
     "a duration of two parts": "links: { l: { alias: 'mp{session}', ttl: 1D 12h } }",
 }
 """Less common forms; a section that is missing is that of BASE."""
@@ -187,7 +191,14 @@ BAD: dict[str, str] = {
     "two passwords": "registrations: [{ id: a, allow: { username: a, password: b, password_env: C } }]",
     "contact without alias": "directory: [{ description: Desk }]",
     "avatar that is no picture": "directory: [{ alias: a, avatar: desk.pdf }]",
+    "unknown door": "service: [{ id: a, when: { door: back }, continue: true }]",
+    "link type of no name": "service: [{ id: a, when: { link_type: 5 }, continue: true }]",
     "link alias without session": "links: { l: { alias: mp } }",
+    "link alias with the call id": "links: { l: { alias: 'mp{call}' } }",
+    "link alias with the agent key": "links: { l: { alias: 'mp{agent}' } }",
+    "agents' alias with the session": "links: { l: { alias: 'mp{session}', agent_alias: 'hcp{session}' } }",
+    "agents' alias in a link": "links: { l: { alias: 'mp{session}', url: 'https://example.com/{agent_alias}' } }",
+    "agent key in a link": "links: { l: { alias: 'mp{session}', url: 'https://example.com/{agent}' } }",
     "ttl without unit": "links: { l: { alias: 'mp{session}', ttl: 4 } }",
     "pages from elsewhere": "links: { l: { alias: 'mp{session}', templates: ../pages } }",
     "pages by their whole path": "links: { l: { alias: 'mp{session}', templates: /rules/pages } }",

@@ -32,14 +32,23 @@ TEXTS = (
         "\u2028",
         "\r\n",
     ],
-    *["{session}", "{x}", "{", "}", "{}", "{x y}", "{{session}}", "{room.name}", "{link.a}", "{link.}", "{vendor}-{x}"],
-    *["{local_alias}", "{third_party_passcode}", "mp{session}", "hcp{session}", "{session}{session}"],
+    *["{visitor}", "{x}", "{", "}", "{}", "{x y}", "{{visitor}}", "{room.name}", "{link.a}", "{link.}", "{vendor}-{x}"],
+    *[
+        "{local_alias}",
+        "{third_party_passcode}",
+        "mp{session}",
+        "hcp{agent}",
+        "hcp{call}",
+        "{session}{session}",
+        "{visitor}{call}",
+    ],
     *["{link.a-b}{link.a_b}", "{alias}", "{name}", "{ms-subnet}", "{p_Asserted-Identity}"],
     *[
         "mp.*",
         ".*",
-        "(?P<session>[a-z]{3})",
-        "mp(?P<session>.*)|x",
+        "(?P<visitor>[a-z]{3})",
+        "(?P<call>[a-z]{3})",
+        "mp(?P<visitor>.*)|x",
         "(?P<x>a)(?P<x>b)",
         "(?P<é>.)",
         "(",
@@ -117,9 +126,11 @@ def table(fields: Mapping[str, Strategy], required: Iterable[str] = ()) -> Strat
 
 
 _expressions = some(
-    ["mp.*", "mp(?P<session>[a-z]{3})", "(?P<x>.+)", "hcp[0-9]+", "desk", "sip:desk", "(?P<session>a)|(b)"]
+    ["mp.*", "mp(?P<visitor>[a-z]{3})", "(?P<x>.+)", "hcp[0-9]+", "desk", "sip:desk", "(?P<visitor>a)|(b)"]
 )
-_names = st.sampled_from(["fixed", "fixed", "fixed", "{local_alias}", "{location}-x", "{link.a}", "{session}"])
+_names = st.sampled_from(
+    ["fixed", "fixed", "fixed", "{local_alias}", "{location}-x", "{link.a}", "{visitor}", "{call}", "{call|x}"]
+)
 _ids = st.sampled_from(["a", "b", "c", "d-1", "e", "f", "g", "h"])
 
 
@@ -132,7 +143,9 @@ def _conditions(request: RequestType) -> Strategy:
         "remote_address": some(["10.0.0.0/8", "10.1.2.3", "2001:db8::/32"]),
         "registered": st.booleans(),
         "remote_port": st.integers(0, 9) | st.lists(st.integers(0, 3), min_size=1, max_size=2),
-        "link": some(["valid", "expired", "invalid", "absent"]),
+        "link": some(["valid", "early", "expired", "invalid", "absent"]),
+        "link_type": some(["l", "mp"]),
+        "door": some(["customer", "agent"]),
         "percent": st.sampled_from([0, 12.5, 100]),
         "open": st.sampled_from(["c", "closed"]),
         "closed": st.sampled_from(["c", "closed"]),
@@ -269,7 +282,7 @@ def _link_type(name: str) -> Strategy:
     return table(
         {
             "alias": st.just(f"{name}{{session}}"),
-            "agent_alias": st.just(f"agent-{name}{{session}}"),
+            "agent_alias": st.sampled_from([f"agent-{name}{{agent}}", f"agent-{name}{{call}}"]),
             "ttl": st.sampled_from(["4h", "1d 2h", "90m"]),
             "url": st.just("https://x.example/{alias}?pin={guest_pin}"),
             "templates": st.sampled_from(["p", "./p/"]),

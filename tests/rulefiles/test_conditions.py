@@ -5,7 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy_server.pexip.parameters import Kind, RequestType, parameters_of
-from policy_server.policy.conditions import AddressIn, AllOf, AnyOf, Condition, LinkIs, NotAllOf, TextMatches
+from policy_server.policy.conditions import (
+    AddressIn,
+    AllOf,
+    Condition,
+    DoorIs,
+    LinkIs,
+    LinkTypeIs,
+    NotAllOf,
+    TextMatches,
+)
+from policy_server.policy.link_aliases import Entrance
+from policy_server.policy.names import LinkState
 from policy_server.rulefiles import conditions
 from policy_server.rulefiles.conditions import condition_keys
 from tests.rulefiles.faults import Fault, check, each_fault, load
@@ -72,22 +83,16 @@ def test_conditions_stand_in_the_order_of_the_rule() -> None:
     assert [condition.key for condition in conditions_of(when)] == ["any", "link", "open", "local_alias", "percent"]
 
 
-def test_link_is_about_the_session_that_the_alias_captures() -> None:
-    """``link`` looks at the session group of the rule's own alias, before or after it, also from within a group."""
-    alias = "mp(?P<session>.*)"
-    link, text = conditions_of({"link": "valid", "local_alias": alias})
-    assert isinstance(link, LinkIs)
-    assert link.captured_by == text
-    (negation, text) = conditions_of({"not": {"link": "valid"}, "local_alias": alias})
-    assert isinstance(negation, NotAllOf)
-    assert negation.conditions == (link,)
-    (any_of,) = conditions_of({"any": [{"local_alias": alias, "link": "valid"}, {"link": "absent"}]})
-    assert isinstance(any_of, AnyOf)
-    first, second = any_of.conditions
-    assert isinstance(first, AllOf)
-    assert first.conditions == (text, link)
-    assert isinstance(second, LinkIs)
-    assert second.captured_by is None
+def test_conditions_on_links() -> None:
+    """A word or a list of words becomes a condition on the alias's link type, door or state, also within a group."""
+    found = conditions_of({"link_type": "patient", "door": ["customer", "agent"], "link": ["valid", "early"]})
+    assert found == (
+        LinkTypeIs(frozenset({"patient"})),
+        DoorIs(frozenset(Entrance)),
+        LinkIs(frozenset({LinkState.VALID, LinkState.EARLY})),
+    )
+    (negation,) = conditions_of({"not": {"door": "agent"}}, "participants")
+    assert negation == NotAllOf((DoorIs(frozenset({Entrance.AGENT})),))
 
 
 @pytest.mark.parametrize(

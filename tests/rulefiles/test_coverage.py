@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.requests import encode_query, parse_request
 from policy_server.policy.evaluate import evaluate
-from policy_server.policy.sessions import Keyring
+from policy_server.policy.names import Keyring
 from tests.rulefiles.faults import NOW, Fault, check, each_fault, load
 from tests.rulefiles.structures import as_yaml
 
@@ -173,7 +173,7 @@ def test_a_registration_rule_that_can_never_match_never_wins(expressions: list[A
 def test_a_rule_with_more_conditions_than_an_earlier_one_is_found(when: dict[str, Any], more: dict[str, Any]) -> None:
     """What an earlier rule demands and a later one demands too, with anything else, leaves the later one nothing."""
     if "percent" in str(when):
-        return  # Each rule draws its own share of sessions.
+        return  # Each rule draws its own share of calls.
     both = {**more, **when}
     never, ruleset = warned([{"when": when}, {"when": both}], "service", "reject")
     assert ruleset is None or "r1" in never

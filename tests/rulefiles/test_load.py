@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from policy_server.conferences.rehearsal import rehearse
 from policy_server.pexip.parameters import RequestType
 from policy_server.policy import patterns
+from policy_server.policy.names import Keyring
 from policy_server.policy.patterns import PatternError
 from policy_server.policy.ruleset import RuleList
-from policy_server.policy.sessions import Keyring
 from policy_server.rulefiles import rules as rules_module
 from policy_server.rulefiles.load import LISTS, Loaded, RuleFiles, load_rules
 from policy_server.rulefiles.problems import Severity

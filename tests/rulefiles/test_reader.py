@@ -67,7 +67,7 @@ def lines(read: Table) -> list[str]:
             "a: '{b'",
             lambda t: t.template("a"),
             None,
-            "1:4: error: a: '{' is not a placeholder; write the name between braces without spaces, such as {session}",
+            "1:4: error: a: '{' is not a placeholder; write the name between braces without spaces, such as {call}",
         ),
     ],
 )

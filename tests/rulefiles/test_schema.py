@@ -175,7 +175,9 @@ def test_editors_complete_the_sections_that_the_loader_reads() -> None:
 _CONDITIONS: dict[str, object] = {
     "open": "hours",
     "closed": "hours",
-    "link": ["valid", "expired"],
+    "link": ["valid", "early", "expired"],
+    "link_type": ["patient"],
+    "door": ["customer", "agent"],
     "link_attributes": {"language": ["no", "sv"]},
     "idp_attributes": {"groups": "agents"},
     "percent": 12.5,

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy_server.policy.directory import DirectoryEntry
+from policy_server.policy.link_aliases import KEY, Entrance
+from policy_server.policy.names import Role
 from policy_server.policy.ruleset import Ruleset
 from policy_server.rulefiles.sections import DEFAULT_TTL, LONGEST_TTL, parse_duration
 from tests.rulefiles.faults import Fault, check, each_fault, load, picture
@@ -58,15 +60,19 @@ def test_only_pictures_that_are_named_are_kept() -> None:
 
 
 def test_a_link_type_makes_and_recognises_aliases() -> None:
-    """The session is found in both aliases, whatever their case, and nowhere else."""
-    link = loaded('links: { patient: { alias: "mp.{session}", agent_alias: "hcp{session}" } }\n').links["patient"]
-    session = "a2" * 16
+    """The name of the call is found in the customer's and in the agents' alias, whatever their case, and nowhere else."""
+    link = loaded('links: { patient: { alias: "mp.{session}", agent_alias: "hcp{agent}" } }\n').links["patient"]
+    name = "a2" * 16
     assert link.ttl == DEFAULT_TTL
     assert link.url is None
-    for alias in (f"mp.{session}", f"hcp{session}", f"MP.{session}"):
-        assert [match["session"] for pattern in link.patterns if (match := pattern.match(alias))] == [session]
-    for alias in (f"mpx{session}", f"mp.{session}a", f"xmp.{session}", "mp."):
-        assert not any(pattern.match(alias) for pattern in link.patterns)
+    assert [(form.type, form.entrance, form.role) for form in link.forms] == [
+        ("patient", Entrance.CUSTOMER, Role.SESSION),
+        ("patient", Entrance.AGENT, Role.AGENT),
+    ]
+    for alias in (f"mp.{name}", f"hcp{name}", f"MP.{name}"):
+        assert [match[KEY] for form in link.forms if (match := form.pattern.match(alias))] == [name]
+    for alias in (f"mpx{name}", f"mp.{name}a", f"xmp.{name}", "mp."):
+        assert not any(form.pattern.match(alias) for form in link.forms)
 
 
 @pytest.mark.parametrize(

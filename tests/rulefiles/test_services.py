@@ -13,8 +13,8 @@ from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.requests import encode_query, parse_request
 from policy_server.policy.decisions import Fail, Serve
 from policy_server.policy.evaluate import evaluate
+from policy_server.policy.names import Keyring
 from policy_server.policy.services import uri_user
-from policy_server.policy.sessions import Keyring
 from tests.rulefiles.faults import NOW, Fault, check, each_fault, load
 from tests.rulefiles.structures import as_yaml
 
@@ -50,23 +50,23 @@ def participants(decision: Serve) -> list[Any]:
 
 
 def rule(**outcome: Any) -> dict[str, Any]:
-    """A rule whose alias captures the session."""
-    return {"id": "patient", "when": {"local_alias": "mp(?P<session>[a-z]+)"}, **outcome}
+    """A rule whose alias captures who calls."""
+    return {"id": "patient", "when": {"local_alias": "mp(?P<visitor>[a-z]+)"}, **outcome}
 
 
 def test_a_room_is_a_conference_tagged_with_its_name_unless_it_says_otherwise() -> None:
     """``service_type`` and ``service_tag`` need not be written in a room."""
     decision = serve(
-        {"rooms": {"telehealth": {"name": "{session}"}}, "service": [rule(room="telehealth")]}, local_alias="mpabc"
+        {"rooms": {"telehealth": {"name": "{visitor}"}}, "service": [rule(room="telehealth")]}, local_alias="mpabc"
     )
     assert decision.service == {"service_type": "conference", "service_tag": "telehealth", "name": "abc"}
 
 
 def test_a_leg_through_a_trunk_has_what_suits_a_contact_centre() -> None:
-    """Only the trunk is named: audio by SIP, as Host, not keeping the room alive, and the session as the caller's name."""
+    """Only the trunk is named: audio by SIP, as Host, not keeping the room alive, and the room as the caller's name."""
     sections = {
         "domains": ["video.example.com"],
-        "rooms": {"telehealth": {"name": "{session}"}},
+        "rooms": {"telehealth": {"name": "{visitor}"}},
         "service": [rule(room="telehealth", dial_out=[{"trunk": "clinic"}])],
     }
     assert participants(serve(sections, local_alias="mpabc")) == [
@@ -93,7 +93,7 @@ def test_a_leg_through_a_trunk_has_what_suits_a_contact_centre() -> None:
 )
 def test_a_trunk_decides_what_is_dialled_and_how(trunk: str, routing: str, remote_alias: str) -> None:
     """A prefix or a bare number goes by Pexip's Call Routing Rules, a termination is called by the node itself."""
-    sections = {"rooms": {"r": {"name": "{session}"}}, "service": [rule(room="r", dial_out=[{"trunk": trunk}])]}
+    sections = {"rooms": {"r": {"name": "{visitor}"}}, "service": [rule(room="r", dial_out=[{"trunk": trunk}])]}
     (leg,) = participants(serve(sections, local_alias="mpabc"))
     assert (leg["routing"], leg["remote_alias"]) == (routing, remote_alias)
 
@@ -102,7 +102,7 @@ def test_every_field_of_a_leg_can_be_set() -> None:
     """What the rule says about a leg replaces the defaults; ``display_name`` is short for ``local_display_name``."""
     leg = {
         "trunk": "clinic",
-        "display_name": "{session}/{vendor}",
+        "display_name": "{visitor}/{vendor}",
         "local_alias": "x",
         "protocol": "rtmp",
         "role": "guest",
@@ -113,7 +113,7 @@ def test_every_field_of_a_leg_can_be_set() -> None:
         "streaming": True,
         "system_location_name": "London",
     }
-    sections = {"rooms": {"r": {"name": "{session}"}}, "service": [rule(room="r", dial_out=[leg])]}
+    sections = {"rooms": {"r": {"name": "{visitor}"}}, "service": [rule(room="r", dial_out=[leg])]}
     expected = {**leg, "local_display_name": "abc/Pexip", "remote_alias": "99+13129998045"}
     del expected["trunk"], expected["display_name"]
     assert participants(serve(sections, local_alias="mpabc", vendor="Pexip")) == [expected]
@@ -121,15 +121,15 @@ def test_every_field_of_a_leg_can_be_set() -> None:
 
 def test_later_legs_wait_for_a_failure() -> None:
     """Entries with ``when: failed`` are kept beside the service, not dialled with it."""
-    dial_out = [{"trunk": "clinic"}, {"trunk": "backup", "when": "failed"}, {"remote_alias": "{session}@x"}]
-    sections = {"rooms": {"r": {"name": "{session}"}}, "service": [rule(room="r", dial_out=dial_out)]}
+    dial_out = [{"trunk": "clinic"}, {"trunk": "backup", "when": "failed"}, {"remote_alias": "{visitor}@x"}]
+    sections = {"rooms": {"r": {"name": "{visitor}"}}, "service": [rule(room="r", dial_out=dial_out)]}
     decision = serve(sections, local_alias="mpabc")
     assert [leg["remote_alias"] for leg in participants(decision)] == ["99+13129998045", "abc@x"]
     assert [leg["remote_alias"] for leg in decision.fallbacks] == ["+13125550100@pex.byoc.usw2.pure.cloud"]
 
 
-def test_without_a_session_a_leg_carries_the_name_of_the_room() -> None:
-    """A rule that captures no session still gives the far end a name to show."""
+def test_without_a_call_a_leg_carries_the_name_of_the_room() -> None:
+    """A rule that no link leads to still gives the far end a name to show."""
     sections = {
         "rooms": {"r": {"name": "Desk {vendor}"}},
         "service": [{"id": "desk", "room": "r", "dial_out": [{"trunk": "clinic"}]}],
@@ -174,21 +174,34 @@ def test_two_rooms_do_not_become_one_caller(names: list[str]) -> None:
 
 def test_legs_come_after_the_participants_of_the_room() -> None:
     """A room's own automatic participants are dialled too, with the rule's placeholders in them."""
-    recorder = {"local_alias": "rec", "remote_alias": "rec-{session}", "protocol": "sip", "role": "guest"}
+    recorder = {"local_alias": "rec", "remote_alias": "rec-{visitor}", "protocol": "sip", "role": "guest"}
     sections = {
-        "rooms": {"r": {"name": "{session}", "automatic_participants": [recorder]}},
+        "rooms": {"r": {"name": "{visitor}", "automatic_participants": [recorder]}},
         "service": [rule(room="r", dial_out=[{"trunk": "clinic"}])],
     }
     legs = participants(serve(sections, local_alias="mpabc"))
     assert [leg["remote_alias"] for leg in legs] == ["rec-abc", "99+13129998045"]
 
 
-def test_derived_pins_belong_to_the_session() -> None:
-    """``derived`` gives each session PINs of its own, host and guest different."""
-    room = {"name": "{session}", "pin": "derived", "guest_pin": "derived", "allow_guests": True}
-    sections = {"rooms": {"r": room}, "service": [rule(room="r")]}
-    service = serve(sections, local_alias="mpabc").service
-    assert (service["pin"], service["guest_pin"]) == KEYRING.pins("abc")
+def test_derived_pins_belong_to_the_call() -> None:
+    """``derived`` gives each call PINs of its own, host and guest different, at both of its doors."""
+    room = {"name": "{call}", "pin": "derived", "guest_pin": "derived", "allow_guests": True}
+    sections = {
+        "rooms": {"r": room},
+        "service": [{"id": "patient", "when": {"link_type": "patient"}, "room": "r"}],
+        "links": {"patient": {"alias": "mp{session}", "agent_alias": "hcp{agent}"}},
+    }
+    call = KEYRING.sign("patient", NOW, b"1234")
+    for alias in (f"mp{call.session}", f"hcp{call.agent}"):
+        service = serve(sections, local_alias=alias).service
+        assert (service["name"], service["pin"], service["guest_pin"]) == (call.id, *call.pins)
+
+
+def test_without_a_call_derived_pins_belong_to_the_room() -> None:
+    """A room that no link leads to has PINs of its own, by its name."""
+    room = {"name": "{visitor}", "pin": "derived", "guest_pin": "derived", "allow_guests": True}
+    service = serve({"rooms": {"r": room}, "service": [rule(room="r")]}, local_alias="mpabc").service
+    assert (service["pin"], service["guest_pin"]) == KEYRING.room_pins("abc")
 
 
 def test_a_brace_in_a_regular_expression_of_pexip_is_no_placeholder() -> None:

@@ -15,7 +15,7 @@ import pytest
 from policy_server.app import utc_now
 from policy_server.genesys.tenant import Tenant
 from policy_server.policy.links import make_link
-from policy_server.policy.sessions import NONCE_BYTES, Keyring
+from policy_server.policy.names import NONCE_BYTES, Call, Keyring, Role
 from policy_server.settings import Credentials
 from policy_server.simulator.call import (
     ATTRIBUTES,
@@ -129,7 +129,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """One server for all tests, always open; each plays a call of its own."""
     folder: Path = tmp_path_factory.mktemp("stage")
     rules = RULES.replace('mon-fri: ["08:00-18:00"]', 'mon-sun: ["00:00-24:00"]')
-    rules = rules.replace("'mp(?P<session>", "'(?:mp|bare)(?P<session>")
+    rules = rules.replace("link_type: visit, door: customer", "link_type: [visit, bare], door: customer")
     write_rules(folder / "rules", rules + '  bare: { alias: "bare{session}", ttl: 1h }\n')
     genesys, user = StandIn(), User("Maria Silva")
     genesys.users[TOKEN] = user
@@ -153,6 +153,18 @@ def alias_of(request: httpx.Request) -> str:
     return parse_qs(request.url.query.decode()).get("local_alias", [""])[0]
 
 
+def called(request: httpx.Request) -> Call:
+    """The call that a customer's request for the door is about."""
+    call = KEYRING.open(request.url.path.removeprefix("/join/"), Role.SESSION, ("visit", "bare"))
+    assert call is not None
+    return call
+
+
+def played_call(asked: list[httpx.Request]) -> Call:
+    """The call of a play that began with a link made and opened."""
+    return called(asked[1])
+
+
 def told_events(asked: list[httpx.Request]) -> list[list[str]]:
     """The names of the messages of each report."""
     bodies = [orjson.loads(request.content) for request in asked if request.url.path == "/events/v1/pexip"]
@@ -166,11 +178,11 @@ def test_a_good_call(stage: Stage) -> None:
     """A call that works: everybody asks in the order of a real one, and every check is passed."""
     steps, left_out, asked = stage.play()
     assert (failed(steps), left_out, all(step.passed for step in steps)) == ([], [], True)
-    session = asked[1].url.path.removeprefix("/join/")
-    kinds = {f"mp{session}": "customer", f"{session}@video.example.com": "room", f"hcp{session}": "agent"}
+    call = played_call(asked)
+    kinds = {f"mp{call.session}": "customer", f"{call.id}@video.example.com": "room", f"hcp{call.agent}": "agent"}
     assert [(request.method, request.url.path, kinds.get(alias_of(request), "")) for request in asked] == [
         ("POST", "/api/v1/links", ""),
-        ("GET", f"/join/{session}", ""),
+        ("GET", f"/join/{call.session}", ""),
         ("GET", "/policy/v1/service/configuration", "customer"),
         ("GET", "/policy/v1/participant/properties", "customer"),
         ("GET", "/policy/v1/participant/properties", "customer"),
@@ -179,13 +191,13 @@ def test_a_good_call(stage: Stage) -> None:
         ("POST", "/events/v1/pexip", ""),
         ("GET", "/policy/v1/service/configuration", "room"),
         ("POST", "/events/v1/pexip", ""),
-        ("GET", f"/agent/v1/conferences/{session}", ""),
+        ("GET", f"/agent/v1/conferences/{call.id}", ""),
         ("GET", "/policy/v1/service/configuration", "agent"),
         ("POST", "/events/v1/pexip", ""),
         ("POST", "/events/v1/pexip", ""),
         ("POST", "/events/v1/pexip", ""),
-        ("GET", f"/agent/v1/conferences/{session}", ""),
-        ("GET", f"/api/v1/links/{session}", ""),
+        ("GET", f"/agent/v1/conferences/{call.id}", ""),
+        ("GET", f"/api/v1/links/{call.id}", ""),
     ]
     assert orjson.loads(asked[0].content) == {
         "type": "visit",
@@ -201,7 +213,7 @@ def test_a_good_call(stage: Stage) -> None:
     assert [dialled[name] for name in ("call_direction", "remote_alias", "service_name", "service_tag")] == [
         ["dial_out"],
         ["99+13129998045"],
-        [session],
+        [call.id],
         ["contact-centre"],
     ]
     assert told_events(asked) == [
@@ -217,7 +229,7 @@ def test_a_good_call(stage: Stage) -> None:
 def test_no_secret_is_in_what_may_be_printed(stage: Stage) -> None:
     """Neither PIN nor key, password nor token is in a step, as it is told or as Python shows it."""
     steps, _, asked = stage.play()
-    pins = KEYRING.pins(asked[1].url.path.removeprefix("/join/"))
+    pins = played_call(asked).pins
     shown = repr(steps) + "".join(step.exchange.path + step.exchange.query + step.exchange.problem for step in steps)
     for secret in (pins.host, pins.guest, API_KEY, EVENTS.password, PASSWORD, TOKEN):
         assert secret not in shown
@@ -290,7 +302,7 @@ def discarded(request: httpx.Request, told: dict[str, Any]) -> None:
 def with_the_host_pin(request: httpx.Request, told: dict[str, Any]) -> None:
     """Puts the host PIN where the guest PIN belongs."""
     if request.url.path.startswith("/join/"):
-        pins = KEYRING.pins(request.url.path.removeprefix("/join/"))
+        pins = called(request).pins
         told["headers"]["location"] = told["headers"]["location"].replace(pins.guest, pins.host)
 
 
@@ -302,7 +314,7 @@ LOOKUP: Final = "/agent/v1/conferences/"
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        pytest.param(answer(LINKS, "POST", json={"alias": "mpx"}), ["its aliases"], id="link with another alias"),
+        pytest.param(answer(LINKS, "POST", json={"alias": "mpx"}), ["its alias"], id="link with another alias"),
         pytest.param(
             answer(LINKS, "POST", json={"url": "https://elsewhere.example.com/"}),
             ["and a URL that leads to this server's door"],
@@ -340,9 +352,9 @@ LOOKUP: Final = "/agent/v1/conferences/"
         ),
         pytest.param(policy("hcp", automatic_participants=[LEG]), ["and nobody to dial"], id="agent dials"),
         pytest.param(
-            answer(LOOKUP, json={"session": "x"}),
+            answer(LOOKUP, json={"call": "x"}),
             ["by the name that Genesys Cloud shows of the caller"],
-            id="another session found",
+            id="another call found",
         ),
         pytest.param(answer(LOOKUP, json={"name": "x"}), ["with the room's name"], id="another room found"),
         pytest.param(
@@ -393,14 +405,14 @@ def test_what_breaks_a_call(stage: Stage, change: Change, expected: list[str]) -
 def with_another_pin(request: httpx.Request, told: dict[str, Any]) -> None:
     """Puts a PIN into the URL that no room has."""
     if request.url.path.startswith("/join/"):
-        guest = KEYRING.pins(request.url.path.removeprefix("/join/")).guest
+        guest = called(request).pins.guest
         told["headers"]["location"] = told["headers"]["location"].replace(guest, "567890")
 
 
 def without_a_pin(request: httpx.Request, told: dict[str, Any]) -> None:
     """Takes the PIN out of the URL."""
     if request.url.path.startswith("/join/"):
-        guest = KEYRING.pins(request.url.path.removeprefix("/join/")).guest
+        guest = called(request).pins.guest
         told["headers"]["location"] = told["headers"]["location"].replace(guest, "")
 
 

@@ -16,7 +16,7 @@ from policy_server.app import utc_now
 from policy_server.conferences.fold import Phase, fold, timeline_events
 from policy_server.pexip.events import parse_events
 from policy_server.policy.links import CustomerLink, make_link
-from policy_server.policy.sessions import NONCE_BYTES, Keyring
+from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.settings import Credentials
 from policy_server.simulator.client_api import Caller
 from policy_server.simulator.infinity import Infinity, RoutingRule
@@ -425,15 +425,15 @@ def test_a_whole_call_with_the_application(clinic: InProcess) -> None:
 
     async def scenario() -> None:
         link = link_of(clinic)
-        pins = KEYRING.pins(link.session)
+        pins = link.call.pins
         async with beside(clinic) as it:
             wrong = await it.request_token(link.alias, "0000")
             assert (wrong.status_code, wrong.json()["result"]) == (403, "Invalid PIN")
             customer = await it.join(link.alias, pins.guest)
-            assert (customer.granted["role"], customer.granted["conference_name"]) == ("GUEST", link.session)
+            assert (customer.granted["role"], customer.granted["conference_name"]) == ("GUEST", link.call.id)
             (call,) = await until(lambda: it.trunk.placed)
             assert call.uri == "sip:+13129998045@trunk.example"
-            assert call.from_display_name == link.session
+            assert call.from_display_name == link.call.id
             call.on_answered()
             assert link.agent_alias
             agent = await it.join(link.agent_alias, pins.host, display_name="Agent: Maria")
@@ -466,7 +466,7 @@ def test_what_the_policy_says_of_a_participant(clinic: InProcess) -> None:
     async def scenario() -> None:
         link = link_of(clinic)
         async with beside(clinic) as it:
-            customer = await it.join(link.alias, KEYRING.pins(link.session).host)
+            customer = await it.join(link.alias, link.call.pins.host)
             assert customer.granted["role"] == "GUEST"
 
     clinic.run(scenario())
@@ -477,7 +477,7 @@ def test_no_secret_is_shown(clinic: InProcess) -> None:
 
     async def scenario() -> None:
         link = link_of(clinic)
-        pins = KEYRING.pins(link.session)
+        pins = link.call.pins
         async with beside(clinic) as it:
             customer = await it.join(link.alias, pins.guest)
             session = it.node.session(customer.granted["token"])

@@ -17,12 +17,22 @@ from starlette.types import ASGIApp
 
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.live import Conferences
-from policy_server.conferences.records import Change, Door, Link, PinnedConference, StoredEvent, TimelineEntry
+from policy_server.conferences.records import (
+    DIALLED,
+    Change,
+    Door,
+    Link,
+    PinnedConference,
+    StoredEvent,
+    TimelineEntry,
+    alias_key,
+)
 from policy_server.conferences.store import ConferenceStore
 from policy_server.genesys.client import GenesysClient
 from policy_server.genesys.tenant import Tenant
 from policy_server.pexip.events import Event
 from policy_server.pexip.services import DOOR_FIELDS
+from policy_server.policy.names import Call
 from policy_server.policy.ruleset import Ruleset
 from policy_server.simulator.genesys_cloud import participant
 from policy_server.web.agents import AgentAccess, AgentEndpoint
@@ -33,7 +43,7 @@ from policy_server.web.lookup import ConferenceLookup
 from policy_server.web.streams import AgentStreams
 from tests.conferences import event_histories as told
 from tests.genesys.asking import MARIA, TOKEN
-from tests.rule_sets import KEYRING, NOON, SESSION, ask, load, served
+from tests.rule_sets import KEYRING, NOON, ask, load, served
 from tests.servers import basic
 
 T = TypeVar("T")
@@ -44,8 +54,13 @@ ORIGIN: Final = "https://widget.example.com"
 NODE: Final = "pexip.example.com"
 NUMBER: Final = "+13129998045"
 BEGIN: Final = NOON.timestamp()
-HOST_PIN: Final = KEYRING.pins(SESSION).host
-GUEST_PIN: Final = KEYRING.pins(SESSION).guest
+CALL: Final = KEYRING.sign("visit", NOON + timedelta(hours=4), b"1234")
+"""A call of link type ``visit`` whose door is open for four hours from NOON."""
+SESSION: Final = CALL.session
+AGENT_KEY: Final = CALL.agent
+CALL_ID: Final = CALL.id
+HOST_PIN: Final = CALL.pins.host
+GUEST_PIN: Final = CALL.pins.guest
 
 RULES: Final = load(
     """
@@ -54,35 +69,38 @@ RULES: Final = load(
       contact-centre: { number: "+1 312 999 8045", dial_prefix: "99" }
     rooms:
       visit:
-        name: "{session}"
+        name: "{call}"
         service_tag: contact-centre
         pin: derived
         guest_pin: derived
         allow_guests: true
-      fixed: { name: "advice {session}", service_tag: advice, pin: "55512345" }
-      open: { name: "open {session}" }
-      shared: { name: "the shared room", service_tag: shared, pin: "77712345" }
+      own: { name: "{visit}", service_tag: contact-centre, pin: derived }
+      fixed: { name: "advice {call}", service_tag: advice, pin: "55512345" }
+      open: { name: "open {call}" }
+      shared: { name: "the shared room", service_tag: shared, pin: "77712345", shared: true }
     service:
       - id: customer
-        when: { local_alias: 'mp(?P<session>[a-z2-7]{32})', link: valid }
+        when: { link_type: visit, door: customer, link: valid }
         room: visit
-        dial_out: [{ trunk: contact-centre, display_name: "{session}" }]
+        dial_out: [{ trunk: contact-centre, display_name: "{call}" }]
       - id: agent
-        when: { local_alias: 'hcp(?P<session>[a-z2-7]{32})', link: [valid, expired] }
+        when: { link_type: visit, door: agent, link: [valid, expired] }
         room: visit
-      - { id: advice, when: { local_alias: 'adv(?P<session>[a-z2-7]{32})', link: valid }, room: fixed }
-      - { id: open, when: { local_alias: 'opn(?P<session>[a-z2-7]{32})', link: valid }, room: open }
-      - { id: shared, when: { local_alias: 'shr(?P<session>[a-z2-7]{32})', link: valid }, room: shared }
-      - { id: unsigned, when: { local_alias: 'old(?P<session>[a-z0-9]{32})' }, room: visit }
+      - { id: advice, when: { link_type: advice, link: valid }, room: fixed }
+      - { id: open, when: { link_type: open, link: valid }, room: open }
+      - { id: shared, when: { link_type: shared, link: valid }, room: shared }
+      - { id: weak, when: { link_type: weak, link: valid }, room: visit }
+      - { id: unsigned, when: { local_alias: 'old(?P<visit>[a-z0-9]{32})' }, room: own }
     links:
-      visit: { alias: "mp{session}", agent_alias: "hcp{session}" }
+      visit: { alias: "mp{session}", agent_alias: "hcp{agent}" }
       advice: { alias: "adv{session}" }
       open: { alias: "opn{session}" }
       shared: { alias: "shr{session}" }
+      weak: { alias: "wk{session}", agent_alias: "wka{call}" }
       refused: { alias: "no{session}" }
     """
 )
-"""Rooms with every kind of PIN, named after the session in several ways."""
+"""Rooms with every kind of PIN, named after the call in several ways."""
 
 
 @dataclass
@@ -92,68 +110,80 @@ class FixedRules:
     ruleset: Ruleset = RULES
 
 
-def a_link(session: str = SESSION, **changed: Any) -> Link:
+def call_of(link_type: str) -> Call:
+    """The call of a link of some type, as long and with the same nonce as CALL."""
+    return KEYRING.sign(link_type, CALL.expires_at, b"1234")
+
+
+def a_link(call: str = CALL_ID, **changed: Any) -> Link:
     """The link of a customer, made half an hour before NOON."""
     fields: dict[str, Any] = {
         "type": "visit",
-        "alias": f"mp{session}",
-        "agent_alias": f"hcp{session}",
         "name": "Ada L",
         "attributes": {"language": "es"},
         "created_at": NOON - timedelta(minutes=30),
         "expires_at": NOON + timedelta(hours=4),
         "created_by": "booking",
     }
-    return Link(session=session, **(fields | changed))
+    return Link(call=call, **(fields | changed))
 
 
-def a_pin(alias: str = f"mp{SESSION}", session: str = SESSION, **changed: Any) -> PinnedConference:
-    """The room that the rules serve for an alias, pinned at NOON."""
+def a_pin(alias: str = f"mp{SESSION}", call: Call | None = CALL, **changed: Any) -> PinnedConference:
+    """The room that the rules serve for an alias, of a call or of none, pinned at NOON."""
     service = served(ask(RULES, "service", call_direction="dial_in", protocol="api", local_alias=alias))
     legs = service.pop("automatic_participants", ())
-    door = Door({name: service.pop(name) for name in sorted(DOOR_FIELDS & service.keys())}, {"local_alias": alias})
+    asked = {"local_alias": alias_key(alias)}
+    door = Door({name: service.pop(name) for name in sorted(DOOR_FIELDS & service.keys())}, asked)
+    aliases = {DIALLED: alias_key(alias)}
+    if call is not None:
+        link_type = RULES.links[call.type]
+        own = {"customer": link_type.customers_alias(call), "agent": link_type.agents_alias(call)}
+        aliases |= {whose: alias_key(text) for whose, text in own.items() if text}
     fields: dict[str, Any] = {
         "id": f"pin-{alias}",
         "name": str(service["name"]),
+        "call": call.id if call is not None else "",
+        "link_type": call.type if call is not None else "",
         "service_tag": str(service.get("service_tag", "")),
         "service": service,
         "legs": tuple(legs) if isinstance(legs, list) else (),
         "fallbacks": (),
         "rule": "customer",
         "revision": "1",
-        "alias": alias,
+        "alias": RULES.mask.text(alias, KEYRING),
+        "aliases": aliases,
         "pinned_at": NOON,
         "expires_at": NOON + timedelta(hours=12),
         "doors": {"customer": door},
     }
-    return PinnedConference(session=session, **(fields | changed))
+    return PinnedConference(**(fields | changed))
 
 
-def started(at: float = 1, room: str = SESSION, **data: Any) -> Event:
+def started(at: float = 1, room: str = CALL_ID, **data: Any) -> Event:
     """The room starts on a node, so many seconds after NOON."""
     return told.started(BEGIN + at, name=room, **data)
 
 
-def ended(at: float, room: str = SESSION, node: str = told.NODE, **data: Any) -> Event:
+def ended(at: float, room: str = CALL_ID, node: str = told.NODE, **data: Any) -> Event:
     """The room ends on a node."""
     return told.ended(BEGIN + at, node, name=room, **data)
 
 
 def customer(at: float = 2, name: str = "Ada from her phone", uuid: str = "customer", **data: Any) -> Event:
     """The customer comes by the link's alias."""
-    whole = {"conference": SESSION, "display_name": name, "role": "guest", "destination_alias": f"mp{SESSION}"}
+    whole = {"conference": CALL_ID, "display_name": name, "role": "guest", "destination_alias": f"mp{SESSION}"}
     return told.joined(uuid, BEGIN + at, **{**whole, **data})
 
 
 def trunk(at: float = 12, uuid: str = "leg", **data: Any) -> Event:
     """The contact centre answers."""
     dialled = f"99{NUMBER}@contact-centre.example.com"
-    return told.leg(uuid, BEGIN + at, **{"conference": SESSION, "destination_alias": dialled, **data})
+    return told.leg(uuid, BEGIN + at, **{"conference": CALL_ID, "destination_alias": dialled, **data})
 
 
 def left(uuid: str, at: float, **data: Any) -> Event:
     """A participant goes."""
-    return told.left(uuid, BEGIN + at, **{"conference": SESSION, **data})
+    return told.left(uuid, BEGIN + at, **{"conference": CALL_ID, **data})
 
 
 def message(event: Event) -> dict[str, Any]:
@@ -174,7 +204,7 @@ def bulk(events: Iterable[Event]) -> dict[str, Any]:
     return {**wrapper, "data": [message(event) for event in events]}
 
 
-def on_the_phone(ani_name: str | None = SESSION, state: str = "connected", **agent: Any) -> list[dict[str, Any]]:
+def on_the_phone(ani_name: str | None = CALL_ID, state: str = "connected", **agent: Any) -> list[dict[str, Any]]:
     """A conversation of a customer with the agent of the tests."""
     named = {} if ani_name is None else {"aniName": ani_name}
     return [participant("customer", **named), participant("agent", state, **{"userId": MARIA.id, **agent})]
@@ -224,15 +254,20 @@ class WatchedStore(ConferenceStore):
             raise StoreUnavailableError("the database is away")
         return await super().pin_all(conferences)
 
-    async def link(self, session: str) -> Link | None:
+    async def link(self, call: str) -> Link | None:
         """As the store does it."""
         await self._enter("link")
-        return await super().link(session)
+        return await super().link(call)
 
-    async def conference_of_session(self, session: str) -> PinnedConference | None:
+    async def conference_of_call(self, call: str) -> PinnedConference | None:
         """As the store does it."""
-        await self._enter("conference_of_session")
-        return await super().conference_of_session(session)
+        await self._enter("conference_of_call")
+        return await super().conference_of_call(call)
+
+    async def conference_of_room(self, *names: str) -> PinnedConference | None:
+        """As the store does it; it is asked in place of the other, for as much."""
+        await self._enter("conference_of_call")
+        return await super().conference_of_room(*names)
 
     async def timeline(self, key: str) -> tuple[TimelineEntry, ...]:
         """As the store does it."""
@@ -329,7 +364,11 @@ class Desk:
         self.rules = FixedRules()
         self.lookup = ConferenceLookup(self.conferences, self.rules, KEYRING, self._node)
         self.streams = AgentStreams(self.lookup, access, **self._options)
-        self.sink = EventSinkEndpoint(self.conferences, BasicAuthentication(SINK_USER, SINK_PASSWORD))
+        self.sink = EventSinkEndpoint(
+            self.conferences,
+            BasicAuthentication(SINK_USER, SINK_PASSWORD),
+            kept=lambda data: RULES.mask.fields(data, KEYRING),
+        )
         agents = AgentEndpoint(self.lookup, access)
         routes = [*self.streams.routes(), *agents.routes(), *self.sink.routes()]
         self.app: ASGIApp = AgentCors(Starlette(routes=routes), [ORIGIN])
@@ -352,12 +391,12 @@ class Desk:
         """Sends a request; ``options`` are those of httpx."""
         return self.run(self.client.request(method, path, **options))
 
-    def ask(self, alias: str = SESSION, *, token: str | None = TOKEN, **parameters: Any) -> httpx.Response:
+    def ask(self, alias: str = CALL_ID, *, token: str | None = TOKEN, **parameters: Any) -> httpx.Response:
         """Looks a conference up."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         return self.request("GET", f"/agent/v1/conferences/{quote(alias)}", headers=headers, params=parameters)
 
-    def found(self, alias: str = SESSION, **parameters: Any) -> dict[str, Any]:
+    def found(self, alias: str = CALL_ID, **parameters: Any) -> dict[str, Any]:
         """The answer to a lookup that succeeds."""
         response = self.ask(alias, **parameters)
         assert response.status_code == 200, response.text
@@ -384,11 +423,11 @@ class Desk:
         """Stores a room that was served."""
         self.run(self.store.pin(conference or a_pin()))
 
-    def noted(self, kind: str, session: str = SESSION) -> list[TimelineEntry]:
+    def noted(self, kind: str, call: str = CALL_ID) -> list[TimelineEntry]:
         """The timeline entries of a kind, once all are written."""
 
         async def read() -> list[TimelineEntry]:
             await self.written()
-            return [entry for entry in await self.store.timeline(session) if entry.kind == kind]
+            return [entry for entry in await self.store.timeline(call) if entry.kind == kind]
 
         return self.run(read())

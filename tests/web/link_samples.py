@@ -14,8 +14,8 @@ from starlette.applications import Starlette
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.records import Link, PinnedConference
 from policy_server.conferences.store import ConferenceStore
+from policy_server.policy.names import NONCE_BYTES, Call, Pins, Role
 from policy_server.policy.ruleset import Ruleset
-from policy_server.policy.sessions import NONCE_BYTES
 from policy_server.web.api_keys import ApiKeys
 from policy_server.web.join import JoinEndpoint
 from policy_server.web.links import LinkEndpoints
@@ -38,30 +38,29 @@ calendars:
     open: { mon-fri: ["08:00-18:00"] }
     closed: ["2026-11-26"]
 rooms:
-  visit: { name: "{session}", pin: derived, guest_pin: derived, allow_guests: true }
+  visit: { name: "{call}", pin: derived, guest_pin: derived, allow_guests: true }
 service:
   - id: spanish
-    when: { local_alias: 'mp(?P<session>[a-z2-7]{32})', link: valid, link_attributes: { language: es } }
+    when: { link_type: patient, door: customer, link: valid, link_attributes: { language: es } }
     room: visit
   - id: patient
-    when: { local_alias: 'mp(?P<session>[a-z2-7]{32})', link: valid, open: hours }
+    when: { link_type: patient, door: customer, link: valid, open: hours }
     room: visit
   - id: agent
-    when: { local_alias: 'hcp(?P<session>[a-z2-7]{32})', link: [valid, expired] }
+    when: { link_type: patient, door: agent, link: [valid, expired] }
     room: visit
   - { id: refused, when: { local_alias: 'mp.{32}' }, reject: We are closed. }
-  - { id: kiosk, when: { local_alias: 'kiosk-(?P<session>[a-z2-7]{32})', link: valid }, room: visit }
+  - { id: kiosk, when: { link_type: kiosk, link: valid }, room: visit }
 links:
   patient:
     alias: "mp{session}"
-    agent_alias: "hcp{session}"
+    agent_alias: "hcp{agent}"
     ttl: 4h
     url: "https://pexip.example.com/webapp3/m/{alias}/express?name={name}&pin={guest_pin}"
   kiosk: { alias: "kiosk-{session}" }
 """
 
 TWO_TYPES: Final[Ruleset] = load(RULES)
-ONE_TYPE: Final[Ruleset] = load(RULES.replace('  kiosk: { alias: "kiosk-{session}" }\n', ""))
 
 
 @dataclass
@@ -77,10 +76,10 @@ class AwayStore(ConferenceStore):
     is_away = False
     is_stuck = False
 
-    async def link(self, session: str) -> Link | None:
+    async def link(self, call: str) -> Link | None:
         """The link, if the database is there."""
         await self._reach()
-        return await super().link(session)
+        return await super().link(call)
 
     async def create_link(self, link: Link, idempotency_key: str | None = None, request_digest: str = "") -> Link:
         """Stores a link, if the database is there."""
@@ -109,22 +108,34 @@ class Keeper:
         """A clock that says ``now``."""
         return lambda: self.now
 
-    def link(self, session: str) -> Link | None:
+    def link(self, call: str) -> Link | None:
         """What was put among ``links``."""
-        return self.links.get(session)
+        return self.links.get(call)
 
     def learn(self, link: Link) -> None:
         """Puts it among ``links``."""
-        self.links[link.session] = link
+        self.links[link.call] = link
 
-    def live_of_session(self, session: str, at: datetime) -> PinnedConference | None:
+    def live_of_call(self, call: str, at: datetime) -> PinnedConference | None:
         """What was put among ``rooms``, until it expires."""
-        found = self.rooms.get(session)
+        found = self.rooms.get(call)
         return found if found is not None and at < found.expires_at else None
 
     def note(self, key: str, kind: str, data: Mapping[str, object], at: datetime) -> None:
         """Remembers."""
         self.notes.append((key, kind, data, at))
+
+
+def call_of(made: Mapping[str, Any]) -> Call:
+    """The call of a link that was made."""
+    call = KEYRING.open(made["call"], Role.CALL, (made["type"],))
+    assert call is not None
+    return call
+
+
+def pins_of(made: Mapping[str, Any]) -> Pins:
+    """The derived PINs of the room of a link that was made."""
+    return call_of(made).pins
 
 
 class Desk:
@@ -202,5 +213,5 @@ class Desk:
 
     @property
     def noted(self) -> list[tuple[str, str, Mapping[str, object]]]:
-        """Session, kind and content of what was put on timelines."""
+        """Call, kind and content of what was put on timelines."""
         return [(key, kind, data) for key, kind, data, _ in self.keeper.notes]

@@ -8,8 +8,8 @@ from typing import Final
 from PIL import Image
 
 from policy_server.policy.links import CustomerLink, make_link
+from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Ruleset
-from policy_server.policy.sessions import Keyring
 from tests.servers import SECRET_KEY, write_rules
 
 NOW: Final = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
@@ -27,7 +27,7 @@ calendars:
     open: {{ mon-fri: ["08:00-18:00"] }}
 rooms:
   visit:
-    name: "{{session}}"
+    name: "{{call}}"
     service_tag: contact-centre
     description: "Visit of {{remote_display_name}}"
     pin: derived
@@ -35,11 +35,11 @@ rooms:
     allow_guests: true
 service:
   - id: customer
-    when: {{ local_alias: 'mp(?P<session>[a-z2-7]{{32}})', link: valid, open: opening-hours }}
+    when: {{ link_type: visit, door: customer, link: valid, open: opening-hours }}
     room: visit
-    dial_out: [{{ trunk: contact-centre, display_name: "{{session}}" }}]
+    dial_out: [{{ trunk: contact-centre, display_name: "{{call}}" }}]
   - id: agent
-    when: {{ local_alias: 'hcp(?P<session>[a-z2-7]{{32}})', link: [valid, expired] }}
+    when: {{ link_type: visit, door: agent, link: [valid, expired] }}
     room: visit
   - id: customer-refused
     when: {{ local_alias: 'mp[a-z0-9]{{32}}' }}
@@ -79,7 +79,7 @@ directory:
 links:
   visit:
     alias: "mp{{session}}"
-    agent_alias: "hcp{{session}}"
+    agent_alias: "hcp{{agent}}"
     ttl: 4h
     url: "https://pexip.example.com/webapp3/m/{{alias}}/express?name={{name}}&pin={{guest_pin}}"
 """
@@ -95,6 +95,6 @@ def sample_folder(folder: Path, rules: str = RULES) -> Path:
     return folder
 
 
-def sample_link(ruleset: Ruleset, life: timedelta = timedelta(hours=1), nonce: bytes = b"nonce") -> CustomerLink:
+def sample_link(ruleset: Ruleset, life: timedelta = timedelta(hours=1), nonce: bytes = b"1234") -> CustomerLink:
     """A link of the rules as it is at ``NOW``; a negative life makes an expired one."""
     return make_link(ruleset.links["visit"], Keyring.from_text(SECRET_KEY), NOW + life, nonce)

@@ -14,33 +14,39 @@ from policy_server.conferences import live
 from policy_server.conferences.fold import ConferenceState, Phase, fold
 from policy_server.conferences.records import Door, TimelineEntry
 from policy_server.pexip.events import Event
-from policy_server.policy.sessions import Keyring
+from policy_server.policy.names import Keyring
 from policy_server.simulator.genesys_cloud import DIVISION, User, participant
 from policy_server.web.agent_answers import TIMELINE_LIMIT, conference_phase, masked
 from policy_server.web.problem import TYPE_ROOT
 from tests.conferences import event_histories as told
 from tests.genesys.asking import CONVERSATION, MARIA, OTHER_TOKEN, TOKEN, Genesys, tenant
-from tests.rule_sets import KEYRING, NOON, SESSION, load
+from tests.rule_sets import KEYRING, NOON, load
 from tests.web.calls import (
+    AGENT_KEY,
     BEGIN,
+    CALL_ID,
     GUEST_PIN,
     HOST_PIN,
     NODE,
     NUMBER,
     ORIGIN,
+    SESSION,
     Desk,
     a_link,
     a_pin,
+    call_of,
     customer,
     ended,
     left,
     on_the_phone,
     started,
     trunk,
+    until,
 )
 
-STRANGER = Keyring(b"a key that this server does not have").sign(NOON + timedelta(hours=1), b"12345")
-"""A session that somebody else signed."""
+ELSEWHERE = Keyring(b"a key that this server does not have").sign("visit", NOON + timedelta(hours=1), b"1234")
+"""A call that somebody else signed."""
+STRANGER = ELSEWHERE.id
 OLD_SESSION = "0f" * 16
 """A session of the organisation's own making, as rules without a signature take it."""
 
@@ -75,88 +81,95 @@ def kinds(answer: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize(
     "alias",
     [
-        SESSION,
-        SESSION.upper(),
-        f"mp{SESSION}",
-        f"MP{SESSION.upper()}",
-        f"hcp{SESSION}",
-        f"sip:hcp{SESSION}@video.example.com",
-        f"sips:HCP{SESSION}@VIDEO.EXAMPLE.COM;transport=tls",
-        f"{SESSION}@video.example.com",
-        f"sip:{SESSION}",
-        f" {SESSION} ",
+        CALL_ID,
+        CALL_ID.upper(),
+        f"hcp{AGENT_KEY}",
+        f"HCP{AGENT_KEY.upper()}",
+        f"sip:hcp{AGENT_KEY}@video.example.com",
+        f"sips:HCP{AGENT_KEY}@VIDEO.EXAMPLE.COM;transport=tls",
+        f"{CALL_ID}@video.example.com",
+        f"sip:{CALL_ID}",
+        f" {CALL_ID} ",
     ],
 )
 @pytest.mark.parametrize("is_stored", [True, False], ids=["stored", "lost"])
 def test_every_spelling_finds_the_conference(desk: Desk, alias: str, is_stored: bool) -> None:
-    """Session, customer's alias and agent's alias are one conference in any case, with or without scheme and domain;
-    so also when nothing but our signature is left of it.
+    """Call id and agents' alias are one conference in any case, with or without scheme and domain; so also when nothing
+    but our signature is left of it.
     """
     if is_stored:
         whole_call(desk)
     answer = desk.found(alias)
-    assert answer["session"] == SESSION
-    assert answer["join"] == {"alias": f"hcp{SESSION}", "pin": HOST_PIN, "role": "chair", "call_type": "video-only"}
+    assert answer["call"] == CALL_ID
+    assert answer["join"] == {"alias": f"hcp{AGENT_KEY}", "pin": HOST_PIN, "role": "chair", "call_type": "video-only"}
 
 
 @pytest.mark.parametrize(
     "alias",
     [
         STRANGER,
-        f"mp{STRANGER}",
-        f"hcp{STRANGER}",
-        SESSION[:-1] + ("a" if SESSION[-1] != "a" else "b"),
-        f"{SESSION}@elsewhere.example.com",
-        f"x{SESSION}",
+        f"hcp{ELSEWHERE.agent}",
+        CALL_ID[:-1] + ("a" if CALL_ID[-1] != "a" else "b"),
+        f"{CALL_ID}@elsewhere.example.com",
+        f"x{CALL_ID}",
         "meet.alice",
         OLD_SESSION,
         f"old{OLD_SESSION}",
         "ü\x00🎥",
         "a" * 3000,
         "%2e%2e",
+        pytest.param(SESSION, id="a session"),
+        pytest.param(f"mp{SESSION}", id="the customer's alias"),
+        pytest.param(f"sip:mp{SESSION}@video.example.com", id="the customer's address"),
+        pytest.param(f"hcp{SESSION}", id="the agents' alias of a session"),
+        pytest.param(f"hcp{CALL_ID}", id="the agents' alias of a call id"),
+        pytest.param(f"mp{CALL_ID}", id="the customer's alias of a call id"),
+        pytest.param(f"mp{AGENT_KEY}", id="the customer's alias of an agent key"),
+        pytest.param(AGENT_KEY, id="an agent key"),
+        pytest.param(f"wka{CALL_ID}", id="the agents' alias of another type"),
     ],
 )
 def test_what_is_not_ours_is_not_found(desk: Desk, alias: str) -> None:
-    """An alias that we neither signed nor know is 404."""
+    """An alias that we neither signed nor know, or that is not the agents' own, is 404, and is not repeated."""
     whole_call(desk)
     response = desk.ask(alias)
     assert (response.status_code, response.json()["type"]) == (404, TYPE_ROOT + "unknown-conference")
     assert response.headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize("alias", [STRANGER, f"hcp{STRANGER}", "meet.alice"])
+@pytest.mark.parametrize("alias", [STRANGER, f"hcp{ELSEWHERE.agent}", "meet.alice", SESSION, f"mp{SESSION}"])
 def test_what_is_not_ours_costs_the_same(desk: Desk, genesys: Genesys, alias: str) -> None:
     """The same questions go to Genesys and to the database for an unknown alias as for a known one."""
     whole_call(desk)
     desk.ask()
     asked = []
-    for wanted in (f"hcp{SESSION}", alias):
+    for wanted in (f"hcp{AGENT_KEY}", alias):
         desk.store.asked.clear()
         genesys.stand_in.requests.clear()
         desk.ask(wanted)
         asked.append((list(desk.store.asked), genesys.paths))
     assert asked[0] == asked[1]
-    assert asked[0][0] == ["change_number", "link", "conference_of_session", "timeline", "events"]
+    assert asked[0][0] == ["change_number", "link", "conference_of_call", "timeline", "events"]
 
 
 def test_a_whole_call(desk: Desk) -> None:
     """While the call runs the answer holds all of DESIGN section 5."""
     whole_call(desk)
-    desk.conferences.note(SESSION, "link.opened", {"door": "open"}, NOON - timedelta(minutes=5))
+    desk.conferences.note(CALL_ID, "link.opened", {"door": "open"}, NOON - timedelta(minutes=5))
     desk.noted("link.opened")
     answer = desk.found()
     timeline = answer.pop("timeline")
     participants = answer.pop("participants")
     assert answer == {
-        "session": SESSION,
-        "name": SESSION,
+        "call": CALL_ID,
+        "name": CALL_ID,
         "service_tag": "contact-centre",
         "state": "active",
         "node": NODE,
-        "join": {"alias": f"hcp{SESSION}", "pin": HOST_PIN, "role": "chair", "call_type": "video-only"},
+        "join": {"alias": f"hcp{AGENT_KEY}", "pin": HOST_PIN, "role": "chair", "call_type": "video-only"},
         "customer": {
             "name": "Ada L",
-            "alias": f"mp{SESSION}",
+            "alias": "mp…",
             "is_present": True,
             "joined_at": iso(2),
             "left_at": None,
@@ -182,7 +195,7 @@ def test_a_whole_call(desk: Desk) -> None:
     (person,) = participants
     assert person["display_name"] == "Ada from her phone"
     assert (person["role"], person["is_present"], person["joined_at"]) == ("guest", True, iso(2))
-    assert person["dialled_alias"] == f"mp{SESSION}"
+    assert person["dialled_alias"] == "mp…"
     assert [(line["at"], line["kind"]) for line in timeline] == [
         (iso(-300), "link.opened"),
         (iso(1), "conference_started"),
@@ -197,7 +210,7 @@ def test_answers_are_kept_by_nobody(desk: Desk) -> None:
     """The answer is JSON that no cache may keep, and pages of configured origins may read it."""
     desk.store_link()
     headers = {"Authorization": f"Bearer {TOKEN}", "Origin": ORIGIN}
-    response = desk.request("GET", f"/agent/v1/conferences/{SESSION}", headers=headers)
+    response = desk.request("GET", f"/agent/v1/conferences/{CALL_ID}", headers=headers)
     assert response.headers["cache-control"] == "no-store"
     assert response.headers["content-type"] == "application/json"
     assert response.headers["access-control-allow-origin"] == ORIGIN
@@ -216,7 +229,7 @@ def test_a_link_without_a_room_waits(desk: Desk) -> None:
     assert answer["attributes"] == {"queue": "night"}
     assert answer["customer"] == {
         "name": "Ada L",
-        "alias": f"mp{SESSION}",
+        "alias": "mp…",
         "is_present": False,
         "joined_at": None,
         "left_at": None,
@@ -257,7 +270,7 @@ def test_events_outlive_the_record(desk: Desk) -> None:
     answer = desk.found()
     assert answer["state"] == "active"
     assert answer["customer"]["name"] == "Ada from her phone"
-    assert answer["customer"]["alias"] == f"mp{SESSION}"
+    assert answer["customer"]["alias"] == "mp…"
     assert (answer["created_at"], answer["expires_at"]) == (None, iso(4 * 3600))
 
 
@@ -335,27 +348,45 @@ def test_the_state_by_events_and_pin(
 
 
 @pytest.mark.parametrize(
-    ("alias", "name", "tag", "pin", "is_pinned"),
+    ("link_type", "alias", "name", "tag", "pin", "is_pinned"),
     [
-        (f"adv{SESSION}", f"advice {SESSION}", "advice", "55512345", True),
-        (f"adv{SESSION}", f"advice {SESSION}", "advice", "55512345", False),
-        (f"opn{SESSION}", f"open {SESSION}", "open", None, True),
-        (f"opn{SESSION}", f"open {SESSION}", "open", None, False),
-        (f"shr{SESSION}", "the shared room", "shared", "77712345", True),
-        (f"shr{SESSION}", "the shared room", "shared", "77712345", False),
-        (f"no{SESSION}", SESSION, "", None, False),
+        ("advice", "adv{session}", "advice {call}", "advice", "55512345", True),
+        ("advice", "adv{session}", "advice {call}", "advice", "55512345", False),
+        ("open", "opn{session}", "open {call}", "open", None, True),
+        ("open", "opn{session}", "open {call}", "open", None, False),
+        ("shared", "shr{session}", "the shared room", "shared", "77712345", True),
+        ("shared", "shr{session}", "the shared room", "shared", "77712345", False),
+        ("refused", "no{session}", "{call}", "", None, False),
     ],
     ids=["fixed-pin-pinned", "fixed-pin", "no-pin-pinned", "no-pin", "shared-room-pinned", "shared-room", "no-rule"],
 )
-def test_the_room_and_its_pin(desk: Desk, alias: str, name: str, tag: str, pin: str | None, is_pinned: bool) -> None:
+def test_the_room_and_its_pin(
+    desk: Desk, link_type: str, alias: str, name: str, tag: str, pin: str | None, is_pinned: bool
+) -> None:
     """Name, tag and host PIN are those of the pinned service, or else those that the rules would serve; the alias to
     join is the customer's where agents have none.
     """
+    call = call_of(link_type)
+    alias = alias.format(session=call.session)
     if is_pinned:
-        desk.store_pin(a_pin(alias))
-    answer = desk.found(alias)
-    assert (answer["session"], answer["name"], answer["service_tag"]) == (SESSION, name, tag)
+        desk.store_pin(a_pin(alias, call))
+    answer = desk.found(call.id)
+    assert (answer["call"], answer["name"], answer["service_tag"]) == (call.id, name.format(call=call.id), tag)
     assert (answer["join"]["alias"], answer["join"]["pin"]) == (alias, pin)
+
+
+@pytest.mark.parametrize("is_pinned", [True, False])
+def test_an_agents_alias_of_the_call_id(desk: Desk, is_pinned: bool) -> None:
+    """Where the rules make the agents' alias of the call id, it and the call id find the conference, a session does not."""
+    call = call_of("weak")
+    if is_pinned:
+        desk.store_pin(a_pin(f"wk{call.session}", call))
+    for alias in (call.id, f"wka{call.id}", f"sip:WKA{call.id.upper()}@video.example.com"):
+        answer = desk.found(alias)
+        assert (answer["call"], answer["join"]["alias"]) == (call.id, f"wka{call.id}")
+        assert answer["join"]["pin"] == call.pins.host
+    for alias in (call.session, call.agent, f"wk{call.session}", f"wka{call.session}", f"wka{call.agent}"):
+        assert desk.ask(alias).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -363,7 +394,7 @@ def test_the_room_and_its_pin(desk: Desk, alias: str, name: str, tag: str, pin: 
     [
         pytest.param({"agent": Door({"pin": "4711"})}, "4711", id="the agent's own, as it was held"),
         pytest.param({"customer": Door({}), "agent": Door({"pin": "4711"})}, "4711", id="not the customer's"),
-        pytest.param({"customer": Door({})}, KEYRING.pins(SESSION).host, id="the one that the agent will meet"),
+        pytest.param({"customer": Door({})}, HOST_PIN, id="the one that the agent will meet"),
     ],
 )
 def test_the_pin_of_a_running_room(desk: Desk, doors: dict[str, Door], pin: str) -> None:
@@ -387,31 +418,47 @@ def test_a_room_that_is_not_written_yet(desk: Desk, monkeypatch: pytest.MonkeyPa
     assert desk.found()["join"]["pin"] == "4711"
 
 
-def test_the_link_says_which_type_it_is(desk: Desk) -> None:
-    """For a bare session the type of the stored link decides, then the alias that was dialled."""
-    desk.store_pin(a_pin(f"adv{SESSION}"))
-    assert desk.found()["join"]["alias"] == f"adv{SESSION}"
-    desk.store_link(a_link(type="visit"))
-    assert desk.found(f"adv{SESSION}")["join"]["alias"] == f"hcp{SESSION}"
+def test_the_signature_says_which_type_it_is(desk: Desk) -> None:
+    """The type of the call counts, whatever a record says of it."""
+    call = call_of("advice")
+    desk.store_pin(a_pin(f"adv{call.session}", call))
+    desk.store_link(a_link(call.id, type="visit"))
+    assert desk.found(call.id)["join"]["alias"] == f"adv{call.session}"
 
 
-def test_an_alias_of_another_type(desk: Desk) -> None:
-    """The type of the stored link counts more than the alias that an agent asks with."""
-    desk.store_link(a_link(type="advice", alias=f"adv{SESSION}", agent_alias=""))
-    assert desk.found(f"hcp{SESSION}")["join"]["alias"] == f"adv{SESSION}"
+def test_a_call_outlives_its_type(desk: Desk) -> None:
+    """A call whose type the rules do not have any more is found by its link, with nothing to join by."""
+    desk.store_link()
+    desk.rules.ruleset = load("service: [{ id: other, when: { local_alias: other }, continue: true }]")
+    answer = desk.found()
+    assert (answer["call"], answer["customer"]["name"], answer["join"]["alias"]) == (CALL_ID, "Ada L", None)
 
 
-def test_sessions_of_the_organisation_itself(desk: Desk) -> None:
-    """A session that nobody signed is found once its room was served, by its text."""
+@pytest.mark.parametrize("asked", [OLD_SESSION.upper(), f"old{OLD_SESSION}"], ids=["room", "alias"])
+def test_rooms_without_a_call(desk: Desk, asked: str) -> None:
+    """A room that no link of ours led to is found once it was served, by its name and by the alias that was dialled."""
     alias = f"old{OLD_SESSION}"
-    desk.store_pin(a_pin(alias, OLD_SESSION))
-    answer = desk.found(OLD_SESSION.upper())
-    assert (answer["session"], answer["join"]["alias"]) == (OLD_SESSION, alias)
-    assert answer["join"]["pin"] == KEYRING.pins(OLD_SESSION).host
+    desk.store_pin(a_pin(alias, None))
+    desk.run(until(lambda: desk.conferences.live(OLD_SESSION, NOON) is not None))
+    answer = desk.found(asked)
+    assert (answer["name"], answer["join"]["alias"]) == (OLD_SESSION, alias)
+    assert answer["join"]["pin"] == KEYRING.room_pins(OLD_SESSION).host
+    desk.now += timedelta(hours=13)
+    assert desk.found(OLD_SESSION)["state"] == "ended"
+
+
+def test_a_call_is_not_found_by_its_room_or_by_the_customers_alias(desk: Desk) -> None:
+    """Only rooms without a call are found by what was dialled: of a call that would be what opens the customer's door."""
+    call = call_of("shared")
+    desk.store_pin(a_pin())
+    desk.store_pin(a_pin(f"shr{call.session}", call))
+    desk.run(until(lambda: desk.conferences.live_count == 2))
+    for alias in (f"mp{SESSION}", f"shr{call.session}", "the shared room"):
+        assert desk.ask(alias).status_code == 404
 
 
 def test_every_life_of_a_room_is_shown(desk: Desk) -> None:
-    """When everybody left and somebody came back, timeline and participants tell of both lives of the session's room."""
+    """When everybody left and somebody came back, timeline and participants tell of both lives of the call's room."""
     desk.store_pin(a_pin(id="first", pinned_at=NOON - timedelta(hours=2)))
     desk.tell(started(-7000), customer(-6990, "Ada in the morning", "first"), ended(-6000))
     desk.store_pin()
@@ -423,19 +470,19 @@ def test_every_life_of_a_room_is_shown(desk: Desk) -> None:
 
 
 def test_others_in_the_same_room_are_not_shown(desk: Desk) -> None:
-    """In a room that many sessions share, events of other times are not this session's."""
-    room = "the shared room"
-    desk.store_pin(a_pin(f"shr{SESSION}", ended_at=None, expires_at=NOON + timedelta(hours=1)))
+    """In a room that many calls share, events of other times are not this call's."""
+    room, call = "the shared room", call_of("shared")
+    desk.store_pin(a_pin(f"shr{call.session}", call, ended_at=None, expires_at=NOON + timedelta(hours=1)))
     for seconds, name in ((-3600, "Before"), (5, "During"), (7200, "After")):
         desk.now = NOON + timedelta(seconds=seconds)
         desk.tell(told.joined(name, BEGIN, conference=room, display_name=name))
-    assert [person["display_name"] for person in desk.found(f"shr{SESSION}")["participants"]] == ["During"]
+    assert [person["display_name"] for person in desk.found(call.id)["participants"]] == ["During"]
 
 
 def test_a_revoked_link(desk: Desk) -> None:
     """A revoked link is still shown, with the time; the rules serve it no more, so there is no PIN."""
     desk.store_link()
-    desk.run(desk.store.revoke_link(SESSION, NOON))
+    desk.run(desk.store.revoke_link(CALL_ID, NOON))
     answer = desk.found()
     assert (answer["state"], answer["revoked_at"], answer["join"]["pin"]) == ("waiting", iso(0), None)
 
@@ -463,7 +510,7 @@ def test_without_a_node(genesys: Genesys, tmp_path: Path) -> None:
         ("Bearer {}", 'Bearer error="invalid_token"'),
     ],
 )
-@pytest.mark.parametrize("alias", [SESSION, STRANGER], ids=["known", "unknown"])
+@pytest.mark.parametrize("alias", [CALL_ID, STRANGER], ids=["known", "unknown"])
 def test_without_a_good_token(desk: Desk, authorization: str | None, challenge: str, alias: str) -> None:
     """401 with a challenge, known conference or not, and the database is not asked."""
     headers = {} if authorization is None else {"Authorization": authorization}
@@ -477,13 +524,13 @@ def test_without_a_good_token(desk: Desk, authorization: str | None, challenge: 
 def test_the_scheme_in_any_case(desk: Desk) -> None:
     """The word Bearer may be written in any case."""
     headers = {"Authorization": f"bearer  {TOKEN}"}
-    assert desk.request("GET", f"/agent/v1/conferences/{SESSION}", headers=headers).status_code == 200
+    assert desk.request("GET", f"/agent/v1/conferences/{CALL_ID}", headers=headers).status_code == 200
 
 
 def test_two_tokens_are_none(desk: Desk) -> None:
     """A request with two Authorization headers is 401."""
     headers = [("Authorization", f"Bearer {TOKEN}"), ("Authorization", f"Bearer {TOKEN}")]
-    assert desk.request("GET", f"/agent/v1/conferences/{SESSION}", headers=headers).status_code == 401
+    assert desk.request("GET", f"/agent/v1/conferences/{CALL_ID}", headers=headers).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -501,7 +548,7 @@ def test_agents_who_may_not(genesys: Genesys, tmp_path: Path, user: User, status
     """The owner of a good token who is not let in is told why, and nothing about any conference."""
     genesys.stand_in.users[TOKEN] = user
     with Desk(tmp_path, tenant(genesys.url, [DIVISION])) as desk:
-        for alias in (SESSION, STRANGER):
+        for alias in (CALL_ID, STRANGER):
             response = desk.ask(alias)
             assert (response.status_code, response.json()["type"]) == (status, TYPE_ROOT + kind)
             assert reason in response.json()["detail"]
@@ -538,7 +585,7 @@ def test_a_token_that_was_verified_just_now(desk: Desk, genesys: Genesys) -> Non
     assert desk.ask().status_code == 200
 
 
-@pytest.mark.parametrize("method", ["link", "conference_of_session", "timeline", "events", "change_number"])
+@pytest.mark.parametrize("method", ["link", "conference_of_call", "timeline", "events", "change_number"])
 def test_the_database_is_away(desk: Desk, method: str) -> None:
     """503 with Retry-After whichever question the database does not answer."""
     whole_call(desk)
@@ -551,7 +598,7 @@ def test_the_database_is_away(desk: Desk, method: str) -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_only_get(desk: Desk, method: str) -> None:
     """Other methods are 405."""
-    assert desk.request(method, f"/agent/v1/conferences/{SESSION}").status_code == 405
+    assert desk.request(method, f"/agent/v1/conferences/{CALL_ID}").status_code == 405
 
 
 # ------------------------------------------------------------------ the conversation
@@ -560,12 +607,12 @@ def test_only_get(desk: Desk, method: str) -> None:
 ON_IT = participant("agent", userId=MARIA.id)
 
 
-@pytest.mark.parametrize("ani_name", [SESSION, SESSION.upper(), f" {SESSION} "])
+@pytest.mark.parametrize("ani_name", [CALL_ID, CALL_ID.upper(), f" {CALL_ID} "])
 @pytest.mark.parametrize("conversation", [CONVERSATION, CONVERSATION.upper()])
 def test_an_agent_on_the_customers_conversation(desk: Desk, genesys: Genesys, ani_name: str, conversation: str) -> None:
-    """The agent whose connected conversation shows the session as the caller's name may ask, in any case."""
+    """The agent whose connected conversation shows the call id as the caller's name may ask, in any case."""
     genesys.stand_in.conversations[CONVERSATION] = on_the_phone(ani_name)
-    assert desk.found(f"hcp{SESSION}", conversation=conversation)["session"] == SESSION
+    assert desk.found(f"hcp{AGENT_KEY}", conversation=conversation)["call"] == CALL_ID
 
 
 @pytest.mark.parametrize(
@@ -573,22 +620,28 @@ def test_an_agent_on_the_customers_conversation(desk: Desk, genesys: Genesys, an
     [
         (None, "no conversation of that id"),
         (on_the_phone(STRANGER), "another conference"),
-        (on_the_phone(f"mp{STRANGER}"), "another conference"),
-        (on_the_phone(f"x{SESSION}"), "another conference"),
+        (on_the_phone(f"mp{ELSEWHERE.session}"), "another conference"),
+        (on_the_phone(f"x{CALL_ID}"), "another conference"),
+        (on_the_phone(SESSION), "another conference"),
+        (on_the_phone(f"mp{SESSION}"), "another conference"),
+        (on_the_phone(AGENT_KEY), "another conference"),
         (on_the_phone(None), "no caller's name"),
         ([participant("customer", ani="tel:+13125550100"), ON_IT], "an address (ani) that is not this conference"),
         ([ON_IT], "its participants are agent (connected, this agent)"),
         (on_the_phone(state="alerting"), "is not connected"),
         (on_the_phone(state="disconnected"), "is not connected"),
         (on_the_phone(endTime="2026-11-23T18:10:00.000Z"), "is not connected"),
-        ([participant("customer", aniName=SESSION)], "does not show this user"),
-        ([participant("customer", aniName=SESSION), participant("agent", userId=DIVISION)], "does not show this user"),
+        ([participant("customer", aniName=CALL_ID)], "does not show this user"),
+        ([participant("customer", aniName=CALL_ID), participant("agent", userId=DIVISION)], "does not show this user"),
     ],
     ids=[
         "unknown",
-        "another-session",
+        "another-call",
         "anothers-alias",
         "no-alias-of-ours",
+        "the-session",
+        "the-customers-alias",
+        "the-agent-key",
         "no-name",
         "a-telephone",
         "no-customer",
@@ -599,7 +652,7 @@ def test_an_agent_on_the_customers_conversation(desk: Desk, genesys: Genesys, an
         "somebody-elses",
     ],
 )
-@pytest.mark.parametrize("alias", [SESSION, f"hcp{SESSION}"], ids=["session", "alias"])
+@pytest.mark.parametrize("alias", [CALL_ID, f"hcp{AGENT_KEY}"], ids=["call", "alias"])
 def test_an_agent_who_is_not_on_it(
     desk: Desk, genesys: Genesys, people: list[dict[str, Any]] | None, reason: str, alias: str
 ) -> None:
@@ -613,27 +666,26 @@ def test_an_agent_who_is_not_on_it(
 
 
 SPELLINGS = [
-    SESSION,
-    SESSION.upper(),
-    f'"{SESSION}"',
-    f"\u201c{SESSION}\u201d",
-    f"'{SESSION}'",
-    f'\\"{SESSION}\\"',
-    f"{SESSION}.",
-    f"({SESSION})",
-    f"mp{SESSION}",
-    f"MP{SESSION.upper()}",
-    f"hcp{SESSION}",
-    f"sip:mp{SESSION}@video.example.com",
-    f"SIPS:mp{SESSION}@VIDEO.example.com:5061;transport=tls",
-    f'"mp{SESSION}" <sip:mp{SESSION}@video.example.com>',
-    f"<sip:mp{SESSION}@video.example.com;user=phone>;tag=1928",
-    f"tel:{SESSION}",
-    f"sip%3Amp{SESSION}%40video.example.com",
-    f"%22{SESSION}%22",
-    f"mp{SESSION}@video.example.com,",
-    f"&quot;{SESSION}&quot;",
-    f"{SESSION}\u200b",
+    CALL_ID,
+    CALL_ID.upper(),
+    f'"{CALL_ID}"',
+    f"\u201c{CALL_ID}\u201d",
+    f"'{CALL_ID}'",
+    f'\\"{CALL_ID}\\"',
+    f"{CALL_ID}.",
+    f"({CALL_ID})",
+    f"{CALL_ID}",
+    f"{CALL_ID.upper()}",
+    f"sip:{CALL_ID}@video.example.com",
+    f"SIPS:{CALL_ID}@VIDEO.example.com:5061;transport=tls",
+    f'"{CALL_ID}" <sip:{CALL_ID}@video.example.com>',
+    f"<sip:{CALL_ID}@video.example.com;user=phone>;tag=1928",
+    f"tel:{CALL_ID}",
+    f"sip%3A{CALL_ID}%40video.example.com",
+    f"%22{CALL_ID}%22",
+    f"{CALL_ID}@video.example.com,",
+    f"&quot;{CALL_ID}&quot;",
+    f"{CALL_ID}\u200b",
 ]
 
 
@@ -642,37 +694,37 @@ SPELLINGS = [
 def test_a_callers_name_in_any_spelling_is_the_conference(desk: Desk, genesys: Genesys, field: str, spelt: str) -> None:
     """What Genesys shows of the caller, by name or by address, is understood in the path and in the conversation."""
     genesys.stand_in.conversations[CONVERSATION] = [participant("customer", **{field: spelt}), ON_IT]
-    for alias in (SESSION, spelt):
-        assert desk.found(alias, conversation=CONVERSATION)["session"] == SESSION
+    for alias in (CALL_ID, spelt):
+        assert desk.found(alias, conversation=CONVERSATION)["call"] == CALL_ID
 
 
 @pytest.mark.parametrize("domain", ["10.0.0.5", "trunk.example.net:5061;transport=tls", "[2001:db8::1]"])
 def test_of_the_callers_address_the_user_part_counts(desk: Desk, genesys: Genesys, domain: str) -> None:
     """Whatever host a trunk puts there, and whatever a carrier made of the name."""
-    caller = participant("customer", aniName="WIRELESS CALLER", ani=f"sip:{SESSION}@{domain}")
+    caller = participant("customer", aniName="WIRELESS CALLER", ani=f"sip:{CALL_ID}@{domain}")
     genesys.stand_in.conversations[CONVERSATION] = [caller, ON_IT]
-    assert desk.found(conversation=CONVERSATION)["session"] == SESSION
+    assert desk.found(conversation=CONVERSATION)["call"] == CALL_ID
 
 
 @pytest.mark.parametrize(
     "people",
     [
         pytest.param(
-            [participant("customer", aniName=SESSION), participant("user", userId=MARIA.id)], id="handed over"
+            [participant("customer", aniName=CALL_ID), participant("user", userId=MARIA.id)], id="handed over"
         ),
         pytest.param(
-            [participant("external", aniName=SESSION), participant("user", userId=MARIA.id)], id="a direct number"
+            [participant("external", aniName=CALL_ID), participant("user", userId=MARIA.id)], id="a direct number"
         ),
-        pytest.param([participant("external", aniName=SESSION), ON_IT], id="an external and an agent"),
+        pytest.param([participant("external", aniName=CALL_ID), ON_IT], id="an external and an agent"),
         pytest.param(
-            [participant("customer", aniName=SESSION), {**ON_IT, "calls": [], "state": "connected"}], id="by itself"
+            [participant("customer", aniName=CALL_ID), {**ON_IT, "calls": [], "state": "connected"}], id="by itself"
         ),
     ],
 )
 def test_whoever_has_the_call_is_let_in(desk: Desk, genesys: Genesys, people: list[dict[str, Any]]) -> None:
     """Agents of a queue, colleagues who were handed the call, and people who were called straight."""
     genesys.stand_in.conversations[CONVERSATION] = people
-    assert desk.found(conversation=CONVERSATION)["session"] == SESSION
+    assert desk.found(conversation=CONVERSATION)["call"] == CALL_ID
 
 
 def test_a_refusal_says_who_was_seen(desk: Desk, genesys: Genesys) -> None:
@@ -686,7 +738,7 @@ def test_a_refusal_says_who_was_seen(desk: Desk, genesys: Genesys) -> None:
     )
 
 
-def test_no_part_of_a_callers_name_will_do_for_a_room_without_a_session(desk: Desk, genesys: Genesys) -> None:
+def test_no_part_of_a_callers_name_will_do_for_a_room_without_a_call(desk: Desk, genesys: Genesys) -> None:
     """The name of such a room can be guessed, so the whole of what the caller is called must be it."""
     for name, status, end in (("the shared room", 404, "1"), ("the shared room, please", 403, "2")):
         conversation = CONVERSATION[:-1] + end
@@ -750,7 +802,7 @@ def test_binding_may_be_compulsory(genesys: Genesys, tmp_path: Path) -> None:
     """With binding required, a lookup without a conversation is 400 that says what to add; with a good one it is 200."""
     genesys.stand_in.conversations[CONVERSATION] = on_the_phone()
     with Desk(tmp_path, tenant(genesys.url), binding_required=True) as desk:
-        for alias in (SESSION, STRANGER):
+        for alias in (CALL_ID, STRANGER):
             response = desk.ask(alias)
             assert (response.status_code, response.json()["type"]) == (400, TYPE_ROOT + "conversation-required")
             assert "?conversation=" in response.json()["detail"]
@@ -780,7 +832,7 @@ def test_a_lookup_is_on_the_timeline(desk: Desk, genesys: Genesys) -> None:
     desk.found(conversation=CONVERSATION.upper())
     (entry,) = desk.noted("agent.looked_up")
     assert entry == TimelineEntry(
-        SESSION,
+        CALL_ID,
         NOON,
         "agent.looked_up",
         {
@@ -812,13 +864,13 @@ def test_refused_lookups_are_not_on_the_timeline(desk: Desk) -> None:
     desk.ask(token="wrong")
     desk.ask(STRANGER)
     desk.ask(conversation=CONVERSATION)
-    for session in (SESSION, STRANGER):
-        assert desk.noted("agent.looked_up", session) == []
+    for call in (CALL_ID, STRANGER):
+        assert desk.noted("agent.looked_up", call) == []
 
 
 def test_a_long_timeline_shows_its_end(desk: Desk) -> None:
     """Of more entries than the limit the latest are shown, and how many are not."""
-    entries = [TimelineEntry(SESSION, NOON + timedelta(seconds=n), "k", {"n": n}) for n in range(TIMELINE_LIMIT + 7)]
+    entries = [TimelineEntry(CALL_ID, NOON + timedelta(seconds=n), "k", {"n": n}) for n in range(TIMELINE_LIMIT + 7)]
     desk.run(desk.store.add_timeline(entries))
     answer = desk.found()
     assert [line["data"]["n"] for line in answer["timeline"]] == list(range(7, TIMELINE_LIMIT + 7))
@@ -858,9 +910,9 @@ def test_secrets_appear_nowhere_else(
     caplog.set_level(logging.DEBUG, "policy_server")
     genesys.stand_in.conversations[CONVERSATION] = on_the_phone()
     whole_call(desk)
-    desk.conferences.note(SESSION, "policy.answered", {"result": dict(a_pin().service)}, NOON)
+    desk.conferences.note(CALL_ID, "policy.answered", {"result": dict(a_pin().service)}, NOON)
     desk.noted("policy.answered")
-    answers = [desk.ask(conversation=CONVERSATION).text, desk.ask(f"hcp{SESSION}").text]
+    answers = [desk.ask(conversation=CONVERSATION).text, desk.ask(f"hcp{AGENT_KEY}").text]
     timeline = desk.noted("agent.looked_up")
     genesys.stand_in.trouble(status=500)
     problems = [desk.ask(token=OTHER_TOKEN).text, desk.ask(STRANGER).text]
@@ -879,9 +931,10 @@ def test_secrets_appear_nowhere_else(
 
 
 def test_records_do_not_show_secrets(desk: Desk) -> None:
-    """What a lookup found does not show its answer, nor the session, when it is printed."""
+    """What a lookup found does not show its answer, nor any name of the call, when it is printed."""
     whole_call(desk)
-    found = desk.run(desk.lookup.look_up(desk.lookup.subject_of(SESSION)))
+    found = desk.run(desk.lookup.look_up(desk.lookup.subject_of(CALL_ID)))
     assert found is not None
-    assert not re.search(f"{HOST_PIN}|{SESSION}", repr(found))
-    assert SESSION not in repr(desk.lookup.subject_of(f"hcp{SESSION}"))
+    names = f"{SESSION}|{AGENT_KEY}|{CALL_ID}"
+    assert not re.search(f"{HOST_PIN}|{names}", repr(found))
+    assert not re.search(names, repr(desk.lookup.subject_of(f"hcp{AGENT_KEY}")))

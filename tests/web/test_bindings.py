@@ -11,7 +11,7 @@ from policy_server.web.bindings import check_dialled
 from policy_server.web.problem import TYPE_ROOT
 from tests.genesys.asking import CONVERSATION, MARIA, OTHER_TOKEN, TOKEN, Genesys, tenant
 from tests.rule_sets import NOON, SESSION
-from tests.web.calls import NUMBER, Desk, a_link, a_pin, ended, left, on_the_phone, started, trunk
+from tests.web.calls import NUMBER, Desk, a_link, a_pin, call_of, ended, left, on_the_phone, started, trunk
 
 ANOTHER = CONVERSATION[:-1] + "1"
 A_THIRD = CONVERSATION[:-1] + "2"
@@ -27,7 +27,7 @@ def desk(genesys: Genesys, tmp_path: Path) -> Iterator[Desk]:
 
 
 def call(genesys: Genesys, dialled: str | None = f"tel:{NUMBER}", conversation: str = CONVERSATION) -> str:
-    """A caller who is named like the session dialled a number, and the agent answered."""
+    """A caller who is named like the call dialled a number, and the agent answered."""
     people = on_the_phone()
     if dialled is not None:
         people[0]["dnis"] = dialled
@@ -112,12 +112,12 @@ def test_an_agent_who_came_first(desk: Desk, genesys: Genesys) -> None:
 
 def test_a_room_that_dials_nobody(desk: Desk, genesys: Genesys) -> None:
     """No call can be one of a room whose rule dials nobody."""
-    session = "b" * 32
-    desk.store_link(a_link(session, type="open", alias=f"opn{session}", agent_alias=""))
-    people = on_the_phone(session)
+    one = call_of("open")
+    desk.store_link(a_link(one.id, type="open"))
+    people = on_the_phone(one.id)
     people[0]["dnis"] = f"tel:{NUMBER}"
     genesys.stand_in.conversations[CONVERSATION] = people
-    assert refused(desk, CONVERSATION, alias=session) == "this conference dials nobody, so that call is not its own"
+    assert refused(desk, CONVERSATION, alias=one.id) == "this conference dials nobody, so that call is not its own"
 
 
 def test_the_first_conversation_that_fits_is_the_calls(desk: Desk, genesys: Genesys) -> None:

@@ -5,7 +5,7 @@ import json
 import logging
 import re
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 
 from policy_server.conferences import live
 from policy_server.conferences.live import Conferences
-from policy_server.conferences.records import Link, PinnedConference
+from policy_server.conferences.records import DIALLED, Link, PinnedConference, alias_key
 from policy_server.conferences.rooms import Rooms
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.events import Event
+from policy_server.policy.names import NONCE_BYTES, Call, Keyring, Role
 from policy_server.policy.ruleset import Ruleset
-from policy_server.policy.sessions import Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials
 from policy_server.simulator.genesys_cloud import StandIn
@@ -59,8 +59,8 @@ WITH_URL: Final = """
     url: "https://pexip.example.com/webapp3/m/{alias}/express?name={name}&pin={guest_pin}"
 """
 TEXT: Final = samples.TEXT.replace(
-    'patient: { alias: "mp{session}", agent_alias: "hcp{session}", ttl: 4h }',
-    f'patient:\n    alias: "mp{{session}}"\n    agent_alias: "hcp{{session}}"\n    ttl: 4h{WITH_URL}',
+    'patient: { alias: "mp{session}", agent_alias: "hcp{agent}", ttl: 4h }',
+    f'patient:\n    alias: "mp{{session}}"\n    agent_alias: "hcp{{agent}}"\n    ttl: 4h{WITH_URL}',
 )
 CHANGED: Final = TEXT.replace("allow_guests: true", "allow_guests: true\n    view: one_main_zero_pips")
 
@@ -92,9 +92,9 @@ class Server(InProcess):
         assert isinstance(made, dict)
         return made
 
-    def revoke(self, session: str) -> None:
+    def revoke(self, made: Mapping[str, Any]) -> None:
         """Revokes a link."""
-        assert self.send("DELETE", f"/api/v1/links/{session}", f"Bearer {KEY}").status_code == 204
+        assert self.send("DELETE", f"/api/v1/links/{made['call']}", f"Bearer {KEY}").status_code == 204
 
     def tell(self, *events: Event) -> None:
         """Sends messages to the event sink, which takes them."""
@@ -158,23 +158,30 @@ def legs(service: dict[str, Any]) -> list[str]:
     return [leg["remote_alias"] for leg in service.get("automatic_participants", ())]
 
 
-def call(session: str, at: datetime) -> list[Event]:
+def agents_alias(made: Mapping[str, Any]) -> str:
+    """What the agents of a link dial, which its maker is not told."""
+    call = Keyring.from_text(SECRET_KEY).open(made["call"], Role.CALL, (made["type"],))
+    assert call is not None
+    return f"hcp{call.agent}"
+
+
+def call(made: Mapping[str, Any], at: datetime) -> list[Event]:
     """A customer comes to the room, and the contact centre answers."""
-    begin = at.timestamp()
+    begin, room, alias = at.timestamp(), made["call"], made["alias"]
     return [
-        told.started(begin + 1, name=session),
-        told.joined("customer", begin + 2, conference=session, display_name="Ada", destination_alias=f"mp{session}"),
-        told.leg("leg", begin + 12, conference=session, destination_alias=f"{LEG}@example.com"),
+        told.started(begin + 1, name=room),
+        told.joined("customer", begin + 2, conference=room, display_name="Ada", destination_alias=alias),
+        told.leg("leg", begin + 12, conference=room, destination_alias=f"{LEG}@example.com"),
     ]
 
 
-def hang_up(session: str, at: datetime) -> list[Event]:
+def hang_up(made: Mapping[str, Any], at: datetime) -> list[Event]:
     """Everybody goes, and the room with them."""
-    end = at.timestamp()
+    end, room = at.timestamp(), made["call"]
     return [
-        told.left("customer", end, conference=session),
-        told.left("leg", end, conference=session, disconnect_reason="Conference ended"),
-        told.ended(end, name=session),
+        told.left("customer", end, conference=room),
+        told.left("leg", end, conference=room, disconnect_reason="Conference ended"),
+        told.ended(end, name=room),
     ]
 
 
@@ -204,11 +211,11 @@ def rules(tmp_path: Path) -> Path:
 
 
 def test_the_timeline_tells_a_whole_call(rules: Path, genesys: Genesys) -> None:
-    """Link, opening, each question with rule and masked answer, dials, events and lookups are told under one session."""
+    """Link, opening, each question with rule and masked answer, dials, events and lookups are told under one call."""
     with Server(rules, tenant=tenant(genesys.url), agent_binding="optional") as server:
         made = server.make_link()
-        session, alias = made["session"], made["alias"]
-        genesys.stand_in.conversations[CONVERSATION] = on_the_phone(session)
+        session, alias, call_id = made["session"], made["alias"], made["call"]
+        genesys.stand_in.conversations[CONVERSATION] = on_the_phone(call_id)
         server.now += timedelta(minutes=1)
         door = server.send("GET", f"/join/{session}")
         assert door.status_code == 303
@@ -216,17 +223,17 @@ def test_the_timeline_tells_a_whole_call(rules: Path, genesys: Genesys) -> None:
         for _ in range(3):
             room = server.serve(alias, remote_display_name="Ada")
         server.now += timedelta(seconds=1)
-        server.ask("/participant/properties", call_direction="dial_in", service_name=session, local_alias=alias)
+        server.ask("/participant/properties", call_direction="dial_in", service_name=call_id, local_alias=alias)
         server.now += timedelta(seconds=10)
-        assert server.call_out(session)["result"] == room
-        server.tell(*call(session, server.now))
+        assert server.call_out(call_id)["result"] == room
+        server.tell(*call(made, server.now))
         server.now += timedelta(seconds=30)
-        server.look_up(session, CONVERSATION)
-        server.serve(made["agent_alias"])
+        server.look_up(call_id, CONVERSATION)
+        server.serve(agents_alias(made))
         server.now += timedelta(seconds=30)
-        server.tell(*hang_up(session, server.now))
+        server.tell(*hang_up(made, server.now))
         server.settled()
-        told_of = server.look_up(session)
+        told_of = server.look_up(call_id)
         lines = told_of["timeline"]
         kinds = [line["kind"] for line in lines]
     assert kinds == [
@@ -265,14 +272,14 @@ def test_the_timeline_tells_a_whole_call(rules: Path, genesys: Genesys) -> None:
 def test_the_same_question_is_told_once_a_minute(rules: Path, sqlite_place: Place) -> None:
     """A node that repeats itself is news once a minute; one that asks differently is news."""
     with Server(rules, database_url=sqlite_place.url) as server:
-        session, alias = (made := server.make_link())["session"], made["alias"]
+        call_id, alias = (made := server.make_link())["call"], made["alias"]
         for _ in range(4):
             server.serve(alias, remote_display_name="Ada")
         server.serve(alias, remote_display_name="Bob")
         server.now += timedelta(minutes=1)
         server.serve(alias, remote_display_name="Ada")
         server.settled()
-    answered = [entry for entry in entries(sqlite_place, session) if entry[1] == "policy.answered"]
+    answered = [entry for entry in entries(sqlite_place, call_id) if entry[1] == "policy.answered"]
     assert [json.loads(data)["remote_display_name"] for _, _, data in answered] == ["Ada", "Bob", "Ada"]
 
 
@@ -297,13 +304,13 @@ def test_a_reload_and_a_restart_change_no_running_room(rules: Path, sqlite_place
     with Server(rules, database_url=sqlite_place.url) as server:
         server.now = NOON + timedelta(hours=7)
         assert server.serve(made["alias"]) == room
-        assert server.call_out(made["session"])["result"] == room
-        agents = server.serve(made["agent_alias"])
+        assert server.call_out(made["call"])["result"] == room
+        agents = server.serve(agents_alias(made))
         assert {**agents, "automatic_participants": room["automatic_participants"]} == room
-        server.tell(*call(made["session"], NOON), *hang_up(made["session"], NOON + timedelta(hours=1)))
+        server.tell(*call(made, NOON), *hang_up(made, NOON + timedelta(hours=1)))
         server.until_pinned(0)
         assert server.refuses(made["alias"])
-        assert server.serve(made["agent_alias"])["view"] == "one_main_zero_pips"
+        assert server.serve(agents_alias(made))["view"] == "one_main_zero_pips"
 
 
 def test_two_replicas(rules: Path, place: Place, tmp_path: Path) -> None:
@@ -313,7 +320,7 @@ def test_two_replicas(rules: Path, place: Place, tmp_path: Path) -> None:
         one = stack.enter_context(Server(rules, database_url=place.url))
         other = stack.enter_context(Server(newer, database_url=place.url))
         made = one.make_link()
-        alias, agents = made["alias"], made["agent_alias"]
+        alias, agents = made["alias"], agents_alias(made)
         pool = stack.enter_context(ThreadPoolExecutor(2))
         first, second = pool.map(lambda where: where.serve(alias, remote_display_name=str(id(where))), (one, other))
         assert first == second
@@ -321,15 +328,15 @@ def test_two_replicas(rules: Path, place: Place, tmp_path: Path) -> None:
             assert where.gauge("policy_pins_late") == 0
             where.until_pinned(1)
             assert {**where.serve(agents), "automatic_participants": first["automatic_participants"]} == first
-            assert where.call_out(made["session"])["result"] == first
-        one.tell(*call(made["session"], NOON), *hang_up(made["session"], NOON + timedelta(minutes=1)))
+            assert where.call_out(made["call"])["result"] == first
+        one.tell(*call(made, NOON), *hang_up(made, NOON + timedelta(minutes=1)))
         for where in (other, one):
             where.until_pinned(0)
         again = other.serve(alias, remote_display_name="Ada")
         assert (again["description"], again["view"]) == ("Visit of Ada", "one_main_zero_pips")
         one.until_pinned(1)
         assert one.serve(alias, remote_display_name="Ada") == again
-        other.revoke(made["session"])
+        other.revoke(made)
         assert other.refuses(alias, remote_display_name="Ada")
         one.until(lambda: one.refuses(alias, remote_display_name="Ada"))
         for where in (one, other):
@@ -343,11 +350,11 @@ def test_a_link_that_was_revoked(rules: Path) -> None:
         made = server.make_link()
         room = server.serve(made["alias"])
         assert server.serve(made["alias"]) == room
-        server.revoke(made["session"])
+        server.revoke(made)
         assert server.refuses(made["alias"])
-        assert server.serve(made["agent_alias"])["pin"] == room["pin"]
+        assert server.serve(agents_alias(made))["pin"] == room["pin"]
         unused = server.make_link()
-        server.revoke(unused["session"])
+        server.revoke(unused)
         assert server.refuses(unused["alias"])
 
 
@@ -371,7 +378,7 @@ def test_attributes_of_a_link_reach_the_rules(rules: Path, place: Place, monkeyp
         assert legs(one.serve(english["alias"])) == [LEG]
         other.until_pinned(2)
         assert legs(other.serve(later["alias"])) == [SPANISH_LEG]
-        answer = other.call_out(later["session"], SPANISH_LEG)
+        answer = other.call_out(later["call"], SPANISH_LEG)
         assert (answer["rule"], legs(answer["result"])) == ("spanish", [SPANISH_LEG])
         lost = one.make_link(attributes={"language": "es"})
     with Server(rules, database_url=f"sqlite:///{rules / 'rules.yaml'}/policy.db") as alone:
@@ -393,12 +400,13 @@ def test_the_database_away(rules: Path, blocked: Path, monkeypatch: pytest.Monke
     """Calls are answered and the misses counted; what was not written is written when the database is back."""
     monkeypatch.setattr(live, "START_PATIENCE", 0.1)
     monkeypatch.setattr(live, "RETRY_SECONDS", 0.05)
-    session = Keyring.from_text(SECRET_KEY).sign(NOON + timedelta(hours=4), b"12345")
+    signed = Keyring.from_text(SECRET_KEY).sign("patient", NOON + timedelta(hours=4), b"1234")
+    alias = f"mp{signed.session}"
     url = f"sqlite:///{blocked}/policy.db"
     with Server(rules, database_url=url) as server:
-        room = server.serve(f"mp{session}")
-        assert (legs(room), server.serve(f"mp{session}")) == ([LEG], room)
-        assert server.call_out(session)["result"] == room
+        room = server.serve(alias)
+        assert (legs(room), server.serve(alias)) == ([LEG], room)
+        assert server.call_out(signed.id)["result"] == room
         assert server.gauge("policy_pins_late") >= 1
         assert server.gauge("policy_records_waiting") == 3
         assert server.send("POST", "/api/v1/links", f"Bearer {KEY}", {"type": "patient"}).status_code == 503
@@ -406,7 +414,7 @@ def test_the_database_away(rules: Path, blocked: Path, monkeypatch: pytest.Monke
         server.settled()
         assert server.gauge("policy_records_dropped") == 0
     with Server(write_rules(rules, CHANGED), database_url=url) as again:
-        assert again.serve(f"mp{session}") == room
+        assert again.serve(alias) == room
 
 
 def test_the_database_locked(rules: Path, sqlite_place: Place) -> None:
@@ -420,7 +428,7 @@ def test_the_database_locked(rules: Path, sqlite_place: Place) -> None:
             async def timed(work: Coroutine[Any, Any, httpx.Response]) -> float:
                 loop = asyncio.get_running_loop()
                 began = loop.time()
-                assert (await work).json()["result"]["name"] == made["session"]
+                assert (await work).json()["result"]["name"] == made["call"]
                 return loop.time() - began
 
             async def ask(name: str) -> httpx.Response:
@@ -449,7 +457,7 @@ def test_the_database_full(rules: Path, sqlite_place: Place, monkeypatch: pytest
                 operator.execute(f"CREATE TRIGGER {table}_full BEFORE INSERT ON {table} {refuse}")
             monkeypatch.setattr(live, "WAITING_LIMIT", 3)
             rooms = [server.serve(made["alias"]) for made in links]
-            assert [room["name"] for room in rooms] == [made["session"] for made in links]
+            assert [room["name"] for room in rooms] == [made["call"] for made in links]
             assert server.gauge("policy_pins_late") == 5
             assert (server.gauge("policy_records_waiting"), server.gauge("policy_records_dropped")) == (8, 2)
             for table in ("conferences", "timeline"):
@@ -474,37 +482,37 @@ def test_the_host_pin_is_told_to_the_agent_and_nobody_else(
         Server(rules, tenant=tenant(genesys.url), database_url=sqlite_place.url, log_format=log_format) as server,
     ):
         made = server.make_link(attributes={"language": "es"})
-        session, alias = made["session"], made["alias"]
+        session, alias, call_id = made["session"], made["alias"], made["call"]
         room = server.serve(alias)
         host = room["pin"]
-        genesys.stand_in.conversations[CONVERSATION] = on_the_phone(session)
-        server.call_out(session)
-        server.ask("/participant/properties", call_direction="dial_in", service_name=session, local_alias=alias)
-        server.tell(*call(session, NOON))
-        found = server.look_up(session, CONVERSATION)
-        assert found["join"]["pin"] == host == Keyring.from_text(SECRET_KEY).pins(session).host
+        genesys.stand_in.conversations[CONVERSATION] = on_the_phone(call_id)
+        server.call_out(call_id)
+        server.ask("/participant/properties", call_direction="dial_in", service_name=call_id, local_alias=alias)
+        server.tell(*call(made, NOON))
+        found = server.look_up(call_id, CONVERSATION)
+        assert found["join"]["pin"] == host
         assert json.dumps(found).count(host) == 1
         for response in (
             server.send("GET", f"/join/{session}"),
             server.send("GET", f"/join/{'a' * 32}"),
-            server.send("GET", f"/api/v1/links/{session}", f"Bearer {KEY}"),
-            server.send("GET", f"/agent/v1/conferences/{session}"),
-            server.send("GET", f"/agent/v1/conferences/{session}", "Bearer wrong"),
-            server.send("GET", f"/agent/v1/conferences/{session}?conversation=x", f"Bearer {TOKEN}"),
+            server.send("GET", f"/api/v1/links/{call_id}", f"Bearer {KEY}"),
+            server.send("GET", f"/agent/v1/conferences/{call_id}"),
+            server.send("GET", f"/agent/v1/conferences/{call_id}", "Bearer wrong"),
+            server.send("GET", f"/agent/v1/conferences/{call_id}?conversation=x", f"Bearer {TOKEN}"),
             server.send("GET", f"/agent/v1/conferences/{'a' * 32}", f"Bearer {TOKEN}"),
             server.send("POST", "/events/v1/pexip", basic(SINK.username, SINK.password), {"event": "x"}),
-            server.send("DELETE", f"/api/v1/links/{session}", f"Bearer {KEY}"),
+            server.send("DELETE", f"/api/v1/links/{call_id}", f"Bearer {KEY}"),
             server.send("GET", f"/join/{session}"),
-            server.send("GET", f"/api/v1/links/{session}", f"Bearer {KEY}"),
+            server.send("GET", f"/api/v1/links/{call_id}", f"Bearer {KEY}"),
             server.request("GET", "/readyz"),
             server.request("GET", "/metrics"),
         ):
             seen += [response.text, str(response.headers)]
-        server.tell(*hang_up(session, NOON + timedelta(minutes=1)))
+        server.tell(*hang_up(made, NOON + timedelta(minutes=1)))
         server.settled()
         seen += [json.dumps(made), repr(server.settings), repr(server.rules.ruleset)]
-        seen += [data for _, _, data in entries(sqlite_place, session)]
-        assert len(entries(sqlite_place, session)) >= 6
+        seen += [data for _, _, data in entries(sqlite_place, call_id)]
+        assert len(entries(sqlite_place, call_id)) >= 6
     seen += [*server.lines, caplog.text]
     assert len(server.lines) == 3
     secrets = (host, KEY, TOKEN, SINK.password, PASSWORD, SECRET_KEY)
@@ -523,14 +531,14 @@ class BothWays:
     QUERIES: Final = (
         {"local_alias": "mp{session}", "remote_display_name": "Ada"},
         {"local_alias": "mp{session}", "remote_display_name": "Bob"},
-        {"local_alias": "hcp{session}"},
+        {"local_alias": "hcp{agent}"},
         {"local_alias": "adv{session}"},
         {"local_alias": "mp{session}", "remote_address": "203.0.113.7"},
         {"local_alias": "mp{session}", "call_direction": "non_dial"},
         {
             "local_alias": "mp{session}",
             "call_direction": "dial_out",
-            "service_name": "{session}",
+            "service_name": "{call}",
             "service_tag": "telehealth",
         },
         {"local_alias": "lobby"},
@@ -557,7 +565,7 @@ class BothWays:
             )
             for _ in range(2)
         )
-        self.sessions: Final = iter(range(10**9))
+        self.nonces: Final = iter(range(10**9))
 
     async def ask(self, endpoint: PolicyEndpoint, query: dict[str, str]) -> dict[str, Any]:
         """An answer, without what is different in each."""
@@ -571,17 +579,18 @@ class BothWays:
         return answer
 
     async def play(self, steps: Iterable[tuple[str, int]]) -> None:
-        """Takes steps with a new session, and compares the two answers to every question."""
+        """Takes steps with a new call, and compares the two answers to every question."""
         self.now, self.ruleset = NOON, self.RULESETS[0]
         expires_at = NOON + timedelta(hours=4)
-        session = self.keyring.sign(expires_at, next(self.sessions).to_bytes(5, "big"))
-        link = Link(session, "patient", f"mp{session}", f"hcp{session}", "", {}, NOON, expires_at, "booking")
+        call = self.keyring.sign("patient", expires_at, next(self.nonces).to_bytes(NONCE_BYTES, "big"))
+        link = Link.of(call, name="", attributes={}, created_at=NOON, created_by="booking")
         for step, number in steps:
             match step:
                 case "ask":
                     pattern = self.QUERIES[number % len(self.QUERIES)]
                     query = {"call_direction": "dial_in"} | {
-                        name: text.format(session=session) for name, text in pattern.items()
+                        name: text.format(session=call.session, agent=call.agent, call=call.id)
+                        for name, text in pattern.items()
                     }
                     self.deciding._kept.clear()
                     answers = [await self.ask(endpoint, query) for endpoint in (self.keeping, self.deciding)]
@@ -595,25 +604,37 @@ class BothWays:
                 case "end":
                     # What is not written yet cannot be ended.
                     await true(lambda: not self.conferences.waiting)
-                    await self.conferences.store.end(session, self.now)
-                    await true(lambda: self.conferences.live(session, NOON) is None)
+                    await self.conferences.store.end(call.id, self.now)
+                    await true(lambda: self.conferences.live(call.id, NOON) is None)
                 case "begin elsewhere":
-                    await self.begin(session, link)
+                    await self.begin(call)
                 case "wait":
                     self.now += (timedelta(seconds=1), timedelta(hours=3), timedelta(hours=12))[number % 3]
                 case _:
                     self.ruleset = self.RULESETS[number % len(self.RULESETS)]
 
-    async def begin(self, session: str, link: Link) -> None:
-        """Another replica pins the session's room, unless it is pinned."""
-        service = {"service_type": "conference", "name": session, "description": "from elsewhere"}
-        until = self.now + timedelta(hours=12)
+    async def begin(self, call: Call) -> None:
+        """Another replica pins the call's room, unless it is pinned."""
+        service = {"service_type": "conference", "name": call.id, "description": "from elsewhere"}
+        key = alias_key(f"hcp{call.agent}")
         pinned = PinnedConference(
-            f"elsewhere-{next(self.sessions)}", session, session, "", service, (), (), "agent", "r", link.agent_alias,
-            self.now, until,
-        )  # fmt: skip
+            id=f"elsewhere-{next(self.nonces)}",
+            name=call.id,
+            call=call.id,
+            link_type="patient",
+            service_tag="",
+            service=service,
+            legs=(),
+            fallbacks=(),
+            rule="agent",
+            revision="r",
+            alias="hcp…",
+            aliases={DIALLED: key, "customer": alias_key(f"mp{call.session}"), "agent": key},
+            pinned_at=self.now,
+            expires_at=self.now + timedelta(hours=12),
+        )
         await self.conferences.store.pin(pinned)
-        await true(lambda: self.conferences.live(session, self.now) is not None)
+        await true(lambda: self.conferences.live(call.id, self.now) is not None)
 
 
 STEPS: Final = st.lists(

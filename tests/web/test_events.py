@@ -23,9 +23,10 @@ from policy_server.web.problem import TYPE_ROOT
 from tests.conferences.event_histories import OTHER, joined
 from tests.conferences.event_histories import updated as updated_at
 from tests.genesys.asking import tenant
-from tests.rule_sets import NOON, SESSION
+from tests.rule_sets import NOON
 from tests.web.calls import (
     BEGIN,
+    CALL_ID,
     SINK_PASSWORD,
     SINK_USER,
     Desk,
@@ -51,7 +52,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         yield started_desk
 
 
-def stored(desk: Desk, name: str = SESSION) -> tuple[StoredEvent, ...]:
+def stored(desk: Desk, name: str = CALL_ID) -> tuple[StoredEvent, ...]:
     """What is in the store about a room."""
     return desk.run(desk.store.events(name, LONG_AGO))
 
@@ -65,7 +66,7 @@ def attendance(answer: dict[str, object]) -> tuple[int, int]:
 
 def is_pinned(desk: Desk) -> bool:
     """Whether somebody holds the room of the tests."""
-    return desk.run(desk.store.pinned(SESSION, desk.now)) is not None
+    return desk.run(desk.store.pinned(CALL_ID, desk.now)) is not None
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -110,7 +111,7 @@ def test_repeated_messages_are_stored_once(desk: Desk) -> None:
 
 def test_messages_that_differ_are_all_stored(desk: Desk) -> None:
     """Two sinks that count one apart, and a sink that is made again and counts from 1, lose nothing and double nothing."""
-    updates = [updated_at(BEGIN + number / 100, name=SESSION, is_locked=number % 2 == 0) for number in range(40)]
+    updates = [updated_at(BEGIN + number / 100, name=CALL_ID, is_locked=number % 2 == 0) for number in range(40)]
     counted = [{**message(event), "seq": number} for number, event in enumerate(updates, 1)]
     for one, other in zip(counted, [{**each, "seq": each["seq"] + 1} for each in counted], strict=True):
         assert desk.post(one).json() == {"received": 1, "new": 1}
@@ -131,7 +132,7 @@ def test_what_is_answered_is_durable(desk: Desk, tmp_path: Path) -> None:
 
     async def look() -> int:
         async with ConferenceStore(f"sqlite:///{tmp_path}/policy.db") as other:
-            return len(await other.events(SESSION, LONG_AGO))
+            return len(await other.events(CALL_ID, LONG_AGO))
 
     assert asyncio.run(look()) == 3
 
@@ -268,7 +269,7 @@ def test_a_conference_ends_with_its_last_node(desk: Desk) -> None:
     assert is_pinned(desk)
     desk.tell(ended(62, node=OTHER))
     assert not is_pinned(desk)
-    conference = desk.run(desk.store.conference_of_session(SESSION))
+    conference = desk.run(desk.store.conference_of_call(CALL_ID))
     assert conference is not None
     assert conference.ended_at == NOON
 
@@ -282,23 +283,23 @@ def test_no_clock_of_a_node_keeps_or_deletes_anything(desk: Desk, ahead: float) 
     """When a call was over, and so how long it is kept, is when we heard of it; what is shown is never far ahead."""
     desk.store_pin()
     desk.tell(started(ahead), ended(ahead + 1))
-    conference = desk.run(desk.store.conference_of_session(SESSION))
+    conference = desk.run(desk.store.conference_of_call(CALL_ID))
     assert conference is not None
     assert conference.ended_at == desk.now
-    found = desk.run(desk.lookup.look_up(Subject(SESSION)))
+    found = desk.run(desk.lookup.look_up(Subject(CALL_ID)))
     assert found is not None
     assert (found.answer["state"], found.answer["join"]["pin"]) == ("ended", None)  # type: ignore[index]
     shown = [found.answer["ended_at"], *(line["at"] for line in found.answer["timeline"])]  # type: ignore[attr-defined]
     assert all(datetime.fromisoformat(at) <= desk.now + timedelta(hours=1) for at in shown)
     assert desk.run(desk.store.purge(desk.now)) == 0
     assert desk.run(desk.store.purge(desk.now + timedelta(seconds=1))) > 0
-    assert desk.run(desk.store.conference_of_session(SESSION)) is None
+    assert desk.run(desk.store.conference_of_call(CALL_ID)) is None
 
 
 def test_the_end_may_be_known_before_somebody_left(desk: Desk) -> None:
     """When the end of the conference overtakes the last participant's, the latter ends the conference."""
     desk.store_pin()
-    desk.tell(started(), customer(), joined("late", BEGIN + 90, conference=SESSION), ended(80))
+    desk.tell(started(), customer(), joined("late", BEGIN + 90, conference=CALL_ID), ended(80))
     assert is_pinned(desk)
     desk.tell(left("late", 91))
     assert not is_pinned(desk)
@@ -312,10 +313,10 @@ def test_a_conference_ends_whatever_its_node_takes_the_time_to_be(desk: Desk, se
     def life(begin: float) -> list[Event]:
         told: dict[str, Any] = {"start_time": BEGIN + begin + seconds if says_start else ...}
         return [
-            started(begin + seconds, SESSION, **told),
+            started(begin + seconds, CALL_ID, **told),
             customer(begin + 1 + seconds, uuid=f"customer-{begin}"),
             left(f"customer-{begin}", begin + 9 + seconds),
-            ended(begin + 10 + seconds, SESSION, **told),
+            ended(begin + 10 + seconds, CALL_ID, **told),
         ]
 
     first, second = life(1), life(21)
@@ -334,7 +335,7 @@ def test_a_conference_ends_whatever_its_node_takes_the_time_to_be(desk: Desk, se
         assert is_pinned(desk)
     desk.tell(second[3])
     assert not is_pinned(desk)
-    conference = desk.run(desk.store.conference_of_session(SESSION))
+    conference = desk.run(desk.store.conference_of_call(CALL_ID))
     assert conference is not None
     assert conference.ended_at is not None
     assert conference.pinned_at <= conference.ended_at <= conference.expires_at
@@ -364,10 +365,10 @@ def test_a_breakout_room_is_part_of_the_call(desk: Desk) -> None:
     """Who is moved to a breakout room is still with the call, for lookup and links; the call ends with the room itself
     and the last who is there.
     """
-    breakout = f"{SESSION}_breakout_5f0d1c2e-8a3b-4c5d-9e6f-0a1b2c3d4e5f"
+    breakout = f"{CALL_ID}_breakout_5f0d1c2e-8a3b-4c5d-9e6f-0a1b2c3d4e5f"
 
     def state() -> object:
-        found = desk.run(desk.lookup.look_up(Subject(SESSION)))
+        found = desk.run(desk.lookup.look_up(Subject(CALL_ID)))
         assert found is not None
         return found.answer["state"]
 
@@ -384,7 +385,7 @@ def test_a_breakout_room_is_part_of_the_call(desk: Desk) -> None:
 def test_a_room_that_is_only_named_like_a_breakout_room_ends_by_itself(desk: Desk) -> None:
     """A room of ours with such a name is held and ended by its own messages."""
     name = "desk_breakout_5f0d1c2e-8a3b-4c5d-9e6f-0a1b2c3d4e5f"
-    desk.store_pin(a_pin(id="odd", name=name, session="", service={**a_pin().service, "name": name}))
+    desk.store_pin(a_pin(call=None, id="odd", name=name, service={**a_pin().service, "name": name}))
     desk.tell(started(room=name), joined("u", BEGIN + 2, conference=name))
     assert desk.run(desk.store.pinned(name, desk.now)) is not None
     desk.tell(left("u", 3, conference=name), ended(4, room=name))
@@ -405,7 +406,7 @@ def test_a_call_that_is_shorter_than_the_writing_of_its_pin_ends(desk: Desk, mon
     assert desk.post(ends).status_code == 200
     desk.run(desk.written())
     assert not is_pinned(desk)
-    desk.run(until(lambda: desk.conferences.live(SESSION, desk.now) is None))
+    desk.run(until(lambda: desk.conferences.live(CALL_ID, desk.now) is None))
 
 
 def test_rooms_of_others_are_left_alone(desk: Desk) -> None:
@@ -458,10 +459,10 @@ def test_ten_thousand_messages_in_a_bulk(desk: Desk) -> None:
     """10,000 messages about ten conferences on two nodes, in any order, come to what each conference's own say: nine
     are over and their rooms free, in the tenth somebody still is.
     """
-    rooms = [f"{SESSION}-{number}" for number in range(10)]
+    rooms = [f"{CALL_ID}-{number}" for number in range(10)]
     events: list[Event] = []
     for room in rooms:
-        desk.store_pin(a_pin(id=room, name=room, session=room, service={**a_pin().service, "name": room}))
+        desk.store_pin(replace(a_pin(id=room, name=room, service={**a_pin().service, "name": room}), call=room))
         people = [f"{room}-{number}" for number in range(498)]
         events += (started(room=room), started(2, room=room, node=OTHER), ended(1000, room=room))
         events += (joined(uuid, BEGIN + 3 + number, conference=room) for number, uuid in enumerate(people))

@@ -20,17 +20,17 @@ from starlette.applications import Starlette
 
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.records import Door as HeldDoor
-from policy_server.conferences.records import Link
+from policy_server.conferences.records import Link, alias_key
 from policy_server.conferences.store import ConferenceStore
+from policy_server.policy.names import NONCE_BYTES, Call
 from policy_server.policy.ruleset import Ruleset
-from policy_server.policy.sessions import NONCE_BYTES
 from policy_server.rulefiles.store import RuleStore
 from policy_server.web.api_keys import ApiKeys
 from policy_server.web.join import NOTED_LIMIT, JoinEndpoint
 from policy_server.web.links import LinkEndpoints
 from tests.rule_sets import KEYRING, load
 from tests.servers import write_rules
-from tests.web.link_samples import HOUR, KEYS, NOON, ONE_TYPE, RULES, TWO_TYPES, Desk, Rules
+from tests.web.link_samples import HOUR, KEYS, NOON, RULES, TWO_TYPES, Desk, Rules, pins_of
 from tests.web.test_links import pinned
 
 EVENING = datetime.fromisoformat("2026-11-23T19:00:00-06:00")
@@ -40,7 +40,6 @@ TITLES = {
     "closed": "We are closed at the moment",
     "expired": "This link has expired",
     "invalid": "This link is not valid",
-    "unavailable": "We cannot open your link at the moment",
 }
 
 
@@ -65,31 +64,33 @@ def page(response: httpx.Response, status: int, name: str) -> str:
     return response.text
 
 
-def signed(hours: float, nonce: bytes = b"other") -> str:
-    """A session that we signed and that nobody stored."""
-    return KEYRING.sign(NOON + hours * HOUR, nonce)
+def signed(hours: float, nonce: bytes = b"more", link_type: str = "patient") -> Call:
+    """A call that we signed and whose link nobody stored."""
+    return KEYRING.sign(link_type, NOON + hours * HOUR, nonce)
 
 
 def test_an_open_door_leads_to_the_web_app(desk: Desk) -> None:
     """A good link in opening hours redirects to the type's web app, with name, alias and guest PIN, and no host PIN."""
-    session = desk.make(name="Ada L & Söhne")["session"]
+    made = desk.make(name="Ada L & Söhne")
+    session = made["session"]
     response = desk.join(session)
-    pins = KEYRING.pins(session)
+    pins = pins_of(made)
     assert (response.status_code, response.content) == (303, b"")
     assert response.headers["location"] == (
         f"https://pexip.example.com/webapp3/m/mp{session}/express?name=Ada%20L%20%26%20S%C3%B6hne&pin={pins.guest}"
     )
     assert pins.host not in str(response.headers)
     told = {"text": "A customer opened the link and was let in.", "door": "open"}
-    assert desk.keeper.notes == [(session, "link.opened", told, NOON)]
+    assert desk.keeper.notes == [(made["call"], "link.opened", told, NOON)]
 
 
 @pytest.mark.parametrize("door", ["open", "closed", "expired", "revoked", "unknown"])
 def test_nothing_of_it_is_kept_or_told_to_others(desk: Desk, door: str) -> None:
     """Whatever the answer, no browser or proxy keeps it, guesses at its type, or passes the session on as referrer."""
-    session = desk.make(ttl="2h")["session"]
+    made = desk.make(ttl="2h")
+    session = made["session"]
     if door == "revoked":
-        desk.request("DELETE", f"/api/v1/links/{session}")
+        desk.request("DELETE", f"/api/v1/links/{made['call']}")
     desk.keeper.now += {"closed": 7, "expired": 3}.get(door, 0) * HOUR
     response = desk.join("x" if door == "unknown" else session)
     assert {
@@ -107,15 +108,15 @@ def test_nothing_of_it_is_kept_or_told_to_others(desk: Desk, door: str) -> None:
 
 def test_a_closed_door_tells_when_it_opens(desk: Desk) -> None:
     """Outside opening hours the page tells the next opening in the calendar's zone, and that the link is good then."""
-    session = desk.make(ttl="2d")["session"]
+    made = desk.make(ttl="2d")
     desk.keeper.now = EVENING
-    response = desk.join(session)
+    response = desk.join(made["session"])
     text = page(response, 200, "closed")
     assert "Tuesday, 24 November 2026, at 08:00</time> (Chicago time)" in text
     assert '<time datetime="2026-11-24T08:00-06:00">' in text
     assert "will still be good" in text
     told = {"text": "A customer opened the link outside opening hours.", "door": "closed"}
-    assert desk.noted == [(session, "link.opened", told)]
+    assert desk.noted == [(made["call"], "link.opened", told)]
 
 
 def test_a_closed_door_tells_when_the_link_ends_before_it_opens(desk: Desk) -> None:
@@ -176,7 +177,8 @@ def test_attributes_of_the_link_decide(desk: Desk) -> None:
 
 def test_an_expired_link_says_so(desk: Desk) -> None:
     """From the minute it expires on, a link is gone, in opening hours and outside them."""
-    session = desk.make(ttl="1h")["session"]
+    made = desk.make(ttl="1h")
+    session = made["session"]
     desk.keeper.now = NOON.replace(hour=19, minute=0, second=59, microsecond=999_999)
     assert desk.join(session).status_code == 303
     desk.keeper.notes.clear()
@@ -185,15 +187,15 @@ def test_an_expired_link_says_so(desk: Desk) -> None:
     desk.keeper.now += 9 * HOUR
     page(desk.join(session), 410, "expired")
     told = {"text": "A customer opened the link after it had expired.", "door": "expired"}
-    assert desk.noted == [(session, "link.opened", told)] * 2
+    assert desk.noted == [(made["call"], "link.opened", told)] * 2
 
 
 def test_a_link_expires_whatever_the_rules_say(desk: Desk) -> None:
     """Rules that forget to ask whether a link is valid do not make an expired one good."""
     session = desk.make(ttl="1h")["session"]
     desk.rules.ruleset = load(
-        "service: [{ id: all, when: { local_alias: 'mp(?P<session>.*)' }, room: visit }]\n"
-        "rooms: { visit: { name: '{session}', service_tag: visit } }\n"
+        "service: [{ id: all, when: { link_type: patient }, room: visit }]\n"
+        "rooms: { visit: { name: '{call}', service_tag: visit } }\n"
         "links: { patient: { alias: 'mp{session}', url: 'https://pexip.example.com/{alias}' } }"
     )
     assert desk.join(session).status_code == 303
@@ -207,7 +209,12 @@ def test_a_link_expires_whatever_the_rules_say(desk: Desk) -> None:
         pytest.param("", id="nothing"),
         pytest.param("x", id="a word"),
         pytest.param("a" * 32, id="not signed"),
-        pytest.param("hcp{session}", id="the agents' alias"),
+        pytest.param("hcp{agent}", id="the agents' alias"),
+        pytest.param("hcp{session}", id="the agents' alias of a session"),
+        pytest.param("mp{agent}", id="the customer's alias of an agent key"),
+        pytest.param("mp{call}", id="the customer's alias of a call id"),
+        pytest.param("{agent}", id="an agent key"),
+        pytest.param("{call}", id="a call id"),
         pytest.param("mp{session}@video.example.com", id="an alias with a domain"),
         pytest.param("{session}x", id="a letter after it"),
         pytest.param("x{session}", id="a letter before it"),
@@ -225,8 +232,8 @@ def test_a_link_expires_whatever_the_rules_say(desk: Desk) -> None:
 )
 def test_what_is_no_session_gets_the_page_of_an_invalid_link(shared: Desk, text: str) -> None:
     """Only a session, or the customer's alias, opens anything; nothing else is noted."""
-    session = shared.make()["session"]
-    page(shared.join(text.format(session=session)), 404, "invalid")
+    call = signed(1)
+    page(shared.join(text.format(session=call.session, agent=call.agent, call=call.id)), 404, "invalid")
     assert shared.noted == []
 
 
@@ -235,10 +242,11 @@ def test_what_is_no_session_gets_the_page_of_an_invalid_link(shared: Desk, text:
 )
 def test_a_link_that_was_passed_on_is_opened(desk: Desk, text: str) -> None:
     """Capitals and what a chat program glued to a link change nothing, in the answer and on the timeline."""
-    session = desk.make()["session"]
+    made = desk.make()
+    session = made["session"]
     response = desk.join(text.format(session=session, SESSION=session.upper()))
     assert response.headers["location"] == desk.join(session).headers["location"]
-    assert [key for key, *_ in desk.noted] == [session]
+    assert [key for key, *_ in desk.noted] == [made["call"]]
 
 
 def test_a_link_all_in_capitals_is_opened(desk: Desk) -> None:
@@ -255,11 +263,13 @@ def test_the_customers_alias_will_do(desk: Desk) -> None:
 
 
 def test_all_that_is_invalid_looks_the_same(desk: Desk) -> None:
-    """Forged, revoked, never stored, of a type without a web app or of another than the alias: one page, byte for byte."""
-    revoked, kiosk = desk.make()["session"], desk.make("kiosk")["session"]
-    desk.request("DELETE", f"/api/v1/links/{revoked}")
-    other = f"kiosk-{desk.make()['session']}"
-    answers = [desk.join(session) for session in ("a" * 32, revoked, signed(1), kiosk, other, "x")]
+    """Forged, revoked, of a type without a web app, of another than the alias or of none, or not a session: one page, byte for byte."""
+    revoked, kiosk = desk.make(), desk.make("kiosk")["session"]
+    desk.request("DELETE", f"/api/v1/links/{revoked['call']}")
+    good = signed(1)
+    other, foreign = f"kiosk-{good.session}", signed(1, link_type="elsewhere").session
+    texts = ("a" * 32, revoked["session"], kiosk, other, foreign, good.agent, good.id, f"hcp{good.agent}", "x")
+    answers = [desk.join(text) for text in texts]
     for answer in answers:
         page(answer, 404, "invalid")
     assert len({(answer.content, str(answer.headers)) for answer in answers}) == 1
@@ -270,27 +280,28 @@ def test_the_store_is_asked_whether_a_session_is_forged_or_not(desk: Desk, monke
     asked: list[str] = []
     look = desk.keeper.store.link
 
-    async def link(session: str) -> Link | None:
-        asked.append(session)
-        return await look(session)
+    async def link(call: str) -> Link | None:
+        asked.append(call)
+        return await look(call)
 
     monkeypatch.setattr(desk.keeper.store, "link", link)
     good, forged = signed(1), "a" * 32
-    for session in (good, forged):
-        page(desk.join(session), 404, "invalid")
-    assert asked == [good, forged]
+    assert desk.join(good.session).status_code == 303
+    page(desk.join(forged), 404, "invalid")
+    assert asked == [good.id, forged]
 
 
 def test_a_revoked_link_is_invalid_from_the_next_request_on(desk: Desk) -> None:
     """Once revoked, a link opens nothing, running conference or not; the timeline knows that it was tried."""
-    session = desk.make()["session"]
-    desk.keeper.rooms[session] = pinned(session)
+    made = desk.make()
+    session, call = made["session"], made["call"]
+    desk.keeper.rooms[call] = pinned(made)
     assert desk.join(session).status_code == 303
-    desk.request("DELETE", f"/api/v1/links/{session}")
+    desk.request("DELETE", f"/api/v1/links/{call}")
     desk.keeper.notes.clear()
     page(desk.join(session), 404, "invalid")
     told = {"text": "A customer opened the link after it was revoked.", "door": "revoked"}
-    assert desk.noted == [(session, "link.opened", told)]
+    assert desk.noted == [(call, "link.opened", told)]
 
 
 @pytest.mark.parametrize(("hours", "status"), [(0, 303), (7, 303), (11.9, 303), (12, 410)])
@@ -298,54 +309,48 @@ def test_a_conference_that_runs_keeps_the_door_open(desk: Desk, hours: float, st
     """Who falls out of a running conference may return after closing time, and after the link expired, as policy
     answers let them.
     """
-    session = desk.make(ttl="8h")["session"]
-    desk.keeper.rooms[session] = pinned(session)
+    made = desk.make(ttl="8h")
+    desk.keeper.rooms[made["call"]] = pinned(made)
     desk.keeper.now = NOON + hours * HOUR
-    assert desk.join(session).status_code == status
+    assert desk.join(made["session"]).status_code == status
 
 
 @pytest.mark.parametrize("how", ["is_away", "is_stuck"])
 def test_without_the_database_links_go_on(desk: Desk, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the database is away or hangs, what this process knows of links counts, revocation too."""
     monkeypatch.setattr("policy_server.web.join.PATIENCE", 0.01)
-    session = desk.make(name="Ada", attributes={"language": "es"}, ttl="8h")["session"]
-    stored = desk.run(desk.keeper.store.link(session))
+    made = desk.make(name="Ada", attributes={"language": "es"}, ttl="8h")
+    session, call = made["session"], made["call"]
+    stored = desk.run(desk.keeper.store.link(call))
     assert stored is not None
-    desk.keeper.links[session] = stored
+    desk.keeper.links[call] = stored
     setattr(desk.keeper.store, how, True)
     desk.keeper.now = EVENING
     assert "name=Ada" in desk.join(session).headers["location"]
-    desk.keeper.links[session] = Link(
-        *(session, "patient", stored.alias, stored.agent_alias, "", {}),
-        *(NOON, stored.expires_at, "booking", NOON),
-    )
+    desk.keeper.links[call] = replace(stored, revoked_at=NOON)
     page(desk.join(session), 404, "invalid")
 
 
 @pytest.mark.parametrize(
-    ("types", "alias", "status"),
+    ("link_type", "alias", "status"),
     [
-        pytest.param(1, "{session}", 303, id="the only type"),
-        pytest.param(1, "mp{session}", 303, id="the only type's alias"),
-        pytest.param(2, "mp{session}", 303, id="the alias tells the type"),
-        pytest.param(2, "{session}", 404, id="nobody knows the type"),
-        pytest.param(2, "kiosk-{session}", 404, id="a type without a web app"),
+        pytest.param("patient", "{session}", 303, id="the session tells the type"),
+        pytest.param("patient", "mp{session}", 303, id="so does the alias"),
+        pytest.param("patient", "kiosk-{session}", 404, id="the alias of another type"),
+        pytest.param("kiosk", "{session}", 404, id="a type without a web app"),
+        pytest.param("kiosk", "mp{session}", 404, id="signed for another type"),
     ],
 )
 @pytest.mark.parametrize("is_away", [False, True], ids=["with database", "without"])
-def test_a_link_that_nobody_stored_is_good(tmp_path: Path, types: int, alias: str, status: int, is_away: bool) -> None:
-    """The signature is enough, if the type is plain; when only the database could tell it, the customer may try again."""
-    session = signed(1)
-    with Desk(tmp_path, ruleset=ONE_TYPE if types == 1 else TWO_TYPES) as desk:
-        desk.keeper.store.is_away = is_away
-        response = desk.join(alias.format(session=session))
-        if is_away and alias == "{session}" and types == 2:
-            page(response, 503, "unavailable")
-            assert response.headers["retry-after"] == "5"
-        elif status == 303:
-            assert response.headers["location"].startswith(f"https://pexip.example.com/webapp3/m/mp{session}/")
-        else:
-            page(response, 404, "invalid")
+def test_a_link_that_nobody_stored_is_good(desk: Desk, link_type: str, alias: str, status: int, is_away: bool) -> None:
+    """The signature is enough, with the database and without: it says which type the session is of."""
+    session = signed(1, link_type=link_type).session
+    desk.keeper.store.is_away = is_away
+    response = desk.join(alias.format(session=session))
+    if status == 303:
+        assert response.headers["location"].startswith(f"https://pexip.example.com/webapp3/m/mp{session}/")
+    else:
+        page(response, 404, "invalid")
 
 
 @pytest.mark.parametrize(
@@ -388,9 +393,9 @@ def test_a_link_type_may_have_pages_of_its_own(tmp_path: Path, store: RuleStore)
         assert title(desk.join(short)) == "Gone"
         assert title(desk.join(short, accept_language="es-MX,en;q=0.5")) == "Este enlace ha caducado"
         page(desk.join(long), 200, "closed")
-        revoked, kiosk = desk.make()["session"], desk.make("kiosk")["session"]
-        desk.request("DELETE", f"/api/v1/links/{revoked}")
-        answers = [desk.join(text) for text in ("x", revoked, kiosk, signed(99))]
+        revoked, kiosk = desk.make(), desk.make("kiosk")["session"]
+        desk.request("DELETE", f"/api/v1/links/{revoked['call']}")
+        answers = [desk.join(text) for text in ("x", revoked["session"], kiosk, signed(99).id)]
         assert [(answer.status_code, title(answer)) for answer in answers] == [(404, "Wrong")] * 4
         assert len({answer.content for answer in answers}) == 1
 
@@ -456,7 +461,8 @@ def test_pages_of_its_own_load_nothing_from_elsewhere(tmp_path: Path, store: Rul
 
 def test_scanners_do_not_open_a_link(desk: Desk) -> None:
     """HEAD is answered as GET is, and a browser that loads ahead gets its page, but neither is a customer."""
-    session = desk.make()["session"]
+    made = desk.make()
+    session = made["session"]
     get, head = desk.join(session), desk.join(session, "HEAD")
     desk.keeper.now += HOUR
     desk.join(session, "HEAD")
@@ -466,13 +472,14 @@ def test_scanners_do_not_open_a_link(desk: Desk) -> None:
     desk.join(session, x_moz="prefetch")
     assert (head.status_code, head.headers) == (get.status_code, get.headers)
     told = {"text": "A customer opened the link and was let in.", "door": "open"}
-    assert desk.keeper.notes == [(session, "link.opened", told, NOON)]
+    assert desk.keeper.notes == [(made["call"], "link.opened", told, NOON)]
 
 
 @pytest.mark.parametrize("door", ["open", "closed", "expired"])
 def test_a_preview_is_not_the_customer(desk: Desk, door: str) -> None:
     """Who makes a preview gets a page with a title, whatever the door, and no way to Pexip; the timeline says so once."""
-    session = desk.make(ttl="9h")["session"]
+    made = desk.make(ttl="9h")
+    session = made["session"]
     desk.keeper.now += {"open": 0, "closed": 7, "expired": 10}[door] * HOUR
     for minutes in (0, 0, 5):
         desk.keeper.now += minutes / 60 * HOUR
@@ -482,13 +489,13 @@ def test_a_preview_is_not_the_customer(desk: Desk, door: str) -> None:
             "Your video call",
             False,
         )
-    assert KEYRING.pins(session).guest not in response.text
+    assert pins_of(made).guest not in response.text
     assert (
         title(desk.join(session, user_agent="TelegramBot (like TwitterBot)", accept_language="es")) == "Su videollamada"
     )
     assert desk.noted == [
         (
-            session,
+            made["call"],
             "link.previewed",
             {"text": f"A preview of the link was fetched ({by}). That was not the customer.", "by": by},
         )
@@ -498,12 +505,12 @@ def test_a_preview_is_not_the_customer(desk: Desk, door: str) -> None:
 
 def test_a_preview_of_a_link_that_is_not_good(desk: Desk) -> None:
     """A preview tells of a revoked link, and of none of ours, what everybody is told, and is still not the customer."""
-    session = desk.make()["session"]
-    desk.request("DELETE", f"/api/v1/links/{session}")
+    made = desk.make()
+    desk.request("DELETE", f"/api/v1/links/{made['call']}")
     desk.keeper.notes.clear()
-    for text in (session, "x"):
+    for text in (made["session"], "x"):
         page(desk.join(text, user_agent="Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)"), 404, "invalid")
-    assert [(key, kind) for key, kind, _ in desk.noted] == [(session, "link.previewed")]
+    assert [(key, kind) for key, kind, _ in desk.noted] == [(made["call"], "link.previewed")]
 
 
 def test_who_is_taken_for_a_preview_gets_in_by_the_page(desk: Desk) -> None:
@@ -526,24 +533,24 @@ def test_a_preview_may_have_a_page_of_the_link_types_own(tmp_path: Path, store: 
 
 def test_a_link_is_noted_once_a_minute(desk: Desk) -> None:
     """Who reloads all the time does not fill the timeline; another door, or another minute, is news."""
-    session, other = desk.make(ttl="1h")["session"], desk.make()["session"]
+    made, other = desk.make(ttl="1h"), desk.make()
     for minutes in (0, 0, 0.5, 1, 61, 61):
         desk.keeper.now = NOON + minutes / 60 * HOUR
-        desk.join(session)
-        desk.join(other)
-    assert [data["door"] for key, _, data in desk.noted if key == session] == ["open", "open", "expired"]
-    assert len([key for key, *_ in desk.noted if key == other]) == 3
+        desk.join(made["session"])
+        desk.join(other["session"])
+    assert [data["door"] for key, _, data in desk.noted if key == made["call"]] == ["open", "open", "expired"]
+    assert len([key for key, *_ in desk.noted if key == other["call"]]) == 3
 
 
 def test_what_was_noted_is_forgotten_in_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many links are opened, few are remembered."""
     assert NOTED_LIMIT < 10_000
     monkeypatch.setattr("policy_server.web.join.NOTED_LIMIT", 2)
-    sessions = [desk.make()["session"] for _ in range(3)]
+    links = [desk.make() for _ in range(3)]
     desk.keeper.notes.clear()
-    for session in (*sessions, sessions[0]):
-        desk.join(session)
-    assert [key for key, *_ in desk.noted] == [*sessions, sessions[0]]
+    for made in (*links, links[0]):
+        desk.join(made["session"])
+    assert [key for key, *_ in desk.noted] == [made["call"] for made in (*links, links[0])]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
@@ -572,11 +579,11 @@ def test_any_path_gets_a_page_that_does_not_repeat_it(shared: Desk, segment: str
 def test_the_redirect_goes_where_the_rules_say(desk: Desk) -> None:
     """No name, however odd, changes the host or adds a header."""
     for name in ("//evil.example.com", "a&pin=1#x?y", "\r\nSet-Cookie: a=b", "ü\u202e", "%0d%0a"):
-        session = desk.make(name=name)["session"]
-        target = urlsplit(desk.join(session).headers["location"])
+        made = desk.make(name=name)
+        target = urlsplit(desk.join(made["session"]).headers["location"])
         assert (target.scheme, target.netloc, target.fragment) == ("https", "pexip.example.com", "")
         assert target.query.count("&") == 1
-        assert target.query.endswith(f"&pin={KEYRING.pins(session).guest}")
+        assert target.query.endswith(f"&pin={pins_of(made).guest}")
 
 
 def test_a_timeline_tells_what_became_of_a_link(tmp_path: Path) -> None:
@@ -590,13 +597,13 @@ def test_a_timeline_tells_what_became_of_a_link(tmp_path: Path) -> None:
         headers = {"authorization": f"Bearer {KEYS['portal']}"}
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
             made = await client.post("/api/v1/links", json={"type": "patient"}, headers=headers)
-            session = made.json()["session"]
-            assert (await client.get(urlsplit(made.json()["url"]).path)).status_code == 303
-            assert (await client.delete(f"/api/v1/links/{session}", headers=headers)).status_code == 204
-            assert (await client.get(f"/join/{session}")).status_code == 404
+            call, path = made.json()["call"], urlsplit(made.json()["url"]).path
+            assert (await client.get(path)).status_code == 303
+            assert (await client.delete(f"/api/v1/links/{call}", headers=headers)).status_code == 204
+            assert (await client.get(path)).status_code == 404
         await conferences.stop()
         async with ConferenceStore(url) as store:
-            return [(entry.kind, entry.data) for entry in await store.timeline(session)]
+            return [(entry.kind, entry.data) for entry in await store.timeline(call)]
 
     moments = (NOON + minute / 60 * HOUR for minute in count())
     assert asyncio.run(play()) == [
@@ -611,8 +618,8 @@ def with_pins(pins: str) -> Ruleset:
     """Rules of one room whose PINs are as written."""
     return load(
         f"""
-        rooms: {{ visit: {{ name: "{{session}}", {pins} }} }}
-        service: [{{ id: all, when: {{ local_alias: 'mp(?P<session>[a-z2-7]{{32}})' }}, room: visit }}]
+        rooms: {{ visit: {{ name: "{{call}}", {pins} }} }}
+        service: [{{ id: all, when: {{ link_type: patient }}, room: visit }}]
         links: {{ patient: {{ alias: "mp{{session}}", url: "https://pexip.example.com/m/{{alias}}?pin={{guest_pin}}" }} }}
         """
     )
@@ -632,18 +639,21 @@ def with_pins(pins: str) -> Ruleset:
 )
 def test_the_pin_in_the_url_is_the_one_that_the_room_asks_for(desk: Desk, pins: str, pin: str) -> None:
     """A customer never meets a PIN that the link does not have because the rules fix it, and never gets the host's."""
-    session = desk.make()["session"]
+    made = desk.make()
+    session = made["session"]
     desk.rules.ruleset = with_pins(pins)
-    expected = pin.format(guest=KEYRING.pins(session).guest)
+    expected = pin.format(guest=pins_of(made).guest)
     assert desk.join(session).headers["location"] == f"https://pexip.example.com/m/mp{session}?pin={expected}"
 
 
 @pytest.mark.parametrize("rule", ["all", "gone"])
 def test_a_room_that_runs_keeps_its_pin(desk: Desk, rule: str) -> None:
     """Who comes back to a call gets the PIN of the door held for them, and not the one that the rules have given since."""
-    session = desk.make()["session"]
-    door = HeldDoor({"allow_guests": True, "pin": "111111", "guest_pin": "222222"}, {"local_alias": f"mp{session}"})
-    desk.keeper.rooms[session] = replace(pinned(session), rule=rule, doors={rule: door}, service={"name": session})
+    made = desk.make()
+    session, call = made["session"], made["call"]
+    asked = {"local_alias": alias_key(f"mp{session}")}
+    door = HeldDoor({"allow_guests": True, "pin": "111111", "guest_pin": "222222"}, asked)
+    desk.keeper.rooms[call] = replace(pinned(made), rule=rule, doors={rule: door}, service={"name": call})
     desk.rules.ruleset = with_pins("allow_guests: true, pin: '333333', guest_pin: '444444'")
     if rule == "gone":
         desk.rules.ruleset = load(

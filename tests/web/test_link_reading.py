@@ -8,11 +8,11 @@ from policy_server.web.link_reading import read_link
 from tests.rule_sets import load
 
 LINKS = load(
-    "rooms: { visit: { name: '{session}', service_tag: visit } }\n"
+    "rooms: { visit: { name: '{call}', service_tag: visit } }\n"
     "service:\n"
-    "  - { id: all, when: { local_alias: '(mp|kiosk-)(?P<session>.*)' }, room: visit }\n"
+    "  - { id: all, when: { link_type: [patient, kiosk] }, room: visit }\n"
     "links:\n"
-    "  patient: { alias: 'mp{session}', agent_alias: 'hcp{session}' }\n"
+    "  patient: { alias: 'mp{session}', agent_alias: 'hcp{agent}' }\n"
     "  kiosk: { alias: 'kiosk-{session}.visit' }\n"
 ).links
 SESSION = "dya4rhfjaaaaaaaalycgzzswmdfafmhv"

@@ -1,7 +1,7 @@
 """/api/v1/links: making, showing and revoking customer links."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from policy_server.conferences.records import PinnedConference, StoredEvent
+from policy_server.conferences.records import DIALLED, PinnedConference, StoredEvent, alias_key
 from policy_server.pexip.events import Event
-from policy_server.policy.sessions import LinkState
+from policy_server.policy.names import LinkState
 from policy_server.web.link_requests import BODY_LIMIT, MOST_PROBLEMS
 from policy_server.web.problem import TYPE_ROOT
-from tests.rule_sets import KEYRING, load
-from tests.web.link_samples import BASE, HOUR, KEYS, NOON, TWO_TYPES, Desk
+from tests.rule_sets import load
+from tests.web.link_samples import BASE, HOUR, KEYS, NOON, TWO_TYPES, Desk, call_of, pins_of
 
 PATH = "/api/v1/links"
 
@@ -47,20 +47,21 @@ def problem(response: httpx.Response, status: int, kind: str) -> str:
 
 
 def test_a_link_is_made(desk: Desk) -> None:
-    """The answer tells the session, the URL for the customer and both aliases; the store and the timeline have it."""
+    """The answer tells the call, the customer's URL, session and alias, and no agents' alias; store and timeline have it."""
     attributes = {"language": "es", "visit_id": ""}
     response = desk.post({"type": "patient", "name": "Ada L", "attributes": attributes, "ttl": "2h"})
     made = response.json()
-    session = made["session"]
+    signed = call_of(made)
+    session, call = signed.session, signed.id
     assert (response.status_code, made) == (
         201,
         {
+            "call": call,
             "session": session,
             "type": "patient",
             "state": "valid",
             "url": f"{BASE}/join/{session}",
             "alias": f"mp{session}",
-            "agent_alias": f"hcp{session}",
             "name": "Ada L",
             "attributes": attributes,
             "created_at": "2026-11-23T18:00:00+00:00",
@@ -69,19 +70,19 @@ def test_a_link_is_made(desk: Desk) -> None:
             "revoked_at": None,
         },
     )
-    assert response.headers["location"] == f"{BASE}{PATH}/{session}"
+    assert response.headers["location"] == f"{BASE}{PATH}/{call}"
     assert response.headers["cache-control"] == "no-store"
     assert "idempotency-replayed" not in response.headers
-    assert KEYRING.state(session, NOON + 2 * HOUR) is LinkState.VALID
-    assert KEYRING.state(session, NOON + 2.02 * HOUR) is LinkState.EXPIRED
-    stored = desk.run(desk.keeper.store.link(session))
+    assert signed.state(NOON + 2 * HOUR) is LinkState.VALID
+    assert signed.state(NOON + 2.02 * HOUR) is LinkState.EXPIRED
+    stored = desk.run(desk.keeper.store.link(call))
     assert stored is not None
     assert (stored.type, stored.name, stored.attributes, stored.created_by, stored.created_at) == (
         *("patient", "Ada L", attributes, "booking"),
         NOON,
     )
     told = {"text": "The link was made by 'booking'.", "by": "booking", "type": "patient"}
-    assert desk.keeper.notes == [(session, "link.created", told, NOON)]
+    assert desk.keeper.notes == [(call, "link.created", told, NOON)]
 
 
 def test_a_type_is_enough(desk: Desk) -> None:
@@ -93,9 +94,9 @@ def test_a_type_is_enough(desk: Desk) -> None:
 
 
 def test_a_type_without_a_web_app_has_no_url(desk: Desk) -> None:
-    """Where there is nothing to redirect to, there is no URL; nor an agents' alias where the type has none."""
+    """Where there is nothing to redirect to, there is no URL."""
     made = desk.make("kiosk")
-    assert (made["url"], made["agent_alias"], made["alias"]) == (None, None, f"kiosk-{made['session']}")
+    assert (made["url"], made["alias"]) == (None, f"kiosk-{made['session']}")
 
 
 @pytest.mark.parametrize(
@@ -110,17 +111,17 @@ def test_the_url_is_ours(tmp_path: Path, public_url: str, base: str) -> None:
     """The customer's URL begins with the public URL, or with what the caller used when there is none."""
     with Desk(tmp_path, public_url=public_url) as desk:
         response = desk.post({"type": "patient"})
-        session = response.json()["session"]
+        session, call = response.json()["session"], response.json()["call"]
         assert response.json()["url"] == f"{base}/join/{session}"
-        assert response.headers["location"] == f"{base}{PATH}/{session}"
-        assert desk.request("GET", f"{PATH}/{session}").json()["url"] == f"{base}/join/{session}"
+        assert response.headers["location"] == f"{base}{PATH}/{call}"
+        assert desk.request("GET", f"{PATH}/{call}").json()["url"] == f"{base}/join/{session}"
 
 
 def test_texts_lose_control_characters(desk: Desk) -> None:
     """What nobody can see is taken out of names and values."""
     made = desk.make(name=" Ada\u0000\n L\u2028 \t", attributes={"note": "a\r\nb\u0007"})
     assert (made["name"], made["attributes"]) == ("Ada L", {"note": "ab"})
-    stored = desk.run(desk.keeper.store.link(made["session"]))
+    stored = desk.run(desk.keeper.store.link(made["call"]))
     assert stored is not None
     assert (stored.name, stored.attributes) == ("Ada L", {"note": "ab"})
 
@@ -365,17 +366,17 @@ def test_without_configured_keys_the_admin_is_told(tmp_path: Path) -> None:
 
 def test_any_good_key_shows_and_revokes(desk: Desk) -> None:
     """Links belong to the organisation, not to a key, so that keys can be rotated."""
-    session = desk.make()["session"]
-    assert desk.request("GET", f"{PATH}/{session}", "portal").status_code == 200
-    assert desk.request("DELETE", f"{PATH}/{session}", "portal").status_code == 204
-    assert desk.noted == [(session, "link.revoked", {"text": "The link was revoked by 'portal'.", "by": "portal"})]
+    call = desk.make()["call"]
+    assert desk.request("GET", f"{PATH}/{call}", "portal").status_code == 200
+    assert desk.request("DELETE", f"{PATH}/{call}", "portal").status_code == 204
+    assert desk.noted == [(call, "link.revoked", {"text": "The link was revoked by 'portal'.", "by": "portal"})]
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_a_key_for_its_own_links_sees_no_others(tmp_path: Path, method: str) -> None:
     """To such a key the links of others are as if there were none; its own it shows and revokes."""
     with Desk(tmp_path, own=("portal",)) as desk:
-        others, own = desk.make()["session"], desk.post({"type": "patient"}, "portal").json()["session"]
+        others, own = desk.make()["call"], desk.post({"type": "patient"}, "portal").json()["call"]
         unknown = desk.request(method, f"{PATH}/{'a' * 32}", "portal")
         refused = desk.request(method, f"{PATH}/{others}", "portal")
         assert (refused.status_code, refused.content) == (404, unknown.content)
@@ -395,7 +396,7 @@ def test_the_same_idempotency_key_gives_the_same_link(desk: Desk) -> None:
     assert again.headers["location"] == first.headers["location"]
     assert again.headers["idempotency-replayed"] == "true"
     assert [kind for _, kind, _ in desk.noted] == ["link.created"]
-    desk.request("DELETE", f"{PATH}/{first.json()['session']}")
+    desk.request("DELETE", f"{PATH}/{first.json()['call']}")
     assert desk.post(body, idempotency_key="visit-17").json()["state"] == "revoked"
 
 
@@ -409,7 +410,7 @@ def test_idempotency_keys_are_each_callers_own(desk: Desk) -> None:
         desk.post(body),
         desk.post(body),
     ]
-    assert len({answer.json()["session"] for answer in answers}) == 5
+    assert len({answer.json()["call"] for answer in answers}) == 5
     assert not any("idempotency-replayed" in answer.headers for answer in answers)
 
 
@@ -438,28 +439,28 @@ def test_an_idempotency_key_has_a_length(shared: Desk, key: str, status: int) ->
         assert "1 to 255 characters" in problem(response, 400, "invalid-idempotency-key")
 
 
-def test_a_session_that_is_taken_is_signed_anew(tmp_path: Path) -> None:
-    """Two links of one minute whose random bytes agree get different sessions; nobody gets another's room."""
-    with Desk(tmp_path, nonces=iter([b"first", b"first", b"first", b"other"])) as desk:
+def test_a_call_that_is_taken_is_signed_anew(tmp_path: Path) -> None:
+    """Two links of one minute whose random bytes agree are different calls; nobody gets another's room."""
+    with Desk(tmp_path, nonces=iter([b"frst", b"frst", b"frst", b"othr"])) as desk:
         first = desk.make(name="Ada")
         desk.keeper.now += timedelta(milliseconds=1)
         second = desk.make(name="Bob")
-        assert first["session"] != second["session"]
-        assert desk.request("GET", f"{PATH}/{first['session']}").json()["name"] == "Ada"
-        assert desk.request("GET", f"{PATH}/{second['session']}").json()["name"] == "Bob"
+        assert first["call"] != second["call"]
+        assert desk.request("GET", f"{PATH}/{first['call']}").json()["name"] == "Ada"
+        assert desk.request("GET", f"{PATH}/{second['call']}").json()["name"] == "Bob"
 
 
 def test_a_link_is_shown(desk: Desk) -> None:
     """GET tells what was made, and that there is no conference."""
     made = desk.make(name="Ada L", attributes={"language": "es"})
-    response = desk.request("GET", f"{PATH}/{made['session']}")
+    response = desk.request("GET", f"{PATH}/{made['call']}")
     assert response.json() == {**made, "conference": None}
     assert response.headers["cache-control"] == "no-store"
 
 
 def test_a_link_grows_old(desk: Desk) -> None:
     """Its state is valid before it expires, expired from then on, and revoked once it was, whatever the time."""
-    path = f"{PATH}/{desk.make(ttl='1h')['session']}"
+    path = f"{PATH}/{desk.make(ttl='1h')['call']}"
 
     def state() -> object:
         return desk.request("GET", path).json()["state"]
@@ -476,38 +477,40 @@ def test_a_link_grows_old(desk: Desk) -> None:
 
 
 def test_a_link_outlives_its_type(desk: Desk) -> None:
-    """A link whose type the rules do not have any more is still shown, without a URL."""
+    """A link whose type the rules do not have any more is still shown, without an alias and a URL."""
     made = desk.make()
     desk.rules.ruleset = load("links: { other: { alias: 'o{session}' } }\nservice: [{ id: all, continue: true }]")
-    shown = desk.request("GET", f"{PATH}/{made['session']}").json()
-    assert (shown["type"], shown["alias"], shown["url"]) == ("patient", made["alias"], None)
+    shown = desk.request("GET", f"{PATH}/{made['call']}").json()
+    assert shown == {**made, "alias": None, "url": None, "conference": None}
 
 
-def pinned(session: str, **changed: Any) -> PinnedConference:
-    """A conference of a session, pinned at noon, with both PINs."""
-    pins = KEYRING.pins(session)
+def pinned(made: Mapping[str, Any], **changed: Any) -> PinnedConference:
+    """The conference of a link that was made, pinned at noon, with both PINs."""
+    call, pins, alias = made["call"], pins_of(made), alias_key(made["alias"])
     conference = PinnedConference(
-        id=f"id-{session}",
-        name=session,
-        session=session,
+        id=f"id-{call}",
+        name=call,
+        call=call,
+        link_type=made["type"],
         service_tag="telehealth",
-        service={"name": session, "pin": pins.host, "guest_pin": pins.guest},
+        service={"name": call, "pin": pins.host, "guest_pin": pins.guest},
         legs=(),
         fallbacks=(),
         rule="patient",
         revision="abc",
-        alias=f"mp{session}",
+        alias="mp…",
+        aliases={DIALLED: alias, "customer": alias},
         pinned_at=NOON,
         expires_at=NOON + 12 * HOUR,
     )
     return replace(conference, **changed)
 
 
-def events(session: str, *names: str) -> list[StoredEvent]:
-    """Messages of one node about the room of a session, by a clock that is a minute behind."""
+def events(room: str, *names: str) -> list[StoredEvent]:
+    """Messages of one node about a room, by a clock that is a minute behind."""
     start = NOON.timestamp() - 60
-    conference = {"name": session, "start_time": start}
-    participant = {"uuid": "u1", "conference": session, "has_media": True, "service_type": "conference"}
+    conference = {"name": room, "start_time": start}
+    participant = {"uuid": "u1", "conference": room, "has_media": True, "service_type": "conference"}
     return [
         StoredEvent(
             Event(
@@ -543,71 +546,75 @@ def test_a_link_tells_of_its_conference(
     desk: Desk, heard: list[str], changed: dict[str, object], state: str, ended_at: str | None
 ) -> None:
     """GET tells the state and times of the conference, from what nodes reported, and never a PIN."""
-    session = desk.make()["session"]
-    conference = pinned(session, **changed)
+    made = desk.make()
+    conference = pinned(made, **changed)
     desk.run(desk.keeper.store.pin(conference))
-    desk.run(desk.keeper.store.add_events(events(session, *heard)))
-    response = desk.request("GET", f"{PATH}/{session}")
+    desk.run(desk.keeper.store.add_events(events(made["call"], *heard)))
+    response = desk.request("GET", f"{PATH}/{made['call']}")
     assert response.json()["conference"] == {
         "state": state,
-        "name": session,
+        "name": made["call"],
         "service_tag": "telehealth",
         "pinned_at": conference.pinned_at.isoformat(timespec="seconds"),
         "expires_at": conference.expires_at.isoformat(timespec="seconds"),
         "ended_at": ended_at,
     }
-    for pin in KEYRING.pins(session):
+    for pin in pins_of(made):
         assert pin not in response.text
 
 
 def test_a_conference_that_was_ended_is_told_as_ended(desk: Desk) -> None:
     """Once ended, a conference stays so, with its time."""
-    session = desk.make()["session"]
-    desk.run(desk.keeper.store.pin(pinned(session)))
-    desk.run(desk.keeper.store.end(session, NOON + HOUR))
-    told = desk.request("GET", f"{PATH}/{session}").json()["conference"]
+    made = desk.make()
+    desk.run(desk.keeper.store.pin(pinned(made)))
+    desk.run(desk.keeper.store.end(made["call"], NOON + HOUR))
+    told = desk.request("GET", f"{PATH}/{made['call']}").json()["conference"]
     assert (told["state"], told["ended_at"]) == ("ended", "2026-11-23T19:00:00+00:00")
 
 
 def test_no_answer_has_a_pin(desk: Desk) -> None:
     """Neither PIN of the room is in what is made, shown, or noted."""
     response = desk.post({"type": "patient", "name": "Ada"})
-    session = response.json()["session"]
-    told = response.text + str(response.headers) + desk.request("GET", f"{PATH}/{session}").text + str(desk.noted)
-    for pin in KEYRING.pins(session):
+    made = response.json()
+    shown = desk.request("GET", f"{PATH}/{made['call']}").text
+    told = response.text + str(response.headers) + shown + str(desk.noted)
+    for pin in pins_of(made):
         assert pin not in told
 
 
 def test_revoking_is_noted_once(desk: Desk) -> None:
     """A revoked link is revoked; to revoke it again is good too, and changes nothing."""
-    session = desk.make()["session"]
+    call = desk.make()["call"]
     for _ in range(2):
-        response = desk.request("DELETE", f"{PATH}/{session}")
+        response = desk.request("DELETE", f"{PATH}/{call}")
         assert (response.status_code, response.content) == (204, b"")
         desk.keeper.now += HOUR
     told = {"text": "The link was revoked by 'booking'.", "by": "booking"}
-    assert desk.keeper.notes == [(session, "link.revoked", told, NOON)]
-    stored = desk.run(desk.keeper.store.link(session))
+    assert desk.keeper.notes == [(call, "link.revoked", told, NOON)]
+    stored = desk.run(desk.keeper.store.link(call))
     assert stored is not None
     assert stored.revoked_at == NOON
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-@pytest.mark.parametrize("name", ["a" * 32, "x", "MP", "%00", "..", "%ff", "{session}", "' OR 1=1 --"])
+@pytest.mark.parametrize("name", ["a" * 32, "x", "MP", "%00", "..", "%ff", "{call}", "' OR 1=1 --"])
 def test_an_unknown_link_is_not_found(shared: Desk, method: str, name: str) -> None:
-    """What is no link of ours is 404, also when it is only written in capitals or with the alias around it."""
-    session = shared.make()["session"]
-    for unknown in (name, session.upper(), f"mp{session}"):
+    """What is no link of ours is 404, also a call id in capitals or with the alias around it; a session and an agent key
+    are not what links are found by.
+    """
+    made = shared.make()
+    call = call_of(made)
+    for unknown in (name, call.id.upper(), f"mp{call.id}", call.session, call.agent, made["alias"]):
         problem(shared.request(method, f"{PATH}/{unknown.replace('..', '%2e%2e')}"), 404, "unknown-link")
     assert shared.noted == []
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", ""), ("GET", "/{session}"), ("DELETE", "/{session}")])
+@pytest.mark.parametrize(("method", "path"), [("POST", ""), ("GET", "/{call}"), ("DELETE", "/{call}")])
 def test_without_the_database_the_caller_may_try_again(desk: Desk, method: str, path: str) -> None:
     """While the database is away it is 503, says when to try again, and nothing is noted."""
-    session = desk.make()["session"]
+    call = desk.make()["call"]
     desk.keeper.store.is_away = True
-    response = desk.request(method, PATH + path.format(session=session), json={"type": "patient"})
+    response = desk.request(method, PATH + path.format(call=call), json={"type": "patient"})
     assert "try again" in problem(response, 503, "store-unavailable")
     assert response.headers["retry-after"] == "5"
     assert desk.noted == []
@@ -649,7 +656,7 @@ def test_any_body_makes_a_link_or_a_problem(shared: Desk, body: bytes) -> None:
         asked, made = json.loads(body), response.json()
         assert made["type"] == asked["type"] in TWO_TYPES.links
         assert set(made["attributes"]) == set(asked.get("attributes", {}))
-        assert shared.request("GET", f"{PATH}/{made['session']}").json() == {**made, "conference": None}
+        assert shared.request("GET", f"{PATH}/{made['call']}").json() == {**made, "conference": None}
         assert [kind for _, kind, _ in shared.noted] == ["link.created"]
     else:
         assert response.status_code in {400, 422}

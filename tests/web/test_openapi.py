@@ -30,7 +30,7 @@ from policy_server import app as app_module
 from policy_server.app import Application, create_app, utc_now
 from policy_server.conferences.records import Link
 from policy_server.conferences.store import ConferenceStore
-from policy_server.policy.sessions import Keyring
+from policy_server.policy.names import Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
 from policy_server.simulator.genesys_cloud import StandIn
@@ -51,29 +51,29 @@ ROOMS: Final = """
 trunks:
   contact-centre: { number: "+1 312 999 8045", dial_prefix: "99" }
 rooms:
-  visit: { name: "{session}", service_tag: visits, pin: derived, guest_pin: derived, allow_guests: true }
+  visit: { name: "{call}", service_tag: visits, pin: derived, guest_pin: derived, allow_guests: true }
 service:
   - id: customer
-    when: { local_alias: 'mp(?P<session>[a-z2-7]{32})', link: valid }
+    when: { link_type: visit, door: customer, link: valid }
     room: visit
-    dial_out: [{ trunk: contact-centre, display_name: "{session}" }]
+    dial_out: [{ trunk: contact-centre, display_name: "{call}" }]
   - id: agent
-    when: { local_alias: 'hcp(?P<session>[a-z2-7]{32})', link: [valid, expired] }
+    when: { link_type: visit, door: agent, link: [valid, expired] }
     room: visit
 """
 LINKS: Final = """
 links:
   visit:
     alias: "mp{session}"
-    agent_alias: "hcp{session}"
+    agent_alias: "hcp{agent}"
     url: "https://pexip.example.com/webapp3/m/{alias}/express?pin={guest_pin}"
   call: { alias: "call{session}" }
 """
 TYPES: Final = ("visit", "call")
 
 LATER: Final = datetime(2200, 1, 1, tzinfo=UTC)
-SESSION: Final = Keyring.from_text(SECRET_KEY).sign(LATER, b"12345")
-"""A link that is there from the beginning; the same in every run, so that every run is the same."""
+CALL: Final = Keyring.from_text(SECRET_KEY).sign("visit", LATER, b"1234")
+"""Of a link that is there from the beginning; the same in every run, so that every run is the same."""
 
 DOCUMENT: Final = document(TYPES)
 
@@ -127,7 +127,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
             node="pexip.example.com",
             database_url=f"sqlite:///{folder}/policy.db",
         )
-        link = Link(SESSION, "visit", f"mp{SESSION}", f"hcp{SESSION}", "Ada L", {}, utc_now(), LATER, "tests")
+        link = Link.of(CALL, name="Ada L", attributes={}, created_at=utc_now(), created_by="tests")
         asyncio.run(keep(link, settings.database_url))
         yield settings
 
@@ -222,7 +222,7 @@ def test_it_has_the_types_of_link_that_there_are(tmp_path: Path) -> None:
     """The types of link are those of the rules in force; without any the document does not forbid them all."""
     fields = DOCUMENT["components"]["schemas"]["LinkRequest"]["properties"]
     assert fields["type"]["enum"] == list(TYPES)
-    with InProcess(write_rules(tmp_path, ROOMS)) as server:
+    with InProcess(write_rules(tmp_path, "service: [{ id: all, continue: true }]")) as server:
         fields = server.request("GET", PATH).json()["components"]["schemas"]["LinkRequest"]["properties"]
     assert "enum" not in fields["type"]
 
@@ -269,7 +269,7 @@ def check(response: httpx.Response, method: str, path: str, status: int) -> Any:
     return response.json()
 
 
-LINK: Final = "/api/v1/links/{session}"
+LINK: Final = "/api/v1/links/{call}"
 
 
 @pytest.fixture
@@ -298,15 +298,16 @@ def tell(client: httpx.Client, body: object) -> None:
     check(response, "post", events.PATH, 200)
 
 
-def call(client: httpx.Client, session: str) -> None:
+def call(client: httpx.Client, made: Json) -> None:
     """A customer comes, the contact centre answers and hangs up, and a second call is up."""
-    now, room = time.time(), {"conference": session}
-    query = {"call_direction": "dial_in", "protocol": "api", "local_alias": f"mp{session}"}
+    now, name, alias = time.time(), made["call"], made["alias"]
+    room = {"conference": name}
+    query = {"call_direction": "dial_in", "protocol": "api", "local_alias": alias}
     asked = client.get("/policy/v1/service/configuration", params=query, auth=(USERNAME, PASSWORD))
-    assert asked.json()["result"]["name"] == session
-    customer = told.browser("Ada", now + 1, destination_alias=f"mp{session}", role="guest", **room)
+    assert asked.json()["result"]["name"] == name
+    customer = told.browser("Ada", now + 1, destination_alias=alias, role="guest", **room)
     busy = told.left("busy", now + 3, disconnect_reason="Unexpected Response: 503", **room)
-    tell(client, bulk([told.started(now, name=session), *customer, told.leg("busy", now + 2, **room), busy]))
+    tell(client, bulk([told.started(now, name=name), *customer, told.leg("busy", now + 2, **room), busy]))
     tell(client, message(told.leg("leg", now + 4, **room)))
 
 
@@ -315,8 +316,8 @@ def test_links_are_as_described(client: httpx.Client, type_name: str) -> None:
     """A link is made, made again with its key, shown, revoked and shown once more."""
     body = {"type": type_name, "name": "Ada L", "attributes": {"language": "es"}, "ttl": "1d 12h"}
     made = make(client, body, **{"idempotency-key": f"once {type_name}"})
-    assert make(client, body, **{"idempotency-key": f"once {type_name}"})["session"] == made["session"]
-    address = f"{links.PATH}/{made['session']}"
+    assert make(client, body, **{"idempotency-key": f"once {type_name}"})["call"] == made["call"]
+    address = f"{links.PATH}/{made['call']}"
     shown = check(client.get(address, headers=of(KEY)), "get", LINK, 200)
     assert (shown["state"], shown["conference"]) == ("valid", None)
     check(client.delete(address, headers=of(KEY)), "delete", LINK, 204)
@@ -325,16 +326,17 @@ def test_links_are_as_described(client: httpx.Client, type_name: str) -> None:
 
 def test_a_running_conference_is_as_described(client: httpx.Client) -> None:
     """The link's conference, the lookup and the stream of a conference with people, calls and a timeline."""
-    session = make(client, {"type": "visit"})["session"]
-    bare = check(client.get(f"/agent/v1/conferences/{session}", headers=of(TOKEN)), "get", agents.PATH, 200)
+    made = make(client, {"type": "visit"})
+    name = made["call"]
+    bare = check(client.get(f"/agent/v1/conferences/{name}", headers=of(TOKEN)), "get", agents.PATH, 200)
     assert (bare["state"], bare["trunk_leg"], bare["participants"]) == ("waiting", None, [])
-    call(client, session)
-    shown = check(client.get(f"{links.PATH}/{session}", headers=of(KEY)), "get", LINK, 200)
+    call(client, made)
+    shown = check(client.get(f"{links.PATH}/{name}", headers=of(KEY)), "get", LINK, 200)
     assert shown["conference"]["state"] == "active"
-    found = check(client.get(f"/agent/v1/conferences/{session}", headers=of(TOKEN)), "get", agents.PATH, 200)
+    found = check(client.get(f"/agent/v1/conferences/{name}", headers=of(TOKEN)), "get", agents.PATH, 200)
     assert (found["state"], found["trunk_leg"]["attempts"], len(found["participants"])) == ("active", 2, 1)
     assert found["timeline"]
-    with client.stream("GET", f"/agent/v1/conferences/{session}/events", headers=of(TOKEN)) as stream:
+    with client.stream("GET", f"/agent/v1/conferences/{name}/events", headers=of(TOKEN)) as stream:
         lines = iter(stream.iter_lines())
         while (line := next(lines)) != "event: conference":
             assert not line or line.startswith("retry: ")
@@ -372,7 +374,7 @@ def test_problems_are_as_described(
     client: httpx.Client, method: str, path: str, status: int, kind: str, sent: Json
 ) -> None:
     """What is refused gets the status, type and headers that the document says."""
-    response = client.request(method.upper(), path.format(session=STRANGER, alias=STRANGER), **sent)
+    response = client.request(method.upper(), path.format(call=STRANGER, alias=STRANGER), **sent)
     assert check(response, method, path, status)["type"] == TYPE_ROOT + kind
 
 
@@ -386,7 +388,7 @@ def test_problems_are_as_described(
 )
 def test_odd_names_are_not_found(client: httpx.Client, path: str, token: str, alias: str) -> None:
     """Whatever stands in the path, it is 404 and as described."""
-    response = client.get(path.format(session=alias, alias=alias), headers=of(token))
+    response = client.get(path.format(call=alias, alias=alias), headers=of(token))
     check(response, "get", path, 404)
 
 
@@ -395,7 +397,7 @@ def test_what_is_not_set_up_is_as_described(whole: Settings, tmp_path: Path) -> 
     bare = replace(whole, events=None, tenant=None, database_url=f"sqlite:///{tmp_path}/policy.db")
     with listening(create_app(bare, rule_store(bare))) as url, httpx.Client(base_url=url, trust_env=False) as client:
         for method, path in (("get", agents.PATH), ("get", streams.STREAMS_PATH), ("post", events.PATH)):
-            response = client.request(method.upper(), path.format(alias=SESSION))
+            response = client.request(method.upper(), path.format(alias=CALL.id))
             assert check(response, method, path, 503)["type"] == f"{TYPE_ROOT}not-configured"
 
 
@@ -416,10 +418,10 @@ CONFIG: Final = schemathesis.Config.from_dict(
                 "eventSink": {"username": EVENTS.username, "password": EVENTS.password},
             }
         },
-        "dictionaries": {"sessions": {"values": [SESSION]}},
+        "dictionaries": {"calls": {"values": [CALL.id]}},
         "parameters": {
-            "path.session": {"dictionary": "sessions", "probability": 0.5},
-            "path.alias": {"dictionary": "sessions", "probability": 0.5},
+            "path.call": {"dictionary": "calls", "probability": 0.5},
+            "path.alias": {"dictionary": "calls", "probability": 0.5},
         },
         "generation": {"mode": "all", "max-examples": 40, "deterministic": True, "database": "none"},
         "checks": {

@@ -19,13 +19,12 @@ from policy_server.conferences import rooms
 from policy_server.conferences.records import TimelineEntry
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.parameters import RequestType
-from policy_server.policy.sessions import Keyring
 from policy_server.simulator.judge import HttpAnswer, judge
 from policy_server.web import policy
 from policy_server.web.decision_log import DecisionLog
 from policy_server.web.metrics import Metrics
 from policy_server.web.policy import route
-from tests.servers import PASSWORD, ROOT, SECRET_KEY, USERNAME, InProcess, basic, eventually
+from tests.servers import PASSWORD, ROOT, USERNAME, InProcess, basic, eventually
 from tests.web.samples import FIXED_PIN, KIOSK_PASSWORD, NOW, sample_folder, sample_link
 
 SERVICE: Final = f"{ROOT}/service/configuration"
@@ -88,11 +87,11 @@ def test_service_of_a_customer(server: InProcess) -> None:
     """A customer on a good link gets the room with its leg, PINs from the key, and who decided."""
     link = sample_link(server.rules.ruleset)
     answer = server.ask("/service/configuration", local_alias=link.alias, remote_display_name="Ada L")
-    pins = Keyring.from_text(SECRET_KEY).pins(link.session)
+    pins = link.call.pins
     assert answer["rule"] == "customer"
     assert answer["revision"] == server.rules.ruleset.revision
     result = answer["result"]
-    assert (result["name"], result["pin"], result["guest_pin"]) == (link.session, pins.host, pins.guest)
+    assert (result["name"], result["pin"], result["guest_pin"]) == (link.call.id, pins.host, pins.guest)
     assert result["description"] == "Visit of Ada L"
     assert [leg["remote_alias"] for leg in result["automatic_participants"]] == ["99+13129998045"]
 
@@ -104,7 +103,7 @@ def test_the_leg_and_the_agent_get_the_same_room(server: InProcess) -> None:
     leg = server.ask(
         "/service/configuration",
         call_direction="dial_out",
-        service_name=link.session,
+        service_name=link.call.id,
         service_tag="contact-centre",
         remote_alias="99+13129998045",
     )
@@ -655,17 +654,17 @@ def test_a_timeline_is_not_filled_by_asking(folder: Path) -> None:
         for _ in range(2):
             for number in range(policy.NOTES_A_MINUTE + 5):
                 server.ask("/service/configuration", local_alias=link.alias, remote_display_name=f"Guest {number}")
-            noted.append(len(written(server, link.session)))
+            noted.append(len(written(server, link.call.id)))
             moments.append(NOW + timedelta(minutes=1))
     assert noted == [policy.NOTES_A_MINUTE, 2 * policy.NOTES_A_MINUTE]
 
 
-def written(server: InProcess, session: str) -> tuple[TimelineEntry, ...]:
-    """The timeline of a session, once everything is written."""
+def written(server: InProcess, call: str) -> tuple[TimelineEntry, ...]:
+    """The timeline of a call, once everything is written."""
 
     async def read() -> tuple[TimelineEntry, ...]:
         async with ConferenceStore(server.settings.database_url) as store:
-            return await store.timeline(session)
+            return await store.timeline(call)
 
     eventually(lambda: "policy_records_waiting 0.0" in server.metrics())
     return server.run(read())

@@ -23,17 +23,18 @@ from policy_server.web import streams as streams_module
 from policy_server.web.problem import TYPE_ROOT
 from tests.conferences import event_histories as told
 from tests.genesys.asking import CONVERSATION, OTHER_TOKEN, TOKEN, Genesys, tenant
-from tests.rule_sets import NOON, SESSION
+from tests.rule_sets import NOON
 from tests.servers import basic
 from tests.web.calls import (
+    AGENT_KEY,
     BEGIN,
+    CALL_ID,
     GUEST_PIN,
     HOST_PIN,
     ORIGIN,
     SINK_PASSWORD,
     SINK_USER,
     Desk,
-    a_link,
     a_pin,
     bulk,
     customer,
@@ -86,7 +87,7 @@ class Stream:
     """A stream to a browser that reads all that comes; use it in ``async with``, which ends with the browser's going."""
 
     def __init__(
-        self, desk: Desk, alias: str = SESSION, *, token: str = TOKEN, query: str = "", **headers: str
+        self, desk: Desk, alias: str = CALL_ID, *, token: str = TOKEN, query: str = "", **headers: str
     ) -> None:
         given = {"authorization": f"Bearer {token}", **{name.replace("_", "-"): headers[name] for name in headers}}
         path = f"/agent/v1/conferences/{alias}/events"
@@ -147,7 +148,7 @@ class Stream:
     async def rest(self, desk: Desk) -> Told:
         """The last event: reads until all that is written has been told, after which nothing more comes."""
         await desk.written()
-        found = await desk.lookup.look_up(desk.lookup.subject_of(SESSION))
+        found = await desk.lookup.look_up(desk.lookup.subject_of(CALL_ID))
         assert found is not None
         while self.last is None or self.last.id != found.number:
             await self.event()
@@ -201,7 +202,7 @@ def test_first_the_whole_conference(desk: Desk) -> None:
             assert first.data["state"] == "waiting"
             assert first.data["customer"]["name"] == "Ada L"
             last = await stream.rest(desk)
-            found = await desk.lookup.look_up(desk.lookup.subject_of(SESSION))
+            found = await desk.lookup.look_up(desk.lookup.subject_of(CALL_ID))
             assert found is not None
             assert (last.id, last.data) == (found.number, found.answer)
 
@@ -215,13 +216,13 @@ def test_each_change_is_told(desk: Desk) -> None:
     async def scenario() -> None:
         async with Stream(desk) as stream:
             numbers = [(await stream.event()).id]
-            await desk.store.pin(a_pin(doors={"agent": Door({"pin": "4711"}, {"local_alias": f"hcp{SESSION}"})}))
+            await desk.store.pin(a_pin(doors={"agent": Door({"pin": "4711"})}))
             numbers.append((await stream.until(lambda answer: answer["join"]["pin"] == "4711")).id)
             await post(desk, started(), customer())
             numbers.append((await stream.until(is_active)).id)
-            await desk.store.revoke_link(SESSION, NOON)
+            await desk.store.revoke_link(CALL_ID, NOON)
             numbers.append((await stream.until(lambda answer: answer["revoked_at"] is not None)).id)
-            desk.conferences.note(SESSION, "anything", {}, NOON)
+            desk.conferences.note(CALL_ID, "anything", {}, NOON)
             numbers.append((await stream.until(lambda answer: "anything" in map(kind_of, answer["timeline"]))).id)
             assert len(set(numbers)) == 5
 
@@ -232,14 +233,14 @@ def test_each_change_is_told(desk: Desk) -> None:
 
 
 def test_a_room_of_another_name(desk: Desk) -> None:
-    """When the session gets a room whose name is not the session, the room's events are told from then on."""
-    alias, room = f"old{OLD_SESSION}", "a room of another name"
-    desk.store_link(a_link(OLD_SESSION, alias=alias))
+    """When the call gets a room whose name is not the call id, the room's events are told from then on."""
+    room = "a room of another name"
+    desk.store_link()
 
     async def scenario() -> None:
-        async with Stream(desk, OLD_SESSION) as stream:
-            assert (await stream.event()).data["name"] == OLD_SESSION
-            await desk.store.pin(a_pin(alias, OLD_SESSION, name=room, service={**a_pin(alias).service, "name": room}))
+        async with Stream(desk) as stream:
+            assert (await stream.event()).data["name"] == CALL_ID
+            await desk.store.pin(a_pin(name=room, service={**a_pin().service, "name": room}))
             await stream.until(lambda answer: answer["name"] == room)
             await post(desk, started(room=room), told.joined("somebody", BEGIN + 5, conference=room))
             assert (await stream.until(is_active)).data["name"] == room
@@ -315,7 +316,7 @@ def test_a_client_that_has_seen_something_else(desk: Desk, last: str) -> None:
 
     async def scenario() -> None:
         async with Stream(desk, last_event_id=last) as stream:
-            assert (await stream.event()).data["session"] == SESSION
+            assert (await stream.event()).data["call"] == CALL_ID
 
     desk.run(scenario())
 
@@ -359,11 +360,11 @@ def test_the_database_is_away_for_a_while(desk: Desk, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("alias", "token", "query", "status", "kind"),
     [
-        (SESSION, "wrong", "", 401, "unauthorized"),
-        (SESSION, "", "", 401, "unauthorized"),
-        (SESSION, OTHER_TOKEN, "", 403, "forbidden"),
-        (SESSION, TOKEN, f"conversation={CONVERSATION}", 403, "not-bound"),
-        (SESSION, TOKEN, "conversation=x", 400, "invalid-conversation"),
+        (CALL_ID, "wrong", "", 401, "unauthorized"),
+        (CALL_ID, "", "", 401, "unauthorized"),
+        (CALL_ID, OTHER_TOKEN, "", 403, "forbidden"),
+        (CALL_ID, TOKEN, f"conversation={CONVERSATION}", 403, "not-bound"),
+        (CALL_ID, TOKEN, "conversation=x", 400, "invalid-conversation"),
         ("meet.alice", TOKEN, "", 404, "unknown-conference"),
         ("meet.alice", "wrong", "", 401, "unauthorized"),
     ],
@@ -410,7 +411,7 @@ def test_without_a_database_there_is_no_stream(desk: Desk) -> None:
 def test_only_get(desk: Desk, method: str) -> None:
     """Other methods are 405; HEAD, too, because it would never end."""
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    response = desk.request(method, f"/agent/v1/conferences/{SESSION}/events", headers=headers)
+    response = desk.request(method, f"/agent/v1/conferences/{CALL_ID}/events", headers=headers)
     assert (response.status_code, response.headers["allow"]) == (405, "GET")
 
 
@@ -421,7 +422,7 @@ def test_an_agent_has_so_many_streams(genesys: Genesys, tmp_path: Path) -> None:
 
         async def scenario() -> None:
             async with Stream(desk) as first, Stream(desk):
-                async with Stream(desk, f"hcp{SESSION}") as third:
+                async with Stream(desk, f"hcp{AGENT_KEY}") as third:
                     assert third.status == 429
                     assert (await third.body())["type"] == TYPE_ROOT + "too-many-streams"
                 async with Stream(desk, token=OTHER_TOKEN) as another:
@@ -613,7 +614,7 @@ def test_the_conversation_is_not_asked_about_at_every_sign_of_life(
 def test_a_conference_that_is_forgotten(genesys: Genesys, tmp_path: Path) -> None:
     """When old conferences are deleted, a stream about one ends."""
     with a_desk(genesys, tmp_path, keep_alive_seconds=0.03) as desk:
-        desk.store_pin(a_pin(f"old{OLD_SESSION}", OLD_SESSION))
+        desk.store_pin(a_pin(f"old{OLD_SESSION}", None))
 
         async def scenario() -> None:
             async with Stream(desk, OLD_SESSION) as stream:
@@ -665,7 +666,7 @@ def events_of(lines: AsyncIterator[str]) -> AsyncIterator[Told]:
 
 
 HEADERS = {"Authorization": f"Bearer {TOKEN}", "Origin": ORIGIN}
-PATH = f"/agent/v1/conferences/hcp{SESSION}/events"
+PATH = f"/agent/v1/conferences/hcp{AGENT_KEY}/events"
 
 
 def test_a_browser_over_http(desk: Desk) -> None:

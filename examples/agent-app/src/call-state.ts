@@ -20,7 +20,7 @@ export interface Party {
   readonly consulting: boolean;
   readonly consultInitiator: boolean;
   readonly startTime: string;
-  /** The caller's name, or its address where that is what carries a session. */
+  /** The caller's name, or its address where that is what carries a call id. */
   readonly caller: string;
 }
 
@@ -41,16 +41,16 @@ export interface CallState {
   readonly customer: "absent" | "present" | "gone";
   /** Other agents who are on the call or are being rung. */
   readonly others: number;
-  /** The customer's `aniName`, or the user part of its `ani`: the session. Only REST says it. */
-  readonly session: string;
+  /** The customer's `aniName`, or the user part of its `ani`: the call id. Only REST says it. */
+  readonly callId: string;
 }
 
-/** The caller's name of a customer is cut to what a session or an alias could be; the server decides what it is. */
-const SESSION_LIMIT = 250;
+/** The caller's name of a customer is cut to what a call id or an alias could be; the server decides what it is. */
+const CALL_ID_LIMIT = 250;
 const CALLER_LIMIT = 1000;
 
-/** What a session looks like, alone or in an alias, and the alias around it; the domain is not part of it. */
-const SESSION = /[a-z2-7]{32}/i;
+/** What a call id looks like, alone or in an alias, and the alias around it; the domain is not part of it. */
+const CALL_ID = /[a-z2-7]{32}/i;
 const ALIAS = /[a-z0-9._-]*[a-z2-7]{32}[a-z0-9._-]*/i;
 
 const RINGING = new Set(["alerting", "dialing", "contacting", "offering"]);
@@ -88,7 +88,7 @@ export function callState(conversation: Conversation, userId: string): CallState
     ending: mine?.leg === "ended" ? mine.ending : "",
     customer: presenceOf(customers),
     others: others.length,
-    session: customers.find((party) => party.caller)?.caller ?? "",
+    callId: customers.find((party) => party.caller)?.caller ?? "",
   };
 }
 
@@ -140,8 +140,8 @@ function parseParty(party: Fields, call: Fields, userId: string): Party {
 
 /** A carrier may put the name into quotation marks or a SIP address, or replace it and leave the address as it was. */
 function callerOf(name: string, address: string): string {
-  const carrier = [name, address].map((one) => decoded(one.slice(0, CALLER_LIMIT))).find((one) => SESSION.test(one));
-  return (carrier?.match(ALIAS)?.[0] ?? name).slice(0, SESSION_LIMIT);
+  const carrier = [name, address].map((one) => decoded(one.slice(0, CALLER_LIMIT))).find((one) => CALL_ID.test(one));
+  return (carrier?.match(ALIAS)?.[0] ?? name).slice(0, CALL_ID_LIMIT);
 }
 
 function decoded(value: string): string {

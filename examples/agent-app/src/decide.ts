@@ -59,8 +59,8 @@ export function learn(belief: Belief, news: News): Belief {
     case "unread":
       return { ...belief, missing: Math.max(belief.missing, 1), since: news.at };
     case "heard":
-      // Only reads know the session.
-      return { ...withCall(belief, { ...news.call, session: belief.call?.session ?? "" }, news.at), heardAt: news.at };
+      // Only reads know the call id.
+      return { ...withCall(belief, { ...news.call, callId: belief.call?.callId ?? "" }, news.at), heardAt: news.at };
     case "read":
       return afterRead(belief, news.call, news.askedAt, news.at);
   }
@@ -73,8 +73,8 @@ export function isKnown(belief: Belief, now: number): boolean {
 
 function afterRead(belief: Belief, call: CallState, askedAt: number, at: number): Belief {
   if (belief.heardAt >= askedAt && belief.call !== null) {
-    // Asked before the latest notification, so it may be older; but the session is news.
-    return { ...belief, call: { ...belief.call, session: call.session }, readAt: at };
+    // Asked before the latest notification, so it may be older; but the call id is news.
+    return { ...belief, call: { ...belief.call, callId: call.callId }, readAt: at };
   }
   const read = { ...withCall(belief, call, at), readAt: at };
   if (belief.channel === "lost" || askedAt < belief.openedAt) {
@@ -135,7 +135,7 @@ function decideByCall(call: CallState | null, belief: Belief, inRoom: boolean, n
     // In doubt stay, unseen: a join that is not wanted is worse than one that lasts.
     return { ...quiet, room: inRoom ? "in" : "out", reason: call.leg === "ended" ? "left" : call.leg, held: inRoom };
   }
-  if (call.customer === "absent" || !call.session) {
+  if (call.customer === "absent" || !call.callId) {
     return { ...quiet, room: inRoom ? "in" : "out", reason: "nameless", held: call.held };
   }
   const joined: Plan = { ...quiet, room: "in", held: call.held };

@@ -59,9 +59,9 @@ export class Lookup {
     this.#conversationId = conversationId;
   }
 
-  /** The conference of a session. Throws LookupError. */
-  async find(session: string): Promise<Conference> {
-    const response = await this.#ask(session, "", AbortSignal.timeout(REQUEST_LIMIT));
+  /** The conference of a call. Throws LookupError. */
+  async find(callId: string): Promise<Conference> {
+    const response = await this.#ask(callId, "", AbortSignal.timeout(REQUEST_LIMIT));
     try {
       return parseConference(await response.json());
     } catch {
@@ -70,10 +70,10 @@ export class Lookup {
   }
 
   /** Follows the conference until aborted or refused; reports each state. Throws LookupError when refused. */
-  async follow(session: string, onChange: (conference: Conference) => void, signal: AbortSignal): Promise<void> {
+  async follow(callId: string, onChange: (conference: Conference) => void, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
-        await this.#read(session, onChange, signal);
+        await this.#read(callId, onChange, signal);
       } catch (error) {
         const isFinal = error instanceof LookupError && !error.fault.startsWith("policy-");
         if (isFinal && !signal.aborted) {
@@ -84,11 +84,11 @@ export class Lookup {
     }
   }
 
-  async #read(session: string, onChange: (conference: Conference) => void, signal: AbortSignal): Promise<void> {
+  async #read(callId: string, onChange: (conference: Conference) => void, signal: AbortSignal): Promise<void> {
     const silence = new AbortController();
     let timer = setTimeout(() => silence.abort(), SILENCE_LIMIT);
     try {
-      const response = await this.#ask(session, "/events", AbortSignal.any([signal, silence.signal]));
+      const response = await this.#ask(callId, "/events", AbortSignal.any([signal, silence.signal]));
       const events = new EventParser();
       const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
       for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
@@ -108,8 +108,8 @@ export class Lookup {
     }
   }
 
-  async #ask(session: string, tail: string, signal: AbortSignal): Promise<Response> {
-    const path = `/agent/v1/conferences/${encodeURIComponent(session)}${tail}`;
+  async #ask(callId: string, tail: string, signal: AbortSignal): Promise<Response> {
+    const path = `/agent/v1/conferences/${encodeURIComponent(callId)}${tail}`;
     const url = new URL(path, this.#server);
     url.searchParams.set("conversation", this.#conversationId);
     let response: Response;

@@ -37,7 +37,7 @@ export class Widget {
   #room: Room | null = null;
   #isJoined = false;
   #attendance = NOBODY_YET;
-  #session = "";
+  #callId = "";
   #isSearching = false;
   /** What is wrong with this window, and with the room. */
   #windowFailure: Failure | null = null;
@@ -177,33 +177,33 @@ export class Widget {
 
   /** One step towards the room: the lookup, or the join. */
   #approach(): void {
-    const session = this.#watch.belief.call?.session ?? "";
-    if (session !== this.#session) {
+    const callId = this.#watch.belief.call?.callId ?? "";
+    if (callId !== this.#callId) {
       // What was found, or not found, was about another.
-      this.#session = session;
+      this.#callId = callId;
       this.#forgetRoom();
     }
     if (this.#roomFailure !== null) {
       return;
     }
     if (this.#conference === null) {
-      void this.#search(session);
+      void this.#search(callId);
     } else if (this.#conference.state !== "ended" && hasRoom(this.#conference)) {
       void this.#join(this.#conference);
     }
   }
 
-  async #search(session: string): Promise<void> {
+  async #search(callId: string): Promise<void> {
     if (this.#isSearching) {
       return;
     }
     this.#isSearching = true;
     const following = this.#following;
     try {
-      const conference = await this.#find(session, following.signal);
+      const conference = await this.#find(callId, following.signal);
       if (!following.signal.aborted) {
         this.#take(conference);
-        void this.#follow(session, following.signal);
+        void this.#follow(callId, following.signal);
       }
     } catch (error) {
       if (!following.signal.aborted) {
@@ -214,10 +214,10 @@ export class Widget {
     this.#step();
   }
 
-  async #find(session: string, signal: AbortSignal): Promise<Conference> {
+  async #find(callId: string, signal: AbortSignal): Promise<Conference> {
     for (let tries = 1; ; tries += 1) {
       try {
-        return await this.#lookup.find(session);
+        return await this.#lookup.find(callId);
       } catch (error) {
         const isPassing = error instanceof LookupError && /^policy-|^not-bound$/.test(error.fault);
         if (!isPassing || tries === LOOKUP_TRIES || error.retryAfter > LONGEST_PAUSE || signal.aborted) {
@@ -228,13 +228,13 @@ export class Widget {
     }
   }
 
-  async #follow(session: string, signal: AbortSignal): Promise<void> {
+  async #follow(callId: string, signal: AbortSignal): Promise<void> {
     const onChange = (conference: Conference): void => {
       this.#take(conference);
       this.#step();
     };
     try {
-      await this.#lookup.follow(session, onChange, signal);
+      await this.#lookup.follow(callId, onChange, signal);
     } catch (error) {
       if (failureOf(error).trouble === "expired") {
         this.#watch.fail(new GenesysError("expired"));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { callState, overFor, parseConversation, parseNotification, type CallState } from "../src/call-state.ts";
-import { agent, customer, left, ME, notification, OTHER, type Party, rest, SESSION } from "./conversations.ts";
+import { agent, CALL_ID, customer, left, ME, notification, OTHER, type Party, rest } from "./conversations.ts";
 
 const CONSULT = { consultParticipantId: "agent other" };
 const EARLIER = { startTime: "2026-01-15T10:00:00Z" };
@@ -116,32 +116,32 @@ for (const [name, parties, over] of ENDINGS) {
   });
 }
 
-test("The session is the name of the first customer that has one.", () => {
-  const conversation = parseConversation(rest(customer({ aniName: " " }), customer({ aniName: ` ${SESSION} ` }), agent(ME)));
+test("The call id is the name of the first customer that has one.", () => {
+  const conversation = parseConversation(rest(customer({ aniName: " " }), customer({ aniName: ` ${CALL_ID} ` }), agent(ME)));
   assert(conversation);
-  assert.equal(callState(conversation, ME).session, SESSION);
+  assert.equal(callState(conversation, ME).callId, CALL_ID);
 });
 
-const ADDRESS = `sip:mp${SESSION}@video.example.com`;
-const CALLERS: readonly [name: string, caller: Party, session: string][] = [
-  ["in quotation marks", { aniName: `"${SESSION}"` }, SESSION],
-  ["in capitals", { aniName: SESSION.toUpperCase() }, SESSION.toUpperCase()],
-  ["as an address", { aniName: ADDRESS }, `mp${SESSION}`],
-  ["as name and address in one", { aniName: `"mp${SESSION}" <${ADDRESS}>` }, `mp${SESSION}`],
-  ["percent-encoded", { aniName: encodeURIComponent(ADDRESS) }, `mp${SESSION}`],
-  ["not to be decoded", { aniName: `100% ${SESSION}` }, SESSION],
-  ["in the address alone", { aniName: undefined, ani: `sip:${SESSION}@10.0.0.5;transport=tls` }, SESSION],
-  ["in the address, the name being a carrier's", { aniName: "WIRELESS CALLER", ani: ADDRESS }, `mp${SESSION}`],
-  ["of an external", { purpose: "external", aniName: SESSION }, SESSION],
+const ADDRESS = `sip:hcp${CALL_ID}@video.example.com`;
+const CALLERS: readonly [name: string, caller: Party, callId: string][] = [
+  ["in quotation marks", { aniName: `"${CALL_ID}"` }, CALL_ID],
+  ["in capitals", { aniName: CALL_ID.toUpperCase() }, CALL_ID.toUpperCase()],
+  ["as an address", { aniName: ADDRESS }, `hcp${CALL_ID}`],
+  ["as name and address in one", { aniName: `"hcp${CALL_ID}" <${ADDRESS}>` }, `hcp${CALL_ID}`],
+  ["percent-encoded", { aniName: encodeURIComponent(ADDRESS) }, `hcp${CALL_ID}`],
+  ["not to be decoded", { aniName: `100% ${CALL_ID}` }, CALL_ID],
+  ["in the address alone", { aniName: undefined, ani: `sip:${CALL_ID}@10.0.0.5;transport=tls` }, CALL_ID],
+  ["in the address, the name being a carrier's", { aniName: "WIRELESS CALLER", ani: ADDRESS }, `hcp${CALL_ID}`],
+  ["of an external", { purpose: "external", aniName: CALL_ID }, CALL_ID],
   ["of an ordinary call", { aniName: "Ada L", ani: "tel:+13175551234" }, "Ada L"],
   ["of a call without a name", { aniName: undefined, ani: "tel:+13175551234" }, ""],
 ];
 
-for (const [name, caller, session] of CALLERS) {
-  test(`the session ${name} is ${session || "none"}`, () => {
+for (const [name, caller, callId] of CALLERS) {
+  test(`the call id ${name} is ${callId || "none"}`, () => {
     const conversation = parseConversation(rest(customer(caller), agent(ME)));
     assert(conversation);
-    assert.equal(callState(conversation, ME).session, session);
+    assert.equal(callState(conversation, ME).callId, callId);
   });
 }
 
@@ -181,6 +181,6 @@ test("Participants without any of the known fields are nobody.", () => {
     ending: "",
     customer: "absent",
     others: 0,
-    session: "",
+    callId: "",
   });
 });

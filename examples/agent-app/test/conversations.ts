@@ -3,12 +3,12 @@
 export const ME = "8f3c1c52-58a5-4b7d-9a6e-0d4e2f7b9c11";
 export const OTHER = "aaaaaaaa-58a5-4b7d-9a6e-0d4e2f7b9c11";
 export const CONVERSATION = "c3b1f6de-8f0b-4c5e-9a77-2f4f0c1d5e90";
-export const SESSION = "abcdefghijklmnopqrstuvwxyz234567";
+export const CALL_ID = "abcdefghijklmnopqrstuvwxyz234567";
 
 export type Party = Readonly<Record<string, unknown>>;
 
 export function customer(changes: Party = {}): Party {
-  return { id: "customer", purpose: "customer", aniName: SESSION, startTime: "2026-01-15T10:02:11Z", state: "connected", ...changes };
+  return { id: "customer", purpose: "customer", aniName: CALL_ID, startTime: "2026-01-15T10:02:11Z", state: "connected", ...changes };
 }
 
 export function agent(userId: string, changes: Party = {}): Party {

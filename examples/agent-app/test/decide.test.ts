@@ -20,7 +20,7 @@ import {
   WATCH,
   WATCH_CLOSELY,
 } from "../src/decide.ts";
-import { SESSION } from "./conversations.ts";
+import { CALL_ID } from "./conversations.ts";
 
 const UP: CallState = {
   leg: "connected",
@@ -29,11 +29,11 @@ const UP: CallState = {
   ending: "",
   customer: "present",
   others: 0,
-  session: SESSION,
+  callId: CALL_ID,
 };
 const HELD: CallState = { ...UP, held: true };
-/** Notifications do not tell the session. */
-const told = (call: CallState): CallState => ({ ...call, session: "" });
+/** Notifications do not tell the call id. */
+const told = (call: CallState): CallState => ({ ...call, callId: "" });
 
 const opened = (at: number): News => ({ kind: "opened", at });
 const lost = (at: number): News => ({ kind: "lost", at });
@@ -114,7 +114,7 @@ const ROOMS: readonly [name: string, call: CallState | null, out: string, within
   ["the agent is consulted", { ...UP, leg: "consulted" }, "out", "in", "consulted"],
   ["the agent is not on the call", { ...UP, leg: "absent" }, "out", "in", "absent"],
   ["the state is a new word", { ...UP, leg: "unknown" }, "out", "in", "unknown"],
-  ["there is no session", { ...UP, session: "" }, "out", "in", "nameless"],
+  ["there is no call id", { ...UP, callId: "" }, "out", "in", "nameless"],
   ["there is no customer", { ...UP, customer: "absent" }, "out", "in", "nameless"],
   ["the agent transferred", { ...UP, leg: "ended", ending: "transfer" }, "out", "leave", "left"],
   ["the agent hung up, another stays", { ...UP, leg: "ended", ending: "client", others: 1 }, "out", "leave", "left"],
@@ -139,17 +139,17 @@ test("A call that comes back is joined again.", () => {
   assert.equal(decide(learn(rings, heard(5000, UP)), false, 5000).room, "in");
 });
 
-test("Notifications keep the session that a read told.", () => {
-  assert.equal(believe(...KNOWN, heard(3000, HELD)).call?.session, SESSION);
+test("Notifications keep the call id that a read told.", () => {
+  assert.equal(believe(...KNOWN, heard(3000, HELD)).call?.callId, CALL_ID);
 });
 
-test("A read that finds no session any more says so.", () => {
-  assert.equal(believe(...KNOWN, read(6000, { ...UP, session: "" })).call?.session, "");
+test("A read that finds no call id any more says so.", () => {
+  assert.equal(believe(...KNOWN, read(6000, { ...UP, callId: "" })).call?.callId, "");
 });
 
-test("A read that was asked for too early still tells the session.", () => {
+test("A read that was asked for too early still tells the call id.", () => {
   const belief = believe(opened(1000), heard(1200, HELD), read(1300, UP, 1100));
-  assert.equal(belief.call?.session, SESSION);
+  assert.equal(belief.call?.callId, CALL_ID);
   assert.equal(belief.call?.held, true);
 });
 

@@ -1,0 +1,65 @@
+"""Sessions and agent keys out of whatever people and systems may read: they open doors (DESIGN section 6).
+
+A customer's alias is shown as `mp…`. Call ids are no secret and stay.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from policy_server.policy.link_aliases import AliasForm
+from policy_server.policy.names import NAME_LENGTH, Keyring, Role
+
+HIDDEN: Final = "…"
+"""What stands for a name that is not shown."""
+
+_NAME: Final = rf"[a-z0-9]{{{NAME_LENGTH}}}"
+_ALONE: Final = rf"(?<![a-z0-9])[a-z2-7]{{{NAME_LENGTH}}}(?![a-z0-9])"
+
+
+class NameMask:
+    """Hides the names of calls in texts, for the aliases of some link types."""
+
+    __slots__ = ("_pattern", "_types")
+
+    def __init__(self, forms: Iterable[AliasForm] = ()) -> None:
+        known = tuple(forms)
+        secret = [
+            f"(?<={re.escape(form.before)}){_NAME}(?={re.escape(form.after)})"
+            for form in known
+            if form.role is not Role.CALL and (form.before or form.after)
+        ]
+        self._pattern: Final = re.compile("|".join((*dict.fromkeys(secret), f"(?P<alone>{_ALONE})")), re.IGNORECASE)
+        self._types: Final = tuple(dict.fromkeys(form.type for form in known))
+
+    def text(self, text: str, keyring: Keyring, call: str = "") -> str:
+        """A text without sessions and agent keys, in a link's alias or alone; what is no name of ours but looks so goes
+        too. ``call`` is a call id that is known to be one.
+        """
+        if len(text) < NAME_LENGTH:
+            return text
+
+        def hide(match: re.Match[str]) -> str:
+            alone = match["alone"]
+            if alone is None:
+                return HIDDEN
+            is_call = alone == call or keyring.open(alone.lower(), Role.CALL, self._types) is not None
+            return alone if is_call else HIDDEN
+
+        return self._pattern.sub(hide, text)
+
+    def fields(self, fields: Mapping[str, object], keyring: Keyring, call: str = "") -> dict[str, object]:
+        """Named values of JSON, with every text in them so, also the names."""
+        return {self.text(name, keyring, call): self.value(value, keyring, call) for name, value in fields.items()}
+
+    def value(self, value: object, keyring: Keyring, call: str = "") -> object:
+        """A value of JSON, with every text in it so."""
+        match value:
+            case str():
+                return self.text(value, keyring, call)
+            case Mapping():
+                return self.fields(value, keyring, call)
+            case list() | tuple():
+                return [self.value(item, keyring, call) for item in value]
+            case _:
+                return value

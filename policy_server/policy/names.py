@@ -1,0 +1,295 @@
+"""A call's three names, signed so that no database is needed to trust them (DESIGN section 6).
+
+The **session** is the customer's, the **agent key** the agents', the **call id** may be seen by all who work with calls.
+Each is 32 characters of lower-case base32 (`a-z2-7`), which is exactly 20 bytes:
+
+    bytes 0-9    the call, the same in all three names
+    bytes 10-19  HMAC-SHA256 over the role of the name, bytes 0-9 and the name of the link type, the first 80 bits
+
+    bits  0-3    version
+    bits  4-7    number of the key
+    bits  8-35   expiry in minutes since 1970-01-01T00:00Z
+    bits 36-47   how long before the expiry the door opens, see `_SPAN_EXACT`; 0: it is open from the start
+    bits 48-79   random nonce
+
+So whoever has the key turns one name into the others, and nobody else does.
+"""
+
+import base64
+import hmac
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+NAME_LENGTH: Final = 32
+"""Characters in a name."""
+NONCE_BYTES: Final = 4
+"""Random bytes that `Keyring.sign` needs."""
+MIN_SECRET_LENGTH: Final = 32
+"""Characters (and bytes) that a secret key must have at least."""
+PIN_DIGITS: Final = 8
+"""Digits in a derived PIN; Pexip takes 4 to 20 (pexip-policy-responses.md, section 4)."""
+
+_VERSION: Final = 2
+_NOBODY: Final = -1
+_SIGNED_BYTES: Final = 10
+_NAME_BYTES: Final = 20
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MINUTE: Final = timedelta(minutes=1)
+_LAST_MINUTE: Final = (1 << 28) - 1
+_LAST_EXPIRY: Final = _EPOCH + _LAST_MINUTE * _MINUTE
+_HOST_PINS: Final = 10**PIN_DIGITS
+_GUEST_PINS: Final = _HOST_PINS - 1
+
+# Up to 34 hours before the expiry the minute of the opening is exact, before that the quarter of an hour.
+_SPAN_EXACT: Final = 1 << 11
+_SPAN_STEP: Final = 15
+_LONGEST_SPAN: Final = _SPAN_EXACT + (_SPAN_EXACT - 1) * _SPAN_STEP
+
+# int() reads base 32 with the digits 0-9a-v, in a tenth of the time of base64.b32decode. It also reads
+# spaces, signs, underscores and capitals, so every byte outside our alphabet becomes one that it refuses.
+_ALPHABET: Final = b"abcdefghijklmnopqrstuvwxyz234567"
+_DIGITS: Final = b"0123456789abcdefghijklmnopqrstuv"
+_TO_DIGITS: Final = bytes(_DIGITS[_ALPHABET.index(byte)] if byte in _ALPHABET else ord("!") for byte in range(256))
+
+
+class Role(StrEnum):
+    """Whose name it is; each opens its own door alone."""
+
+    SESSION = "session"
+    """The customer's: in the link and in the customer's alias."""
+    AGENT = "agent"
+    """In the agent's alias, for agents who have been let in."""
+    CALL = "call"
+    """For people and systems: room names, the caller's name at the trunk, logs, timelines."""
+
+
+class LinkState(StrEnum):
+    """What the link in an alias is worth at a given time; `absent` means that there is none."""
+
+    VALID = "valid"
+    EARLY = "early"
+    EXPIRED = "expired"
+    INVALID = "invalid"
+    ABSENT = "absent"
+
+
+class Pins(NamedTuple):
+    """The derived PINs of a room: digits only, equally long, never the same."""
+
+    host: str
+    guest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that one of our keys signed, of one link type; its door is open from `opens_at` until `expires_at` (UTC).
+
+    `opens_at` is `None` for a door that is open from the start.
+    """
+
+    type: str
+    expires_at: datetime
+    opens_at: datetime | None
+    _key: "_Key" = field(repr=False)
+    _signed: bytes = field(repr=False)
+
+    def name(self, role: Role) -> str:
+        """One of the three names."""
+        signature = self._key.signature(role, self._signed, self.type)
+        return base64.b32encode(self._signed + signature).decode("ascii").lower()
+
+    @property
+    def session(self) -> str:
+        """The customer's name."""
+        return self.name(Role.SESSION)
+
+    @property
+    def agent(self) -> str:
+        """The agents' name."""
+        return self.name(Role.AGENT)
+
+    @property
+    def id(self) -> str:
+        """The name for everybody."""
+        return self.name(Role.CALL)
+
+    @property
+    def pins(self) -> Pins:
+        """The derived PINs of the call's room, of the key that signed it: they outlive a change of keys."""
+        return _pins(self._key, self.id)
+
+    def state(self, now: datetime) -> LinkState:
+        """What the call's link is worth by its times. Raises `ValueError` for a `now` without zone."""
+        _check_aware(now)
+        if self.opens_at is not None and now < self.opens_at:
+            return LinkState.EARLY
+        return LinkState.VALID if now < self.expires_at else LinkState.EXPIRED
+
+
+class Keyring:
+    """The secret keys: `current` signs, `previous` ones only verify.
+
+    Immutable. Shows key numbers (which every name carries in the clear) and never keys.
+    Raises `ValueError` for keys of fewer than 32 bytes.
+    """
+
+    __slots__ = ("_by_number", "_current")
+
+    _current: "_Key"
+    _by_number: tuple[tuple["_Key", ...], ...]
+
+    def __init__(self, current: bytes, previous: tuple[bytes, ...] = ()) -> None:
+        for place, secret in enumerate((current, *previous)):
+            if len(secret) < MIN_SECRET_LENGTH:
+                raise ValueError(_too_short(place, len(secret), "bytes"))
+        keys = [_derive_key(secret) for secret in dict.fromkeys((current, *previous))]
+        # Numbers that no key has get one whose signatures nobody can make, so that refusing them is the
+        # same work as refusing a forgery.
+        nobody = (_derive_key(_derive(current, "nobody"))._replace(number=_NOBODY),)
+        by_number = (tuple(key for key in keys if key.number == number) or nobody for number in range(16))
+        object.__setattr__(self, "_current", keys[0])
+        object.__setattr__(self, "_by_number", tuple(by_number))
+
+    @classmethod
+    def from_text(cls, current: str, previous: Sequence[str] = ()) -> "Keyring":
+        """Make a keyring of secrets as they stand in settings; white space around them is dropped.
+
+        Raises `ValueError`, saying how to make a key, for secrets of fewer than 32 characters.
+        """
+        secrets = [secret.strip() for secret in (current, *previous)]
+        for place, secret in enumerate(secrets):
+            if len(secret) < MIN_SECRET_LENGTH:
+                raise ValueError(_too_short(place, len(secret), "characters"))
+        first, *others = (secret.encode("utf-8", "surrogatepass") for secret in secrets)
+        return cls(first, tuple(others))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a Keyring is immutable: cannot set {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a Keyring is immutable: cannot delete {name!r}")
+
+    def __repr__(self) -> str:
+        numbers = {key.number for keys in self._by_number for key in keys}
+        previous = sorted(numbers - {self._current.number, _NOBODY})
+        return f"<Keyring signs with key {self._current.number}, also verifies {previous}>"
+
+    def sign(self, link_type: str, expires_at: datetime, nonce: bytes, opens_at: datetime | None = None) -> Call:
+        """Make the call of a link type that expires at a time (rounded up to the minute) and has a nonce.
+
+        Its door opens at `opens_at`, rounded down to the minute, or to a quarter of an hour if that is more than 34
+        hours before the expiry. The nonce is random bytes, `NONCE_BYTES` of them. Raises `ValueError` for any other
+        length, for times without zone, and for those that a name cannot hold.
+        """
+        if len(nonce) != NONCE_BYTES:
+            raise ValueError(f"a call's nonce has {NONCE_BYTES} bytes, not {len(nonce)}")
+        _check_aware(expires_at)
+        minutes = -((_EPOCH - expires_at) // _MINUTE)
+        if not 0 <= minutes <= _LAST_MINUTE:
+            raise ValueError(
+                f"a call cannot expire at {expires_at.isoformat()}: choose a time from 1970 to {_LAST_EXPIRY.year - 1}"
+            )
+        span = 0 if opens_at is None else _coded_span(minutes, opens_at)
+        head = _VERSION << 4 | self._current.number
+        packed = head << 72 | minutes << 44 | span << 32 | int.from_bytes(nonce, "big")
+        return _read(link_type, self._current, packed.to_bytes(_SIGNED_BYTES, "big"))
+
+    def open(self, text: str, role: Role, link_types: Iterable[str]) -> Call | None:
+        """The call that a text names in a role, as one of some link types; None if none of our keys signed it so."""
+        if len(text) != NAME_LENGTH:
+            return None
+        try:
+            content = int(text.encode("ascii").translate(_TO_DIGITS), 32).to_bytes(_NAME_BYTES, "big")
+        except ValueError:
+            return None
+        signed, signature = content[:_SIGNED_BYTES], content[_SIGNED_BYTES:]
+        found = None
+        for link_type in link_types:
+            for key in self._by_number[content[0] & 15]:
+                if hmac.compare_digest(key.signature(role, signed, link_type), signature):
+                    found = (link_type, key)
+        if found is None or content[0] >> 4 != _VERSION:
+            return None
+        return _read(*found, signed)
+
+    def room_pins(self, room: str) -> Pins:
+        """Derive the PINs of a room that no call belongs to, of its name; they change with the current key."""
+        return _pins(self._current, room)
+
+
+def link_state(call: Call | None, now: datetime) -> LinkState:
+    """What an alias that looks like a link's is worth; `call` is `None` when it was not signed by us."""
+    return LinkState.INVALID if call is None else call.state(now)
+
+
+class _Key(NamedTuple):
+    """What is derived from one secret: its number, and one key for each purpose."""
+
+    number: int
+    signatures: bytes
+    pins: bytes
+
+    def signature(self, role: Role, signed: bytes, link_type: str) -> bytes:
+        # The first byte and the fixed length of what follows keep all three apart.
+        message = _ROLES[role] + signed + link_type.encode("utf-8", "surrogatepass")
+        return hmac.digest(self.signatures, message, "sha256")[: _NAME_BYTES - _SIGNED_BYTES]
+
+    def __repr__(self) -> str:
+        return f"<key {self.number}>"
+
+
+_ROLES: Final = {Role.SESSION: b"s", Role.AGENT: b"a", Role.CALL: b"c"}
+
+
+def _read(link_type: str, key: _Key, signed: bytes) -> Call:
+    packed = int.from_bytes(signed, "big")
+    expires, span = packed >> 44 & _LAST_MINUTE, packed >> 32 & 0xFFF
+    minutes = span if span < _SPAN_EXACT else _SPAN_EXACT + (span - _SPAN_EXACT) * _SPAN_STEP
+    opens_at = _EPOCH + (expires - minutes) * _MINUTE if minutes else None
+    return Call(link_type, _EPOCH + expires * _MINUTE, opens_at, key, signed)
+
+
+def _coded_span(expires: int, opens_at: datetime) -> int:
+    """How long before the expiry the door opens, in minutes or beyond `_SPAN_EXACT` in longer steps, rounded up."""
+    _check_aware(opens_at)
+    minutes = expires - (opens_at - _EPOCH) // _MINUTE
+    if not 0 < minutes <= _LONGEST_SPAN:
+        days = _LONGEST_SPAN // 1440
+        raise ValueError(
+            f"a door cannot open at {opens_at.isoformat()}: it opens before it closes, {days} days at most"
+        )
+    return minutes if minutes < _SPAN_EXACT else _SPAN_EXACT - (_SPAN_EXACT - minutes) // _SPAN_STEP
+
+
+def _pins(key: _Key, text: str) -> Pins:
+    digest = hmac.digest(key.pins, text.encode("utf-8", "surrogatepass"), "sha256")
+    host = int.from_bytes(digest[:16], "big") % _HOST_PINS
+    guest = int.from_bytes(digest[16:], "big") % _GUEST_PINS
+    # Counting on past the host's PIN keeps the two apart and every guest PIN as likely as any other.
+    guest += guest >= host
+    return Pins(str(host).zfill(PIN_DIGITS), str(guest).zfill(PIN_DIGITS))
+
+
+def _derive(secret: bytes, purpose: str) -> bytes:
+    return hmac.digest(secret, b"policy-server/2/" + purpose.encode("ascii"), "sha256")
+
+
+def _derive_key(secret: bytes) -> _Key:
+    number = _derive(secret, "key number")[0] & 15
+    return _Key(number, _derive(secret, "name signature"), _derive(secret, "room pins"))
+
+
+def _check_aware(moment: datetime) -> None:
+    if moment.utcoffset() is None:
+        raise ValueError(f"{moment.isoformat()} needs a time zone")
+
+
+def _too_short(place: int, length: int, unit: str) -> str:
+    which = "the secret key" if place == 0 else f"previous secret key number {place}"
+    return (
+        f"{which} has {length} {unit} and needs {MIN_SECRET_LENGTH} or more: make one with "
+        "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+    )
