@@ -27,6 +27,7 @@ _AMPERSANDS: Final = ("&amp;", "\\u0026")
 """How pages and JSON write ``&``."""
 
 _NAME: Final = re.compile(r"[\w.~-]+")
+_PARAMETER: Final = re.compile(r"&[\w.~-]+=")
 _TYPES: Final = tuple(kind.value for kind in RequestType)
 _ROOT: Final = ROOT.decode()
 
@@ -96,11 +97,15 @@ def _pasted_url(text: str) -> Question | None:
         raise Unusable(f"{shown(path)} is none of the paths at which Pexip asks a policy server")
     for ampersand in _AMPERSANDS:
         query = query.replace(ampersand, "&")
-    notes: tuple[str, ...] = ()
+    notes: list[str] = []
     if query.endswith(_CUT):
         query = query.rstrip(".…")
-        notes = ("the URL was cut: what stood at its end is missing",)
-    return Question(*routed, query, notes=notes)
+        notes.append("the URL was cut: what stood at its end is missing")
+    if _PARAMETER.search(text.partition(url)[2]):
+        notes.append(
+            "the URL ends at the first space, quotation mark or < in it, and the parameters after that are left out"
+        )
+    return Question(*routed, query, notes=tuple(notes))
 
 
 def _pasted_query(text: str, request_type: RequestType = RequestType.SERVICE) -> Question | None:

@@ -7,7 +7,7 @@ understood of an expression counts as able to match: only what is certain is rep
 import re
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from policy_server.pexip.aliases import PARAMETER_MARKS, SCHEMES, folded
@@ -60,7 +60,17 @@ class _NotUnderstoodError(Exception):
 
 
 def why_never(pattern: Pattern, domains: AbstractSet[str]) -> str:
-    """Why no alias in its compared form matches; ``""`` when one may."""
+    """Why no alias that is meant matches in its compared form; ``""`` when one may.
+
+    The dots of a domain of ours are meant as dots, though ``.`` is any character.
+    """
+    text = pattern.text
+    for domain in domains:
+        text = text.replace(domain, re.escape(domain))
+    return _why_never(pattern if text == pattern.text else replace(pattern, text=text), domains)
+
+
+def _why_never(pattern: Pattern, domains: AbstractSet[str]) -> str:
     if _HARMLESS.match(pattern.text):
         return ""
     try:

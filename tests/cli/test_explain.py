@@ -292,3 +292,14 @@ def test_no_secret_of_a_caller_is_needed(rules: Path) -> None:
     put_rules(rules.parent, RULES)
     result = run("explain", "service", "local_alias=a", "third_party_passcode=31337-passcode")
     assert "31337-passcode" not in result.output
+
+
+def test_a_url_with_a_space_in_it_is_explained_as_far_as_it_goes_and_says_so() -> None:
+    """A URL that was decoded before it was pasted ends early; the reader is not left to wonder what is missing."""
+    url = "GET https://policy.example.com/policy/v1/service/configuration?vendor=UCCAPI/16 (Skype)&local_alias=room-1"
+    value = explained(url)
+    assert value["rule"] is None
+    assert value["notes"] == [
+        "the URL ends at the first space, quotation mark or < in it, and the parameters after that are left out"
+    ]
+    assert explained(url.replace(" (", "%20("))["notes"] == []
