@@ -124,6 +124,8 @@ def _remedy(text: str, error: Exception) -> str:
         )
     if _BACK_REFERENCE.search(text):
         return f"{reason}; RE2 has no back-references: write the repeated part out"
+    if text.startswith("*"):
+        return f"{reason}; for any text write .* instead"
     return reason
 
 

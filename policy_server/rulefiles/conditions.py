@@ -40,6 +40,9 @@ from policy_server.rulefiles.reader import Report, Table, shown_node, undefined,
 GROUPS: Final = ("any", "all", "not")
 Word = TypeVar("Word", bound=StrEnum)
 _ASCII_CLASS: Final = re.compile(r"(?<!\\)(?:\\\\)*\\([dwsbDWSB])")
+_WILDCARD: Final = re.compile(r"[\w@ .-]*[A-Za-z0-9@]\*[\w@ .*-]*")
+"""Plain text with a ``*`` behind a letter: an expression, but meant as a pattern of file names."""
+_SLASHES: Final = re.compile(r"/.*/[a-z]*", re.DOTALL)
 _READS_ANYTHING: Final = frozenset({"remote_display_name", "vendor", "q"})
 
 
@@ -181,6 +184,10 @@ def _warnings(key: str, pattern: Pattern, scope: Scope) -> Iterator[str]:
     """What is legal in an expression but hardly meant."""
     if key in _READS_ANYTHING and (found := _ASCII_CLASS.search(pattern.text)):
         yield f"\\{found[1]} knows ASCII characters only; for letters of any language write \\pL, for digits \\pN"
+    if _WILDCARD.fullmatch(pattern.text):
+        yield "* repeats the character before it; for any text write .* instead"
+    if _SLASHES.fullmatch(pattern.text):
+        yield "slashes around an expression are characters of the value too; write it without them"
     # What registers is compared with its domain too.
     if pattern.ignore_case and (reason := why_never(pattern, frozenset() if key == "alias" else scope.domains)):
         yield f"{reason}, so this never matches; leave that out of the expression, or match the original with {key}{RAW}"
