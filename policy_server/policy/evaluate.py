@@ -276,8 +276,8 @@ def _filled_in(names: Iterable[str], groups: Mapping[str, str], facts: Facts) ->
     for name in names:
         if name in groups:
             values[name] = groups[name]
-        elif name in NAMES:
-            values[name] = facts.call.name(NAMES[name]) if facts.call is not None else ""
+        elif (role := NAMES.get(without_raw(name))) is not None:
+            values[name] = facts.call.name(role) if facts.call is not None else ""
         elif name.startswith("link."):
             values[name] = facts.link_attributes.get(name[5:], "")
         elif name in PARAMETERS:

@@ -8,6 +8,8 @@ from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode
 from policy_server.rulefiles.problems import Place, nearest, shown
 
 _PLACEHOLDER: Final = re.compile(r"\{link\.([^{}|]+)")
+_USUAL: Final = ("language", "queue")
+"""What many links have."""
 _SHORTEST: Final = 4
 """Letters that a name needs to be compared: shorter ones are alike by chance."""
 
@@ -19,7 +21,9 @@ def attribute_warnings(nodes: Iterable[Node]) -> Iterator[tuple[Place, str]]:
         for name, place in _uses(node):
             uses.setdefault(name, []).append(place)
     for name, places in uses.items():
-        others = [other for other in ("name", *uses) if other != name and _is_slip(name, other)]
+        # A usual name with a letter more may be another one: languages.
+        usual = [other for other in _USUAL if other in uses or len(name) <= len(other)]
+        others = [other for other in ("name", *usual, *uses) if other != name and _is_slip(name, other)]
         near = nearest(name, others)
         if near is None or len(places) > 1:
             continue
