@@ -134,9 +134,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 @pytest.fixture(scope="module")
 def url(whole: Settings) -> Iterator[str]:
-    """The service, listening."""
-    with listening(create_app(whole, rule_store(whole))) as address:
-        yield address
+    """The service, listening. It holds up nobody who guesses, as it is asked with bad credentials again and again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refusals, "FREE_GUESSES", 1_000_000)
+        with listening(create_app(whole, rule_store(whole))) as address:
+            yield address
 
 
 # ------------------------------------------------------------------ the document itself
