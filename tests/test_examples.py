@@ -118,8 +118,8 @@ def test_one_call(ask: Ask, link: dict[str, str]) -> None:
     """With the parts of one link, customer, agent and leg get one room, and the customer gets a leg to the number."""
     customer = _room(ask, "01-customer.sh", link["alias"])
     agent = _room(ask, "02-agent.sh", link["agent_alias"])
-    leg = _room(ask, "03-dial-out.sh", link["session"])
-    assert customer["name"] == link["session"]
+    leg = _room(ask, "03-dial-out.sh", link["call"])
+    assert customer["name"] == link["call"]
     dialled = customer.pop("automatic_participants")
     assert isinstance(dialled, list)
     assert [entry["remote_alias"] for entry in dialled] == [NUMBER]
