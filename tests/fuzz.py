@@ -1,8 +1,8 @@
-"""``make fuzz``: sends hostile and random questions to a real server over HTTP, and judges every answer.
+"""``make fuzz``: sends hostile and random questions and events to a real server over HTTP, and judges every answer.
 
 ``python -m tests.fuzz [--count N] [--seed N] [--seconds N] [--only N]``. Exit status 1 when the server answered with a
-5xx, did not answer, gave an answer that a Conferencing Node would discard, or failed in a way that the question does
-not explain.
+5xx, did not answer, gave an answer that a Conferencing Node would discard, failed in a way that the question does not
+explain, or did not store each message that it acknowledged once.
 """
 
 import argparse
@@ -11,13 +11,15 @@ import re
 import socket
 import subprocess
 import sys
-import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
+from shutil import copyfile, copytree
+from tempfile import TemporaryDirectory
 from threading import Thread
 from time import monotonic, perf_counter, sleep
 from typing import Final
@@ -29,17 +31,34 @@ import uvloop
 
 from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.simulator.judge import HttpAnswer, judge
-from tests.fuzz_questions import PASSWORD, USERNAME, Question, QuestionMaker, cannot_be_understood
+from tests.fuzz_events import SINK_PASSWORD, SINK_USERNAME, Delivery, DeliveryMaker
+from tests.fuzz_ledger import Ledger
+from tests.fuzz_questions import (
+    PASSWORD,
+    PREFIX,
+    QUERY_LIMIT,
+    USERNAME,
+    Question,
+    QuestionMaker,
+    cannot_be_understood,
+    names_of,
+)
 from tests.golden.exchange import DEPLOYMENT, KIOSK, RULES, read_all
 from tests.servers import clean_environment
 
 COUNT: Final = 200_000
 CONNECTIONS: Final = 4
+EVENTS_EVERY: Final = 10
 PATIENCE: Final = 15.0
 """Seconds to wait for an answer, and for the server to start."""
 
 SECRET_KEY: Final = "the secret key of the fuzzer, long enough"
 ROOT: Final = Path(__file__).parent.parent
+FUZZ_RULES: Final = Path(__file__).parent / "fuzz_rules.yaml"
+"""What the golden rules have no example of."""
+
+LINKS: Final = ("visit", "support")
+ENDS: Final = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC))
 _SHOWN: Final = 10
 _NO_SIZE: Final = re.compile(r"0+|[0-9]{19,}", re.ASCII)
 _CANONICAL: Final = (
@@ -54,15 +73,14 @@ class Offence:
 
     number: int
     kind: str
-    question: Question
+    question: Question | Delivery
     answer: HttpAnswer | None
     reason: str
 
     def __str__(self) -> str:
         got = "nothing" if self.answer is None else f"HTTP {self.answer.status} {self.answer.body[:500]!r}"
-        return (
-            f"question {self.number}: {self.kind}: {self.reason}\n  sent {self.question.wire()[:3000]!r}\n  got  {got}"
-        )
+        sent = self.question.wire()[:3000]
+        return f"question {self.number}: {self.kind}: {self.reason}\n  sent {sent!r}\n  got  {got}"
 
 
 @dataclass(slots=True)
@@ -70,6 +88,7 @@ class Report:
     """What came of a run."""
 
     sent: int = 0
+    deliveries: int = 0
     seconds: float = 0.0
     statuses: Counter[int] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -77,13 +96,16 @@ class Report:
     first: list[Offence] = field(default_factory=list)
     slowest: float = 0.0
     slowest_number: int = 0
+    slowest_delivery: float = 0.0
+    ledger: Ledger = field(default_factory=Ledger)
+    unkept: tuple[str, ...] = ()
     server_errors: int = 0
     server_said: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:
         """Whether anything happened that must not."""
-        return bool(self.offences) or self.server_errors > 0
+        return bool(self.offences or self.unkept) or self.server_errors > 0
 
     def note(self, offence: Offence) -> None:
         """Counts an offence, and keeps the first ones."""
@@ -95,6 +117,8 @@ class Report:
         """The report for people."""
         rate = self.sent / self.seconds if self.seconds else 0.0
         yield f"questions sent                    {self.sent} in {self.seconds:.1f} s ({rate:.0f} a second)"
+        yield f"  deliveries of events            {self.deliveries}"
+        yield f"  messages acknowledged           {self.ledger.messages}, and {self.ledger.unreadable} that nobody can read"
         for status, count in sorted(self.statuses.items()):
             refused = " (refused by the HTTP parser, as it should)" if status == 400 else ""
             yield f"  HTTP {status}                        {count}{refused}"
@@ -103,7 +127,10 @@ class Report:
         for kind in KINDS:
             yield f"{kind + ' (must be 0)':<44}{self.offences[kind]}"
         yield f"{'exceptions that the server caught (must be 0)':<44} {self.server_errors}"
+        yield f"{'faults of the database (must be 0)':<44} {len(self.unkept)}"
         yield f"slowest answer                    {self.slowest * 1000:.1f} ms (question {self.slowest_number})"
+        yield f"slowest answer to a delivery      {self.slowest_delivery * 1000:.1f} ms"
+        yield from self.unkept
         for offence in self.first:
             yield str(offence)
         for line in self.server_said if self.failed else ():
@@ -114,7 +141,9 @@ Offend = Callable[[str, str], None]
 
 NO_ANSWER: Final = (OSError, EOFError, TimeoutError)
 
-KINDS: Final = ("5xx", "no answer", "refused by the judge", "failure without a reason", "wrong status")
+KINDS: Final = (
+    *("5xx", "no answer", "refused by the judge", "failure without a reason", "wrong status", "wrong receipt"),
+)
 
 
 def examine(number: int, question: Question, answer: HttpAnswer, report: Report) -> None:
@@ -132,7 +161,8 @@ def examine(number: int, question: Question, answer: HttpAnswer, report: Report)
         if question.well_formed:
             offend("wrong status", "the request is good HTTP")
     elif not question.asks_policy:
-        if answer.status not in (200, 404, 405):
+        # The server has an answer to a long first line for those alone who ask for policy.
+        if answer.status not in ((200, 404, 405, 431) if len(question.target) > QUERY_LIMIT - 100 else (200, 404, 405)):
             offend("wrong status", "the path is no policy question")
     elif (answer.status == 401) is question.authorized:
         offend("wrong status", "the credentials are " + ("good" if question.authorized else "wrong"))
@@ -145,6 +175,16 @@ def examine(number: int, question: Question, answer: HttpAnswer, report: Report)
             _examine_body(question, answer, report, offend)
     elif answer.status not in (401, 404, 405):
         offend("wrong status", "no endpoint answers with this status")
+
+
+def examine_delivery(number: int, delivery: Delivery, answer: HttpAnswer, report: Report) -> None:
+    """Judges the answer to one delivery of events, and keeps what it promises."""
+    report.deliveries += 1
+    report.statuses[answer.status] += 1
+    report.slowest_delivery = max(report.slowest_delivery, answer.seconds)
+    for reason in report.ledger.enter(delivery, answer):
+        kind = "5xx" if answer.status >= 500 else "wrong receipt" if answer.status == 200 else "wrong status"
+        report.note(Offence(number, kind, delivery, answer, reason))
 
 
 def _examine_body(question: Question, answer: HttpAnswer, report: Report, offend: Offend) -> None:
@@ -195,7 +235,7 @@ class Connection:
         self._port: Final = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, question: Question) -> HttpAnswer:
+    async def ask(self, question: Question | Delivery) -> HttpAnswer:
         """Sends one question. Raises OSError, EOFError or TimeoutError when there is no answer."""
         async with asyncio.timeout(PATIENCE):
             if self._streams is None:
@@ -227,7 +267,21 @@ class Connection:
                 await writer.wait_closed()
 
 
-async def _fuzz(port: int, numbers: Iterator[int], maker: QuestionMaker, until: float, report: Report) -> None:
+class Maker:
+    """Makes the requests of one seed: every tenth delivers events, the others are questions."""
+
+    def __init__(self, questions: QuestionMaker, deliveries: DeliveryMaker) -> None:
+        self._questions: Final = questions
+        self._deliveries: Final = deliveries
+
+    def make(self, number: int) -> Question | Delivery:
+        """Request ``number``."""
+        if number % EVENTS_EVERY == EVENTS_EVERY - 1:
+            return self._deliveries.make(number // EVENTS_EVERY)
+        return self._questions.make(number)
+
+
+async def _fuzz(port: int, numbers: Iterator[int], maker: Maker, until: float, report: Report) -> None:
     connection = Connection(port)
     for number in numbers:
         if monotonic() > until:
@@ -242,11 +296,14 @@ async def _fuzz(port: int, numbers: Iterator[int], maker: QuestionMaker, until: 
             if report.offences["no answer"] > 100:
                 break
         else:
-            examine(number, question, answer, report)
+            if isinstance(question, Question):
+                examine(number, question, answer, report)
+            else:
+                examine_delivery(number, question, answer, report)
     await connection.close()
 
 
-async def _run(port: int, numbers: range, maker: QuestionMaker, seconds: float, report: Report) -> None:
+async def _run(port: int, numbers: range, maker: Maker, seconds: float, report: Report) -> None:
     started = monotonic()
     shared = iter(numbers)
     await asyncio.gather(*(_fuzz(port, shared, maker, started + seconds, report) for _ in range(CONNECTIONS)))
@@ -274,7 +331,7 @@ def server(rules: Path, environment: dict[str, str]) -> Iterator[tuple[int, dequ
     command = [sys.executable, "-m", "policy_server", "serve", "--port", str(port), "--rules", str(rules.resolve())]
     # In a folder of its own it finds no .env of somebody else's.
     with (
-        tempfile.TemporaryDirectory() as folder,
+        TemporaryDirectory() as folder,
         subprocess.Popen(
             command,
             cwd=folder,
@@ -318,20 +375,31 @@ def _wait_for(port: int, process: "subprocess.Popen[bytes]", said: deque[str]) -
 def fuzz(numbers: range, seed: int, seconds: float) -> Report:
     """Starts a server, asks it the questions of these numbers, and reports."""
     keyring = Keyring.from_text(SECRET_KEY)
-    ends = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC))
-    calls = [keyring.sign("visit", end, bytes([place]) * NONCE_BYTES) for place in range(8) for end in ends]
-    names = [name for call in calls for name in (call.session, call.agent, call.id)]
-    aliases = [f"{prefix}{name}".encode() for name in names for prefix in ("mp", "hcp")]
-    maker = QuestionMaker(seed, [golden.target.encode() for golden in read_all()], aliases)
+    calls = [
+        keyring.sign(kind, end, bytes([place]) * NONCE_BYTES) for kind, end, place in product(LINKS, ENDS, range(64))
+    ]
+    questions = QuestionMaker(seed, [golden.target.encode() for golden in read_all()], names_of(calls))
+    rooms = [name for call in calls for name in (call.id, call.id, f"mp{call.session}", f"hcp{call.agent}")]
+    maker = Maker(questions, DeliveryMaker(seed, rooms))
     report = Report()
-    environment = {
-        "POLICY_PEXIP_USERNAME": USERNAME,
-        "POLICY_PEXIP_PASSWORD": PASSWORD,
-        "POLICY_SECRET_KEY": SECRET_KEY,
-    }
-    with server(RULES, environment | KIOSK) as (port, said):
-        uvloop.run(_run(port, numbers, maker, seconds, report))
-    report.server_said = tuple(said)
+    with TemporaryDirectory(prefix="policy-server-fuzz-") as folder:
+        database = Path(folder, "policy.db")
+        rules = copytree(RULES, Path(folder, "rules"))
+        copyfile(FUZZ_RULES, rules / "15-fuzz.yaml")
+        environment = {
+            "POLICY_PEXIP_USERNAME": USERNAME,
+            "POLICY_PEXIP_PASSWORD": PASSWORD,
+            "POLICY_EVENTS_USERNAME": SINK_USERNAME,
+            "POLICY_EVENTS_PASSWORD": SINK_PASSWORD,
+            "POLICY_SECRET_KEY": SECRET_KEY,
+            "POLICY_PREFIX": PREFIX.decode(),
+            "POLICY_TRUSTED_PROXIES": "127.0.0.1",
+            "POLICY_DATABASE_URL": f"sqlite:///{database}",
+        }
+        with server(rules, environment | KIOSK) as (port, said):
+            uvloop.run(_run(port, numbers, maker, seconds, report))
+        report.server_said = tuple(said)
+        report.unkept = tuple(report.ledger.audit(database))
     return report
 
 

@@ -2,19 +2,24 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
 from urllib.parse import quote_from_bytes, unquote_plus
 
 from policy_server.pexip.parameters import PARAMETERS
+from policy_server.policy.names import Call
 
 QUERY_LIMIT: Final = 16 * 1024
 TARGET_LIMIT: Final = 65_535
 """Bytes of a request target that the HTTP parser of the server takes."""
 
 SESSION: Final = b"3f2a9c5e8b7d4e1fa6c0d9b8e7f61234"
+ROOT: Final = b"/policy/v1/"
+PREFIX: Final = b"/pexip"
+"""What the server of the fuzzer takes before that, too."""
+
 USERNAME: Final = "pexip"
 PASSWORD: Final = "only for the fuzzer"
 _GOOD: Final = b"Basic " + b64encode(f"{USERNAME}:{PASSWORD}".encode())
@@ -42,6 +47,19 @@ _ALIASES: Final = (
     *(b"%2B442071838750", b"sip%3A%2B442071838750%40example.com%3Buser%3Dphone", b"old-desk", b"old-" + b"x" * 260),
     *(b"old-%7Brest%7D", b"old-%0D%0A", b"old-%C5%BF", b"te%C5%BFt", b"%EF%BC%8B442071838750", b"99%2B13175551234"),
     *(b"kiosk-12", b"room3%40example.com", b"alice%40example.com", b"Zo%C3%AB%2FM%C3%BCller%2B1%40example.com"),
+    *(
+        b"live-AbC_9xYz",
+        b"sip:live-AbC_9xYz@example.com",
+        b"live-" + b"%F0%9F%98%80" * 80,
+        b"LIVE-%7Bkey.raw%7D",
+        b"live-+",
+    ),
+    *(
+        b"live-%0D%0A%20x",
+        b"tel:%2B1%3Bphone-context%3DMeet",
+        b"sip:x@example.com%3BPhone-Context%3D",
+        b"live-%E2%80%AE",
+    ),
     *(b"..", b".", b"..%2F..%2Fetc%2Fpasswd", b"%2F%2F", b"%2e%2e%2f", b"a%2Fb%3Fc%23d", b"%00", b"@", b"sip%3A", b";"),
 )
 _DIRECTIONS: Final = (b"dial_in", b"dial_out", b"non_dial", b"DIAL_OUT", b"dial_out%20", b"none")
@@ -123,6 +141,8 @@ class Question:
     target: bytes
     authorization: bytes | None
     close: bool = False
+    stranger: bytes = b""
+    """The address that a proxy says it comes from: who tries credentials is slowed down, each for themselves."""
 
     @property
     def path(self) -> bytes:
@@ -147,14 +167,15 @@ class Question:
     @property
     def asks_policy(self) -> bool:
         """Whether the path is below the policy API."""
-        return b"/policy/v1/" in re.sub(rb"/+", b"/", self.path)
+        return re.sub(rb"/+", b"/", self.path).startswith((ROOT, PREFIX + ROOT))
 
     def wire(self) -> bytes:
         """The request as it is sent."""
         credentials = b"" if self.authorization is None else b"Authorization: %b\r\n" % self.authorization
         closing = b"Connection: close\r\n" if self.close else b""
+        stranger = b"X-Forwarded-For: %b\r\n" % self.stranger if self.stranger else b""
         head = b"%b %b HTTP/1.1\r\nHost: 127.0.0.1\r\n" % (self.method, self.target)
-        return head + credentials + closing + b"\r\n"
+        return head + credentials + stranger + closing + b"\r\n"
 
 
 def cannot_be_understood(query: bytes) -> bool:
@@ -170,6 +191,37 @@ def cannot_be_understood(query: bytes) -> bool:
                 return True
             seen.add(name)
     return False
+
+
+def stranger(random: Random) -> bytes:
+    """An address of somebody who was hardly here before."""
+    return b"10.%d.%d.%d" % tuple(random.randbytes(3))
+
+
+def names_of(calls: Iterable[Call]) -> list[bytes]:
+    """Aliases with the names of calls, each in its own place and in those of the others."""
+    prefixes = (b"mp", b"hcp", b"sup", b"sag", b"mp.", b"")
+    names = (name.encode() for call in calls for name in (call.session, call.agent, call.id))
+    return [prefix + name for name in names for prefix in prefixes]
+
+
+def _disguised(random: Random, alias: bytes) -> bytes:
+    """An alias with a name as people and devices write it, or with a slip."""
+    draw = random.random()
+    if draw < 0.4:
+        return alias
+    if draw < 0.7:
+        head, tail = random.choice(
+            (
+                *((b"sip:", b""), (b"sip%3A", b"%40example.com"), (b"", b"@EXAMPLE.com"), (b"", b"@other.example.org")),
+                *((b"sips:", b"@example.com:5061%3Btransport%3Dtls"), (b"h323:", b""), (b"", b"."), (b"%20", b"%0A")),
+                *((b"", b"%3Bphone-context%3D%2B1"), (b"%22", b"%22"), (b"", b"a"), (b"", b"%00"), (b"%E2%80%AE", b"")),
+            )
+        )
+        return head + (alias.upper() if random.random() < 0.3 else alias) + tail
+    changed = bytearray(alias)
+    changed[random.randrange(len(changed))] = random.choice(b"aA27189_-.")
+    return bytes(changed)
 
 
 Mutation = Callable[[Random, list[bytes]], None]
@@ -244,7 +296,7 @@ def _value(random: Random) -> bytes:
 
 
 class QuestionMaker:
-    """Makes the questions of one seed. ``targets`` are good questions to begin with; ``aliases`` of signed links."""
+    """Makes the questions of one seed. ``targets`` are good questions to begin with; ``aliases`` with the names of calls."""
 
     def __init__(self, seed: int, targets: Sequence[bytes], aliases: Sequence[bytes]) -> None:
         self._seed: Final = seed
@@ -259,7 +311,7 @@ class QuestionMaker:
             return Question(b"GET", target, _GOOD)
         flaw = random.randrange(5)
         if flaw == 0:
-            return Question(b"GET", target, self._bad_credentials(random))
+            return Question(b"GET", target, self._bad_credentials(random), stranger=stranger(random))
         if flaw == 1:
             return Question(random.choice(_METHODS), target, _GOOD)
         if flaw == 2:
@@ -283,7 +335,7 @@ class QuestionMaker:
             return path + b"?" + self._padded(random, pairs)
         if draw < 0.28 and self._links:
             pairs = [pair for pair in pairs if not pair.startswith(b"local_alias=")]
-            pairs.append(b"local_alias=" + random.choice(self._links))
+            pairs.append(b"local_alias=" + _disguised(random, random.choice(self._links)))
         for _ in range(random.choice((1, 1, 1, 2, 3, 5, 9))):
             random.choice(_MUTATIONS)(random, pairs)
         if random.random() < 0.2:
