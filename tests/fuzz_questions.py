@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
-from urllib.parse import quote_from_bytes, unquote_plus
+from urllib.parse import quote_from_bytes, unquote_plus, unquote_to_bytes
 
 from policy_server.pexip.parameters import PARAMETERS
 from policy_server.policy.names import Call
@@ -166,8 +166,9 @@ class Question:
 
     @property
     def asks_policy(self) -> bool:
-        """Whether the path is below the policy API."""
-        return re.sub(rb"/+", b"/", self.path).startswith((ROOT, PREFIX + ROOT))
+        """Whether the path is below the policy API, and every proxy would understand it so."""
+        climbs = not {b".", b".."}.isdisjoint(unquote_to_bytes(self.path).split(b"/"))
+        return not climbs and re.sub(rb"/+", b"/", self.path).startswith((ROOT, PREFIX + ROOT))
 
     def wire(self) -> bytes:
         """The request as it is sent."""
