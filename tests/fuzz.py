@@ -406,7 +406,9 @@ def fuzz(numbers: range, seed: int, seconds: float) -> Report:
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Fuzz the policy server over HTTP.")
-    parser.add_argument("--count", type=int, default=COUNT, help="questions to send (default: %(default)s)")
+    parser.add_argument(
+        "--count", type=int, default=COUNT, help="questions and deliveries to send (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same questions")
     parser.add_argument("--seconds", type=float, default=1800, help="stop after this many seconds")
     parser.add_argument("--only", type=int, metavar="N", help="send nothing but question N, to see it again")

@@ -224,7 +224,7 @@ class DeliveryMaker:
         before = pieces[:place]
         whole = pieces[place].text
         bad = whole[: random.randrange(len(whole))] if random.random() < 0.6 else random.choice(_OPEN)
-        if bad == whole or random.random() < 0.3:
+        if random.random() < 0.3:
             bad += "," + ",".join(piece.text for piece in pieces[place:])
         text = self._wrapped(random, "[" + ",".join([*(piece.text for piece in before), bad]), cut=True)
         return text, tuple(mark for piece in before for mark in piece.marks), None
