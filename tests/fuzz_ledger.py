@@ -1,21 +1,27 @@
 """What the server acknowledged of the fuzzer's events, compared with what its database holds in the end."""
 
+import re
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 import orjson
 
+from policy_server.policy.names import NAME_LENGTH
 from policy_server.simulator.judge import HttpAnswer
 from tests.fuzz_events import MARK, Delivery
 
+_NAMES: Final = re.compile(rf"[A-Za-z2-7]{{{NAME_LENGTH},}}")
+
 
 class Ledger:
-    """The messages of a run, by their marks."""
+    """The messages of a run, by their marks. ``doors`` are the names that open a door, which nothing may keep."""
 
-    def __init__(self) -> None:
+    def __init__(self, doors: Iterable[str] = ()) -> None:
+        self._doors: Final = frozenset(doors)
         self.messages = 0
         """Messages that were acknowledged, each as often as it was."""
         self.unreadable = 0
@@ -62,6 +68,7 @@ class Ledger:
         stored: Counter[str] = Counter()
         with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
             rows = connection.execute("SELECT data, envelope FROM events").fetchall()
+            doors = set(self._doors_in(connection))
         for data, envelope in rows:
             stored[_mark(data) or _mark(envelope)] += 1
         del stored[""]
@@ -71,8 +78,23 @@ class Ledger:
             yield f"{len(doubled)} messages are stored more than once: {_some(doubled)}"
         if strange := (self._refused - self._acknowledged - self._possible) & stored.keys():
             yield f"{len(strange)} messages are stored that were refused: {_some(strange)}"
+        if doors:
+            yield f"what opens a door is in the table {', '.join(sorted(doors))}"
         if len(rows) != self._new:
             yield f"{self._new} messages were said to be new, and {len(rows)} are stored"
+
+    def _doors_in(self, connection: sqlite3.Connection) -> Iterator[str]:
+        """The tables in which a name stands that opens a door."""
+        for statement in connection.iterdump():
+            if statement.startswith("INSERT") and not self._doors.isdisjoint(_names_in(statement)):
+                yield statement.split('"')[1]
+
+
+def _names_in(text: str) -> Iterator[str]:
+    """Every piece of a text that may be a name of a call."""
+    for run in _NAMES.findall(text):
+        for start in range(len(run) - NAME_LENGTH + 1):
+            yield run[start : start + NAME_LENGTH].lower()
 
 
 def _mark(text: str) -> str:

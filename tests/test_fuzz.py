@@ -203,6 +203,20 @@ def test_the_database_is_compared_with_what_was_acknowledged(
     assert (found in problems) if found else problems == ""
 
 
+@pytest.mark.parametrize(
+    ("kept", "found"),
+    [("xyz", False), ("a" * 32, False), ("b" * 32, True), (f"mp{'B' * 32}@x", True), (f"a{'b' * 31}", False)],
+)
+def test_what_opens_a_door_is_found_wherever_it_is_kept(kept: str, found: bool, tmp_path: Path) -> None:
+    """A session or an agent key in any table is found, within other text and in capitals too; other names are not."""
+    ledger = Ledger(["b" * 32])
+    with closing(sqlite3.connect(tmp_path / "policy.db")) as connection, connection:
+        connection.execute("CREATE TABLE events (data TEXT, envelope TEXT)")
+        connection.execute("CREATE TABLE rooms (id INTEGER, name TEXT)")
+        connection.execute("INSERT INTO rooms VALUES (1, ?)", (kept,))
+    assert list(ledger.audit(tmp_path / "policy.db")) == (["what opens a door is in the table rooms"] if found else [])
+
+
 def test_the_maker_knows_what_can_be_read_of_a_delivery() -> None:
     """Of every body the messages that it says can be read are read, in order; the others are counted where it says so."""
     maker = DeliveryMaker(6, ["mpx"])
