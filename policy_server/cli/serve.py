@@ -115,14 +115,14 @@ def serve(
     rules = _load(ready)
     asyncio.run(_look_at_database(ready))
     for doubt in doubtful:
-        echo(f"warning: {doubt}", err=True)
+        _warn(ready, f"warning: {doubt}")
     with ExitStack() as stack:
         sockets = [stack.enter_context(_listen(each)) for each in addresses]
         # Whoever stops us gets exit status 0; uvicorn repeats the signal when it has finished.
         for stop in (signal.SIGINT, signal.SIGTERM):
             signal.signal(stop, _stopped)
         if (warning := raise_open_files(len(sockets))) is not None:
-            echo(f"warning: {warning}", err=True)
+            _warn(ready, f"warning: {warning}")
         urls = [each.url(listening.getsockname()[1]) for each, listening in zip(addresses, sockets, strict=True)]
         _announce(ready, made, rules, urls)
         set_up_logging(ready.log_format)
@@ -231,6 +231,15 @@ def _load(found: Settings) -> RuleStore:
         sys.exit(2)
 
 
+def _warn(found: Settings, warning: str) -> None:
+    """Says what deserves a look before the service runs: to people as it is, to machines as a line of the log."""
+    if found.log_format == "json":
+        set_up_logging(found.log_format)
+        log.warning("start.warned: %s", warning)
+    else:
+        echo(warning, err=True)
+
+
 async def _look_at_database(found: Settings) -> None:
     """Brings the database up to date. One that is away for a while does not keep calls from being answered."""
     async with ConferenceStore(found.database_url) as store:
@@ -239,7 +248,7 @@ async def _look_at_database(found: Settings) -> None:
         except StoreSetupError as error:
             raise Unusable(f"POLICY_DATABASE_URL: {error}") from None
         except StoreUnavailableError as error:
-            echo(f"warning: {error}; calls are answered, links cannot be made until it is back", err=True)
+            _warn(found, f"warning: {error}; calls are answered, links cannot be made until it is back")
 
 
 def _listen(where: Address) -> socket.socket:
@@ -268,7 +277,7 @@ def _listen(where: Address) -> socket.socket:
 def _announce(ready: Settings, made: Mapping[str, str], rules: RuleStore, urls: Sequence[str]) -> None:
     """Says what runs where. Of the credentials only those made for this run are shown, here and nowhere else."""
     for problem in rules.state.problems:
-        echo(str(problem), err=True)
+        _warn(ready, str(problem))
     ruleset = rules.ruleset
     url, public = urls[0], urls[1:]
     click.echo(f"policy-server listens on {url}")

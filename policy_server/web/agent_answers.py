@@ -106,7 +106,7 @@ def render_lookup(material: Material, now: datetime) -> Answer:
     ended_at = conference.ended_at if conference is not None else None
     service_tag = conference.service_tag if conference is not None else material.service.get("service_tag")
     return {
-        "call": material.call,
+        "call": material.call if material.opened or link or (conference and conference.call) else None,
         "name": material.room,
         "service_tag": service_tag or "",
         "state": phase.value,

@@ -78,7 +78,7 @@ class Proxies:
                 hops += value.split(b",")
             elif name == b"x-forwarded-proto":
                 last = value.rpartition(b",")[2].strip().lower()
-                scope["scheme"] = _SCHEMES.get(last, scope["scheme"])
+                scope["scheme"] = _SCHEMES.get(last, scope.get("scheme", "http"))
         for hop in reversed(hops):
             address = _hop(hop.decode("latin-1").strip())
             scope["client"] = (UNKNOWN if address is None else str(address), 0)

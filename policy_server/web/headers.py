@@ -17,7 +17,7 @@ def with_safe_headers(scope: Scope, send: Send) -> Send:
     Nothing here may be kept by anybody: nearly all of it is about a person, or holds a PIN. Over https browsers are told
     to come by https alone; ``scope["scheme"]`` is what the server or a trusted proxy says.
     """
-    wanted = (NOSNIFF, NO_STORE, HSTS) if scope["scheme"] == "https" else (NOSNIFF, NO_STORE)
+    wanted = (NOSNIFF, NO_STORE, HSTS) if scope.get("scheme") == "https" else (NOSNIFF, NO_STORE)
 
     async def send_safe(message: Message) -> None:
         if message["type"] == "http.response.start":

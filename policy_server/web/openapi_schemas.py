@@ -263,7 +263,7 @@ def _link_properties() -> Json:
 def _conference() -> Json:
     return _object(
         "A conference, as an agent sees it.",
-        call=_text(_CALL_TEXT),
+        call=_text(f"{_CALL_TEXT} `null` for a room that no link led to.", or_null=True),
         name=_text("The room's name, which is Pexip's identity of a conference."),
         service_tag=_text("The room's service tag; may be empty."),
         state=_one_of(
