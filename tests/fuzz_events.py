@@ -261,6 +261,8 @@ class DeliveryMaker:
 
     def _message(self, number: int, place: int, seq: object = None) -> _Piece:
         random = Random(f"{self._seed}:message:{number}:{place}")
+        # Before anything depends on seq: each time the message is sent it says the same.
+        ascii_only = random.random() < 0.5
         mark = f"m{number}.{place}"
         name = random.choice(_NAMES)
         data = self._data(random, name, number)
@@ -287,7 +289,7 @@ class DeliveryMaker:
         (known if isinstance(known, dict) else message)[MARK] = mark
         if random.random() < 0.3:
             message = dict(random.sample(list(message.items()), len(message)))
-        return _written(message, mark, ascii_only=random.random() < 0.5)
+        return _written(message, mark, ascii_only=ascii_only)
 
     def _data(self, random: Random, name: str, number: int) -> dict[str, object]:
         room = random.choice(self._rooms) if self._rooms and random.random() < 0.4 else f"room {number // 20}"
