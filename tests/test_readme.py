@@ -56,6 +56,7 @@ from policy_server.web.policy import ANSWERED, OUTCOMES
 from tests.conferences import event_histories as told
 from tests.conferences.postgres import PostgresMissingError, find_binaries, running_postgres
 from tests.genesys.asking import MARIA, TOKEN
+from tests.requirements import leave_out
 from tests.servers import PASSWORD, SECRET_KEY, USERNAME, RealServer, clean_environment, eventually, real_server
 from tests.web.calls import bulk
 
@@ -484,9 +485,7 @@ def test_a_backup_of_postgresql_opens_and_holds_the_link(folder: Path, tmp_path:
             subprocess.run(["bash", "-e"], input=script, text=True, cwd=tmp_path, env=variables, check=True)
             _check_restored(tmp_path, restored, made)
     except PostgresMissingError as missing:
-        if os.environ.get("CI", "").lower() in {"", "0", "false"}:
-            pytest.skip(str(missing))
-        pytest.fail(str(missing))
+        leave_out(str(missing))
 
 
 def _check_restored(folder: Path, url: str, made: Json) -> None:
