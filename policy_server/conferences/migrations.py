@@ -18,7 +18,7 @@ _ROW_NUMBER: Final = {
 _ADVISORY_LOCK: Final = 7_046_029_254_386_353
 """A number nobody else's advisory locks are likely to have."""
 
-_VERSION_1: Final = (
+_VERSION_2: Final = (
     """CREATE TABLE links (
         call TEXT NOT NULL PRIMARY KEY, type TEXT NOT NULL,
         name TEXT NOT NULL, attributes TEXT NOT NULL, created_at BIGINT NOT NULL, expires_at BIGINT NOT NULL,
@@ -58,8 +58,11 @@ _VERSION_1: Final = (
     "CREATE INDEX changes_changed_at ON changes (changed_at)",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_VERSION_1,)
-"""What makes version 1 out of an empty database, version 2 out of 1, …"""
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = ((), _VERSION_2)
+"""What makes version 1 out of an empty database, version 2 out of 1, …; version 1 was that of 0.1, and is not read."""
+
+OLDEST: Final = 2
+"""The oldest version that is brought to the newest."""
 
 
 def check_version(connection: Connection, name: str) -> None:
@@ -91,6 +94,11 @@ def migrate(connection: Connection, migrations: tuple[tuple[str, ...], ...] = MI
     connection.execute(text("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"))
     found = (connection.execute(select(SCHEMA_VERSION.c.version))).scalar_one_or_none()
     version = found or 0
+    if found is not None and found < OLDEST:
+        raise StoreSetupError(
+            "the database was made by policy-server 0.1, which kept calls in another way; name a new one in "
+            "POLICY_DATABASE_URL"
+        )
     if version > len(migrations):
         raise StoreSetupError(
             f"the database was made by a newer policy-server: it has version {version} and this one knows up to "
