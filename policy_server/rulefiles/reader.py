@@ -147,7 +147,7 @@ class Table:
         if isinstance(node, ScalarNode) and isinstance(node.value, bool):
             return node.value
         word = node.text.lower() if isinstance(node, ScalarNode) else ""
-        hint = f" (write {_BOOLEANS[word]}, without quotes)" if word in _BOOLEANS else ""
+        hint = f" (write {BOOLEANS[word]}, without quotes)" if word in BOOLEANS else ""
         self.error_at(node.place, f"{key} must be true or false but is {shown_node(node)}{hint}")
         return default
 
@@ -217,7 +217,7 @@ def read_template(text: str) -> Template:
     return template
 
 
-_BOOLEANS: Final = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
+BOOLEANS: Final = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
 
 
 def shown_node(node: Node) -> str:

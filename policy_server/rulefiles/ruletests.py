@@ -224,7 +224,10 @@ def _check_link_words(table: Table, fields: Mapping[str, str | list[str]], link:
     texts = [text for value in fields.values() for text in ([value] if isinstance(value, str) else value)]
     used = [word for word in LINK_WORDS if any(word in text for text in texts)]
     if used and "link" not in table:
-        table.error("request", f"{' and '.join(used)} need a link: name its type, as in link: {{type: patient}}")
+        table.error(
+            "request",
+            f"{' and '.join(used)} need{'s' * (len(used) == 1)} a link: name its type, as in link: {{type: patient}}",
+        )
     elif "{agent_alias}" in used and link is not None and link.agent_alias is None:
         table.error(
             "request", f"link type {shown(link.name)} has no agent_alias; add it under links, or write {{alias}}"

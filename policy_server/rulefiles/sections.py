@@ -233,7 +233,10 @@ def read_link_type(name: str, table: Table, folders: TemplateFolders) -> LinkTyp
     if agent_alias is not None:
         forms.append(_alias_form(name, Entrance.AGENT, agent_alias))
         if agent_alias.names == (Role.CALL,):
-            message = "whoever knows a call id can dial this, and call ids are no secret; {agent} in its place is"
+            message = (
+                "whoever knows a call id can dial this, and call ids are no secret; write {agent} instead, unless your "
+                "widget joins by the caller's name"
+            )
             table.warning("agent_alias", message)
     encoded = url.with_defaults(partial(quote, safe="")) if url else None
     return LinkType(name, alias, agent_alias, ttl, encoded, tuple(forms), templates)

@@ -10,7 +10,7 @@ from policy_server.policy.services import FieldsTemplate, Leg, ServiceTemplate
 from policy_server.policy.templates import Template, TemplateError
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
 from policy_server.rulefiles.problems import Place, nearest, one_of, shown, unknown_key
-from policy_server.rulefiles.reader import Table, node_at, read_template, unlisted
+from policy_server.rulefiles.reader import BOOLEANS, Table, node_at, read_template, unlisted
 
 DERIVED: Final = "derived"
 ROOM_TYPES: Final = ("conference", "lecture")
@@ -115,11 +115,30 @@ def placed(fault: Fault, table: Table, ours: tuple[str, ...] = ()) -> tuple[Plac
         return place, unknown_key(str(path[-1]), allowed, _owner(path[:-1], table))
     word = plain(target)
     hint = nearest(word, fault.allowed) if isinstance(word, str) else None
-    message = fault.message
+    message = fault.message + _written_otherwise(fault, target)
     if fault.rule == "PIN-6":
         message += "; or write 'derived' for a PIN of its own for each call"
         hint = nearest(word, (DERIVED,)) if isinstance(word, str) else None
     return target.place, message + (f" (did you mean {shown(hint)}?)" if hint else "")
+
+
+def _written_otherwise(fault: Fault, target: Node) -> str:
+    """What to write where a value is right but for quotes, a word of other programs, or the unit of Pexip's pages."""
+    if not isinstance(target, ScalarNode):
+        return ""
+    word = target.text.strip().lower()
+    if "must be true or false" in fault.message and word in BOOLEANS:
+        return f" (write {BOOLEANS[word]}, without quotes)"
+    if "must be a whole number" in fault.message and target.quoted and word.isdecimal():
+        return " (remove the quotes)"
+    if (
+        fault.kind == "range"
+        and "bit/s" in fault.message
+        and isinstance(target.value, int)
+        and 128 <= target.value <= 8192
+    ):
+        return f"; Pexip's pages have kbit/s: {target.value} kbit/s is {target.value * 1000}"
+    return ""
 
 
 def _owner(path: tuple[str | int, ...], table: Table) -> str:
