@@ -8,10 +8,25 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from tests.attack.stage import API_KEY, NODE, OPEN_ROOMS, SINK, Listener, Stage, counted, read_json
-from tests.servers import basic
+from policy_server.policy.names import NAME_LENGTH, NONCE_BYTES, Call, Keyring
+from policy_server.simulator.genesys_cloud import User
+from tests.attack.stage import (
+    AGENTS,
+    API_KEY,
+    LINK_TYPE,
+    NODE,
+    NUMBER,
+    OPEN_ROOMS,
+    SINK,
+    Listener,
+    Stage,
+    counted,
+    read_json,
+)
+from tests.servers import SECRET_KEY, basic
 
 SILENT: Final = 1_100
 SLOW: Final = 300
@@ -20,9 +35,6 @@ AT_A_TIME: Final = 20
 
 MOST_GROWTH: Final = 64
 """MiB by which the server may grow."""
-
-NAME: Final = 32
-"""Characters of a session, an agent key or a call id."""
 
 BASE32: Final = string.ascii_lowercase + "234567"
 
@@ -246,7 +258,7 @@ async def revoked_link_as_agent(stage: Stage) -> Outcome:
     """A customer whose link was revoked, at the agent's alias with everything that the link told them."""
     link = await stage.make_link()
     customer = str(link["alias"])
-    name = customer[-NAME:]
+    name = customer[-NAME_LENGTH:]
     await stage.ask(stage.public, f"{LINKS}/{link.get('call', name)}", f"Bearer {API_KEY}", "DELETE")
     tried = (
         customer,
@@ -260,25 +272,98 @@ async def revoked_link_as_agent(stage: Stage) -> Outcome:
     return Outcome(f"{len(tried)} aliases dialled, {len(served)} served", not served)
 
 
-async def call_ids_as_keys(stage: Stage) -> Outcome:
-    """Somebody who reads call ids in a log, and tries them as links and aliases."""
-    call = str(stage.link.get("call", ""))
+async def opened_pages(stage: Stage, names: Iterable[str]) -> Counter[int]:
+    """What `/join/` answers for some names."""
     statuses: Counter[int] = Counter()
-    for path in (f"/join/{call}", f"/join/{call}.", f"/join/mp{call}", f"/join/{call.upper()}"):
-        statuses[(await stage.ask(stage.public, path))[0]] += 1
-    served = [alias for alias in (f"mp{call}", f"hcp{call}") if is_served(await stage.dial(alias))]
-    return Outcome(f"/join/: {counted(statuses)}; {len(served)} of 2 aliases served", not statuses[302] and not served)
+    for name in names:
+        statuses[(await stage.ask(stage.public, f"/join/{name}"))[0]] += 1
+    return statuses
+
+
+async def names_at_other_doors(stage: Stage) -> Outcome:
+    """Somebody who reads call ids in a log, or has a session or an agent key, and tries them where the others belong."""
+    names = stage.names()
+    pages = (
+        *(f"{before}{name}{after}" for name in (names.id, names.agent) for before in ("", "mp") for after in ("", ".")),
+        names.id.upper(),
+        f"hcp{names.agent}",
+    )
+    statuses = await opened_pages(stage, pages)
+    tried = (f"mp{names.id}", f"hcp{names.id}", f"hcp{names.session}", f"mp{names.agent}", f"sip:HCP{names.session}@x")
+    served = [alias for alias in tried if is_served(await stage.dial(alias))]
+    happened = f"/join/: {counted(statuses)}; {len(served)} of {len(tried)} aliases served"
+    return Outcome(happened, not set(statuses) - {404} and not served)
+
+
+async def names_at_the_lookup(stage: Stage) -> Outcome:
+    """Callers who name themselves like a call, and names that open no lookup, asked for by agents who talk to them.
+
+    The agent of the call's own conversation looks it up first, so it is taken.
+    """
+    agent, other = (stage.genesys.agent(name) for name in ("maria", "tom"))
+    tokens = {user.id: secrets.token_urlsafe(32) for user in (agent, other)}
+    stage.genesys.users.update({tokens[user.id]: user for user in (agent, other)})
+    names = stage.names()
+
+    async def look_up(name: str, caller: str, dialled: str = NUMBER, user: User = other) -> int:
+        conversation = stage.genesys.connect(caller, f"tel:{dialled}", user)
+        path = f"/agent/v1/conferences/{name}?conversation={conversation}"
+        return (await stage.ask(stage.public, path, f"Bearer {tokens[user.id]}", stranger=AGENTS))[0]
+
+    own = await look_up(names.id, names.id, user=agent)
+    statuses: Counter[int] = Counter()
+    customers, agents = f"mp{names.session}", f"hcp{names.agent}"
+    # An impostor on the number of the room and on another one; then every name that is not for the lookup, and the
+    # caller is named like it, like the call, or like a stranger.
+    for dialled in (NUMBER, "+13129998046"):
+        for name in (names.id, agents, f"{agents}@x", names.id.upper()):
+            statuses[await look_up(name, names.id, dialled)] += 1
+    for name in (
+        names.session,
+        customers,
+        f"sip:{customers}@x",
+        names.agent,
+        f"mp{names.agent}",
+        f"hcp{names.session}",
+    ):
+        for caller in (name, names.id, "Ada L"):
+            statuses[await look_up(name, caller)] += 1
+    happened = f"the call's own agent: {own}; others: {counted(statuses)}"
+    return Outcome(happened, own == 200 and not set(statuses) - {403, 404})
+
+
+async def expired_links(stage: Stage) -> Outcome:
+    """A customer whose link has expired: the link, its alias, and all that can be made of a session without the key."""
+    gone = expired_call()
+    session = gone.session
+    later = [other + session[len(other) :] for other in (stage.names().session[:7], stage.names().session[:16])]
+    statuses = await opened_pages(stage, (session, f"mp{session}", session.upper(), f"{session}).", *later))
+    tried = [
+        f"{before}{name}{after}"
+        for name in (session, session.upper(), *later)
+        for before in ("mp", "MP", "sip:mp", "hcp", "HCP", "sip:hcp")
+        for after in ("", "@x", ";x=1")
+    ]
+    served = [alias for alias in tried if is_served(await stage.dial(alias))]
+    happened = f"/join/: {counted(statuses)}; {len(tried)} aliases dialled, {len(served)} served"
+    return Outcome(happened, not set(statuses) - {404, 410} and statuses[410] > 0 and not served)
+
+
+def expired_call() -> Call:
+    """The call of a link that expired an hour ago, signed as the server signs."""
+    at = datetime.now(UTC) - timedelta(hours=1)
+    return Keyring.from_text(SECRET_KEY).sign(LINK_TYPE, at, secrets.token_bytes(NONCE_BYTES))
 
 
 async def guessed_links(stage: Stage) -> Outcome:
     """Links one character away from a good one, and made up."""
-    session = str(stage.link["alias"])[-NAME:]
+    session = str(stage.link["alias"])[-NAME_LENGTH:]
 
     async def ask() -> int:
-        at = secrets.randbelow(NAME)
+        at = secrets.randbelow(NAME_LENGTH)
         other = session[:at] + secrets.choice(BASE32) + session[at + 1 :]
         if other == session:
-            other = "".join(secrets.choice(BASE32) for _ in range(NAME))
+            other = "".join(secrets.choice(BASE32) for _ in range(NAME_LENGTH))
         return (await stage.ask(stage.public, f"/join/{other}"))[0]
 
     statuses = await crowd(stage, ask)
@@ -342,5 +427,7 @@ ATTACKS: Final = (
     Attack("Spoofed forwarded headers", spoofed_addresses),
     Attack("Hostile events", hostile_events),
     Attack("A revoked link, at the agent's alias", revoked_link_as_agent),
-    Attack("Call ids used as links and aliases", call_ids_as_keys),
+    Attack("An expired link", expired_links),
+    Attack("Names of a call at each other's doors", names_at_other_doors),
+    Attack("Names replayed at the agents' lookup", names_at_the_lookup),
 )

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Final
 
 from tests.attack.attacks import ATTACKS, Attack, Outcome
-from tests.attack.stage import Stage, customer, staged
+from tests.attack.stage import Stage, cores, customer, keep_to, staged
 
-QUIET: Final = 3.0
+QUIET: Final = 2.0
 ATTACKED: Final = 5.0
 SETTLE: Final = 0.5
 """Seconds before an attack, of it, and after it."""
@@ -63,10 +63,12 @@ def main() -> int:
     parser.add_argument("--write", type=Path, help="a file with a table to replace")
     options = parser.parse_args()
     attacks = [attack for attack in ATTACKS if options.only in attack.name]
+    inside, outside = cores()
+    keep_to(inside)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with staged(folder) as stage, customer(stage, folder / "felt"):
-            windows = asyncio.run(play(stage, attacks))
+            windows = asyncio.run(play(stage, attacks, outside))
             log = stage.server.err
         felt = [json.loads(line) for line in (folder / "felt").read_text().splitlines()]
     rows = [Row(attack, outcome, during(felt, [(started, ended)])) for attack, outcome, started, ended in windows]
@@ -84,10 +86,11 @@ def main() -> int:
     return 1 if failures else 0
 
 
-async def play(stage: Stage, attacks: list[Attack]) -> list[tuple[Attack, Outcome, float, float]]:
+async def play(stage: Stage, attacks: list[Attack], outside: set[int]) -> list[tuple[Attack, Outcome, float, float]]:
     """Each attack after some quiet, with the moments at which it began and ended."""
     # Attackers have machines of their own: they must not take the processor from server and node.
     os.nice(19)
+    keep_to(outside)
     played = []
     for attack in attacks:
         await asyncio.sleep(QUIET)

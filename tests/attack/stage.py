@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
+from policy_server.policy.names import NAME_LENGTH, Call, Keyring, Role
 from policy_server.simulator.genesys_cloud import GenesysCloud
 from tests.servers import PASSWORD, SECRET_KEY, USERNAME, RealServer, basic, eventually, real_server
 
@@ -24,10 +25,15 @@ OPEN_FILES: Final = 1024
 OPEN_ROOMS: Final = 500
 NODE: Final = "127.0.0.1"
 STRANGER: Final = "127.0.0.66"
-"""Where nodes and attackers come from."""
+AGENTS: Final = "127.0.0.77"
+"""Where nodes, attackers and agents come from."""
 
 SINK: Final = ("sink", "the password of the event sink")
 API_KEY: Final = "booking-key-that-is-long-enough-to-be-good"
+
+LINK_TYPE: Final = "visit"
+NUMBER: Final = "+13129998045"
+"""What the room dials."""
 
 RULES: Final = """
 trunks:
@@ -138,6 +144,13 @@ class Stage:
         assert status == 201, answer
         return read_json(answer)
 
+    def names(self) -> Call:
+        """The customer's call with its three names, as whoever has all of them knows it."""
+        session = str(self.link["alias"])[-NAME_LENGTH:]
+        call = Keyring.from_text(SECRET_KEY).open(session, Role.SESSION, (LINK_TYPE,))
+        assert call is not None, "the customer's link is not the server's own"
+        return call
+
     def memory(self) -> int:
         """MiB that the server holds."""
         found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{self.server.process.pid}/status").read_text())
@@ -147,6 +160,20 @@ class Stage:
     def is_over(self) -> bool:
         """Whether the attack that runs has to end."""
         return asyncio.get_running_loop().time() >= self.until
+
+
+def keep_to(cores: set[int]) -> None:
+    """Keeps this thread, and whatever it starts from now on, to some cores, where the system can do that."""
+    if sys.platform == "linux":
+        os.sched_setaffinity(0, cores)
+
+
+def cores() -> tuple[set[int], set[int]]:
+    """The core of the server and the call, and those of attackers: no attacker sits in the machine that is attacked."""
+    if sys.platform != "linux":
+        return set(), set()
+    first, *others = sorted(os.sched_getaffinity(0))
+    return {first}, set(others) or {first}
 
 
 def read_json(answer: bytes) -> dict[str, Any]:
