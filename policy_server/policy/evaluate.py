@@ -29,7 +29,7 @@ from policy_server.policy.decisions import (
 from policy_server.policy.facts import Facts, FindLink, no_link
 from policy_server.policy.faults import faults_of_answer
 from policy_server.policy.link_aliases import Entrance, LinkAlias
-from policy_server.policy.names import Keyring, Role
+from policy_server.policy.names import NAMES, Keyring
 from policy_server.policy.ruleset import (
     AllowOutcome,
     ContinueOutcome,
@@ -51,9 +51,6 @@ PICTURE_SIZE: Final = 100
 PICTURE_SIZE_LIMIT: Final = 2048
 """Pixels of a side of an avatar: when the question does not say, and at most."""
 
-NAMES: Final[Mapping[str, Role]] = {role.value: role for role in Role}
-"""The placeholders that stand for a call's names."""
-
 _NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
 _MATCHED: Final = "every condition holds"
 _UNMATCHED: Final = "no rule matched"
@@ -69,9 +66,9 @@ def evaluate(
 ) -> Decision:
     """Decides one question at the moment ``now`` (aware).
 
-    ``keyring`` verifies links and derives PINs. ``find_link`` gives what is known of a call's link, by its call id, without waiting;
-    ``link_attributes`` go before those that it gives. The service, properties or text of a decision have passed the
-    checks that Pexip will make; if a value of this question spoils them the decision is ``Fail``.
+    ``keyring`` verifies links and derives PINs. ``find_link`` gives what is known of a call's link, by its call id,
+    without waiting; ``link_attributes`` go before those that it gives. The service, properties or text of a decision
+    have passed the checks that Pexip will make; if a value of this question spoils them the decision is ``Fail``.
     """
     facts = Facts(
         request,

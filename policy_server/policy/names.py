@@ -17,7 +17,7 @@ So whoever has the key turns one name into the others, and nobody else does.
 
 import base64
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -66,6 +66,10 @@ class Role(StrEnum):
     """For people and systems: room names, the caller's name at the trunk, logs, timelines."""
 
 
+NAMES: Final[Mapping[str, Role]] = {role.value: role for role in Role}
+"""The placeholders that stand for a call's names."""
+
+
 class LinkState(StrEnum):
     """What the link in an alias is worth at a given time; `absent` means that there is none."""
 
@@ -74,6 +78,10 @@ class LinkState(StrEnum):
     EXPIRED = "expired"
     INVALID = "invalid"
     ABSENT = "absent"
+
+
+UNSIGNED: Final = frozenset({LinkState.INVALID, LinkState.ABSENT})
+"""The states in which an alias belongs to no call."""
 
 
 class Pins(NamedTuple):

@@ -20,8 +20,8 @@ class Origin:
     """A rule that serves a service, and how to tell the service's name and tag.
 
     ``folds`` are the groups that aliases gave, so in lower case. ``defaults`` are those of the placeholders that may be
-    without a value. ``legs`` are the destinations with
-    placeholders, each with the expression that recognises it: they say what the name does not.
+    without a value. ``legs`` are the destinations with placeholders, each with the expression that recognises it: they
+    say what the name does not.
     """
 
     number: int

@@ -29,7 +29,7 @@ from policy_server.policy.conditions import (
 )
 from policy_server.policy.facts import IdpAttributeSource, LinkAttributeSource, ParameterSource, Source
 from policy_server.policy.link_aliases import Entrance
-from policy_server.policy.names import LinkState, Role
+from policy_server.policy.names import NAMES, LinkState
 from policy_server.policy.patterns import Pattern, PatternError, compile_pattern
 from policy_server.policy.templates import RAW, without_raw
 from policy_server.rulefiles.compared import why_never
@@ -150,7 +150,7 @@ def _read_patterns(key: str, table: Table, scope: Scope, *, ignore_case: bool) -
         if pattern is not None:
             for warning in _warnings(key, pattern, scope):
                 scope.report.warning(place, f"{table.about}{key}: {warning}", scope.rule)
-            for name in set(pattern.groups) & set(Role):
+            for name in set(pattern.groups) & NAMES.keys():
                 table.error_at(
                     place,
                     f"{key}: no group can be named {shown(name)}, since {{{name}}} is a name of the call; rename it, or "

@@ -16,7 +16,7 @@ from policy_server.policy.conditions import (
     text_matches,
 )
 from policy_server.policy.facts import ParameterSource
-from policy_server.policy.names import Role
+from policy_server.policy.names import NAMES, UNSIGNED
 from policy_server.policy.ruleset import Rule, ServeOutcome
 from policy_server.policy.templates import without_raw
 from policy_server.rulefiles.problems import Place
@@ -29,9 +29,6 @@ _VOUCHED: Final = frozenset(
     | {"third_party_passcode"}
 )
 """What a node, a trunk or an Identity Provider knows of a caller, or few callers know."""
-
-_NAMES: Final = frozenset(Role)
-_UNSIGNED: Final = frozenset({"invalid", "absent"})
 
 # From four repetitions on there are thousands of values, or any number.
 _MANY: Final = re.compile(r"(?<!\\)(?:\\\\)*(?:[*+]|\{\d*,\}|\{(?:\d+,)?(?:[4-9]|\d{2,})\})")
@@ -76,7 +73,7 @@ def open_room_warnings(rules: Iterable[tuple[Rule[object], _Heading]]) -> Iterat
 def _keeps_strangers_out(condition: Condition) -> bool:
     match condition:
         case LinkIs():
-            return _UNSIGNED.isdisjoint(state.value for state in condition.states)
+            return UNSIGNED.isdisjoint(condition.states)
         case BooleanIs():
             return condition.expected and condition.parameter.name in _VOUCHED
         case AddressIn():
@@ -100,7 +97,7 @@ def _keeps_strangers_out(condition: Condition) -> bool:
 def _is_chosen(placeholder: str, conditions: tuple[Condition, ...], sources: Mapping[str, str]) -> bool:
     """Whether callers put any of thousands of values in the place of a placeholder."""
     name = without_raw(placeholder)
-    if name in _NAMES:
+    if name in NAMES:
         return False  # A name of a call that we signed.
     if name in sources:
         return _MANY.search(sources[name]) is not None

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from policy_server.policy.conditions import AllOf, AnyOf, Condition, TextMatches
-from policy_server.policy.names import Role
+from policy_server.policy.names import NAMES, Role
 from policy_server.policy.patterns import Pattern, group_source, may_be_absent
 from policy_server.policy.templates import Template, unknown_names, without_raw
 from policy_server.rulefiles.problems import Place, nearest
 from policy_server.rulefiles.reader import Table
 
 _SECRET_NAMES: Final = {Role.SESSION.value: "the customer", Role.AGENT.value: "agents"}
-_NAMES: Final = frozenset(role.value for role in Role)
 _NO_NAMES: Final = "it is a name of a link's call, so define a link type under links"
 _LEADING_FLAGS: Final = re.compile(r"\(\?[imsU]+\)")
 
@@ -112,7 +111,7 @@ def check_placeholders(templates: Iterable[tuple[Template, Place]], given: Given
         for message in _secrets(template, given):
             table.report.warning(place, message, table.rule)
         for name in given.unknown(template):
-            if without_raw(name) in _NAMES:
+            if without_raw(name) in NAMES:
                 message = f"placeholder {{{name}}} is unknown: {_NO_NAMES}"
             elif without_raw(name) in given.partly:
                 message = f"only some of this rule's alternatives capture {{{name}}}; capture it in each of them"
@@ -141,7 +140,7 @@ def check_placeholders_of_room(
         for message in _secrets(template, given):
             table.report.warning(place, f"room {room!r}: {message}")
         for name in given.unknown(template):
-            if without_raw(name) in _NAMES:
+            if without_raw(name) in NAMES:
                 remedy = f"this rule does not give: {_NO_NAMES}"
             elif without_raw(name) in given.partly:
                 remedy = "only some of this rule's alternatives capture; capture it in each of them"

@@ -11,8 +11,7 @@ from policy_server.pexip.properties import check_media_location, check_propertie
 from policy_server.pexip.services import SERVICE_TYPES
 from policy_server.policy.calendars import Calendar
 from policy_server.policy.conditions import Condition
-from policy_server.policy.evaluate import NAMES
-from policy_server.policy.names import NAME_LENGTH
+from policy_server.policy.names import NAME_LENGTH, NAMES
 from policy_server.policy.patterns import PatternError
 from policy_server.policy.recall import Origin, destinations, origin_of
 from policy_server.policy.ruleset import (

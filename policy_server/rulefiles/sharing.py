@@ -22,7 +22,7 @@ from policy_server.policy.conditions import (
 )
 from policy_server.policy.facts import LinkAttributeSource, ParameterSource
 from policy_server.policy.link_aliases import Entrance
-from policy_server.policy.names import LinkState, Role
+from policy_server.policy.names import NAMES, UNSIGNED, LinkState
 from policy_server.policy.patterns import compile_pattern
 from policy_server.policy.ruleset import LinkType, Rule
 from policy_server.policy.templates import Template, without_raw
@@ -32,9 +32,7 @@ from policy_server.rulefiles.problems import Place, shown
 _ALWAYS_SENT: Final = frozenset(
     {"call_direction", "local_alias", "location", "node_ip", "protocol", "pseudo_version_id", "version_id"}
 )
-_NAMES: Final = frozenset(Role)
 _GOOD: Final = frozenset({LinkState.VALID, LinkState.EXPIRED})
-_NO_CALL: Final = frozenset({LinkState.ABSENT, LinkState.INVALID})
 _TWO_NAMES: Final = ("a2" * 16, "b3" * 16)
 
 
@@ -72,7 +70,7 @@ def sharing_warnings(
             continue
         optional = [name for name in room.name.names if _may_be_missing(name, rule.conditions, room.sources)]
         # A name of the call that has to be there tells rooms apart; one with a default that may be missing does not.
-        if any(without_raw(name) in _NAMES for name in (*room.name.needed, *(set(room.name.names) - set(optional)))):
+        if any(without_raw(name) in NAMES for name in (*room.name.needed, *(set(room.name.names) - set(optional)))):
             continue
         if optional:
             # A room's own placeholders are the same for all of its rules, and so is this sentence.
@@ -204,7 +202,7 @@ def without_call(conditions: Iterable[Condition]) -> bool:
     """Whether a rule with these conditions can match callers whom no link of ours leads to the call."""
     flat = list(_flat(tuple(conditions)))
     return not any(_demands_link(condition) for condition in flat) or any(
-        isinstance(condition, LinkIs) and condition.states <= _NO_CALL for condition in flat
+        isinstance(condition, LinkIs) and condition.states <= UNSIGNED for condition in flat
     )
 
 
@@ -214,12 +212,12 @@ def _demands_link(condition: Condition) -> bool:
         case LinkTypeIs() | DoorIs() | TextMatches(source=LinkAttributeSource()):
             return True
         case LinkIs():
-            return condition.states.isdisjoint(_NO_CALL)
+            return condition.states.isdisjoint(UNSIGNED)
         case AllOf():
             return any(_demands_link(inner) for inner in condition.conditions)
         case AnyOf():
             return all(_demands_link(branch) for branch in condition.conditions)
         case NotAllOf(conditions=(LinkIs(states=states),)):
-            return states >= _NO_CALL
+            return states >= UNSIGNED
         case _:
             return False
