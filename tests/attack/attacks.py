@@ -97,17 +97,23 @@ async def silent_connections(stage: Stage) -> Outcome:
         return Outcome(f"{len(writers)} opened on the public listener; the nodes' own went on", held=True)
 
 
-async def slow_headers(stage: Stage) -> Outcome:
-    """Heads that never end, a byte at a time."""
+async def drip(stage: Stage, beginning: bytes, byte: bytes) -> int:
+    """Begins many requests and goes on with a byte at a time until the attack is over; how many connections that were."""
     async with opened(stage, stage.public, SLOW) as writers:
         for writer in writers:
-            writer.write(b"GET /join/x HTTP/1.1\r\n")
+            writer.write(beginning)
         while not stage.is_over:
             for writer in writers:
                 with suppress(OSError):
-                    writer.write(b"X")
+                    writer.write(byte)
             await asyncio.sleep(0.2)
-        return Outcome(f"{len(writers)} connections, a byte every 0.2 s; each is closed after 10 s", held=True)
+    return len(writers)
+
+
+async def slow_headers(stage: Stage) -> Outcome:
+    """Heads that never end, a byte at a time."""
+    count = await drip(stage, b"GET /join/x HTTP/1.1\r\n", b"X")
+    return Outcome(f"{count} connections, a byte every 0.2 s; each is closed after 10 s", held=True)
 
 
 async def header_flood(stage: Stage) -> Outcome:
@@ -373,15 +379,7 @@ async def guessed_links(stage: Stage) -> Outcome:
 async def slow_bodies(stage: Stage) -> Outcome:
     """Bodies that never end, of whoever has no key."""
     head = b"POST /api/v1/links HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n"
-    async with opened(stage, stage.public, SLOW) as writers:
-        for writer in writers:
-            writer.write(head)
-        while not stage.is_over:
-            for writer in writers:
-                with suppress(OSError):
-                    writer.write(b" ")
-            await asyncio.sleep(0.2)
-    return Outcome(f"{len(writers)} connections, a byte every 0.2 s", held=True)
+    return Outcome(f"{await drip(stage, head, b' ')} connections, a byte every 0.2 s", held=True)
 
 
 async def connection_flood(stage: Stage) -> Outcome:
