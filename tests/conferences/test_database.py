@@ -173,33 +173,28 @@ def test_an_old_database_is_brought_up_to_date(place: Place) -> None:
     place.run(scenario)
 
 
-def test_a_database_of_the_first_version_is_refused(place: Place) -> None:
-    """What 0.1 kept is told apart from what this version keeps, before anything in it is touched."""
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        pytest.param(1, r"made by policy-server 0\.1", id="the first version"),
+        pytest.param(
+            7, r"newer policy-server: it has version 7 and this one .* up to 2; run the newer", id="a newer one"
+        ),
+    ],
+)
+def test_a_database_of_another_version_is_refused(place: Place, version: int, said: str) -> None:
+    """Every method refuses, before anything is touched, what 0.1 kept or a newer version made, and says what to do."""
 
     async def scenario(one: ConferenceStore, other: ConferenceStore) -> dict[str, Exception]:
         await one.prepare()
-        first = text("UPDATE schema_version SET version = 1")
-        await one._database.write(lambda connection: connection.execute(first))
-        return await failures(other)
-
-    refused = place.run_two(scenario)
-    assert {type(error) for error in refused.values()} == {StoreSetupError}
-    assert all("made by policy-server 0.1" in str(error) for error in refused.values())
-
-
-def test_a_database_of_a_newer_version_is_refused(place: Place) -> None:
-    """Every method refuses a database that a newer version made, and says what to do."""
-
-    async def scenario(one: ConferenceStore, other: ConferenceStore) -> dict[str, Exception]:
-        await one.prepare()
-        newer = text("UPDATE schema_version SET version = 7")
-        await one._database.write(lambda connection: connection.execute(newer))
+        changed = text("UPDATE schema_version SET version = :version").bindparams(version=version)
+        await one._database.write(lambda connection: connection.execute(changed))
         return await failures(other)
 
     refused = place.run_two(scenario)
     assert dict.fromkeys(METHODS, StoreSetupError) == {name: type(error) for name, error in refused.items()}
     for error in refused.values():
-        assert re.search(r"newer policy-server: it has version 7 and this one .* up to 2; run the newer", str(error))
+        assert re.search(said, str(error))
 
 
 def test_the_folder_and_file_are_made_for_their_owner(tmp_path: Path) -> None:
