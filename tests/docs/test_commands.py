@@ -1,0 +1,88 @@
+"""Commands, their options and the targets of `make` are those of the code, on every page."""
+
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+
+from policy_server.cli import main
+from tests.docs.pages import PAGES, ROOT, START, blocks, code
+
+PAGE: Final = START
+
+
+def _leaves(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    if isinstance(command, click.Group):
+        for word, below in command.commands.items():
+            yield from _leaves(below, f"{name} {word}")
+    else:
+        yield name, command
+
+
+COMMANDS: Final = dict(_leaves(main, "policy-server"))
+
+
+def _options(command: click.Command) -> set[str]:
+    return {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+
+
+def test_every_command_and_option_is_in_the_table() -> None:
+    """What `--help` lists is what the table of commands lists."""
+    documented = {
+        code(name)[0]: {option.split()[0] for option in code(options)}
+        for name, _, options in PAGE.rows("command | what it does | options")
+    }
+    assert documented == {name: _options(command) for name, command in COMMANDS.items()}
+    assert "`policy-server --version`" in PAGE.text
+
+
+def test_commands_in_prose_and_units_exist() -> None:
+    """Every mention of a command names one that exists, with options that it has."""
+    named = [text for page in PAGES for text in re.findall(r"`(policy-server[^`]*)`", page.text)]
+    lines = [
+        line for language in ("sh", "console", "ini") for block in blocks(language) for line in block.text.splitlines()
+    ]
+    named += [
+        found[0]
+        for line in lines
+        if (found := re.search(r"(?<!/)\bpolicy-server (?!listens).*|/policy-server .*", line))
+    ]
+    assert len(named) > 10
+    for text in named:
+        words = shlex.split(re.split(r" (?:\||>|&&|#) ?", text)[0].strip("/"))
+        if words[1:] in ([], ["--version"], ["link"]):
+            continue
+        name = " ".join(words[:3] if words[1] in {"link", "conference"} else words[:2])
+        assert name in COMMANDS, text
+        used = {word for word in words if word.startswith("--")}
+        assert used <= _options(COMMANDS[name]), text
+
+
+def test_the_table_of_packages_is_that_of_the_code() -> None:
+    """Every package that the program uses is listed with the floor that the import contracts give it."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    layers = [re.findall(r"\w+", layer) for layer in reversed(contracts[0]["layers"])]
+    floors = {name: str(floor) for floor, layer in enumerate(layers) for name in layer}
+    program = (
+        "import sys, policy_server.cli; print(*(name for name in sys.modules if name.startswith('policy_server.')))"
+    )
+    modules = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    packages = {name for module in modules if (ROOT / "policy_server" / (name := module.split(".")[1])).is_dir()}
+    roof = {"cli": "roof"}
+    documented = {Path(code(name)[0]).name: floor for name, floor, _ in PAGE.rows("package |")}
+    assert documented == {name: roof.get(name, floors[name]) for name in packages}
+
+
+def test_make_targets_exist_and_are_named() -> None:
+    """Every `make` target that is named exists, and every target is named."""
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = {name for page in PAGES for name in re.findall(r"(?:`|^|\$ )make (\w+)", page.text, re.MULTILINE)}
+    assert named == targets
