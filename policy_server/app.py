@@ -277,7 +277,7 @@ def _watch_gauges(
     metrics.watch("policy_rules_refusals", "Times that rules were refused", lambda: rules.reloads["refused"])
     metrics.watch("policy_log_lines_dropped", "Log lines that nobody could write", lambda: decisions.dropped, "sum")
     metrics.watch("policy_audit_lines_dropped", "Lines of the audit log that are lost", lambda: audit.dropped, "sum")
-    metrics.watch("policy_rooms_pinned", "Rooms that are held at the moment", lambda: conferences.live_count)
+    metrics.watch("policy_rooms_held", "Rooms that are held at the moment", lambda: conferences.live_count)
     metrics.watch(
         "policy_pins_late", "Answers that went out before their room was written", lambda: conferences.late, "sum"
     )

@@ -137,26 +137,26 @@ async def _find_room(
 ) -> Answer | None:
     """The conference in a room by its name; by what was noted about the name when no call belongs to it."""
     now = utc_now()
-    pinned = await store.pinned(name, now)
-    if pinned is None:
+    held = await store.holder(name, now)
+    if held is None:
         stored = await store.events(name, _BEGINNING)
     else:
-        stored = told_since(await store.events_of(pinned), pinned.pinned_at)
-    call = pinned.call if pinned is not None else _call_of_room(ruleset, keyring, name, stored, now)
+        stored = told_since(await store.events_of(held), held.held_at)
+    call = held.call if held is not None else _call_of_room(ruleset, keyring, name, stored, now)
     seen = await lookup.look_up(Subject(call)) if call else None
     if seen is not None and seen.answer["name"] == name:
         return seen.answer
     entries = await store.timeline(name)
-    if pinned is None and not stored and not entries:
+    if held is None and not stored and not entries:
         return None
     material = Material(
         call="",
         opened=None,
         link=None,
-        conference=pinned,
+        conference=held,
         link_type=None,
-        service=pinned.service if pinned is not None else {"name": name},
-        entries=[entry for entry in entries if pinned is None or entry.at >= pinned.pinned_at],
+        service=held.service if held is not None else {"name": name},
+        entries=[entry for entry in entries if held is None or entry.at >= held.held_at],
         events=stored,
         domains=ruleset.domains,
         node="",

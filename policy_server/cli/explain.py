@@ -26,7 +26,7 @@ from policy_server.cli.common import (
 from policy_server.cli.questions import Question, parse_question, untold, with_names
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.reading import Snapshot, read_snapshot
-from policy_server.conferences.records import PinnedConference
+from policy_server.conferences.records import HeldConference
 from policy_server.conferences.rooms import ABOUT_CALLS, Rooms
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.parameters import RequestType
@@ -144,7 +144,7 @@ def explain(
         if held is not None:
             click.echo(
                 f"the room {shown(held.name)} is held, and the rules decide as they did when it was first served: "
-                f"{held.pinned_at.isoformat(timespec='seconds')}, rule {held.rule}, revision {held.revision}"
+                f"{held.held_at.isoformat(timespec='seconds')}, rule {held.rule}, revision {held.revision}"
             )
         for note in notes:
             echo(f"note: {note}")
@@ -177,7 +177,7 @@ async def _settle(
     when: Moment,
     attributes: Mapping[str, str],
     no_database: bool,
-) -> tuple[LookedAt, Decision, PinnedConference | None]:
+) -> tuple[LookedAt, Decision, HeldConference | None]:
     """What was looked at, the decision as the endpoint makes it, and the conference that held the room before."""
     looked_at = await _look(found, request.type, when, no_database)
     rooms = Rooms(looked_at.snapshot, keyring_or_temporary(found), lambda: "explained", attributes)
@@ -210,10 +210,10 @@ def _told(looked_at: LookedAt, when: Moment) -> str:
     return f"links, revocations and rooms in {looked_at.database} as of {as_of}{to_come}"
 
 
-def _held_json(held: PinnedConference | None) -> dict[str, str] | None:
+def _held_json(held: HeldConference | None) -> dict[str, str] | None:
     if held is None:
         return None
-    return {"room": held.name, "since": held.pinned_at.isoformat(), "rule": held.rule, "revision": held.revision}
+    return {"room": held.name, "since": held.held_at.isoformat(), "rule": held.rule, "revision": held.revision}
 
 
 def _rules_for(ruleset: Ruleset, request_type: RequestType) -> tuple[Rule[object], ...]:

@@ -29,8 +29,8 @@ from policy_server.cli.common import (
     settings,
 )
 from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
+from policy_server.conferences.holding import ROOMS
 from policy_server.conferences.location import parse_location
-from policy_server.conferences.pinning import ROOMS
 from policy_server.conferences.store import ConferenceStore
 from policy_server.genesys.tenant import Tenant
 from policy_server.pexip.parameters import RequestType

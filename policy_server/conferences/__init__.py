@@ -1,1 +1,1 @@
-"""What outlives one request: customer links, pinned conferences, their events and timelines, and the database."""
+"""What outlives one request: customer links, held conferences, their events and timelines, and the database."""

@@ -36,7 +36,7 @@ PATIENCE: Final = 5.0
 """Seconds that an operation may take before it counts as failed."""
 
 LOG_PATIENCE: Final = 0.05
-"""Seconds that emptying SQLite's log waits for readers, and writers for it: policy answers wait 0.25 for their pins."""
+"""Seconds that emptying SQLite's log waits for readers, and writers for it: policy answers wait 0.25 for their holds."""
 
 FAULTS: Final = (SQLAlchemyError, psycopg.Error, sqlite3.Error, OSError, TimeoutError)
 """What drivers raise when a database does not do what it should."""

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, delete,
 from sqlalchemy.sql.dml import ReturningInsert
 
 from policy_server.conferences.changes import announce
-from policy_server.conferences.records import PinnedConference, StoredEvent, TimelineEntry
+from policy_server.conferences.records import HeldConference, StoredEvent, TimelineEntry
 from policy_server.conferences.tables import (
     CHANGES,
     CONFERENCES,
@@ -78,13 +78,13 @@ def find_events(
     return tuple(told for told in found if told.event.conference == room)
 
 
-def find_events_of(connection: Connection, conference: PinnedConference) -> tuple[StoredEvent, ...]:
+def find_events_of(connection: Connection, conference: HeldConference) -> tuple[StoredEvent, ...]:
     """The events of a conference from shortly before it was held until its room was held again, or free."""
     column = CONFERENCES.c
-    later = (column.name == conference.name) & (column.pinned_at > conference.pinned_at)
-    again = connection.execute(select(func.min(column.pinned_at)).where(later)).scalar_one()
+    later = (column.name == conference.name) & (column.held_at > conference.held_at)
+    again = connection.execute(select(func.min(column.held_at)).where(later)).scalar_one()
     until = min(again or conference.expires_at, conference.expires_at)
-    return find_events(connection, conference.name, conference.pinned_at - EARLIER, until)
+    return find_events(connection, conference.name, conference.held_at - EARLIER, until)
 
 
 def add_timeline(connection: Connection, entries: Sequence[TimelineEntry]) -> list[str]:
@@ -132,13 +132,13 @@ def _over(table: Table, before: datetime) -> ColumnElement[bool]:
     if table is LINKS:
         return (column.expires_at < before) & ~exists().where(CONFERENCES.c.call == column.call)
     if table is EVENTS:
-        of_kept = (CONFERENCES.c.name == column.room) & (CONFERENCES.c.pinned_at <= column.arrived_at)
+        of_kept = (CONFERENCES.c.name == column.room) & (CONFERENCES.c.held_at <= column.arrived_at)
         return (column.arrived_at < before) & ~exists().where(of_kept)
     if table is TIMELINE:
         kept = or_(
             exists().where(LINKS.c.call == column.key),
             exists().where(CONFERENCES.c.call == column.key),
-            exists().where((CONFERENCES.c.name == column.key) & (CONFERENCES.c.pinned_at <= column.at)),
+            exists().where((CONFERENCES.c.name == column.key) & (CONFERENCES.c.held_at <= column.at)),
         )
         return (column.at < before) & ~kept
     # The newest stays: positions must not start again, or a listener would take the next change for an old one.

@@ -1,6 +1,6 @@
 """What this replica knows of links and rooms, kept equal to the store, and what it still has to write.
 
-Policy answers need links and pinned rooms within microseconds and must not depend on the database, so they are mirrored
+Policy answers need links and held rooms within microseconds and must not depend on the database, so they are mirrored
 here: loaded at the start, and renewed whenever the store says that something changed, here or on another replica.
 """
 
@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from policy_server.conferences.errors import StoreUnavailableError
-from policy_server.conferences.pinning import with_door
-from policy_server.conferences.records import LOOK_AGAIN, Change, Door, Link, PinnedConference, TimelineEntry
+from policy_server.conferences.holding import with_door
+from policy_server.conferences.records import LOOK_AGAIN, Change, Door, HeldConference, Link, TimelineEntry
 from policy_server.conferences.store import ConferenceStore
 
-PIN_PATIENCE: Final = 0.25
-"""Seconds that a policy answer waits for its room to be pinned (DESIGN section 7)."""
+HOLD_PATIENCE: Final = 0.25
+"""Seconds that a policy answer waits for its room to be held (DESIGN section 7)."""
 
 START_PATIENCE: Final = 3.0
 """Seconds that the start waits for what the store knows."""
@@ -32,7 +32,7 @@ WAITING_LIMIT: Final = 20_000
 """Timeline entries that may wait for a database that is away; what comes beyond is dropped and counted."""
 
 ROOMS_LIMIT: Final = 20_000
-"""Rooms that may be pinned at a time: more than Pexip can run, and an end to what strangers can make us remember."""
+"""Rooms that may be held at a time: more than Pexip can run, and an end to what strangers can make us remember."""
 
 OPEN_ROOMS: Final = 2_000
 """Of these, how many may be rooms that no signed link led to, unless it is set otherwise: anybody who can dial an alias
@@ -49,7 +49,7 @@ TIDY_SECONDS: Final = 60.0
 """Seconds between two times at which what is over is forgotten here, and what is too old is deleted from the store."""
 
 GATHER_SECONDS: Final = 0.05
-"""Seconds that notes wait for others to be written with, unless a pin comes, for which calls wait."""
+"""Seconds that notes wait for others to be written with, unless a hold comes, for which calls wait."""
 
 WRITTEN_AT_ONCE: Final = 500
 RETRY_SECONDS: Final = 1.0
@@ -58,12 +58,12 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Pin:
+class Hold:
     """A room, or one more door of it, on its way to the store. ``deadline`` is by the clock of the event loop."""
 
-    conference: PinnedConference
+    conference: HeldConference
     rule: str
-    holder: asyncio.Future[PinnedConference]
+    holder: asyncio.Future[HeldConference]
     deadline: float
 
 
@@ -90,10 +90,10 @@ class Subscription:
 class Conferences:
     """Links, live rooms and notes of one process; ``start`` and ``stop`` it in its event loop.
 
-    ``lifetime`` is how long a room stays pinned when nobody says that it ended, ``retention`` how long the store keeps
+    ``lifetime`` is how long a room stays held when nobody says that it ended, ``retention`` how long the store keeps
     what is over (``None``: for ever). ``open_rooms`` is the limit of rooms that no signed link led to.
-    ``late`` counts answers that did not wait for their pin, ``dropped`` what could not be kept for writing, ``unheld``
-    rooms that were not pinned because there were too many. An object that ``link`` or ``live`` returned is returned again
+    ``late`` counts answers that did not wait for their hold, ``dropped`` what could not be kept for writing, ``unheld``
+    rooms that were not held because there were too many. An object that ``link`` or ``live`` returned is returned again
     until something in it changes.
     """
 
@@ -117,11 +117,11 @@ class Conferences:
         self._said_at = -SAID_SECONDS
         self._retention: Final = retention
         self._links: Final[dict[str, Link]] = {}
-        self._rooms: Final[dict[str, PinnedConference]] = {}
-        self._of_call: Final[dict[str, tuple[PinnedConference, ...]]] = {}
-        self._of_alias: Final[dict[str, tuple[PinnedConference, ...]]] = {}
+        self._rooms: Final[dict[str, HeldConference]] = {}
+        self._of_call: Final[dict[str, tuple[HeldConference, ...]]] = {}
+        self._of_alias: Final[dict[str, tuple[HeldConference, ...]]] = {}
         self._notes: Final[deque[TimelineEntry]] = deque()
-        self._pins: Final[dict[tuple[str, str], Pin]] = {}
+        self._holds: Final[dict[tuple[str, str], Hold]] = {}
         self._own: Final[dict[str, set[int]]] = {}
         self._heard: Final[dict[str, int]] = {}
         self._unwritten: Final = asyncio.Event()
@@ -151,23 +151,23 @@ class Conferences:
             async with asyncio.timeout(STOP_PATIENCE):
                 await self._write_all()
         except (StoreUnavailableError, TimeoutError) as error:
-            log.warning("conferences.lost: %d pins and %d notes; %s", len(self._pins), len(self._notes), error)
+            log.warning("conferences.lost: %d holds and %d notes; %s", len(self._holds), len(self._notes), error)
         finally:
             await self.store.close()
 
     @property
     def waiting(self) -> int:
         """Pins and notes that are not written yet."""
-        return len(self._pins) + len(self._notes)
+        return len(self._holds) + len(self._notes)
 
     @property
     def live_count(self) -> int:
-        """Rooms that are pinned."""
+        """Rooms that are held."""
         return len(self._rooms)
 
     @property
     def open_count(self) -> int:
-        """Rooms that are pinned and that no signed link led to."""
+        """Rooms that are held and that no signed link led to."""
         return len(self._open)
 
     def is_open(self, key: str) -> bool:
@@ -185,15 +185,15 @@ class Conferences:
         if known != link and (known is None or known.revoked_at is None or link.revoked_at is not None):
             self._links[link.call] = link
 
-    def live(self, name: str, at: datetime) -> PinnedConference | None:
+    def live(self, name: str, at: datetime) -> HeldConference | None:
         """The conference that holds a room."""
         return _unless_over(self._rooms.get(name), at)
 
-    def live_of_call(self, call: str, at: datetime) -> PinnedConference | None:
+    def live_of_call(self, call: str, at: datetime) -> HeldConference | None:
         """The latest conference that a call's link led to."""
         return next((room for room in self._of_call.get(call, ()) if at < room.expires_at), None)
 
-    def nearby(self, call: str, alias: str) -> tuple[PinnedConference, ...]:
+    def nearby(self, call: str, alias: str) -> tuple[HeldConference, ...]:
         """The rooms that an alias leads to (as ``alias_key`` writes it), and those that a call's link led to.
 
         Of each the latest come first; some may be there twice, and some may have expired.
@@ -226,32 +226,32 @@ class Conferences:
         self._notes.append(TimelineEntry(key, at, kind, data))
         self._unwritten.set()
 
-    async def pin(self, conference: PinnedConference) -> PinnedConference:
+    async def hold(self, conference: HeldConference) -> HeldConference:
         """Pins a room and returns the conference that holds it.
 
-        Waits for the database for ``PIN_PATIENCE`` at the most; then the answer goes out, and the pin is written later.
+        Waits for the database for ``HOLD_PATIENCE`` at the most; then the answer goes out, and the hold is written later.
         Where there are too many rooms already, nobody holds it: the answer goes out, and the next is decided anew.
         """
-        held = self.live(conference.name, conference.pinned_at)
+        held = self.live(conference.name, conference.held_at)
         if held is not None:
             return await self.agreed(held, conference.rule)
         is_one_too_many = len(self._open) >= self.open_limit and not conference.call
-        if is_one_too_many or max(len(self._rooms), len(self._pins)) >= ROOMS_LIMIT:
+        if is_one_too_many or max(len(self._rooms), len(self._holds)) >= ROOMS_LIMIT:
             self._say_unheld(is_one_too_many)
             return conference
         return await self._write(conference, conference.rule)
 
-    async def open_door(self, pinned: PinnedConference, rule: str, door: Door) -> PinnedConference:
-        """Holds the door of one more rule of a room, waiting as ``pin`` does; returns the conference with its doors.
+    async def open_door(self, held: HeldConference, rule: str, door: Door) -> HeldConference:
+        """Holds the door of one more rule of a room, waiting as ``hold`` does; returns the conference with its doors.
 
         Another replica may have been first, and then the door is the one that it holds.
         """
-        room = self._rooms.get(pinned.name)
+        room = self._rooms.get(held.name)
         # Of an open room there may be more doors than rooms, and none may take a customer's place.
-        limit = ROOMS_LIMIT // 2 if pinned.name in self._open else ROOMS_LIMIT
-        if room is None or room.id != pinned.id or len(self._pins) >= limit:
+        limit = ROOMS_LIMIT // 2 if held.name in self._open else ROOMS_LIMIT
+        if room is None or room.id != held.id or len(self._holds) >= limit:
             # The room has just ended or changed hands, or nothing more can be kept for writing.
-            return with_door(pinned, rule, door)
+            return with_door(held, rule, door)
         if rule in room.doors:
             return await self.agreed(room, rule)
         return await self._write(with_door(room, rule, door), rule)
@@ -272,35 +272,35 @@ class Conferences:
             self.unheld,
         )
 
-    async def _write(self, conference: PinnedConference, rule: str) -> PinnedConference:
+    async def _write(self, conference: HeldConference, rule: str) -> HeldConference:
         self._keep(conference)
         loop = asyncio.get_running_loop()
-        pin = Pin(conference, rule, loop.create_future(), loop.time() + PIN_PATIENCE)
-        self._pins[conference.id, rule] = pin
+        hold = Hold(conference, rule, loop.create_future(), loop.time() + HOLD_PATIENCE)
+        self._holds[conference.id, rule] = hold
         self._unwritten.set()
         self._urgent.set()
         return await self.agreed(conference, rule)
 
-    async def agreed(self, held: PinnedConference, rule: str) -> PinnedConference:
+    async def agreed(self, held: HeldConference, rule: str) -> HeldConference:
         """The conference that holds a room which is held here: while it is being written, another replica may win.
 
-        So it is with the door of ``rule``. All questions about the room wait together, until ``PIN_PATIENCE`` after the
+        So it is with the door of ``rule``. All questions about the room wait together, until ``HOLD_PATIENCE`` after the
         first at the most.
         """
         for key in dict.fromkeys(((held.id, held.rule), (held.id, rule))):
-            pin = self._pins.get(key)
-            if pin is None:
+            hold = self._holds.get(key)
+            if hold is None:
                 continue
-            seconds = pin.deadline - asyncio.get_running_loop().time()
+            seconds = hold.deadline - asyncio.get_running_loop().time()
             if seconds > 0:
-                await asyncio.wait((pin.holder,), timeout=seconds)
-            if not pin.holder.done():
+                await asyncio.wait((hold.holder,), timeout=seconds)
+            if not hold.holder.done():
                 self.late += 1
                 return held
-            held = pin.holder.result()
+            held = hold.holder.result()
         return held
 
-    def _keep(self, conference: PinnedConference) -> None:
+    def _keep(self, conference: HeldConference) -> None:
         present = self._rooms.get(conference.name)
         if present is not None and present.id == conference.id:
             # Doors are only ever added, and some may not be written yet.
@@ -324,7 +324,7 @@ class Conferences:
             if others:
                 index[key] = others
 
-    def _indexes(self, room: PinnedConference) -> Iterator[tuple[dict[str, tuple[PinnedConference, ...]], str]]:
+    def _indexes(self, room: HeldConference) -> Iterator[tuple[dict[str, tuple[HeldConference, ...]], str]]:
         if room.call:
             yield self._of_call, room.call
         for alias in dict.fromkeys(room.aliases.values()):
@@ -341,7 +341,7 @@ class Conferences:
             await self._write_all()
         except StoreUnavailableError as error:
             log.warning(
-                "conferences.unwritten: %d pins and %d notes wait; %s", len(self._pins), len(self._notes), error
+                "conferences.unwritten: %d holds and %d notes wait; %s", len(self._holds), len(self._notes), error
             )
             await asyncio.sleep(RETRY_SECONDS)
         finally:
@@ -349,31 +349,31 @@ class Conferences:
                 self._unwritten.set()
 
     async def _write_all(self) -> None:
-        while self._pins or self._notes:
-            pins = list(self._pins.values())[:WRITTEN_AT_ONCE]
-            # As many notes only as do not keep calls waiting for their pins.
+        while self._holds or self._notes:
+            holds = list(self._holds.values())[:WRITTEN_AT_ONCE]
+            # As many notes only as do not keep calls waiting for their holds.
             notes = [self._notes[place] for place in range(min(len(self._notes), WRITTEN_AT_ONCE))]
             try:
-                await self._record(pins, notes)
+                await self._record(holds, notes)
             except (ValueError, TypeError):
                 # Something among them cannot be written, ever.
-                log.exception("conferences.unwritable: %d pins and %d notes are dropped", len(pins), len(notes))
-                self.dropped += len(pins) + len(notes)
-                self._settle(pins, [pin.conference for pin in pins])
+                log.exception("conferences.unwritable: %d holds and %d notes are dropped", len(holds), len(notes))
+                self.dropped += len(holds) + len(notes)
+                self._settle(holds, [hold.conference for hold in holds])
             for _ in notes:
                 self._notes.popleft()
 
-    async def _record(self, pins: Sequence[Pin], notes: Sequence[TimelineEntry]) -> None:
-        recorded = await self.store.record([pin.conference for pin in pins], notes)
+    async def _record(self, holds: Sequence[Hold], notes: Sequence[TimelineEntry]) -> None:
+        recorded = await self.store.record([hold.conference for hold in holds], notes)
         for key, number in recorded.numbers.items():
             self._own.setdefault(key, set()).add(number)
-        self._settle(pins, recorded.holders)
+        self._settle(holds, recorded.holders)
 
-    def _settle(self, pins: Sequence[Pin], holders: Sequence[PinnedConference]) -> None:
-        """Lets go those that wait for their pins."""
-        for pin, holder in zip(pins, holders, strict=True):
-            conference = pin.conference
-            self._pins.pop((conference.id, pin.rule), None)
+    def _settle(self, holds: Sequence[Hold], holders: Sequence[HeldConference]) -> None:
+        """Lets go those that wait for their holds."""
+        for hold, holder in zip(holds, holders, strict=True):
+            conference = hold.conference
+            self._holds.pop((conference.id, hold.rule), None)
             room = self._rooms.get(conference.name)
             if holder.ended_at is None:
                 self._keep(holder)
@@ -381,14 +381,14 @@ class Conferences:
             elif room is not None and room.id == conference.id:
                 # It was written before, although that could not be seen from here, and ended meanwhile.
                 self._drop(conference.name)
-            if not pin.holder.done():
-                pin.holder.set_result(room if room is not None and room.id == holder.id else holder)
+            if not hold.holder.done():
+                hold.holder.set_result(room if room is not None and room.id == holder.id else holder)
 
     async def _follow(self) -> None:
         async with contextlib.aclosing(self.store.changes()) as changes:
             async for change in changes:
                 if self._is_own(change):
-                    # Nothing but what this process has pinned and noted itself.
+                    # Nothing but what this process has held and noted itself.
                     self._tell((change.key,))
                 else:
                     self._stale.add(change.key)
@@ -440,18 +440,16 @@ class Conferences:
     async def _renew(self, keys: Sequence[str]) -> None:
         before = self._dropped_unless_found(keys)
         links = await self.store.links(keys)
-        rooms = await self.store.pinned_among(keys, self.clock())
+        rooms = await self.store.holders_among(keys, self.clock())
         self._take(links, rooms, before)
         self._tell(keys)
 
-    def _dropped_unless_found(self, names: Iterable[str]) -> dict[str, PinnedConference]:
-        """The rooms that the store must know if they still run: those whose pin was written before it is read."""
+    def _dropped_unless_found(self, names: Iterable[str]) -> dict[str, HeldConference]:
+        """The rooms that the store must know if they still run: those whose hold was written before it is read."""
         rooms = ((name, self._rooms.get(name)) for name in names)
-        return {name: room for name, room in rooms if room is not None and (room.id, room.rule) not in self._pins}
+        return {name: room for name, room in rooms if room is not None and (room.id, room.rule) not in self._holds}
 
-    def _take(
-        self, links: Iterable[Link], rooms: Iterable[PinnedConference], before: dict[str, PinnedConference]
-    ) -> None:
+    def _take(self, links: Iterable[Link], rooms: Iterable[HeldConference], before: dict[str, HeldConference]) -> None:
         for link in links:
             self.learn(link)
         for room in rooms:
@@ -498,5 +496,5 @@ async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
             await asyncio.sleep(RETRY_SECONDS)
 
 
-def _unless_over(conference: PinnedConference | None, at: datetime) -> PinnedConference | None:
+def _unless_over(conference: HeldConference | None, at: datetime) -> HeldConference | None:
     return conference if conference is not None and at < conference.expires_at else None

@@ -29,10 +29,10 @@ _VERSION_2: Final = (
         id TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, live_name TEXT, call TEXT NOT NULL,
         link_type TEXT NOT NULL, service_tag TEXT NOT NULL, service TEXT NOT NULL, legs TEXT NOT NULL, fallbacks TEXT NOT NULL,
         rule TEXT NOT NULL, revision TEXT NOT NULL, alias TEXT NOT NULL, aliases TEXT NOT NULL,
-        pinned_at BIGINT NOT NULL, expires_at BIGINT NOT NULL, ended_at BIGINT)""",
+        held_at BIGINT NOT NULL, expires_at BIGINT NOT NULL, ended_at BIGINT)""",
     "CREATE UNIQUE INDEX conferences_live_name ON conferences (live_name)",
-    "CREATE INDEX conferences_call ON conferences (call, pinned_at)",
-    "CREATE INDEX conferences_name ON conferences (name, pinned_at)",
+    "CREATE INDEX conferences_call ON conferences (call, held_at)",
+    "CREATE INDEX conferences_name ON conferences (name, held_at)",
     "CREATE INDEX conferences_over_at ON conferences (coalesce(ended_at, expires_at))",
     """CREATE TABLE doors (
         conference_id TEXT NOT NULL, rule TEXT NOT NULL, fields TEXT NOT NULL, asked TEXT NOT NULL,

@@ -4,20 +4,20 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
+from policy_server.conferences.holding import with_door
 from policy_server.conferences.live import NEARBY_LIMIT
-from policy_server.conferences.pinning import with_door
-from policy_server.conferences.records import Door, Link, PinnedConference
+from policy_server.conferences.records import Door, HeldConference, Link
 from policy_server.conferences.store import ConferenceStore
 
 
 class Snapshot:
     """Links and rooms as they were, for ``Rooms``: it answers as ``Conferences`` would, and keeps nothing.
 
-    ``rooms`` are those that were held, in the order in which they were pinned; ``lifetime`` is how long a room would be.
+    ``rooms`` are those that were held, oldest first; ``lifetime`` is how long a room would be.
     """
 
     def __init__(
-        self, links: Iterable[Link] = (), rooms: Iterable[PinnedConference] = (), lifetime: timedelta = timedelta(1)
+        self, links: Iterable[Link] = (), rooms: Iterable[HeldConference] = (), lifetime: timedelta = timedelta(1)
     ) -> None:
         self.lifetime: Final = lifetime
         self.links: Final = {link.call: link for link in links}
@@ -27,35 +27,35 @@ class Snapshot:
         """The link of a call that had not expired or had a room."""
         return self.links.get(call)
 
-    def live(self, name: str, at: datetime) -> PinnedConference | None:
+    def live(self, name: str, at: datetime) -> HeldConference | None:
         """The conference that held a room."""
         room = self.rooms.get(name)
         return room if room is not None and at < room.expires_at else None
 
-    def nearby(self, call: str, alias: str) -> tuple[PinnedConference, ...]:
+    def nearby(self, call: str, alias: str) -> tuple[HeldConference, ...]:
         """The rooms that began when somebody dialled an alias, and those that a call's link led to, the latest first."""
         latest = tuple(reversed(self.rooms.values()))
         of_alias = tuple(room for room in latest if alias and alias in room.aliases.values())
         of_call = tuple(room for room in latest if call and room.call == call)
         return of_alias[:NEARBY_LIMIT] + of_call[:NEARBY_LIMIT]
 
-    async def pin(self, conference: PinnedConference) -> PinnedConference:
+    async def hold(self, conference: HeldConference) -> HeldConference:
         """The conference that would hold the room."""
-        return self.live(conference.name, conference.pinned_at) or conference
+        return self.live(conference.name, conference.held_at) or conference
 
-    async def agreed(self, held: PinnedConference, rule: str) -> PinnedConference:
+    async def agreed(self, held: HeldConference, rule: str) -> HeldConference:
         """The conference itself: nobody else is heard."""
         return held
 
-    async def open_door(self, pinned: PinnedConference, rule: str, door: Door) -> PinnedConference:
+    async def open_door(self, held: HeldConference, rule: str, door: Door) -> HeldConference:
         """The conference as it would be with one more door."""
-        return with_door(pinned, rule, door)
+        return with_door(held, rule, door)
 
 
 async def read_snapshot(store: ConferenceStore, at: datetime, lifetime: timedelta, *, is_now: bool) -> Snapshot:
     """What a server knows now, or what one knew or will know at another time as far as that can be told today.
 
-    At another time a room is held from when it was pinned until it ended or, if it still runs, until nobody would remember
+    At another time a room is held from its first question until it ended or, if it still runs, until nobody would remember
     it; a link that was revoked later is still good. Raises StoreUnavailableError.
     """
     rooms = await (store.live(at) if is_now else store.held_at(at))

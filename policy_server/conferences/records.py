@@ -65,7 +65,7 @@ class Door:
 
 
 @dataclass(frozen=True, slots=True)
-class PinnedConference:
+class HeldConference:
     """One life of a room: the service it was first answered with, until it ends or ``expires_at``.
 
     ``id`` is the caller's and unique; ``name`` is the room name, which is Pexip's identity of a conference
@@ -87,7 +87,7 @@ class PinnedConference:
     rule: str
     revision: str
     alias: str = field(repr=False)
-    pinned_at: datetime
+    held_at: datetime
     expires_at: datetime
     ended_at: datetime | None = None
     doors: Mapping[str, Door] = field(default_factory=dict, repr=False)
@@ -100,9 +100,9 @@ class PinnedConference:
 
     def __post_init__(self) -> None:
         if not self.id or not self.name:
-            raise ValueError("a pinned conference needs an id and the name of its room")
-        if self.expires_at <= self.pinned_at:
-            raise ValueError(f"a pinned conference must expire after {self.pinned_at}, not at {self.expires_at}")
+            raise ValueError("a held conference needs an id and the name of its room")
+        if self.expires_at <= self.held_at:
+            raise ValueError(f"a held conference must expire after {self.held_at}, not at {self.expires_at}")
 
 
 @dataclass(frozen=True, slots=True)

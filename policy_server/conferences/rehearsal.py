@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import count
 
 from policy_server.conferences.reading import Snapshot
-from policy_server.conferences.records import Door, PinnedConference
+from policy_server.conferences.records import Door, HeldConference
 from policy_server.conferences.rooms import Rooms
 from policy_server.pexip.requests import PolicyRequest
 from policy_server.policy.decisions import Decision
@@ -17,16 +17,16 @@ from policy_server.policy.ruleset import Ruleset
 class _Stage(Snapshot):
     """A server that knew nothing, and remembers the rooms of those who came."""
 
-    async def pin(self, conference: PinnedConference) -> PinnedConference:
+    async def hold(self, conference: HeldConference) -> HeldConference:
         """The conference that holds the room from now on."""
-        held = await super().pin(conference)
+        held = await super().hold(conference)
         self.rooms.pop(held.name, None)  # The latest comes last.
         self.rooms[held.name] = held
         return held
 
-    async def open_door(self, pinned: PinnedConference, rule: str, door: Door) -> PinnedConference:
+    async def open_door(self, held: HeldConference, rule: str, door: Door) -> HeldConference:
         """The conference with one more door."""
-        opened = self.rooms[pinned.name] = await super().open_door(pinned, rule, door)
+        opened = self.rooms[held.name] = await super().open_door(held, rule, door)
         return opened
 
 

@@ -1,6 +1,6 @@
 """The decision about a question in the light of what runs already: one room, one service (DESIGN section 7).
 
-The rules decide as they did when the room was pinned, and what they serve is held to what was pinned. So neither closing
+The rules decide as they did when the room was held, and what they serve is held to what the room keeps. So neither closing
 time nor an expired link nor a reload takes a running conference apart. The door is each rule's own, and stays too. A
 revoked link shuts the customer out, not the agent.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from policy_server.conferences.pinning import (
+from policy_server.conferences.holding import (
     LEGS,
     conference_of,
     door_of,
@@ -19,7 +19,7 @@ from policy_server.conferences.pinning import (
     room_of,
     rule_of_orphan,
 )
-from policy_server.conferences.records import DIALLED, Door, Link, PinnedConference, alias_key
+from policy_server.conferences.records import DIALLED, Door, HeldConference, Link, alias_key
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.pexip.parameters import PARAMETERS, Kind, RequestType
 from policy_server.pexip.requests import PolicyRequest
@@ -44,9 +44,9 @@ class Basis:
     call: str = ""
     link: Link | None = None
     alias: str = ""
-    nearby: tuple[PinnedConference, ...] = ()
+    nearby: tuple[HeldConference, ...] = ()
     name: str = ""
-    pinned: PinnedConference | None = None
+    held: HeldConference | None = None
     is_agents: bool = False
 
 
@@ -60,28 +60,28 @@ class Settled:
 
 
 class Known(Protocol):
-    """What is known of links and rooms, and where a room is pinned: a replica's ``Conferences``, or a ``Snapshot``."""
+    """What is known of links and rooms, and where a room is held: a replica's ``Conferences``, or a ``Snapshot``."""
 
     @property
     def lifetime(self) -> timedelta:
-        """How long a room stays pinned when nobody says that it ended."""
+        """How long a room stays held when nobody says that it ended."""
 
     def link(self, call: str) -> Link | None:
         """The link of a call."""
 
-    def live(self, name: str, at: datetime) -> PinnedConference | None:
+    def live(self, name: str, at: datetime) -> HeldConference | None:
         """The conference that holds a room."""
 
-    def nearby(self, call: str, alias: str) -> tuple[PinnedConference, ...]:
+    def nearby(self, call: str, alias: str) -> tuple[HeldConference, ...]:
         """The rooms that an alias or a call has led to, the latest first."""
 
-    async def pin(self, conference: PinnedConference) -> PinnedConference:
+    async def hold(self, conference: HeldConference) -> HeldConference:
         """Pins a room and returns the conference that holds it."""
 
-    async def agreed(self, held: PinnedConference, rule: str) -> PinnedConference:
-        """The conference that holds a room and the door of a rule, when everybody who may pin it has been heard."""
+    async def agreed(self, held: HeldConference, rule: str) -> HeldConference:
+        """The conference that holds a room and the door of a rule, when everybody who may hold it has been heard."""
 
-    async def open_door(self, pinned: PinnedConference, rule: str, door: Door) -> PinnedConference:
+    async def open_door(self, held: HeldConference, rule: str, door: Door) -> HeldConference:
         """Holds the door of one more rule of a room; the conference with its doors."""
 
 
@@ -113,13 +113,13 @@ class Rooms:
         return (
             (not basis.call or known.link(basis.call) is basis.link)
             and (not basis.alias or known.nearby(basis.call, basis.alias) == basis.nearby)
-            and (not basis.name or known.live(basis.name, now) is basis.pinned)
+            and (not basis.name or known.live(basis.name, now) is basis.held)
         )
 
     async def settle(self, ruleset: Ruleset, request: PolicyRequest, now: datetime) -> Settled:
-        """Decides one question, and pins the room that it is the first to be served.
+        """Decides one question, and holds the room that it is the first to be served.
 
-        Waits for the database as long as ``Conferences.pin`` does, and only when it pins.
+        Waits for the database as long as ``Conferences.hold`` does, and only when it holds.
         """
         if request.type not in ABOUT_CALLS:
             return Settled(self._evaluate(ruleset, request, now), "", Basis())
@@ -131,8 +131,8 @@ class Rooms:
             return await self._settle_alias(ruleset, request, alias, link, now)
         call = link.call_id if link is not None else ""
         decision = self._evaluate(ruleset, request, now)
-        pinned = self._conferences.live(_room_asked_for(request), now)
-        key = call if pinned is None else pinned.call or pinned.name
+        held = self._conferences.live(_room_asked_for(request), now)
+        key = call if held is None else held.call or held.name
         return Settled(decision, key, Basis(call, self._conferences.link(call)))
 
     def _evaluate(
@@ -144,21 +144,21 @@ class Rooms:
     async def _settle_call_out(self, ruleset: Ruleset, request: PolicyRequest, now: datetime) -> Settled:
         """A call out of a room that exists: that room's service, whatever else the question says (DESIGN section 3)."""
         name = _room_asked_for(request)
-        pinned = self._conferences.live(name, now)
+        held = self._conferences.live(name, now)
         decision = self._evaluate(ruleset, request, now)
         basis = Basis(name=name)
-        if pinned is not None:
-            pinned = await self._conferences.agreed(pinned, pinned.rule)
-            basis = Basis(name=name, pinned=pinned)
+        if held is not None:
+            held = await self._conferences.agreed(held, held.rule)
+            basis = Basis(name=name, held=held)
             decision = (
-                held_to(pinned, decision)
+                held_to(held, decision)
                 if isinstance(decision, Serve) and LEGS in decision.service
-                else recalled(pinned, decision.trace, rule=pinned.rule, dials=True)
+                else recalled(held, decision.trace, rule=held.rule, dials=True)
             )
         elif isinstance(decision, Serve):
             # What is derived again may name attributes of the link.
             basis = Basis(decision.call, self._conferences.link(decision.call), name=name)
-        return Settled(decision, _timeline_of(decision, pinned) if isinstance(decision, Serve) else "", basis)
+        return Settled(decision, _timeline_of(decision, held) if isinstance(decision, Serve) else "", basis)
 
     async def _settle_alias(
         self, ruleset: Ruleset, request: PolicyRequest, alias: str, link: LinkAlias | None, now: datetime
@@ -172,9 +172,9 @@ class Rooms:
             call, is_agents = nearby[0].call, nearby[0].aliases.get(Entrance.AGENT) == key
             nearby = known.nearby(call, key)
         basis = Basis(call, known.link(call), key, nearby, is_agents=is_agents)
-        held = await self._settle_nearby(ruleset, request, basis, now)
-        if held is not None:
-            return held
+        settled = await self._settle_nearby(ruleset, request, basis, now)
+        if settled is not None:
+            return settled
         # No room, or one that the rules gave this caller no part in when it began.
         decision = self._evaluate(ruleset, request, now)
         if not isinstance(decision, Serve):
@@ -182,14 +182,14 @@ class Rooms:
         name = room_of(decision)
         if not name:
             return Settled(decision, decision.call, basis)
-        pinned = known.live(name, now)
+        held = known.live(name, now)
         # What is not a call begins no conference (reference: pexip-policy-requests.md, call_direction non_dial).
-        if pinned is None and request.text("call_direction") == "non_dial":
+        if held is None and request.text("call_direction") == "non_dial":
             return Settled(decision, decision.call, replace(basis, name=name))
-        if pinned is not None:
-            agreed = await known.agreed(pinned, decision.rule)
+        if held is not None:
+            agreed = await known.agreed(held, decision.rule)
         else:
-            agreed = await known.pin(
+            agreed = await known.hold(
                 conference_of(
                     decision,
                     conference_id=self._new_id(),
@@ -212,16 +212,16 @@ class Rooms:
             return None
         running = {room.name: room for room in basis.nearby if now < room.expires_at}
         orphan: Settled | None = None
-        for pinned in running.values():
-            decision = self._evaluate(ruleset, request, pinned.pinned_at, self._links_of(pinned.pinned_at))
-            if isinstance(decision, Serve) and room_of(decision) == pinned.name:
-                agreed = await self._conferences.agreed(pinned, decision.rule)
+        for held in running.values():
+            decision = self._evaluate(ruleset, request, held.held_at, self._links_of(held.held_at))
+            if isinstance(decision, Serve) and room_of(decision) == held.name:
+                agreed = await self._conferences.agreed(held, decision.rule)
                 return await self._enter(agreed, decision, basis, ruleset, request)
             # These rules may have lost the one that made the room, which must not cost anybody the call. Without a
             # call everybody dials the same alias, and whoever is refused or sent elsewhere today is meant.
-            is_lost = pinned.revision != ruleset.revision and (pinned.call or isinstance(decision, Continue))
+            is_lost = held.revision != ruleset.revision and (held.call or isinstance(decision, Continue))
             if is_lost and orphan is None:
-                agreed = await self._conferences.agreed(pinned, pinned.rule)
+                agreed = await self._conferences.agreed(held, held.rule)
                 names = {name for door in agreed.doors.values() for name in door.asked}
                 rule = rule_of_orphan(agreed, _asked(request, ruleset, names))
                 if rule is not None:
@@ -230,24 +230,24 @@ class Rooms:
         return orphan
 
     async def _enter(
-        self, pinned: PinnedConference, decision: Serve, basis: Basis, ruleset: Ruleset, request: PolicyRequest
+        self, held: HeldConference, decision: Serve, basis: Basis, ruleset: Ruleset, request: PolicyRequest
     ) -> Settled:
         """The decision held to a room that runs, by the door of its rule, which from now on is held too."""
         rule = decision.rule
-        if rule not in pinned.doors and request.text("call_direction") != "non_dial":
+        if rule not in held.doors and request.text("call_direction") != "non_dial":
             asked = _asked(request, ruleset, ruleset.services.looked_at[rule])
-            pinned = await self._conferences.open_door(pinned, rule, door_of(decision, asked))
-        return self._held(held_to(pinned, decision), basis, pinned)
+            held = await self._conferences.open_door(held, rule, door_of(decision, asked))
+        return self._held(held_to(held, decision), basis, held)
 
-    def _held(self, decision: Serve, basis: Basis, pinned: PinnedConference) -> Settled:
-        """A decision about a room that is pinned, perhaps just now."""
+    def _held(self, decision: Serve, basis: Basis, held: HeldConference) -> Settled:
+        """A decision about a room that is held, perhaps just now."""
         nearby = self._conferences.nearby(basis.call, basis.alias)
-        if nearby != basis.nearby and _others(nearby, pinned) != _others(basis.nearby, pinned):
+        if nearby != basis.nearby and _others(nearby, held) != _others(basis.nearby, held):
             nearby = basis.nearby
-        held = replace(basis, nearby=nearby, name=pinned.name, pinned=pinned)
+        basis = replace(basis, nearby=nearby, name=held.name, held=held)
         # Where there were too many rooms, nobody holds this one.
-        holder = self._conferences.live(pinned.name, pinned.pinned_at)
-        return Settled(decision, _timeline_of(decision, holder), held)
+        holder = self._conferences.live(held.name, held.held_at)
+        return Settled(decision, _timeline_of(decision, holder), basis)
 
     def _links_of(self, at: datetime) -> FindLink:
         """The links as they were."""
@@ -259,8 +259,8 @@ class Rooms:
         return find
 
 
-def _others(rooms: tuple[PinnedConference, ...], pinned: PinnedConference) -> tuple[PinnedConference, ...]:
-    return tuple(room for room in rooms if room.name != pinned.name)
+def _others(rooms: tuple[HeldConference, ...], held: HeldConference) -> tuple[HeldConference, ...]:
+    return tuple(room for room in rooms if room.name != held.name)
 
 
 def _aliases(key: str, link: LinkAlias | None, ruleset: Ruleset) -> dict[str, str]:
@@ -276,7 +276,7 @@ def _aliases(key: str, link: LinkAlias | None, ruleset: Ruleset) -> dict[str, st
     return aliases
 
 
-def _timeline_of(decision: Serve, held: PinnedConference | None) -> str:
+def _timeline_of(decision: Serve, held: HeldConference | None) -> str:
     """The timeline of a room: that of the signed link, or else of what holds it."""
     return decision.call or ((held.call or held.name) if held is not None else "")
 

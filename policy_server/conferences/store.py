@@ -11,13 +11,13 @@ from typing import Final, NamedTuple, Self
 
 from sqlalchemy import Connection, text
 
-from policy_server.conferences import changes, conversations, history, links, pins
+from policy_server.conferences import changes, conversations, history, holds, links
 from policy_server.conferences.database import PATIENCE, Database
-from policy_server.conferences.records import Change, Link, PinnedConference, StoredEvent, TimelineEntry
+from policy_server.conferences.records import Change, HeldConference, Link, StoredEvent, TimelineEntry
 from policy_server.conferences.tables import CHANGES
 
 EVENTS_AT_ONCE: Final = 1000
-"""Events of one transaction: few enough that a room can be pinned between two of them."""
+"""Events of one transaction: few enough that a room can be held between two of them."""
 
 SESSIONS_AT_ONCE: Final = 500
 """Sessions whose links one statement asks for."""
@@ -32,7 +32,7 @@ IDEMPOTENCY_KEY_LENGTH: Final = 255
 class Recorded(NamedTuple):
     """What became of some conferences and timeline entries."""
 
-    holders: tuple[PinnedConference, ...]
+    holders: tuple[HeldConference, ...]
     """The conference that holds each room, in the order given."""
     noted: int
     """Entries that are new."""
@@ -41,7 +41,7 @@ class Recorded(NamedTuple):
 
 
 class ConferenceStore:
-    """Links, pinned conferences, events and timelines, in SQLite or PostgreSQL.
+    """Links, held conferences, events and timelines, in SQLite or PostgreSQL.
 
     Every method raises StoreUnavailableError, and no other error of a database, when the database cannot be reached,
     is full, or takes longer than ``patience`` seconds. Every write is on disk when its method returns, and may be made
@@ -110,48 +110,48 @@ class ConferenceStore:
         """Revokes a link and says whether there is one; revoking it again changes nothing."""
         return await self._database.write(partial(links.revoke_link, call=call, at=at))
 
-    async def pin(self, conference: PinnedConference) -> PinnedConference:
+    async def hold(self, conference: HeldConference) -> HeldConference:
         """Pins a conference unless another holds its room, and returns the one that does.
 
-        A room is held from the first pin until ``end``, or until a pin whose ``pinned_at`` is not before the holder's
-        ``expires_at``. A conference that was pinned before (by its ``id``) is returned as it is, even when it ended.
+        A room is held from the first hold until ``end``, or until a hold whose ``held_at`` is not before the holder's
+        ``expires_at``. A conference that was held before (by its ``id``) is returned as it is, even when it ended.
         """
-        (winner,) = await self.pin_all([conference])
+        (winner,) = await self.hold_all([conference])
         return winner
 
-    async def pin_all(self, conferences: Sequence[PinnedConference]) -> tuple[PinnedConference, ...]:
-        """Pins several conferences at the price of one; the holder of each room, in the order given."""
+    async def hold_all(self, conferences: Sequence[HeldConference]) -> tuple[HeldConference, ...]:
+        """Holds several conferences at the price of one; the holder of each room, in the order given."""
         return (await self.record(conferences, ())).holders
 
-    async def pinned(self, name: str, at: datetime) -> PinnedConference | None:
+    async def holder(self, name: str, at: datetime) -> HeldConference | None:
         """The conference that holds a room at a time: neither ended nor expired."""
-        return await self._database.read(partial(pins.find_pinned, name=name, at=at))
+        return await self._database.read(partial(holds.find_holder, name=name, at=at))
 
-    async def pinned_among(self, names: Sequence[str], at: datetime) -> tuple[PinnedConference, ...]:
+    async def holders_among(self, names: Sequence[str], at: datetime) -> tuple[HeldConference, ...]:
         """The conferences that hold some rooms at a time."""
-        return await self._database.read(partial(pins.find_pinned_among, names=names, at=at))
+        return await self._database.read(partial(holds.find_holders_among, names=names, at=at))
 
-    async def conference_of_call(self, call: str) -> PinnedConference | None:
+    async def conference_of_call(self, call: str) -> HeldConference | None:
         """The latest conference of a call, ended or expired ones too."""
-        return await self._database.read(partial(pins.find_latest, call=call))
+        return await self._database.read(partial(holds.find_latest, call=call))
 
-    async def conference_of_room(self, *names: str) -> PinnedConference | None:
+    async def conference_of_room(self, *names: str) -> HeldConference | None:
         """The latest conference of a room of one of these names that no call belongs to, ended or expired ones too."""
-        return await self._database.read(partial(pins.find_latest_among, names=names))
+        return await self._database.read(partial(holds.find_latest_among, names=names))
 
-    async def live(self, at: datetime) -> tuple[PinnedConference, ...]:
+    async def live(self, at: datetime) -> tuple[HeldConference, ...]:
         """Every conference that holds its room at a time."""
-        return await self._database.read(partial(pins.find_live, at=at))
+        return await self._database.read(partial(holds.find_live, at=at))
 
-    async def held_at(self, at: datetime) -> tuple[PinnedConference, ...]:
+    async def held_at(self, at: datetime) -> tuple[HeldConference, ...]:
         """Every conference that held its room at a time, also one that has ended since."""
-        return await self._database.read(partial(pins.find_held, at=at))
+        return await self._database.read(partial(holds.find_held_at, at=at))
 
     async def good_links(self, at: datetime) -> tuple[Link, ...]:
         """Every link that has not expired at a time, revoked ones too."""
         return await self._database.read(partial(links.find_good, at=at))
 
-    async def links_that_matter(self, at: datetime, rooms: Sequence[PinnedConference]) -> tuple[Link, ...]:
+    async def links_that_matter(self, at: datetime, rooms: Sequence[HeldConference]) -> tuple[Link, ...]:
         """The links that have not expired at a time, and those of ``rooms``: a room may outlive its link, of which it
         still matters that it was revoked.
         """
@@ -167,9 +167,9 @@ class ConferenceStore:
     async def end(self, name: str, at: datetime) -> bool:
         """Ends the conference that holds a room and says whether there was one.
 
-        A conference pinned after ``at`` is not ended: the news is about an earlier one.
+        A conference held after ``at`` is not ended: the news is about an earlier one.
         """
-        return await self._database.write(partial(pins.end, name=name, at=at))
+        return await self._database.write(partial(holds.end, name=name, at=at))
 
     async def bind(self, conference_id: str, conversation: str, places: int) -> bool:
         """Whether a conversation of Genesys Cloud is one of the first ``places`` that came for a conference.
@@ -185,13 +185,13 @@ class ConferenceStore:
     async def forget_secrets(self, at: datetime, batch: int = 500) -> int:
         """Deletes the PINs and tones of conferences that no longer hold their rooms; returns how many had any.
 
-        ``end`` and a pin that takes an expired room do so by themselves. SQLite overwrites what was deleted, also in its
+        ``end`` and a hold that takes an expired room do so by themselves. SQLite overwrites what was deleted, also in its
         write-ahead log; PostgreSQL keeps it in its files until they are vacuumed, and in its archives and backups.
         """
         total = 0
         forgotten = batch
         while forgotten == batch:
-            forgotten = await self._database.write(partial(pins.forget_secrets, at=at, most=batch))
+            forgotten = await self._database.write(partial(holds.forget_secrets, at=at, most=batch))
             total += forgotten
         await self._database.overwrite_log()
         return total
@@ -213,7 +213,7 @@ class ConferenceStore:
         """The events of a room that arrived from ``since`` and before ``until``, in order of the nodes' clocks."""
         return await self._database.read(partial(history.find_events, room=room, since=since, until=until))
 
-    async def events_of(self, conference: PinnedConference) -> tuple[StoredEvent, ...]:
+    async def events_of(self, conference: HeldConference) -> tuple[StoredEvent, ...]:
         """The events that tell of a conference, and some from before: ``told_since`` knows them apart."""
         return await self._database.read(partial(history.find_events_of, conference=conference))
 
@@ -221,8 +221,8 @@ class ConferenceStore:
         """Stores timeline entries and returns how many are new; equal entries are the same."""
         return (await self.record((), entries)).noted
 
-    async def record(self, conferences: Sequence[PinnedConference], entries: Sequence[TimelineEntry]) -> Recorded:
-        """What ``pin_all`` and ``add_timeline`` do, in one transaction."""
+    async def record(self, conferences: Sequence[HeldConference], entries: Sequence[TimelineEntry]) -> Recorded:
+        """What ``hold_all`` and ``add_timeline`` do, in one transaction."""
         ordered = sorted(entries, key=attrgetter("key"))
         return await self._database.write(partial(_record, conferences=conferences, entries=ordered))
 
@@ -263,11 +263,11 @@ class ConferenceStore:
 
 
 def _record(
-    connection: Connection, conferences: Sequence[PinnedConference], entries: Sequence[TimelineEntry]
+    connection: Connection, conferences: Sequence[HeldConference], entries: Sequence[TimelineEntry]
 ) -> Recorded:
-    holders, keys = pins.pin_all(connection, conferences)
+    holders, keys = holds.hold_all(connection, conferences)
     noted = history.add_timeline(connection, entries)
-    moments = [*(conference.pinned_at for conference in conferences), *(entry.at for entry in entries)]
+    moments = [*(conference.held_at for conference in conferences), *(entry.at for entry in entries)]
     numbers = changes.announce(connection, [*keys, *noted], max(moments)) if moments else {}
     return Recorded(holders, len(noted), numbers)
 

@@ -167,7 +167,7 @@ CONFERENCES: Final = Table(
     _text("revision"),
     _text("alias"),
     _json("aliases"),
-    _instant("pinned_at"),
+    _instant("held_at"),
     _instant("expires_at"),
     _instant("ended_at", nullable=True),
 )

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
-from policy_server.conferences.pinning import LEGS, ROOMS
+from policy_server.conferences.holding import LEGS, ROOMS
 from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.services import DOOR_FIELDS
 from policy_server.policy.doors import guest_pin_of

@@ -15,7 +15,7 @@ from policy_server.conferences.fold import (
     timeline_events,
 )
 from policy_server.conferences.lives import told_since
-from policy_server.conferences.records import Link, PinnedConference, StoredEvent, TimelineEntry
+from policy_server.conferences.records import HeldConference, Link, StoredEvent, TimelineEntry
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.pexip.events import Event
 from policy_server.pexip.fields import SECRET_FIELDS
@@ -58,7 +58,7 @@ class Material:
     call: str
     opened: Call | None
     link: Link | None
-    conference: PinnedConference | None
+    conference: HeldConference | None
     link_type: LinkType | None
     service: Mapping[str, object]
     entries: Sequence[TimelineEntry]
@@ -97,7 +97,7 @@ def render_lookup(material: Material, now: datetime) -> Answer:
     events = [told.event for told in material.events]
     state = fold(events)
     # A call's room has one timeline for all its lives, and the state of the latest.
-    latest = told_since(material.events, conference.pinned_at) if conference is not None else material.events
+    latest = told_since(material.events, conference.held_at) if conference is not None else material.events
     arrived = max((told.arrived_at for told in material.events), default=now)
     lately = fold(told.event for told in latest)
     phase = conference_phase(lately, conference, now)
@@ -132,8 +132,8 @@ def render_lookup(material: Material, now: datetime) -> Answer:
     }
 
 
-def conference_phase(state: ConferenceState, conference: PinnedConference | None, now: datetime) -> Phase:
-    """Where a conference is in its life, by its nodes since it was pinned and by its pin."""
+def conference_phase(state: ConferenceState, conference: HeldConference | None, now: datetime) -> Phase:
+    """Where a conference is in its life, by its nodes since it was held and by its hold."""
     if conference is not None and conference.expires_at <= now:
         # Whoever still seems to be there left without a word.
         return Phase.ENDED

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.fold import fold
 from policy_server.conferences.lives import told_since
-from policy_server.conferences.records import PinnedConference, StoredEvent
+from policy_server.conferences.records import HeldConference, StoredEvent
 from policy_server.conferences.store import ConferenceStore
 from policy_server.genesys.results import Binding
 from policy_server.pexip.aliases import bare_alias
@@ -70,8 +70,8 @@ async def check_place(store: ConferenceStore, found: Found, conversation: str) -
     return "" if is_own else "another conversation came first for this conference: that caller only has its name"
 
 
-def _connected_legs(conference: PinnedConference, events: Iterable[StoredEvent]) -> int:
-    state = fold(told.event for told in told_since(events, conference.pinned_at))
+def _connected_legs(conference: HeldConference, events: Iterable[StoredEvent]) -> int:
+    state = fold(told.event for told in told_since(events, conference.held_at))
     return sum(leg.connected_at is not None for leg in state.trunk_legs)
 
 

@@ -170,14 +170,14 @@ class EventSinkEndpoint:
     async def _end_if_over(self, name: str) -> None:
         conferences = self._conferences
         now = conferences.clock()
-        held = await conferences.store.pinned(name, now)
+        held = await conferences.store.holder(name, now)
         if held is None and (running := conferences.live(name, now)) is not None:
-            # A call as short as that: its pin is still waiting to be written. Pins may be written twice.
-            held = await conferences.store.pin(running)
+            # A call as short as that: its hold is still waiting to be written. Holds may be written twice.
+            held = await conferences.store.hold(running)
         if held is None:
             return
         stored = await conferences.store.events_of(held)
-        events = [told.event for told in told_since(stored, held.pinned_at)]
+        events = [told.event for told in told_since(stored, held.held_at)]
         state = await asyncio.to_thread(fold, events) if len(stored) > MANY_EVENTS else fold(events)
         if state.ended_at is not None:
             # When we were told: by a node's clock it might be deleted too early, or never.

@@ -18,8 +18,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from policy_server.conferences.errors import StoreUnavailableError
-from policy_server.conferences.pinning import held_to, rule_of_orphan
-from policy_server.conferences.records import Link, PinnedConference, alias_key
+from policy_server.conferences.holding import held_to, rule_of_orphan
+from policy_server.conferences.records import HeldConference, Link, alias_key
 from policy_server.policy.decisions import Serve
 from policy_server.policy.doors import Door, guest_pin_of
 from policy_server.policy.facts import attributes_of
@@ -193,9 +193,9 @@ def _previewer(request: Request) -> str:
     return "" if AS_CUSTOMER in request.query_params else previewer(request.headers.get("user-agent", ""))
 
 
-def _held_pin(running: PinnedConference, door: Door, alias: str) -> str:
+def _held_pin(running: HeldConference, door: Door, alias: str) -> str:
     """The guest PIN of a room that runs: of the door that a node would be told for the customer's alias."""
-    decision = door.decide(running.pinned_at)
+    decision = door.decide(running.held_at)
     if isinstance(decision, Serve):
         return guest_pin_of(held_to(running, decision).service)
     rule = rule_of_orphan(running, {"local_alias": alias_key(alias.lower())})

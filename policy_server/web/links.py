@@ -13,7 +13,7 @@ from starlette.routing import Route
 from policy_server.conferences.errors import CallTakenError, IdempotencyConflictError, StoreUnavailableError
 from policy_server.conferences.fold import Phase, fold
 from policy_server.conferences.lives import told_since
-from policy_server.conferences.records import Link, PinnedConference
+from policy_server.conferences.records import HeldConference, Link
 from policy_server.conferences.store import IDEMPOTENCY_KEY_LENGTH, ConferenceStore
 from policy_server.policy.links import default_expiry, link_of, make_link
 from policy_server.policy.names import Keyring, Role, link_state
@@ -59,7 +59,7 @@ class Conferences(Protocol):
     def learn(self, link: Link) -> None:
         """Takes note of a link that was stored or revoked just now, for the very next question."""
 
-    def live_of_call(self, call: str, at: datetime) -> PinnedConference | None:
+    def live_of_call(self, call: str, at: datetime) -> HeldConference | None:
         """The conference that runs in the room of a call, as far as this process knows."""
 
     def note(self, key: str, kind: str, data: Mapping[str, object], at: datetime) -> None:
@@ -179,9 +179,9 @@ class LinkEndpoints:
         if link is None or not self._may_see(caller, link):
             return _unknown()
         self._audit("link.read", by=caller, call=link.call)
-        pinned = await store.conference_of_call(link.call)
+        held = await store.conference_of_call(link.call)
         content = self._fields(request, self._rules.ruleset, link, now)
-        content["conference"] = None if pinned is None else await _conference_fields(store, pinned, now)
+        content["conference"] = None if held is None else await _conference_fields(store, held, now)
         return JSONResponse(content, headers=_NO_STORE)
 
     async def _revoke(self, request: Request, caller: str) -> Response:
@@ -233,19 +233,19 @@ def told_revoked(by: str) -> dict[str, object]:
     return {"text": f"The link was revoked by '{by}'.", "by": by}
 
 
-async def _conference_fields(store: ConferenceStore, pinned: PinnedConference, now: datetime) -> dict[str, object]:
-    phase, ended_at = Phase.ENDED, pinned.ended_at
-    if now < pinned.expires_at:
-        told = told_since(await store.events_of(pinned), pinned.pinned_at)
-        phase = conference_phase(fold(each.event for each in told), pinned, now)
+async def _conference_fields(store: ConferenceStore, held: HeldConference, now: datetime) -> dict[str, object]:
+    phase, ended_at = Phase.ENDED, held.ended_at
+    if now < held.expires_at:
+        told = told_since(await store.events_of(held), held.held_at)
+        phase = conference_phase(fold(each.event for each in told), held, now)
     elif ended_at is None:
-        ended_at = pinned.expires_at
+        ended_at = held.expires_at
     return {
         "state": phase.value,
-        "name": pinned.name,
-        "service_tag": pinned.service_tag,
-        "pinned_at": _stamp(pinned.pinned_at),
-        "expires_at": _stamp(pinned.expires_at),
+        "name": held.name,
+        "service_tag": held.service_tag,
+        "held_at": _stamp(held.held_at),
+        "expires_at": _stamp(held.expires_at),
         "ended_at": _stamp(ended_at),
     }
 

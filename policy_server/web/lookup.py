@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Final
 
+from policy_server.conferences.holding import LEGS, entered, held_to, room_of
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.lives import told_since
-from policy_server.conferences.pinning import LEGS, entered, held_to, room_of
-from policy_server.conferences.records import Link, PinnedConference, StoredEvent, alias_key
+from policy_server.conferences.records import HeldConference, Link, StoredEvent, alias_key
 from policy_server.conferences.store import MANY_EVENTS
 from policy_server.conferences.tables import NAME_LENGTH
 from policy_server.genesys.results import Agent
@@ -65,7 +65,7 @@ class Found:
     number: int
     answer: Answer = field(repr=False)
     dials: frozenset[str] = field(repr=False)
-    conference: PinnedConference | None = field(repr=False)
+    conference: HeldConference | None = field(repr=False)
     events: tuple[StoredEvent, ...] = field(repr=False)
 
 
@@ -167,7 +167,7 @@ class ConferenceLookup:
         dials = _aliases(conference.legs, conference.fallbacks) if conference is not None else frozenset()
         if not dials:
             # The agent may have come first, whose rule does not dial.
-            dials = self._would_dial(ruleset, material, now if conference is None else conference.pinned_at)
+            dials = self._would_dial(ruleset, material, now if conference is None else conference.held_at)
         return Found(call, keys, number, answer, dials, conference, stored)
 
     def note(self, found: Found, agent: Agent, conversation: str) -> None:
@@ -196,10 +196,10 @@ class ConferenceLookup:
         call: Call,
         link: Link | None,
         now: datetime,
-        conference: PinnedConference | None,
+        conference: HeldConference | None,
     ) -> Serve | None:
         """The room that a browser gets for the call's aliases, the agents' first, as it was when the room began."""
-        at = now if conference is None else conference.pinned_at
+        at = now if conference is None else conference.held_at
         known = link if link is None or conference is None else link.as_of(at)
         for alias in filter(None, (link_type.agents_alias(call), link_type.customers_alias(call))):
             asked = {"call_direction": "dial_in", "protocol": "api", "trigger": "web", "local_alias": alias}
@@ -209,7 +209,7 @@ class ConferenceLookup:
                 return decision
         return None
 
-    async def _room(self, subject: Subject, now: datetime) -> PinnedConference | None:
+    async def _room(self, subject: Subject, now: datetime) -> HeldConference | None:
         """A room without a call: the one that runs by this name or alias, or else the latest of this name."""
         conferences = self.conferences
         latest = await conferences.store.conference_of_room(subject.name, subject.call)
@@ -236,7 +236,7 @@ class ConferenceLookup:
         )
 
     async def _events(
-        self, call: str, room: str, conference: PinnedConference | None, now: datetime
+        self, call: str, room: str, conference: HeldConference | None, now: datetime
     ) -> tuple[StoredEvent, ...]:
         """What nodes told of the room of a call, ``""`` for none."""
         store = self.conferences.store
@@ -245,7 +245,7 @@ class ConferenceLookup:
         # Others meet in the same room at other times.
         if conference is None:
             return await store.events(room, now - self.conferences.lifetime)
-        return told_since(await store.events_of(conference), conference.pinned_at)
+        return told_since(await store.events_of(conference), conference.held_at)
 
 
 def _aliases(*legs: Iterable[Mapping[str, object]]) -> frozenset[str]:

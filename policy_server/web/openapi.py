@@ -155,7 +155,7 @@ def _show_link() -> Json:
         "state": "active",
         "name": CALL,
         "service_tag": "telehealth",
-        "pinned_at": "2026-11-23T16:05:00+00:00",
+        "held_at": "2026-11-23T16:05:00+00:00",
         "expires_at": "2026-11-24T04:05:00+00:00",
         "ended_at": None,
     }

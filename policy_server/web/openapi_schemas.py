@@ -134,7 +134,7 @@ def schemas(types: list[str]) -> Json:
             state=_one_of(Phase, "Where it is in its life."),
             name=_text("The room's name."),
             service_tag=_text("The room's service tag; may be empty."),
-            pinned_at=_time("When somebody first came."),
+            held_at=_time("When somebody first came."),
             expires_at=_time("When it is over at the latest."),
             ended_at=_time("When it ended.", or_null=True),
         ),

@@ -295,7 +295,7 @@ class PolicyEndpoint:
         if settled.key:
             caller = {"remote_display_name": request.text("remote_display_name")[:LOGGED_LENGTH]}
             self._note(settled.key, request, {**record, **self._rooms.shown(ruleset, caller)}, decision_id, now)
-        # Another minute may have begun while the room was pinned.
+        # Another minute may have begun while the room was held.
         is_current = self._kept_for is kept_for
         if is_current and len(self._kept) < KEPT_LIMIT and len(raw_path) + len(query) <= KEPT_QUERY:
             self._kept[raw_path, query] = response

@@ -95,9 +95,7 @@ def _bench_servers(folder: Path, rounds: int, seconds: int, raw: Raw) -> None:
                 rounds,
                 raw,
             )
-            _pair(
-                "a room pinned on disk by every question : bare", at(wild, new_rooms), at(bare, new_rooms), 0.1, 1, raw
-            )
+            _pair("a room held on disk by every question : bare", at(wild, new_rooms), at(bare, new_rooms), 0.1, 1, raw)
             runs = [load(ours, distinct, seconds=seconds, rate=rate / 2) for _ in range(rounds)]
             slowness = statistics.median(run.p99 / run.p50 for run in runs)
             raw["half rate"] = [[run.rate, run.p50, run.p99, run.slowest] for run in runs]

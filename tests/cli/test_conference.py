@@ -60,7 +60,7 @@ def _clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 async def whole_call(store: ConferenceStore) -> None:
     """A link, its room, and who came, as the event sink keeps it; the contact centre's leg has broken off."""
     await store.create_link(a_link(name="Ada\x1b L"))
-    await store.pin(a_pin())
+    await store.hold(a_pin())
     made = NOON - timedelta(minutes=30)
     await store.add_timeline(
         [
@@ -147,7 +147,7 @@ def test_a_room_by_its_name(rules: Path, is_over: bool) -> None:
 
     async def play(store: ConferenceStore) -> None:
         await store.create_link(a_link())
-        await store.pin(pin)
+        await store.hold(pin)
         events = [started(room=name, tag="contact-centre"), customer(conference=name, destination_alias="mp…")]
         if is_over:
             events += [left("customer", 30, conference=name), ended(31, room=name)]
@@ -165,10 +165,10 @@ def test_a_room_by_its_name(rules: Path, is_over: bool) -> None:
 def test_a_room_without_a_call(is_over: bool) -> None:
     """A room that no link led to is shown by its name, with what was noted about it."""
     name = "Board Room"
-    pin = conference(name, call="", pinned_at=NOON, expires_at=NOON + timedelta(hours=12))
+    pin = conference(name, call="", held_at=NOON, expires_at=NOON + timedelta(hours=12))
 
     async def play(store: ConferenceStore) -> None:
-        await store.pin(pin)
+        await store.hold(pin)
         await store.add_timeline([TimelineEntry(name, NOON, "policy.answered", {"text": "A node asked."})])
         await store.add_events([StoredEvent(started(room=name), NOON)])
         if is_over:

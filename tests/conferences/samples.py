@@ -12,8 +12,8 @@ from uuid import NAMESPACE_OID, uuid5
 from policy_server.conferences.records import (
     DIALLED,
     Door,
+    HeldConference,
     Link,
-    PinnedConference,
     StoredEvent,
     TimelineEntry,
     alias_key,
@@ -44,8 +44,8 @@ def link(call: str = CALL, **changed: Any) -> Link:
     return Link(call=call, **(fields | changed))
 
 
-def conference(name: str = CALL, **changed: Any) -> PinnedConference:
-    """A conference pinned now for twelve hours; any field can be changed."""
+def conference(name: str = CALL, **changed: Any) -> HeldConference:
+    """A conference held now for twelve hours; any field can be changed."""
     dialled = alias_key(f"mp{name}")
     door = Door({"pin": HOST_PIN, "allow_guests": True}, {"local_alias": dialled})
     fields: dict[str, Any] = {
@@ -60,11 +60,11 @@ def conference(name: str = CALL, **changed: Any) -> PinnedConference:
         "revision": "abc123",
         "alias": "mp…",
         "aliases": {DIALLED: dialled, "customer": dialled},
-        "pinned_at": NOW,
+        "held_at": NOW,
         "expires_at": NOW + 12 * HOUR,
         "doors": {"patient": door},
     }
-    return PinnedConference(name=name, **(fields | changed))
+    return HeldConference(name=name, **(fields | changed))
 
 
 def stored_event(

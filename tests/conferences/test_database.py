@@ -31,8 +31,8 @@ METHODS: dict[str, Callable[[ConferenceStore], Awaitable[object]]] = {
     "create_link": lambda store: store.create_link(link()),
     "link": lambda store: store.link(CALL),
     "revoke_link": lambda store: store.revoke_link(CALL, NOW),
-    "pin": lambda store: store.pin(conference()),
-    "pinned": lambda store: store.pinned(CALL, NOW),
+    "pin": lambda store: store.hold(conference()),
+    "held": lambda store: store.holder(CALL, NOW),
     "conference_of_call": lambda store: store.conference_of_call(CALL),
     "end": lambda store: store.end(CALL, NOW),
     "add_events": lambda store: store.add_events([stored_event()]),
@@ -116,10 +116,10 @@ def test_two_replicas_may_start_together(place: Place) -> None:
 
     async def scenario(one: ConferenceStore, other: ConferenceStore) -> None:
         more = [ConferenceStore(place.url) for _ in range(3)]
-        await asyncio.gather(*(store.prepare() for store in (one, other, *more)), one.check(), other.pin(conference()))
+        await asyncio.gather(*(store.prepare() for store in (one, other, *more)), one.check(), other.hold(conference()))
         versions = await one._database.read(lambda connection: connection.execute(text("SELECT * FROM schema_version")))
         assert versions.all() == [(len(MIGRATIONS),)]
-        assert await more[0].pinned(CALL, NOW) == conference()
+        assert await more[0].holder(CALL, NOW) == conference()
         for store in more:
             await store.close()
 
@@ -135,7 +135,7 @@ async def start():
     async with ConferenceStore(sys.argv[1]) as store:
         sys.stdin.readline()
         await store.prepare()
-        print((await store.pin(conference(id=sys.argv[2]))).id)
+        print((await store.hold(conference(id=sys.argv[2]))).id)
 
 asyncio.run(start())
 """
@@ -202,7 +202,7 @@ def test_the_folder_and_file_are_made_for_their_owner(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         async with ConferenceStore(f"sqlite:///{tmp_path}/var/deep/policy.db") as store:
-            await store.pin(conference())
+            await store.hold(conference())
 
     asyncio.run(scenario())
     path = tmp_path / "var" / "deep" / "policy.db"
@@ -245,7 +245,7 @@ def test_an_unusable_file_is_explained(tmp_path: Path, spoil: Callable[[Path], N
             with pytest.raises(StoreSetupError, match=re.escape(str(path)) + ".*" + re.escape(expected)):
                 await store.prepare()
             with pytest.raises(StoreSetupError):
-                await store.pin(conference())
+                await store.hold(conference())
 
     asyncio.run(scenario())
 
@@ -346,7 +346,7 @@ def test_a_locked_database_is_given_up_and_works_afterwards(place: Place) -> Non
 
     async def scenario() -> None:
         async with ConferenceStore(place.url, patience=0.5) as store:
-            await store.pin(conference(id="first"))
+            await store.hold(conference(id="first"))
             with locked(place):
                 began = time.monotonic()
                 failed = await failures(store, WRITES)
@@ -362,14 +362,14 @@ def test_reading_goes_on_while_somebody_writes(place: Place) -> None:
     """A transaction that takes its time does not keep anybody from reading."""
 
     async def scenario(store: ConferenceStore) -> None:
-        pinned = await store.pin(conference())
+        held = await store.hold(conference())
         may_end = threading.Event()
 
         def slow(connection: object) -> None:
             may_end.wait(4)
 
         writing = asyncio.create_task(store._database.write(slow))
-        assert await store.pinned(CALL, NOW) == pinned
+        assert await store.holder(CALL, NOW) == held
         assert not writing.done()
         may_end.set()
         await writing
@@ -381,7 +381,7 @@ def test_no_error_repeats_what_was_to_be_stored(place: Place) -> None:
     """A PIN or call is neither in the error of a statement that failed nor in what that error was raised from."""
 
     async def scenario(store: ConferenceStore) -> None:
-        await store.pin(conference())
+        await store.hold(conference())
         with pytest.raises(StoreUnavailableError, match="rule") as refusal:
             # PostgreSQL answers with the whole row.
             await store._database.write(
@@ -390,7 +390,7 @@ def test_no_error_repeats_what_was_to_be_stored(place: Place) -> None:
         assert CALL not in str(refusal.value)
         await store._database.write(lambda connection: connection.execute(text("DROP TABLE conferences")))
         with pytest.raises(StoreUnavailableError, match="conferences") as failure:
-            await store.pin(conference())
+            await store.hold(conference())
         for error in (failure.value, failure.value.__cause__, failure.value.__context__):
             assert HOST_PIN not in f"{error} {error!r}"
         assert failure.value.__suppress_context__
@@ -406,7 +406,7 @@ from tests.conferences.samples import NOW, CALL, conference, stored_event
 
 async def fill():
     async with ConferenceStore(sys.argv[1]) as store:
-        await store.pin(conference())
+        await store.hold(conference())
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
         added = 0
@@ -417,7 +417,7 @@ async def fill():
             print(error)
         assert added > 0
         assert len(await store.events(CALL, NOW)) >= added
-        assert await store.pinned(CALL, NOW) == conference()
+        assert await store.holder(CALL, NOW) == conference()
 
 asyncio.run(fill())
 """
@@ -443,11 +443,11 @@ def test_a_database_may_come_later(tmp_path: Path) -> None:
             changes = store.changes()
             heard = asyncio.ensure_future(anext(changes))
             with pytest.raises(StoreUnavailableError):
-                await store.pin(conference())
+                await store.hold(conference())
             assert not heard.done()
             folder.unlink()
             folder.mkdir()
-            assert await store.pin(conference()) == conference()
+            assert await store.hold(conference()) == conference()
             async with asyncio.timeout(15):
                 assert await heard == LOOK_AGAIN
             await changes.aclose()

@@ -59,7 +59,7 @@ def delete_log(file: Path) -> None:
 def test_nothing_is_acknowledged_that_nobody_will_find(
     tmp_path: Path, happen: Callable[[Path], None], words: str
 ) -> None:
-    """A file that is not where it was takes no events and no pins, says so, and no other file is made or touched."""
+    """A file that is not where it was takes no events and no holds, says so, and no other file is made or touched."""
     file = tmp_path / "var" / "policy.db"
 
     async def scenario() -> None:
@@ -67,7 +67,7 @@ def test_nothing_is_acknowledged_that_nobody_will_find(
             await store.add_events([stored_event(1)])
             happen(file)
             before = file.exists() and file.read_bytes()
-            for attempt in (store.add_events([stored_event(2)]), store.pin(conference())):
+            for attempt in (store.add_events([stored_event(2)]), store.hold(conference())):
                 with pytest.raises(StoreUnavailableError, match=words):
                     await attempt
             assert (file.exists() and file.read_bytes()) == before

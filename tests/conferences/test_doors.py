@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy_server.conferences.pinning import LEGS
+from policy_server.conferences.holding import LEGS
 from policy_server.pexip.services import DOOR_FIELDS
 from policy_server.policy.decisions import Continue, Serve
 from policy_server.policy.ruleset import Ruleset

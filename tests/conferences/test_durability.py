@@ -20,7 +20,7 @@ async def write():
             some = range(number, number + 5)
             await asyncio.gather(
                 store.add_events([stored_event(seq) for seq in some]),
-                *(store.pin(conference(f"room-{seq}")) for seq in some),
+                *(store.hold(conference(f"room-{seq}")) for seq in some),
                 store.add_timeline([entry(str(seq)) for seq in some]),
             )
             print(*some, sep="\\n", flush=True)
@@ -31,7 +31,7 @@ asyncio.run(write())
 
 
 def test_nothing_acknowledged_is_lost_when_the_process_is_killed(place: Place) -> None:
-    """Every event, pin and entry that a killed process had been told is stored is found again afterwards."""
+    """Every event, hold and entry that a killed process had been told is stored is found again afterwards."""
     acknowledged = 37
     with subprocess.Popen([sys.executable, "-c", WRITER, place.url], stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
@@ -48,7 +48,7 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed(place: Place) -
         assert set(range(count)) <= seen
         assert {str(seq) for seq in range(count)} <= {entry.kind for entry in await store.timeline(CALL)}
         for seq in range(count):
-            assert await store.pinned(f"room-{seq}", NOW) is not None
+            assert await store.holder(f"room-{seq}", NOW) is not None
         assert await store.end("room-0", NOW), "it takes writes again"
 
     place.run(scenario)

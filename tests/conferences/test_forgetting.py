@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from policy_server.conferences.pins import forget_secrets
-from policy_server.conferences.records import Door, PinnedConference
+from policy_server.conferences.holds import forget_secrets
+from policy_server.conferences.records import Door, HeldConference
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.tables import CONFERENCES, DOORS
 from tests.conferences.samples import CALL, HOUR, NOW, SECOND, Place, conference
@@ -18,7 +18,7 @@ DOORS_OF_ONE = {"patient": Door({"pin": PIN, "guest_pin": f"{PIN}1"}), "agent": 
 LEG = {"remote_alias": "99+13129998045", "dtmf_sequence": TONES}
 
 
-def a_call(**fields: Any) -> PinnedConference:
+def a_call(**fields: Any) -> HeldConference:
     """A room with everything that is secret in it."""
     return conference(doors=DOORS_OF_ONE, legs=(LEG,), fallbacks=(LEG,), **fields)
 
@@ -41,7 +41,7 @@ def test_what_is_secret_leaves_with_the_room(place: Place, how: str) -> None:
     """However a room comes to its end, PINs and tones go, and what happened stays."""
 
     async def scenario(store: ConferenceStore) -> None:
-        await store.pin(a_call(expires_at=NOW + HOUR))
+        await store.hold(a_call(expires_at=NOW + HOUR))
         await store.forget_secrets(NOW + HOUR - SECOND)
         before = await _stored(store)
         assert PIN in before
@@ -52,7 +52,7 @@ def test_what_is_secret_leaves_with_the_room(place: Place, how: str) -> None:
             assert await store.forget_secrets(NOW + HOUR) == 1
             assert await store.forget_secrets(NOW + HOUR) == 0
         else:
-            await store.pin(conference(id="2", doors={}, pinned_at=NOW + HOUR, expires_at=NOW + 2 * HOUR))
+            await store.hold(conference(id="2", doors={}, held_at=NOW + HOUR, expires_at=NOW + 2 * HOUR))
         after = await _stored(store)
         assert PIN not in after
         assert TONES not in after
@@ -69,7 +69,7 @@ def test_many_rooms_are_forgotten_a_batch_at_a_time(place: Place) -> None:
             conference(f"room-{number}", id=str(number), call="", expires_at=NOW + HOUR * (1 + number % 2))
             for number in range(8)
         ]
-        await store.pin_all(rooms)
+        await store.hold_all(rooms)
         assert await store.forget_secrets(NOW + HOUR, batch=2) == 4
         assert all(room.doors for room in await store.live(NOW + HOUR))
 
@@ -84,7 +84,7 @@ def test_the_files_of_a_database_do_not_keep_what_was_forgotten(tmp_path: Path) 
             await store.prepare()
             for number in range(20):
                 room = f"room-{number}"
-                await store.pin(conference(room, id=room, call="", doors=DOORS_OF_ONE, legs=(LEG,)))
+                await store.hold(conference(room, id=room, call="", doors=DOORS_OF_ONE, legs=(LEG,)))
             assert PIN.encode() in content(tmp_path)
             for number in range(20):
                 await store.end(f"room-{number}", NOW + SECOND)
@@ -101,7 +101,7 @@ def test_forgetting_reads_no_conference_that_has_nothing_to_forget(tmp_path: Pat
     async def scenario() -> None:
         async with ConferenceStore(f"sqlite:///{tmp_path}/policy.db") as store:
             await store.prepare()
-            await store.pin(a_call())
+            await store.hold(a_call())
             await store.end(CALL, NOW + SECOND)
             assert await store._database.write(lambda connection: forget_secrets(connection, NOW + HOUR, 10)) == 0
 

@@ -16,13 +16,13 @@ import pytest
 from policy_server.conferences import live
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.live import Conferences
-from policy_server.conferences.records import LOOK_AGAIN, Change, Link, PinnedConference, TimelineEntry
+from policy_server.conferences.records import LOOK_AGAIN, Change, HeldConference, Link, TimelineEntry
 from policy_server.conferences.store import ConferenceStore, Recorded
 from tests.conferences.samples import CALL, HOUR, NOW, SECOND, Place, conference, entry, eventually, link
 
 T = TypeVar("T")
 
-STEERED: Final = ("record", "links", "pinned_among", "good_links", "live", "purge")
+STEERED: Final = ("record", "links", "holders_among", "good_links", "live", "purge")
 """What a replica asks of its store by itself."""
 
 
@@ -64,7 +64,7 @@ class SteeredStore(ConferenceStore):
                 yield change
                 await self._enter("changes")
 
-    async def record(self, conferences: Sequence[PinnedConference], entries: Sequence[TimelineEntry]) -> Recorded:
+    async def record(self, conferences: Sequence[HeldConference], entries: Sequence[TimelineEntry]) -> Recorded:
         """As the store does it."""
         await self._enter("record")
         recorded = await super().record(conferences, entries)
@@ -77,17 +77,17 @@ class SteeredStore(ConferenceStore):
         await self._enter("links")
         return await super().links(calls)
 
-    async def pinned_among(self, names: Sequence[str], at: datetime) -> tuple[PinnedConference, ...]:
+    async def holders_among(self, names: Sequence[str], at: datetime) -> tuple[HeldConference, ...]:
         """As the store does it."""
-        await self._enter("pinned_among")
-        return await super().pinned_among(names, at)
+        await self._enter("holders_among")
+        return await super().holders_among(names, at)
 
     async def good_links(self, at: datetime) -> tuple[Link, ...]:
         """As the store does it."""
         await self._enter("good_links")
         return await super().good_links(at)
 
-    async def live(self, at: datetime) -> tuple[PinnedConference, ...]:
+    async def live(self, at: datetime) -> tuple[HeldConference, ...]:
         """As the store does it."""
         await self._enter("live")
         rooms = await super().live(at)
@@ -132,14 +132,14 @@ def run(scenario: Callable[[], Awaitable[T]]) -> T:
 
 
 def test_what_one_replica_pins_the_other_answers(place: Place) -> None:
-    """A room pinned here is held there, by name and by call, and an end here ends it there."""
+    """A room held here is held there, by name and by call, and an end here ends it there."""
 
     async def scenario() -> None:
         async with replica(place.url) as one, replica(place.url) as other:
-            pinned = await one.pin(conference())
-            await true(lambda: other.live(CALL, NOW) == pinned)
-            assert other.live_of_call(CALL, NOW) == pinned
-            assert await other.pin(conference(id="another", rule="other")) == pinned
+            held = await one.hold(conference())
+            await true(lambda: other.live(CALL, NOW) == held)
+            assert other.live_of_call(CALL, NOW) == held
+            assert await other.hold(conference(id="another", rule="other")) == held
             await one.store.end(CALL, NOW + SECOND)
             await true(lambda: other.live(CALL, NOW) is None and one.live(CALL, NOW) is None)
 
@@ -147,12 +147,12 @@ def test_what_one_replica_pins_the_other_answers(place: Place) -> None:
 
 
 def test_one_winner_when_both_pin_at_once(place: Place) -> None:
-    """Two replicas that pin one room at the same moment both answer with the same conference in the end."""
+    """Two replicas that hold one room at the same moment both answer with the same conference in the end."""
 
     async def scenario() -> None:
         async with replica(place.url) as one, replica(place.url) as other:
-            await asyncio.gather(one.pin(conference(id="a")), other.pin(conference(id="b")))
-            winner = await one.store.pinned(CALL, NOW)
+            await asyncio.gather(one.hold(conference(id="a")), other.hold(conference(id="b")))
+            winner = await one.store.holder(CALL, NOW)
             await true(lambda: one.live(CALL, NOW) == winner and other.live(CALL, NOW) == winner)
 
     run(scenario)
@@ -179,8 +179,8 @@ def test_what_was_pinned_before_the_start_is_known(sqlite_place: Place) -> None:
 
     async def scenario() -> None:
         async with ConferenceStore(sqlite_place.url) as before:
-            await before.pin(conference())
-            await before.pin(conference("over", call="", expires_at=NOW - SECOND, pinned_at=NOW - HOUR))
+            await before.hold(conference())
+            await before.hold(conference("over", call="", expires_at=NOW - SECOND, held_at=NOW - HOUR))
             await before.create_link(link())
         async with replica(sqlite_place.url) as one:
             await true(lambda: one.live(CALL, NOW) is not None and one.link(CALL) is not None)
@@ -194,31 +194,31 @@ def test_a_room_expires(sqlite_place: Place) -> None:
 
     async def scenario() -> None:
         async with replica(sqlite_place.url) as one:
-            pinned = await one.pin(conference())
-            assert one.live(CALL, pinned.expires_at - SECOND) == pinned
-            assert one.live(CALL, pinned.expires_at) is None
-            again = conference(id="again", pinned_at=pinned.expires_at, expires_at=pinned.expires_at + HOUR)
-            assert (await one.pin(again)).id == "again"
+            held = await one.hold(conference())
+            assert one.live(CALL, held.expires_at - SECOND) == held
+            assert one.live(CALL, held.expires_at) is None
+            again = conference(id="again", held_at=held.expires_at, expires_at=held.expires_at + HOUR)
+            assert (await one.hold(again)).id == "again"
 
     run(scenario)
 
 
 def test_an_answer_does_not_wait_for_a_database_that_is_away(tmp_path: Path) -> None:
-    """The room is held here at once, the wait is counted, and the pin and notes are written when the database is back."""
+    """The room is held here at once, the wait is counted, and the hold and notes are written when the database is back."""
     file = tmp_path / "blocked"
     file.write_text("not a folder")
     url = f"sqlite:///{file}/policy.db"
 
     async def scenario() -> None:
         async with replica(url) as one:
-            pinned = await one.pin(conference())
+            held = await one.hold(conference())
             one.note(CALL, "link.opened", {}, NOW)
-            assert (pinned.id, one.live(CALL, NOW), one.late) == (conference().id, pinned, 1)
+            assert (held.id, one.live(CALL, NOW), one.late) == (conference().id, held, 1)
             file.unlink()
             async with ConferenceStore(url) as store:
 
                 async def written() -> bool:
-                    return await store.pinned(CALL, NOW) == pinned and len(await store.timeline(CALL)) == 1
+                    return await store.holder(CALL, NOW) == held and len(await store.timeline(CALL)) == 1
 
                 await eventually(written)
 
@@ -242,7 +242,7 @@ def test_subscribers_are_told(place: Place) -> None:
             with one.subscribe(CALL) as mine, one.subscribe("somebody-else") as others:
                 while await mine.wait(0.05) or await others.wait(0.05):
                     pass
-                await other.pin(replace(conference(), id="new"))
+                await other.hold(replace(conference(), id="new"))
                 assert await mine.wait(15)
                 assert not await others.wait(0)
             assert not one._subscriptions
@@ -266,9 +266,9 @@ def test_no_error_ends_the_work(
             await elsewhere.create_link(over)
             async with replica(sqlite_place.url, store, retention=timedelta(0)) as one:
                 one.note(CALL, "before", {}, NOW)
-                pinned = await one.pin(conference())
+                held = await one.hold(conference())
                 await true(lambda: one.waiting == 0)
-                assert await elsewhere.pinned(CALL, NOW) == pinned
+                assert await elsewhere.holder(CALL, NOW) == held
                 assert len(await elsewhere.timeline(CALL)) == 1
                 await elsewhere.create_link(link())
                 await true(lambda: one.link(CALL) is not None)
@@ -285,7 +285,7 @@ def test_no_error_ends_the_work(
     run(scenario)
 
 
-@pytest.mark.parametrize("broken", ["links", "pinned_among"])
+@pytest.mark.parametrize("broken", ["links", "holders_among"])
 @pytest.mark.parametrize("error", [RuntimeError("once"), StoreUnavailableError("once")], ids=["any error", "away"])
 def test_what_could_not_be_read_is_read_again(
     sqlite_place: Place, broken: str, error: Exception, monkeypatch: pytest.MonkeyPatch
@@ -340,19 +340,19 @@ def locked(place: Place) -> Iterator[None]:
 
 
 def test_an_answer_does_not_wait_for_a_database_that_hangs(place: Place) -> None:
-    """The answer goes out, the wait is counted, and the pin is written as soon as the database moves again."""
+    """The answer goes out, the wait is counted, and the hold is written as soon as the database moves again."""
 
     async def scenario() -> None:
         async with replica(place.url) as one:
-            await one.pin(conference("before"))
+            await one.hold(conference("before"))
             loop = asyncio.get_running_loop()
             with locked(place):
                 began = loop.time()
-                pinned = await one.pin(conference())
-                assert live.PIN_PATIENCE <= loop.time() - began < 10 * live.PIN_PATIENCE
-                assert (one.late, one.waiting, one.live(CALL, NOW)) == (1, 1, pinned)
+                held = await one.hold(conference())
+                assert live.HOLD_PATIENCE <= loop.time() - began < 10 * live.HOLD_PATIENCE
+                assert (one.late, one.waiting, one.live(CALL, NOW)) == (1, 1, held)
             await true(lambda: one.waiting == 0)
-            assert await one.store.pinned(CALL, NOW) == pinned
+            assert await one.store.holder(CALL, NOW) == held
 
     run(scenario)
 
@@ -365,16 +365,16 @@ def test_an_answer_does_not_wait_for_a_database_that_is_full(
 
     async def scenario() -> None:
         async with replica(sqlite_place.url) as one:
-            await one.pin(conference("before"))
+            await one.hold(conference("before"))
             with closing(sqlite3.connect(sqlite_place.url.removeprefix("sqlite:///"))) as operator:
                 refuse = "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
                 operator.execute(f"CREATE TRIGGER is_full BEFORE INSERT ON conferences {refuse}")
-                pinned = await one.pin(conference())
+                held = await one.hold(conference())
                 one.note(CALL, "meanwhile", {}, NOW)
-                assert (one.late, one.waiting, one.live(CALL, NOW)) == (1, 2, pinned)
+                assert (one.late, one.waiting, one.live(CALL, NOW)) == (1, 2, held)
                 operator.execute("DROP TRIGGER is_full")
             await true(lambda: one.waiting == 0)
-            assert await one.store.pinned(CALL, NOW) == pinned
+            assert await one.store.holder(CALL, NOW) == held
             assert one.dropped == 0
 
     run(scenario)
@@ -382,16 +382,16 @@ def test_an_answer_does_not_wait_for_a_database_that_is_full(
 
 def test_nobody_waits_twice_for_one_room(sqlite_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the database is away, a room's first questions wait together, and later ones not at all."""
-    monkeypatch.setattr(live, "PIN_PATIENCE", 0.02)
+    monkeypatch.setattr(live, "HOLD_PATIENCE", 0.02)
 
     async def scenario() -> None:
         store = SteeredStore(sqlite_place.url)
         store.away.add("record")
         async with replica(sqlite_place.url, store) as one:
-            first = await one.pin(conference())
-            monkeypatch.setattr(live, "PIN_PATIENCE", 3600.0)
+            first = await one.hold(conference())
+            monkeypatch.setattr(live, "HOLD_PATIENCE", 3600.0)
             async with asyncio.timeout(10):
-                assert await one.pin(replace(conference(), id="another")) is first
+                assert await one.hold(replace(conference(), id="another")) is first
                 assert await one.agreed(first, first.rule) is first
             assert one.late == 3
             store.away.clear()
@@ -401,7 +401,7 @@ def test_nobody_waits_twice_for_one_room(sqlite_place: Place, monkeypatch: pytes
 
 def test_pins_that_wait_are_bounded(sqlite_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the database is away, rooms are remembered up to a limit, also when the first of them are over."""
-    monkeypatch.setattr(live, "PIN_PATIENCE", 0.0)
+    monkeypatch.setattr(live, "HOLD_PATIENCE", 0.0)
     monkeypatch.setattr(live, "ROOMS_LIMIT", 2)
     monkeypatch.setattr(live, "TIDY_SECONDS", 0.01)
 
@@ -410,11 +410,11 @@ def test_pins_that_wait_are_bounded(sqlite_place: Place, monkeypatch: pytest.Mon
         store.away.add("record")
         async with replica(sqlite_place.url, store) as one:
             for name in ("a", "b", "c"):
-                answered = await one.pin(conference(name, pinned_at=NOW - HOUR, expires_at=NOW))
+                answered = await one.hold(conference(name, held_at=NOW - HOUR, expires_at=NOW))
                 assert answered.name == name
             assert one.unheld == 1
             await true(lambda: one.live_count == 0)
-            await one.pin(conference("d"))
+            await one.hold(conference("d"))
             assert (one.unheld, one.waiting) == (2, 2)
             store.away.clear()
 
@@ -422,17 +422,17 @@ def test_pins_that_wait_are_bounded(sqlite_place: Place, monkeypatch: pytest.Mon
 
 
 def test_what_can_never_be_written_does_not_hold_up_the_rest(sqlite_place: Place) -> None:
-    """A pin and notes that are no JSON are dropped and counted; the answer goes out, and later ones are written."""
+    """A hold and notes that are no JSON are dropped and counted; the answer goes out, and later ones are written."""
 
     async def scenario() -> None:
         async with replica(sqlite_place.url) as one:
             odd = conference("odd", service={"name": object()})
-            assert await one.pin(odd) is odd
+            assert await one.hold(odd) is odd
             one.note(CALL, "odd", {"value": object()}, NOW)
             await true(lambda: one.waiting == 0)
             assert one.dropped == 2
-            pinned = await one.pin(conference())
-            assert await one.store.pinned(CALL, NOW) == pinned
+            held = await one.hold(conference())
+            assert await one.store.holder(CALL, NOW) == held
             assert one.late == 0
 
     run(scenario)
@@ -445,7 +445,7 @@ def test_a_note_of_ours_hides_no_change_of_others(sqlite_place: Place) -> None:
         store = SteeredStore(sqlite_place.url)
         store.heard = asyncio.Queue()
         async with replica(sqlite_place.url, store) as one, ConferenceStore(sqlite_place.url) as elsewhere:
-            await one.pin(conference())
+            await one.hold(conference())
             await elsewhere.end(CALL, NOW)
             one.note(CALL, "goodbye", {}, NOW)
             await true(lambda: one.waiting == 0)
@@ -456,14 +456,14 @@ def test_a_note_of_ours_hides_no_change_of_others(sqlite_place: Place) -> None:
 
 
 def test_what_this_process_wrote_it_need_not_read(sqlite_place: Place) -> None:
-    """Its own pins and notes, and no others, tell subscribers without a question to the database."""
+    """Its own holds and notes, and no others, tell subscribers without a question to the database."""
 
     async def scenario() -> None:
         store = SteeredStore(sqlite_place.url)
         async with replica(sqlite_place.url, store) as one, ConferenceStore(sqlite_place.url) as elsewhere:
             store.fails["links"] = RuntimeError("it was asked")
             with one.subscribe(CALL) as subscription:
-                await one.pin(conference())
+                await one.hold(conference())
                 assert await subscription.wait(15)
                 one.note(CALL, "hello", {}, NOW)
                 assert await subscription.wait(15)
@@ -479,7 +479,7 @@ def test_an_old_reading_is_not_taken_for_news(sqlite_place: Place) -> None:
 
     async def scenario() -> None:
         async with ConferenceStore(sqlite_place.url) as elsewhere:
-            await elsewhere.pin(conference())
+            await elsewhere.hold(conference())
             store = SteeredStore(sqlite_place.url)
             store.heard = asyncio.Queue()
             async with replica(sqlite_place.url, store) as one:
@@ -502,15 +502,15 @@ def test_an_old_reading_is_not_taken_for_news(sqlite_place: Place) -> None:
 
 
 def test_a_room_that_ended_before_its_pin_was_confirmed(sqlite_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When a pin was written but its reply was lost, and the room ended, the second reply says so."""
-    monkeypatch.setattr(live, "PIN_PATIENCE", 0.02)
+    """When a hold was written but its reply was lost, and the room ended, the second reply says so."""
+    monkeypatch.setattr(live, "HOLD_PATIENCE", 0.02)
     monkeypatch.setattr(live, "RETRY_SECONDS", 0.02)
 
     async def scenario() -> None:
         store = SteeredStore(sqlite_place.url)
         store.loses_replies = True
         async with replica(sqlite_place.url, store) as one, ConferenceStore(sqlite_place.url) as elsewhere:
-            await one.pin(conference())
+            await one.hold(conference())
             assert await elsewhere.end(CALL, NOW)
             await elsewhere.create_link(link())
             await true(lambda: one.link(CALL) is not None)

@@ -213,7 +213,7 @@ async def use(url: str) -> None:
         change = await asyncio.wait_for(anext(heard), 5)
         assert isinstance(change, Change)
         await heard.aclose()
-        assert await store.pinned(CALL, NOW) is None
+        assert await store.holder(CALL, NOW) is None
 
 
 def test_the_second_server_is_taken_while_the_first_is_away(postgres: Postgres, closed_port: int) -> None:

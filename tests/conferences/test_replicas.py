@@ -36,18 +36,18 @@ async def _next(changes: AsyncGenerator[Change, None]) -> Change:
 
 
 def test_what_one_replica_wrote_the_other_reads(place: Place) -> None:
-    """A link, its revocation, a pin and an end are seen by the other store as soon as they are written."""
+    """A link, its revocation, a hold and an end are seen by the other store as soon as they are written."""
 
     async def scenario(one: ConferenceStore, other: ConferenceStore) -> None:
         await one.create_link(link())
         assert await other.link(CALL) == link()
         await other.revoke_link(CALL, NOW)
         assert await one.link(CALL) == link(revoked_at=NOW)
-        pinned = await one.pin(conference())
-        assert await other.pinned(CALL, NOW) == pinned
-        assert await other.pin(conference(id="2", rule="clinician")) == pinned
+        held = await one.hold(conference())
+        assert await other.holder(CALL, NOW) == held
+        assert await other.hold(conference(id="2", rule="clinician")) == held
         await other.end(CALL, NOW + HOUR)
-        assert await one.pinned(CALL, NOW) is None
+        assert await one.holder(CALL, NOW) is None
         await one.add_events([stored_event()])
         await one.add_timeline([entry()])
         assert (await other.events(CALL, NOW), await other.timeline(CALL)) == ((stored_event(),), (entry(),))
@@ -56,25 +56,25 @@ def test_what_one_replica_wrote_the_other_reads(place: Place) -> None:
 
 
 def test_pins_at_the_same_time_have_one_winner(place: Place) -> None:
-    """Of forty pins of one room by two stores at the same time, one wins and all are told so."""
+    """Of forty holds of one room by two stores at the same time, one wins and all are told so."""
 
     async def scenario(one: ConferenceStore, other: ConferenceStore) -> None:
         rivals = [conference(id=str(number)) for number in range(40)]
-        pins = (store.pin(rival) for store, rival in zip([one, other] * 20, rivals, strict=True))
-        assert len({pinned.id for pinned in await asyncio.gather(*pins)}) == 1
+        holds = (store.hold(rival) for store, rival in zip([one, other] * 20, rivals, strict=True))
+        assert len({held.id for held in await asyncio.gather(*holds)}) == 1
 
     place.run_two(scenario)
 
 
 def test_an_expired_conference_has_one_successor(place: Place) -> None:
-    """Of many pins that find an expired conference, one replaces it."""
+    """Of many holds that find an expired conference, one replaces it."""
 
     async def scenario(one: ConferenceStore, other: ConferenceStore) -> None:
-        await one.pin(conference())
+        await one.hold(conference())
         at = NOW + 12 * HOUR
-        rivals = [conference(id=str(number), pinned_at=at, expires_at=at + HOUR) for number in range(20)]
-        pins = (store.pin(rival) for store, rival in zip([one, other] * 10, rivals, strict=True))
-        winners = {pinned.id for pinned in await asyncio.gather(*pins)}
+        rivals = [conference(id=str(number), held_at=at, expires_at=at + HOUR) for number in range(20)]
+        holds = (store.hold(rival) for store, rival in zip([one, other] * 10, rivals, strict=True))
+        winners = {held.id for held in await asyncio.gather(*holds)}
         assert len(winners) == 1
         assert winners < {rival.id for rival in rivals}
 
@@ -90,8 +90,8 @@ def test_overlapping_writes_in_any_order_do_not_block_each_other(place: Place) -
     async def scenario(one: ConferenceStore, other: ConferenceStore) -> None:
         for _ in range(3):
             await asyncio.gather(
-                one.pin_all(rooms),
-                other.pin_all(rooms[::-1]),
+                one.hold_all(rooms),
+                other.hold_all(rooms[::-1]),
                 one.add_events(events),
                 other.add_events(events[::-1]),
                 one.add_timeline(entries),
@@ -112,11 +112,11 @@ def test_each_change_is_announced_to_every_replica(place: Place) -> None:
             assert [await _next(near), await _next(far)] == [LOOK_AGAIN] * 2
             await one.create_link(link())
             assert [await _next(near), await _next(far)] == [Change(CALL, 1)] * 2
-            await other.pin(conference("visit: 12", call=CALL))
+            await other.hold(conference("visit: 12", call=CALL))
             for changes in (near, far):
                 assert {await _next(changes), await _next(changes)} == {Change(CALL, 2), Change("visit: 12", 1)}
             assert await other.change_number(CALL, "visit: 12") == 3
-            await one.pin(conference("visit: 12", id="late"))
+            await one.hold(conference("visit: 12", id="late"))
             await one.end("nothing", NOW)
             await one.add_events([stored_event(room="\0" * 200)])
             assert [await _next(near), await _next(far)] == [Change("\ufffd" * 200, 1)] * 2
@@ -236,17 +236,17 @@ def test_listeners_share_what_happens(place: Place) -> None:
 
 
 def test_a_cancelled_write_is_still_made(place: Place) -> None:
-    """A policy answer that stops waiting for its pin does not undo it, nor does it leave the database locked."""
+    """A policy answer that stops waiting for its hold does not undo it, nor does it leave the database locked."""
 
     async def scenario(store: ConferenceStore) -> None:
         await store.prepare()
         for number in range(20):
-            pinning = asyncio.create_task(store.pin(conference(f"room-{number}")))
+            holding = asyncio.create_task(store.hold(conference(f"room-{number}")))
             for _ in range(number):
                 await asyncio.sleep(0)
-            pinning.cancel()
+            holding.cancel()
         for number in range(1, 20):
-            await eventually(partial(store.pinned, f"room-{number}", NOW))
+            await eventually(partial(store.holder, f"room-{number}", NOW))
 
     place.run(scenario)
 

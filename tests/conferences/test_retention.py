@@ -19,7 +19,7 @@ async def _call(store: ConferenceStore, call: str, start: timedelta, end: timede
     """A call of one call, with one record of each kind a minute apart; without an end it is left to expire."""
     at = NOW + start
     await store.create_link(link(call, created_at=at, expires_at=at + 4 * HOUR))
-    await store.pin(conference(call, pinned_at=at, expires_at=at + 12 * HOUR))
+    await store.hold(conference(call, held_at=at, expires_at=at + 12 * HOUR))
     await store.add_events([stored_event(1, room=call, arrived_at=at + 60 * SECOND, node=call)])
     await store.add_timeline([entry(key=call, at=at - SECOND), entry(key=call, at=at + SECOND)])
     if end is not None:
@@ -76,14 +76,14 @@ def test_a_room_with_one_name_for_all_loses_its_old_lives_only(place: Place) -> 
 
     async def scenario(store: ConferenceStore) -> None:
         for number, at in enumerate((NOW - 40 * DAY, NOW - HOUR)):
-            room = conference("desk", id=str(number), call="", pinned_at=at, expires_at=at + 2 * HOUR)
-            assert await store.pin(room) == room
+            room = conference("desk", id=str(number), call="", held_at=at, expires_at=at + 2 * HOUR)
+            assert await store.hold(room) == room
             await store.add_events([stored_event(number, room="desk", arrived_at=at + SECOND)])
             await store.add_timeline([entry(str(number), key="desk", at=at + SECOND)])
         await store.purge(NOW)
         assert [told.event.seq for told in await store.events("desk", NOW - 50 * DAY)] == [1]
         assert [entry.kind for entry in await store.timeline("desk")] == ["1"]
-        assert await store.pinned("desk", NOW) is not None
+        assert await store.holder("desk", NOW) is not None
 
     place.run(scenario)
 
@@ -115,7 +115,7 @@ def test_many_rows_go_in_small_batches(place: Place) -> None:
     async def scenario(store: ConferenceStore) -> None:
         await store.add_events(old)
         purging = asyncio.create_task(store.purge(NOW, batch=10))
-        await store.pin(conference())
+        await store.hold(conference())
         assert not purging.done()
         assert await purging == 950
 

@@ -11,9 +11,9 @@ from typing import Any, Final, TypeVar
 import pytest
 
 from policy_server.conferences import live
+from policy_server.conferences.holding import LEGS
 from policy_server.conferences.live import Conferences
-from policy_server.conferences.pinning import LEGS
-from policy_server.conferences.records import PinnedConference, alias_key
+from policy_server.conferences.records import HeldConference, alias_key
 from policy_server.conferences.rooms import Rooms, Settled
 from policy_server.conferences.store import ConferenceStore
 from policy_server.policy.decisions import Continue, Decision, Redirect, Reject, Serve
@@ -257,7 +257,7 @@ def test_an_ended_room_begins_again_by_the_rules_of_today(sqlite_place: Place, h
 
 
 def test_the_agent_before_the_customer(sqlite_place: Place) -> None:
-    """An agent who comes first pins the room without a leg; the customer's rule brings it."""
+    """An agent who comes first holds the room without a leg; the customer's rule brings it."""
 
     async def scenario(one: House) -> None:
         room = await one.serve(AGENT, remote_display_name="Maria")
@@ -349,7 +349,7 @@ def test_a_call_out_of_a_room_without_record(sqlite_place: Place) -> None:
         pytest.param({"local_alias": "nobody"}, id="nothing"),
     ],
 )
-def test_what_is_no_conference_is_not_pinned(sqlite_place: Place, fields: dict[str, str]) -> None:
+def test_what_is_no_conference_is_not_held(sqlite_place: Place, fields: dict[str, str]) -> None:
     """Only a call that is served a room begins a conference."""
 
     async def scenario(one: House) -> None:
@@ -537,19 +537,19 @@ async def _end(one: House) -> None:
     await true(lambda: one.conferences.live(CALL_ID, NOON) is None)
 
 
-def elsewhere(service: Mapping[str, object], expires_at: datetime) -> PinnedConference:
+def elsewhere(service: Mapping[str, object], expires_at: datetime) -> HeldConference:
     """The call's room, begun on another replica."""
-    fields: dict[str, Any] = {"legs": (), "fallbacks": (), "pinned_at": NOON, "expires_at": expires_at, "doors": {}}
+    fields: dict[str, Any] = {"legs": (), "fallbacks": (), "held_at": NOON, "expires_at": expires_at, "doors": {}}
     return conference(CALL_ID, id="x", service_tag="", service=service, revision="1", aliases={}, **fields)
 
 
-@changes("the room is pinned elsewhere")
+@changes("the room is held elsewhere")
 async def _pin(one: House) -> None:
     service = {"service_type": "conference", "name": CALL_ID}
-    pinned = elsewhere(service, NOON + timedelta(hours=1))
+    held = elsewhere(service, NOON + timedelta(hours=1))
     await one.conferences.store.end(CALL_ID, NOON)
-    await one.conferences.store.pin(pinned)
-    await true(lambda: one.conferences.live(CALL_ID, NOON) == pinned)
+    await one.conferences.store.hold(held)
+    await true(lambda: one.conferences.live(CALL_ID, NOON) == held)
 
 
 @changes("the room expires")
@@ -582,8 +582,8 @@ def test_a_refusal_does_not_outlast_a_room_that_began_elsewhere(sqlite_place: Pl
         refused = await one.settle()
         assert isinstance(refused.decision, Reject)
         service = {"service_type": "conference", "name": CALL_ID}
-        pinned = elsewhere(service, NOON + timedelta(hours=12))
-        await one.conferences.store.pin(pinned)
+        held = elsewhere(service, NOON + timedelta(hours=12))
+        await one.conferences.store.hold(held)
         await true(lambda: one.conferences.live(CALL_ID, NOON))
         assert not one.rooms.still_holds(refused.basis, one.now)
         assert (await one.serve()).items() >= service.items()

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from policy_server.conferences.errors import CallTakenError, IdempotencyConflictError
-from policy_server.conferences.records import Change, PinnedConference, StoredEvent
+from policy_server.conferences.records import Change, HeldConference, StoredEvent
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.events import MAX_NAME
 from tests.conferences.samples import CALL, HOST_PIN, HOUR, NOW, SECOND, Place, conference, entry, link, stored_event
@@ -112,19 +112,19 @@ def test_a_revoked_link_stays_revoked_since_the_first_time(place: Place) -> None
 
 
 def test_a_pinned_conference_comes_back_as_it_was_stored(place: Place) -> None:
-    """Every field of a pinned conference is found again, by room name and by call."""
+    """Every field of a held conference is found again, by room name and by call."""
     odd = {"pin": "70421985", "text": "a\0b\ud800", "number": 2**70, "nothing": None, "list": [1, 2.5, {"x": []}]}
     made = conference("visit 12", call=CALL, service=odd, fallbacks=({"remote_alias": "x"}, {}))
 
-    async def scenario(store: ConferenceStore) -> list[PinnedConference | None]:
+    async def scenario(store: ConferenceStore) -> list[HeldConference | None]:
         return [
-            await store.pin(made),
-            await store.pinned("visit 12", NOW),
+            await store.hold(made),
+            await store.holder("visit 12", NOW),
             await store.conference_of_call(CALL),
         ]
 
     assert [found and replace(found, service=odd) for found in place.run(scenario)] == [made] * 3
-    assert place.run(lambda store: store.pinned(CALL, NOW)) is None
+    assert place.run(lambda store: store.holder(CALL, NOW)) is None
 
 
 def test_json_survives(place: Place) -> None:
@@ -139,16 +139,16 @@ def test_json_survives(place: Place) -> None:
 
 
 def test_the_first_pin_holds_the_room(place: Place) -> None:
-    """Whoever pins a room later gets the first conference, until it expires, and then the new one."""
+    """Whoever holds a room later gets the first conference, until it expires, and then the new one."""
 
     async def scenario(store: ConferenceStore) -> None:
-        first = await store.pin(conference())
-        late = conference(id="2", rule="clinician", pinned_at=first.expires_at - SECOND, expires_at=NOW + 24 * HOUR)
-        assert await store.pin(late) == first
-        assert await store.pinned(CALL, first.expires_at - SECOND) == first
-        assert await store.pinned(CALL, first.expires_at) is None
-        later = replace(late, id="3", pinned_at=first.expires_at)
-        assert await store.pin(later) == later
+        first = await store.hold(conference())
+        late = conference(id="2", rule="clinician", held_at=first.expires_at - SECOND, expires_at=NOW + 24 * HOUR)
+        assert await store.hold(late) == first
+        assert await store.holder(CALL, first.expires_at - SECOND) == first
+        assert await store.holder(CALL, first.expires_at) is None
+        later = replace(late, id="3", held_at=first.expires_at)
+        assert await store.hold(later) == later
         assert await store.conference_of_call(CALL) == later
 
     place.run(scenario)
@@ -158,30 +158,30 @@ def test_an_ended_conference_leaves_the_room(place: Place) -> None:
     """After the end a room is free, the end is kept, and ending it again changes nothing."""
 
     async def scenario(store: ConferenceStore) -> None:
-        first = await store.pin(conference())
+        first = await store.hold(conference())
         assert await store.end(CALL, NOW + HOUR)
         assert not await store.end(CALL, NOW + 2 * HOUR)
-        assert await store.pinned(CALL, NOW + HOUR) is None
+        assert await store.holder(CALL, NOW + HOUR) is None
         ended = replace(first, ended_at=NOW + HOUR, doors={})
         assert await store.conference_of_call(CALL) == ended
-        assert await store.pin(first) == ended, "a write made again must not bring it back"
-        second = conference(id="2", pinned_at=NOW + 2 * HOUR)
-        assert await store.pin(second) == second
+        assert await store.hold(first) == ended, "a write made again must not bring it back"
+        second = conference(id="2", held_at=NOW + 2 * HOUR)
+        assert await store.hold(second) == second
         assert not await store.end(CALL, NOW + HOUR), "an old end must not end the new conference"
-        assert await store.pinned(CALL, NOW + 3 * HOUR) == second
-        assert await store.pin(first) == ended, "nor may it be taken for the new one"
+        assert await store.holder(CALL, NOW + 3 * HOUR) == second
+        assert await store.hold(first) == ended, "nor may it be taken for the new one"
 
     place.run(scenario)
 
 
 def test_several_pins_at_once_come_back_in_their_order(place: Place) -> None:
-    """Pins made together are told apart, the same room twice and a room that is held among them."""
+    """Holds made together are told apart, the same room twice and a room that is held among them."""
 
     async def scenario(store: ConferenceStore) -> None:
-        held = await store.pin(conference("held"))
+        held = await store.hold(conference("held"))
         rooms = [conference("z"), conference("held", id="late"), conference("a"), conference("z", id="z-2")]
-        assert await store.pin_all(rooms) == (rooms[0], held, rooms[2], rooms[0])
-        assert await store.pin_all([]) == ()
+        assert await store.hold_all(rooms) == (rooms[0], held, rooms[2], rooms[0])
+        assert await store.hold_all([]) == ()
 
     place.run(scenario)
 
@@ -189,8 +189,8 @@ def test_several_pins_at_once_come_back_in_their_order(place: Place) -> None:
 def test_a_room_without_a_session_is_not_found_by_session(place: Place) -> None:
     """Rooms that no link led to do not share a call."""
 
-    async def scenario(store: ConferenceStore) -> PinnedConference | None:
-        await store.pin(conference(call=""))
+    async def scenario(store: ConferenceStore) -> HeldConference | None:
+        await store.hold(conference(call=""))
         assert await store.change_number("") == 0
         return await store.conference_of_call("")
 
@@ -298,7 +298,7 @@ def test_a_time_without_a_zone_is_refused(place: Place) -> None:
         with pytest.raises(ValueError, match="must have a zone"):
             await store.revoke_link(CALL, naive)
         with pytest.raises(ValueError, match="must have a zone"):
-            await store.pinned(CALL, naive)
+            await store.holder(CALL, naive)
         with pytest.raises(TypeError, match="object cannot be stored as JSON"):
             await store.add_timeline([entry(data={"by": object()})])
 
@@ -321,7 +321,7 @@ def test_every_change_is_counted(place: Place) -> None:
             await grows(written)
             await store.revoke_link(CALL, NOW)
             await grows(written)
-            await store.pin(room)
+            await store.hold(room)
             await grows(written)
             await store.add_events([stored_event(room="visit")])
             await grows(written)
@@ -355,7 +355,7 @@ STEPS = st.lists(
 
 
 def test_each_life_of_a_room_has_one_winner(place: Place) -> None:
-    """However two stores pin, end and let expire one room, at the same time or in turn, all agree who holds it."""
+    """However two stores hold, end and let expire one room, at the same time or in turn, all agree who holds it."""
     rooms = iter(range(1_000_000))
     with asyncio.Runner() as runner:
         stores = (ConferenceStore(place.url), ConferenceStore(place.url))
@@ -380,12 +380,11 @@ async def _play_lives(
         now += SECOND
         if step == "pin":
             rivals = [
-                conference(name, id=f"{name}-{number + n}", pinned_at=now, expires_at=now + HOUR)
-                for n in range(len(who))
+                conference(name, id=f"{name}-{number + n}", held_at=now, expires_at=now + HOUR) for n in range(len(who))
             ]
             number += len(who)
-            won = await asyncio.gather(*(stores[n].pin(rival) for n, rival in zip(who, rivals, strict=True)))
-            (winner,) = {pinned.id for pinned in won}
+            won = await asyncio.gather(*(stores[n].hold(rival) for n, rival in zip(who, rivals, strict=True)))
+            (winner,) = {held.id for held in won}
             assert winner == holder if holder else winner in {rival.id for rival in rivals} - past
             holder = winner
         elif step == "end":
@@ -400,5 +399,5 @@ async def _play_lives(
             past |= {holder} if holder else set()
             holder = None
         for store in stores:
-            found = await store.pinned(name, now)
+            found = await store.holder(name, now)
             assert (found and found.id) == holder

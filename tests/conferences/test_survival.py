@@ -16,8 +16,8 @@ from typing import Any, Final, Self
 import httpx
 import pytest
 
-from policy_server.conferences.live import PIN_PATIENCE
-from policy_server.conferences.records import PinnedConference
+from policy_server.conferences.live import HOLD_PATIENCE
+from policy_server.conferences.records import HeldConference
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.events import Event
 from policy_server.policy.names import Call, Keyring, Role
@@ -80,7 +80,7 @@ from policy_server.cli import main
 from policy_server.conferences import live
 from policy_server.conferences.database import Database
 
-live.PIN_PATIENCE = {patience}
+live.HOLD_PATIENCE = {patience}
 write = Database.write
 
 async def write_slowly(database, work):
@@ -341,7 +341,7 @@ def test_rooms_without_a_record_are_made_again(sqlite_place: Place, tmp_path: Pa
                 callers.kill()
                 first.process.wait(20)
 
-    async def live(store: ConferenceStore) -> Sequence[PinnedConference]:
+    async def live(store: ConferenceStore) -> Sequence[HeldConference]:
         return await store.live(datetime.now(UTC))
 
     async def call_again() -> None:
@@ -350,9 +350,9 @@ def test_rooms_without_a_record_are_made_again(sqlite_place: Place, tmp_path: Pa
         async with Callers(second, heard, dice) as callers:
             await callers.all_of([callers.compare(answer) for answer in answers])
 
-    with serving(sqlite_place, tmp_path, RULES, PIN_PATIENCE) as first:
+    with serving(sqlite_place, tmp_path, RULES, HOLD_PATIENCE) as first:
         asyncio.run(call())
     assert not sqlite_place.run(live)
-    with serving(sqlite_place, tmp_path, RULES, PIN_PATIENCE) as second:
+    with serving(sqlite_place, tmp_path, RULES, HOLD_PATIENCE) as second:
         asyncio.run(call_again())
     assert len(sqlite_place.run(live)) == count

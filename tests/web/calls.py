@@ -21,8 +21,8 @@ from policy_server.conferences.records import (
     DIALLED,
     Change,
     Door,
+    HeldConference,
     Link,
-    PinnedConference,
     StoredEvent,
     TimelineEntry,
     alias_key,
@@ -128,8 +128,8 @@ def a_link(call: str = CALL_ID, **changed: Any) -> Link:
     return Link(call=call, **(fields | changed))
 
 
-def a_pin(alias: str = f"mp{SESSION}", call: Call | None = CALL, **changed: Any) -> PinnedConference:
-    """The room that the rules serve for an alias, of a call or of none, pinned at NOON."""
+def a_pin(alias: str = f"mp{SESSION}", call: Call | None = CALL, **changed: Any) -> HeldConference:
+    """The room that the rules serve for an alias, of a call or of none, held at NOON."""
     service = served(ask(RULES, "service", call_direction="dial_in", protocol="api", local_alias=alias))
     legs = service.pop("automatic_participants", ())
     asked = {"local_alias": alias_key(alias)}
@@ -152,11 +152,11 @@ def a_pin(alias: str = f"mp{SESSION}", call: Call | None = CALL, **changed: Any)
         "revision": "1",
         "alias": RULES.mask.text(alias, KEYRING),
         "aliases": aliases,
-        "pinned_at": NOON,
+        "held_at": NOON,
         "expires_at": NOON + timedelta(hours=12),
         "doors": {"customer": door},
     }
-    return PinnedConference(**(fields | changed))
+    return HeldConference(**(fields | changed))
 
 
 def started(at: float = 1, room: str = CALL_ID, **data: Any) -> Event:
@@ -248,23 +248,23 @@ class WatchedStore(ConferenceStore):
                 if not self.is_silent:
                     yield change
 
-    async def pin_all(self, conferences: Sequence[PinnedConference]) -> tuple[PinnedConference, ...]:
+    async def hold_all(self, conferences: Sequence[HeldConference]) -> tuple[HeldConference, ...]:
         """As the store does it, but away for everybody."""
-        if "pin_all" in self.away:
+        if "hold_all" in self.away:
             raise StoreUnavailableError("the database is away")
-        return await super().pin_all(conferences)
+        return await super().hold_all(conferences)
 
     async def link(self, call: str) -> Link | None:
         """As the store does it."""
         await self._enter("link")
         return await super().link(call)
 
-    async def conference_of_call(self, call: str) -> PinnedConference | None:
+    async def conference_of_call(self, call: str) -> HeldConference | None:
         """As the store does it."""
         await self._enter("conference_of_call")
         return await super().conference_of_call(call)
 
-    async def conference_of_room(self, *names: str) -> PinnedConference | None:
+    async def conference_of_room(self, *names: str) -> HeldConference | None:
         """As the store does it; it is asked in place of the other, for as much."""
         await self._enter("conference_of_call")
         return await super().conference_of_room(*names)
@@ -279,7 +279,7 @@ class WatchedStore(ConferenceStore):
         await self._enter("events")
         return await super().events(room, since, until)
 
-    async def events_of(self, conference: PinnedConference) -> tuple[StoredEvent, ...]:
+    async def events_of(self, conference: HeldConference) -> tuple[StoredEvent, ...]:
         """As the store does it."""
         await self._enter("events")
         return await super().events_of(conference)
@@ -419,9 +419,9 @@ class Desk:
         """Stores a customer's link."""
         self.run(self.store.create_link(link or a_link()))
 
-    def store_pin(self, conference: PinnedConference | None = None) -> None:
+    def store_hold(self, conference: HeldConference | None = None) -> None:
         """Stores a room that was served."""
-        self.run(self.store.pin(conference or a_pin()))
+        self.run(self.store.hold(conference or a_pin()))
 
     def noted(self, kind: str, call: str = CALL_ID) -> list[TimelineEntry]:
         """The timeline entries of a kind, once all are written."""

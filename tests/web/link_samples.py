@@ -12,7 +12,7 @@ import httpx
 from starlette.applications import Starlette
 
 from policy_server.conferences.errors import StoreUnavailableError
-from policy_server.conferences.records import Link, PinnedConference
+from policy_server.conferences.records import HeldConference, Link
 from policy_server.conferences.store import ConferenceStore
 from policy_server.policy.names import NONCE_BYTES, Call, Pins, Role
 from policy_server.policy.ruleset import Ruleset
@@ -100,7 +100,7 @@ class Keeper:
     store: AwayStore
     now: datetime = NOON
     links: dict[str, Link] = field(default_factory=dict)
-    rooms: dict[str, PinnedConference] = field(default_factory=dict)
+    rooms: dict[str, HeldConference] = field(default_factory=dict)
     notes: list[tuple[str, str, Mapping[str, object], datetime]] = field(default_factory=list)
 
     @property
@@ -116,7 +116,7 @@ class Keeper:
         """Puts it among ``links``."""
         self.links[link.call] = link
 
-    def live_of_call(self, call: str, at: datetime) -> PinnedConference | None:
+    def live_of_call(self, call: str, at: datetime) -> HeldConference | None:
         """What was put among ``rooms``, until it expires."""
         found = self.rooms.get(call)
         return found if found is not None and at < found.expires_at else None

@@ -61,7 +61,7 @@ def desk(genesys: Genesys, tmp_path: Path) -> Iterator[Desk]:
 def whole_call(desk: Desk) -> None:
     """A link, its room, a customer in it and the contact centre's leg."""
     desk.store_link()
-    desk.store_pin()
+    desk.store_hold()
     desk.tell(started(), customer(), trunk())
 
 
@@ -240,7 +240,7 @@ def test_a_link_without_a_room_waits(desk: Desk) -> None:
 
 def test_a_served_room_waits_for_its_first_participant(desk: Desk) -> None:
     """A room that a node has asked for, but in which nobody is, waits."""
-    desk.store_pin()
+    desk.store_hold()
     assert desk.found()["state"] == "waiting"
 
 
@@ -285,7 +285,7 @@ def test_a_second_leg_after_a_failed_one(desk: Desk) -> None:
 
 def test_a_leg_that_rings(desk: Desk) -> None:
     """A leg that nobody has answered yet is dialling."""
-    desk.store_pin()
+    desk.store_hold()
     desk.tell(started(), trunk(11, connect_time=None, service_type="connecting", has_media=False))
     leg = desk.found()["trunk_leg"]
     assert (leg["state"], leg["number"], leg["connected_at"]) == ("dialling", NUMBER, None)
@@ -321,7 +321,7 @@ BEFORE = (started(-90), ended(-30))
     ],
     ids=[
         "nothing",
-        "pinned",
+        "held",
         "active-without-pin",
         "active",
         "over-without-pin",
@@ -339,7 +339,7 @@ BEFORE = (started(-90), ended(-30))
 def test_the_state_by_events_and_pin(
     events: tuple[Event, ...], pin: dict[str, Any] | None, at: float, expected: Phase
 ) -> None:
-    """What nodes say and what is pinned make one state; whoever is there makes it active until the pin expires."""
+    """What nodes say and what is held make one state; whoever is there makes it active until the hold expires."""
     conference = None if pin is None else a_pin(**pin)
     assert conference_phase(state_of(*events), conference, NOON + timedelta(seconds=at)) is expected
 
@@ -348,7 +348,7 @@ def test_the_state_by_events_and_pin(
 
 
 @pytest.mark.parametrize(
-    ("link_type", "alias", "name", "tag", "pin", "is_pinned"),
+    ("link_type", "alias", "name", "tag", "pin", "is_held"),
     [
         ("advice", "adv{session}", "advice {call}", "advice", "55512345", True),
         ("advice", "adv{session}", "advice {call}", "advice", "55512345", False),
@@ -358,29 +358,29 @@ def test_the_state_by_events_and_pin(
         ("shared", "shr{session}", "the shared room", "shared", "77712345", False),
         ("refused", "no{session}", "{call}", "", None, False),
     ],
-    ids=["fixed-pin-pinned", "fixed-pin", "no-pin-pinned", "no-pin", "shared-room-pinned", "shared-room", "no-rule"],
+    ids=["fixed-pin-held", "fixed-pin", "no-pin-held", "no-pin", "shared-room-held", "shared-room", "no-rule"],
 )
 def test_the_room_and_its_pin(
-    desk: Desk, link_type: str, alias: str, name: str, tag: str, pin: str | None, is_pinned: bool
+    desk: Desk, link_type: str, alias: str, name: str, tag: str, pin: str | None, is_held: bool
 ) -> None:
-    """Name, tag and host PIN are those of the pinned service, or else those that the rules would serve; the alias to
+    """Name, tag and host PIN are those of the held service, or else those that the rules would serve; the alias to
     join is the customer's where agents have none.
     """
     call = call_of(link_type)
     alias = alias.format(session=call.session)
-    if is_pinned:
-        desk.store_pin(a_pin(alias, call))
+    if is_held:
+        desk.store_hold(a_pin(alias, call))
     answer = desk.found(call.id)
     assert (answer["call"], answer["name"], answer["service_tag"]) == (call.id, name.format(call=call.id), tag)
     assert (answer["join"]["alias"], answer["join"]["pin"]) == (alias, pin)
 
 
-@pytest.mark.parametrize("is_pinned", [True, False])
-def test_an_agents_alias_of_the_call_id(desk: Desk, is_pinned: bool) -> None:
+@pytest.mark.parametrize("is_held", [True, False])
+def test_an_agents_alias_of_the_call_id(desk: Desk, is_held: bool) -> None:
     """Where the rules make the agents' alias of the call id, it and the call id find the conference, a session does not."""
     call = call_of("weak")
-    if is_pinned:
-        desk.store_pin(a_pin(f"wk{call.session}", call))
+    if is_held:
+        desk.store_hold(a_pin(f"wk{call.session}", call))
     for alias in (call.id, f"wka{call.id}", f"sip:WKA{call.id.upper()}@video.example.com"):
         answer = desk.found(alias)
         assert (answer["call"], answer["join"]["alias"]) == (call.id, f"wka{call.id}")
@@ -399,29 +399,29 @@ def test_an_agents_alias_of_the_call_id(desk: Desk, is_pinned: bool) -> None:
 )
 def test_the_pin_of_a_running_room(desk: Desk, doors: dict[str, Door], pin: str) -> None:
     """It is the one of the door that the agent's alias leads to: held, or as its rule gives it now."""
-    desk.store_pin(a_pin(doors=doors))
+    desk.store_hold(a_pin(doors=doors))
     assert desk.found()["join"]["pin"] == pin
 
 
 def test_the_pin_of_a_room_outlives_the_rules(desk: Desk) -> None:
     """Where no rule knows the agent's alias any more, the PIN is the one that the room was first entered with."""
     desk.rules.ruleset = load("service: [{ id: other, when: { local_alias: other }, continue: true }]")
-    desk.store_pin(a_pin(doors={"customer": Door({"pin": "4711"})}))
+    desk.store_hold(a_pin(doors={"customer": Door({"pin": "4711"})}))
     assert desk.found()["join"]["pin"] == "4711"
 
 
 def test_a_room_that_is_not_written_yet(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A room whose record waits for the database is found all the same."""
     monkeypatch.setattr(live, "RETRY_SECONDS", 0.02)
-    desk.store.away = {"pin_all"}
-    desk.run(desk.conferences.pin(a_pin(doors={"agent": Door({"pin": "4711"})})))
+    desk.store.away = {"hold_all"}
+    desk.run(desk.conferences.hold(a_pin(doors={"agent": Door({"pin": "4711"})})))
     assert desk.found()["join"]["pin"] == "4711"
 
 
 def test_the_signature_says_which_type_it_is(desk: Desk) -> None:
     """The type of the call counts, whatever a record says of it."""
     call = call_of("advice")
-    desk.store_pin(a_pin(f"adv{call.session}", call))
+    desk.store_hold(a_pin(f"adv{call.session}", call))
     desk.store_link(a_link(call.id, type="visit"))
     assert desk.found(call.id)["join"]["alias"] == f"adv{call.session}"
 
@@ -438,7 +438,7 @@ def test_a_call_outlives_its_type(desk: Desk) -> None:
 def test_rooms_without_a_call(desk: Desk, asked: str) -> None:
     """A room that no link of ours led to is found once it was served, by its name and by the alias that was dialled."""
     alias = f"old{OLD_SESSION}"
-    desk.store_pin(a_pin(alias, None))
+    desk.store_hold(a_pin(alias, None))
     desk.run(until(lambda: desk.conferences.live(OLD_SESSION, NOON) is not None))
     answer = desk.found(asked)
     assert (answer["name"], answer["join"]["alias"]) == (OLD_SESSION, alias)
@@ -450,8 +450,8 @@ def test_rooms_without_a_call(desk: Desk, asked: str) -> None:
 def test_a_call_is_not_found_by_its_room_or_by_the_customers_alias(desk: Desk) -> None:
     """Only rooms without a call are found by what was dialled: of a call that would be what opens the customer's door."""
     call = call_of("shared")
-    desk.store_pin(a_pin())
-    desk.store_pin(a_pin(f"shr{call.session}", call))
+    desk.store_hold(a_pin())
+    desk.store_hold(a_pin(f"shr{call.session}", call))
     desk.run(until(lambda: desk.conferences.live_count == 2))
     for alias in (f"mp{SESSION}", f"shr{call.session}", "the shared room"):
         assert desk.ask(alias).status_code == 404
@@ -459,9 +459,9 @@ def test_a_call_is_not_found_by_its_room_or_by_the_customers_alias(desk: Desk) -
 
 def test_every_life_of_a_room_is_shown(desk: Desk) -> None:
     """When everybody left and somebody came back, timeline and participants tell of both lives of the call's room."""
-    desk.store_pin(a_pin(id="first", pinned_at=NOON - timedelta(hours=2)))
+    desk.store_hold(a_pin(id="first", held_at=NOON - timedelta(hours=2)))
     desk.tell(started(-7000), customer(-6990, "Ada in the morning", "first"), ended(-6000))
-    desk.store_pin()
+    desk.store_hold()
     desk.tell(started(), customer())
     answer = desk.found()
     assert (answer["state"], answer["started_at"]) == ("active", iso(-7000))
@@ -472,7 +472,7 @@ def test_every_life_of_a_room_is_shown(desk: Desk) -> None:
 def test_others_in_the_same_room_are_not_shown(desk: Desk) -> None:
     """In a room that many calls share, events of other times are not this call's."""
     room, call = "the shared room", call_of("shared")
-    desk.store_pin(a_pin(f"shr{call.session}", call, ended_at=None, expires_at=NOON + timedelta(hours=1)))
+    desk.store_hold(a_pin(f"shr{call.session}", call, ended_at=None, expires_at=NOON + timedelta(hours=1)))
     for seconds, name in ((-3600, "Before"), (5, "During"), (7200, "After")):
         desk.now = NOON + timedelta(seconds=seconds)
         desk.tell(told.joined(name, BEGIN, conference=room, display_name=name))
@@ -879,7 +879,7 @@ def test_a_long_timeline_shows_its_end(desk: Desk) -> None:
 
 def test_many_events(desk: Desk) -> None:
     """A conference with thousands of events is answered like a small one."""
-    desk.store_pin()
+    desk.store_hold()
     desk.tell(started(), *(customer(2 + n, f"Ada {n}", uuid=f"p{n}") for n in range(400)))
     answer = desk.found()
     assert (answer["state"], len(answer["participants"])) == ("active", 400)

@@ -80,7 +80,7 @@ def test_a_leg_without_a_number_is_compared_by_its_user() -> None:
 def test_a_call_to_another_number_is_not_the_rooms(desk: Desk, genesys: Genesys, is_held: bool) -> None:
     """A caller who has the name and dialled something else is refused, with the number; the right one is let in."""
     if is_held:
-        desk.store_pin()
+        desk.store_hold()
     assert refused(desk, call(genesys, f"tel:{OTHER_NUMBER}", ANOTHER)) == (
         f"the customer of that conversation dialled {OTHER_NUMBER}, which this conference does not"
     )
@@ -105,7 +105,7 @@ def test_the_other_end_of_the_call_is_what_was_dialled(desk: Desk, genesys: Gene
 
 def test_an_agent_who_came_first(desk: Desk, genesys: Genesys) -> None:
     """A room that was held for the agent, whose rule dials nobody, is dialled from by the customer's rule."""
-    desk.store_pin(a_pin(legs=()))
+    desk.store_hold(a_pin(legs=()))
     assert desk.ask(conversation=call(genesys)).status_code == 200
     assert refused(desk, call(genesys, f"tel:{OTHER_NUMBER}", ANOTHER))
 
@@ -124,7 +124,7 @@ def test_the_first_conversation_that_fits_is_the_calls(desk: Desk, genesys: Gene
     """Whoever calls the same number under the same name later finds the call taken; the first goes on, also after a
     transfer to another agent, and after a restart.
     """
-    desk.store_pin()
+    desk.store_hold()
     assert desk.ask(conversation=call(genesys)).status_code == 200
     call(genesys, conversation=ANOTHER)
     assert (
@@ -145,7 +145,7 @@ def test_the_first_conversation_that_fits_is_the_calls(desk: Desk, genesys: Gene
 def test_a_conversation_that_does_not_fit_takes_nothing(desk: Desk, genesys: Genesys) -> None:
     """A call to another number, or one before the room is held, does not take the place of the room's own."""
     assert desk.ask(conversation=call(genesys, conversation=ANOTHER)).status_code == 200
-    desk.store_pin()
+    desk.store_hold()
     refused(desk, call(genesys, f"tel:{OTHER_NUMBER}", A_THIRD))
     assert desk.ask(conversation=call(genesys)).status_code == 200
     assert refused(desk, ANOTHER)
@@ -153,7 +153,7 @@ def test_a_conversation_that_does_not_fit_takes_nothing(desk: Desk, genesys: Gen
 
 def test_a_leg_that_is_dialled_again_has_a_conversation_of_its_own(desk: Desk, genesys: Genesys) -> None:
     """A conference has as many conversations as legs of it were connected."""
-    desk.store_pin()
+    desk.store_hold()
     desk.tell(started(), trunk(12, "first"))
     assert desk.ask(conversation=call(genesys)).status_code == 200
     call(genesys, conversation=ANOTHER)
@@ -166,18 +166,18 @@ def test_a_leg_that_is_dialled_again_has_a_conversation_of_its_own(desk: Desk, g
 
 def test_the_next_conference_of_a_link_begins_anew(desk: Desk, genesys: Genesys) -> None:
     """When the customer comes again, the room's new call is another conversation."""
-    desk.store_pin()
+    desk.store_hold()
     assert desk.ask(conversation=call(genesys)).status_code == 200
     desk.tell(started(), ended(60))
     later = NOON + timedelta(minutes=10)
     desk.now = later + timedelta(minutes=1)
-    desk.store_pin(a_pin(id="again", pinned_at=later, expires_at=later + timedelta(hours=12)))
+    desk.store_hold(a_pin(id="again", held_at=later, expires_at=later + timedelta(hours=12)))
     assert desk.ask(conversation=call(genesys, conversation=ANOTHER)).status_code == 200
     assert refused(desk, CONVERSATION)
 
 
 def test_a_database_that_takes_nothing_keeps_no_agent_out(desk: Desk, genesys: Genesys) -> None:
     """Where it cannot be remembered whose conversation it is, what Genesys says is enough."""
-    desk.store_pin()
+    desk.store_hold()
     desk.store.away.add("bind")
     assert desk.ask(conversation=call(genesys)).status_code == 200

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from policy_server.conferences import live
 from policy_server.conferences.live import Conferences
-from policy_server.conferences.records import DIALLED, Link, PinnedConference, alias_key
+from policy_server.conferences.records import DIALLED, HeldConference, Link, alias_key
 from policy_server.conferences.rooms import Rooms
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.events import Event
@@ -139,9 +139,9 @@ class Server(InProcess):
         """Waits until everything is in the database."""
         self.until(lambda: self.gauge("policy_records_waiting") == 0)
 
-    def until_pinned(self, count: int) -> None:
-        """Waits until so many rooms are known to be pinned."""
-        self.until(lambda: self.gauge("policy_rooms_pinned") == count)
+    def until_held(self, count: int) -> None:
+        """Waits until so many rooms are known to be held."""
+        self.until(lambda: self.gauge("policy_rooms_held") == count)
 
     def until(self, probe: Callable[[], bool]) -> None:
         """Waits until something is so, while the service goes on."""
@@ -308,7 +308,7 @@ def test_a_reload_and_a_restart_change_no_running_room(rules: Path, sqlite_place
         agents = server.serve(agents_alias(made))
         assert {**agents, "automatic_participants": room["automatic_participants"]} == room
         server.tell(*call(made, NOON), *hang_up(made, NOON + timedelta(hours=1)))
-        server.until_pinned(0)
+        server.until_held(0)
         assert server.refuses(made["alias"])
         assert server.serve(agents_alias(made))["view"] == "one_main_zero_pips"
 
@@ -326,15 +326,15 @@ def test_two_replicas(rules: Path, place: Place, tmp_path: Path) -> None:
         assert first == second
         for where in (one, other):
             assert where.gauge("policy_pins_late") == 0
-            where.until_pinned(1)
+            where.until_held(1)
             assert {**where.serve(agents), "automatic_participants": first["automatic_participants"]} == first
             assert where.call_out(made["call"])["result"] == first
         one.tell(*call(made, NOON), *hang_up(made, NOON + timedelta(minutes=1)))
         for where in (other, one):
-            where.until_pinned(0)
+            where.until_held(0)
         again = other.serve(alias, remote_display_name="Ada")
         assert (again["description"], again["view"]) == ("Visit of Ada", "one_main_zero_pips")
-        one.until_pinned(1)
+        one.until_held(1)
         assert one.serve(alias, remote_display_name="Ada") == again
         other.revoke(made)
         assert other.refuses(alias, remote_display_name="Ada")
@@ -376,7 +376,7 @@ def test_attributes_of_a_link_reach_the_rules(rules: Path, place: Place, monkeyp
         later = one.make_link(attributes={"language": "es"})
         assert legs(one.serve(spanish["alias"])) == [SPANISH_LEG]
         assert legs(one.serve(english["alias"])) == [LEG]
-        other.until_pinned(2)
+        other.until_held(2)
         assert legs(other.serve(later["alias"])) == [SPANISH_LEG]
         answer = other.call_out(later["call"], SPANISH_LEG)
         assert (answer["rule"], legs(answer["result"])) == ("spanish", [SPANISH_LEG])
@@ -438,8 +438,8 @@ def test_the_database_locked(rules: Path, sqlite_place: Place) -> None:
                     path = f"{ROOT}/service/configuration"
                     return await client.get(path, params=query, headers={"authorization": basic()})
 
-            assert live.PIN_PATIENCE <= server.run(timed(ask("Ada"))) < 8 * live.PIN_PATIENCE
-            assert server.run(timed(ask("Bob"))) < 8 * live.PIN_PATIENCE
+            assert live.HOLD_PATIENCE <= server.run(timed(ask("Ada"))) < 8 * live.HOLD_PATIENCE
+            assert server.run(timed(ask("Bob"))) < 8 * live.HOLD_PATIENCE
             assert server.gauge("policy_pins_late") == 2
             blocker.rollback()
         server.settled()
@@ -614,10 +614,10 @@ class BothWays:
                     self.ruleset = self.RULESETS[number % len(self.RULESETS)]
 
     async def begin(self, call: Call) -> None:
-        """Another replica pins the call's room, unless it is pinned."""
+        """Another replica holds the call's room, unless it is held."""
         service = {"service_type": "conference", "name": call.id, "description": "from elsewhere"}
         key = alias_key(f"hcp{call.agent}")
-        pinned = PinnedConference(
+        held = HeldConference(
             id=f"elsewhere-{next(self.nonces)}",
             name=call.id,
             call=call.id,
@@ -630,10 +630,10 @@ class BothWays:
             revision="r",
             alias="hcp…",
             aliases={DIALLED: key, "customer": alias_key(f"mp{call.session}"), "agent": key},
-            pinned_at=self.now,
+            held_at=self.now,
             expires_at=self.now + timedelta(hours=12),
         )
-        await self.conferences.store.pin(pinned)
+        await self.conferences.store.hold(held)
         await true(lambda: self.conferences.live(call.id, self.now) is not None)
 
 

@@ -64,9 +64,9 @@ def attendance(answer: dict[str, object]) -> tuple[int, int]:
     return len(found), sum(person["is_present"] for person in found)
 
 
-def is_pinned(desk: Desk) -> bool:
+def is_held(desk: Desk) -> bool:
     """Whether somebody holds the room of the tests."""
-    return desk.run(desk.store.pinned(CALL_ID, desk.now)) is not None
+    return desk.run(desk.store.holder(CALL_ID, desk.now)) is not None
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -153,13 +153,13 @@ def test_what_is_answered_is_durable(desk: Desk, tmp_path: Path) -> None:
 )
 def test_an_odd_message_costs_its_neighbours_nothing(desk: Desk, odd: object) -> None:
     """The messages after an odd one in a bulk are stored and end the conference; the odd one is kept or counted."""
-    desk.store_pin()
+    desk.store_hold()
     desk.tell(started(), customer())
     last = [message(left("customer", 60)), message(ended(61))]
     response = desk.post({**bulk([]), "data": [odd, *last]})
     assert response.status_code == 200
     assert {told.event.name for told in stored(desk)} >= {"participant_disconnected", "conference_ended"}
-    assert not is_pinned(desk)
+    assert not is_held(desk)
     is_kept = response.json()["received"] == 3
     assert is_kept == bool({"event", "seq"} <= set(odd if isinstance(odd, dict) else ()) and odd != bulk([]))
     assert desk.sink.unreadable == (0 if is_kept or odd == bulk([]) else 1)
@@ -262,13 +262,13 @@ def test_a_node_repeats_what_could_not_be_stored(desk: Desk) -> None:
 
 def test_a_conference_ends_with_its_last_node(desk: Desk) -> None:
     """The room is held until every node that started the conference has ended it; over it is when that arrived."""
-    desk.store_pin()
+    desk.store_hold()
     desk.tell(started(), customer(), started(3, node=OTHER))
-    assert is_pinned(desk)
+    assert is_held(desk)
     desk.tell(left("customer", 60), ended(61))
-    assert is_pinned(desk)
+    assert is_held(desk)
     desk.tell(ended(62, node=OTHER))
-    assert not is_pinned(desk)
+    assert not is_held(desk)
     conference = desk.run(desk.store.conference_of_call(CALL_ID))
     assert conference is not None
     assert conference.ended_at == NOON
@@ -281,7 +281,7 @@ def test_a_conference_ends_with_its_last_node(desk: Desk) -> None:
 )
 def test_no_clock_of_a_node_keeps_or_deletes_anything(desk: Desk, ahead: float) -> None:
     """When a call was over, and so how long it is kept, is when we heard of it; what is shown is never far ahead."""
-    desk.store_pin()
+    desk.store_hold()
     desk.tell(started(ahead), ended(ahead + 1))
     conference = desk.run(desk.store.conference_of_call(CALL_ID))
     assert conference is not None
@@ -298,11 +298,11 @@ def test_no_clock_of_a_node_keeps_or_deletes_anything(desk: Desk, ahead: float) 
 
 def test_the_end_may_be_known_before_somebody_left(desk: Desk) -> None:
     """When the end of the conference overtakes the last participant's, the latter ends the conference."""
-    desk.store_pin()
+    desk.store_hold()
     desk.tell(started(), customer(), joined("late", BEGIN + 90, conference=CALL_ID), ended(80))
-    assert is_pinned(desk)
+    assert is_held(desk)
     desk.tell(left("late", 91))
-    assert not is_pinned(desk)
+    assert not is_held(desk)
 
 
 @pytest.mark.parametrize("seconds", [-86_400, -3600, -120, -20, 0, 40, 3600], ids=str)
@@ -320,45 +320,45 @@ def test_a_conference_ends_whatever_its_node_takes_the_time_to_be(desk: Desk, se
         ]
 
     first, second = life(1), life(21)
-    desk.store_pin()
+    desk.store_hold()
     for event in first:
-        assert is_pinned(desk)
+        assert is_held(desk)
         desk.now += timedelta(seconds=1)
         desk.tell(event)
-    assert not is_pinned(desk)
+    assert not is_held(desk)
     desk.now = NOON + timedelta(seconds=20)
-    desk.store_pin(a_pin(id="second", pinned_at=desk.now))
+    desk.store_hold(a_pin(id="second", held_at=desk.now))
     desk.tell(second[0])
     for event in (*first, replace(first[3], seq=10**6, version=1), *second[1:3]):
         desk.now += timedelta(seconds=1)
         desk.tell(event)
-        assert is_pinned(desk)
+        assert is_held(desk)
     desk.tell(second[3])
-    assert not is_pinned(desk)
+    assert not is_held(desk)
     conference = desk.run(desk.store.conference_of_call(CALL_ID))
     assert conference is not None
     assert conference.ended_at is not None
-    assert conference.pinned_at <= conference.ended_at <= conference.expires_at
+    assert conference.held_at <= conference.ended_at <= conference.expires_at
 
 
 def test_a_node_whose_clock_is_set_back_ends_its_conference(desk: Desk) -> None:
     """A conference that ends before it starts, by the clock of its node, is over all the same."""
-    desk.store_pin()
+    desk.store_hold()
     start = BEGIN + 3600
     desk.tell(started(3600, start_time=start), customer(3601), left("customer", 60), ended(61, start_time=start))
     desk.tell(customer(62), left("customer", 3700))
-    assert not is_pinned(desk)
+    assert not is_held(desk)
 
 
 def test_late_news_of_an_earlier_life_ends_nothing(desk: Desk) -> None:
     """The end of a conference that was over before the room was asked for again does not end the new one."""
-    desk.store_pin()
+    desk.store_hold()
     desk.tell(started(), ended(30))
-    assert not is_pinned(desk)
+    assert not is_held(desk)
     desk.now = NOON + timedelta(seconds=40)
-    desk.store_pin(a_pin(id="second", pinned_at=desk.now))
+    desk.store_hold(a_pin(id="second", held_at=desk.now))
     desk.tell(ended(30.5))
-    assert is_pinned(desk)
+    assert is_held(desk)
 
 
 def test_a_breakout_room_is_part_of_the_call(desk: Desk) -> None:
@@ -372,28 +372,28 @@ def test_a_breakout_room_is_part_of_the_call(desk: Desk) -> None:
         assert found is not None
         return found.answer["state"]
 
-    desk.store_pin()
+    desk.store_hold()
     desk.tell(started(), customer(), left("customer", 60, disconnect_reason="Transferred"))
     desk.tell(started(60.5, room=breakout), customer(61, conference=breakout, connect_time=None))
-    assert (state(), is_pinned(desk)) == ("active", True)
+    assert (state(), is_held(desk)) == ("active", True)
     desk.tell(ended(70))
-    assert (state(), is_pinned(desk)) == ("active", True)
+    assert (state(), is_held(desk)) == ("active", True)
     desk.tell(left("customer", 80, conference=breakout), ended(81, room=breakout))
-    assert (state(), is_pinned(desk)) == ("ended", False)
+    assert (state(), is_held(desk)) == ("ended", False)
 
 
 def test_a_room_that_is_only_named_like_a_breakout_room_ends_by_itself(desk: Desk) -> None:
     """A room of ours with such a name is held and ended by its own messages."""
     name = "desk_breakout_5f0d1c2e-8a3b-4c5d-9e6f-0a1b2c3d4e5f"
-    desk.store_pin(a_pin(call=None, id="odd", name=name, service={**a_pin().service, "name": name}))
+    desk.store_hold(a_pin(call=None, id="odd", name=name, service={**a_pin().service, "name": name}))
     desk.tell(started(room=name), joined("u", BEGIN + 2, conference=name))
-    assert desk.run(desk.store.pinned(name, desk.now)) is not None
+    assert desk.run(desk.store.holder(name, desk.now)) is not None
     desk.tell(left("u", 3, conference=name), ended(4, room=name))
-    assert desk.run(desk.store.pinned(name, desk.now)) is None
+    assert desk.run(desk.store.holder(name, desk.now)) is None
 
 
 def test_a_call_that_is_shorter_than_the_writing_of_its_pin_ends(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The end of a room whose pin still waits for the database is taken when both can be written, and it stays ended."""
+    """The end of a room whose hold still waits for the database is taken when both can be written, and it stays ended."""
 
     async def away(*_: object) -> NoReturn:
         raise StoreUnavailableError("away")
@@ -401,11 +401,11 @@ def test_a_call_that_is_shorter_than_the_writing_of_its_pin_ends(desk: Desk, mon
     ends = bulk([started(), ended(9)])
     with monkeypatch.context() as patched:
         patched.setattr(desk.store, "record", away)
-        desk.run(desk.conferences.pin(a_pin()))
+        desk.run(desk.conferences.hold(a_pin()))
         assert desk.post(ends).status_code == 503
     assert desk.post(ends).status_code == 200
     desk.run(desk.written())
-    assert not is_pinned(desk)
+    assert not is_held(desk)
     desk.run(until(lambda: desk.conferences.live(CALL_ID, desk.now) is None))
 
 
@@ -419,26 +419,26 @@ def test_rooms_of_others_are_left_alone(desk: Desk) -> None:
 
 def test_an_end_that_could_not_be_written_is_written_when_the_message_comes_again(desk: Desk) -> None:
     """503 until the conference is ended; the repeated message is not new and ends it all the same."""
-    desk.store_pin()
+    desk.store_hold()
     desk.tell(started())
     desk.store.away = {"end"}
     last = message(ended(9))
     assert desk.post(last).status_code == 503
     desk.store.away.clear()
     assert desk.post(last).json() == {"received": 1, "new": 0}
-    assert not is_pinned(desk)
+    assert not is_held(desk)
 
 
 def test_nobody_waits_long_for_the_end_of_conferences(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """When ending takes too long the node has its 200, and the conference is ended before the sink is closed."""
     monkeypatch.setattr(events_module, "FOLD_PATIENCE", 0.01)
-    desk.store_pin()
+    desk.store_hold()
     desk.store.slow["end"] = asyncio.Event()
     assert desk.post(bulk([started(), ended(9)])).status_code == 200
-    assert is_pinned(desk)
+    assert is_held(desk)
     desk.store.slow["end"].set()
     desk.run(desk.sink.close())
-    assert not is_pinned(desk)
+    assert not is_held(desk)
 
 
 def test_a_fault_of_ours_does_not_hold_up_the_queue_of_a_node(
@@ -450,7 +450,7 @@ def test_a_fault_of_ours_does_not_hold_up_the_queue_of_a_node(
         raise ZeroDivisionError
 
     monkeypatch.setattr(events_module, "fold", broken)
-    desk.store_pin()
+    desk.store_hold()
     assert desk.post(bulk([started(), ended(9)])).status_code == 200
     assert "conferences.not_ended" in caplog.text
 
@@ -462,7 +462,7 @@ def test_ten_thousand_messages_in_a_bulk(desk: Desk) -> None:
     rooms = [f"{CALL_ID}-{number}" for number in range(10)]
     events: list[Event] = []
     for room in rooms:
-        desk.store_pin(replace(a_pin(id=room, name=room, service={**a_pin().service, "name": room}), call=room))
+        desk.store_hold(replace(a_pin(id=room, name=room, service={**a_pin().service, "name": room}), call=room))
         people = [f"{room}-{number}" for number in range(498)]
         events += (started(room=room), started(2, room=room, node=OTHER), ended(1000, room=room))
         events += (joined(uuid, BEGIN + 3 + number, conference=room) for number, uuid in enumerate(people))
@@ -478,9 +478,9 @@ def test_ten_thousand_messages_in_a_bulk(desk: Desk) -> None:
     over = (NOON + timedelta(seconds=1001)).isoformat(timespec="milliseconds")
     for room in rooms:
         found = desk.run(desk.lookup.look_up(Subject(room)))
-        pinned = desk.run(desk.store.pinned(room, desk.now))
+        held = desk.run(desk.store.holder(room, desk.now))
         assert found is not None
-        state = (found.answer["state"], found.answer["ended_at"], pinned is None, attendance(found.answer))
+        state = (found.answer["state"], found.answer["ended_at"], held is None, attendance(found.answer))
         assert state == (("active", None, False, (499, 1)) if room == rooms[-1] else ("ended", over, True, (498, 0)))
 
 

@@ -130,7 +130,7 @@ def test_ready_without_a_database(folder: Path, monkeypatch: pytest.MonkeyPatch)
         assert server.ask("/service/configuration", local_alias="room-a")["rule"] == "named"
         text = server.metrics()
         # The room and its line on the timeline.
-        for sample in ("policy_rooms_pinned 1.0", "policy_pins_late 1.0", "policy_records_waiting 2.0"):
+        for sample in ("policy_rooms_held 1.0", "policy_pins_late 1.0", "policy_records_waiting 2.0"):
             assert f"{sample}\n" in text
 
 
@@ -205,7 +205,7 @@ def test_metrics(plain: InProcess) -> None:
         f"policy_rules {count}.0",
         "policy_rules_refused 0.0",
         "policy_rules_reloads 1.0",
-        "policy_rooms_pinned 0.0",
+        "policy_rooms_held 0.0",
         "policy_pins_late 0.0",
         "policy_records_waiting 0.0",
         "policy_records_dropped 0.0",
@@ -220,5 +220,5 @@ def test_rooms_are_counted(folder: Path) -> None:
         for alias in ("room-a", "room-b", "ROOM-A", "moved"):
             server.ask("/service/configuration", local_alias=alias)
         text = server.metrics()
-        assert "policy_rooms_pinned 2.0\n" in text
+        assert "policy_rooms_held 2.0\n" in text
         assert "policy_pins_late 0.0\n" in text

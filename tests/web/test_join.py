@@ -31,7 +31,7 @@ from policy_server.web.links import LinkEndpoints
 from tests.rule_sets import KEYRING, load
 from tests.servers import write_rules
 from tests.web.link_samples import HOUR, KEYS, NOON, RULES, TWO_TYPES, Desk, Rules, pins_of
-from tests.web.test_links import pinned
+from tests.web.test_links import held
 
 EVENING = datetime.fromisoformat("2026-11-23T19:00:00-06:00")
 """The clinic is closed until the next day, a Tuesday, at 8:00."""
@@ -295,7 +295,7 @@ def test_a_revoked_link_is_invalid_from_the_next_request_on(desk: Desk) -> None:
     """Once revoked, a link opens nothing, running conference or not; the timeline knows that it was tried."""
     made = desk.make()
     session, call = made["session"], made["call"]
-    desk.keeper.rooms[call] = pinned(made)
+    desk.keeper.rooms[call] = held(made)
     assert desk.join(session).status_code == 303
     desk.request("DELETE", f"/api/v1/links/{call}")
     desk.keeper.notes.clear()
@@ -310,7 +310,7 @@ def test_a_conference_that_runs_keeps_the_door_open(desk: Desk, hours: float, st
     answers let them.
     """
     made = desk.make(ttl="8h")
-    desk.keeper.rooms[made["call"]] = pinned(made)
+    desk.keeper.rooms[made["call"]] = held(made)
     desk.keeper.now = NOON + hours * HOUR
     assert desk.join(made["session"]).status_code == status
 
@@ -653,7 +653,7 @@ def test_a_room_that_runs_keeps_its_pin(desk: Desk, rule: str) -> None:
     session, call = made["session"], made["call"]
     asked = {"local_alias": alias_key(f"mp{session}")}
     door = HeldDoor({"allow_guests": True, "pin": "111111", "guest_pin": "222222"}, asked)
-    desk.keeper.rooms[call] = replace(pinned(made), rule=rule, doors={rule: door}, service={"name": call})
+    desk.keeper.rooms[call] = replace(held(made), rule=rule, doors={rule: door}, service={"name": call})
     desk.rules.ruleset = with_pins("allow_guests: true, pin: '333333', guest_pin: '444444'")
     if rule == "gone":
         desk.rules.ruleset = load(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from policy_server.conferences.records import DIALLED, PinnedConference, StoredEvent, alias_key
+from policy_server.conferences.records import DIALLED, HeldConference, StoredEvent, alias_key
 from policy_server.pexip.events import Event
 from policy_server.policy.names import LinkState
 from policy_server.web.link_requests import BODY_LIMIT, MOST_PROBLEMS
@@ -484,10 +484,10 @@ def test_a_link_outlives_its_type(desk: Desk) -> None:
     assert shown == {**made, "alias": None, "url": None, "conference": None}
 
 
-def pinned(made: Mapping[str, Any], **changed: Any) -> PinnedConference:
-    """The conference of a link that was made, pinned at noon, with both PINs."""
+def held(made: Mapping[str, Any], **changed: Any) -> HeldConference:
+    """The conference of a link that was made, held at noon, with both PINs."""
     call, pins, alias = made["call"], pins_of(made), alias_key(made["alias"])
-    conference = PinnedConference(
+    conference = HeldConference(
         id=f"id-{call}",
         name=call,
         call=call,
@@ -500,7 +500,7 @@ def pinned(made: Mapping[str, Any], **changed: Any) -> PinnedConference:
         revision="abc",
         alias="mp…",
         aliases={DIALLED: alias, "customer": alias},
-        pinned_at=NOON,
+        held_at=NOON,
         expires_at=NOON + 12 * HOUR,
     )
     return replace(conference, **changed)
@@ -535,7 +535,7 @@ def events(room: str, *names: str) -> list[StoredEvent]:
         pytest.param(["conference_started", "participant_connected"], {}, "active", None, id="somebody there"),
         pytest.param(
             ["conference_started", "participant_connected"],
-            {"pinned_at": NOON - 12 * HOUR, "expires_at": NOON},
+            {"held_at": NOON - 12 * HOUR, "expires_at": NOON},
             "ended",
             "2026-11-23T18:00:00+00:00",
             id="expired",
@@ -547,15 +547,15 @@ def test_a_link_tells_of_its_conference(
 ) -> None:
     """GET tells the state and times of the conference, from what nodes reported, and never a PIN."""
     made = desk.make()
-    conference = pinned(made, **changed)
-    desk.run(desk.keeper.store.pin(conference))
+    conference = held(made, **changed)
+    desk.run(desk.keeper.store.hold(conference))
     desk.run(desk.keeper.store.add_events(events(made["call"], *heard)))
     response = desk.request("GET", f"{PATH}/{made['call']}")
     assert response.json()["conference"] == {
         "state": state,
         "name": made["call"],
         "service_tag": "telehealth",
-        "pinned_at": conference.pinned_at.isoformat(timespec="seconds"),
+        "held_at": conference.held_at.isoformat(timespec="seconds"),
         "expires_at": conference.expires_at.isoformat(timespec="seconds"),
         "ended_at": ended_at,
     }
@@ -566,7 +566,7 @@ def test_a_link_tells_of_its_conference(
 def test_a_conference_that_was_ended_is_told_as_ended(desk: Desk) -> None:
     """Once ended, a conference stays so, with its time."""
     made = desk.make()
-    desk.run(desk.keeper.store.pin(pinned(made)))
+    desk.run(desk.keeper.store.hold(held(made)))
     desk.run(desk.keeper.store.end(made["call"], NOON + HOUR))
     told = desk.request("GET", f"{PATH}/{made['call']}").json()["conference"]
     assert (told["state"], told["ended_at"]) == ("ended", "2026-11-23T19:00:00+00:00")

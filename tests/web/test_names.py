@@ -114,7 +114,7 @@ def test_a_customer_who_may_not_come_in_gets_in_by_nothing(rules: Path, genesys:
         assert decided(server, made["alias"])
         server.tell(*call(made, NOON), *hang_up(made, NOON + timedelta(minutes=1)))
         server.settled()
-        server.until_pinned(0)
+        server.until_held(0)
         if why == "revoked":
             server.revoke(made)
         server.now += {"revoked": timedelta(minutes=2), "expired": timedelta(hours=2), "closed": timedelta(hours=9)}[

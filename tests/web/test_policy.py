@@ -566,7 +566,7 @@ def test_the_same_question_is_decided_anew_when_time_or_rules_change(folder: Pat
     environment = {"KIOSK_PASSWORD": KIOSK_PASSWORD}
     with InProcess(folder, clock=lambda: moments[-1], environment=environment) as server:
         link = sample_link(server.rules.ruleset, timedelta(minutes=1))
-        # Not a call, so that no room is pinned.
+        # Not a call, so that no room is held.
         asked = {"local_alias": link.alias, "call_direction": "non_dial"}
         assert server.ask("/service/configuration", **asked)["rule"] == "customer"
         moments.append(NOW + timedelta(seconds=59.999))

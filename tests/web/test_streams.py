@@ -216,7 +216,7 @@ def test_each_change_is_told(desk: Desk) -> None:
     async def scenario() -> None:
         async with Stream(desk) as stream:
             numbers = [(await stream.event()).id]
-            await desk.store.pin(a_pin(doors={"agent": Door({"pin": "4711"})}))
+            await desk.store.hold(a_pin(doors={"agent": Door({"pin": "4711"})}))
             numbers.append((await stream.until(lambda answer: answer["join"]["pin"] == "4711")).id)
             await post(desk, started(), customer())
             numbers.append((await stream.until(is_active)).id)
@@ -240,7 +240,7 @@ def test_a_room_of_another_name(desk: Desk) -> None:
     async def scenario() -> None:
         async with Stream(desk) as stream:
             assert (await stream.event()).data["name"] == CALL_ID
-            await desk.store.pin(a_pin(name=room, service={**a_pin().service, "name": room}))
+            await desk.store.hold(a_pin(name=room, service={**a_pin().service, "name": room}))
             await stream.until(lambda answer: answer["name"] == room)
             await post(desk, started(room=room), told.joined("somebody", BEGIN + 5, conference=room))
             assert (await stream.until(is_active)).data["name"] == room
@@ -251,7 +251,7 @@ def test_a_room_of_another_name(desk: Desk) -> None:
 def test_changes_that_follow_each_other_come_together(genesys: Genesys, tmp_path: Path) -> None:
     """However fast fifty changes follow each other, there is one event per pause, and the last of them tells of all."""
     with a_desk(genesys, tmp_path, pause_seconds=0.5) as desk:
-        desk.store_pin()
+        desk.store_hold()
 
         async def scenario() -> None:
             async with Stream(desk) as stream:
@@ -286,7 +286,7 @@ def test_a_lost_notice_is_made_up_for(genesys: Genesys, tmp_path: Path) -> None:
             async with Stream(desk) as stream:
                 await stream.rest(desk)
                 desk.store.is_silent = True
-                await desk.store.pin(a_pin())
+                await desk.store.hold(a_pin())
                 await post(desk, started(), customer())
                 await stream.until(is_active)
 
@@ -295,7 +295,7 @@ def test_a_lost_notice_is_made_up_for(genesys: Genesys, tmp_path: Path) -> None:
 
 def test_a_client_that_has_seen_it_is_not_told_again(desk: Desk) -> None:
     """With the current number as Last-Event-ID the first thing told is the next change."""
-    desk.store_pin()
+    desk.store_hold()
 
     async def scenario() -> None:
         async with Stream(desk) as first:
@@ -323,7 +323,7 @@ def test_a_client_that_has_seen_something_else(desk: Desk, last: str) -> None:
 
 def test_a_stream_is_one_lookup(desk: Desk) -> None:
     """Opening a stream is on the timeline once, however many changes it tells."""
-    desk.store_pin()
+    desk.store_hold()
 
     async def scenario() -> None:
         async with Stream(desk) as stream:
@@ -339,7 +339,7 @@ def test_a_stream_is_one_lookup(desk: Desk) -> None:
 def test_the_database_is_away_for_a_while(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream outlasts a database that is away, and tells then what it missed."""
     monkeypatch.setattr(streams_module, "RETRY_SECONDS", 0.01)
-    desk.store_pin()
+    desk.store_hold()
 
     async def scenario() -> None:
         async with Stream(desk) as stream:
@@ -614,7 +614,7 @@ def test_the_conversation_is_not_asked_about_at_every_sign_of_life(
 def test_a_conference_that_is_forgotten(genesys: Genesys, tmp_path: Path) -> None:
     """When old conferences are deleted, a stream about one ends."""
     with a_desk(genesys, tmp_path, keep_alive_seconds=0.03) as desk:
-        desk.store_pin(a_pin(f"old{OLD_SESSION}", None))
+        desk.store_hold(a_pin(f"old{OLD_SESSION}", None))
 
         async def scenario() -> None:
             async with Stream(desk, OLD_SESSION) as stream:
@@ -673,7 +673,7 @@ def test_a_browser_over_http(desk: Desk) -> None:
     """Through a real server each event arrives when it happens, for a page of a configured origin; when the page closes
     its connection, nothing stays.
     """
-    desk.store_pin()
+    desk.store_hold()
 
     async def scenario() -> None:
         async with over_http(desk) as (_, client):
@@ -715,7 +715,7 @@ def test_secrets_are_in_no_log(genesys: Genesys, tmp_path: Path, caplog: pytest.
     caplog.set_level(logging.DEBUG, "policy_server")
     options = {"check_seconds": 0.05, "client": {"cache_seconds": 0.02}}
     with a_desk(genesys, tmp_path, **options) as desk:
-        desk.store_pin()
+        desk.store_hold()
 
         async def scenario() -> Told:
             async with Stream(desk) as stream:

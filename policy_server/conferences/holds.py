@@ -1,4 +1,4 @@
-"""Pinned conferences in the database: one winner for each life of a room (DESIGN section 7)."""
+"""Held conferences in the database: one winner for each life of a room (DESIGN section 7)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from policy_server.conferences.changes import announce
 from policy_server.conferences.errors import StoreUnavailableError
-from policy_server.conferences.records import Door, PinnedConference
+from policy_server.conferences.records import Door, HeldConference
 from policy_server.conferences.tables import CONFERENCES, DOORS, insert_into
 from policy_server.pexip.fields import SECRET_FIELDS
 
@@ -22,17 +22,17 @@ IDS_AT_ONCE: Final = 500
 """Conferences whose doors one statement asks for."""
 
 
-def pin_all(
-    connection: Connection, conferences: Sequence[PinnedConference]
-) -> tuple[tuple[PinnedConference, ...], set[str]]:
-    """Pins each conference or finds the one that holds its room, in the order given; also the keys to announce.
+def hold_all(
+    connection: Connection, conferences: Sequence[HeldConference]
+) -> tuple[tuple[HeldConference, ...], set[str]]:
+    """Holds each conference or finds the one that holds its room, in the order given; also the keys to announce.
 
     The doors of a conference become those of the one that holds the room, unless that has one for the same rule.
     """
     # In one order everywhere, so that two replicas wait for each other and do not block each other.
     ordered = sorted(conferences, key=_name)
     new = _insert_all(connection, ordered)
-    winners: dict[str, PinnedConference] = {}
+    winners: dict[str, HeldConference] = {}
     for conference in ordered:
         winners[conference.id] = conference if conference.id in new else _find_winner(connection, conference, new)
     opened = _insert_doors(connection, ordered, winners)
@@ -43,18 +43,18 @@ def pin_all(
     return tuple(replace(winner, doors=doors.get(winner.id, {})) for winner in held), keys
 
 
-def _name(conference: PinnedConference) -> str:
+def _name(conference: HeldConference) -> str:
     return conference.name
 
 
-def _insert_all(connection: Connection, conferences: Sequence[PinnedConference]) -> set[str]:
-    """Pins what nobody else holds; the ids of those."""
+def _insert_all(connection: Connection, conferences: Sequence[HeldConference]) -> set[str]:
+    """Holds the rooms that nobody holds; the ids of those conferences."""
     # The unique index on live_name decides; PostgreSQL waits here for a rival that has not committed yet.
     rows = [_values(conference) for conference in conferences]
     return set(connection.execute(_insert(connection.dialect.name), rows).scalars()) if rows else set()
 
 
-def _find_winner(connection: Connection, conference: PinnedConference, new: set[str]) -> PinnedConference:
+def _find_winner(connection: Connection, conference: HeldConference, new: set[str]) -> HeldConference:
     """The conference that holds the room; adds the given one to ``new`` if the room has become free."""
     for _ in range(ATTEMPTS):
         known = or_(CONFERENCES.c.id == conference.id, CONFERENCES.c.live_name == conference.name)
@@ -64,7 +64,7 @@ def _find_winner(connection: Connection, conference: PinnedConference, new: set[
             # A write made twice. It must not bring an ended conference back.
             return again
         for holder in holders:
-            if holder.expires_at > conference.pinned_at:
+            if holder.expires_at > conference.held_at:
                 return holder
             expired = (CONFERENCES.c.id == holder.id) & (CONFERENCES.c.live_name == conference.name)
             connection.execute(update(CONFERENCES).where(expired).values(live_name=None))
@@ -73,11 +73,11 @@ def _find_winner(connection: Connection, conference: PinnedConference, new: set[
         if inserted:
             new |= inserted
             return conference
-    raise StoreUnavailableError("the room changes hands too fast to be pinned")
+    raise StoreUnavailableError("the room changes hands too fast to be held")
 
 
 def _insert_doors(
-    connection: Connection, conferences: Sequence[PinnedConference], winners: Mapping[str, PinnedConference]
+    connection: Connection, conferences: Sequence[HeldConference], winners: Mapping[str, HeldConference]
 ) -> set[str]:
     """Adds the doors that are not there yet; the ids of the conferences that got one."""
     rows = [
@@ -100,62 +100,60 @@ def _find_doors(connection: Connection, ids: Sequence[str]) -> dict[str, dict[st
     return doors
 
 
-def _with_doors(connection: Connection, rows: Iterable[Row[*tuple[Any, ...]]]) -> tuple[PinnedConference, ...]:
+def _with_doors(connection: Connection, rows: Iterable[Row[*tuple[Any, ...]]]) -> tuple[HeldConference, ...]:
     found = [_conference(row) for row in rows]
     doors = _find_doors(connection, [conference.id for conference in found])
     return tuple(replace(conference, doors=doors.get(conference.id, {})) for conference in found)
 
 
-def find_pinned(connection: Connection, name: str, at: datetime) -> PinnedConference | None:
+def find_holder(connection: Connection, name: str, at: datetime) -> HeldConference | None:
     """The conference that holds a room at a time."""
     live = (CONFERENCES.c.live_name == name) & (CONFERENCES.c.expires_at > at)
     return next(iter(_with_doors(connection, connection.execute(select(CONFERENCES).where(live)))), None)
 
 
-def find_pinned_among(connection: Connection, names: Sequence[str], at: datetime) -> tuple[PinnedConference, ...]:
+def find_holders_among(connection: Connection, names: Sequence[str], at: datetime) -> tuple[HeldConference, ...]:
     """The conferences that hold some rooms at a time."""
     held = CONFERENCES.c.live_name.in_(names) & (CONFERENCES.c.expires_at > at)
     return _with_doors(connection, connection.execute(select(CONFERENCES).where(held)))
 
 
-def find_live(connection: Connection, at: datetime) -> tuple[PinnedConference, ...]:
+def find_live(connection: Connection, at: datetime) -> tuple[HeldConference, ...]:
     """The conferences that hold their rooms at a time."""
     live = CONFERENCES.c.live_name.is_not(None) & (CONFERENCES.c.expires_at > at)
-    rows = connection.execute(select(CONFERENCES).where(live).order_by(CONFERENCES.c.pinned_at))
+    rows = connection.execute(select(CONFERENCES).where(live).order_by(CONFERENCES.c.held_at))
     return _with_doors(connection, rows)
 
 
-def find_held(connection: Connection, at: datetime) -> tuple[PinnedConference, ...]:
+def find_held_at(connection: Connection, at: datetime) -> tuple[HeldConference, ...]:
     """The conferences that held their rooms at a time, whatever became of them since."""
     columns = CONFERENCES.c
-    held = (
-        (columns.pinned_at <= at) & (columns.expires_at > at) & (columns.ended_at.is_(None) | (columns.ended_at > at))
-    )
-    rows = connection.execute(select(CONFERENCES).where(held).order_by(columns.pinned_at))
+    held = (columns.held_at <= at) & (columns.expires_at > at) & (columns.ended_at.is_(None) | (columns.ended_at > at))
+    rows = connection.execute(select(CONFERENCES).where(held).order_by(columns.held_at))
     return _with_doors(connection, rows)
 
 
-def find_latest(connection: Connection, call: str) -> PinnedConference | None:
-    """The conference of a call that was pinned last."""
+def find_latest(connection: Connection, call: str) -> HeldConference | None:
+    """The latest conference of a call."""
     if not call:
         return None
     return _find_last(connection, select(CONFERENCES).where(CONFERENCES.c.call == call))
 
 
-def find_latest_among(connection: Connection, names: Sequence[str]) -> PinnedConference | None:
-    """The conference without a call that was pinned last, of those in some rooms."""
+def find_latest_among(connection: Connection, names: Sequence[str]) -> HeldConference | None:
+    """The latest conference without a call, of those in some rooms."""
     without_call = (CONFERENCES.c.call == "") & CONFERENCES.c.name.in_(names)
     return _find_last(connection, select(CONFERENCES).where(without_call))
 
 
-def _find_last(connection: Connection, some: Select[*tuple[Any, ...]]) -> PinnedConference | None:
-    latest = some.order_by(CONFERENCES.c.pinned_at.desc(), CONFERENCES.c.id.desc()).limit(1)
+def _find_last(connection: Connection, some: Select[*tuple[Any, ...]]) -> HeldConference | None:
+    latest = some.order_by(CONFERENCES.c.held_at.desc(), CONFERENCES.c.id.desc()).limit(1)
     return next(iter(_with_doors(connection, connection.execute(latest))), None)
 
 
 def end(connection: Connection, name: str, at: datetime) -> bool:
-    """Ends the conference that holds a room, if it was pinned by then; says whether it did."""
-    live = (CONFERENCES.c.live_name == name) & (CONFERENCES.c.pinned_at <= at)
+    """Ends the conference that holds a room, if it was held by then; says whether it did."""
+    live = (CONFERENCES.c.live_name == name) & (CONFERENCES.c.held_at <= at)
     ending = update(CONFERENCES).where(live).values(ended_at=at, live_name=None)
     ended = (connection.execute(ending.returning(CONFERENCES.c.id, CONFERENCES.c.call))).one_or_none()
     if ended is None:
@@ -205,7 +203,7 @@ def _insert_door(dialect: str) -> ReturningInsert[*tuple[Any, ...]]:
     return insert_into(DOORS, dialect).on_conflict_do_nothing().returning(DOORS.c.conference_id)
 
 
-def _values(conference: PinnedConference) -> dict[str, object]:
+def _values(conference: HeldConference) -> dict[str, object]:
     return {
         "id": conference.id,
         "name": conference.name,
@@ -220,13 +218,13 @@ def _values(conference: PinnedConference) -> dict[str, object]:
         "revision": conference.revision,
         "alias": conference.alias,
         "aliases": conference.aliases,
-        "pinned_at": conference.pinned_at,
+        "held_at": conference.held_at,
         "expires_at": conference.expires_at,
     }
 
 
-def _conference(row: Row[*tuple[Any, ...]]) -> PinnedConference:
-    return PinnedConference(
+def _conference(row: Row[*tuple[Any, ...]]) -> HeldConference:
+    return HeldConference(
         id=row.id,
         name=row.name,
         call=row.call,
@@ -239,7 +237,7 @@ def _conference(row: Row[*tuple[Any, ...]]) -> PinnedConference:
         revision=row.revision,
         alias=row.alias,
         aliases=row.aliases,
-        pinned_at=row.pinned_at,
+        held_at=row.held_at,
         expires_at=row.expires_at,
         ended_at=row.ended_at,
     )

@@ -1,12 +1,12 @@
-"""Every answer about a pinned room is the service that was pinned; who dials is still each rule's own."""
+"""Every answer about a held room is the service that was held; who dials is still each rule's own."""
 
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from policy_server.conferences.pinning import LEGS, conference_of, held_to, recalled
-from policy_server.conferences.records import Door, PinnedConference
+from policy_server.conferences.holding import LEGS, conference_of, held_to, recalled
+from policy_server.conferences.records import Door, HeldConference
 from policy_server.policy.decisions import Serve, Trace, no_rows
 from tests.conferences.samples import NOW
 
@@ -21,7 +21,7 @@ def serve(fields: dict[str, Any], rule: str = "customer") -> Serve:
     return Serve(rule, "every condition holds", Trace(no_rows), {**ROOM, **fields}, "abc", (OTHER_LEG,))
 
 
-def pinned_by(decision: Serve) -> PinnedConference:
+def held_by(decision: Serve) -> HeldConference:
     """The conference that a decision begins."""
     return conference_of(
         decision,
@@ -38,11 +38,11 @@ def pinned_by(decision: Serve) -> PinnedConference:
 
 def test_what_a_decision_pins() -> None:
     """The service without its legs and door, legs, fallbacks and door by themselves, and where they came from."""
-    pinned = pinned_by(serve({LEGS: [LEG]}))
-    assert (pinned.service, pinned.legs, pinned.fallbacks) == (FOR_ALL, (LEG,), (OTHER_LEG,))
-    assert pinned.doors == {"customer": Door({"pin": "1234"}, {"local_alias": "key"})}
-    assert (pinned.name, pinned.service_tag, pinned.call, pinned.alias) == ("abc", "visit", "abc", "mp…")
-    assert (pinned.rule, pinned.revision, pinned.expires_at - pinned.pinned_at) == (
+    held = held_by(serve({LEGS: [LEG]}))
+    assert (held.service, held.legs, held.fallbacks) == (FOR_ALL, (LEG,), (OTHER_LEG,))
+    assert held.doors == {"customer": Door({"pin": "1234"}, {"local_alias": "key"})}
+    assert (held.name, held.service_tag, held.call, held.alias) == ("abc", "visit", "abc", "mp…")
+    assert (held.rule, held.revision, held.expires_at - held.held_at) == (
         "customer",
         "r1",
         timedelta(hours=12),
@@ -62,11 +62,11 @@ def test_what_a_decision_pins() -> None:
 def test_a_later_decision_is_held_to_the_room(
     first: dict[str, Any], second: dict[str, Any], service: dict[str, object]
 ) -> None:
-    """The pinned service counts, whatever the rules say by now; the pinned legs go to those whose rule dials.
+    """The held service counts, whatever the rules say by now; the held legs go to those whose rule dials.
 
     The door is that of the rule by which somebody comes.
     """
-    held = held_to(pinned_by(serve(first)), serve(second, "later"))
+    held = held_to(held_by(serve(first)), serve(second, "later"))
     assert (held.rule, held.service) == ("later", service)
     assert bool(held.fallbacks) is (LEGS in second)
 
@@ -74,16 +74,16 @@ def test_a_later_decision_is_held_to_the_room(
 @pytest.mark.parametrize(("dials", "service"), [(True, {**ROOM, LEGS: [LEG]}), (False, ROOM)], ids=["dials", "joins"])
 def test_a_room_without_rules(dials: bool, service: dict[str, object]) -> None:
     """After a reload that took the rules away, or after closing time, the room is answered all the same."""
-    answer = recalled(pinned_by(serve({LEGS: [LEG]})), Trace(no_rows), rule="customer", dials=dials)
+    answer = recalled(held_by(serve({LEGS: [LEG]})), Trace(no_rows), rule="customer", dials=dials)
     assert (answer.rule, answer.service, answer.call) == ("customer", service, "abc")
 
 
-def test_an_answer_does_not_share_what_is_pinned() -> None:
+def test_an_answer_does_not_share_what_is_held() -> None:
     """Changing an answer on its way out, as a log does to mask it, changes no later answer."""
-    pinned = pinned_by(serve({LEGS: [dict(LEG)]}))
-    answer = held_to(pinned, serve({LEGS: [LEG]}))
+    held = held_by(serve({LEGS: [dict(LEG)]}))
+    answer = held_to(held, serve({LEGS: [LEG]}))
     answer.service["pin"] = "****"
     legs = answer.service[LEGS]
     assert isinstance(legs, list)
     legs[0]["role"] = "guest"
-    assert (pinned.doors["customer"].fields, pinned.legs) == ({"pin": "1234"}, (LEG,))
+    assert (held.doors["customer"].fields, held.legs) == ({"pin": "1234"}, (LEG,))

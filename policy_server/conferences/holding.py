@@ -1,6 +1,6 @@
 """One room, one service: decisions made to agree with the conference that holds the room (DESIGN section 7).
 
-What a pinned conference fixes for everybody is its service and its legs. Which of the two a question gets is still its
+What a held conference fixes for everybody is its service and its legs. Which of the two a question gets is still its
 own: the customer's rule dials, the agent's does not. How a caller enters, the door, is fixed for each rule by itself, so
 that a device of the house may enter without a PIN and never opens the door for the stranger behind it.
 """
@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from policy_server.conferences.records import Door, PinnedConference
+from policy_server.conferences.records import Door, HeldConference
 from policy_server.pexip.services import DOOR_FIELDS
 from policy_server.policy.decisions import Serve, Trace
 from policy_server.policy.services import Fields
@@ -47,12 +47,12 @@ def conference_of(
     at: datetime,
     lifetime: timedelta,
     asked: Mapping[str, str],
-) -> PinnedConference:
+) -> HeldConference:
     """The conference that a decision begins; ``asked`` is what the question had in the parameters that decided, and
     ``alias`` what may be shown of the alias that it dialled.
     """
     service = {name: value for name, value in decision.service.items() if name != LEGS and name not in DOOR_FIELDS}
-    return PinnedConference(
+    return HeldConference(
         id=conference_id,
         name=room_of(decision),
         call=decision.call,
@@ -65,7 +65,7 @@ def conference_of(
         revision=revision,
         alias=alias,
         aliases=aliases,
-        pinned_at=at,
+        held_at=at,
         expires_at=at + lifetime,
         doors={decision.rule: door_of(decision, asked)},
     )
@@ -76,50 +76,50 @@ def door_of(decision: Serve, asked: Mapping[str, str]) -> Door:
     return Door({name: value for name, value in decision.service.items() if name in DOOR_FIELDS}, asked)
 
 
-def with_door(pinned: PinnedConference, rule: str, door: Door) -> PinnedConference:
+def with_door(held: HeldConference, rule: str, door: Door) -> HeldConference:
     """The conference with a door for one more rule; a door that the rule has stays."""
-    return pinned if rule in pinned.doors else replace(pinned, doors={**pinned.doors, rule: door})
+    return held if rule in held.doors else replace(held, doors={**held.doors, rule: door})
 
 
-def held_to(pinned: PinnedConference, decision: Serve) -> Serve:
-    """A decision for a room that is pinned: the room's service, its legs if the decision dials, the rule's own door.
+def held_to(held: HeldConference, decision: Serve) -> Serve:
+    """A decision for a room that is held: the room's service, its legs if the decision dials, the rule's own door.
 
-    When the agent came first, the room was pinned without legs, and the customer's rule brings its own. The door is the
+    When the agent came first, the room was held without legs, and the customer's rule brings its own. The door is the
     one that was held for the rule, or the decision's where none was.
     """
     wanted = _legs(decision.service)
-    legs = (pinned.legs or wanted) if wanted else ()
-    fallbacks = (tuple(map(dict, pinned.fallbacks)) or decision.fallbacks) if wanted else ()
-    door = pinned.doors.get(decision.rule) or door_of(decision, {})
-    service = _service(pinned, door, legs)
+    legs = (held.legs or wanted) if wanted else ()
+    fallbacks = (tuple(map(dict, held.fallbacks)) or decision.fallbacks) if wanted else ()
+    door = held.doors.get(decision.rule) or door_of(decision, {})
+    service = _service(held, door, legs)
     return Serve(decision.rule, decision.reason, decision.trace, service, decision.call, fallbacks)
 
 
-def recalled(pinned: PinnedConference, trace: Trace, *, rule: str, dials: bool) -> Serve:
-    """The answer about a pinned room where the rules of today would give none; ``rule`` says whose door it has."""
-    legs, fallbacks = (pinned.legs, pinned.fallbacks) if dials else ((), ())
-    service = _service(pinned, pinned.doors.get(rule, NO_DOOR), legs)
-    return Serve(rule, REASON, trace, service, pinned.call, tuple(map(dict, fallbacks)))
+def recalled(held: HeldConference, trace: Trace, *, rule: str, dials: bool) -> Serve:
+    """The answer about a held room where the rules of today would give none; ``rule`` says whose door it has."""
+    legs, fallbacks = (held.legs, held.fallbacks) if dials else ((), ())
+    service = _service(held, held.doors.get(rule, NO_DOOR), legs)
+    return Serve(rule, REASON, trace, service, held.call, tuple(map(dict, fallbacks)))
 
 
-def entered(pinned: PinnedConference) -> Fields:
+def entered(held: HeldConference) -> Fields:
     """The room as whoever came first entered it, without its legs."""
-    return _service(pinned, pinned.doors.get(pinned.rule, NO_DOOR), ())
+    return _service(held, held.doors.get(held.rule, NO_DOOR), ())
 
 
-def rule_of_orphan(pinned: PinnedConference, asked: Mapping[str, str]) -> str | None:
+def rule_of_orphan(held: HeldConference, asked: Mapping[str, str]) -> str | None:
     """The rule by which somebody came whom the rules of today do not know; ``None`` if that cannot be told.
 
     ``asked`` is what they ask now. Whoever had the same in all parameters that led others to a rule came by that rule.
     Into a customer's room a signed link leads, and that is enough: there it is the rule of the same alias, or else the
     one that asks for a PIN, since an open door may have been meant for somebody else.
     """
-    alike = [rule for rule, door in pinned.doors.items() if all(asked.get(k, "") == v for k, v in door.asked.items())]
-    if not alike and pinned.call:
+    alike = [rule for rule, door in held.doors.items() if all(asked.get(k, "") == v for k, v in door.asked.items())]
+    if not alike and held.call:
         dialled = asked.get("local_alias", "")
-        alike = [rule for rule, door in pinned.doors.items() if door.asked.get("local_alias") == dialled]
-        alike = alike or list(pinned.doors)
-    return max(alike, key=lambda rule: (_is_locked(pinned.doors[rule]), rule == pinned.rule), default=None)
+        alike = [rule for rule, door in held.doors.items() if door.asked.get("local_alias") == dialled]
+        alike = alike or list(held.doors)
+    return max(alike, key=lambda rule: (_is_locked(held.doors[rule]), rule == held.rule), default=None)
 
 
 def _is_locked(door: Door) -> bool:
@@ -131,8 +131,8 @@ def _legs(service: Mapping[str, object]) -> tuple[Fields, ...]:
     return tuple(leg for leg in legs if isinstance(leg, dict)) if isinstance(legs, list) else ()
 
 
-def _service(pinned: PinnedConference, door: Door, legs: tuple[Mapping[str, object], ...]) -> Fields:
-    service = {**pinned.service, **door.fields}
+def _service(held: HeldConference, door: Door, legs: tuple[Mapping[str, object], ...]) -> Fields:
+    service = {**held.service, **door.fields}
     if legs:
         service[LEGS] = [dict(leg) for leg in legs]
     return service
