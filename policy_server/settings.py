@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from difflib import get_close_matches
 from ipaddress import ip_interface, ip_network
 from pathlib import Path
 from typing import Final
@@ -14,12 +13,13 @@ from policy_server.conferences.errors import StoreSetupError
 from policy_server.conferences.live import OPEN_ROOMS, ROOMS_LIMIT
 from policy_server.conferences.location import parse_location
 from policy_server.genesys.tenant import Tenant, check_region, parse_tenant
-from policy_server.rulefiles.problems import shown, shown_address
-from policy_server.rulefiles.sections import parse_duration
 from policy_server.web.api_keys import ApiKeys, ApiKeysError, parse_api_keys
 from policy_server.web.callers import Network
 from policy_server.web.cors import check_origin
 from policy_server.web.doors import PUBLIC
+from policy_server.wording.durations import DAY, Durations
+from policy_server.wording.values import shown, shown_address
+from policy_server.wording.words import listed, nearest
 
 PREFIX: Final = "POLICY_"
 
@@ -68,8 +68,8 @@ SECRETS: Final = frozenset(
 )
 """Those whose value is never shown; the URL of a database may hold its password."""
 
-LONGEST_DURATION: Final = 3660 * 86_400
-"""Seconds, ten years: what a duration among the settings may be at most."""
+DURATIONS: Final = Durations(60, 3660 * DAY, "90m, 12h or 30d")
+"""What a duration among the settings may be: at most ten years."""
 
 MOST_CACHE_SECONDS: Final = 3600
 
@@ -322,11 +322,9 @@ def _duration(name: str, values: Mapping[str, str], default: timedelta, errors: 
     text = values[name]
     if not text:
         return default
-    seconds = parse_duration(text)
-    if seconds is None or not 60 <= seconds <= LONGEST_DURATION:
-        errors.append(
-            f"POLICY_{name} must be a duration from 1m to 3660d, such as 90m, 12h or 30d, but is {shown(text)}"
-        )
+    seconds = DURATIONS.seconds(text)
+    if seconds is None:
+        errors.append(DURATIONS.fault(PREFIX + name, shown(text)))
         return default
     return timedelta(seconds=seconds)
 
@@ -344,7 +342,7 @@ def _whole(name: str, what: str, values: Mapping[str, str], limits: tuple[int, i
 def _choice(name: str, values: Mapping[str, str], words: tuple[str, ...], errors: list[str]) -> str:
     value = values[name] or words[0]
     if value not in words:
-        errors.append(f"POLICY_{name} must be {' or '.join(words)} but is {shown(value)}")
+        errors.append(f"POLICY_{name} must be {listed(words, 'or')} but is {shown(value)}")
     return value
 
 
@@ -354,5 +352,5 @@ def _unknown(environment: Mapping[str, str]) -> Iterable[str]:
         name = variable.removeprefix(PREFIX)
         if variable.startswith(PREFIX) and name not in known:
             # Without the prefix, which would make all of them look alike.
-            near = get_close_matches(name.upper(), sorted(known), n=1)
-            yield f"{variable} is not a setting" + (f" (did you mean {PREFIX}{near[0]}?)" if near else "")
+            near = nearest(name, sorted(known))
+            yield f"{variable} is not a setting" + (f" (did you mean {PREFIX}{near}?)" if near else "")

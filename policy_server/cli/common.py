@@ -15,10 +15,10 @@ from policy_server.pexip.aliases import normalise_alias
 from policy_server.policy.link_aliases import read_alias
 from policy_server.policy.names import Call, Keyring, Role
 from policy_server.policy.ruleset import Ruleset
-from policy_server.rulefiles.problems import Problem, printable, shown
+from policy_server.rulefiles.problems import Problem
 from policy_server.rulefiles.store import load_folder
 from policy_server.settings import PREFIX, Settings, SettingsError, read_settings
-from policy_server.web.decision_log import visible_json
+from policy_server.wording.values import printable, shown, visible_json
 
 FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 9990

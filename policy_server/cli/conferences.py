@@ -37,10 +37,10 @@ from policy_server.policy.decisions import Serve
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Ruleset
-from policy_server.rulefiles.problems import printable, shown
 from policy_server.settings import Settings
 from policy_server.web.agent_answers import Answer, Material, render_lookup
 from policy_server.web.lookup import ConferenceLookup, Subject
+from policy_server.wording.values import printable, shown
 
 _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIMES: Final = ("created_at", "opened_at", "started_at", "ended_at", "expires_at", "revoked_at")

@@ -37,8 +37,8 @@ from policy_server.policy.conditions import LinkIs, walk
 from policy_server.policy.decisions import Decision, Fail, Outcome
 from policy_server.policy.explain import explain_json, explain_rows
 from policy_server.policy.ruleset import Rule, RuleList, Ruleset, ServeOutcome
-from policy_server.rulefiles.problems import printable, shown
 from policy_server.settings import Settings
+from policy_server.wording.values import printable, shown
 
 COLOURS: Final = {Outcome.HIT: "\033[32m", Outcome.MISS: "\033[33m", Outcome.NOT_EVALUATED: "\033[2m"}
 

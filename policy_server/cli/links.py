@@ -33,16 +33,16 @@ from policy_server.pexip.aliases import normalise_alias
 from policy_server.policy.doors import Door
 from policy_server.policy.facts import attributes_of
 from policy_server.policy.link_aliases import read_alias
-from policy_server.policy.links import CustomerLink, default_expiry, make_link, web_app_url
+from policy_server.policy.links import TTL, CustomerLink, default_expiry, make_link, web_app_url
 from policy_server.policy.names import NAME_LENGTH, NONCE_BYTES, Call, Keyring, LinkState, Role
 from policy_server.policy.ruleset import Ruleset
-from policy_server.rulefiles.problems import one_of, printable, shown
-from policy_server.rulefiles.sections import LONGEST_TTL, SHORTEST_TTL, parse_duration
 from policy_server.settings import Settings
 from policy_server.web.link_requests import LinkRequest, parse_link_request
 from policy_server.web.links import CREATED, JOIN_PATH, REVOKED, told_created, told_revoked
 from policy_server.web.lookup import Subject
 from policy_server.web.problem import ProblemResponse
+from policy_server.wording.values import printable, shown
+from policy_server.wording.words import one_of
 
 CREATED_BY: Final = "command line"
 """Who made or revoked a link here; no API key can have a name with a space in it."""
@@ -118,9 +118,8 @@ def _wanted(ruleset: Ruleset, link_type: str, name: str, attribute: tuple[str, .
         raise Unusable(one_of("TYPE", ruleset.links, link_type))
     fields: dict[str, object] = {"type": link_type, "name": name, "attributes": pairs(attribute, "--attribute")}
     if ttl is not None:
-        seconds = parse_duration(ttl)
-        if seconds is None or not SHORTEST_TTL <= seconds <= LONGEST_TTL:
-            raise Unusable(f"--ttl must be a duration from 1m to 366d, such as 30m, 4h or 7d, but is {shown(ttl)}")
+        if TTL.seconds(ttl) is None:
+            raise Unusable(TTL.fault("--ttl", shown(ttl)))
         fields["ttl"] = ttl
     wanted = parse_link_request(orjson.dumps(fields), ruleset.links)
     if isinstance(wanted, ProblemResponse):

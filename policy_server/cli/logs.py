@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from policy_server.rulefiles.problems import printable
+from policy_server.wording.values import printable
 
 
 class JsonFormatter(logging.Formatter):

@@ -13,9 +13,10 @@ from policy_server.pexip.requests import IDP_PREFIX, encode_query
 from policy_server.policy.masking import HIDDEN
 from policy_server.policy.names import Keyring, Role
 from policy_server.policy.ruleset import Ruleset
-from policy_server.rulefiles.problems import nearest, one_of, shown
 from policy_server.web.log_lines import read_line
 from policy_server.web.policy import LOGGED, LOGGED_LENGTH, LOGGED_OF_CALLER, ROOT, route
+from policy_server.wording.values import shown
+from policy_server.wording.words import did_you_mean, one_of
 
 CAN_BE_PASTED: Final = (
     "a query string, a URL with /policy/v1/ in it, a line of Pexip's support log with such a URL, or a line of this "
@@ -169,10 +170,7 @@ def _with_fields(question: Question, words: tuple[str, ...]) -> Question:
         if not equals:
             raise Unusable(f"a parameter is written NAME=VALUE, but this is {shown(word)}")
         if name not in known and not name.startswith(IDP_PREFIX):
-            near = nearest(name, known)
-            warnings.append(
-                f"{shown(name)} is no parameter of Pexip's" + (f" (did you mean {near!r}?)" if near else "")
-            )
+            warnings.append(f"{shown(name)} is no parameter of Pexip's{did_you_mean(name, known)}")
         fields.setdefault(name, []).append(value)
     alias = fields.pop(PATH_ALIAS.name, [question.alias])[0]
     kept = [part for part in question.query.split("&") if _name_in(part) not in set(map(folded, fields))]

@@ -29,6 +29,7 @@ from policy_server.rulefiles.store import RulesError, RuleStore
 from policy_server.settings import Settings, read_settings
 from policy_server.web.doors import PUBLIC
 from policy_server.web.events import PATH as EVENTS_PATH
+from policy_server.wording.words import listed
 
 BACKLOG: Final = 2048
 """Connections that may wait for a process to take them."""
@@ -194,7 +195,7 @@ def _made_up(found: Settings, host: str) -> dict[str, str]:
     ]
     if missing and not _is_loopback(host):
         raise Unusable(
-            f"{' and '.join(missing)} must be set before listening on {host}, where others can reach it.\n"
+            f"{listed(missing)} must be set before listening on {host}, where others can reach it.\n"
             "Make a secret with: python -c 'import secrets; print(secrets.token_urlsafe(32))'\n"
             "and set it in the environment, in .env, or name a file that holds it in the variable with _FILE at its end."
         )

@@ -40,9 +40,8 @@ from policy_server.policy.evaluate import evaluate
 from policy_server.policy.links import CustomerLink, make_link
 from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.policy.ruleset import LinkType, Ruleset
-from policy_server.rulefiles.problems import one_of, shown
 from policy_server.rulefiles.store import RulesError, RuleStore
-from policy_server.settings import LONGEST_DURATION, Credentials, Settings
+from policy_server.settings import DURATIONS, Credentials, Settings
 from policy_server.simulator.call import (
     AGENT,
     CUSTOMER,
@@ -60,6 +59,8 @@ from policy_server.simulator.genesys_cloud import DIVISION, ORGANIZATION, StandI
 from policy_server.simulator.node import ConferencingNode, Judged, web_question
 from policy_server.web.api_keys import ApiKeys
 from policy_server.web.decision_log import DecisionLog
+from policy_server.wording.values import shown
+from policy_server.wording.words import one_of
 
 LOOK_AHEAD: Final = (
     (timedelta(days=8), timedelta(hours=1)),
@@ -371,7 +372,7 @@ async def _stage(
             api_keys=ApiKeys({"simulate": api_key}),
             database_url=theatre.database_url or f"sqlite:///{folder}/policy.db",
             # At a moment to come, what is kept now would look old.
-            retention=timedelta(seconds=LONGEST_DURATION),
+            retention=timedelta(seconds=DURATIONS.longest),
             events=events,
             tenant=Tenant(genesys.url, genesys.user.organization_id) if genesys else None,
         )

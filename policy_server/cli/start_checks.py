@@ -10,6 +10,7 @@ from typing import Final
 
 from policy_server.conferences.location import parse_location
 from policy_server.settings import PREFIX, SECRETS, Credentials, Settings
+from policy_server.wording.words import listed
 
 SHORTEST_PASSWORD: Final = 12
 """Characters below which a password can be found by trying."""
@@ -45,7 +46,7 @@ def check_shared(found: Settings) -> Iterator[str]:
         doors.setdefault(credentials.password, []).append(f"POLICY_{name}_PASSWORD")
     for names in doors.values():
         if len(names) > 1:
-            yield f"{' and '.join(names)} are the same; give each door a password of its own"
+            yield f"{listed(names)} are the same; give each door a password of its own"
 
 
 def check_reach(found: Settings, *, is_plain: bool) -> tuple[list[str], list[str]]:

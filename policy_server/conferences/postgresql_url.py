@@ -7,7 +7,6 @@ or ``?`` that is not escaped, any part of the URL may be a part of the password.
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
@@ -17,7 +16,8 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo, ConnStatus, PGconn
 
 from policy_server.conferences.errors import StoreSetupError
-from policy_server.rulefiles.problems import printable
+from policy_server.wording.values import printable
+from policy_server.wording.words import did_you_mean, listed
 
 SCHEMES: Final = ("postgresql://", "postgres://")
 EXAMPLE: Final = "postgresql://user:password@host/database"
@@ -147,8 +147,7 @@ def _check_names(url: str, setting: str) -> None:
         name, equals, _ = pair.partition("=")
         if unquote(name) in known and equals:
             continue
-        near = get_close_matches(unquote(name).lower(), sorted(known), n=1)
-        hint = f" (did you mean '{near[0]}'?)" if near else ""
+        hint = did_you_mean(unquote(name), sorted(known))
         raise StoreSetupError(f"{setting}: PostgreSQL does not know parameter {number} behind the ?{hint}; {ESCAPES}")
 
 
@@ -191,15 +190,14 @@ def _libpq_faults(parameters: Parameters) -> Iterator[str]:
     if refused == _refusal({}):
         return
     wrong = [name for name in asked if re.search(rf"\b{name}\b", refused)] or [*asked]
-    yield " and ".join(f"{name} {_expected(name, asked[name])}" for name in wrong)
+    yield listed(f"{name} {_expected(name, asked[name])}" for name in wrong)
 
 
 def _expected(name: str, value: str) -> str:
     words: Iterable[str] = _CHOICES.get(name, ())
     if not words or value in words:
         return "has a value that PostgreSQL does not take"
-    near = get_close_matches(value, list(words), n=1)
-    return f"must be one of {', '.join(words)}" + (f" (did you mean '{near[0]}'?)" if near else "")
+    return f"must be one of {', '.join(words)}{did_you_mean(value, words)}"
 
 
 def _refusal(parameters: Parameters) -> str:

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Final, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
-from policy_server.rulefiles.problems import shown_address
+from policy_server.wording.values import shown_address
 
 REGIONS: Final = (
     "mypurecloud.com",

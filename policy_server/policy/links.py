@@ -2,11 +2,18 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 from urllib.parse import quote
 
 from policy_server.policy.names import Call, Keyring
 from policy_server.policy.ruleset import LinkType
 from policy_server.policy.templates import is_blank
+from policy_server.wording.durations import DAY, Durations
+
+TTL: Final = Durations(60, 366 * DAY, "30m, 4h or 7d")
+"""How long a link may be valid."""
+DEFAULT_TTL: Final = 4 * 3600
+"""How long it is valid unless its type or its maker says otherwise, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)

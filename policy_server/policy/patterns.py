@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import re2
 
+from policy_server.wording.values import printable
+
 SET_MEMORY: Final = 64 * 1024 * 1024
 """Bytes that the automaton of one ``re2.Set`` may take. RE2's default of 8 MiB makes 1,000 patterns with leading
 wildcards rebuild their states on every alias never seen before, and 10,000 fail to compile.
@@ -28,7 +30,6 @@ _LOOK_AROUND: Final = re.compile(r"\(\?(?:[=!]|<[=!])")
 _BACK_REFERENCE: Final = re.compile(r"\\[1-9]|\(\?P=")
 _SPECIAL: Final = frozenset("\\.^$|?*+()[]{}")
 _ESCAPED_PUNCTUATION: Final = re.compile(r"\\([^A-Za-z0-9\x80-\U0010ffff])")
-
 
 LONGEST_REASON: Final = 120
 """Characters of what RE2 says that a message repeats."""
@@ -113,7 +114,7 @@ def _remedy(text: str, error: Exception) -> str:
     reason = error.args[0] if error.args else "it cannot be compiled"
     if isinstance(reason, bytes):
         reason = reason.decode("utf-8", "replace")
-    reason = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(reason)[: LONGEST_REASON + 1])
+    reason = printable(str(reason)[: LONGEST_REASON + 1])
     if len(reason) > LONGEST_REASON:
         # RE2 repeats the expression.
         reason = f"{reason[:LONGEST_REASON]}…"

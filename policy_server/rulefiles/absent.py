@@ -13,7 +13,8 @@ from policy_server.policy.ruleset import Ruleset
 from policy_server.rulefiles.load import SECTIONS
 from policy_server.rulefiles.pages import TEMPLATE_ENDINGS
 from policy_server.rulefiles.pictures import PICTURE_ENDINGS
-from policy_server.rulefiles.problems import Place, Problem, Severity, shown
+from policy_server.rulefiles.problems import Place, Problem, Severity
+from policy_server.wording.values import shown
 
 RULE_ENDING: Final = ".yaml"
 BEGINNING_BYTES: Final = 16 * 1024

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode
-from policy_server.rulefiles.problems import Place, nearest, shown
+from policy_server.rulefiles.problems import Place
+from policy_server.wording.values import shown
+from policy_server.wording.words import nearest
 
 _PLACEHOLDER: Final = re.compile(r"\{link\.([^{}|]+)")
 _USUAL: Final = ("language", "queue")

@@ -34,8 +34,10 @@ from policy_server.policy.patterns import Pattern, PatternError, compile_pattern
 from policy_server.policy.templates import RAW, without_raw
 from policy_server.rulefiles.compared import why_never
 from policy_server.rulefiles.document_nodes import MappingNode, ScalarNode, SequenceNode
-from policy_server.rulefiles.problems import Place, one_of, printable, shown, unknown_key
+from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import Report, Table, shown_node, undefined, unlisted
+from policy_server.wording.values import printable, shown
+from policy_server.wording.words import one_of, unknown_key
 
 GROUPS: Final = ("any", "all", "not")
 Word = TypeVar("Word", bound=StrEnum)

@@ -26,7 +26,8 @@ from policy_server.policy.facts import LinkAttributeSource, ParameterSource, Sou
 from policy_server.policy.names import LinkState
 from policy_server.policy.patterns import Pattern, compile_pattern
 from policy_server.policy.ruleset import Rule
-from policy_server.rulefiles.problems import Place, shown
+from policy_server.rulefiles.problems import Place
+from policy_server.wording.values import shown
 
 _ANY_TEXT: Final = re.compile(r"(?:\(\?s\))?(?:\.[*+]|\((?:\?P?<\w+>|\?:)?\.[*+]\))\Z")
 _FLAGS: Final = re.compile(r"\(\?[imsU]+\)")

@@ -9,10 +9,11 @@ from policy_server.pexip.services import FREE_TEXT_FIELDS, check_service
 from policy_server.policy.services import CALLER, ROOM_NAME, FieldsTemplate, Leg
 from policy_server.policy.templates import Template
 from policy_server.rulefiles.document_nodes import Entry, MappingNode, ScalarNode, SequenceNode, plain
-from policy_server.rulefiles.problems import Place, nearest, shown, unknown_key
+from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import Table, shown_node, undefined
 from policy_server.rulefiles.services import ANY_TEXT, FAILED, LEG_DEFAULTS, TemplateReader, Vocabulary, check_names
 from policy_server.telephony.trunks import Trunk, dial_string
+from policy_server.wording.words import did_you_mean, unknown_key
 
 _BARE_ROOM: Final = {"service_type": "conference", "name": "x", "service_tag": ""}
 _SHORT: Final = {"display_name": "local_display_name"}
@@ -129,5 +130,4 @@ def _report_leg_fault(fault: Fault, entry: Table) -> None:
         return
     node = entry.value(key)
     word = node.value if isinstance(node, ScalarNode) else None
-    hint = nearest(word, fault.allowed) if isinstance(word, str) else None
-    entry.error(key, message + (f" (did you mean {shown(hint)}?)" if hint else ""))
+    entry.error(key, message + did_you_mean(word, fault.allowed))

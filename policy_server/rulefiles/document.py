@@ -32,7 +32,8 @@ from policy_server.rulefiles.document_text import (
     place_at,
     without_unreadable_characters,
 )
-from policy_server.rulefiles.problems import Place, Problem, Severity, shown
+from policy_server.rulefiles.problems import Place, Problem, Severity
+from policy_server.wording.values import shown
 
 __all__ = [
     "MAX_BYTES",

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from yaml import Mark, MarkedYAMLError
 
 from policy_server.rulefiles.document_text import pasted_character
-from policy_server.rulefiles.problems import Place, Problem, Severity, shown
+from policy_server.rulefiles.problems import Place, Problem, Severity
+from policy_server.wording.values import shown
 
 _TABS = (
     "there is a tab in the indentation; YAML allows spaces only: replace each tab by spaces "

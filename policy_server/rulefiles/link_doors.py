@@ -10,7 +10,8 @@ from policy_server.policy.link_aliases import Entrance
 from policy_server.policy.ruleset import LinkType, RejectOutcome, Rule, ServeOutcome, SetOutcome
 from policy_server.policy.services import ServiceTemplate
 from policy_server.policy.templates import Template
-from policy_server.rulefiles.problems import nearest, shown
+from policy_server.wording.values import shown
+from policy_server.wording.words import nearest
 
 _NAME: Final = "abcdefghijklmnopqrstuvwxyz234567"
 """A name of a call as expressions see one: no rule is written for a particular one."""

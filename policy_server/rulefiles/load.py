@@ -23,7 +23,7 @@ from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode
 from policy_server.rulefiles.link_doors import link_warnings
 from policy_server.rulefiles.open_rooms import open_room_warnings
 from policy_server.rulefiles.pages import FOR_STRANGERS, TemplateFolders
-from policy_server.rulefiles.problems import Place, Problem, Severity, shown, unknown_key
+from policy_server.rulefiles.problems import Place, Problem, Severity
 from policy_server.rulefiles.reader import Report, Table, kind_of, shown_node
 from policy_server.rulefiles.registrations import read_registration_rule
 from policy_server.rulefiles.rules import (
@@ -48,6 +48,8 @@ from policy_server.rulefiles.sections import (
 )
 from policy_server.rulefiles.services import Draft, Vocabulary, read_service, warn_of_shared_pins
 from policy_server.rulefiles.sharing import sharing_warnings
+from policy_server.wording.values import shown
+from policy_server.wording.words import listed, unknown_key
 
 NAMED_SECTIONS: Final = ("trunks", "calendars", "rooms", "links")
 LISTS: Final[Mapping[str, RequestType]] = {
@@ -343,7 +345,7 @@ def _read_links(merged: _Merged, report: Report, folders: TemplateFolders) -> di
         unseen = [page for page in FOR_STRANGERS if page in link.templates.texts]
         if unseen and any(other.templates is not link.templates for other, _ in own):
             message = "of such a link nobody knows the type; name the same folder in every link type with a url"
-            table.warning("templates", f"{' and '.join(unseen)} of this folder will not be shown: {message}")
+            table.warning("templates", f"{listed(unseen)} of this folder will not be shown: {message}")
     return links
 
 

@@ -28,8 +28,10 @@ from policy_server.policy.ruleset import NO_TEMPLATES, DateWords, PageTemplates
 from policy_server.rulefiles.document import parse_document
 from policy_server.rulefiles.document_nodes import MappingNode
 from policy_server.rulefiles.document_text import MAX_PROBLEMS, decode_utf_8, place_at
-from policy_server.rulefiles.problems import Place, nearest, one_of, shown
+from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import Report, Table, kind_of, near_hint
+from policy_server.wording.values import shown
+from policy_server.wording.words import nearest, one_of
 
 TEMPLATE_ENDINGS: Final = (".html", ".htm", ".json")
 """What is taken for a template; other files, such as notes, may lie beside them."""

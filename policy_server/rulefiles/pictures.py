@@ -6,8 +6,8 @@ from typing import Final
 
 from PIL import Image
 
-from policy_server.rulefiles.problems import shown
 from policy_server.rulefiles.reader import near_hint
+from policy_server.wording.values import shown
 
 PICTURE_ENDINGS: Final = (".jpg", ".jpeg", ".png", ".webp", ".gif")
 PICTURE_BYTES: Final = 5 * 1024 * 1024

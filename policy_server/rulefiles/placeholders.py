@@ -9,8 +9,9 @@ from policy_server.policy.conditions import AllOf, AnyOf, Condition, TextMatches
 from policy_server.policy.names import NAMES, Role
 from policy_server.policy.patterns import Pattern, group_source, may_be_absent
 from policy_server.policy.templates import Template, unknown_names, without_raw
-from policy_server.rulefiles.problems import Place, nearest
+from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import Table
+from policy_server.wording.words import nearest
 
 _SECRET_NAMES: Final = {Role.SESSION.value: "the customer", Role.AGENT.value: "agents"}
 _NO_NAMES: Final = "it is a name of a link's call, so define a link type under links"

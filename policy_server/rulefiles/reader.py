@@ -8,7 +8,9 @@ from typing import Final
 
 from policy_server.policy.templates import RAW, Template, TemplateError, parse_template, without_raw
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
-from policy_server.rulefiles.problems import Place, Problem, Severity, nearest, one_of, shown, unknown_key
+from policy_server.rulefiles.problems import Place, Problem, Severity
+from policy_server.wording.values import shown
+from policy_server.wording.words import did_you_mean, one_of, unknown_key
 
 FEW: Final = 50
 """Names that a message compares thoroughly with one that is wrong."""
@@ -262,8 +264,7 @@ def near_hint(name: str, known: Collection[str]) -> str:
         return -sum(1 for _ in same), abs(len(other) - len(name))
 
     # A thorough comparison with each of a thousand names takes longer than all else that a rule needs.
-    near = nearest(name, nsmallest(FEW, known, key=distance))
-    return f" (did you mean {shown(near)}?)" if near else ""
+    return did_you_mean(name, nsmallest(FEW, known, key=distance))
 
 
 def node_at(node: Node, path: tuple[str | int, ...]) -> Node:

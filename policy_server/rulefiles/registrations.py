@@ -7,9 +7,10 @@ from policy_server.pexip.properties import check_registration
 from policy_server.policy.ruleset import AllowOutcome, RegistrationOutcome, RejectOutcome
 from policy_server.policy.templates import Template
 from policy_server.rulefiles.document_nodes import MappingNode, ScalarNode
-from policy_server.rulefiles.problems import nearest, shown, unknown_key
 from policy_server.rulefiles.reader import Table
 from policy_server.rulefiles.rules import Heading, Material, read_continue, report_faults
+from policy_server.wording.values import shown
+from policy_server.wording.words import nearest, unknown_key
 
 _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]{0,99}\Z", re.IGNORECASE)
 _OF_THE_SERVER: Final = re.compile(r"(POLICY_|PG(PASSWORD|PASSFILE|SERVICEFILE|SSLKEY)\Z)", re.IGNORECASE)

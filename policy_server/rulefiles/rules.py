@@ -39,7 +39,6 @@ from policy_server.rulefiles.placeholders import (
     groups_of,
     named_anywhere,
 )
-from policy_server.rulefiles.problems import shown
 from policy_server.rulefiles.reader import Report, Table, shown_node, undefined
 from policy_server.rulefiles.services import (
     ROOM_TYPES,
@@ -53,6 +52,8 @@ from policy_server.rulefiles.services import (
 )
 from policy_server.rulefiles.sharing import Shareable, without_call
 from policy_server.telephony.trunks import Trunk
+from policy_server.wording.values import shown
+from policy_server.wording.words import listed
 
 COMMON_KEYS: Final = ("id", "description", "enabled", "when")
 
@@ -141,7 +142,7 @@ def read_heading(table: Table, rule_id: str, request: RequestType, material: Mat
     found = [key for key in OUTCOME_KEYS[request] if key in table]
     if len(found) != 1:
         options = ", ".join(OUTCOME_KEYS[request])
-        has = f"has {' and '.join(found)}" if found else "has none"
+        has = f"has {listed(found)}" if found else "has none"
         table.error_at(table.place, f"a rule needs exactly one outcome ({options}) but this one {has}")
         return None
     return Heading(table, rule_id, enabled, conditions, found[0], given, sources)
@@ -246,7 +247,7 @@ def _read_serve(heading: Heading, number: int, material: Material) -> ServeOutco
         service_type = draft.fields.fixed.get("service_type") if draft is not None else None
         if isinstance(service_type, str) and service_type in SERVICE_TYPES and service_type not in ROOM_TYPES:
             table.error(
-                "dial_out", f"a {service_type} service cannot dial; dial_out goes with {' or '.join(ROOM_TYPES)}"
+                "dial_out", f"a {service_type} service cannot dial; dial_out goes with {listed(ROOM_TYPES, 'or')}"
             )
     if draft is None or draft.faulty:
         return None
@@ -274,7 +275,7 @@ def _warn_of_no_call(heading: Heading, needed: Iterable[tuple[str, str]]) -> Non
     found = dict(pair for pair in reversed(tuple(needed)) if pair[1] in NAMES and pair[1] in heading.given.others)
     if not found:
         return
-    fields = " and ".join(f"{field_name} needs {{{name}}}" for field_name, name in reversed(found.items()))
+    fields = listed(f"{field_name} needs {{{name}}}" for field_name, name in reversed(found.items()))
     heading.table.warning(
         heading.outcome,
         f"{fields}, which callers whom no link leads here do not have, so this rule fails for them; write link_type "

@@ -16,8 +16,10 @@ from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.policy.ruleset import LinkType, Ruleset
 from policy_server.rulefiles.document import parse_document
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
-from policy_server.rulefiles.problems import Place, Problem, one_of, shown, unknown_key
+from policy_server.rulefiles.problems import Place, Problem
 from policy_server.rulefiles.reader import Report, Table, kind_of, near_hint, shown_node, undefined
+from policy_server.wording.values import shown
+from policy_server.wording.words import listed, one_of, unknown_key
 
 Decide = Callable[[Ruleset, Sequence[PolicyRequest], datetime, Keyring, Mapping[str, str]], Decision]
 """Decides the last of some questions that are asked in order: rules, questions, time, keys, attributes of the link."""
@@ -226,7 +228,7 @@ def _check_link_words(table: Table, fields: Mapping[str, str | list[str]], link:
     if used and "link" not in table:
         table.error(
             "request",
-            f"{' and '.join(used)} need{'s' * (len(used) == 1)} a link: name its type, as in link: {{type: patient}}",
+            f"{listed(used)} need{'s' * (len(used) == 1)} a link: name its type, as in link: {{type: patient}}",
         )
     elif "{agent_alias}" in used and link is not None and link.agent_alias is None:
         table.error(

@@ -4,6 +4,7 @@ from typing import Final
 
 from policy_server.pexip.properties import DirectoryEntry
 from policy_server.policy.calendars import DAYS
+from policy_server.policy.links import DEFAULT_TTL, TTL
 from policy_server.rulefiles.pages import PAGES
 from policy_server.rulefiles.pictures import PICTURE_ENDINGS
 from policy_server.rulefiles.schema_parts import (
@@ -27,6 +28,7 @@ from policy_server.rulefiles.sections import (
     URL_PLACEHOLDERS,
 )
 from policy_server.telephony.trunks import FORMS
+from policy_server.wording.durations import PATTERN, duration
 
 _LABEL: Final = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
 _DOMAIN: Final[Schema] = {
@@ -34,8 +36,6 @@ _DOMAIN: Final[Schema] = {
     "pattern": rf"^{_LABEL}(\.{_LABEL})+$",
     "patternErrorMessage": "Write a domain such as video.example.com",
 }
-
-_DURATION_DIGITS: Final = {"d": 4, "h": 5, "m": 6, "s": 8}
 
 
 def section_definitions() -> dict[str, Schema]:
@@ -203,7 +203,6 @@ def _link() -> Schema:
         "pattern": rf"^{around}\{{(agent|call)\}}{around}$",
         "patternErrorMessage": "Write an alias with {agent} in it, such as hcp{agent}",
     }
-    duration = "".join(rf"([0-9]{{1,{digits}}}{any_case(unit)})?\s*" for unit, digits in _DURATION_DIGITS.items())
     fields: dict[str, Schema] = {
         "alias": {
             **alias,
@@ -216,9 +215,9 @@ def _link() -> Schema:
         },
         "ttl": {
             "type": "string",
-            "pattern": rf"^(?=\s*[0-9])\s*{duration}$",
-            "patternErrorMessage": "Write a duration such as 30m, 4h or 7d",
-            "description": "How long a link is valid, from 1m to 366d. Default: 4h.",
+            "pattern": f"{PATTERN}$",
+            "patternErrorMessage": f"Write a duration such as {TTL.examples}",
+            "description": f"How long a link is valid, {TTL}. Default: {duration(DEFAULT_TTL)}.",
             "examples": ["30m", "4h", "1d 12h"],
         },
         "url": {

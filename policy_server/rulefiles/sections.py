@@ -11,6 +11,7 @@ from policy_server.pexip.properties import check_directory_entry
 from policy_server.policy.calendars import Calendar, parse_calendar
 from policy_server.policy.directory import DirectoryEntry
 from policy_server.policy.link_aliases import KEY, AliasForm, Entrance
+from policy_server.policy.links import DEFAULT_TTL, TTL
 from policy_server.policy.names import Role
 from policy_server.policy.patterns import compile_pattern
 from policy_server.policy.ruleset import LinkType
@@ -18,10 +19,12 @@ from policy_server.policy.templates import Template
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
 from policy_server.rulefiles.pages import TemplateFolders
 from policy_server.rulefiles.pictures import picture_fault
-from policy_server.rulefiles.problems import Place, nearest, one_of, shown
+from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import Report, Table, node_at, shown_node
 from policy_server.telephony.numbers import NumberFault, parse_number, region_of
 from policy_server.telephony.trunks import FORMS, Trunk, parse_trunk
+from policy_server.wording.values import shown
+from policy_server.wording.words import did_you_mean, one_of
 
 DEPLOYMENT_LISTS: Final[Mapping[str, str]] = {
     "locations": "location",
@@ -47,10 +50,6 @@ LINK_KEYS: Final = ("alias", "agent_alias", "ttl", "url", "templates", "descript
 URL_PLACEHOLDERS: Final = ("alias", "name", "session", "call", "guest_pin")
 
 _ANY_NUMBER: Final = "+12025550100"
-DEFAULT_TTL: Final = 4 * 3600
-SHORTEST_TTL: Final = 60
-LONGEST_TTL: Final = 366 * 24 * 3600
-_DURATION: Final = re.compile(r"(?:(\d{1,4})d)?\s*(?:(\d{1,5})h)?\s*(?:(\d{1,6})m)?\s*(?:(\d{1,8})s)?\Z", re.ASCII)
 _DOMAIN: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+\Z")
 _AROUND_NAME: Final = re.compile(r"[A-Za-z0-9._-]*\Z")
 _WEB_URL: Final = re.compile(r"https?://[^\s/?#{}]+(?:[/?#]\S*)?\Z", re.IGNORECASE)
@@ -172,8 +171,7 @@ def _report_fault(
     node = node_at(table.node, path)
     value = node.value if isinstance(node, ScalarNode) else None
     word = value if isinstance(value, str) else str(path[-1]) if path else ""
-    found = nearest(word, allowed)
-    hint = f" (did you mean {shown(found)}?)" if found and "did you mean" not in message else ""
+    hint = "" if "did you mean" in message else did_you_mean(word, allowed)
     table.error_at(place or node.place, message + hint)
 
 
@@ -194,15 +192,6 @@ def read_directory_entry(table: Table, pictures: Mapping[str, bytes]) -> Directo
     if picture is not None and (fault_of_picture := picture_fault(picture, pictures)):
         table.error("avatar", fault_of_picture)
     return DirectoryEntry(**fields, picture=picture or "") if table.report.errors == before else None
-
-
-def parse_duration(text: str) -> int | None:
-    """``4h``, ``90m``, ``1d 12h`` or ``30s`` in seconds; ``None`` for anything else, and for nothing."""
-    match = _DURATION.match(text.strip().lower())
-    if match is None or not any(match.groups()):
-        return None
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return days * 86_400 + hours * 3600 + minutes * 60 + seconds
 
 
 def read_link_type(name: str, table: Table, folders: TemplateFolders) -> LinkType | None:
@@ -246,11 +235,10 @@ def _read_ttl(table: Table) -> int:
     node = table.value("ttl")
     if node is None:
         return DEFAULT_TTL
-    ttl = parse_duration(node.text) if isinstance(node, ScalarNode) else None
-    if ttl is None or not SHORTEST_TTL <= ttl <= LONGEST_TTL:
-        shown_ttl = shown(node.text) if isinstance(node, ScalarNode) and node.text else shown_node(node)
-        message = f"ttl must be a duration from 1m to 366d, such as 30m, 4h or 7d, but is {shown_ttl}"
-        table.error("ttl", message)
+    ttl = TTL.seconds(node.text) if isinstance(node, ScalarNode) else None
+    if ttl is None:
+        told = shown(node.text) if isinstance(node, ScalarNode) and node.text else shown_node(node)
+        table.error("ttl", TTL.fault("ttl", told))
         return DEFAULT_TTL
     return ttl
 

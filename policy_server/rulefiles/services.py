@@ -9,8 +9,9 @@ from policy_server.pexip.services import FREE_TEXT_FIELDS, PIN_FIELDS, SERVICE_T
 from policy_server.policy.services import FieldsTemplate, Leg, ServiceTemplate
 from policy_server.policy.templates import Template, TemplateError
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
-from policy_server.rulefiles.problems import Place, nearest, one_of, shown, unknown_key
+from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import BOOLEANS, Table, node_at, read_template, unlisted
+from policy_server.wording.words import did_you_mean, one_of, unknown_key
 
 DERIVED: Final = "derived"
 ROOM_TYPES: Final = ("conference", "lecture")
@@ -114,12 +115,12 @@ def placed(fault: Fault, table: Table, ours: tuple[str, ...] = ()) -> tuple[Plac
         allowed = fault.allowed if path[:-1] else (*fault.allowed, *ours)
         return place, unknown_key(str(path[-1]), allowed, _owner(path[:-1], table))
     word = plain(target)
-    hint = nearest(word, fault.allowed) if isinstance(word, str) else None
+    hint = did_you_mean(word, fault.allowed)
     message = fault.message + _written_otherwise(fault, target)
     if fault.rule == "PIN-6":
         message += "; or write 'derived' for a PIN of its own for each call"
-        hint = nearest(word, (DERIVED,)) if isinstance(word, str) else None
-    return target.place, message + (f" (did you mean {shown(hint)}?)" if hint else "")
+        hint = did_you_mean(word, (DERIVED,))
+    return target.place, message + hint
 
 
 def _written_otherwise(fault: Fault, target: Node) -> str:

@@ -27,7 +27,9 @@ from policy_server.policy.patterns import compile_pattern
 from policy_server.policy.ruleset import LinkType, Rule
 from policy_server.policy.templates import Template, without_raw
 from policy_server.rulefiles.placeholders import named_anywhere
-from policy_server.rulefiles.problems import Place, shown
+from policy_server.rulefiles.problems import Place
+from policy_server.wording.values import shown
+from policy_server.wording.words import listed
 
 _ALWAYS_SENT: Final = frozenset(
     {"call_direction", "local_alias", "location", "node_ip", "protocol", "pseudo_version_id", "version_id"}
@@ -74,7 +76,7 @@ def sharing_warnings(
             continue
         if optional:
             # A room's own placeholders are the same for all of its rules, and so is this sentence.
-            named = " and ".join(f"{{{name}}}" for name in dict.fromkeys(optional))
+            named = listed(f"{{{name}}}" for name in dict.fromkeys(optional))
             yield (
                 "" if room.room and all(without_raw(name) not in room.sources for name in optional) else rule.id,
                 room.name_place,

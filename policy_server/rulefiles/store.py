@@ -27,7 +27,8 @@ from policy_server.rulefiles.document_text import MAX_BYTES
 from policy_server.rulefiles.load import Loaded, RuleFiles, load_rules
 from policy_server.rulefiles.pages import TEMPLATE_BYTES, TEMPLATE_ENDINGS
 from policy_server.rulefiles.pictures import PICTURE_BYTES, PICTURE_ENDINGS
-from policy_server.rulefiles.problems import Place, Problem, Severity, shown
+from policy_server.rulefiles.problems import Place, Problem, Severity
+from policy_server.wording.values import shown
 
 TEST_ENDING: Final = ".test.yaml"
 PICTURES_LIMIT: Final = 500

@@ -7,7 +7,7 @@ from typing import Final
 
 from starlette.types import Scope
 
-from policy_server.rulefiles.problems import printable
+from policy_server.wording.values import printable
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network

@@ -9,8 +9,8 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from policy_server.rulefiles.problems import shown_address
 from policy_server.web.problem import ProblemResponse
+from policy_server.wording.values import shown_address
 
 ROOT: Final = "/agent/"
 

@@ -1,6 +1,5 @@
 """One line per decision, without PINs and passwords, written beside the event loop."""
 
-import json
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -10,6 +9,7 @@ from typing import Final
 import orjson
 
 from policy_server.pexip.fields import SECRET_FIELDS
+from policy_server.wording.values import visible_json
 
 LINES_LIMIT: Final = 20_000
 """Lines that may wait for a writer that cannot keep up; beyond them lines are dropped and counted."""
@@ -50,11 +50,6 @@ def render_text(record: Record) -> bytes:
         elif value is not None and value != "":
             parts.append(f"{name}={visible_json(orjson.dumps(value).decode())}")
     return " ".join(parts).encode()
-
-
-def visible_json(text: str) -> str:
-    """JSON in which a terminal finds nothing to obey, such as characters that change the direction of writing."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 class DecisionLog:

@@ -11,11 +11,12 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 
 from policy_server.pexip.query import clean
+from policy_server.policy.links import TTL
 from policy_server.policy.ruleset import LinkType
 from policy_server.policy.services import FIELD_LIMIT
-from policy_server.rulefiles.problems import one_of, shown, unknown_key
-from policy_server.rulefiles.sections import LONGEST_TTL, SHORTEST_TTL, parse_duration
 from policy_server.web.problem import ProblemResponse
+from policy_server.wording.values import shown
+from policy_server.wording.words import one_of, unknown_key
 
 BODY_LIMIT: Final = 64 * 1024
 FIELDS: Final = ("type", "name", "attributes", "ttl")
@@ -93,7 +94,7 @@ def parse_link_request(body: bytes, links: Mapping[str, LinkType]) -> LinkReques
         type=fields["type"],
         name=clean(fields.get("name", "")),
         attributes={name: clean(value) for name, value in fields.get("attributes", {}).items()},
-        ttl=parse_duration(fields["ttl"]) if "ttl" in fields else None,
+        ttl=TTL.seconds(fields["ttl"]) if "ttl" in fields else None,
         digest=sha256(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)).hexdigest(),
     )
 
@@ -146,12 +147,11 @@ def _attribute_problems(attributes: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _ttl_problems(ttl: object) -> Iterator[str]:
-    seconds = parse_duration(ttl) if isinstance(ttl, str) else None
-    if seconds is None or not SHORTEST_TTL <= seconds <= LONGEST_TTL:
-        is_number = isinstance(ttl, int) and not isinstance(ttl, bool) and SHORTEST_TTL <= ttl <= LONGEST_TTL
+    if not isinstance(ttl, str) or TTL.seconds(ttl) is None:
+        is_number = isinstance(ttl, int) and not isinstance(ttl, bool) and TTL.shortest <= ttl <= TTL.longest
         hint = f'; for seconds write "{ttl}s"' if is_number else ""
         told = shown(ttl) if isinstance(ttl, str | int) and not isinstance(ttl, bool) else _kind(ttl)
-        yield f"ttl must be a duration from 1m to 366d, such as 30m, 4h or 7d, but is {told}{hint}"
+        yield TTL.fault("ttl", told) + hint
 
 
 def _not_text(value: object) -> str:

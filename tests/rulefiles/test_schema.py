@@ -36,9 +36,9 @@ from policy_server.rulefiles.sections import (
     DIRECTORY_KEYS,
     LINK_KEYS,
     TRUNK_KEYS,
-    parse_duration,
 )
 from policy_server.rulefiles.services import SHARED
+from policy_server.wording.durations import parse_duration
 from tests.rulefiles.schema_samples import BAD, BASE, DESIGN, GOOD
 from tests.strategies import services
 

@@ -3,15 +3,14 @@
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from policy_server.policy.directory import DirectoryEntry
 from policy_server.policy.link_aliases import KEY, Entrance
+from policy_server.policy.links import DEFAULT_TTL, TTL
 from policy_server.policy.names import Role
 from policy_server.policy.ruleset import Ruleset
-from policy_server.rulefiles.sections import DEFAULT_TTL, LONGEST_TTL, parse_duration
 from tests.rulefiles.faults import Fault, check, each_fault, load, picture
 
 REJECT = "service: [ { id: all, continue: true } ]\n"
@@ -75,32 +74,7 @@ def test_a_link_type_makes_and_recognises_aliases() -> None:
         assert not any(form.pattern.match(alias) for form in link.forms)
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("4h", 14_400),
-        ("90m", 5_400),
-        ("1d 12h", 129_600),
-        ("1d12h30m15s", 131_415),
-        (" 2H ", 7_200),
-        ("60s", 60),
-        ("0h", 0),
-        ("", None),
-        ("4", None),
-        ("h", None),
-        ("-4h", None),
-        ("4h 1d", None),
-        ("1.5h", None),
-        ("\N{ARABIC-INDIC DIGIT FOUR}h", None),
-        ("99999999999s", None),
-    ],
-)
-def test_a_duration_is_days_hours_minutes_and_seconds(text: str, seconds: int | None) -> None:
-    """Units in this order, each at most once; anything else is none."""
-    assert parse_duration(text) == seconds
-
-
-@given(st.integers(60, LONGEST_TTL))
+@given(st.integers(TTL.shortest, TTL.longest))
 def test_every_allowed_ttl_can_be_written(seconds: int) -> None:
     """A link type lives as long as it says."""
     link = loaded(f'links: {{ patient: {{ alias: "mp{{session}}", ttl: {seconds}s }} }}\n').links["patient"]

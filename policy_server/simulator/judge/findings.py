@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from policy_server.rulefiles.problems import printable
 from policy_server.simulator.judge.verdict import Deployment, Objection
+from policy_server.wording.values import printable
 
 _SECRET_KEYS = frozenset({"pin", "guest_pin", "password"})
 _SHOWN_CHARACTERS = 60
