@@ -184,7 +184,7 @@ async def _settle(
     # What the decision itself would hold comes into the snapshot too.
     before = dict(looked_at.snapshot.rooms)
     settled = await rooms.settle(ruleset, request, when.at)
-    held = before.get(settled.basis.name)
+    held = before.get(settled.room)
     return looked_at, settled.decision, held if held is not None and when.at < held.expires_at else None
 
 

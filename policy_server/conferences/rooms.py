@@ -6,7 +6,7 @@ revoked link shuts the customer out, not the agent.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -38,25 +38,28 @@ _NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Basis:
-    """What a decision rests on beside question, rules and minute."""
+class Settled:
+    """A decision, and what it is about: each is ``""`` for none of ours.
 
+    ``key`` is the call or room name whose timeline it belongs to, ``call`` the call whose alias was dialled, ``room`` the
+    name of the room that is served.
+    """
+
+    decision: Decision
+    key: str = ""
     call: str = ""
-    link: Link | None = None
-    alias: str = ""
-    nearby: tuple[HeldConference, ...] = ()
-    name: str = ""
-    held: HeldConference | None = None
-    is_agents: bool = False
+    room: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """A decision. ``key`` is the call or room name whose timeline it belongs to, ``""`` for none of ours."""
+class _Dialled:
+    """An alias that was dialled (as ``alias_key`` writes it), its call, and the rooms that it has led to."""
 
-    decision: Decision
-    key: str
-    basis: Basis
+    alias: str
+    call: str
+    link: Link | None
+    is_agents: bool
+    nearby: tuple[HeldConference, ...]
 
 
 class Known(Protocol):
@@ -107,22 +110,13 @@ class Rooms:
         """Values as logs and timelines may show them: no session and no agent key in them."""
         return ruleset.mask.fields(value, self._keyring, call)
 
-    def still_holds(self, basis: Basis, now: datetime) -> bool:
-        """Whether a decision that rests on ``basis`` would be the same now."""
-        known = self._conferences
-        return (
-            (not basis.call or known.link(basis.call) is basis.link)
-            and (not basis.alias or known.nearby(basis.call, basis.alias) == basis.nearby)
-            and (not basis.name or known.live(basis.name, now) is basis.held)
-        )
-
     async def settle(self, ruleset: Ruleset, request: PolicyRequest, now: datetime) -> Settled:
         """Decides one question, and holds the room that it is the first to be served.
 
         Waits for the database as long as ``Conferences.hold`` does, and only when it holds.
         """
         if request.type not in ABOUT_CALLS:
-            return Settled(self._evaluate(ruleset, request, now), "", Basis())
+            return Settled(self._evaluate(ruleset, request, now))
         if request.type is RequestType.SERVICE and request.text("call_direction") == "dial_out":
             return await self._settle_call_out(ruleset, request, now)
         alias = normalise_alias(request.text("local_alias"), ruleset.domains)
@@ -133,7 +127,7 @@ class Rooms:
         decision = self._evaluate(ruleset, request, now)
         held = self._conferences.live(_room_asked_for(request), now)
         key = call if held is None else held.call or held.name
-        return Settled(decision, key, Basis(call, self._conferences.link(call)))
+        return Settled(decision, key, call)
 
     def _evaluate(
         self, ruleset: Ruleset, request: PolicyRequest, at: datetime, find_link: FindLink | None = None
@@ -146,19 +140,16 @@ class Rooms:
         name = _room_asked_for(request)
         held = self._conferences.live(name, now)
         decision = self._evaluate(ruleset, request, now)
-        basis = Basis(name=name)
         if held is not None:
             held = await self._conferences.agreed(held, held.rule)
-            basis = Basis(name=name, held=held)
             decision = (
                 held_to(held, decision)
                 if isinstance(decision, Serve) and LEGS in decision.service
                 else recalled(held, decision.trace, rule=held.rule, dials=True)
             )
-        elif isinstance(decision, Serve):
-            # What is derived again may name attributes of the link.
-            basis = Basis(decision.call, self._conferences.link(decision.call), name=name)
-        return Settled(decision, _timeline_of(decision, held) if isinstance(decision, Serve) else "", basis)
+        if not isinstance(decision, Serve):
+            return Settled(decision, room=name)
+        return Settled(decision, _timeline_of(decision, held), decision.call, name)
 
     async def _settle_alias(
         self, ruleset: Ruleset, request: PolicyRequest, alias: str, link: LinkAlias | None, now: datetime
@@ -171,21 +162,21 @@ class Rooms:
             # The rules of today may not know the type of link any more.
             call, is_agents = nearby[0].call, nearby[0].aliases.get(Entrance.AGENT) == key
             nearby = known.nearby(call, key)
-        basis = Basis(call, known.link(call), key, nearby, is_agents=is_agents)
-        settled = await self._settle_nearby(ruleset, request, basis, now)
+        dialled = _Dialled(key, call, known.link(call), is_agents, nearby)
+        settled = await self._settle_nearby(ruleset, request, dialled, now)
         if settled is not None:
             return settled
         # No room, or one that the rules gave this caller no part in when it began.
         decision = self._evaluate(ruleset, request, now)
         if not isinstance(decision, Serve):
-            return Settled(decision, call, basis)
+            return Settled(decision, call, call)
         name = room_of(decision)
         if not name:
-            return Settled(decision, decision.call, basis)
+            return Settled(decision, decision.call, call)
         held = known.live(name, now)
         # What is not a call begins no conference (reference: pexip-policy-requests.md, call_direction non_dial).
         if held is None and request.text("call_direction") == "non_dial":
-            return Settled(decision, decision.call, replace(basis, name=name))
+            return Settled(decision, decision.call, call, name)
         if held is not None:
             agreed = await known.agreed(held, decision.rule)
         else:
@@ -202,21 +193,21 @@ class Rooms:
                     asked=_asked(request, ruleset, ruleset.services.looked_at[decision.rule]),
                 )
             )
-        return await self._enter(agreed, decision, basis, ruleset, request)
+        return await self._enter(agreed, decision, call, ruleset, request)
 
     async def _settle_nearby(
-        self, ruleset: Ruleset, request: PolicyRequest, basis: Basis, now: datetime
+        self, ruleset: Ruleset, request: PolicyRequest, dialled: _Dialled, now: datetime
     ) -> Settled | None:
         """The room that runs already and that this caller has a part in; ``None`` if there is none."""
-        if basis.link is not None and basis.link.revoked_at is not None and not basis.is_agents:
+        if dialled.link is not None and dialled.link.revoked_at is not None and not dialled.is_agents:
             return None
-        running = {room.name: room for room in basis.nearby if now < room.expires_at}
+        running = {room.name: room for room in dialled.nearby if now < room.expires_at}
         orphan: Settled | None = None
         for held in running.values():
             decision = self._evaluate(ruleset, request, held.held_at, self._links_of(held.held_at))
             if isinstance(decision, Serve) and room_of(decision) == held.name:
                 agreed = await self._conferences.agreed(held, decision.rule)
-                return await self._enter(agreed, decision, basis, ruleset, request)
+                return await self._enter(agreed, decision, dialled.call, ruleset, request)
             # These rules may have lost the one that made the room, which must not cost anybody the call. Without a
             # call everybody dials the same alias, and whoever is refused or sent elsewhere today is meant.
             is_lost = held.revision != ruleset.revision and (held.call or isinstance(decision, Continue))
@@ -225,29 +216,24 @@ class Rooms:
                 names = {name for door in agreed.doors.values() for name in door.asked}
                 rule = rule_of_orphan(agreed, _asked(request, ruleset, names))
                 if rule is not None:
-                    served = recalled(agreed, decision.trace, rule=rule, dials=basis.alias == agreed.dialled)
-                    orphan = self._held(served, basis, agreed)
+                    served = recalled(agreed, decision.trace, rule=rule, dials=dialled.alias == agreed.dialled)
+                    orphan = self._served(served, dialled.call, agreed)
         return orphan
 
     async def _enter(
-        self, held: HeldConference, decision: Serve, basis: Basis, ruleset: Ruleset, request: PolicyRequest
+        self, held: HeldConference, decision: Serve, call: str, ruleset: Ruleset, request: PolicyRequest
     ) -> Settled:
         """The decision held to a room that runs, by the door of its rule, which from now on is held too."""
         rule = decision.rule
         if rule not in held.doors and request.text("call_direction") != "non_dial":
             asked = _asked(request, ruleset, ruleset.services.looked_at[rule])
             held = await self._conferences.open_door(held, rule, door_of(decision, asked))
-        return self._held(held_to(held, decision), basis, held)
+        return self._served(held_to(held, decision), call, held)
 
-    def _held(self, decision: Serve, basis: Basis, held: HeldConference) -> Settled:
-        """A decision about a room that is held, perhaps just now."""
-        nearby = self._conferences.nearby(basis.call, basis.alias)
-        if nearby != basis.nearby and _others(nearby, held) != _others(basis.nearby, held):
-            nearby = basis.nearby
-        basis = replace(basis, nearby=nearby, name=held.name, held=held)
+    def _served(self, decision: Serve, call: str, held: HeldConference) -> Settled:
         # Where there were too many rooms, nobody holds this one.
         holder = self._conferences.live(held.name, held.held_at)
-        return Settled(decision, _timeline_of(decision, holder), basis)
+        return Settled(decision, _timeline_of(decision, holder), call, held.name)
 
     def _links_of(self, at: datetime) -> FindLink:
         """The links as they were."""
@@ -257,10 +243,6 @@ class Rooms:
             return None if link is None else link.as_of(at)
 
         return find
-
-
-def _others(rooms: tuple[HeldConference, ...], held: HeldConference) -> tuple[HeldConference, ...]:
-    return tuple(room for room in rooms if room.name != held.name)
 
 
 def _aliases(key: str, link: LinkAlias | None, ruleset: Ruleset) -> dict[str, str]:

@@ -5,7 +5,7 @@ Plain ASGI: a framework's routing and request objects would cost more than the d
 
 import logging
 import os
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from itertools import count
@@ -18,7 +18,7 @@ from anyio.to_thread import run_sync
 from starlette.types import Receive, Scope, Send
 
 from policy_server.conferences.live import Conferences
-from policy_server.conferences.rooms import Basis, Rooms
+from policy_server.conferences.rooms import Rooms
 from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.query import QuestionError
 from policy_server.pexip.requests import PolicyRequest, parse_request
@@ -68,10 +68,6 @@ _JPEG: Final = (b"content-type", b"image/jpeg")
 _TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 _GET_ONLY: Final = (b"allow", b"GET")
 
-KEPT_LIMIT: Final = 2048
-KEPT_QUERY: Final = 4096
-"""Responses that are kept within a minute, and the longest query, in bytes, whose response is."""
-
 OUTCOMES: Final[Mapping[type[Decision], str]] = {
     Serve: "serve",
     Redirect: "redirect",
@@ -95,9 +91,6 @@ in all, and nobody shall fill the database by asking."""
 
 OPEN_NOTES_A_MINUTE: Final = 1000
 """Answers within a minute about all rooms together that no signed link led to; strangers make as many as they like."""
-
-_HOLE: Final = "\N{SYMBOL FOR SUBSTITUTE}"
-_HOLE_BYTES: Final = _HOLE.encode()
 
 LOGGED: Final = ("call_direction", "protocol", "location", "local_alias", "remote_alias", "service_name", "alias")
 LOGGED_LENGTH: Final = 250
@@ -167,29 +160,18 @@ def route(raw_path: bytes, prefix: bytes = b"") -> tuple[RequestType, str] | Non
 
 
 class _Response(NamedTuple):
-    """What one question leads to: all of the answer but its decision id, and the line of the log."""
+    """What one question leads to: the answer, and what log and metrics say of it."""
 
     status: int
     content_type: tuple[bytes, bytes]
-    before_id: bytes
-    after_id: bytes
+    body: bytes
     log_fields: bytes
     outcome: str
     rule: str
-    basis: Basis = Basis()
-
-    def body(self, decision_id: bytes) -> bytes:
-        """The body for one node."""
-        return b"%b%b%b" % (self.before_id, decision_id, self.after_id) if self.after_id else self.before_id
 
 
 class PolicyEndpoint:
-    """Answers the six questions of the external policy API.
-
-    Nodes repeat themselves: a browser asks before and after its PIN, and several nodes ask at once. The response to the
-    very same question (type, path and query, byte by byte) is kept for the rules that made it and the minute they made it
-    in, for calendars and signatures change with the minute, and for as long as link and room are what they were.
-    """
+    """Answers the six questions of the external policy API."""
 
     def __init__(
         self,
@@ -213,12 +195,11 @@ class PolicyEndpoint:
         self._log: Final = decision_log
         self._metrics: Final = metrics
         self._path_prefix: Final = prefix.encode()
-        self._prefix: Final = os.urandom(6).hex().encode()
+        self._prefix: Final = os.urandom(6).hex()
         self._numbers: Final = count(1)
         self._last_resort: Final = orjson.dumps(failure_answer(on_failure))
-        self._kept: Final[dict[tuple[bytes, bytes], _Response]] = {}
-        self._kept_for: tuple[Ruleset, int] | None = None
-        self._noted: Final[Counter[str]] = Counter()
+        self._noted: Final[defaultdict[str, set[int]]] = defaultdict(set)
+        self._noted_in = 0
         self._callers: Final[dict[str, bytes]] = {}
         self._refusals: Final = refusals or Refusals(Door.POLICY)
 
@@ -241,37 +222,28 @@ class PolicyEndpoint:
         if scope["method"] != "GET":
             await _respond(send, 405, b"", _TEXT, _GET_ONLY)
             return
-        decision_id = b"%b-%x" % (self._prefix, next(self._numbers))
+        decision_id = f"{self._prefix}-{next(self._numbers):x}"
         try:
             now = self._clock()
-            response = await self._respond_to(*routed, raw_path, scope["query_string"], now, decision_id)
+            response = await self._respond_to(*routed, scope["query_string"], now, decision_id)
         except Exception:
             # What makes the answer to a failure failed itself: a clock, or the log's renderer.
-            log.exception("question.failed: %s", decision_id.decode())
+            log.exception("question.failed: %s", decision_id)
             await _respond(send, 200, self._last_resort, _JSON)
             return
         seconds = perf_counter() - started
         # The answer first: no call depends on whether it could be logged or counted.
-        await _respond(send, response.status, response.body(decision_id), response.content_type)
+        await _respond(send, response.status, response.body, response.content_type)
         try:
-            self._log.put(_stamp(now), decision_id, seconds, response.log_fields + self._caller(scope))
+            self._log.put(_stamp(now), decision_id.encode(), seconds, response.log_fields + self._caller(scope))
             self._metrics.answered(routed[0].value, response.outcome, response.rule, seconds)
         except Exception:
-            log.exception("question.unrecorded: %s", decision_id.decode())
+            log.exception("question.unrecorded: %s", decision_id)
 
     async def _respond_to(
-        self, request_type: RequestType, alias: str, raw_path: bytes, query: bytes, now: datetime, decision_id: bytes
+        self, request_type: RequestType, alias: str, query: bytes, now: datetime, decision_id: str
     ) -> _Response:
         ruleset = self._rules.ruleset
-        minute = int(now.timestamp()) // 60
-        kept_for = self._kept_for
-        if kept_for is None or kept_for[0] is not ruleset or kept_for[1] != minute:
-            self._kept.clear()
-            self._noted.clear()
-            kept_for = self._kept_for = (ruleset, minute)
-        response = self._kept.get((raw_path, query))
-        if response is not None and self._rooms.still_holds(response.basis, now):
-            return response
         request: PolicyRequest | None = None
         try:
             request = parse_request(request_type, query, alias)
@@ -281,42 +253,50 @@ class PolicyEndpoint:
                 picture = ruleset.pictures[decision.picture]
                 body = await run_sync(render_avatar, picture, decision.width, decision.height)
                 logged = self._logged(request, _record(request, decision, ruleset), ruleset)
-                return _Response(200, _JPEG, body, b"", logged, *_names(decision))
-            call = settled.basis.call
-            named = {"call": call} if call else {}
-            record = self._rooms.shown(ruleset, {**_record(request, decision, ruleset), **named}, call)
-            response = self._rendered(request, decision, ruleset, record, settled.basis)
+                return _Response(200, _JPEG, body, logged, *_names(decision))
+            named = {"call": settled.call} if settled.call else {}
+            record = self._rooms.shown(ruleset, {**_record(request, decision, ruleset), **named}, settled.call)
+            response = self._rendered(request, decision, ruleset, record, decision_id)
         except QuestionError as error:
-            return self._failed(request_type, "misunderstood", str(error), ruleset)
+            return self._failed(request_type, "misunderstood", str(error), ruleset, decision_id)
         except Exception:
             # The one place where everything is caught: a node must get an answer, and the log the reason.
-            log.exception("question.failed: %s %s", decision_id.decode(), self._safe_question(request, ruleset))
-            return self._failed(request_type, "error", "an error of ours; see the log", ruleset)
+            log.exception("question.failed: %s %s", decision_id, self._safe_question(request, ruleset))
+            return self._failed(request_type, "error", "an error of ours; see the log", ruleset, decision_id)
         if settled.key:
             caller = {"remote_display_name": request.text("remote_display_name")[:LOGGED_LENGTH]}
-            self._note(settled.key, request, {**record, **self._rooms.shown(ruleset, caller)}, decision_id, now)
-        # Another minute may have begun while the room was held.
-        is_current = self._kept_for is kept_for
-        if is_current and len(self._kept) < KEPT_LIMIT and len(raw_path) + len(query) <= KEPT_QUERY:
-            self._kept[raw_path, query] = response
+            self._note(settled.key, request, query, {**record, **self._rooms.shown(ruleset, caller)}, decision_id, now)
         return response
 
     def _note(
-        self, key: str, request: PolicyRequest, record: Mapping[str, object], decision_id: bytes, now: datetime
+        self,
+        key: str,
+        request: PolicyRequest,
+        query: bytes,
+        record: Mapping[str, object],
+        decision_id: str,
+        now: datetime,
     ) -> None:
-        """Puts an answer on the timeline. The same question within the minute is not news, and is only logged."""
-        if self._noted[key] >= NOTES_A_MINUTE:
+        """Puts an answer on the timeline. The same one to the same question within the minute is only logged."""
+        minute = int(now.timestamp()) // 60
+        if minute != self._noted_in:
+            self._noted.clear()
+            self._noted_in = minute
+        rule = record["rule"]
+        asked = hash((key, request.type, query, record["outcome"], rule, record["revision"]))
+        noted = self._noted[key]
+        if asked in noted or len(noted) >= NOTES_A_MINUTE:
             return
         if self._conferences.is_open(key):
             # Counted together under the key that no timeline has.
-            if self._noted[""] >= OPEN_NOTES_A_MINUTE:
+            together = self._noted[""]
+            if len(together) >= OPEN_NOTES_A_MINUTE:
                 return
-            self._noted[""] += 1
-        self._noted[key] += 1
-        rule = record["rule"]
+            together.add(asked)
+        noted.add(asked)
         by = f"by rule '{rule}'" if rule else "as no rule matched"
         text = f"A node asked {_ASKED[request.type]}: {_TOLD[str(record['outcome'])]}, {by}."
-        data = {"text": text, "decision_id": decision_id.decode(), **record}
+        data = {"text": text, "decision_id": decision_id, **record}
         self._conferences.note(key, ANSWERED, data, now)
 
     def _rendered(
@@ -325,14 +305,12 @@ class PolicyEndpoint:
         decision: Decision,
         ruleset: Ruleset,
         record: Mapping[str, object],
-        basis: Basis,
+        decision_id: str,
     ) -> _Response:
-        extra = {"rule": decision.rule, "revision": ruleset.revision, "decision_id": _HOLE}
+        extra = {"rule": decision.rule, "revision": ruleset.revision, "decision_id": decision_id}
         answer = orjson.dumps(render_answer(request.type, decision, self._on_failure, extra))
-        # From the right: what callers send stands before the extra keys, so it cannot take the hole's place.
-        before, _, after = answer.rpartition(_HOLE_BYTES)
         status = 404 if request.type is RequestType.AVATAR else 200
-        return _Response(status, _JSON, before, after, self._logged(request, record, ruleset), *_names(decision), basis)
+        return _Response(status, _JSON, answer, self._logged(request, record, ruleset), *_names(decision))
 
     def _logged(self, request: PolicyRequest, record: Mapping[str, object], ruleset: Ruleset) -> bytes:
         caller = {name: value[:LOGGED_LENGTH] for name in LOGGED_OF_CALLER if (value := request.text(name))}
@@ -354,9 +332,11 @@ class PolicyEndpoint:
         except Exception:  # The log line about a failure must not become one.
             return {}
 
-    def _failed(self, request_type: RequestType, outcome: str, reason: str, ruleset: Ruleset) -> _Response:
-        extra = {"rule": None, "revision": ruleset.revision, "decision_id": _HOLE}
-        before, _, after = orjson.dumps(failure_answer(self._on_failure, extra)).rpartition(_HOLE_BYTES)
+    def _failed(
+        self, request_type: RequestType, outcome: str, reason: str, ruleset: Ruleset, decision_id: str
+    ) -> _Response:
+        extra = {"rule": None, "revision": ruleset.revision, "decision_id": decision_id}
+        answer = orjson.dumps(failure_answer(self._on_failure, extra))
         fields = self._log.render(
             {
                 "event": "decision.failed",
@@ -366,7 +346,7 @@ class PolicyEndpoint:
                 "reason": reason,
             }
         )
-        return _Response(200, _JSON, before, after, fields, outcome, "")
+        return _Response(200, _JSON, answer, fields, outcome, "")
 
 
 def _record(request: PolicyRequest, decision: Decision, ruleset: Ruleset) -> dict[str, object]:

@@ -360,13 +360,10 @@ def test_what_is_no_conference_is_not_held(sqlite_place: Place, fields: dict[str
 
 
 def test_a_question_without_a_call_about_a_running_room(sqlite_place: Place) -> None:
-    """A look-up without a call gets the running room too, and what it got before is not kept beyond that."""
+    """A look-up without a call gets the running room too."""
 
     async def scenario(one: House) -> None:
-        looked = await one.settle(call_direction="non_dial", remote_display_name="nobody")
-        assert one.rooms.still_holds(looked.basis, NOON)
         room = await one.serve(remote_display_name="Ada")
-        assert not one.rooms.still_holds(looked.basis, NOON)
         assert await one.serve(call_direction="non_dial") == room
 
     play(sqlite_place.url, scenario)
@@ -508,70 +505,10 @@ def test_the_timeline_that_a_decision_belongs_to(sqlite_place: Place) -> None:
     play(sqlite_place.url, scenario)
 
 
-CHANGES: Final[dict[str, Callable[[House], Awaitable[object]]]] = {}
-
-
-def changes(name: str) -> Callable[[Callable[[House], Awaitable[object]]], Callable[[House], Awaitable[object]]]:
-    """Adds something that can happen between two questions."""
-
-    def add(change: Callable[[House], Awaitable[object]]) -> Callable[[House], Awaitable[object]]:
-        CHANGES[name] = change
-        return change
-
-    return add
-
-
-@changes("the link is revoked")
-async def _revoke(one: House) -> None:
-    one.conferences.learn(replace(LINK, revoked_at=NOON))
-
-
-@changes("attributes arrive")
-async def _learn(one: House) -> None:
-    one.conferences.learn(replace(LINK, attributes={"language": "es"}))
-
-
-@changes("the room ends")
-async def _end(one: House) -> None:
-    await one.conferences.store.end(CALL_ID, NOON)
-    await true(lambda: one.conferences.live(CALL_ID, NOON) is None)
-
-
 def elsewhere(service: Mapping[str, object], expires_at: datetime) -> HeldConference:
     """The call's room, begun on another replica."""
     fields: dict[str, Any] = {"legs": (), "fallbacks": (), "held_at": NOON, "expires_at": expires_at, "doors": {}}
     return conference(CALL_ID, id="x", service_tag="", service=service, revision="1", aliases={}, **fields)
-
-
-@changes("the room is held elsewhere")
-async def _pin(one: House) -> None:
-    service = {"service_type": "conference", "name": CALL_ID}
-    held = elsewhere(service, NOON + timedelta(hours=1))
-    await one.conferences.store.end(CALL_ID, NOON)
-    await one.conferences.store.hold(held)
-    await true(lambda: one.conferences.live(CALL_ID, NOON) == held)
-
-
-@changes("the room expires")
-async def _expire(one: House) -> None:
-    one.now = NOON + timedelta(hours=12)
-
-
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("alias", [CUSTOMER, AGENT], ids=["customer", "agent"])
-def test_what_makes_an_answer_old(sqlite_place: Place, alias: str, change: str) -> None:
-    """An answer stands for a repeated question only as long as nothing happened to its link or room."""
-
-    async def scenario(one: House) -> None:
-        basis = (await one.settle(alias)).basis
-        assert one.rooms.still_holds(basis, NOON)
-        assert one.rooms.still_holds((await one.settle(alias)).basis, NOON)
-        await one.serve("lobby")
-        assert one.rooms.still_holds(basis, NOON)
-        await CHANGES[change](one)
-        assert not one.rooms.still_holds(basis, one.now)
-
-    play(sqlite_place.url, scenario)
 
 
 def test_a_refusal_does_not_outlast_a_room_that_began_elsewhere(sqlite_place: Place) -> None:
@@ -585,22 +522,7 @@ def test_a_refusal_does_not_outlast_a_room_that_began_elsewhere(sqlite_place: Pl
         held = elsewhere(service, NOON + timedelta(hours=12))
         await one.conferences.store.hold(held)
         await true(lambda: one.conferences.live(CALL_ID, NOON))
-        assert not one.rooms.still_holds(refused.basis, one.now)
         assert (await one.serve()).items() >= service.items()
-
-    play(sqlite_place.url, scenario)
-
-
-def test_an_answer_that_was_derived_follows_the_link(sqlite_place: Place) -> None:
-    """The derived answer to a call out of a room is not kept when the attributes of its link become known."""
-
-    async def scenario(one: House) -> None:
-        fields = {"call_direction": "dial_out", "service_name": CALL_ID, "local_alias": CUSTOMER}
-        question = request("service", {**fields, "service_tag": "telehealth"})
-        settled = await one.rooms.settle(RULES, question, NOON)
-        assert one.rooms.still_holds(settled.basis, NOON)
-        one.conferences.learn(LINK)
-        assert not one.rooms.still_holds(settled.basis, NOON)
 
     play(sqlite_place.url, scenario)
 

@@ -5,43 +5,30 @@ import json
 import logging
 import re
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from policy_server.conferences import live
-from policy_server.conferences.live import Conferences
-from policy_server.conferences.records import DIALLED, HeldConference, Link, alias_key
-from policy_server.conferences.rooms import Rooms
-from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.events import Event
-from policy_server.policy.names import NONCE_BYTES, Call, Keyring, Role
-from policy_server.policy.ruleset import Ruleset
+from policy_server.policy.names import Keyring, Role
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials
 from policy_server.simulator.genesys_cloud import StandIn
 from policy_server.web.api_keys import ApiKeys
-from policy_server.web.basic import BasicAuthentication
-from policy_server.web.decision_log import DecisionLog
-from policy_server.web.metrics import Metrics
-from policy_server.web.policy import PolicyEndpoint
 from tests.conferences import conftest as databases
 from tests.conferences import event_histories as told
 from tests.conferences import test_rooms as samples
 from tests.conferences.samples import Place
-from tests.conferences.test_live import true
 from tests.genesys.asking import CONVERSATION, MARIA, TOKEN, Genesys, tenant
-from tests.rule_sets import NOON, load
-from tests.servers import PASSWORD, ROOT, SECRET_KEY, USERNAME, InProcess, basic, eventually, write_rules
+from tests.rule_sets import NOON
+from tests.servers import PASSWORD, ROOT, SECRET_KEY, InProcess, basic, eventually, write_rules
 from tests.web.calls import bulk, on_the_phone
 
 postgres = databases.postgres
@@ -519,149 +506,6 @@ def test_the_host_pin_is_told_to_the_agent_and_nobody_else(
     for text in seen:
         assert not [secret for secret in secrets if secret in text]
     assert [room["guest_pin"] in text for text in seen].count(True) == 1, "the guest PIN is in the redirect alone"
-
-
-# Kept answers.
-
-
-class BothWays:
-    """Two policy endpoints over the same rooms: one that keeps its answers, and one that decides each time anew."""
-
-    RULESETS: Final = tuple(map(load, (TEXT, CHANGED, samples.TEXT.replace("open: hours", "closed: hours"))))
-    QUERIES: Final = (
-        {"local_alias": "mp{session}", "remote_display_name": "Ada"},
-        {"local_alias": "mp{session}", "remote_display_name": "Bob"},
-        {"local_alias": "hcp{agent}"},
-        {"local_alias": "adv{session}"},
-        {"local_alias": "mp{session}", "remote_address": "203.0.113.7"},
-        {"local_alias": "mp{session}", "call_direction": "non_dial"},
-        {
-            "local_alias": "mp{session}",
-            "call_direction": "dial_out",
-            "service_name": "{call}",
-            "service_tag": "telehealth",
-        },
-        {"local_alias": "lobby"},
-    )
-
-    def __init__(self, url: str) -> None:
-        self.now = NOON
-        self.ruleset: Ruleset = self.RULESETS[0]
-        self.keyring: Final = Keyring.from_text(SECRET_KEY)
-        self.conferences: Final = Conferences(ConferenceStore(url), lambda: self.now, timedelta(hours=12))
-        numbers = iter(range(10**9))
-        rooms = Rooms(self.conferences, self.keyring, lambda: str(next(numbers)))
-        authentication = BasicAuthentication(USERNAME, PASSWORD)
-        self.keeping, self.deciding = (
-            PolicyEndpoint(
-                self,
-                rooms,
-                self.conferences,
-                authentication,
-                "continue",
-                lambda: self.now,
-                DecisionLog("json", write=lambda _: None),
-                Metrics(),
-            )
-            for _ in range(2)
-        )
-        self.nonces: Final = iter(range(10**9))
-
-    async def ask(self, endpoint: PolicyEndpoint, query: dict[str, str]) -> dict[str, Any]:
-        """An answer, without what is different in each."""
-        async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=endpoint), base_url="http://policy.example.com"
-        ) as client:
-            path = f"{ROOT}/service/configuration"
-            answer = (await client.get(path, params=query, headers={"authorization": basic()})).json()
-        assert isinstance(answer, dict)
-        del answer["decision_id"]
-        return answer
-
-    async def play(self, steps: Iterable[tuple[str, int]]) -> None:
-        """Takes steps with a new call, and compares the two answers to every question."""
-        self.now, self.ruleset = NOON, self.RULESETS[0]
-        expires_at = NOON + timedelta(hours=4)
-        call = self.keyring.sign("patient", expires_at, next(self.nonces).to_bytes(NONCE_BYTES, "big"))
-        link = Link.of(call, name="", attributes={}, created_at=NOON, created_by="booking")
-        for step, number in steps:
-            match step:
-                case "ask":
-                    pattern = self.QUERIES[number % len(self.QUERIES)]
-                    query = {"call_direction": "dial_in"} | {
-                        name: text.format(session=call.session, agent=call.agent, call=call.id)
-                        for name, text in pattern.items()
-                    }
-                    self.deciding._kept.clear()
-                    answers = [await self.ask(endpoint, query) for endpoint in (self.keeping, self.deciding)]
-                    assert answers[0] == answers[1], query
-                case "learn":
-                    link = replace(link, attributes={"language": "es"})
-                    self.conferences.learn(link)
-                case "revoke":
-                    link = replace(link, revoked_at=self.now)
-                    self.conferences.learn(link)
-                case "end":
-                    # What is not written yet cannot be ended.
-                    await true(lambda: not self.conferences.waiting)
-                    await self.conferences.store.end(call.id, self.now)
-                    await true(lambda: self.conferences.live(call.id, NOON) is None)
-                case "begin elsewhere":
-                    await self.begin(call)
-                case "wait":
-                    self.now += (timedelta(seconds=1), timedelta(hours=3), timedelta(hours=12))[number % 3]
-                case _:
-                    self.ruleset = self.RULESETS[number % len(self.RULESETS)]
-
-    async def begin(self, call: Call) -> None:
-        """Another replica holds the call's room, unless it is held."""
-        service = {"service_type": "conference", "name": call.id, "description": "from elsewhere"}
-        key = alias_key(f"hcp{call.agent}")
-        held = HeldConference(
-            id=f"elsewhere-{next(self.nonces)}",
-            name=call.id,
-            call=call.id,
-            link_type="patient",
-            service_tag="",
-            service=service,
-            legs=(),
-            fallbacks=(),
-            rule="agent",
-            revision="r",
-            alias="hcp…",
-            aliases={DIALLED: key, "customer": alias_key(f"mp{call.session}"), "agent": key},
-            held_at=self.now,
-            expires_at=self.now + timedelta(hours=12),
-        )
-        await self.conferences.store.hold(held)
-        await true(lambda: self.conferences.live(call.id, self.now) is not None)
-
-
-STEPS: Final = st.lists(
-    st.one_of(
-        st.tuples(st.just("ask"), st.integers(0, len(BothWays.QUERIES) - 1)),
-        st.tuples(st.sampled_from(["learn", "revoke", "end", "begin elsewhere", "wait", "reload"]), st.integers(0, 2)),
-    ),
-    max_size=12,
-)
-
-
-def test_a_kept_answer_is_what_would_be_decided_now(sqlite_place: Place) -> None:
-    """Whatever happens between two questions, an answer that was kept is the one that the rules and rooms give now."""
-    with asyncio.Runner() as runner:
-        both = BothWays(sqlite_place.url)
-        runner.run(both.conferences.start())
-
-        @settings(max_examples=60, deadline=None)
-        @given(STEPS)
-        def agree(steps: list[tuple[str, int]]) -> None:
-            # Twice each, so that there are kept answers.
-            runner.run(both.play(step for step in steps for _ in range(1 + (step[0] == "ask"))))
-
-        try:
-            agree()
-        finally:
-            runner.run(both.conferences.stop())
 
 
 def test_the_rules_of_these_tests_are_good(rules: Path) -> None:
