@@ -14,14 +14,16 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from policy_server.pexip.field_facts import DOOR_FIELDS, SECRET_FIELDS, SHAPES
 from policy_server.pexip.properties import (
     accepts_directory_entry,
     accepts_media_location,
     accepts_properties,
     accepts_registration,
 )
-from policy_server.pexip.services import accepts_service
+from policy_server.pexip.services import Conference, accepts_service
 from policy_server.simulator.judge import HttpAnswer, Verdict, judge
+from policy_server.simulator.judge.findings import secrets_of
 from tests.strategies import automatic_participants, flags, json_values, names, roles, services, text, valid_services
 
 PATHS = {
@@ -145,9 +147,9 @@ def changed(draw: st.DrawFn, base: st.SearchStrategy[dict[str, Any]], fields: li
 
 
 @settings(max_examples=400)
-@given((services() | changed(valid_services(), FIELDS)).filter(_writable))
+@given((services() | changed(valid_services(), FIELDS)).filter(_writable).filter(bool))
 def test_services(service: dict[str, Any]) -> None:
-    """A service is accepted exactly when the judge would use it and knows every field."""
+    """A service is accepted exactly when the judge would use it and knows every field; without any it is a "continue"."""
     _agree("service", accepts_service(service), service)
 
 
@@ -294,6 +296,24 @@ def test_automatic_participants(legs: list[dict[str, Any]]) -> None:
     service: dict[str, Any] = ROOM | {"automatic_participants": legs}
     assert accepts_service(service)
     _agree("service", True, service)
+
+
+@pytest.mark.parametrize("field", sorted({name for shape in SHAPES for name in shape.facets}))
+def test_what_is_secret(field: str) -> None:
+    """Both sides hide the same fields."""
+    assert bool(secrets_of({field: "x"})) is (field in SECRET_FIELDS)
+
+
+@pytest.mark.parametrize(
+    "field", sorted(Conference.model_fields.keys() - {"name", "automatic_participants", "breakout"})
+)
+def test_what_may_differ_between_callers(field: str) -> None:
+    """Both sides let the same fields of a room be each caller's own."""
+    body = json.dumps({"status": "success", "result": ROOM | {field: "one"}}).encode()
+    answer = HttpAnswer(200, "application/json", body)
+    verdict = judge(PATHS["service"], "call_direction=dial_in", answer, running=ROOM | {field: "two"})
+    told = [item.field for item in verdict.warnings if "is not what it was started with" in item.reason]
+    assert told == ([] if field in DOOR_FIELDS else [f"result.{field}"])
 
 
 @pytest.mark.parametrize("view", ["teams", "teams_focus"])

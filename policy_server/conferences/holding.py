@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from policy_server.conferences.records import Door, HeldConference
-from policy_server.pexip.services import DOOR_FIELDS
+from policy_server.pexip.field_facts import DOOR_FIELDS
 from policy_server.policy.decisions import Serve, Trace
 from policy_server.policy.services import Fields
 

@@ -13,7 +13,7 @@ from policy_server.conferences.changes import announce
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.records import Door, HeldConference
 from policy_server.conferences.tables import CONFERENCES, DOORS, insert_into
-from policy_server.pexip.fields import SECRET_FIELDS
+from policy_server.pexip.field_facts import SECRET_FIELDS
 
 ATTEMPTS: Final = 10
 """How often another replica may end or replace a conference under our hands before we give up."""

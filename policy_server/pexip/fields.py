@@ -6,6 +6,7 @@ text, ``1`` is no boolean.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from pydantic import (
@@ -51,10 +52,23 @@ class About:
     """The discard rule that a bad value breaks."""
     null_rule: str = ""
     """The discard rule that ``null`` breaks."""
-    secret: bool = False
-    """The value must not appear in a message."""
-    identity: bool = False
-    """The value tells one room or party from another, so one that is made up halfway would be somebody else's."""
+
+
+class Fact(Enum):
+    """Something special about a field: metadata for ``Annotated``, which ``field_facts`` asks for."""
+
+    SECRET = auto()
+    """No message and no log shows the value, and nothing keeps it longer than it must."""
+    PIN = auto()
+    """Text with a form of its own, for which a rule may write ``derived``."""
+    DISPLAY = auto()
+    """For people's eyes, so a text that is too long may be cut; in a name or an alias a cut text would be another name."""
+    EXPRESSION = auto()
+    """A regular expression, or what replaces its match: braces in it are its own."""
+    IDENTITY = auto()
+    """Tells one room or party from another, so a value that is made up halfway would be somebody else's."""
+    DOOR = auto()
+    """May differ between the answers to callers of one conference (section 1); everything else is the same for everybody."""
 
 
 class NotNull:
@@ -117,13 +131,14 @@ class StrictModel(BaseModel):
 Text250 = Annotated[str, StringConstraints(strict=True, max_length=250)]
 Filled250 = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=250)]
 """Text that a node cannot do without: an empty one is as good as none."""
-Identity = Annotated[Filled250, About(identity=True)]
+Identity = Annotated[Filled250, Fact.IDENTITY]
 """The name of a room, an alias, a number: where a text with a piece missing would mean another room or party."""
 Text100 = Annotated[str, StringConstraints(strict=True, max_length=100)]
-SECRET_FIELDS = frozenset({"pin", "guest_pin", "password", "dtmf_sequence"})
-"""What no log shows and nothing keeps longer than it must: tones sent after the answer are often another system's PIN."""
-
-Password = Annotated[Text250, About(secret=True)]
+DisplayText = Annotated[Text250, Fact.DISPLAY]
+Expression = Annotated[Text250, Fact.EXPRESSION]
+Password = Annotated[Text250, Fact.SECRET]
+Tones = Annotated[Text250, Fact.SECRET]
+"""What is dialled after the answer, often another system's PIN."""
 Uuid = Annotated[
     str,
     StringConstraints(
@@ -133,7 +148,7 @@ Uuid = Annotated[
 ]
 PIN_PATTERN = "^(?:[0-9]{3,19}[0-9#])?$"
 """Digits and an optional final ``#``, 4 to 20 characters with it; empty is "no PIN"."""
-Pin = Annotated[str, StringConstraints(strict=True, pattern=PIN_PATTERN), About(secret=True)]
+Pin = Annotated[str, StringConstraints(strict=True, pattern=PIN_PATTERN), Fact.SECRET, Fact.PIN]
 
 # ------------------------------------------------------------------ names of objects of the deployment
 

@@ -11,6 +11,8 @@ from pydantic import Field
 
 from policy_server.pexip.fields import (
     About,
+    DisplayText,
+    Fact,
     Fault,
     Filled250,
     LocationName,
@@ -39,7 +41,7 @@ class ParticipantProperties(StrictModel):
     noun: ClassVar[str] = "the properties of a participant"
 
     bypass_lock: Sent[bool] = Field(None, description="May enter a locked conference. Default: false.")
-    call_tag: Sent[Text250] = Field(None, description="Another call tag.")
+    call_tag: Sent[DisplayText] = Field(None, description="Another call tag.")
     can_receive_personal_mix: Sent[bool] = Field(
         None, description="May use a layout of their own (v39; preview in v38). Default: false."
     )
@@ -56,14 +58,14 @@ class ParticipantProperties(StrictModel):
     receive_from_audio_mix: Sent[Text250] = Field(
         None, description="The audio mix to hear; dotted names inherit, at most three levels."
     )
-    reject_reason: Sent[Text250] = Field(
+    reject_reason: Sent[DisplayText] = Field(
         None, description="The text that the user sees; only together with action reject."
     )
-    remote_alias: Sent[Annotated[Text250, About(identity=True)]] = Field(
+    remote_alias: Sent[Annotated[Text250, Fact.IDENTITY]] = Field(
         None, description="Another alias; logs keep the original."
     )
     # Pexip takes null where the original is null too, which an answer never needs.
-    remote_display_name: Sent[Annotated[Text250, About(null_rule="PRT-1")]] = Field(
+    remote_display_name: Sent[Annotated[DisplayText, About(null_rule="PRT-1")]] = Field(
         None, description="Another display name."
     )
     rx_presentation_policy: Sent[Literal["ALLOW", "DENY"]] = Field(
@@ -100,7 +102,7 @@ class DirectoryEntry(StrictModel):
     noun: ClassVar[str] = "a directory entry"
 
     alias: Filled250 = Field(description="The alias to dial.")
-    description: Text250 = Field(description="The text in the list of results.")
+    description: DisplayText = Field(description="The text in the list of results.")
     username: Text250 = Field(description="The owner; may be empty.")
 
 

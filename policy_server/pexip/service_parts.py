@@ -9,12 +9,13 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from policy_server.pexip.fields import (
-    About,
     CallQuality,
     CallRate,
     CallType,
     CryptoMode,
     DefaultYesNo,
+    DisplayText,
+    Fact,
     Fault,
     Identity,
     IdentityProviderGroupName,
@@ -30,6 +31,7 @@ from policy_server.pexip.fields import (
     Text100,
     Text250,
     ThemeName,
+    Tones,
     Uuid,
     WholeNumber,
 )
@@ -55,8 +57,8 @@ class AutomaticParticipant(StrictModel):
     remote_alias: Identity = Field(description="The alias or number to call.")
     role: Role = Field(description="Privileges in the conference: chair is Host.")
     call_type: Sent[CallType] = Field(None, description="Media of the call. Default: video.")
-    description: Sent[Text250] = Field(None, description="A note; no effect.")
-    dtmf_sequence: Sent[Text250] = Field(
+    description: Sent[DisplayText] = Field(None, description="A note; no effect.")
+    dtmf_sequence: Sent[Tones] = Field(
         None, description="Tones to send after the answer; a comma is a pause of two seconds."
     )
     keep_conference_alive: Sent[
@@ -66,11 +68,11 @@ class AutomaticParticipant(StrictModel):
         description="Whether this participant alone keeps the conference running. "
         "Default: keep_conference_alive_if_multiple.",
     )
-    local_display_name: Sent[Text250] = Field(None, description="The caller's name that the far end sees.")
-    presentation_url: Sent[Annotated[Text250, About(identity=True)]] = Field(
+    local_display_name: Sent[DisplayText] = Field(None, description="The caller's name that the far end sees.")
+    presentation_url: Sent[Annotated[Text250, Fact.IDENTITY]] = Field(
         None, description="RTMP only: another destination for the presentation."
     )
-    remote_display_name: Sent[Text250] = Field(
+    remote_display_name: Sent[DisplayText] = Field(
         None, description="The name of this participant in rosters and overlays."
     )
     routing: Sent[Literal["manual", "routing_rule"]] = Field(
@@ -122,9 +124,11 @@ class Service(StrictModel):
     service_tag: Text250 = Field(
         description="A label for tracking; comes back in later requests and in events. May be empty."
     )
-    description: Sent[Text250] = Field(None, description="A note; no effect.")
+    description: Sent[DisplayText] = Field(None, description="A note; no effect.")
     ivr_theme_name: Sent[ThemeName] = Field(None, description="An existing theme. Left out: the default theme.")
-    max_callrate_in: Sent[CallRate] = Field(None, description="Greatest inbound bandwidth, in bit/s (not kbit/s).")
+    max_callrate_in: Sent[Annotated[CallRate, Fact.DOOR]] = Field(
+        None, description="Greatest inbound bandwidth, in bit/s (not kbit/s)."
+    )
     max_pixels_per_second: CallQuality | None = Field(
         None, description="Greatest call quality. null or left out: the global setting."
     )
@@ -138,7 +142,9 @@ class Service(StrictModel):
 class SendingService(Service):
     """Services that send media of their own: all but the test call."""
 
-    max_callrate_out: Sent[CallRate] = Field(None, description="Greatest outbound bandwidth, in bit/s (not kbit/s).")
+    max_callrate_out: Sent[Annotated[CallRate, Fact.DOOR]] = Field(
+        None, description="Greatest outbound bandwidth, in bit/s (not kbit/s)."
+    )
 
 
 class CallService(Service):
@@ -151,7 +157,7 @@ class CallService(Service):
     crypto_mode: CryptoMode | None = Field(
         None, description="Media encryption. null or left out: the global setting. Put 'on' and 'off' in quotes."
     )
-    local_display_name: Sent[Text250] = Field(
+    local_display_name: Sent[DisplayText] = Field(
         None, description="The name that far ends see for calls placed by this service."
     )
 
@@ -180,21 +186,21 @@ class ScreenService(Service):
 class GuardedService(Service):
     """Services that callers enter by PIN or single sign-on: rooms and playback."""
 
-    allow_guests: Sent[bool] = Field(
+    allow_guests: Sent[Annotated[bool, Fact.DOOR]] = Field(
         None, description="true tells Hosts from Guests and needs a pin. Default: false, everybody is Host."
     )
-    pin: Sent[Pin] = Field(
+    pin: Sent[Annotated[Pin, Fact.DOOR]] = Field(
         None, description="The Host PIN: 4 to 20 digits, the last may be a #. Empty: none.", repr=False
     )
-    guest_pin: Sent[Pin] = Field(
+    guest_pin: Sent[Annotated[Pin, Fact.DOOR]] = Field(
         None,
         description="The Guest PIN, only with allow_guests: as long as the Host PIN (or both end in #), but different.",
         repr=False,
     )
-    guest_identity_provider_group: Sent[IdentityProviderGroupName] = Field(
+    guest_identity_provider_group: Sent[Annotated[IdentityProviderGroupName, Fact.DOOR]] = Field(
         None, description="The Identity Provider group that Guests sign on with. Blank: no sign-on."
     )
-    host_identity_provider_group: Sent[IdentityProviderGroupName] = Field(
+    host_identity_provider_group: Sent[Annotated[IdentityProviderGroupName, Fact.DOOR]] = Field(
         None, description="The Identity Provider group that Hosts sign on with. Blank: no sign-on."
     )
     non_idp_participants: Sent[Literal["disallow_all", "allow_if_trusted"]] = Field(
@@ -213,11 +219,11 @@ class Room(MediaCallService, SendingService, ScreenService, GuardedService):
     breakout: Sent[bool] = Field(
         None, description="true marks a breakout room; needs breakout_uuid and breakout_name. Default: false."
     )
-    breakout_description: Sent[Text250] = Field(None, description="The long name of the breakout.")
+    breakout_description: Sent[DisplayText] = Field(None, description="The long name of the breakout.")
     breakout_guests_allowed_to_leave: Sent[bool] = Field(
         None, description="Whether Guests may go back to the main room. Default: false."
     )
-    breakout_name: Sent[Text250] = Field(None, description="The name of the breakout that people see.")
+    breakout_name: Sent[DisplayText] = Field(None, description="The name of the breakout that people see.")
     breakout_rooms: Sent[bool] = Field(
         None, description="Whether breakouts may be made; false in a breakout itself. Default: false."
     )
@@ -225,7 +231,7 @@ class Room(MediaCallService, SendingService, ScreenService, GuardedService):
     breakout_uuids: Sent[list[Uuid]] = Field(
         None, description="In the main room's answer to a Host: the breakouts to attach to for control."
     )
-    call_tag: Sent[Text250] = Field(
+    call_tag: Sent[DisplayText] = Field(
         None, description="In Pexip's sample server, but not in its documentation; effect not known."
     )
     denoise_enabled: Sent[bool] = Field(None, description="Noise removal (preview). Default: false.")

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from policy_server.pexip.fields import (
     DefaultYesNo,
+    Expression,
     Fault,
     GatewayCallType,
     GatewayView,
@@ -25,7 +26,7 @@ from policy_server.pexip.fields import (
     SipProxyName,
     StunServerName,
     TeamsProxyName,
-    Text250,
+    Tones,
     TurnServerName,
     View,
 )
@@ -45,13 +46,8 @@ from policy_server.pexip.service_rules import Rule, pin_rules, playback_completi
 from policy_server.pexip.shapes import listed, shape_of, shown
 
 __all__ = [
-    "DOOR_FIELDS",
-    "FREE_TEXT_FIELDS",
-    "IDENTITY_FIELDS",
-    "PIN_FIELDS",
     "SERVICE_ADAPTER",
     "SERVICE_TYPES",
-    "TEXT_LIMITS",
     "AutomaticParticipant",
     "Conference",
     "Gateway",
@@ -126,7 +122,7 @@ class Gateway(CallService, SendingService, ScreenService):
         ]
     ] = Field(None, description="What remote_alias is and how it is found. Default: external.")
     denoise_audio: Sent[bool] = Field(None, description="Google Meet only: noise removal. Default: true.")
-    dtmf_sequence: Sent[Text250] = Field(
+    dtmf_sequence: Sent[Tones] = Field(
         None, description="Tones to send after the answer; a comma is a pause of two seconds."
     )
     external_participant_avatar_lookup: Sent[DefaultYesNo] = Field(
@@ -169,17 +165,17 @@ class TwoStageDialing(MediaCallService, SendingService):
     gms_access_token_name: Sent[GmsAccessTokenName] = Field(
         None, description="An existing access token for Google Meet."
     )
-    match_string: Sent[Text250] = Field(
+    match_string: Sent[Expression] = Field(
         None, description="The regular expression that entered digits must match. Blank: anything."
     )
     mssip_proxy_name: Sent[MssipProxyName] = Field(None, description="An existing Skype for Business server.")
-    post_match_string: Sent[Text250] = Field(
+    post_match_string: Sent[Expression] = Field(
         None, description="A regular expression applied to the meeting code that was found."
     )
-    post_replace_string: Sent[Text250] = Field(
+    post_replace_string: Sent[Expression] = Field(
         None, description="The replacement that turns the meeting code into an alias."
     )
-    replace_string: Sent[Text250] = Field(None, description="The replacement applied to the entered digits.")
+    replace_string: Sent[Expression] = Field(None, description="The replacement applied to the entered digits.")
     system_location_name: Sent[LocationName] = Field(
         None, description="The location used to look up Meet, Teams and Skype meetings."
     )
@@ -230,47 +226,6 @@ SERVICE_TYPES: Mapping[str, type[Service]] = MappingProxyType(
         "test_call": TestCall,
     }
 )
-
-PIN_FIELDS = frozenset({"pin", "guest_pin"})
-"""Text fields with a format of their own, which no message shows."""
-
-DOOR_FIELDS = frozenset(
-    {
-        "allow_guests",
-        "guest_identity_provider_group",
-        "guest_pin",
-        "host_identity_provider_group",
-        "max_callrate_in",
-        "max_callrate_out",
-        "pin",
-    }
-)
-"""What may differ between the answers to callers of one conference (section 1; ``allow_guests`` goes with its PINs, as in
-Pexip's own example of a room without PINs for some). Everything else is the same for everybody.
-"""
-
-_TEXT_OWNERS = {
-    **SERVICE_TYPES,
-    "automatic_participant": AutomaticParticipant,
-    "on_completion_transfer": OnCompletionTransfer,
-}
-TEXT_LIMITS: Mapping[str, Mapping[str, int | None]] = MappingProxyType(
-    {owner: MappingProxyType(shape_of(model).free_text()) for owner, model in _TEXT_OWNERS.items()}
-)
-"""The greatest length in characters of every free text field, by service type (or part of a service).
-
-``None``: no limit, but a form (``breakout_uuid``).
-"""
-
-FREE_TEXT_FIELDS: Mapping[str, frozenset[str]] = MappingProxyType(
-    {owner: frozenset(limits) for owner, limits in TEXT_LIMITS.items()}
-)
-"""The fields that hold free text, so that a placeholder can stand there: no enumerations, no PINs."""
-
-IDENTITY_FIELDS = frozenset(
-    name for model in _TEXT_OWNERS.values() for name, facet in shape_of(model).facets.items() if facet.about.identity
-)
-"""The fields that tell one room or party from another: names, aliases, destinations (``service_tag`` is a label)."""
 
 _JUDGES: dict[str, tuple[Callable[[dict[str, object]], bool], tuple[Rule, ...]]] = {
     name: (shape_of(model).accepts, model.rules) for name, model in SERVICE_TYPES.items()

@@ -14,11 +14,12 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreConfig, CoreSchema, ErrorDetails, SchemaValidator, core_schema
 
-from policy_server.pexip.fields import About, Fault, NotNull, StrictModel
+from policy_server.pexip.fields import About, Fact, Fault, NotNull, StrictModel
 from policy_server.pexip.pins import pin_format_fault
 
 _LONGEST_SHOWN = 60
 _NOTHING_SPECIAL = About()
+_CODED = {Fact.PIN, Fact.EXPRESSION}
 _STRICT = CoreConfig(strict=True, hide_input_in_errors=True)
 
 
@@ -28,6 +29,7 @@ class Facet:
 
     schema: CoreSchema
     about: About = _NOTHING_SPECIAL
+    facts: frozenset[Fact] = frozenset()
     words: tuple[object, ...] = ()
     low: int | None = None
     high: int | None = None
@@ -46,6 +48,8 @@ class Shape:
     noun: str
     missing_rules: Mapping[str, str]
     facets: Mapping[str, Facet]
+    free_text: Mapping[str, int | None]
+    """The fields in which a placeholder may stand, with the greatest length of each, ``None`` where a form decides."""
     schema: CoreSchema
     validator: SchemaValidator
 
@@ -62,12 +66,6 @@ class Shape:
             details = error.errors(include_url=False, include_context=False)
             return tuple(_fault(self, detail) for detail in details)
         return ()
-
-    def free_text(self) -> Mapping[str, int | None]:
-        """The fields that hold free text, with the greatest length of each; no secrets, no enumerations."""
-        return {
-            name: facet.max_length for name, facet in self.facets.items() if facet.is_text and not facet.about.secret
-        }
 
     def names(
         self, fields: Mapping[str, object], path: tuple[str | int, ...] = ()
@@ -95,7 +93,8 @@ def shape_of(model: type[StrictModel]) -> Shape:
         extra_behavior="forbid",
         config=_STRICT,  # a mapping does not inherit the configuration of what is around it
     )
-    return Shape(model.noun, model.missing_rules, facets, schema, SchemaValidator(schema))
+    free_text = {name: facet.max_length for name, facet in facets.items() if facet.is_text and not facet.facts & _CODED}
+    return Shape(model.noun, model.missing_rules, facets, free_text, schema, SchemaValidator(schema))
 
 
 def _facet(hint: Any) -> Facet:
@@ -126,6 +125,8 @@ def _annotated(hint: Any, inner: Any, metadata: list[object]) -> Facet:
                 return replace(facet, schema=facet.schema["schema"])
             case About():
                 facet = replace(facet, about=mark)
+            case Fact():
+                facet = replace(facet, facts=facet.facts | {mark})
             case StringConstraints(max_length=max_length):
                 facet = replace(facet, max_length=max_length)
             case FieldInfo(metadata=constraints):
@@ -184,7 +185,7 @@ def _value_fault(facet: Facet, path: tuple[str | int, ...], kind: str, value: ob
         case "string_too_long":
             message = f"{name} must have at most {facet.max_length} characters but has {len(str(value))}"
             return Fault(path, "length", message, rule="ENV-3" if len(str(value)) > 250 else "")
-        case "string_pattern_mismatch" if about.secret:
+        case "string_pattern_mismatch" if Fact.PIN in facet.facts:
             return pin_format_fault(path, str(value))
         case "string_pattern_mismatch":
             return Fault(path, "type", f"{name} must be {about.form} but is {shown(value)}", rule=about.rule)
@@ -195,7 +196,9 @@ def _value_fault(facet: Facet, path: tuple[str | int, ...], kind: str, value: ob
         case "literal_error":
             return _enum_fault(facet, path, value)
         case "string_type":
-            return Fault(path, "type", _not_text(name, value, about), rule=_null_rule(about, value))
+            return Fault(
+                path, "type", _not_text(name, value, Fact.SECRET in facet.facts), rule=_null_rule(about, value)
+            )
         case _:
             wanted = _WANTED.get(kind, "something else")
             return Fault(path, "type", f"{name} must be {wanted} but is {shown(value)}{_null_hint(value)}")
@@ -224,10 +227,10 @@ def _enum_fault(facet: Facet, path: tuple[str | int, ...], value: object) -> Fau
     return Fault(path, "enum", message, allowed=words, rule=facet.about.rule)
 
 
-def _not_text(name: str, value: object, about: About) -> str:
+def _not_text(name: str, value: object, is_secret: bool) -> str:
     """The message for a value that is no text; a number may well be a PIN, so a secret shows only its kind."""
     if isinstance(value, bool | int | float):
-        if about.secret:
+        if is_secret:
             kind = "true or false" if isinstance(value, bool) else "a number"
             return f"{name} must be text (put it in quotes) but is {kind}"
         return f"{name} must be text but is {shown(value)} (put it in quotes)"

@@ -7,33 +7,22 @@ from hashlib import blake2b
 from typing import Final
 from urllib.parse import quote
 
-from policy_server.pexip.services import IDENTITY_FIELDS, TEXT_LIMITS, accepts_service
+from policy_server.pexip.field_facts import SHAPES, fields_with
+from policy_server.pexip.fields import Fact
+from policy_server.pexip.services import accepts_service
 from policy_server.policy.templates import Template, is_blank
 from policy_server.telephony.trunks import Trunk
 
 FIELD_LIMIT: Final = 250
 """Characters that Pexip takes in a field of text (reference: pexip-policy-responses.md, ENV-3)."""
 
-DISPLAY_FIELDS: Final = frozenset(
-    {
-        "breakout_description",
-        "breakout_name",
-        "call_tag",
-        "description",
-        "local_display_name",
-        "reject_reason",
-        "remote_display_name",
-    }
-)
-"""Fields for people's eyes. A caller's text is cut to fit these; in any other field, a name or an alias, a cut text
-would be another name, so the answer fails instead.
-"""
-
-PLAIN_FIELDS: Final = frozenset(
+_DISPLAY_FIELDS: Final = fields_with(Fact.DISPLAY)
+_IDENTITY_FIELDS: Final = fields_with(Fact.IDENTITY)
+_PLAIN_FIELDS: Final = frozenset(
     name
-    for limits in TEXT_LIMITS.values()
-    for name in limits
-    if all(other.get(name, FIELD_LIMIT) == FIELD_LIMIT for other in TEXT_LIMITS.values())
+    for shape in SHAPES
+    for name in shape.free_text
+    if all(other.free_text.get(name, FIELD_LIMIT) == FIELD_LIMIT for other in SHAPES)
 )
 """Fields of text that may hold anything of up to ``FIELD_LIMIT`` characters."""
 
@@ -52,7 +41,7 @@ def blank_identity(needed: Iterable[tuple[str, str]], values: Mapping[str, str])
 def fill(field_name: str, template: Template, values: Mapping[str, str]) -> str:
     """A field with its placeholders replaced, cut where that is harmless."""
     text = template.render(values)
-    if len(text) > FIELD_LIMIT and field_name in DISPLAY_FIELDS:
+    if len(text) > FIELD_LIMIT and field_name in _DISPLAY_FIELDS:
         text = text[:FIELD_LIMIT]
     return text
 
@@ -67,7 +56,7 @@ class FieldsTemplate:
     """The fields that are identities, each with a placeholder that must not be empty."""
 
     def __post_init__(self) -> None:
-        identities = ((name, template) for name, template in self.filled if name in IDENTITY_FIELDS)
+        identities = ((name, template) for name, template in self.filled if name in _IDENTITY_FIELDS)
         needed = tuple((name, placeholder) for name, template in identities for placeholder in template.needed)
         object.__setattr__(self, "needed", needed)
 
@@ -96,7 +85,7 @@ class FieldsTemplate:
     @property
     def is_plain(self) -> bool:
         """Whether ``fits`` is all there is to check about the filled fields."""
-        return all(name in PLAIN_FIELDS for name, _ in self.filled)
+        return all(name in _PLAIN_FIELDS for name, _ in self.filled)
 
     @property
     def names(self) -> frozenset[str]:

@@ -7,8 +7,9 @@ from typing import Final, TypeVar
 
 from policy_server.pexip.fields import Fault
 from policy_server.pexip.parameters import RequestType, parameters_of
-from policy_server.pexip.properties import check_media_location, check_properties
+from policy_server.pexip.properties import ParticipantProperties, check_media_location, check_properties
 from policy_server.pexip.services import SERVICE_TYPES
+from policy_server.pexip.shapes import shape_of
 from policy_server.policy.calendars import Calendar
 from policy_server.policy.conditions import Condition
 from policy_server.policy.names import NAME_LENGTH, NAMES
@@ -71,11 +72,7 @@ FURTHER_KEYS: Final[Mapping[RequestType, tuple[str, ...]]] = {
 }
 """Keys that go with an outcome."""
 
-DISPLAY_TEXT: Final = frozenset(
-    {"call_tag", "layout_group", "receive_from_audio_mix", "remote_alias", "remote_display_name"}
-)
-"""Participant properties in which a placeholder may stand."""
-
+_FREE_TEXT: Final = shape_of(ParticipantProperties).free_text
 _SIGNED_NAME: Final = f"[a-z2-7]{{{NAME_LENGTH}}}"
 
 T = TypeVar("T")
@@ -338,7 +335,7 @@ def _read_set(heading: Heading) -> SetOutcome | None:
     sample: dict[str, object] = {}
     for entry in table.node.entries:
         value = plain(entry.value)
-        template = table.template(entry.name) if entry.name in DISPLAY_TEXT and isinstance(value, str) else None
+        template = table.template(entry.name) if entry.name in _FREE_TEXT and isinstance(value, str) else None
         if template is not None and template.names:
             filled.append((entry.name, template))
             sample[entry.name] = template.bare or "x"

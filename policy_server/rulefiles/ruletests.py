@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
+from policy_server.pexip.field_facts import SECRET_FIELDS
 from policy_server.pexip.parameters import PARAMETERS, RequestType, parameters_of
 from policy_server.pexip.query import QuestionError
 from policy_server.pexip.requests import IDP_PREFIX, PolicyRequest, encode_query, parse_request
@@ -35,7 +36,6 @@ LINK_WORDS: Final = ("{alias}", "{agent_alias}", "{session}", "{call}")
 FIRST_YEAR, LAST_YEAR = 1971, 2479
 """A link of the test begins and ends within an hour of it, and no link can begin before 1970 or end after 2480."""
 
-_SECRET: Final = frozenset({"pin", "guest_pin", "password"})
 _LINK_LIFE: Final = timedelta(hours=1)
 
 
@@ -364,7 +364,7 @@ def compare(path: str, expected: object, got: object) -> Iterator[str]:
             if key in got:
                 yield from compare(f"{path}.{key}", value, got[key])
             elif value is not None:
-                shown_value = "a value" if key in _SECRET else _value(value)
+                shown_value = "a value" if key in SECRET_FIELDS else _value(value)
                 yield f"{path}.{key}: expected {shown_value} but it is absent"
     elif isinstance(expected, list):
         if not isinstance(got, list) or len(got) != len(expected):
@@ -373,7 +373,7 @@ def compare(path: str, expected: object, got: object) -> Iterator[str]:
         for number, (value, actual) in enumerate(zip(expected, got, strict=True)):
             yield from compare(f"{path}[{number}]", value, actual)
     elif type(expected) is not type(got) or expected != got:
-        if path.rpartition(".")[2] in _SECRET:
+        if path.rpartition(".")[2] in SECRET_FIELDS:
             yield f"{path}: not as expected (the values are secret)"
         else:
             yield f"{path}: expected {_value(expected)} but got {_value(got)}"

@@ -9,11 +9,10 @@ from pydantic.json_schema import models_json_schema
 from policy_server.pexip.fields import StrictModel
 from policy_server.pexip.properties import ParticipantProperties
 from policy_server.pexip.service_parts import AutomaticParticipant
-from policy_server.pexip.services import FREE_TEXT_FIELDS, PIN_FIELDS, SERVICE_TYPES
+from policy_server.pexip.services import SERVICE_TYPES
 from policy_server.pexip.shapes import shape_of
-from policy_server.rulefiles.rules import DISPLAY_TEXT
 from policy_server.rulefiles.schema_parts import TEMPLATE, Schema, ref
-from policy_server.rulefiles.services import _REGULAR_EXPRESSIONS, DERIVED, FAILED, LEG_DEFAULTS, ROOM_TYPES, SHARED
+from policy_server.rulefiles.services import DERIVED, FAILED, LEG_DEFAULTS, PIN_FIELDS, ROOM_TYPES, SHARED
 
 _WRITTEN_OUT: Final = "^[^{}]*$"
 _DEFAULT: Final = re.compile(r" ?Default: .*$|(?<=manual) \(default\)")
@@ -56,7 +55,7 @@ def service_definitions() -> Schema:
     definitions = _of_models((*SERVICE_TYPES.values(), AutomaticParticipant, ParticipantProperties))
     for service_type, model in SERVICE_TYPES.items():
         fields = definitions[model.__name__]["properties"]
-        _open_to_placeholders(fields, FREE_TEXT_FIELDS[service_type] - _REGULAR_EXPRESSIONS, model)
+        _open_to_placeholders(fields, model)
         if service_type in ROOM_TYPES:
             fields[SHARED] = {
                 "type": "boolean",
@@ -67,9 +66,7 @@ def service_definitions() -> Schema:
         for pin in PIN_FIELDS & fields.keys():
             fields[pin] = _or_derived(fields[pin])
     participant = AutomaticParticipant.__name__
-    _open_to_placeholders(
-        definitions[participant]["properties"], FREE_TEXT_FIELDS["automatic_participant"], AutomaticParticipant
-    )
+    _open_to_placeholders(definitions[participant]["properties"], AutomaticParticipant)
     properties = definitions.pop(ParticipantProperties.__name__)
     return {
         **definitions,
@@ -97,14 +94,14 @@ def _of_models(models: Iterable[type[StrictModel]]) -> Schema:
     return definitions
 
 
-def _open_to_placeholders(fields: Schema, free_text: Iterable[str], model: type[StrictModel]) -> None:
+def _open_to_placeholders(fields: Schema, model: type[StrictModel]) -> None:
     """A placeholder's own length does not count, so only the loader can tell whether such a text is too long."""
-    facets = shape_of(model).facets
-    for name in free_text:
+    shape = shape_of(model)
+    for name in shape.free_text.keys() & fields.keys():
         field = fields[name]
         if "pattern" in field:
             continue
-        if facets[name].about.names:
+        if shape.facets[name].about.names:
             field["pattern"] = _WRITTEN_OUT
         else:
             field["pattern"] = TEMPLATE
@@ -158,5 +155,5 @@ def _leg(participant: Schema) -> Schema:
 
 def _participant_set(properties: Schema) -> Schema:
     fields = {name: field for name, field in properties["properties"].items() if name != "reject_reason"}
-    _open_to_placeholders(fields, DISPLAY_TEXT, ParticipantProperties)
+    _open_to_placeholders(fields, ParticipantProperties)
     return {**properties, "properties": fields, "minProperties": 1}

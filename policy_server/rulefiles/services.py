@@ -1,11 +1,13 @@
 """Reading rooms and written-out services: what becomes a service configuration answer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from policy_server.pexip.fields import Fault
-from policy_server.pexip.services import FREE_TEXT_FIELDS, PIN_FIELDS, SERVICE_TYPES, check_service, names_of_deployment
+from policy_server.pexip.field_facts import fields_with
+from policy_server.pexip.fields import Fact, Fault
+from policy_server.pexip.services import SERVICE_TYPES, AutomaticParticipant, check_service, names_of_deployment
+from policy_server.pexip.shapes import shape_of
 from policy_server.policy.services import FieldsTemplate, Leg, ServiceTemplate
 from policy_server.policy.templates import Template, TemplateError
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
@@ -15,6 +17,8 @@ from policy_server.wording.words import did_you_mean, one_of, unknown_key
 
 DERIVED: Final = "derived"
 ROOM_TYPES: Final = ("conference", "lecture")
+PIN_FIELDS: Final = fields_with(Fact.PIN)
+"""The fields in which ``derived`` may stand."""
 FAILED: Final = "failed"
 SHARED: Final = "shared"
 """The key of a room that is meant for everybody who reaches it; no node gets it."""
@@ -30,10 +34,6 @@ LEG_DEFAULTS: Final[Mapping[str, str]] = {
 # Stand-ins with which a service is checked when the rules load; the real values are checked with each answer.
 _ANY_PIN: Final = {"pin": "12345678", "guest_pin": "87654321"}
 ANY_TEXT: Final = "x"
-
-_REGULAR_EXPRESSIONS: Final = frozenset({"match_string", "replace_string", "post_match_string", "post_replace_string"})
-
-
 _ANY_UUID: Final = "00000000-0000-4000-8000-000000000000"
 
 
@@ -80,9 +80,9 @@ def read_service(table: Table, vocabulary: Vocabulary, *, room: str = "") -> Dra
             table.error("service_type", one_of("service_type", ROOM_TYPES, values["service_type"]) + hint)
             values["service_type"] = "conference"
     service_type = values.get("service_type")
-    free_text = FREE_TEXT_FIELDS.get(service_type, frozenset()) if isinstance(service_type, str) else frozenset()
+    model = SERVICE_TYPES.get(service_type) if isinstance(service_type, str) else None
     reader = TemplateReader(table)
-    fields = reader.read(values, free_text - _REGULAR_EXPRESSIONS, table.node)
+    fields = reader.read(values, shape_of(model).free_text if model else (), table.node)
     derived = frozenset(name for name in PIN_FIELDS if values.get(name) == DERIVED)
     adps, samples = _read_adps(values, table.node, reader)
     sample = fields.sample | {name: _ANY_PIN[name] for name in derived}
@@ -196,7 +196,7 @@ class TemplateReader:
         self._table: Final = table
         self.templates: Final[list[tuple[Template, Place]]] = []
 
-    def read(self, values: Mapping[str, object], free_text: frozenset[str], node: Node) -> _Read:
+    def read(self, values: Mapping[str, object], free_text: Collection[str], node: Node) -> _Read:
         """Sorts the fields of an object; ``free_text`` are those in which placeholders may stand."""
         read = _Read({}, {}, {})
         for name, value in values.items():
@@ -234,7 +234,7 @@ def _read_adps(
         if not isinstance(item, dict):
             samples.append(item)
             continue
-        read = reader.read(item, FREE_TEXT_FIELDS["automatic_participant"], item_node)
+        read = reader.read(item, shape_of(AutomaticParticipant).free_text, item_node)
         legs.append(Leg(None, FieldsTemplate(read.fixed, tuple(read.filled.items()))))
         samples.append(read.sample)
     return tuple(legs), samples

@@ -18,7 +18,7 @@ from policy_server.conferences.lives import told_since
 from policy_server.conferences.records import HeldConference, Link, StoredEvent, TimelineEntry
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.pexip.events import Event
-from policy_server.pexip.fields import SECRET_FIELDS
+from policy_server.pexip.field_facts import SECRET_FIELDS
 from policy_server.policy.masking import HIDDEN
 from policy_server.policy.names import Call
 from policy_server.policy.ruleset import LinkType

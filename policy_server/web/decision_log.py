@@ -8,7 +8,7 @@ from typing import Final
 
 import orjson
 
-from policy_server.pexip.fields import SECRET_FIELDS
+from policy_server.pexip.field_facts import SECRET_FIELDS
 from policy_server.wording.values import visible_json
 
 LINES_LIMIT: Final = 20_000

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy_server.conferences.holding import LEGS
-from policy_server.pexip.services import DOOR_FIELDS
+from policy_server.pexip.field_facts import DOOR_FIELDS
 from policy_server.policy.decisions import Continue, Serve
 from policy_server.policy.ruleset import Ruleset
 from tests.conferences.samples import Place

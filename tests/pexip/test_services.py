@@ -9,17 +9,16 @@ from pydantic import ValidationError
 
 from policy_server.pexip.fields import Fault
 from policy_server.pexip.services import (
-    FREE_TEXT_FIELDS,
-    PIN_FIELDS,
     SERVICE_ADAPTER,
     SERVICE_TYPES,
-    TEXT_LIMITS,
     AutomaticParticipant,
     Conference,
+    TwoStageDialing,
     accepts_service,
     check_service,
     names_of_deployment,
 )
+from policy_server.pexip.shapes import shape_of
 from tests import strategies
 from tests.pexip.samples import ADP, ANY, GUARDED, ROOMS, messages, only_fault, room, service
 
@@ -352,9 +351,8 @@ def test_kinds_of_names(service_type: str, field: str, kind: str) -> None:
 
 
 def test_free_text_fields() -> None:
-    """A placeholder can stand in free text, but not in a word of a list, a number, or (here) a PIN."""
-    assert set(FREE_TEXT_FIELDS) == {*ANY, "automatic_participant", "on_completion_transfer"}
-    assert FREE_TEXT_FIELDS["automatic_participant"] == {
+    """A placeholder can stand in free text, but not in a word of a list, a number, a PIN, or an expression."""
+    assert set(shape_of(AutomaticParticipant).free_text) == {
         "local_alias",
         "remote_alias",
         "description",
@@ -364,24 +362,11 @@ def test_free_text_fields() -> None:
         "remote_display_name",
         "system_location_name",
     }
-    assert FREE_TEXT_FIELDS["test_call"] == {
-        "name",
-        "service_tag",
-        "description",
-        "ivr_theme_name",
-        "local_display_name",
-    }
-    assert not any(PIN_FIELDS & fields for fields in FREE_TEXT_FIELDS.values())
-    assert FREE_TEXT_FIELDS["conference"].isdisjoint({"view", "service_type", "end_time", "crypto_mode"})
-
-
-def test_text_limits() -> None:
-    """The length of each free text field is known, so that a value can be cut to fit."""
-    assert TEXT_LIMITS["conference"]["name"] == 250
-    assert TEXT_LIMITS["conference"]["primary_owner_email_address"] == 100
-    assert TEXT_LIMITS["conference"]["breakout_uuid"] is None
-    for service_type, limits in TEXT_LIMITS.items():
-        assert FREE_TEXT_FIELDS[service_type] == set(limits)
+    free_text = shape_of(Conference).free_text
+    assert free_text.keys().isdisjoint({"view", "service_type", "end_time", "crypto_mode", "pin", "guest_pin"})
+    assert not [name for name in shape_of(TwoStageDialing).free_text if name.endswith("_string")]
+    assert (free_text["name"], free_text["primary_owner_email_address"]) == (250, 100)
+    assert free_text["breakout_uuid"] is None
 
 
 def test_documented_fields() -> None:

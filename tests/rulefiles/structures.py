@@ -6,11 +6,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from policy_server.pexip.field_facts import SHAPES
 from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.services import SERVICE_TYPES
 from policy_server.rulefiles.conditions import condition_keys
 from policy_server.rulefiles.load import LISTS, SECTIONS
-from policy_server.rulefiles.rules import DISPLAY_TEXT
 from policy_server.rulefiles.sections import CALENDAR_KEYS, DEPLOYMENT_LISTS, DIRECTORY_KEYS, LINK_KEYS, TRUNK_KEYS
 
 Strategy = st.SearchStrategy[Any]
@@ -78,8 +78,8 @@ SCALARS = (None, True, False, 0, 1, -1, 4, 50, 100, 101, 4096, 128_000, 2**63, 1
 
 def _all_keys() -> tuple[str, ...]:
     keys: set[str] = {*SECTIONS, *DEPLOYMENT_LISTS, *TRUNK_KEYS, *CALENDAR_KEYS, *DIRECTORY_KEYS, *LINK_KEYS}
-    keys |= {key for request in RequestType for key in condition_keys(request)} | DISPLAY_TEXT
-    keys |= {field for model in SERVICE_TYPES.values() for field in model.model_fields}
+    keys |= {key for request in RequestType for key in condition_keys(request)}
+    keys |= {field for shape in SHAPES for field in shape.facets}
     return tuple(
         sorted({*keys, "id", "when", "room", "dial_out", "trunk", "set", "allow", "mon", "<<", "tests", "expect"})
     )

@@ -6,6 +6,7 @@ from typing import get_args
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from policy_server.pexip.field_facts import SECRET_FIELDS
 from policy_server.simulator.judge import HttpAnswer, Outcome, Verdict, judge
 from tests.simulator.judge_samples import (
     AVATAR,
@@ -105,7 +106,7 @@ secrets = st.from_regex(r"[1-9][0-9]{8,23}#?", fullmatch=True)
 @given(
     st.sampled_from(JSON_PATHS),
     services,
-    st.sampled_from(["pin", "guest_pin", "password"]),
+    st.sampled_from(sorted(SECRET_FIELDS)),
     secrets | secrets.map(lambda text: f"{text} x") | secrets.map(lambda text: int(text.rstrip("#"))),
     st.lists(st.sampled_from(FIELDS), max_size=5),
     st.booleans(),
@@ -113,7 +114,7 @@ secrets = st.from_regex(r"[1-9][0-9]{8,23}#?", fullmatch=True)
 def test_no_reason_repeats_a_secret(
     path: str, service: dict[str, object], field: str, secret: str | int, repeated: list[str], nested: bool
 ) -> None:
-    """No sentence contains a PIN or a password, not even where another field or a key repeats it."""
+    """No sentence contains what is secret, not even where another field or a key repeats it."""
     result = service | dict.fromkeys(repeated, secret) | {str(secret): 1, field: secret}
     document = {"status": "success", "action": secret if nested else "continue", "result": result}
     verdict = judged(path, document, deployment=PEXIP, running=ROOM)

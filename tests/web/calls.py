@@ -31,7 +31,7 @@ from policy_server.conferences.store import ConferenceStore
 from policy_server.genesys.client import GenesysClient
 from policy_server.genesys.tenant import Tenant
 from policy_server.pexip.events import Event
-from policy_server.pexip.services import DOOR_FIELDS
+from policy_server.pexip.field_facts import DOOR_FIELDS
 from policy_server.policy.names import Call
 from policy_server.policy.ruleset import Ruleset
 from policy_server.simulator.genesys_cloud import participant

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from policy_server.simulator.judge.verdict import Deployment, Objection
 from policy_server.wording.values import printable
 
-_SECRET_KEYS = frozenset({"pin", "guest_pin", "password"})
+_SECRET_KEYS = frozenset({"pin", "guest_pin", "password", "dtmf_sequence"})
 _SHOWN_CHARACTERS = 60
 LONGEST_STRING = 250
 """Characters in a string field of an answer (rule ENV-3)."""
@@ -32,10 +32,10 @@ class Findings:
         self.warnings.append(Objection(rule, where, reason))
 
     def shown(self, value: object) -> str:
-        """A value as a reason may show it: short, printable, and never a PIN or a password."""
+        """A value as a reason may show it: short, printable, and never a secret."""
         text = value if isinstance(value, str) else json.dumps(value, default=str)
         if any(secret in text for secret in self.secrets):
-            return "a value that is not shown here because it contains a PIN or a password"
+            return "a value that is not shown here because it contains a PIN, a password or tones"
         return f"'{shortened(text)}'" if isinstance(value, str) else shortened(text)
 
 
@@ -87,7 +87,7 @@ def strings(answer: object) -> Iterable[tuple[str, str]]:
 
 
 def secrets_of(answer: object) -> frozenset[str]:
-    """The PINs and passwords of a JSON document as text, to keep them out of reasons."""
+    """The PINs, passwords and tones of a JSON document as text, to keep them out of reasons."""
     return frozenset(
         str(value)
         for _, secret, value in _leaves(answer)

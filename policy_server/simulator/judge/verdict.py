@@ -23,7 +23,7 @@ class Objection:
 
     ``rule`` is an id of section 15 of ``pexip-policy-responses.md`` ("PIN-3"), or "FIELD" for a rule of the
     field tables that has no id. ``field`` is the dotted path ("result.automatic_participants[0].role"), empty
-    for the whole answer. ``reason`` is a sentence; it never contains a PIN or a password.
+    for the whole answer. ``reason`` is a sentence; it never contains a PIN, a password or tones.
     """
 
     rule: str

@@ -1,0 +1,44 @@
+"""What is special about fields: asked of the models, and the same wherever a field of that name stands."""
+
+import pytest
+
+from policy_server.pexip.field_facts import DOOR_FIELDS, SECRET_FIELDS, SHAPES, fields_with
+from policy_server.pexip.fields import Fact
+
+
+@pytest.mark.parametrize("fact", Fact)
+def test_a_fact_is_true_of_a_name(fact: Fact) -> None:
+    """Whoever has a field's name alone can ask: no two fields of one name differ in a fact."""
+    named = fields_with(fact)
+    assert named
+    missing = [
+        f"{name} of {shape.noun}"
+        for shape in SHAPES
+        for name in named & shape.facets.keys()
+        if fact not in shape.facets[name].facts
+    ]
+    assert missing == []
+
+
+def test_parts_of_answers_are_asked_too() -> None:
+    """A fact counts however deep the field stands."""
+    nouns = {shape.noun for shape in SHAPES}
+    assert {"an automatic participant", "a transfer", "an entry of send_to_audio_mixes", "a registration"} < nouns
+
+
+@pytest.mark.parametrize(
+    ("names", "some", "not_one"),
+    [
+        (SECRET_FIELDS, {"pin", "guest_pin", "password", "dtmf_sequence"}, "username"),
+        (DOOR_FIELDS, {"pin", "allow_guests", "max_callrate_in"}, "crypto_mode"),
+        (fields_with(Fact.PIN), {"pin", "guest_pin"}, "dtmf_sequence"),
+        (fields_with(Fact.DISPLAY), {"description", "remote_display_name"}, "name"),
+        (fields_with(Fact.IDENTITY), {"name", "remote_alias", "presentation_url"}, "service_tag"),
+        (fields_with(Fact.EXPRESSION), {"match_string", "post_replace_string"}, "name"),
+    ],
+    ids=["secret", "door", "pin", "display", "identity", "expression"],
+)
+def test_facts(names: frozenset[str], some: set[str], not_one: str) -> None:
+    """The fields that the reference describes so, and none that it does not."""
+    assert some <= names
+    assert not_one not in names
