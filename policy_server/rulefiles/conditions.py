@@ -45,18 +45,20 @@ _ASCII_CLASS: Final = re.compile(r"(?<!\\)(?:\\\\)*\\([dwsbDWSB])")
 _WILDCARD: Final = re.compile(r"[\w@ .-]*[A-Za-z0-9@]\*[\w@ .*-]*")
 """Plain text with a ``*`` behind a letter: an expression, but meant as a pattern of file names."""
 _SLASHES: Final = re.compile(r"/.*/[a-z]*", re.DOTALL)
-_READS_ANYTHING: Final = frozenset({"remote_display_name", "vendor", "q"})
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the conditions of one rule may refer to. ``link_types`` are the names of all, faulty ones too."""
+    """What the conditions of one rule may refer to. ``link_types`` are the names of all, faulty ones too.
+
+    ``names`` are those of objects of the deployment by their kind, ``None`` where any is taken.
+    """
 
     request: RequestType
     rule: str
     report: Report
     calendars: Mapping[str, Calendar | None]
-    locations: frozenset[str] | None
+    names: Mapping[str, frozenset[str] | None]
     domains: frozenset[str]
     link_types: frozenset[str]
     used_calendars: set[str]
@@ -184,7 +186,7 @@ def _compile(key: str, text: str, place: Place, table: Table, *, ignore_case: bo
 
 def _warnings(key: str, pattern: Pattern, scope: Scope) -> Iterator[str]:
     """What is legal in an expression but hardly meant."""
-    if key in _READS_ANYTHING and (found := _ASCII_CLASS.search(pattern.text)):
+    if key in PARAMETERS and PARAMETERS[key].any_language and (found := _ASCII_CLASS.search(pattern.text)):
         yield f"\\{found[1]} knows ASCII characters only; for letters of any language write \\pL, for digits \\pN"
     if _WILDCARD.fullmatch(pattern.text):
         yield "* repeats the character before it; for any text write .* instead"
@@ -213,11 +215,8 @@ def _read_attributes(key: str, table: Table, scope: Scope) -> Condition | None:
 
 
 def _read_choice(parameter: Parameter, table: Table, scope: Scope) -> Condition | None:
-    if parameter.choices:
-        values = _read_documented(parameter, table)
-    else:
-        known = scope.locations if parameter.name in {"location", "proxy_node_location"} else None
-        values = _read_names(parameter.name, table, known)
+    known = scope.names.get(parameter.names)
+    values = _read_documented(parameter, table) if parameter.choices else _read_names(parameter, table, known)
     return ChoiceIs(parameter, frozenset(values)) if values else None
 
 
@@ -240,14 +239,14 @@ def _choices(name: str) -> tuple[frozenset[str], str]:
     return frozenset(choice.lower() for choice in choices), f"one of {', '.join(map(shown, choices))}"
 
 
-def _read_names(key: str, table: Table, known: frozenset[str] | None) -> set[str]:
+def _read_names(parameter: Parameter, table: Table, known: frozenset[str] | None) -> set[str]:
     """Names of the deployment, which are compared exactly."""
-    wanted, values = "a name or a list of names", set[str]()
+    key, wanted, values = parameter.name, "a name or a list of names", set[str]()
     for name, place in _texts(key, table, wanted):
         if not name:
             table.error_at(place, f"{key} must be {wanted} but is empty")
         elif known is not None and name not in known:
-            table.error_at(place, unlisted(key, known, name, "location"))
+            table.error_at(place, unlisted(key, known, name, parameter.names))
         else:
             values.add(name)
     return values

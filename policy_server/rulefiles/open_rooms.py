@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Protocol
 
+from policy_server.pexip.parameters import PARAMETERS
 from policy_server.policy.conditions import (
     AddressIn,
     AllOf,
@@ -20,15 +21,6 @@ from policy_server.policy.names import NAMES, UNSIGNED
 from policy_server.policy.ruleset import Rule, ServeOutcome
 from policy_server.policy.templates import without_raw
 from policy_server.rulefiles.problems import Place
-
-_CHOSEN: Final = frozenset({"local_alias", "remote_alias", "remote_display_name", "call_tag"})
-"""Parameters in which callers write what they like."""
-
-_VOUCHED: Final = frozenset(
-    {"registered", "has_authenticated_display_name", "idp_uuid", "ms-subnet", "p_Asserted-Identity", "teams_tenant_id"}
-    | {"third_party_passcode"}
-)
-"""What a node, a trunk or an Identity Provider knows of a caller, or few callers know."""
 
 # From four repetitions on there are thousands of values, or any number.
 _MANY: Final = re.compile(r"(?<!\\)(?:\\\\)*(?:[*+]|\{\d*,\}|\{(?:\d+,)?(?:[4-9]|\d{2,})\})")
@@ -75,14 +67,11 @@ def _keeps_strangers_out(condition: Condition) -> bool:
         case LinkIs():
             return UNSIGNED.isdisjoint(condition.states)
         case BooleanIs():
-            return condition.expected and condition.parameter.name in _VOUCHED
-        case AddressIn():
-            return True
-        case ChoiceIs():
-            # Whoever comes in at a location comes from its network.
-            return condition.parameter.name == "location"
+            return condition.expected and condition.parameter.vouched
+        case AddressIn() | ChoiceIs():
+            return condition.parameter.vouched
         case TextMatches(source=ParameterSource(parameter=parameter)):
-            return parameter.name in _VOUCHED
+            return parameter.vouched
         case TextMatches():
             # Attributes of an Identity Provider or of a link.
             return True
@@ -101,7 +90,7 @@ def _is_chosen(placeholder: str, conditions: tuple[Condition, ...], sources: Map
         return False  # A name of a call that we signed.
     if name in sources:
         return _MANY.search(sources[name]) is not None
-    if name not in _CHOSEN:
+    if name not in PARAMETERS or not PARAMETERS[name].chosen:
         return False
     asked = [condition for condition in text_matches(conditions) if without_raw(condition.key) == name]
     return all(any(_MANY.search(pattern.text) for pattern in condition.patterns) for condition in asked)

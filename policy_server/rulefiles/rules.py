@@ -164,7 +164,7 @@ def _read_when(table: Table, rule_id: str, request: RequestType, material: Mater
         rule=rule_id,
         report=material.report,
         calendars=material.calendars,
-        locations=material.vocabulary.names.get("location"),
+        names=material.vocabulary.names,
         domains=frozenset(material.domains),
         link_types=material.link_types,
         used_calendars=material.used_calendars,

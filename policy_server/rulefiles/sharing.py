@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from policy_server.pexip.parameters import PARAMETERS
 from policy_server.policy.conditions import (
     AddressIn,
     AllOf,
@@ -31,9 +32,6 @@ from policy_server.rulefiles.problems import Place
 from policy_server.wording.values import shown
 from policy_server.wording.words import listed
 
-_ALWAYS_SENT: Final = frozenset(
-    {"call_direction", "local_alias", "location", "node_ip", "protocol", "pseudo_version_id", "version_id"}
-)
 _GOOD: Final = frozenset({LinkState.VALID, LinkState.EXPIRED})
 _TWO_NAMES: Final = ("a2" * 16, "b3" * 16)
 
@@ -99,7 +97,7 @@ def _may_be_missing(name: str, conditions: tuple[Condition, ...], sources: Mappi
     if base.startswith("link."):
         attribute = LinkAttributeSource(base.removeprefix("link."))
         return all(condition.source != attribute for condition in text_matches(conditions))
-    return base not in _ALWAYS_SENT and base not in _demanded(conditions)
+    return not (base in PARAMETERS and PARAMETERS[base].always_sent) and base not in _demanded(conditions)
 
 
 @lru_cache(maxsize=1024)

@@ -27,7 +27,6 @@ from policy_server.rulefiles.load import LISTS, SECTIONS, RuleFiles, load_rules
 from policy_server.rulefiles.reader import read_template
 from policy_server.rulefiles.rules import COMMON_KEYS, FURTHER_KEYS, OUTCOME_KEYS
 from policy_server.rulefiles.schema import rule_file_schema
-from policy_server.rulefiles.schema_conditions import PARAMETER_MEANINGS
 from policy_server.rulefiles.schema_parts import TEMPLATE
 from policy_server.rulefiles.schema_services import LEG_KEYS
 from policy_server.rulefiles.sections import (
@@ -125,12 +124,6 @@ def test_every_field_is_described() -> None:
         if not field.get("description") and not DEFINITIONS[field["$ref"].rpartition("/")[2]].get("description")
     ]
     assert silent == []
-
-
-def test_every_parameter_has_a_meaning_and_no_other_has() -> None:
-    """A parameter that Pexip adds needs a line in the table before rules can use it."""
-    carried = {parameter.name for request in LISTS.values() for parameter in parameters_of(request)}
-    assert set(PARAMETER_MEANINGS) == carried
 
 
 # ------------------------------------------------------------------ keys
