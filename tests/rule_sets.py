@@ -8,7 +8,7 @@ from textwrap import dedent
 import pytest
 from PIL import Image
 
-from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import PolicyRequest, encode_query, parse_request
 from policy_server.policy.decisions import Decision, Serve
 from policy_server.policy.evaluate import evaluate

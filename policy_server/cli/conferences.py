@@ -30,8 +30,8 @@ from policy_server.conferences.location import parse_location
 from policy_server.conferences.records import StoredEvent
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.tables import NAME_LENGTH
-from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.query import clean
+from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import encode_query, parse_request
 from policy_server.policy.decisions import Serve
 from policy_server.policy.evaluate import evaluate

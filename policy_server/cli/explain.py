@@ -29,14 +29,14 @@ from policy_server.conferences.reading import Snapshot, read_snapshot
 from policy_server.conferences.records import HeldConference
 from policy_server.conferences.rooms import ABOUT_CALLS, Rooms
 from policy_server.conferences.store import ConferenceStore
-from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.query import QuestionError
+from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import PolicyRequest, parse_request
 from policy_server.policy.answers import failure_answer, render_answer
 from policy_server.policy.conditions import LinkIs, walk
 from policy_server.policy.decisions import Decision, Fail, Outcome
 from policy_server.policy.explain import explain_json, explain_rows
-from policy_server.policy.ruleset import Rule, RuleList, Ruleset, ServeOutcome
+from policy_server.policy.ruleset import Rule, Ruleset, ServeOutcome
 from policy_server.settings import Settings
 from policy_server.wording.values import printable, shown
 
@@ -218,13 +218,8 @@ def _held_json(held: HeldConference | None) -> dict[str, str] | None:
 
 def _rules_for(ruleset: Ruleset, request_type: RequestType) -> tuple[Rule[object], ...]:
     """The rules that answer such a question, disabled ones apart."""
-    lists: Mapping[RequestType, RuleList[object]] = {
-        RequestType.SERVICE: ruleset.services,
-        RequestType.PARTICIPANT: ruleset.participants,
-        RequestType.LOCATION: ruleset.locations,
-        RequestType.REGISTRATION: ruleset.registrations,
-    }
-    return tuple(rule for rule in lists[request_type].rules if rule.enabled) if request_type in lists else ()
+    rules = ruleset.rules_of(request_type)
+    return tuple(rule for rule in rules.rules if rule.enabled) if rules is not None else ()
 
 
 def _untold(asked: Question, ruleset: Ruleset) -> list[str]:

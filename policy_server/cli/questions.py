@@ -8,13 +8,14 @@ from typing import Any, Final
 from urllib.parse import quote_plus, unquote_plus
 
 from policy_server.cli.common import Unusable
-from policy_server.pexip.parameters import FOLDED_NAMES, PARAMETERS, PATH_ALIAS, RequestType, folded, parameters_of
+from policy_server.pexip.parameters import FOLDED_NAMES, PARAMETERS, PATH_ALIAS, folded, parameters_of
+from policy_server.pexip.request_types import ROOT, RequestType, route
 from policy_server.pexip.requests import IDP_PREFIX, encode_query
 from policy_server.policy.masking import HIDDEN
 from policy_server.policy.names import Keyring, Role
 from policy_server.policy.ruleset import Ruleset
 from policy_server.web.log_lines import read_line
-from policy_server.web.policy import LOGGED, LOGGED_LENGTH, LOGGED_OF_CALLER, ROOT, route
+from policy_server.web.policy import LOGGED, LOGGED_LENGTH, LOGGED_OF_CALLER
 from policy_server.wording.values import shown
 from policy_server.wording.words import did_you_mean, one_of
 

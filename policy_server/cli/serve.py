@@ -25,6 +25,7 @@ from policy_server.cli.server import Config, Processes, Server, Tls, raise_open_
 from policy_server.cli.start_checks import check_credentials, check_files, check_reach, check_shared
 from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
 from policy_server.conferences.store import ConferenceStore
+from policy_server.pexip.request_types import RequestType
 from policy_server.rulefiles.store import RulesError, RuleStore
 from policy_server.settings import Settings, read_settings
 from policy_server.web.doors import PUBLIC
@@ -317,7 +318,7 @@ Pexip Infinity, Call control > Policy Profiles > Add:
   URL        {url}
   Username   {ready.pexip.username}
   Password   {password}
-  Enable     service configuration, participant properties, media location
+  Enable     {", ".join(kind.about.title for kind in RequestType if kind.about.is_about_call)}
 {sink}{play}"""
     )
 

@@ -33,7 +33,7 @@ from policy_server.conferences.holding import ROOMS
 from policy_server.conferences.location import parse_location
 from policy_server.conferences.store import ConferenceStore
 from policy_server.genesys.tenant import Tenant
-from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import encode_query, parse_request
 from policy_server.policy.decisions import Decision, Fail, Redirect, Serve
 from policy_server.policy.evaluate import evaluate

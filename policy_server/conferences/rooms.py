@@ -21,7 +21,8 @@ from policy_server.conferences.holding import (
 )
 from policy_server.conferences.records import DIALLED, Door, HeldConference, Link, alias_key
 from policy_server.pexip.aliases import normalise_alias
-from policy_server.pexip.parameters import PARAMETERS, Kind, RequestType
+from policy_server.pexip.parameters import PARAMETERS, Kind
+from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import PolicyRequest
 from policy_server.policy.decisions import Continue, Decision, Serve
 from policy_server.policy.evaluate import evaluate
@@ -31,7 +32,7 @@ from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Ruleset
 from policy_server.policy.templates import RAW
 
-ABOUT_CALLS: Final = frozenset({RequestType.SERVICE, RequestType.PARTICIPANT, RequestType.LOCATION})
+ABOUT_CALLS: Final = frozenset(kind for kind in RequestType if kind.about.is_about_call)
 """The questions whose answers depend on links and rooms."""
 
 _NO_ATTRIBUTES: Final[Mapping[str, str]] = {}

@@ -2,19 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import Enum
 from types import MappingProxyType
 
-
-class RequestType(StrEnum):
-    """The six questions that a Conferencing Node asks; the value is the first word of ``policy-server explain``."""
-
-    SERVICE = "service"
-    PARTICIPANT = "participant"
-    LOCATION = "location"
-    AVATAR = "avatar"
-    DIRECTORY = "directory"
-    REGISTRATION = "registration"
+from policy_server.pexip.request_types import RequestType
 
 
 class Kind(Enum):
@@ -55,22 +46,20 @@ class Parameter:
     """The value is text in any language."""
 
 
-_LETTERS = {
-    "S": RequestType.SERVICE,
-    "P": RequestType.PARTICIPANT,
-    "L": RequestType.LOCATION,
-    "A": RequestType.AVATAR,
-    "D": RequestType.DIRECTORY,
-    "R": RequestType.REGISTRATION,
-}
+_LETTERS = {kind.about.letter: kind for kind in RequestType}
 
 
 def _in(letters: str) -> frozenset[RequestType]:
     return frozenset(_LETTERS[letter] for letter in letters)
 
 
-PATH_ALIAS = Parameter("alias", Kind.ALIAS, _in("AR"), "The alias that registers.")
-"""The alias that avatar and registration questions carry in the path; rules call it ``alias``."""
+PATH_ALIAS = Parameter(
+    "alias",
+    Kind.ALIAS,
+    frozenset(kind for kind in RequestType if kind.about.has_alias),
+    "The alias that registers.",
+)
+"""The alias that some questions carry in the path; rules call it ``alias``."""
 
 _TABLE = (
     Parameter(

@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
-from policy_server.pexip.parameters import FOLDED_NAMES, PARAMETERS, RequestType, folded
+from policy_server.pexip.parameters import FOLDED_NAMES, PARAMETERS, folded
 from policy_server.pexip.query import QUERY_LIMIT, QuestionError, clean, decode
+from policy_server.pexip.request_types import RequestType
 
 Address = IPv4Address | IPv6Address
 
@@ -142,20 +143,3 @@ def encode_query(fields: Mapping[str, str | Iterable[str]]) -> str:
     return urlencode(
         [(name, item) for name, value in fields.items() for item in ((value,) if isinstance(value, str) else value)]
     )
-
-
-PATHS: Final[Mapping[RequestType, str]] = {
-    RequestType.SERVICE: "/policy/v1/service/configuration",
-    RequestType.PARTICIPANT: "/policy/v1/participant/properties",
-    RequestType.LOCATION: "/policy/v1/participant/location",
-    RequestType.AVATAR: "/policy/v1/participant/avatar/",
-    RequestType.DIRECTORY: "/policy/v1/registrations",
-    RequestType.REGISTRATION: "/policy/v1/registrations/",
-}
-"""The path that Pexip appends to the profile URL; avatar and registration go on with the alias (section 2)."""
-
-
-def question_path(request_type: RequestType, path_alias: str = "") -> str:
-    """The path of a question, with the alias percent-encoded as one segment where the type has one."""
-    path = PATHS[request_type]
-    return path + quote(path_alias, safe="") if path.endswith("/") else path

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import assert_never
 
-from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.request_types import RequestType
 from policy_server.policy.decisions import (
     AllowRegistration,
     Continue,
@@ -52,10 +52,8 @@ def render_answer(
             entries = [dict(entry) for entry in decision.entries]
             return {"status": "success", "result": entries, "ignore_local": decision.ignore_local, **extra}
         case Continue():
-            # Participants and registrations take {} for "unchanged"; for a service or location it is best left out.
-            if request_type in (RequestType.PARTICIPANT, RequestType.REGISTRATION):
-                return {"status": "success", "action": "continue", "result": {}, **extra}
-            return {"status": "success", "action": "continue", **extra}
+            unchanged: Answer = {"result": {}} if request_type.about.takes_empty_result else {}
+            return {"status": "success", "action": "continue", **unchanged, **extra}
         case Fail():
             return failure_answer(on_failure, extra)
         case ShowPicture():

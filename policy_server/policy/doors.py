@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import PolicyRequest, encode_query, parse_request
 from policy_server.policy.calendars import LOOK_AHEAD, Calendar
 from policy_server.policy.conditions import CalendarIs, Condition, walk

@@ -5,8 +5,9 @@ from datetime import datetime
 from functools import partial
 from typing import Final, assert_never
 
-from policy_server.pexip.parameters import PARAMETERS, PATH_ALIAS, RequestType
+from policy_server.pexip.parameters import PARAMETERS, PATH_ALIAS
 from policy_server.pexip.properties import accepts_properties
+from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import PolicyRequest
 from policy_server.policy.conditions import captured_groups
 from policy_server.policy.decisions import (

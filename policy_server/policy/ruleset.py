@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final, Generic, TypeVar, assert_never
 
-from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.request_types import RequestType
 from policy_server.policy.candidates import CandidateIndex, build_index
 from policy_server.policy.conditions import Condition, parameters_in
 from policy_server.policy.decisions import Finding, Outcome, Trace

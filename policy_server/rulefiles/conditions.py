@@ -8,7 +8,8 @@ from functools import cache
 from ipaddress import IPv6Network, ip_network
 from typing import Final, TypeVar
 
-from policy_server.pexip.parameters import PARAMETERS, Kind, Parameter, RequestType, parameters_of
+from policy_server.pexip.parameters import PARAMETERS, Kind, Parameter, parameters_of
+from policy_server.pexip.request_types import RequestType
 from policy_server.policy.calendars import Calendar
 from policy_server.policy.conditions import (
     AddressIn,

@@ -6,7 +6,8 @@ from functools import lru_cache
 from itertools import combinations
 from typing import Final, Protocol
 
-from policy_server.pexip.parameters import Kind, RequestType
+from policy_server.pexip.parameters import Kind
+from policy_server.pexip.request_types import RequestType
 from policy_server.policy.conditions import (
     AddressIn,
     AllOf,

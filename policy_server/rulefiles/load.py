@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import PurePath
 from typing import Final, TypeVar
 
-from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.request_types import RequestType
 from policy_server.policy.directory import DirectoryEntry, build_directory
 from policy_server.policy.masking import NameMask
 from policy_server.policy.patterns import PatternError

@@ -6,8 +6,9 @@ from functools import cache, partial
 from typing import Final, TypeVar
 
 from policy_server.pexip.fields import Fault
-from policy_server.pexip.parameters import RequestType, parameters_of
+from policy_server.pexip.parameters import parameters_of
 from policy_server.pexip.properties import ParticipantProperties, check_media_location, check_properties
+from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.services import SERVICE_TYPES
 from policy_server.pexip.shapes import shape_of
 from policy_server.policy.calendars import Calendar

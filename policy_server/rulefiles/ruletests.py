@@ -7,8 +7,9 @@ from hashlib import sha256
 from typing import Final
 
 from policy_server.pexip.field_facts import SECRET_FIELDS
-from policy_server.pexip.parameters import PARAMETERS, RequestType, parameters_of
+from policy_server.pexip.parameters import PARAMETERS, parameters_of
 from policy_server.pexip.query import QuestionError
+from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import IDP_PREFIX, PolicyRequest, encode_query, parse_request
 from policy_server.policy.answers import render_answer
 from policy_server.policy.decisions import Decision
@@ -29,7 +30,7 @@ TEST_KEYS: Final = ("name", "description", "at", "link", "before", "request", "e
 EXPECT_KEYS: Final = ("rule", "action", "result")
 LINK_KEYS: Final = ("type", "attributes", "state", "name")
 LINK_STATES: Final = ("valid", "expired", "invalid")
-ACTIONS: Final = ("continue", "reject", "redirect", "failure")
+ACTIONS: Final = (*dict.fromkeys(action for kind in RequestType for action in kind.about.actions), "failure")
 
 LINK_WORDS: Final = ("{alias}", "{agent_alias}", "{session}", "{call}")
 """What stands for the test's link in its question."""

@@ -8,8 +8,8 @@ and words; what needs more (names that exist, PIN rules, regular expressions, id
 from collections.abc import Mapping
 from typing import Final
 
-from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.properties import MediaLocation, Registration
+from policy_server.pexip.request_types import RequestType
 from policy_server.rulefiles.load import LISTS, SECTIONS
 from policy_server.rulefiles.rules import COMMON_KEYS, FURTHER_KEYS, OUTCOME_KEYS
 from policy_server.rulefiles.schema_conditions import condition_definitions, when_name

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from policy_server.pexip.parameters import Kind, Parameter, RequestType, parameters_of
+from policy_server.pexip.parameters import Kind, Parameter, parameters_of
+from policy_server.pexip.request_types import RequestType
 from policy_server.policy.link_aliases import Entrance
 from policy_server.policy.names import LinkState
 from policy_server.policy.templates import without_raw

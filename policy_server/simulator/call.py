@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from policy_server.conferences.holding import LEGS, ROOMS
 from policy_server.pexip.field_facts import DOOR_FIELDS
-from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.request_types import RequestType
 from policy_server.policy.doors import guest_pin_of
 from policy_server.policy.links import CustomerLink, link_of, web_app_url
 from policy_server.policy.names import Keyring, Role

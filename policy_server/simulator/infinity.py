@@ -19,7 +19,7 @@ from uuid import uuid4
 import httpx
 from starlette.applications import Starlette
 
-from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.request_types import RequestType
 from policy_server.simulator.client_api import VERSION, Caller, RefusedError, client_api
 from policy_server.simulator.media import Media
 from policy_server.simulator.meeting import (

@@ -6,8 +6,8 @@ from typing import Final
 
 import httpx
 
-from policy_server.pexip.parameters import RequestType
-from policy_server.pexip.requests import encode_query, question_path
+from policy_server.pexip.request_types import RequestType, question_path
+from policy_server.pexip.requests import encode_query
 from policy_server.simulator.exchange import Caller, Exchange, basic
 from policy_server.simulator.judge import Verdict, judge
 

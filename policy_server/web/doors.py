@@ -10,9 +10,9 @@ from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from policy_server.pexip.request_types import ROOT, below_root
 from policy_server.web.callers import Proxies
 from policy_server.web.headers import with_safe_headers
-from policy_server.web.policy import ROOT, below_root
 from policy_server.web.problem import ProblemResponse
 from policy_server.web.refusals import Refusals
 

@@ -16,7 +16,7 @@ from policy_server.conferences.store import MANY_EVENTS
 from policy_server.conferences.tables import NAME_LENGTH
 from policy_server.genesys.results import Agent
 from policy_server.pexip.aliases import normalise_alias
-from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import encode_query, parse_request
 from policy_server.policy.decisions import Serve
 from policy_server.policy.evaluate import evaluate

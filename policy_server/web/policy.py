@@ -11,7 +11,6 @@ from datetime import datetime
 from itertools import count
 from time import perf_counter
 from typing import Final, NamedTuple, Protocol
-from urllib.parse import unquote_to_bytes
 
 import orjson
 from anyio.to_thread import run_sync
@@ -19,8 +18,8 @@ from starlette.types import Receive, Scope, Send
 
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.rooms import Rooms
-from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.query import QuestionError
+from policy_server.pexip.request_types import RequestType, route
 from policy_server.pexip.requests import PolicyRequest, parse_request
 from policy_server.policy.answers import failure_answer, render_answer
 from policy_server.policy.decisions import (
@@ -45,23 +44,6 @@ from policy_server.web.metrics import Metrics
 from policy_server.web.refusals import Door, Refusals
 
 log = logging.getLogger(__name__)
-
-ROOT: Final = b"/policy/v1/"
-
-_PATHS: Final[Mapping[bytes, RequestType]] = {
-    b"service/configuration": RequestType.SERVICE,
-    b"participant/properties": RequestType.PARTICIPANT,
-    b"participant/location": RequestType.LOCATION,
-    b"registrations": RequestType.DIRECTORY,
-}
-_ALIAS_PATHS: Final[Mapping[bytes, RequestType]] = {
-    b"participant/avatar/": RequestType.AVATAR,
-    b"registrations/": RequestType.REGISTRATION,
-}
-
-_WHOLE_PATHS: Final[Mapping[bytes, tuple[RequestType, str]]] = {
-    ROOT + path: (kind, "") for path, kind in _PATHS.items()
-}
 
 _JSON: Final = (b"content-type", b"application/json")
 _JPEG: Final = (b"content-type", b"image/jpeg")
@@ -114,12 +96,6 @@ _TOLD: Final[Mapping[str, str]] = {
 }
 """What timelines say of each outcome of a question about a call."""
 
-_ASKED: Final[Mapping[RequestType, str]] = {
-    RequestType.SERVICE: "which service the alias is",
-    RequestType.PARTICIPANT: "whether to change the participant",
-    RequestType.LOCATION: "where the media goes",
-}
-
 
 class Rules(Protocol):
     """Whoever has the rules that run."""
@@ -127,36 +103,6 @@ class Rules(Protocol):
     @property
     def ruleset(self) -> Ruleset:
         """The rules of this moment; a request takes them once."""
-
-
-def below_root(raw_path: bytes, prefix: bytes = b"") -> bytes | None:
-    """What a raw path has after ``/policy/v1/``, or after a prefix and that; ``None`` for any other path.
-
-    Slashes may be doubled, as a profile URL that ends in one makes them.
-    """
-    while b"//" in raw_path:
-        raw_path = raw_path.replace(b"//", b"/")
-    if raw_path.startswith(ROOT):
-        return raw_path[len(ROOT) :]
-    return raw_path[len(prefix + ROOT) :] if prefix and raw_path.startswith(prefix + ROOT) else None
-
-
-def route(raw_path: bytes, prefix: bytes = b"") -> tuple[RequestType, str] | None:
-    """The question that a raw path asks, and the alias in it; ``None`` when it is none."""
-    exact = _WHOLE_PATHS.get(raw_path)
-    if exact is not None:
-        return exact
-    tail = below_root(raw_path, prefix)
-    if tail is None:
-        return None
-    found = _PATHS.get(tail)
-    if found is not None:
-        return found, ""
-    for start, request_type in _ALIAS_PATHS.items():
-        if tail.startswith(start) and len(tail) > len(start):
-            return request_type, unquote_to_bytes(tail[len(start) :]).decode("utf-8", "replace")
-    found = _PATHS.get(tail.rstrip(b"/"))
-    return None if found is None else (found, "")
 
 
 class _Response(NamedTuple):
@@ -295,7 +241,7 @@ class PolicyEndpoint:
             together.add(asked)
         noted.add(asked)
         by = f"by rule '{rule}'" if rule else "as no rule matched"
-        text = f"A node asked {_ASKED[request.type]}: {_TOLD[str(record['outcome'])]}, {by}."
+        text = f"A node asked {request.type.about.asks}: {_TOLD[str(record['outcome'])]}, {by}."
         data = {"text": text, "decision_id": decision_id, **record}
         self._conferences.note(key, ANSWERED, data, now)
 

@@ -12,8 +12,7 @@ import pytest
 
 from policy_server.cli.lab import Lab
 from policy_server.cli.selftest import ADP_DELAY, TOLD, Report, Stage, play
-from policy_server.pexip.parameters import RequestType
-from policy_server.pexip.requests import question_path
+from policy_server.pexip.request_types import RequestType, question_path
 from policy_server.simulator.client_api import RefusedError
 from policy_server.simulator.genesys_conversations import Conversation
 from policy_server.simulator.infinity import PARTICIPANT_LIMIT

@@ -4,7 +4,7 @@ import re
 from itertools import chain
 from typing import Final
 
-from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.request_types import RequestType
 from policy_server.rulefiles.conditions import condition_keys
 from policy_server.rulefiles.load import SECTIONS
 from policy_server.rulefiles.sections import DEPLOYMENT_LISTS

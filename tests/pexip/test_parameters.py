@@ -2,7 +2,8 @@
 
 import pytest
 
-from policy_server.pexip.parameters import FOLDED_NAMES, PARAMETERS, Kind, RequestType, folded, parameters_of
+from policy_server.pexip.parameters import FOLDED_NAMES, PARAMETERS, Kind, folded, parameters_of
+from policy_server.pexip.request_types import RequestType
 
 LETTERS = {
     "S": RequestType.SERVICE,

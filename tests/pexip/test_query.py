@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy_server.pexip.parameters import FOLDED_NAMES, RequestType, folded
+from policy_server.pexip.parameters import FOLDED_NAMES, folded
 from policy_server.pexip.query import QUERY_LIMIT, QuestionError, clean, decode
+from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import IDP_PREFIX, parse_request
 from tests.policy.strategies import ascii_queries, queries
 

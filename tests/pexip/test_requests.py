@@ -3,18 +3,15 @@
 import re
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import unquote
 
 import pytest
 
-from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.query import QuestionError
+from policy_server.pexip.request_types import RequestType, route
 from policy_server.pexip.requests import (
-    PATHS,
     PolicyRequest,
     encode_query,
     parse_request,
-    question_path,
 )
 
 QUESTIONS = Path(__file__).parents[1] / "golden" / "questions"
@@ -33,9 +30,10 @@ def example(number: int) -> PolicyRequest:
     found = re.search(r"^GET (/policy/v1/[^?\s]+)\?(\S+)$", file.read_text(), re.MULTILINE)
     assert found is not None
     path, query = found[1], found[2]
-    kinds = sorted(((prefix, kind) for kind, prefix in PATHS.items()), reverse=True)
-    prefix, kind = next((prefix, kind) for prefix, kind in kinds if path.startswith(prefix))
-    return parse(query, unquote(path.removeprefix(prefix)), kind)
+    routed = route(path.encode())
+    assert routed is not None
+    kind, alias = routed
+    return parse(query, alias, kind)
 
 
 @pytest.mark.parametrize(
@@ -312,19 +310,3 @@ def test_encoding_a_question() -> None:
     query = encode_query({"q": "ali & bob", "remote_alias": "99+1", "idp_attribute_g": ["a", "b"]})
     assert query == "q=ali+%26+bob&remote_alias=99%2B1&idp_attribute_g=a&idp_attribute_g=b"
     assert parse(query).idp_attributes == {"g": ("a", "b")}
-
-
-@pytest.mark.parametrize(
-    ("kind", "path"),
-    [
-        (RequestType.SERVICE, "/policy/v1/service/configuration"),
-        (RequestType.PARTICIPANT, "/policy/v1/participant/properties"),
-        (RequestType.LOCATION, "/policy/v1/participant/location"),
-        (RequestType.AVATAR, "/policy/v1/participant/avatar/Zo%C3%AB%2FM%2B1%40example.com"),
-        (RequestType.DIRECTORY, "/policy/v1/registrations"),
-        (RequestType.REGISTRATION, "/policy/v1/registrations/Zo%C3%AB%2FM%2B1%40example.com"),
-    ],
-)
-def test_paths(kind: RequestType, path: str) -> None:
-    """Each type has its path; an alias is one percent-encoded segment."""
-    assert question_path(kind, "Zoë/M+1@example.com") == path

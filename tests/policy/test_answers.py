@@ -2,7 +2,7 @@
 
 import pytest
 
-from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.request_types import RequestType
 from policy_server.policy.answers import Answer, failure_answer, render_answer
 from policy_server.policy.decisions import (
     AllowRegistration,

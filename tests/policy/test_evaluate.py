@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import pytest
 
-from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import parse_request
 from policy_server.policy.decisions import (
     AllowRegistration,

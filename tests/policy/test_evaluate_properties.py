@@ -10,9 +10,9 @@ import re2
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from policy_server.pexip.parameters import RequestType
 from policy_server.pexip.properties import check_properties
 from policy_server.pexip.query import QuestionError
+from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import parse_request
 from policy_server.pexip.services import check_service
 from policy_server.policy.answers import render_answer

@@ -2,7 +2,7 @@
 
 import json
 
-from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.request_types import RequestType
 from policy_server.policy.answers import render_answer
 from policy_server.policy.decisions import Finding, Outcome
 from policy_server.policy.explain import explain_json, explain_rows

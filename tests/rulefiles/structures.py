@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from policy_server.pexip.field_facts import SHAPES
-from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.services import SERVICE_TYPES
 from policy_server.rulefiles.conditions import condition_keys
 from policy_server.rulefiles.load import LISTS, SECTIONS

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_server.pexip.parameters import Kind, RequestType, parameters_of
+from policy_server.pexip.parameters import Kind, parameters_of
+from policy_server.pexip.request_types import RequestType
 from policy_server.policy.conditions import (
     AddressIn,
     AllOf,

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import encode_query, parse_request
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.names import Keyring

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from policy_server.conferences.rehearsal import rehearse
-from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.request_types import RequestType
 from policy_server.policy import patterns
 from policy_server.policy.names import Keyring
 from policy_server.policy.patterns import PatternError

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator, Draft202012Validator
 from PIL import Image
 
-from policy_server.pexip.parameters import PARAMETERS, Kind, RequestType, parameters_of
+from policy_server.pexip.parameters import PARAMETERS, Kind, parameters_of
 from policy_server.pexip.properties import ParticipantProperties
+from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.service_parts import AutomaticParticipant
 from policy_server.pexip.services import SERVICE_TYPES, Conference, Lecture
 from policy_server.policy.templates import TemplateError, without_raw

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import encode_query, parse_request
 from policy_server.policy.decisions import Fail, Serve
 from policy_server.policy.evaluate import evaluate

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import parse_request
 from policy_server.simulator.exchange import TIMEOUT
 from policy_server.simulator.node import (

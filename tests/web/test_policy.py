@@ -18,12 +18,11 @@ from PIL import Image
 from policy_server.conferences import rooms
 from policy_server.conferences.records import TimelineEntry
 from policy_server.conferences.store import ConferenceStore
-from policy_server.pexip.parameters import RequestType
+from policy_server.pexip.request_types import route
 from policy_server.simulator.judge import HttpAnswer, judge
 from policy_server.web import policy
 from policy_server.web.decision_log import DecisionLog
 from policy_server.web.metrics import Metrics
-from policy_server.web.policy import route
 from tests.servers import PASSWORD, ROOT, USERNAME, InProcess, basic, eventually
 from tests.web.samples import FIXED_PIN, KIOSK_PASSWORD, NOW, sample_folder, sample_link
 
@@ -252,48 +251,9 @@ def test_trailing_slash(server: InProcess, path: str) -> None:
     assert server.get(f"{path}/{question}").json()["rule"] == server.get(path + question).json()["rule"]
 
 
-@pytest.mark.parametrize(
-    ("segment", "alias"),
-    [
-        ("kiosk-7%40video.example.com", "kiosk-7@video.example.com"),
-        ("kiosk-7@video.example.com", "kiosk-7@video.example.com"),
-        ("old%2Fkiosk%20%C3%BC%2B1", "old/kiosk ü+1"),
-        ("old%2fkiosk%20%c3%bc+1", "old/kiosk ü+1"),
-        ("a+b", "a+b"),
-        ("%252F", "%2F"),
-        ("%FF", "\N{REPLACEMENT CHARACTER}"),
-        ("%", "%"),
-        ("%2", "%2"),
-        ("%C3%BCnicode", "ünicode"),
-    ],
-)
-def test_alias_segments(segment: str, alias: str) -> None:
-    """The alias of a path is decoded once: a plus stays a plus, and an encoded slash belongs to the alias."""
-    for path, question in (("registrations", RequestType.REGISTRATION), ("participant/avatar", RequestType.AVATAR)):
-        assert route(f"{ROOT}/{path}/{segment}".encode()) == (question, alias)
-
-
 def test_encoded_alias_decides(server: InProcess) -> None:
     """A slash, a space, a plus and letters beyond ASCII in the alias reach the rule."""
     assert server.get(f"{ROOT}/registrations/old%2Fkiosk%20%C3%BC%2B1").json()["rule"] == "old-kiosks"
-
-
-@given(st.text(min_size=1, max_size=12))
-def test_any_alias_survives_the_path(alias: str) -> None:
-    """Whatever text is an alias, percent-encoding it as a segment brings it here unchanged."""
-    segment = quote(alias.encode("utf-8", "replace"), safe="")
-    assert route(f"/x{ROOT}/registrations/{segment}".encode(), b"/x") == (
-        RequestType.REGISTRATION,
-        alias.encode("utf-8", "replace").decode(),
-    )
-
-
-@given(st.binary(max_size=40))
-def test_no_path_raises(tail: bytes) -> None:
-    """Any bytes are a path: a question or none."""
-    for path in (tail, b"/policy/v1/" + tail, b"/policy/v1/registrations/" + tail):
-        routed = route(path)
-        assert routed is None or isinstance(routed[0], RequestType)
 
 
 @pytest.mark.parametrize("tail", ["", "service", "service/configuration/x", "participant/avatar", "Registrations", "x"])

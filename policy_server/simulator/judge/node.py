@@ -6,6 +6,7 @@ Source: ``pexip-policy-responses.md``, section 1 (status and action per request 
 from collections.abc import Mapping
 from typing import assert_never
 
+from policy_server.pexip.request_types import RequestType
 from policy_server.simulator.judge.answers import (
     judge_directory,
     judge_location,
@@ -16,17 +17,11 @@ from policy_server.simulator.judge.envelope import check_lengths, check_transpor
 from policy_server.simulator.judge.fields import check_record
 from policy_server.simulator.judge.findings import Findings, listed, secrets_of, shortened, type_of
 from policy_server.simulator.judge.pictures import judge_picture
-from policy_server.simulator.judge.question import Question, RequestType, parse_question
+from policy_server.simulator.judge.question import Question, parse_question
 from policy_server.simulator.judge.services import Running, judge_service, warn_left_alone
 from policy_server.simulator.judge.tables import REDIRECT
 from policy_server.simulator.judge.verdict import Deployment, HttpAnswer, Objection, Outcome, Verdict
 
-# Media location and directory answers have no action; there the key is like any other extra key.
-_ACTIONS = {
-    RequestType.SERVICE: ("continue", "reject", "redirect"),
-    RequestType.PARTICIPANT: ("continue", "reject"),
-    RequestType.REGISTRATION: ("continue", "reject"),
-}
 _NAMES_UNKNOWN = Deployment()
 
 
@@ -98,7 +93,7 @@ def _declines(document: Mapping[str, object], question: Question, findings: Find
         check_record(REDIRECT, result if isinstance(result, Mapping) else {}, "result", findings)
     readable = not findings.objections
     follows = "decides as if there were no policy"
-    if "action" in document and question.request_type in _ACTIONS:
+    if "action" in document and question.request_type.about.actions:
         follows = f"does what action says, {findings.shown(action)}"
     findings.refuse(
         "ENV-1",
@@ -110,14 +105,14 @@ def _declines(document: Mapping[str, object], question: Question, findings: Find
 
 
 def _check_action(action: object, question: Question, findings: Findings) -> None:
-    allowed = _ACTIONS.get(question.request_type)
+    allowed = question.request_type.about.actions
     is_what = findings.shown(action) if isinstance(action, str) else type_of(action)
-    if allowed is None:
+    if not allowed:
         if action != "continue":
             findings.warn(
                 "FIELD",
                 "action",
-                f"A {question.request_type.value} answer has no action; {is_what} has no effect.",
+                f"A {question.request_type.about.title} answer has no action; {is_what} has no effect.",
             )
     elif action not in allowed:
         findings.refuse("FIELD", "action", f"action must be one of {listed(allowed)} but is {is_what}.")

@@ -6,19 +6,9 @@ Source: ``pexip-policy-requests.md``, sections 2 and 4.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from urllib.parse import parse_qsl
 
-
-class RequestType(Enum):
-    """The six request types of the external policy API."""
-
-    SERVICE = "service configuration"
-    PARTICIPANT = "participant properties"
-    LOCATION = "media location"
-    AVATAR = "participant avatar"
-    DIRECTORY = "directory information"
-    REGISTRATION = "registration alias"
+from policy_server.pexip.request_types import RequestType
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +30,10 @@ class Question:
 
 # An alias is one raw segment: a slash inside it arrives as %2F. Profile URLs with a path or a trailing slash
 # put something in front; the pattern therefore fixes the end of the path only.
-_PATHS = (
-    (RequestType.SERVICE, r"service/+configuration"),
-    (RequestType.PARTICIPANT, r"participant/+properties"),
-    (RequestType.LOCATION, r"participant/+location"),
-    (RequestType.AVATAR, r"participant/+avatar/+[^/]+"),
-    (RequestType.DIRECTORY, r"registrations"),
-    (RequestType.REGISTRATION, r"registrations/+[^/]+"),
+_PATTERNS = tuple(
+    (kind, re.compile(rf"(?:^|/)policy/+v1/+{kind.about.path.replace('/', '/+')}{'[^/]+' * kind.about.has_alias}/*\Z"))
+    for kind in RequestType
 )
-_PATTERNS = tuple((kind, re.compile(rf"(?:^|/)policy/+v1/+{tail}/*\Z", re.DOTALL)) for kind, tail in _PATHS)
 
 
 def parse_question(path: str, query: str) -> Question | None:

@@ -5,10 +5,11 @@ Source: ``pexip-policy-responses.md``, sections 1 to 9 and 15.
 
 from collections.abc import Mapping
 
+from policy_server.pexip.request_types import RequestType
 from policy_server.simulator.judge.fields import check_record
 from policy_server.simulator.judge.findings import Findings, joined
 from policy_server.simulator.judge.pins import check_pins
-from policy_server.simulator.judge.question import Question, RequestType
+from policy_server.simulator.judge.question import Question
 from policy_server.simulator.judge.tables import ANY_SERVICE, REDIRECT, SERVICES, TEAMS_VIEWS
 from policy_server.simulator.judge.verdict import Outcome
 
