@@ -349,8 +349,3 @@ async def _http_problem(_: Request, error: Exception) -> Response:
 
 async def _own_problem(_: Request, error: Exception) -> Response:
     return ProblemResponse(500, "internal", "An error of ours", "it is in the log")
-
-
-def temporary_secret() -> str:
-    """A secret for a first start on loopback."""
-    return secrets.token_urlsafe(32)

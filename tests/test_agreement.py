@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 from policy_server.pexip.field_facts import DOOR_FIELDS, SECRET_FIELDS, SHAPES
 from policy_server.pexip.properties import (
-    accepts_directory_entry,
-    accepts_media_location,
     accepts_properties,
-    accepts_registration,
+    check_directory_entry,
+    check_media_location,
+    check_properties,
+    check_registration,
 )
-from policy_server.pexip.services import Conference, accepts_service
+from policy_server.pexip.services import Conference, accepts_service, check_service
 from policy_server.simulator.judge import HttpAnswer, Verdict, judge
 from policy_server.simulator.judge.findings import secrets_of
 from tests.strategies import automatic_participants, flags, json_values, names, roles, services, text, valid_services
@@ -250,7 +251,7 @@ LOCATIONS = st.fixed_dictionaries({"location": names}, optional={"overflow_locat
 @example({"overflow_locations": ["Oslo"]})
 def test_media_locations(location: dict[str, Any]) -> None:
     """A media location; without any field it is no location but a "continue", which the judge lets pass."""
-    _agree("location", accepts_media_location(location), location)
+    _agree("location", not check_media_location(location), location)
 
 
 CREDENTIALS = st.fixed_dictionaries({"username": text, "password": text}) | st.just({"username": "", "password": ""})
@@ -261,7 +262,7 @@ def test_registrations(credentials: dict[str, Any]) -> None:
     """The credentials of a registration; without any field Pexip's own configuration decides."""
     halves = credentials.get("username"), credentials.get("password")
     assume(credentials.keys() >= {"username", "password"} and bool(halves[0]) is bool(halves[1]))
-    _agree("registration", accepts_registration(credentials), credentials)
+    _agree("registration", not check_registration(credentials), credentials)
 
 
 @pytest.mark.parametrize(
@@ -276,7 +277,7 @@ def test_registrations(credentials: dict[str, Any]) -> None:
 )
 def test_half_a_pair_of_credentials(half: dict[str, Any]) -> None:
     """Half a pair is good field by field, which is all that the model looks at; the judge refuses it."""
-    assert accepts_registration(half)
+    assert not check_registration(half)
     assert not _verdict("registration", half).used
 
 
@@ -287,7 +288,7 @@ ENTRIES = st.fixed_dictionaries({"alias": names, "description": text, "username"
 @example([{"alias": "", "description": "", "username": ""}])
 def test_directories(entries: list[dict[str, Any]]) -> None:
     """A directory is as good as its entries."""
-    _agree("directory", all(map(accepts_directory_entry, entries)), entries)
+    _agree("directory", not any(map(check_directory_entry, entries)), entries)
 
 
 @given(st.lists(automatic_participants(), max_size=3))
@@ -326,15 +327,15 @@ def test_what_a_teams_call_is(view: str) -> None:
 
 def test_unknown_fields_are_where_the_two_part() -> None:
     """An unknown field is refused by the models, so that a misspelt one is noticed, and a warning to the judge."""
-    for question, accepts, record in (
-        ("service", accepts_service, ROOM),
-        ("participant", accepts_properties, {}),
-        ("location", accepts_media_location, {"location": "London"}),
-        ("registration", accepts_registration, {"username": "", "password": ""}),
+    for question, check, record in (
+        ("service", check_service, ROOM),
+        ("participant", check_properties, {}),
+        ("location", check_media_location, {"location": "London"}),
+        ("registration", check_registration, {"username": "", "password": ""}),
     ):
         misspelt: dict[str, object] = {**record, "descripton": "x"}
         verdict = _verdict(question, misspelt)
         assert verdict.used
         assert _has_unknown_field(verdict)
-        assert not accepts(misspelt)
-        assert accepts(dict(record))
+        assert [fault.kind for fault in check(misspelt)] == ["unknown"]
+        assert not check(record)

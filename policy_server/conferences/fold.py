@@ -108,11 +108,6 @@ class ConferenceState:
     left_out: int = 0
     """How many participants came beyond ``MAX_PARTICIPANTS``."""
 
-    @property
-    def people_with_media(self) -> tuple[Participant, ...]:
-        """Who is there to be seen or heard: these count."""
-        return tuple(person for person in self.people if person.is_present and person.has_media)
-
 
 @dataclass(frozen=True, slots=True)
 class TimelineEvent:

@@ -4,25 +4,11 @@ Source: section 4 (truth table, format) and PIN-1 to PIN-6 of section 15 of ``pe
 No message holds a PIN.
 """
 
-import re
-
-from policy_server.pexip.fields import PIN_PATTERN, Fault
+from policy_server.pexip.fields import Fault
 
 MIN_PIN_LENGTH = 4
 MAX_PIN_LENGTH = 20
 """Lengths in characters, the final ``#`` included."""
-
-_is_pin_or_empty = re.compile(PIN_PATTERN).fullmatch
-
-
-def pin_faults(allow_guests: bool, pin: str, guest_pin: str) -> tuple[Fault, ...]:
-    """Every PIN rule that the three values break. An empty text is "no PIN"."""
-    formats = tuple(
-        pin_format_fault((field,), value)
-        for field, value in (("pin", pin), ("guest_pin", guest_pin))
-        if not _is_pin_or_empty(value)
-    )
-    return formats + pin_combination_faults(allow_guests, pin, guest_pin)
 
 
 def pin_format_fault(path: tuple[str | int, ...], value: str) -> Fault:

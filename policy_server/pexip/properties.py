@@ -4,7 +4,7 @@ Source: sections 10 to 13 of ``pexip-policy-responses.md``. As for services, pla
 building a model: ``accepts_…`` on every call, ``check_…`` for people.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -125,19 +125,9 @@ def accepts_properties(fields: dict[str, object]) -> bool:
 def check_media_location(fields: Mapping[str, object]) -> tuple[Fault, ...]:
     """Every reason why a node would not use these fields as a media location; none if it would.
 
-    Whether the locations exist (LOC-1) is for the caller to check: see ``locations_of``.
+    Whether the locations exist (LOC-1) is for the caller to check.
     """
     return _media_location.faults(fields)
-
-
-def accepts_media_location(fields: dict[str, object]) -> bool:
-    """``check_media_location`` without the reasons, but fast."""
-    return _media_location.accepts(fields)
-
-
-def locations_of(fields: Mapping[str, object]) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
-    """Path, kind and name of every location that a media location names and that must exist (LOC-1)."""
-    return _media_location.names(fields)
 
 
 def check_registration(fields: Mapping[str, object]) -> tuple[Fault, ...]:
@@ -145,16 +135,6 @@ def check_registration(fields: Mapping[str, object]) -> tuple[Fault, ...]:
     return _registration.faults(fields)
 
 
-def accepts_registration(fields: dict[str, object]) -> bool:
-    """``check_registration`` without the reasons, but fast."""
-    return _registration.accepts(fields)
-
-
 def check_directory_entry(fields: Mapping[str, object]) -> tuple[Fault, ...]:
     """Every reason why a node would not use these fields as a directory entry; none if it would."""
     return _directory_entry.faults(fields)
-
-
-def accepts_directory_entry(fields: dict[str, object]) -> bool:
-    """``check_directory_entry`` without the reasons, but fast."""
-    return _directory_entry.accepts(fields)

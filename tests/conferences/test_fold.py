@@ -19,6 +19,7 @@ from policy_server.conferences.fold import (
     fold,
     timeline_events,
 )
+from policy_server.conferences.participants import Participant
 from policy_server.pexip.events import Event, LegEnd, parse_events
 from tests.conferences.event_histories import (
     NUMBER,
@@ -41,6 +42,11 @@ from tests.conferences.event_histories import (
 from tests.pexip.test_events import GOLDEN
 
 WAITING, ACTIVE, ENDED = Phase.WAITING, Phase.ACTIVE, Phase.ENDED
+
+
+def seen(state: ConferenceState) -> list[Participant]:
+    """Who is there to be seen or heard."""
+    return [person for person in state.people if person.is_present and person.has_media]
 
 
 def lines(*events: Event) -> list[tuple[float, str]]:
@@ -320,7 +326,7 @@ def test_browser_is_one_person() -> None:
     assert (ada.display_name, ada.role, ada.protocol, ada.has_media) == ("Ada", "guest", "webrtc", True)
     assert (ada.connected_at, ada.disconnected_at) == (101.0, None)
     assert len(state.participants) == 2
-    assert state.people_with_media == (ada,)
+    assert seen(state) == [ada]
 
 
 @pytest.mark.parametrize(
@@ -552,7 +558,7 @@ def test_state_of_a_visit() -> None:
     assert (state.phase, state.started_at, state.ended_at) == (ENDED, 100.0, 156.0)
     assert [person.display_name for person in state.people] == ["Ada L", "Agent: Maria"]
     assert [found.leg_end for found in state.trunk_legs] == [LegEnd.ENDED_BY_FAR_END]
-    assert state.people_with_media == ()
+    assert seen(state) == []
 
 
 @pytest.mark.parametrize(
@@ -711,7 +717,7 @@ def test_whole_history_is_told_right(history: History, order: random.Random) -> 
     assert (state.phase is ENDED) is history.is_over
     assert len(state.people) == history.people
     assert len(state.trunk_legs) == history.legs
-    assert len(state.people_with_media) == history.still_there
+    assert len(seen(state)) == history.still_there
     assert state.started_at == history.starts_at
 
 

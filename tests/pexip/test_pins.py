@@ -4,8 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_server.pexip.pins import pin_combination_faults, pin_faults
+from policy_server.pexip.fields import Fault
+from policy_server.pexip.pins import pin_combination_faults
+from policy_server.pexip.services import check_service
 from tests import strategies
+
+
+def pin_faults(allow_guests: bool, pin: str, guest_pin: str) -> tuple[Fault, ...]:
+    """What is wrong with a room of these PINs."""
+    room = {"service_type": "conference", "name": "Room", "service_tag": ""}
+    return check_service({**room, "allow_guests": allow_guests, "pin": pin, "guest_pin": guest_pin})
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,8 @@ def test_a_whole_call() -> None:
     """In the end the conference is over and nobody is there, and the timeline tells it in order."""
     events = parsed(*whole_call())
     state = fold(events)
-    assert (state.phase, state.ended_at, state.people_with_media) == (Phase.ENDED, NOON.timestamp() + 11, ())
+    assert (state.phase, state.ended_at) == (Phase.ENDED, NOON.timestamp() + 11)
+    assert not any(person.is_present for person in state.people)
     assert [line.kind for line in timeline_events(events)] == [
         "conference_started",
         "joined",
