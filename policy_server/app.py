@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from policy_server.conferences.clocks import NodeClocks
 from policy_server.conferences.live import Conferences
+from policy_server.conferences.pace import Limits, Pace
 from policy_server.conferences.rooms import Rooms
 from policy_server.conferences.store import ConferenceStore
 from policy_server.genesys.client import GenesysClient
@@ -85,7 +86,12 @@ class Application:
 
 
 def create_app(
-    settings: Settings, rules: RuleStore, decision_log: DecisionLog | None = None, clock: Clock = utc_now
+    settings: Settings,
+    rules: RuleStore,
+    decision_log: DecisionLog | None = None,
+    clock: Clock = utc_now,
+    pace: Pace | None = None,
+    limits: Limits | None = None,
 ) -> Application:
     """The service. ``settings`` must have the credentials of the policy profile and a secret key."""
     if settings.pexip is None or settings.secret_key is None:
@@ -98,7 +104,8 @@ def create_app(
         clock,
         settings.conference_ttl,
         settings.retention,
-        open_rooms=settings.open_rooms,
+        pace=pace,
+        limits=limits or Limits(open_rooms=settings.open_rooms),
     )
     metrics = Metrics()
     guesses = Guesses()
@@ -134,7 +141,7 @@ def create_app(
         lambda: {
             "held": conferences.live_count,
             "without_link": conferences.open_count,
-            "without_link_limit": conferences.open_limit,
+            "without_link_limit": conferences.limits.open_rooms,
             "unheld": conferences.unheld,
         },
         refusals(Door.OPERATORS),
@@ -279,7 +286,7 @@ def _watch_gauges(
     metrics.watch("policy_audit_lines_dropped", "Lines of the audit log that are lost", lambda: audit.dropped, "sum")
     metrics.watch("policy_rooms_held", "Rooms that are held at the moment", lambda: conferences.live_count)
     metrics.watch(
-        "policy_pins_late", "Answers that went out before their room was written", lambda: conferences.late, "sum"
+        "policy_holds_late", "Answers that went out before their room was written", lambda: conferences.late, "sum"
     )
     metrics.watch(
         "policy_rooms_open", "Rooms that are held and that no signed link led to", lambda: conferences.open_count

@@ -10,8 +10,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from policy_server.conferences.errors import StoreSetupError
-from policy_server.conferences.live import OPEN_ROOMS, ROOMS_LIMIT
 from policy_server.conferences.location import parse_location
+from policy_server.conferences.pace import OPEN_ROOMS, ROOMS
 from policy_server.genesys.tenant import Tenant, check_region, parse_tenant
 from policy_server.web.api_keys import ApiKeys, ApiKeysError, parse_api_keys
 from policy_server.web.callers import Network
@@ -73,7 +73,7 @@ DURATIONS: Final = Durations(60, 3660 * DAY, "90m, 12h or 30d")
 
 MOST_CACHE_SECONDS: Final = 3600
 
-MOST_OPEN_ROOMS: Final = ROOMS_LIMIT // 2
+MOST_OPEN_ROOMS: Final = ROOMS // 2
 """What leaves half of the places to rooms of signed links."""
 
 UVICORNS_PROXIES: Final = "FORWARDED_ALLOW_IPS"

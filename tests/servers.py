@@ -19,6 +19,7 @@ from typing import Any, Final, Self, TypeVar
 import httpx
 
 from policy_server.app import Application, create_app, utc_now
+from policy_server.conferences.pace import Limits, Pace
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
 from policy_server.web.decision_log import DecisionLog
@@ -67,6 +68,8 @@ class InProcess:
         clock: Callable[[], datetime] = utc_now,
         peer: str = "127.0.0.1",
         environment: Mapping[str, str] | None = None,
+        pace: Pace | None = None,
+        limits: Limits | None = None,
         **settings: Any,
     ) -> None:
         self._folder: Final = TemporaryDirectory(prefix="policy-server-test-")
@@ -80,7 +83,9 @@ class InProcess:
         self.rules: Final = RuleStore(rules, clock, environment or {})
         self._written: Final[list[bytes]] = []
         self.decision_log: Final = DecisionLog(self.settings.log_format, write=self._written.append)
-        self.app: Final[Application] = create_app(self.settings, self.rules, self.decision_log, clock=clock)
+        self.app: Final[Application] = create_app(
+            self.settings, self.rules, self.decision_log, clock=clock, pace=pace, limits=limits
+        )
         self._runner: Final = asyncio.Runner()
         self._peer: Final = peer
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from policy_server.conferences.holding import with_door
-from policy_server.conferences.live import NEARBY_LIMIT
+from policy_server.conferences.mirror import NEARBY_LIMIT
 from policy_server.conferences.records import Door, HeldConference, Link
 from policy_server.conferences.store import ConferenceStore
 

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from policy_server.conferences.errors import StoreUnavailableError
-from policy_server.conferences.live import Subscription
+from policy_server.conferences.subscriptions import Subscription
 from policy_server.genesys.results import Agent
 from policy_server.web.agents import PATH, AgentAccess, agent_problem, store_unavailable, unknown_conference
 from policy_server.web.lookup import ConferenceLookup, Found, Subject

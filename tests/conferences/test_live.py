@@ -13,9 +13,9 @@ from typing import Final, TypeVar
 import psycopg
 import pytest
 
-from policy_server.conferences import live
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.live import Conferences
+from policy_server.conferences.pace import Limits, Pace
 from policy_server.conferences.records import LOOK_AGAIN, Change, HeldConference, Link, TimelineEntry
 from policy_server.conferences.store import ConferenceStore, Recorded
 from tests.conferences.samples import CALL, HOUR, NOW, SECOND, Place, conference, entry, eventually, link
@@ -102,10 +102,16 @@ class SteeredStore(ConferenceStore):
 
 @asynccontextmanager
 async def replica(
-    url: str, store: ConferenceStore | None = None, retention: timedelta | None = None
+    url: str,
+    store: ConferenceStore | None = None,
+    retention: timedelta | None = None,
+    pace: Pace | None = None,
+    limits: Limits | None = None,
 ) -> AsyncIterator[Conferences]:
     """A running replica at NOW."""
-    conferences = Conferences(store or ConferenceStore(url, patience=1.0), lambda: NOW, 12 * HOUR, retention)
+    conferences = Conferences(
+        store or ConferenceStore(url, patience=1.0), lambda: NOW, 12 * HOUR, retention, pace=pace, limits=limits
+    )
     await conferences.start()
     try:
         yield conferences
@@ -131,7 +137,7 @@ def run(scenario: Callable[[], Awaitable[T]]) -> T:
     return asyncio.run(play())
 
 
-def test_what_one_replica_pins_the_other_answers(place: Place) -> None:
+def test_what_one_replica_holds_the_other_answers(place: Place) -> None:
     """A room held here is held there, by name and by call, and an end here ends it there."""
 
     async def scenario() -> None:
@@ -146,7 +152,7 @@ def test_what_one_replica_pins_the_other_answers(place: Place) -> None:
     run(scenario)
 
 
-def test_one_winner_when_both_pin_at_once(place: Place) -> None:
+def test_one_winner_when_both_hold_at_once(place: Place) -> None:
     """Two replicas that hold one room at the same moment both answer with the same conference in the end."""
 
     async def scenario() -> None:
@@ -174,7 +180,7 @@ def test_links_and_revocations_arrive(place: Place) -> None:
     run(scenario)
 
 
-def test_what_was_pinned_before_the_start_is_known(sqlite_place: Place) -> None:
+def test_what_was_held_before_the_start_is_known(sqlite_place: Place) -> None:
     """A restart forgets neither rooms nor links, only what is over."""
 
     async def scenario() -> None:
@@ -228,7 +234,7 @@ def test_an_answer_does_not_wait_for_a_database_that_is_away(tmp_path: Path) -> 
 def test_what_cannot_wait_is_dropped_and_counted(tmp_path: Path) -> None:
     """Beyond the limit notes are lost, and the loss is a number that somebody can see."""
     one = Conferences(ConferenceStore(f"sqlite:///{tmp_path}/policy.db"), lambda: NOW, HOUR)
-    for number in range(live.WAITING_LIMIT + 3):
+    for number in range(Limits().notes + 3):
         one.note(CALL, "question", {"number": number}, NOW)
     one.note("", "question", {}, NOW)
     assert one.dropped == 3
@@ -245,18 +251,14 @@ def test_subscribers_are_told(place: Place) -> None:
                 await other.hold(replace(conference(), id="new"))
                 assert await mine.wait(15)
                 assert not await others.wait(0)
-            assert not one._subscriptions
+            assert not one.subscriptions.keys
 
     run(scenario)
 
 
 @pytest.mark.parametrize("broken", [*STEERED, "changes"])
-def test_no_error_ends_the_work(
-    sqlite_place: Place, broken: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_no_error_ends_the_work(sqlite_place: Place, broken: str, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever a store raises, it is logged, what was to be written is written, and what changed is heard of."""
-    monkeypatch.setattr(live, "RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(live, "TIDY_SECONDS", 0.01)
     over = link("over", expires_at=NOW - HOUR)
 
     async def scenario() -> None:
@@ -264,7 +266,9 @@ def test_no_error_ends_the_work(
         store.fails[broken] = RuntimeError("nobody thought of this")
         async with ConferenceStore(sqlite_place.url) as elsewhere:
             await elsewhere.create_link(over)
-            async with replica(sqlite_place.url, store, retention=timedelta(0)) as one:
+            async with replica(
+                sqlite_place.url, store, retention=timedelta(0), pace=Pace(retry=0.01, tidy=0.01)
+            ) as one:
                 one.note(CALL, "before", {}, NOW)
                 held = await one.hold(conference())
                 await true(lambda: one.waiting == 0)
@@ -287,15 +291,15 @@ def test_no_error_ends_the_work(
 
 @pytest.mark.parametrize("broken", ["links", "holders_among"])
 @pytest.mark.parametrize("error", [RuntimeError("once"), StoreUnavailableError("once")], ids=["any error", "away"])
-def test_what_could_not_be_read_is_read_again(
-    sqlite_place: Place, broken: str, error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_could_not_be_read_is_read_again(sqlite_place: Place, broken: str, error: Exception) -> None:
     """A revocation is not missed because the reading that it called for failed."""
-    monkeypatch.setattr(live, "RETRY_SECONDS", 0.01)
 
     async def scenario() -> None:
         store = SteeredStore(sqlite_place.url)
-        async with replica(sqlite_place.url, store) as one, ConferenceStore(sqlite_place.url) as elsewhere:
+        async with (
+            replica(sqlite_place.url, store, pace=Pace(retry=0.01)) as one,
+            ConferenceStore(sqlite_place.url) as elsewhere,
+        ):
             await elsewhere.create_link(link())
             await true(lambda: one.link(CALL) is not None)
             store.fails[broken] = error
@@ -349,7 +353,7 @@ def test_an_answer_does_not_wait_for_a_database_that_hangs(place: Place) -> None
             with locked(place):
                 began = loop.time()
                 held = await one.hold(conference())
-                assert live.HOLD_PATIENCE <= loop.time() - began < 10 * live.HOLD_PATIENCE
+                assert Pace().hold <= loop.time() - began < 10 * Pace().hold
                 assert (one.late, one.waiting, one.live(CALL, NOW)) == (1, 1, held)
             await true(lambda: one.waiting == 0)
             assert await one.store.holder(CALL, NOW) == held
@@ -357,14 +361,11 @@ def test_an_answer_does_not_wait_for_a_database_that_hangs(place: Place) -> None
     run(scenario)
 
 
-def test_an_answer_does_not_wait_for_a_database_that_is_full(
-    sqlite_place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_does_not_wait_for_a_database_that_is_full(sqlite_place: Place) -> None:
     """What a database refuses is kept, and written when there is room again."""
-    monkeypatch.setattr(live, "RETRY_SECONDS", 0.01)
 
     async def scenario() -> None:
-        async with replica(sqlite_place.url) as one:
+        async with replica(sqlite_place.url, pace=Pace(retry=0.01)) as one:
             await one.hold(conference("before"))
             with closing(sqlite3.connect(sqlite_place.url.removeprefix("sqlite:///"))) as operator:
                 refuse = "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
@@ -380,16 +381,16 @@ def test_an_answer_does_not_wait_for_a_database_that_is_full(
     run(scenario)
 
 
-def test_nobody_waits_twice_for_one_room(sqlite_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_waits_twice_for_one_room(sqlite_place: Place) -> None:
     """While the database is away, a room's first questions wait together, and later ones not at all."""
-    monkeypatch.setattr(live, "HOLD_PATIENCE", 0.02)
+    pace = Pace(hold=0.02)
 
     async def scenario() -> None:
         store = SteeredStore(sqlite_place.url)
         store.away.add("record")
-        async with replica(sqlite_place.url, store) as one:
+        async with replica(sqlite_place.url, store, pace=pace) as one:
             first = await one.hold(conference())
-            monkeypatch.setattr(live, "HOLD_PATIENCE", 3600.0)
+            pace.hold = 3600.0
             async with asyncio.timeout(10):
                 assert await one.hold(replace(conference(), id="another")) is first
                 assert await one.agreed(first, first.rule) is first
@@ -399,16 +400,13 @@ def test_nobody_waits_twice_for_one_room(sqlite_place: Place, monkeypatch: pytes
     run(scenario)
 
 
-def test_pins_that_wait_are_bounded(sqlite_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_holds_that_wait_are_bounded(sqlite_place: Place) -> None:
     """While the database is away, rooms are remembered up to a limit, also when the first of them are over."""
-    monkeypatch.setattr(live, "HOLD_PATIENCE", 0.0)
-    monkeypatch.setattr(live, "ROOMS_LIMIT", 2)
-    monkeypatch.setattr(live, "TIDY_SECONDS", 0.01)
 
     async def scenario() -> None:
         store = SteeredStore(sqlite_place.url)
         store.away.add("record")
-        async with replica(sqlite_place.url, store) as one:
+        async with replica(sqlite_place.url, store, pace=Pace(hold=0.0, tidy=0.01), limits=Limits(rooms=2)) as one:
             for name in ("a", "b", "c"):
                 answered = await one.hold(conference(name, held_at=NOW - HOUR, expires_at=NOW))
                 assert answered.name == name
@@ -501,15 +499,16 @@ def test_an_old_reading_is_not_taken_for_news(sqlite_place: Place) -> None:
     run(scenario)
 
 
-def test_a_room_that_ended_before_its_pin_was_confirmed(sqlite_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_room_that_ended_before_its_hold_was_confirmed(sqlite_place: Place) -> None:
     """When a hold was written but its reply was lost, and the room ended, the second reply says so."""
-    monkeypatch.setattr(live, "HOLD_PATIENCE", 0.02)
-    monkeypatch.setattr(live, "RETRY_SECONDS", 0.02)
 
     async def scenario() -> None:
         store = SteeredStore(sqlite_place.url)
         store.loses_replies = True
-        async with replica(sqlite_place.url, store) as one, ConferenceStore(sqlite_place.url) as elsewhere:
+        async with (
+            replica(sqlite_place.url, store, pace=Pace(hold=0.02, retry=0.02)) as one,
+            ConferenceStore(sqlite_place.url) as elsewhere,
+        ):
             await one.hold(conference())
             assert await elsewhere.end(CALL, NOW)
             await elsewhere.create_link(link())

@@ -10,8 +10,8 @@ from typing import Final
 
 import pytest
 
-from policy_server.conferences import live
 from policy_server.conferences.live import Conferences
+from policy_server.conferences.pace import Limits
 from policy_server.conferences.rooms import Rooms, Settled
 from policy_server.conferences.store import ConferenceStore
 from policy_server.policy.decisions import Serve
@@ -38,14 +38,14 @@ LIMIT: Final = 2
 class House:
     """A replica that holds two open rooms at the most."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, limits: Limits) -> None:
         numbers = count(1)
         store = ConferenceStore(url, patience=2.0)
         self.conferences: Final = Conferences(
             store,
             lambda: NOON,
             timedelta(hours=12),
-            open_rooms=LIMIT,
+            limits=limits,
         )
         self._rooms: Final = Rooms(self.conferences, KEYRING, lambda: f"{id(self)}-{next(numbers)}")
 
@@ -65,9 +65,9 @@ async def true(probe: Callable[[], object]) -> None:
 
 
 @asynccontextmanager
-async def house(place: Place) -> AsyncIterator[House]:
+async def house(place: Place, limits: Limits | None = None) -> AsyncIterator[House]:
     """A replica that runs."""
-    one = House(place.url)
+    one = House(place.url, limits or Limits(open_rooms=LIMIT))
     await one.conferences.start()
     try:
         yield one
@@ -137,12 +137,11 @@ def test_timelines_are_those_of_rooms_that_are_held(sqlite_place: Place) -> None
     asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
-def test_strangers_notes_leave_place_for_customers(sqlite_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strangers_notes_leave_place_for_customers(sqlite_place: Place) -> None:
     """While notes cannot be written, those about open rooms take half of the places."""
-    monkeypatch.setattr(live, "WAITING_LIMIT", 10)
 
     async def scenario() -> None:
-        async with house(sqlite_place) as one:
+        async with house(sqlite_place, Limits(notes=10)) as one:
             await one.ask("meet1")
             await true(lambda: not one.conferences.waiting)
             # Nothing is written before the loop has a turn.

@@ -10,9 +10,10 @@ from typing import Any, Final, TypeVar
 
 import pytest
 
-from policy_server.conferences import live
 from policy_server.conferences.holding import LEGS
 from policy_server.conferences.live import Conferences
+from policy_server.conferences.mirror import NEARBY_LIMIT
+from policy_server.conferences.pace import Pace
 from policy_server.conferences.records import HeldConference, alias_key
 from policy_server.conferences.rooms import Rooms, Settled
 from policy_server.conferences.store import ConferenceStore
@@ -123,9 +124,10 @@ class House:
 
 
 @asynccontextmanager
-async def house(url: str, **changed: Any) -> AsyncIterator[House]:
+async def house(url: str, tidy: float = Pace().tidy, **changed: Any) -> AsyncIterator[House]:
     """A replica that runs, and knows what is in the store."""
-    known = House(Conferences(ConferenceStore(url, patience=2.0), lambda: known.now, timedelta(hours=12)), **changed)
+    store = ConferenceStore(url, patience=2.0)
+    known = House(Conferences(store, lambda: known.now, timedelta(hours=12), pace=Pace(tidy=tidy)), **changed)
     await known.conferences.start()
     try:
         yield known
@@ -292,12 +294,11 @@ def test_a_revoked_link(place: Place) -> None:
 
 
 @pytest.mark.parametrize("ruleset", [RULES, OTHERS], ids=["the same rules", "rules without the link"])
-def test_a_revocation_outlives_the_link(sqlite_place: Place, ruleset: Ruleset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_revocation_outlives_the_link(sqlite_place: Place, ruleset: Ruleset) -> None:
     """When a revoked link expires while its room runs, the customer stays shut out, after a restart too."""
-    monkeypatch.setattr(live, "TIDY_SECONDS", 0.01)
 
     async def scenario() -> None:
-        async with house(sqlite_place.url) as one:
+        async with house(sqlite_place.url, tidy=0.01) as one:
             await one.conferences.store.create_link(LINK)
             await one.conferences.store.create_link(link("other", expires_at=LINK.expires_at))
             await one.serve()
@@ -439,13 +440,13 @@ def test_one_alias_of_many_rooms(sqlite_place: Place, ruleset: Ruleset) -> None:
     """Where each caller has a room of its own behind one alias, nobody is led into somebody else's."""
 
     async def scenario(one: House) -> None:
-        callers = [f"caller-{number}" for number in range(live.NEARBY_LIMIT + 3)]
+        callers = [f"caller-{number}" for number in range(NEARBY_LIMIT + 3)]
         for caller in callers:
             await one.serve("desk", remote_alias=caller)
         one.ruleset = ruleset
         for caller in (*callers, "a new one"):
             assert (await one.serve("desk", remote_alias=caller))["name"] == f"desk of {caller}"
-        assert len(one.conferences.nearby("", alias_key("desk"))) == live.NEARBY_LIMIT
+        assert len(one.conferences.nearby("", alias_key("desk"))) == NEARBY_LIMIT
 
     play(sqlite_place.url, scenario)
 

@@ -111,7 +111,7 @@ def test_a_revoked_link_stays_revoked_since_the_first_time(place: Place) -> None
     place.run(scenario)
 
 
-def test_a_pinned_conference_comes_back_as_it_was_stored(place: Place) -> None:
+def test_a_held_conference_comes_back_as_it_was_stored(place: Place) -> None:
     """Every field of a held conference is found again, by room name and by call."""
     odd = {"pin": "70421985", "text": "a\0b\ud800", "number": 2**70, "nothing": None, "list": [1, 2.5, {"x": []}]}
     made = conference("visit 12", call=CALL, service=odd, fallbacks=({"remote_alias": "x"}, {}))

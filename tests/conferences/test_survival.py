@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 import httpx
 import pytest
 
-from policy_server.conferences.live import HOLD_PATIENCE
+from policy_server.conferences.pace import Pace
 from policy_server.conferences.records import HeldConference
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.events import Event
@@ -76,11 +76,13 @@ links:
 
 PROGRAM: Final = """
 import asyncio, sys
-from policy_server.cli import main
-from policy_server.conferences import live
+from functools import partial
+from policy_server.app import create_app
+from policy_server.cli import main, serve
 from policy_server.conferences.database import Database
+from policy_server.conferences.pace import Pace
 
-live.HOLD_PATIENCE = {patience}
+serve.create_app = partial(create_app, pace=Pace(hold={patience}))
 write = Database.write
 
 async def write_slowly(database, work):
@@ -337,7 +339,7 @@ def test_rooms_without_a_record_are_made_again(sqlite_place: Place, tmp_path: Pa
             calls = [await callers.make_link(number) for number in range(count)]
             with busy(sqlite_place):
                 await callers.all_of([callers.come_in(call) for call in calls])
-                assert await callers.metric("policy_pins_late") >= count
+                assert await callers.metric("policy_holds_late") >= count
                 callers.kill()
                 first.process.wait(20)
 
@@ -350,9 +352,9 @@ def test_rooms_without_a_record_are_made_again(sqlite_place: Place, tmp_path: Pa
         async with Callers(second, heard, dice) as callers:
             await callers.all_of([callers.compare(answer) for answer in answers])
 
-    with serving(sqlite_place, tmp_path, RULES, HOLD_PATIENCE) as first:
+    with serving(sqlite_place, tmp_path, RULES, Pace().hold) as first:
         asyncio.run(call())
     assert not sqlite_place.run(live)
-    with serving(sqlite_place, tmp_path, RULES, HOLD_PATIENCE) as second:
+    with serving(sqlite_place, tmp_path, RULES, Pace().hold) as second:
         asyncio.run(call_again())
     assert len(sqlite_place.run(live)) == count

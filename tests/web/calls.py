@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.live import Conferences
+from policy_server.conferences.pace import Pace
 from policy_server.conferences.records import (
     DIALLED,
     Change,
@@ -355,7 +356,7 @@ class Desk:
     async def _start(self) -> None:
         self.store = WatchedStore(f"sqlite:///{self.folder}/policy.db")
         await self.store.prepare()
-        self.conferences = Conferences(self.store, lambda: self.now, timedelta(hours=12))
+        self.conferences = Conferences(self.store, lambda: self.now, timedelta(hours=12), pace=Pace(retry=0.02))
         before = asyncio.all_tasks()
         await self.conferences.start()
         self.store.unwatched.update(asyncio.all_tasks() - before)

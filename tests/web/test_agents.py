@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from policy_server.conferences import live
 from policy_server.conferences.fold import ConferenceState, Phase, fold
 from policy_server.conferences.records import Door, TimelineEntry
 from policy_server.pexip.events import Event
@@ -410,9 +409,8 @@ def test_the_pin_of_a_room_outlives_the_rules(desk: Desk) -> None:
     assert desk.found()["join"]["pin"] == "4711"
 
 
-def test_a_room_that_is_not_written_yet(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_room_that_is_not_written_yet(desk: Desk) -> None:
     """A room whose record waits for the database is found all the same."""
-    monkeypatch.setattr(live, "RETRY_SECONDS", 0.02)
     desk.store.away = {"hold_all"}
     desk.run(desk.conferences.hold(a_pin(doors={"agent": Door({"pin": "4711"})})))
     assert desk.found()["join"]["pin"] == "4711"

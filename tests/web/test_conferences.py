@@ -15,7 +15,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from policy_server.conferences import live
+from policy_server.conferences.pace import Limits, Pace
 from policy_server.pexip.events import Event
 from policy_server.policy.names import Keyring, Role
 from policy_server.rulefiles.store import RuleStore
@@ -312,7 +312,7 @@ def test_two_replicas(rules: Path, place: Place, tmp_path: Path) -> None:
         first, second = pool.map(lambda where: where.serve(alias, remote_display_name=str(id(where))), (one, other))
         assert first == second
         for where in (one, other):
-            assert where.gauge("policy_pins_late") == 0
+            assert where.gauge("policy_holds_late") == 0
             where.until_held(1)
             assert {**where.serve(agents), "automatic_participants": first["automatic_participants"]} == first
             assert where.call_out(made["call"])["result"] == first
@@ -355,9 +355,8 @@ def test_a_room_of_strangers_is_left_to_pexip(rules: Path) -> None:
 # Attributes.
 
 
-def test_attributes_of_a_link_reach_the_rules(rules: Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attributes_of_a_link_reach_the_rules(rules: Path, place: Place) -> None:
     """Spanish speakers are sent to their trunk, by every replica; where nothing is known of the link the next rule is."""
-    monkeypatch.setattr(live, "START_PATIENCE", 0.1)
     with Server(rules, database_url=place.url) as one, Server(rules, database_url=place.url) as other:
         spanish, english = one.make_link(attributes={"language": "es"}), one.make_link()
         later = one.make_link(attributes={"language": "es"})
@@ -368,7 +367,7 @@ def test_attributes_of_a_link_reach_the_rules(rules: Path, place: Place, monkeyp
         answer = other.call_out(later["call"], SPANISH_LEG)
         assert (answer["rule"], legs(answer["result"])) == ("spanish", [SPANISH_LEG])
         lost = one.make_link(attributes={"language": "es"})
-    with Server(rules, database_url=f"sqlite:///{rules / 'rules.yaml'}/policy.db") as alone:
+    with Server(rules, database_url=f"sqlite:///{rules / 'rules.yaml'}/policy.db", pace=Pace(start=0.1)) as alone:
         assert legs(alone.serve(lost["alias"])) == [LEG]
 
 
@@ -383,18 +382,16 @@ def blocked(tmp_path: Path) -> Path:
     return file
 
 
-def test_the_database_away(rules: Path, blocked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_database_away(rules: Path, blocked: Path) -> None:
     """Calls are answered and the misses counted; what was not written is written when the database is back."""
-    monkeypatch.setattr(live, "START_PATIENCE", 0.1)
-    monkeypatch.setattr(live, "RETRY_SECONDS", 0.05)
     signed = Keyring.from_text(SECRET_KEY).sign("patient", NOON + timedelta(hours=4), b"1234")
     alias = f"mp{signed.session}"
     url = f"sqlite:///{blocked}/policy.db"
-    with Server(rules, database_url=url) as server:
+    with Server(rules, database_url=url, pace=Pace(start=0.1, retry=0.05)) as server:
         room = server.serve(alias)
         assert (legs(room), server.serve(alias)) == ([LEG], room)
         assert server.call_out(signed.id)["result"] == room
-        assert server.gauge("policy_pins_late") >= 1
+        assert server.gauge("policy_holds_late") >= 1
         assert server.gauge("policy_records_waiting") == 3
         assert server.send("POST", "/api/v1/links", f"Bearer {KEY}", {"type": "patient"}).status_code == 503
         blocked.unlink()
@@ -425,27 +422,27 @@ def test_the_database_locked(rules: Path, sqlite_place: Place) -> None:
                     path = f"{ROOT}/service/configuration"
                     return await client.get(path, params=query, headers={"authorization": basic()})
 
-            assert live.HOLD_PATIENCE <= server.run(timed(ask("Ada"))) < 8 * live.HOLD_PATIENCE
-            assert server.run(timed(ask("Bob"))) < 8 * live.HOLD_PATIENCE
-            assert server.gauge("policy_pins_late") == 2
+            assert Pace().hold <= server.run(timed(ask("Ada"))) < 8 * Pace().hold
+            assert server.run(timed(ask("Bob"))) < 8 * Pace().hold
+            assert server.gauge("policy_holds_late") == 2
             blocker.rollback()
         server.settled()
 
 
-def test_the_database_full(rules: Path, sqlite_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_database_full(rules: Path, sqlite_place: Place) -> None:
     """What a full database refuses waits up to a limit, beyond it is counted, and is written once there is room."""
-    monkeypatch.setattr(live, "RETRY_SECONDS", 0.05)
-    with Server(rules, database_url=sqlite_place.url) as server:
+    limits = Limits()
+    with Server(rules, database_url=sqlite_place.url, pace=Pace(retry=0.05), limits=limits) as server:
         links = [server.make_link() for _ in range(5)]
         server.settled()
         with closing(sqlite3.connect(sqlite_place.url.removeprefix("sqlite:///"))) as operator:
             refuse = "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
             for table in ("conferences", "timeline"):
                 operator.execute(f"CREATE TRIGGER {table}_full BEFORE INSERT ON {table} {refuse}")
-            monkeypatch.setattr(live, "WAITING_LIMIT", 3)
+            limits.notes = 3
             rooms = [server.serve(made["alias"]) for made in links]
             assert [room["name"] for room in rooms] == [made["call"] for made in links]
-            assert server.gauge("policy_pins_late") == 5
+            assert server.gauge("policy_holds_late") == 5
             assert (server.gauge("policy_records_waiting"), server.gauge("policy_records_dropped")) == (8, 2)
             for table in ("conferences", "timeline"):
                 operator.execute(f"DROP TRIGGER {table}_full")

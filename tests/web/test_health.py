@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from policy_server.conferences.pace import Pace
 from policy_server.conferences.store import ConferenceStore
 from policy_server.settings import LOOPBACK, Credentials
 from policy_server.web.problem import TYPE_ROOT
@@ -116,13 +117,12 @@ def test_readyz(plain: InProcess) -> None:
     assert response.headers["cache-control"] == "no-store"
 
 
-def test_ready_without_a_database(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ready_without_a_database(folder: Path) -> None:
     """A database that nobody reaches shows, without its password; calls are answered, so the server stays ready."""
-    monkeypatch.setattr("policy_server.conferences.live.START_PATIENCE", 0.01)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     url = f"postgresql://policy:planted-secret@127.0.0.1:{port}/policy"
-    with started(folder, database_url=url) as server:
+    with started(folder, database_url=url, pace=Pace(start=0.01)) as server:
         response = server.request("GET", "/readyz")
         assert (response.status_code, response.json()["status"]) == (200, "ready")
         name = f"postgresql://127.0.0.1:{port}/policy"
@@ -130,7 +130,7 @@ def test_ready_without_a_database(folder: Path, monkeypatch: pytest.MonkeyPatch)
         assert server.ask("/service/configuration", local_alias="room-a")["rule"] == "named"
         text = server.metrics()
         # The room and its line on the timeline.
-        for sample in ("policy_rooms_held 1.0", "policy_pins_late 1.0", "policy_records_waiting 2.0"):
+        for sample in ("policy_rooms_held 1.0", "policy_holds_late 1.0", "policy_records_waiting 2.0"):
             assert f"{sample}\n" in text
 
 
@@ -206,7 +206,7 @@ def test_metrics(plain: InProcess) -> None:
         "policy_rules_refused 0.0",
         "policy_rules_reloads 1.0",
         "policy_rooms_held 0.0",
-        "policy_pins_late 0.0",
+        "policy_holds_late 0.0",
         "policy_records_waiting 0.0",
         "policy_records_dropped 0.0",
         "policy_agent_streams 0.0",
@@ -221,4 +221,4 @@ def test_rooms_are_counted(folder: Path) -> None:
             server.ask("/service/configuration", local_alias=alias)
         text = server.metrics()
         assert "policy_rooms_held 2.0\n" in text
-        assert "policy_pins_late 0.0\n" in text
+        assert "policy_holds_late 0.0\n" in text

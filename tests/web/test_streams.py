@@ -447,13 +447,13 @@ async def frees_everything(desk: Desk, end: Callable[[Stream], Awaitable[None]])
     await stream.__aenter__()
     await stream.event()
     assert desk.streams.count == 1
-    assert desk.conferences._subscriptions
+    assert desk.conferences.subscriptions.keys
     await end(stream)
     with suppress(asyncio.CancelledError, ZeroDivisionError):
         await stream.task
     assert desk.streams.count == 0
     assert not desk.streams._open
-    assert desk.conferences._subscriptions == {}
+    assert desk.conferences.subscriptions.keys == ()
     await until(lambda: asyncio.all_tasks() <= before)
 
 
@@ -687,7 +687,7 @@ def test_a_browser_over_http(desk: Desk) -> None:
                         break
                 assert desk.streams.count == 1
             await until(lambda: desk.streams.count == 0)
-            assert desk.conferences._subscriptions == {}
+            assert desk.conferences.subscriptions.keys == ()
 
     desk.run(scenario())
 

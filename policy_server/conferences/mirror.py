@@ -1,0 +1,120 @@
+"""Links and held rooms in memory, as a policy answer needs them: within microseconds, whatever the database does."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from policy_server.conferences.records import HeldConference, Link
+
+NEARBY_LIMIT: Final = 4
+"""Rooms that are found by one call or alias, the newest; each costs a decision. The others are found by name."""
+
+_Index = dict[str, tuple[HeldConference, ...]]
+
+
+class Mirror:
+    """What this process knows. An object that is returned is returned again until something in it changes."""
+
+    def __init__(self) -> None:
+        self._links: Final[dict[str, Link]] = {}
+        self._rooms: Final[dict[str, HeldConference]] = {}
+        self._of_call: Final[_Index] = {}
+        self._of_alias: Final[_Index] = {}
+        self._open: Final[set[str]] = set()
+
+    @property
+    def room_count(self) -> int:
+        """Rooms that are held."""
+        return len(self._rooms)
+
+    @property
+    def open_count(self) -> int:
+        """Rooms that are held and that no signed link led to."""
+        return len(self._open)
+
+    @property
+    def names(self) -> Iterable[str]:
+        """The names of the rooms that are held."""
+        return self._rooms.keys()
+
+    def is_open(self, key: str) -> bool:
+        """Whether a timeline is that of a room that no signed link led to: its key is the room's name or call."""
+        return key in self._open or any(room.name in self._open for room in self._of_call.get(key, ()))
+
+    def link(self, call: str) -> Link | None:
+        """The link of a call that has not expired or has a room, as far as it is known here."""
+        return self._links.get(call)
+
+    def learn(self, link: Link) -> None:
+        """Takes note of a link."""
+        known = self._links.get(link.call)
+        # A reading from before the revocation may arrive after it.
+        if known != link and (known is None or known.revoked_at is None or link.revoked_at is not None):
+            self._links[link.call] = link
+
+    def room(self, name: str) -> HeldConference | None:
+        """What holds a room, or held it last, if that has not been forgotten yet."""
+        return self._rooms.get(name)
+
+    def live(self, name: str, at: datetime) -> HeldConference | None:
+        """The conference that holds a room at a time."""
+        room = self._rooms.get(name)
+        return room if room is not None and at < room.expires_at else None
+
+    def live_of_call(self, call: str, at: datetime) -> HeldConference | None:
+        """The latest conference that a call's link led to."""
+        return next((room for room in self._of_call.get(call, ()) if at < room.expires_at), None)
+
+    def nearby(self, call: str, alias: str) -> tuple[HeldConference, ...]:
+        """The rooms that an alias leads to (as ``alias_key`` writes it), and those that a call's link led to.
+
+        Of each the latest come first; some may be there twice, and some may have expired.
+        """
+        return self._of_alias.get(alias, ()) + self._of_call.get(call, ())
+
+    def keep(self, conference: HeldConference) -> None:
+        """The conference holds its room from now on."""
+        present = self._rooms.get(conference.name)
+        if present is not None and present.id == conference.id:
+            # Doors are only ever added, and some may not be written yet.
+            conference = replace(conference, doors={**present.doors, **conference.doors})
+        if present == conference:
+            return
+        self.drop(conference.name)
+        self._rooms[conference.name] = conference
+        if not conference.call:
+            self._open.add(conference.name)
+        for index, key in self._indexes(conference):
+            index[key] = (conference, *index.get(key, ())[: NEARBY_LIMIT - 1])
+
+    def drop(self, name: str) -> None:
+        """Nothing holds the room any more."""
+        over = self._rooms.pop(name, None)
+        if over is None:
+            return
+        self._open.discard(name)
+        for index, key in self._indexes(over):
+            others = tuple(room for room in index.pop(key, ()) if room is not over)
+            if others:
+                index[key] = others
+
+    def drop_if(self, conference: HeldConference) -> None:
+        """Nothing holds the room any more if it is this conference that does."""
+        present = self._rooms.get(conference.name)
+        if present is not None and present.id == conference.id:
+            self.drop(conference.name)
+
+    def forget_expired(self, now: datetime) -> None:
+        """Forgets rooms that have expired, and expired links that no room needs."""
+        for name in [name for name, room in self._rooms.items() if room.expires_at <= now]:
+            self.drop(name)
+        for call in [call for call, link in self._links.items() if link.expires_at <= now]:
+            if call not in self._of_call:
+                del self._links[call]
+
+    def _indexes(self, room: HeldConference) -> Iterator[tuple[_Index, str]]:
+        if room.call:
+            yield self._of_call, room.call
+        for alias in dict.fromkeys(room.aliases.values()):
+            yield self._of_alias, alias

@@ -1,0 +1,166 @@
+"""What this process still has to write: rooms that it holds, for which calls wait a moment, and notes, for which nobody does."""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.conferences.mirror import Mirror
+from policy_server.conferences.pace import Limits, Pace
+from policy_server.conferences.records import HeldConference, TimelineEntry
+from policy_server.conferences.store import ConferenceStore
+
+WRITTEN_AT_ONCE: Final = 500
+
+OWN_LIMIT: Final = 20_000
+"""Keys whose own changes are remembered; one that is forgotten is only read again."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A room, or one more door of it, on its way to the store. ``deadline`` is by the clock of the event loop."""
+
+    conference: HeldConference
+    rule: str
+    holder: asyncio.Future[HeldConference]
+    deadline: float
+
+
+class Writer:
+    """Writes to the store in groups, again and again until it succeeds; ``work`` runs one round of it.
+
+    ``late`` counts answers that did not wait for their hold, ``dropped`` what could not be kept for writing.
+    """
+
+    def __init__(self, store: ConferenceStore, mirror: Mirror, pace: Pace, limits: Limits) -> None:
+        self.late = 0
+        self.dropped = 0
+        self._store: Final = store
+        self._mirror: Final = mirror
+        self._pace: Final = pace
+        self._limits: Final = limits
+        self._notes: Final[deque[TimelineEntry]] = deque()
+        self._holds: Final[dict[tuple[str, str], Hold]] = {}
+        self._own: Final[dict[str, set[int]]] = {}
+        self._unwritten: Final = asyncio.Event()
+        self._urgent: Final = asyncio.Event()
+
+    @property
+    def hold_count(self) -> int:
+        """Holds that are not written yet."""
+        return len(self._holds)
+
+    @property
+    def note_count(self) -> int:
+        """Notes that are not written yet."""
+        return len(self._notes)
+
+    def is_writing(self, conference: HeldConference) -> bool:
+        """Whether the conference is not known to be in the store yet."""
+        return (conference.id, conference.rule) in self._holds
+
+    def own_changes(self, key: str) -> Collection[int]:
+        """The numbers of the changes of a key that were made here since this was asked last."""
+        return self._own.pop(key, ())
+
+    def note(self, entry: TimelineEntry) -> None:
+        """Puts something on a timeline, when the database has time."""
+        # While the database is away strangers must not take the places of customers' notes.
+        most = self._limits.notes
+        if len(self._notes) >= most or (len(self._notes) >= most // 2 and self._mirror.is_open(entry.key)):
+            self.dropped += 1
+            return
+        self._notes.append(entry)
+        self._unwritten.set()
+
+    async def hold(self, conference: HeldConference, rule: str) -> HeldConference:
+        """Holds a room by the door of a rule, here at once; returns what ``agreed`` does."""
+        self._mirror.keep(conference)
+        loop = asyncio.get_running_loop()
+        self._holds[conference.id, rule] = Hold(conference, rule, loop.create_future(), loop.time() + self._pace.hold)
+        self._unwritten.set()
+        self._urgent.set()
+        return await self.agreed(conference, rule)
+
+    async def agreed(self, held: HeldConference, rule: str) -> HeldConference:
+        """The conference that holds a room which is held here: while it is being written, another replica may win.
+
+        So it is with the door of ``rule``. All questions about the room wait together, until ``Pace.hold`` after the
+        first at the most.
+        """
+        for key in dict.fromkeys(((held.id, held.rule), (held.id, rule))):
+            hold = self._holds.get(key)
+            if hold is None:
+                continue
+            seconds = hold.deadline - asyncio.get_running_loop().time()
+            if seconds > 0:
+                await asyncio.wait((hold.holder,), timeout=seconds)
+            if not hold.holder.done():
+                self.late += 1
+                return held
+            held = hold.holder.result()
+        return held
+
+    async def work(self) -> None:
+        """Waits until there is something to write, and writes it."""
+        await self._unwritten.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._pace.gather):
+                await self._urgent.wait()
+        self._unwritten.clear()
+        self._urgent.clear()
+        try:
+            await self.write_all()
+        except StoreUnavailableError as error:
+            log.warning(
+                "conferences.unwritten: %d holds and %d notes wait; %s", self.hold_count, self.note_count, error
+            )
+            await asyncio.sleep(self._pace.retry)
+        finally:
+            if self._holds or self._notes:
+                self._unwritten.set()
+
+    async def write_all(self) -> None:
+        """Writes everything. Raises StoreUnavailableError."""
+        while self._holds or self._notes:
+            holds = list(self._holds.values())[:WRITTEN_AT_ONCE]
+            # As many notes only as do not keep calls waiting for their holds.
+            notes = [self._notes[place] for place in range(min(len(self._notes), WRITTEN_AT_ONCE))]
+            try:
+                await self._record(holds, notes)
+            except (ValueError, TypeError):
+                # Something among them cannot be written, ever.
+                log.exception("conferences.unwritable: %d holds and %d notes are dropped", len(holds), len(notes))
+                self.dropped += len(holds) + len(notes)
+                self._settle(holds, [hold.conference for hold in holds])
+            for _ in notes:
+                self._notes.popleft()
+
+    async def _record(self, holds: Sequence[Hold], notes: Sequence[TimelineEntry]) -> None:
+        recorded = await self._store.record([hold.conference for hold in holds], notes)
+        if len(self._own) > OWN_LIMIT:
+            self._own.clear()
+        for key, number in recorded.numbers.items():
+            self._own.setdefault(key, set()).add(number)
+        self._settle(holds, recorded.holders)
+
+    def _settle(self, holds: Sequence[Hold], holders: Sequence[HeldConference]) -> None:
+        """Lets go those that wait for their holds."""
+        for hold, holder in zip(holds, holders, strict=True):
+            conference = hold.conference
+            self._holds.pop((conference.id, hold.rule), None)
+            room = self._mirror.room(conference.name)
+            if holder.ended_at is None:
+                self._mirror.keep(holder)
+                room = self._mirror.room(conference.name)
+            else:
+                # It was written before, although that could not be seen from here, and ended meanwhile.
+                self._mirror.drop_if(conference)
+            if not hold.holder.done():
+                hold.holder.set_result(room if room is not None and room.id == holder.id else holder)
