@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import pytest
 
-from policy_server.simulator.sipp import HOW_TO_GET_IT
+from policy_server.lab.sip.sipp import HOW_TO_GET_IT
 
 
 def leave_out(reason: str) -> NoReturn:

@@ -12,7 +12,13 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 BUILD = PROJECT["build-system"]["requires"]
 SERVICE = [*BUILD, *PROJECT["project"]["dependencies"]]
-EXTRAS = [text for texts in PROJECT["project"]["optional-dependencies"].values() for text in texts]
+NAME = PROJECT["project"]["name"]
+EXTRAS = [
+    text
+    for texts in PROJECT["project"]["optional-dependencies"].values()
+    for text in texts
+    if Requirement(text).name != NAME
+]
 FILES = {"requirements.txt": SERVICE, "requirements-dev.txt": [*SERVICE, *EXTRAS]}
 
 

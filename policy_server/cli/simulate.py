@@ -55,7 +55,7 @@ from policy_server.simulator.call import (
     play_revoked_link,
 )
 from policy_server.simulator.exchange import Caller, basic, bearer
-from policy_server.simulator.genesys_cloud import DIVISION, ORGANIZATION, StandIn, User
+from policy_server.simulator.genesys import DIVISION, ORGANIZATION, StandIn, User
 from policy_server.simulator.node import ConferencingNode, Judged, web_question
 from policy_server.web.api_keys import ApiKeys
 from policy_server.web.decision_log import DecisionLog

@@ -17,7 +17,7 @@ from policy_server.policy.names import Keyring, Role
 from policy_server.policy.ruleset import LinkType
 from policy_server.simulator.events import Message, Participant, Reporter, browser, bulk, trunk_leg
 from policy_server.simulator.exchange import Caller, Exchange
-from policy_server.simulator.genesys_cloud import StandIn, User
+from policy_server.simulator.genesys import StandIn, User
 from policy_server.simulator.node import ConferencingNode, Judged, dial_out_question, service_fields, web_question
 from policy_server.wording.values import shown
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from policy_server.policy.names import NAME_LENGTH, NONCE_BYTES, Call, Keyring
-from policy_server.simulator.genesys_cloud import User
+from policy_server.simulator.genesys import User
 from tests.attack.stage import (
     AGENTS,
     API_KEY,
@@ -306,7 +306,7 @@ async def names_at_the_lookup(stage: Stage) -> Outcome:
 
     The agent of the call's own conversation looks it up first, so it is taken.
     """
-    agent, other = (stage.genesys.agent(name) for name in ("maria", "tom"))
+    agent, other = User("Maria Silva"), User("Tom Becker")
     tokens = {user.id: secrets.token_urlsafe(32) for user in (agent, other)}
     stage.genesys.users.update({tokens[user.id]: user for user in (agent, other)})
     names = stage.names()

@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from policy_server.policy.names import NAME_LENGTH, Call, Keyring, Role
-from policy_server.simulator.genesys_cloud import GenesysCloud
+from policy_server.simulator.genesys import ORGANIZATION, StandIn
 from tests.servers import PASSWORD, SECRET_KEY, USERNAME, RealServer, basic, eventually, real_server
 
 OPEN_FILES: Final = 1024
@@ -86,7 +86,7 @@ class Stage:
     server: RealServer
     nodes: Listener
     public: Listener
-    genesys: GenesysCloud
+    genesys: StandIn
     link: Mapping[str, Any]
     until: float = 0.0
     """When the attack that runs has to end, by the monotonic clock."""
@@ -195,7 +195,7 @@ def staged(folder: Path) -> Iterator[Stage]:
     (folder / "rules").mkdir()
     (folder / "rules" / "rules.yaml").write_text(RULES, encoding="utf-8")
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    genesys = GenesysCloud()
+    genesys = StandIn()
     with genesys.serving() as api:
         environment = {
             "POLICY_PEXIP_USERNAME": USERNAME,
@@ -205,7 +205,7 @@ def staged(folder: Path) -> Iterator[Stage]:
             "POLICY_SECRET_KEY": SECRET_KEY,
             "POLICY_API_KEYS": f"booking:{API_KEY}",
             "POLICY_GENESYS_API": api,
-            "POLICY_GENESYS_ORGANIZATION": genesys.agent("maria").organization_id,
+            "POLICY_GENESYS_ORGANIZATION": ORGANIZATION,
             "POLICY_TRUSTED_PROXIES": STRANGER,
             "POLICY_OPEN_ROOMS": str(OPEN_ROOMS),
             "POLICY_DATABASE_URL": f"sqlite:///{folder}/policy.db",

@@ -19,7 +19,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from policy_server.cli.serve import app_of_worker
-from policy_server.simulator.genesys_cloud import ORGANIZATION, StandIn, User
+from policy_server.simulator.genesys import ORGANIZATION, StandIn, User
 from tests.cli.commands import CREDENTIALS, RULES, put_rules, run
 from tests.servers import PASSWORD, SECRET_KEY, RealServer, real_server
 

@@ -12,7 +12,7 @@ import pytest
 
 from policy_server.cli.common import Unusable
 from policy_server.policy.names import Keyring, Role
-from policy_server.simulator.genesys_cloud import ORGANIZATION
+from policy_server.simulator.genesys import ORGANIZATION
 from tests.cli.commands import BARE_RULES, CREDENTIALS, RULES, printed_json, put_rules, run
 from tests.servers import PASSWORD, SECRET_KEY, RealServer, clean_environment, real_server, write_rules
 

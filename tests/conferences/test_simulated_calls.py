@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from policy_server.conferences.store import ConferenceStore
-from policy_server.simulator.genesys_cloud import ORGANIZATION
+from policy_server.simulator.genesys import ORGANIZATION
 from tests.cli.commands import CREDENTIALS, RULES
 from tests.conferences.samples import Place
 from tests.servers import clean_environment, real_server, write_rules

@@ -9,7 +9,7 @@ from shutil import copytree
 import pytest
 from PIL import Image
 
-from policy_server.simulator.genesys_cloud import StandIn
+from policy_server.simulator.genesys import StandIn
 from tests.docs.pages import HTML, ROOT, YAML
 from tests.docs.site import SETTINGS, Site
 from tests.genesys.asking import MARIA, TOKEN

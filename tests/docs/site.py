@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from policy_server.pexip.events import Event
-from policy_server.simulator.genesys_cloud import ORGANIZATION, StandIn, participant
+from policy_server.simulator.genesys import ORGANIZATION, StandIn, participant
 from policy_server.web import agent_answers, links
 from policy_server.web.policy import ANSWERED
 from tests.conferences import event_histories as told

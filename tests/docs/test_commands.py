@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +17,10 @@ PAGE: Final = START
 
 def _leaves(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
     if isinstance(command, click.Group):
-        for word, below in command.commands.items():
+        context = click.Context(command)
+        for word in command.list_commands(context):
+            below = command.get_command(context, word)
+            assert below is not None
             yield from _leaves(below, f"{name} {word}")
     else:
         yield name, command
@@ -65,18 +66,14 @@ def test_commands_in_prose_and_units_exist() -> None:
 
 
 def test_the_table_of_packages_is_that_of_the_code() -> None:
-    """Every package that the program uses is listed with the floor that the import contracts give it."""
+    """Every package is listed with the floor that the import contracts give it."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
         "contracts"
     ]
     layers = [re.findall(r"\w+", layer) for layer in reversed(contracts[0]["layers"])]
     floors = {name: str(floor) for floor, layer in enumerate(layers) for name in layer}
-    program = (
-        "import sys, policy_server.cli; print(*(name for name in sys.modules if name.startswith('policy_server.')))"
-    )
-    modules = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
-    packages = {name for module in modules if (ROOT / "policy_server" / (name := module.split(".")[1])).is_dir()}
-    roof = {"cli": "roof"}
+    packages = {path.parent.name for path in (ROOT / "policy_server").glob("*/__init__.py")}
+    roof = {"cli": "roof", "lab": "above"}
     documented = {Path(code(name)[0]).name: floor for name, floor, _ in PAGE.rows("package |")}
     assert documented == {name: roof.get(name, floors[name]) for name in packages}
 

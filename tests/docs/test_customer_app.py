@@ -11,7 +11,7 @@ import pytest
 from policy_server.conferences.fold import KINDS
 from policy_server.rulefiles.pages import PAGES
 from policy_server.rulefiles.store import load_folder
-from policy_server.simulator.genesys_cloud import StandIn
+from policy_server.simulator.genesys import StandIn
 from policy_server.web import agent_answers, links, lookup
 from policy_server.web.link_requests import FIELDS
 from policy_server.web.pages import shipped_pages

@@ -15,7 +15,7 @@ from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.rulefiles.store import load_folder
 from policy_server.settings import PREFIX
 from policy_server.settings import SETTINGS as MEANINGS
-from policy_server.simulator.genesys_cloud import StandIn
+from policy_server.simulator.genesys import StandIn
 from policy_server.web.policy import OUTCOMES
 from tests.conferences.postgres import PostgresMissingError, find_binaries, running_postgres
 from tests.docs.pages import CONSOLE, PAGES, START, blocks, code

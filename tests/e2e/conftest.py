@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.labs import require_lab
 from tests.e2e.stage import CHROMIUM, Stage, Theatre
-from tests.requirements import leave_out
+from tests.requirements import leave_out, require_sipp
 
 
 def require_browser() -> None:
@@ -23,7 +22,7 @@ def require_browser() -> None:
 @pytest.fixture(scope="module")
 def theatre() -> Iterator[Theatre]:
     """A browser and the event loop that it belongs to."""
-    require_lab()
+    require_sipp()
     require_browser()
     with asyncio.Runner() as runner:
         theatre = Theatre(runner)

@@ -1,6 +1,6 @@
 """A call from the customer's page to the last hang-up, and whatever happens to the widget in the middle of it."""
 
-from policy_server.simulator.trunk import SipCall
+from policy_server.lab.sip.trunk import SipCall
 from tests.e2e.stage import (
     ANSWERED,
     CUSTOMER,

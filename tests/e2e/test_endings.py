@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from policy_server.simulator.trunk import Answer
+from policy_server.lab.sip.trunk import Answer
 from tests.e2e.stage import ANSWERED, CUSTOMER, HUNG_UP, MARIA, NUMBER, TRUNK_LEG, UNHEARD, Scene, Stage, until
 
 

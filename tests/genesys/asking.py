@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 from policy_server.genesys.client import GenesysClient
 from policy_server.genesys.results import AgentResult, ConversationResult
 from policy_server.genesys.tenant import Tenant, parse_tenant
-from policy_server.simulator.genesys_cloud import ORGANIZATION, Json, StandIn, User
+from policy_server.simulator.genesys import ORGANIZATION, Json, StandIn, User
 
 TOKEN: Final = "S3cr3t-t0ken_of.Maria~+/=="
 OTHER_TOKEN: Final = "another-t0ken"

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from policy_server.simulator.genesys_cloud import StandIn
+from policy_server.simulator.genesys import StandIn
 from tests.genesys.asking import Genesys
 
 

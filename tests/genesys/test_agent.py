@@ -15,7 +15,7 @@ from policy_server.genesys.results import (
     RefusalReason,
     TokenRefused,
 )
-from policy_server.simulator.genesys_cloud import DIVISION, ORGANIZATION, Seen, User
+from policy_server.simulator.genesys import DIVISION, ORGANIZATION, Seen, User
 from tests.genesys.asking import MARIA, OTHER_TOKEN, TOKEN, Genesys, run
 
 ELSEWHERE = "99999999-0000-4000-8000-000000000000"

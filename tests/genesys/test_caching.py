@@ -6,7 +6,7 @@ import pytest
 
 from policy_server.genesys import client as client_module
 from policy_server.genesys.results import Agent, AgentResult, Binding, GenesysUnavailable, TokenRefused
-from policy_server.simulator.genesys_cloud import User, participant
+from policy_server.simulator.genesys import User, participant
 from tests.genesys.asking import CONVERSATION, MARIA, OTHER_TOKEN, SESSION, TOKEN, Genesys, run
 
 

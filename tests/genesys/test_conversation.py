@@ -15,7 +15,7 @@ from policy_server.genesys.results import (
     NoSuchConversation,
     TokenRefused,
 )
-from policy_server.simulator.genesys_cloud import DIVISION, ORGANIZATION, Json, participant
+from policy_server.simulator.genesys import DIVISION, ORGANIZATION, Json, participant
 from tests.genesys.asking import CONVERSATION, MARIA, OTHER_TOKEN, SESSION, TOKEN, Genesys, run
 
 AGENT = Agent(MARIA.id, MARIA.name, ORGANIZATION, DIVISION, hash_token(TOKEN))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from policy_server.genesys.client import GenesysClient, hash_token
-from policy_server.simulator.genesys_cloud import StandIn, participant
+from policy_server.simulator.genesys import StandIn, participant
 from tests.genesys.asking import CONVERSATION, MARIA, OTHER_TOKEN, TOKEN, Genesys, run, tenant
 
 

@@ -15,7 +15,7 @@ from policy_server.genesys.strangers import (
     MINUTE,
     Strangers,
 )
-from policy_server.simulator.genesys_cloud import User
+from policy_server.simulator.genesys import User
 from tests.genesys.asking import CONVERSATION, TOKEN, Genesys, run
 
 HERE = "192.0.2.1"

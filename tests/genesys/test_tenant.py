@@ -3,7 +3,7 @@
 import pytest
 
 from policy_server.genesys.tenant import REGIONS, Tenant, TenantFault, check_region, parse_tenant
-from policy_server.simulator.genesys_cloud import DIVISION, ORGANIZATION
+from policy_server.simulator.genesys import DIVISION, ORGANIZATION
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from policy_server.genesys.client import STRANGERS_CONNECTIONS, GenesysClient
 from policy_server.genesys.exchange import BODY_LIMIT
 from policy_server.genesys.results import Agent, AgentResult, Binding, GenesysUnavailable, UnavailableReason
-from policy_server.simulator.genesys_cloud import User, participant
+from policy_server.simulator.genesys import User, participant
 from tests.genesys.asking import CONVERSATION, MARIA, OTHER_TOKEN, TOKEN, Genesys, run, tenant
 
 SHORT = 0.25

@@ -30,7 +30,7 @@ from policy_server.simulator.call import (
     play_revoked_link,
 )
 from policy_server.simulator.exchange import Caller, basic, bearer
-from policy_server.simulator.genesys_cloud import ORGANIZATION, StandIn, User
+from policy_server.simulator.genesys import ORGANIZATION, StandIn, User
 from policy_server.simulator.node import ConferencingNode
 from policy_server.web.api_keys import ApiKeys
 from tests.cli.commands import RULES

@@ -35,7 +35,7 @@ from policy_server.pexip.events import Event
 from policy_server.pexip.field_facts import DOOR_FIELDS
 from policy_server.policy.names import Call
 from policy_server.policy.ruleset import Ruleset
-from policy_server.simulator.genesys_cloud import participant
+from policy_server.simulator.genesys import participant
 from policy_server.web.agents import AgentAccess, AgentEndpoint
 from policy_server.web.basic import BasicAuthentication
 from policy_server.web.cors import AgentCors

@@ -14,7 +14,7 @@ from policy_server.conferences.fold import ConferenceState, Phase, fold
 from policy_server.conferences.records import Door, TimelineEntry
 from policy_server.pexip.events import Event
 from policy_server.policy.names import Keyring
-from policy_server.simulator.genesys_cloud import DIVISION, User, participant
+from policy_server.simulator.genesys import DIVISION, User, participant
 from policy_server.web.agent_answers import TIMELINE_LIMIT, conference_phase, masked
 from policy_server.web.problem import TYPE_ROOT
 from tests.conferences import event_histories as told

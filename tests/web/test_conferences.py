@@ -20,7 +20,7 @@ from policy_server.pexip.events import Event
 from policy_server.policy.names import Keyring, Role
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials
-from policy_server.simulator.genesys_cloud import StandIn
+from policy_server.simulator.genesys import StandIn
 from policy_server.web.api_keys import ApiKeys
 from tests.conferences import conftest as databases
 from tests.conferences import event_histories as told

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from policy_server.conferences import rooms
 from policy_server.policy.names import Call, Keyring, Role
-from policy_server.simulator.genesys_cloud import StandIn
+from policy_server.simulator.genesys import StandIn
 from tests.conferences import conftest as databases
 from tests.conferences.samples import Place
 from tests.genesys.asking import CONVERSATION, TOKEN, Genesys, tenant

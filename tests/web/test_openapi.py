@@ -33,7 +33,7 @@ from policy_server.conferences.store import ConferenceStore
 from policy_server.policy.names import Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
-from policy_server.simulator.genesys_cloud import StandIn
+from policy_server.simulator.genesys import StandIn
 from policy_server.web import agents, events, link_requests, links, refusals, streams
 from policy_server.web.api_keys import ApiKeys
 from policy_server.web.openapi import PATH, PROBLEMS, document

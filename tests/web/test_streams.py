@@ -18,7 +18,7 @@ import uvicorn
 from starlette.types import Message
 
 from policy_server.conferences.records import Door
-from policy_server.simulator.genesys_cloud import DIVISION, User
+from policy_server.simulator.genesys import DIVISION, User
 from policy_server.web import streams as streams_module
 from policy_server.web.problem import TYPE_ROOT
 from tests.conferences import event_histories as told

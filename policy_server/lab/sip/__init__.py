@@ -1,0 +1,1 @@
+"""The SIP trunk, both ends of it, by SIPp."""
