@@ -1,4 +1,4 @@
-"""Settings: environment variables with the prefix ``POLICY_``, read once into a typed object (DESIGN section 8)."""
+"""Settings: environment variables with the prefix ``POLICY_``, read once into a typed object (README.md: Settings)."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -1,6 +1,7 @@
 """Hypothesis strategies for what Pexip sends and accepts: one vocabulary for all tests.
 
-The tables are typed from the reference, not taken from the models, so that the two can disagree.
+The tables are typed from the reference (pexip/README.md: Answers), not taken from the models, so that the two can
+disagree.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""The judge and the strict models, written from the same reference by different hands, agree.
+"""The judge and the strict models, written from one reference (pexip/README.md: Answers) by different hands, agree.
 
 They differ in four things, and the tests say so: an unknown field, which the models refuse and the judge only warns
 of; ``remote_display_name: null``, which Pexip takes for a participant without a name and our answers never need; whole

@@ -1,4 +1,4 @@
-"""The command line. Exit status: 0 good, 1 a check or test failed, 2 unusable input (DESIGN section 4)."""
+"""The command line. Exit status: 0 good, 1 a check or test failed, 2 unusable input (README.md: Command line)."""
 
 from importlib import import_module
 from typing import Final

@@ -136,7 +136,7 @@ async def _keep(found: Settings, kept: Link) -> None:
 
 
 def _url(found: Settings, made: CustomerLink, web_app: str) -> str:
-    """What the customer opens: our own door, for link types that lead anywhere (DESIGN section 6)."""
+    """What the customer opens: our own door, for link types that lead anywhere (README.md: Links)."""
     if not found.public_url or not web_app:
         return web_app
     return f"{found.public_url}{JOIN_PATH}{made.call.session}"

@@ -1,4 +1,4 @@
-"""When a conference ran and who was in it, from its event-sink messages (reference: pexip-events.md).
+"""When a conference ran and who was in it, from its event-sink messages (pexip/README.md: Events).
 
 Messages are put in order by the time their nodes give, never by the order in which they came. A *run* is one life
 of the conference, from its first node that starts to its last that ends; when all have left and somebody returns, the
@@ -39,7 +39,7 @@ _TEXTS: Final = (
     "service_tag",
     "call_tag",
     "media_node",
-    # Seen beside service_type, which it then says more exactly (section 2).
+    # Seen beside service_type, which it then says more exactly (pexip/README.md: Sink versions).
     "current_service_type",
 )
 _FLAGS: Final = ("has_media", "is_muted", "is_presenting")
@@ -314,7 +314,10 @@ def _leave(attendance: Attendance, left_at: float, *, is_told: bool) -> None:
 
 
 def _merge(attendance: Attendance, event: Event) -> None:
-    """Take what is there and of the right kind: whether a message repeats every field is disputed (section 4)."""
+    """Take what is there and of the right kind: whether a message repeats every field is disputed.
+
+    (pexip/README.md: Conference events)
+    """
     for key in _TEXTS:
         text = event.text(key)
         if text or event.data.get(key) == "":

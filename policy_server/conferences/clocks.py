@@ -1,4 +1,4 @@
-"""How far the clocks of nodes are from ours, as their messages show (reference: pexip-events.md, section 1).
+"""How far the clocks of nodes are from ours, as their messages show (pexip/README.md: How events arrive).
 
 A message takes its time: it waits in a bulk, in a queue, or for a database that is away. So of the recent messages of a
 node the one that came soonest after its own time tells most, and what it tells is the difference and its short way here.

@@ -1,4 +1,7 @@
-"""Running statements: in time, in transactions, and with one kind of error, whatever the database (DESIGN section 7)."""
+"""Running statements: in time, in transactions, and with one kind of error, whatever the database.
+
+(README.md: Database)
+"""
 
 import asyncio
 import contextlib

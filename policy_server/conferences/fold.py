@@ -1,4 +1,4 @@
-"""The state and the timeline of a conference, from its event-sink messages (reference: pexip-events.md).
+"""The state and the timeline of a conference, from its event-sink messages (pexip/README.md: Events).
 
 Both are pure functions of the *set* of messages of one conference: any order and any duplicates give the same result.
 Give all messages of one service name and its breakout rooms; its lives, when all left and somebody returned, are one

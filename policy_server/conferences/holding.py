@@ -1,4 +1,4 @@
-"""One room, one service: decisions made to agree with the conference that holds the room (DESIGN section 7).
+"""One room, one service: decisions made to agree with the conference that holds the room (README.md: Held rooms).
 
 What a held conference fixes for everybody is its service and its legs. Which of the two a question gets is still its
 own: the customer's rule dials, the agent's does not. How a caller enters, the door, is fixed for each rule by itself, so
@@ -26,8 +26,7 @@ NO_DOOR: Final = Door({})
 def room_of(decision: Serve) -> str:
     """The name of the conference that a decision leads to, ``""`` for a service that is none.
 
-    A breakout bears the name of its main room, but is a conference of its own (reference: pexip-policy-responses.md,
-    section 2).
+    A breakout bears the name of its main room, but is a conference of its own (pexip/README.md: Breakouts).
     """
     service = decision.service
     if service.get("service_type") not in ROOMS:

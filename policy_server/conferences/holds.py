@@ -1,4 +1,4 @@
-"""Held conferences in the database: one winner for each life of a room (DESIGN section 7)."""
+"""Held conferences in the database: one winner for each life of a room (README.md: Held rooms)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace

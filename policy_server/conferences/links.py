@@ -1,4 +1,4 @@
-"""Customer links in the database (DESIGN section 6)."""
+"""Customer links in the database (README.md: Links)."""
 
 from collections.abc import Sequence
 from datetime import datetime

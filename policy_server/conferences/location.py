@@ -1,4 +1,4 @@
-"""Where the database is: ``POLICY_DATABASE_URL``, and the engines that reach it (DESIGN section 7)."""
+"""Where the database is: ``POLICY_DATABASE_URL``, and the engines that reach it (README.md: Database)."""
 
 import errno
 import os

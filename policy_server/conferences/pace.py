@@ -17,7 +17,7 @@ class Pace:
     """Seconds."""
 
     hold: float = 0.25
-    """A policy answer waits so long for its room to be held (DESIGN section 7)."""
+    """A policy answer waits so long for its room to be held (README.md: Held rooms)."""
     start: float = 3.0
     """The start waits so long for what the store knows."""
     stop: float = 3.0

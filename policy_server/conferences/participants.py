@@ -1,4 +1,4 @@
-"""Participants, people and trunk legs of a conference, as its attendances tell (reference: pexip-events.md)."""
+"""Participants, people and trunk legs of a conference, as its attendances tell (pexip/README.md: Events)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace

@@ -69,7 +69,7 @@ class HeldConference:
     """One life of a room: the service it was first answered with, until it ends or ``expires_at``.
 
     ``id`` is the caller's and unique; ``name`` is the room name, which is Pexip's identity of a conference
-    (reference: pexip-events.md, section 3). ``call`` is ``""`` for a room that no customer link led to. ``service``
+    (pexip/README.md: Duplicates and identity). ``call`` is ``""`` for a room that no customer link led to. ``service``
     is the same for everybody, and ``doors``, by the id of the rule, are what is not. ``legs`` are the automatic
     participants and ``fallbacks`` those for when one fails. ``alias`` is the one that was dialled first, by ``rule``, as it
     may be shown. ``aliases`` are those that lead here, each as ``alias_key`` writes it: ``dialled`` first, and for a

@@ -1,4 +1,4 @@
-"""The decision about a question in the light of what runs already: one room, one service (DESIGN section 7).
+"""The decision about a question in the light of what runs already: one room, one service (README.md: Held rooms).
 
 The rules decide as they did when the room was held, and what they serve is held to what the room keeps. So neither closing
 time nor an expired link nor a reload takes a running conference apart. The door is each rule's own, and stays too. A
@@ -137,7 +137,10 @@ class Rooms:
         return evaluate(ruleset, request, at, self._keyring, self._link_attributes, links)
 
     async def _settle_call_out(self, ruleset: Ruleset, request: PolicyRequest, now: datetime) -> Settled:
-        """A call out of a room that exists: that room's service, whatever else the question says (DESIGN section 3)."""
+        """A call out of a room that exists: that room's service, whatever else the question says.
+
+        (README.md: Calls out of a room)
+        """
         name = _room_asked_for(request)
         held = self._conferences.live(name, now)
         decision = self._evaluate(ruleset, request, now)
@@ -175,7 +178,7 @@ class Rooms:
         if not name:
             return Settled(decision, decision.call, call)
         held = known.live(name, now)
-        # What is not a call begins no conference (reference: pexip-policy-requests.md, call_direction non_dial).
+        # What is not a call begins no conference (pexip/README.md: Order during a call).
         if held is None and request.text("call_direction") == "non_dial":
             return Settled(decision, decision.call, call, name)
         if held is not None:

@@ -36,7 +36,7 @@ SHORT_CACHE_SECONDS: Final = 5.0
 
 KNOWN_SECONDS: Final = 172_800.0
 """Seconds that a token which was verified once keeps a place apart from unknown ones: as long as tokens can live
-(genesys.md, section 5).
+(genesys/README.md: Access tokens).
 """
 
 CACHE_ENTRIES: Final = 10_000

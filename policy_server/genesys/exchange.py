@@ -14,7 +14,7 @@ import httpx
 from policy_server.genesys.replies import code_or_nothing
 
 BODY_LIMIT: Final = 1_048_576
-"""Bytes of a body; Genesys itself stops at 512,000 (genesys.md, section 5)."""
+"""Bytes of a body; Genesys itself stops at 512,000 (genesys/README.md: Access tokens)."""
 
 CONNECTIONS: Final = 20
 """Connections to Genesys at a time; a request that waits for one waits within its timeout."""

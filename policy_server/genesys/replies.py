@@ -1,4 +1,7 @@
-"""Reading what Genesys answers (genesys.md, sections 5 and 6): bytes in, typed values out, nothing believed unseen."""
+"""Reading what Genesys answers: bytes in, typed values out, nothing believed unseen.
+
+(genesys/README.md: Access tokens, Conversations)
+"""
 
 import re
 from typing import Annotated, Final

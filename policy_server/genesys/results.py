@@ -68,9 +68,10 @@ class Binding:
     """What a conversation says about an agent and a customer.
 
     ``ani_name`` and ``ani`` are the caller's name and address of the first customer who has a name, or else an address
-    (genesys.md, sections 2 and 6), and ``dialled`` what that customer dialled. ``agent_connected``: this agent's call is up
-    now, on hold or not. ``agent_listed``: this agent is or was on the conversation, and may have left it. ``participants``
-    says for an administrator who was seen, by purpose and state, without names.
+    (genesys/README.md: How the widget finds the conference, Conversations), and ``dialled`` what that customer
+    dialled. ``agent_connected``: this agent's call is up now, on hold or not. ``agent_listed``: this agent is or was
+    on the conversation, and may have left it. ``participants`` says for an administrator who was seen, by purpose and
+    state, without names.
     """
 
     conversation_id: str

@@ -30,7 +30,10 @@ REGIONS: Final = (
     "apne2.pure.cloud",
     "apne3.pure.cloud",
 )
-"""Domains of the regions (genesys.md, section 4). New ones appear, so that another one is a warning, not a fault."""
+"""Domains of the regions. New ones appear, so that another one is a warning, not a fault.
+
+(genesys/README.md: Regions)
+"""
 
 UUID_TEXT: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 """How Genesys writes an id, in lower case."""

@@ -1,7 +1,8 @@
 """Customer and agent without browsers, by what their pages would send: a participant of a room, and the agents' widget.
 
-Client API: pexip-management-and-client-api.md, part B. Genesys Cloud: genesys.md, sections 5 to 7. Video is generated,
-each participant's of one brightness, by which a viewer tells whose it is.
+It speaks Pexip's client API (lab/README.md: Client API v2) and Genesys Cloud's (genesys/README.md: Access tokens,
+Conversations, Notifications). Video is generated, each participant's of one brightness, by which a viewer tells whose
+it is.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The one form in which aliases are compared (reference: pexip-policy-requests.md, section 4, item 7).
+"""The one form in which aliases are compared (pexip/README.md: Encoding).
 
 A compared form is a stretch of what came, in lower case: nothing within it is left out, and every character is one
 character of the original. So what a part of it looked like can always be told.

@@ -1,4 +1,4 @@
-"""Event-sink messages: what nodes report about conferences and participants (reference: pexip-events.md).
+"""Event-sink messages: what nodes report about conferences and participants (pexip/README.md: Events).
 
 Nodes send in order, and a message that is refused is sent again and holds up everything behind it. So what we use of a
 message is read with patience, what we do not use is kept as it came, and what nobody can read costs nothing beside it.
@@ -23,7 +23,7 @@ MAX_DEPTH: Final = 32
 MAX_TEXT: Final = 10_000
 """Longest text that is kept, in characters; what is longer is cut."""
 MAX_NAME: Final = 250
-"""Longest name of a node, an event or a service, in characters (a service's: pexip-policy-responses.md)."""
+"""Longest name of a node, an event or a service, in characters (pexip/README.md: Service fields)."""
 MAX_REASONS: Final = 10
 """Most reasons that are given for unreadable messages of one body."""
 LATEST_TIME: Final = 253_402_214_400.0
@@ -132,7 +132,10 @@ def room_of(service: str) -> str:
 
 
 def is_outgoing(call_direction: str) -> bool:
-    """Whether a ``call_direction`` is that of a call Pexip placed: seen as out, outbound and dial_out (section 4)."""
+    """Whether a ``call_direction`` is that of a call Pexip placed: seen as out, outbound and dial_out.
+
+    (pexip/README.md: Participant events)
+    """
     return call_direction.strip().lower() in _OUTGOING
 
 
@@ -224,7 +227,7 @@ def _messages(whole: object) -> Iterator[object]:
         message = waiting.pop()
         if isinstance(message, list):
             waiting.extend(reversed(message))
-        # The wrapper's own node, seq and time carry no information (section 2).
+        # The wrapper's own node, seq and time carry no information (pexip/README.md: Bulk messages).
         elif (
             isinstance(message, dict) and message.get("event") == BULK and isinstance(message.get("data"), list | dict)
         ):
@@ -314,7 +317,10 @@ def _cut(text: str) -> str:
 
 
 class LegEnd(StrEnum):
-    """Why an outgoing leg ended (section 5); redialling is reasonable only after ``TEMPORARY``."""
+    """Why an outgoing leg ended; redialling is reasonable only after ``TEMPORARY``.
+
+    (pexip/README.md: Disconnect reasons)
+    """
 
     ENDED_BY_FAR_END = "ended_by_far_end"
     REFUSED = "refused"

@@ -1,6 +1,6 @@
 """The field types that answers to Pexip are made of, and the faults that a field can have.
 
-Lengths, ranges and words are those of ``pexip-policy-responses.md``. The types are strict: a number is no
+Lengths, ranges and words are those of the reference (pexip/README.md: Answers). The types are strict: a number is no
 text, ``1`` is no boolean.
 """
 
@@ -36,7 +36,7 @@ class Fault:
     allowed: tuple[str, ...] = ()
     """For ``enum`` and ``unknown``: the good words, from which a caller can suggest the nearest."""
     rule: str = ""
-    """The id in section 15 of ``pexip-policy-responses.md`` (``PIN-3``), where there is one."""
+    """The id of the rule, like ``PIN-3``, where there is one (pexip/README.md: What voids an answer)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,10 @@ class Fact(Enum):
     IDENTITY = auto()
     """Tells one room or party from another, so a value that is made up halfway would be somebody else's."""
     DOOR = auto()
-    """May differ between the answers to callers of one conference (section 1); everything else is the same for everybody."""
+    """May differ between the answers to callers of one conference; everything else is the same for everybody.
+
+    (pexip/README.md: One service and one configuration)
+    """
 
 
 class NotNull:

@@ -1,4 +1,4 @@
-"""The request parameters of Pexip's external policy API (reference: pexip-policy-requests.md, sections 5 and 6)."""
+"""The request parameters of Pexip's external policy API (pexip/README.md: Parameters)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -353,7 +353,10 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType({parameter.name: paramete
 
 
 def folded(name: str) -> str:
-    """A parameter name without the differences between versions: case, and ``-`` for ``_`` (section 4, item 6)."""
+    """A parameter name without the differences between versions: case, and ``-`` for ``_``.
+
+    (pexip/README.md: Encoding)
+    """
     return name.lower().replace("-", "_")
 
 

@@ -1,7 +1,6 @@
 """The PIN rules: which combinations of allow_guests, pin and guest_pin a node accepts.
 
-Source: section 4 (truth table, format) and PIN-1 to PIN-6 of section 15 of ``pexip-policy-responses.md``.
-No message holds a PIN.
+Rules PIN-1 to PIN-6 (pexip/README.md: PINs, What voids an answer). No message holds a PIN.
 """
 
 from policy_server.pexip.fields import Fault

@@ -1,7 +1,7 @@
 """What a node accepts in answers about participants, media locations, registrations and the directory.
 
-Source: sections 10 to 13 of ``pexip-policy-responses.md``. As for services, plain fields are checked without
-building a model: ``accepts_…`` on every call, ``check_…`` for people.
+(pexip/README.md: Participant properties, Media location, Registration, Directory) As for services, plain fields are
+checked without building a model: ``accepts_…`` on every call, ``check_…`` for people.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The questions that a Conferencing Node asks, one row each (reference: pexip-policy-requests.md, section 2)."""
+"""The questions that a Conferencing Node asks, one row each (pexip/README.md: The six questions)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

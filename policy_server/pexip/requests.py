@@ -1,4 +1,4 @@
-"""A question of a Conferencing Node, parsed at the door (reference: pexip-policy-requests.md)."""
+"""A question of a Conferencing Node, parsed at the door (pexip/README.md: Questions)."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -61,8 +61,8 @@ class PolicyRequest:
     def choice(self, name: str) -> str:
         """An enumerated value, ``""`` when missing.
 
-        Quotes are dropped, since ``auth_type`` was published with them (section 6); ``None`` and ``null`` are
-        how a role without value may be written (section 4, item 3).
+        Quotes are dropped, since ``auth_type`` was published with them; ``None`` and ``null`` are how a role without
+        value may be written (pexip/README.md: Parameters, Encoding).
         """
         value = self.text(name).strip('"')
         return "" if name == "preauthenticated_role" and value in {"None", "null"} else value
@@ -85,7 +85,7 @@ class PolicyRequest:
         return getattr(address, "ipv4_mapped", None) or address
 
     def values(self, name: str) -> tuple[str, ...]:
-        """A header parameter: a JSON list, a single-quoted list, or (v16) the bare text (section 4, item 5)."""
+        """A header parameter: a JSON list, a single-quoted list, or (v16) the bare text (pexip/README.md: Encoding)."""
         value = self.text(name)
         if not value.startswith("["):
             return (value,) if value else ()

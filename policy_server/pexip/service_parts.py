@@ -1,6 +1,6 @@
 """What services are made of: the fields that several share, automatic participants, on_completion.
 
-Source: sections 2 to 9 of ``pexip-policy-responses.md``.
+(pexip/README.md: Service fields, Playback, Automatic participants)
 """
 
 from collections.abc import Mapping

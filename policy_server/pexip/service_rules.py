@@ -1,6 +1,6 @@
 """The rules that join several fields of a service.
 
-Source: section 15 of ``pexip-policy-responses.md`` (PIN, BRK and SVC-4), and section 7 for on_completion. Each
+The rules PIN, BRK and SVC-4, and that of on_completion (pexip/README.md: What voids an answer, Playback). Each
 is a plain function over a mapping, so that the models and the checks of plain fields use the same one.
 """
 
@@ -59,7 +59,8 @@ def teams_view_rule(fields: Mapping[str, object]) -> tuple[Fault, ...]:
     view = fields.get("view")
     if view not in get_args(TeamsViewName):
         return ()
-    # The device type says how the alias is found; the protocol is what makes it a Teams call (section 5).
+    # The device type says how the alias is found; the protocol is what makes it a Teams call (pexip/README.md:
+    # Gateway calls).
     if fields.get("outgoing_protocol") == "teams":
         return ()
     message = f"view {shown(view)} is for Teams calls only: it needs outgoing_protocol: teams"

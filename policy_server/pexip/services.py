@@ -1,6 +1,6 @@
 """The services that a node accepts in the answer to a service configuration request.
 
-Source: sections 2 to 9 and 15 of ``pexip-policy-responses.md``. A model holds each field of its type. Plain
+A model holds each field of its type (pexip/README.md: Service fields, What voids an answer). Plain
 fields are checked without building a model: ``accepts_service`` on every call, ``check_service`` for people.
 """
 

@@ -1,4 +1,4 @@
-"""Decisions as Pexip's envelope (reference: pexip-policy-responses.md, section 1)."""
+"""Decisions as Pexip's envelope (pexip/README.md: Envelope, Status and action)."""
 
 from collections.abc import Mapping
 from typing import assert_never

@@ -1,7 +1,7 @@
 """The conditions of a rule: each says whether it holds for a question, and how to explain a miss.
 
 ``holds`` is three-valued. ``False`` is "no", a missing value included; ``None`` is "the value cannot be read", which
-satisfies neither a condition nor its ``not`` (DESIGN section 3).
+satisfies neither a condition nor its ``not`` (README.md: Conditions).
 """
 
 from collections.abc import Collection, Iterator, Mapping

@@ -51,7 +51,7 @@ class DirectoryEntry:
         object.__setattr__(self, "typed", tuple(spelling for text in texts for spelling in spellings(text)))
 
     def answer(self) -> Mapping[str, str]:
-        """The entry as Pexip wants it (reference: pexip-policy-responses.md, section 13)."""
+        """The entry as Pexip wants it (pexip/README.md: Directory)."""
         return {"alias": self.alias, "description": self.description, "username": self.username}
 
 

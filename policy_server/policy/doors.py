@@ -1,4 +1,4 @@
-"""The door before Pexip: would the rules let this customer in now, and if not, when? (DESIGN section 6). No I/O."""
+"""The door before Pexip: would the rules let this customer in now, and if not, when? (README.md: Links). No I/O."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

@@ -46,7 +46,7 @@ from policy_server.policy.services import FIELD_LIMIT, ServiceTemplate, blank_id
 from policy_server.policy.templates import RAW, without_raw
 
 DIRECTORY_LIMIT: Final = 10
-"""Entries in a directory answer when the question does not say; Pexip always says 10 (section 6)."""
+"""Entries in a directory answer when the question does not say; Pexip always says 10 (pexip/README.md: Parameters)."""
 
 PICTURE_SIZE: Final = 100
 PICTURE_SIZE_LIMIT: Final = 2048

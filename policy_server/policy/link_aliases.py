@@ -1,4 +1,7 @@
-"""Aliases of links: which link type an alias is of, whose door it is, and the call it belongs to (DESIGN section 6)."""
+"""Aliases of links: which link type an alias is of, whose door it is, and the call it belongs to.
+
+(README.md: Names of a call)
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Customer links: what a link type makes of a call (DESIGN section 6)."""
+"""Customer links: what a link type makes of a call (README.md: Links)."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Sessions and agent keys out of whatever people and systems may read: they open doors (DESIGN section 6).
+"""Sessions and agent keys out of whatever people and systems may read: they open doors (README.md: Names of a call).
 
 A customer's alias is shown as `mp…`. Call ids are no secret and stay.
 """

@@ -1,4 +1,4 @@
-"""A call's three names, signed so that no database is needed to trust them (DESIGN section 6).
+"""A call's three names, signed so that no database is needed to trust them (README.md: Names of a call).
 
 The **session** is the customer's, the **agent key** the agents', the **call id** may be seen by all who work with calls.
 Each is 32 characters of lower-case base32 (`a-z2-7`), which is exactly 20 bytes:
@@ -30,7 +30,7 @@ NONCE_BYTES: Final = 4
 MIN_SECRET_LENGTH: Final = 32
 """Characters (and bytes) that a secret key must have at least."""
 PIN_DIGITS: Final = 8
-"""Digits in a derived PIN; Pexip takes 4 to 20 (pexip-policy-responses.md, section 4)."""
+"""Digits in a derived PIN; Pexip takes 4 to 20 (pexip/README.md: PINs)."""
 
 _VERSION: Final = 2
 _NOBODY: Final = -1

@@ -1,7 +1,7 @@
-"""Rooms read backwards: which rule made the room that a ``dial_out`` question is about (DESIGN section 3).
+"""Rooms read backwards: which rule made the room that a ``dial_out`` question is about.
 
-What Pexip puts into the other parameters of such a question is not documented, so only ``service_name`` and
-``service_tag`` count; the destination serves to choose between rules that share a room.
+(README.md: Calls out of a room) What Pexip puts into the other parameters of such a question is not documented, so only
+``service_name`` and ``service_tag`` count; the destination serves to choose between rules that share a room.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -14,7 +14,7 @@ from policy_server.policy.templates import Template, is_blank
 from policy_server.telephony.trunks import Trunk
 
 FIELD_LIMIT: Final = 250
-"""Characters that Pexip takes in a field of text (reference: pexip-policy-responses.md, ENV-3)."""
+"""Characters that Pexip takes in a field of text by ENV-3 (pexip/README.md: What voids an answer)."""
 
 _DISPLAY_FIELDS: Final = fields_with(Fact.DISPLAY)
 _IDENTITY_FIELDS: Final = fields_with(Fact.IDENTITY)

@@ -1,4 +1,4 @@
-"""Text with ``{placeholders}``: plain substitution, nothing else (DESIGN section 3).
+"""Text with ``{placeholders}``: plain substitution, nothing else (README.md: Placeholders).
 
 ``{name|default}`` stands for the default where the value is missing or blank, ``{name.raw}`` for the value as it came.
 """

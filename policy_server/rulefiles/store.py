@@ -1,4 +1,4 @@
-"""The rules folder on disk: reading it, and keeping the rules that run up to date (DESIGN section 10)."""
+"""The rules folder on disk: reading it, and keeping the rules that run up to date (README.md: Reload)."""
 
 import gc
 import logging

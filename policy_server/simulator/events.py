@@ -1,4 +1,4 @@
-"""Event-sink messages as a Conferencing Node writes them (reference: pexip-events.md, sections 2 and 4), version 2."""
+"""Event-sink messages as a Conferencing Node writes them (pexip/README.md: Messages, Events), version 2."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -100,7 +100,10 @@ class Reporter:
         return self._message("participant_connected", now, self._participant(participant))
 
     def disconnected(self, participant: Participant, reason: str) -> Message:
-        """Somebody who was connected goes. ``reason`` is one of the texts of section 5."""
+        """Somebody who was connected goes. ``reason`` is one of the texts that nodes give.
+
+        (pexip/README.md: Disconnect reasons)
+        """
         now = self._now()
         told = {"disconnect_reason": reason, "end_time": now, "duration": now - self._connected_at[participant.uuid]}
         return self._message("participant_disconnected", now, {**self._participant(participant), **told})

@@ -12,7 +12,7 @@ import orjson
 from policy_server.simulator.judge import HttpAnswer
 
 TIMEOUT: Final = 5.0
-"""Seconds that a node waits (reference: pexip-policy-requests.md, section 3), and everybody else here."""
+"""Seconds that a node waits (pexip/README.md: Transport), and everybody else here."""
 
 MOST_SAID: Final = 300
 """Characters of a problem that are told."""

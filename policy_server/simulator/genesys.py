@@ -1,7 +1,7 @@
 """A stand-in of the Genesys Cloud API: what the agents' lookup asks of it, and every way in which it can fail.
 
 ``with StandIn().serving() as url`` serves it from a thread; ``app`` can be served from another loop as well. The shapes
-are those of genesys.md, sections 5 to 7.
+are the real ones (genesys/README.md: Access tokens, Conversations, Notifications).
 """
 
 import asyncio

@@ -54,7 +54,10 @@ class ConferencingNode:
 
 
 def web_question(local_alias: str, display_name: str, **further: str) -> dict[str, str]:
-    """The parameters that a browser's questions share, in the words of a v39 node (requests reference, section 7)."""
+    """The parameters that a browser's questions share, in the words of a v39 node.
+
+    (pexip/README.md: Example questions)
+    """
     return {
         "call_direction": "dial_in",
         "protocol": "api",
@@ -82,7 +85,7 @@ def web_question(local_alias: str, display_name: str, **further: str) -> dict[st
 
 
 def dial_out_question(leg: Mapping[str, object], service: Mapping[str, object]) -> dict[str, str]:
-    """The question before an automatic participant is dialled (requests reference, section 6, dial_out)."""
+    """The question before an automatic participant is dialled (pexip/README.md: Calls that Pexip places)."""
     return {
         **web_question(str(leg.get("local_alias", "")), str(leg.get("remote_display_name", ""))),
         "call_direction": "dial_out",

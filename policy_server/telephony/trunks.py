@@ -12,7 +12,7 @@ Routing: TypeAlias = Literal["routing_rule", "manual"]
 
 FORMS: tuple[Form, ...] = ("fqdn", "tgrp")
 MAX_REMOTE_ALIAS = 250
-"""Characters Pexip accepts in `remote_alias` (pexip-policy-responses.md, section 9)."""
+"""Characters Pexip accepts in `remote_alias` (pexip/README.md: Automatic participants)."""
 
 _MAX_SHOWN = 60
 _E164 = re.compile(r"\+[1-9][0-9]{1,14}")
@@ -106,8 +106,8 @@ def dial_string(trunk: Trunk) -> DialString:
     With a termination the alias has no `sip:` scheme and no transport. Pexip takes the protocol from the
     participant's `protocol` field whatever the scheme, the transport from DNS or from the location's SIP
     proxy, and `+NUMBER@HOST` is what the field-tested Call Routing Rule makes of a number
-    (pexip-policy-responses.md, sections 5 and 9; genesys.md, section 1). Nodes report the leg later as
-    `sip:+NUMBER@HOST`. The two forms are those of genesys.md, section 3; `tgrp` is RFC 4904.
+    (pexip/README.md: Gateway calls, Call Routing Rules). Nodes report the leg later as `sip:+NUMBER@HOST`. The
+    two forms are those of Genesys (genesys/README.md: The INVITE to a BYOC trunk); `tgrp` is RFC 4904.
     """
     if trunk.termination:
         return DialString(_direct_alias(trunk.number, trunk.termination, trunk.form), "manual")

@@ -40,7 +40,7 @@ JOIN_ROLE: Final = "chair"
 """What the host PIN makes of the widget, in the word of Pexip's rosters and events."""
 
 JOIN_CALL_TYPE: Final = "video-only"
-"""The agent speaks through the phone leg (reference: genesys.md, section 1, row 11)."""
+"""The agent speaks through the phone leg (genesys/README.md: A call step by step)."""
 
 Answer = dict[str, object]
 

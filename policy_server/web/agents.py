@@ -1,4 +1,4 @@
-"""The agents' lookup: who may ask, and the answer (DESIGN section 5)."""
+"""The agents' lookup: who may ask, and the answer (README.md: Agents)."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Pictures cut to the size that a node asks for (reference: pexip-policy-responses.md, section 14)."""
+"""Pictures cut to the size that a node asks for (pexip/README.md: Avatar)."""
 
 from functools import lru_cache
 from io import BytesIO

@@ -1,7 +1,7 @@
 """Reading what a telephone system shows as a caller's name or address: quoted, as a URI, or with both in one.
 
-Genesys Cloud hands on what the trunk and its carriers made of the From header (genesys.md, section 2), and widgets hand
-that on to us.
+Genesys Cloud hands on what the trunk and its carriers made of the From header (genesys/README.md: How the widget
+finds the conference), and widgets hand that on to us.
 """
 
 import re

@@ -1,6 +1,6 @@
 """The event sink: nodes report what happens in conferences, and are told so once it is stored.
 
-Nodes repeat what is not answered with 2xx, and what is behind it waits (reference: pexip-events.md, section 1). So
+Nodes repeat what is not answered with 2xx, and what is behind it waits (pexip/README.md: How events arrive). So
 nothing is refused for what it is: what nobody can read is counted, and the rest taken.
 """
 

@@ -63,7 +63,7 @@ class OperatorEndpoints:
         """Rules are loaded; also which, whether newer ones were refused, whether the database can be reached, and
         which nodes' clocks differ from ours, and how many rooms are held.
 
-        Ready without it: calls are answered all the same (DESIGN section 7).
+        Ready without it: calls are answered all the same (README.md: Database).
         """
         refusal = await self._refusal(request)
         if refusal is not None:

@@ -1,4 +1,4 @@
-"""The customer's own URL: redirects to Pexip's web app, or says why not before Pexip would (DESIGN section 6).
+"""The customer's own URL: redirects to Pexip's web app, or says why not before Pexip would (README.md: Links).
 
 The pages about a shut door have the status 200 when it will open again, since a load balancer takes a server that
 answers 5xx for a broken one; 410 when the link has expired; 404 when it is none of ours or was revoked. A preview
@@ -116,7 +116,7 @@ class JoinEndpoint:
             return self._page(request, own, "preview", 200)
         door = Door(ruleset, self._keyring, link_type, call, attributes_of(link))
         is_expired = call.state(now) is LinkState.EXPIRED
-        # Once a conference has begun, every later question gets its room, whatever the hour (DESIGN section 7).
+        # Once a conference has begun, every later question gets its room, whatever the hour (README.md: Held rooms).
         running = self._conferences.live_of_call(call.id, now)
         if running is not None or (not is_expired and isinstance(door.decide(now), Serve)):
             self._note(request, call, "open", now)

@@ -1,8 +1,9 @@
-"""Reading a customer's link as it comes back after mail programs, chat programs and people had it (DESIGN section 6).
+"""Reading a customer's link as it comes back after mail programs, chat programs and people had it.
 
-They put punctuation, quotation marks and brackets around it, break it over two lines, write it in capitals, encode it
-again, hide characters in it that nobody sees, and add what follows it or parameters that tell them where it was clicked.
-None of that can be part of a session, so whatever is read here is either the one session that stands there or nothing.
+(README.md: Names of a call) They put punctuation, quotation marks and brackets around it, break it over two lines,
+write it in capitals, encode it again, hide characters in it that nobody sees, and add what follows it or parameters
+that tell them where it was clicked. None of that can be part of a session, so whatever is read here is either the one
+session that stands there or nothing.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Finding the conference that an agent's widget asks for, whichever of its aliases it has (DESIGN section 5)."""
+"""Finding the conference that an agent's widget asks for, whichever of its aliases it has (README.md: Agents)."""
 
 import asyncio
 import re

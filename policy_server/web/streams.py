@@ -1,4 +1,4 @@
-"""Server-Sent Events for agents' widgets: the conference, and again after each change (DESIGN section 5).
+"""Server-Sent Events for agents' widgets: the conference, and again after each change (README.md: Agents).
 
 Plain ASGI: only here is it known when a browser goes away while there is nothing to send.
 """

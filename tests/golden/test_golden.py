@@ -48,7 +48,7 @@ def _running(golden: Golden) -> dict[str, object] | None:
 
 
 def test_every_question_has_a_number_of_its_own() -> None:
-    """The 29 questions of the reference and ours are all there, numbered without a gap."""
+    """The 29 questions of the reference (pexip/README.md: Example questions) and ours are there, without a gap."""
     numbers = [int(golden.path.name[:2]) for golden in GOLDEN]
     assert len(numbers) >= 44
     assert numbers[0] == 1

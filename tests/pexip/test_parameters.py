@@ -13,7 +13,7 @@ LETTERS = {
     "D": RequestType.DIRECTORY,
     "R": RequestType.REGISTRATION,
 }
-# The matrix of section 5: the requests that carry a parameter, whatever the certainty.
+# The requests that carry a parameter, whatever the certainty (pexip/README.md: Parameters).
 MATRIX = {
     "SPLADR": "location node_ip pseudo_version_id version_id",
     "SPLAR": "protocol remote_address",

@@ -23,7 +23,7 @@ LEG: Final = {
 }
 NOON: Final = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
-# Fields of the reference, pexip-events.md section 4.
+# The fields of each event (pexip/README.md: Conference events, Participant events).
 CONFERENCE: Final = {"name", "service_type", "start_time", "tag", "is_locked", "is_started", "guests_muted"}
 PARTICIPANT: Final = {
     *("uuid", "conference", "display_name", "source_alias", "destination_alias", "call_direction", "protocol", "role"),

@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulator.judge_samples import LECTURE, PLAYBACK, ROOM, broken, judged_service, reasons, rules
 
-# allow_guests, pin, guest_pin and the rules that the answer breaks: the truth table of the responses reference.
+# allow_guests, pin, guest_pin and the rules that the answer breaks: the reference's table (pexip/README.md: PINs).
 TRUTH_TABLE = [
     (False, "", "", []),
     (False, "1234", "", []),

@@ -1,4 +1,4 @@
-"""Every rule of section 15 of the responses reference, with answers that break it and answers that keep it."""
+"""Every rule (pexip/README.md: What voids an answer), with answers that break it and answers that keep it."""
 
 from typing import Any
 
@@ -238,7 +238,10 @@ def test_rule(rule: str, path: str, document: object, field: str | None) -> None
 
 
 def test_the_table_covers_every_rule() -> None:
-    """The table breaks and keeps each rule id of section 15, but for those that have tests of their own."""
+    """The table breaks and keeps each rule id, but for those that have tests of their own.
+
+    (pexip/README.md: What voids an answer)
+    """
     own_tests = {"ENV-4", "SVC-6", "AVA-1"}
     groups = {"ENV": 4, "SVC": 7, "PIN": 6, "BRK": 3, "ADP": 1, "GW": 1, "LOC": 1, "PRT": 1, "AVA": 1}
     every = {f"{group}-{number}" for group, count in groups.items() for number in range(1, count + 1)}

@@ -152,7 +152,7 @@ def test_what_is_not_ours_costs_the_same(desk: Desk, genesys: Genesys, alias: st
 
 
 def test_a_whole_call(desk: Desk) -> None:
-    """While the call runs the answer holds all of DESIGN section 5."""
+    """While the call runs the answer holds all that agents need (README.md: Agents)."""
     whole_call(desk)
     desk.conferences.note(CALL_ID, "link.opened", {"door": "open"}, NOON - timedelta(minutes=5))
     desk.noted("link.opened")

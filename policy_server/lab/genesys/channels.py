@@ -1,6 +1,6 @@
-"""Notification channels of the stand-in of Genesys Cloud: topics in, messages out over a WebSocket (genesys.md, 7).
+"""Notification channels of the stand-in of Genesys Cloud: topics in, messages out over a WebSocket.
 
-Nothing is replayed: what happens while no socket is open on a channel is lost to it.
+(genesys/README.md: Notifications) Nothing is replayed: what happens while no socket is open on a channel is lost to it.
 """
 
 import asyncio

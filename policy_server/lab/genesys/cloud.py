@@ -21,7 +21,7 @@ AGENTS: Final[Mapping[str, User]] = {
 """Three agents of one organisation and division, by the words that commands and addresses call them by."""
 
 HEARTBEAT_SECONDS: Final = 30.0
-"""About how often Genesys Cloud sends one (genesys.md, section 7)."""
+"""About how often Genesys Cloud sends one (genesys/README.md: Notifications)."""
 
 CHANNEL_LIFE: Final = timedelta(hours=24)
 

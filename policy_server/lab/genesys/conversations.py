@@ -1,9 +1,10 @@
 """A call in Genesys Cloud: who is on it, what each command makes of it, and how the API shows it.
 
-Pure: every function gives a new conversation; time and ids are arguments. Shapes and words are those of genesys.md,
-sections 6, 7 and 9. What they leave open is decided here: in a consult the leg that hears music is ``confined``, both
-agents name each other in ``consultParticipantId``, and the one who asked has the attribute ``consultInitiator``; a
-consulted agent whom the other one sends away ends with ``peer``; a leg keeps what it was when it ended.
+Pure: every function gives a new conversation; time and ids are arguments. Shapes and words are the real
+ones (genesys/README.md: Conversations, Notifications, Ending the call). What they leave open is decided here: in
+a consult the leg that hears music is ``confined``, both agents name each other in ``consultParticipantId``, and the
+one who asked has the attribute ``consultInitiator``; a consulted agent whom the other one sends away ends with
+``peer``; a leg keeps what it was when it ended.
 """
 
 import re

@@ -1,7 +1,8 @@
 """Signing in to the stand-in of Genesys Cloud: OAuth 2.0 Authorization Code with PKCE for public clients.
 
-RFC 6749, RFC 7636, and genesys.md, section 5. Who signs in is, in this order: ``agent=`` in the address, the cookie of
-an agent desktop on the same host (as a browser is logged in to Genesys), ``default``, else whom a page lets choose.
+RFC 6749 and RFC 7636 (genesys/README.md: OAuth for the widget). Who signs in is, in this order: ``agent=`` in the address, the
+cookie of an agent desktop on the same host (as a browser is logged in to Genesys), ``default``, else whom a page lets
+choose.
 """
 
 import re

@@ -1,7 +1,7 @@
 """The client API v2 of a simulated node, as far as browsers use it, and the lab's customer page.
 
 Paths, fields and types are those that @pexip/infinity 20.0.0 sends and insists on; what they mean is in
-pexip-management-and-client-api.md, part B.
+(lab/README.md: Client API v2).
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """A Conferencing Node that is not there: asks the policy server, keeps conferences, dials, and reports.
 
-The questions and their order are those of pexip-policy-requests.md, section 2; automatic participants and Call Routing
-Rules are those of pexip-policy-responses.md, section 9. Only ``conference`` and ``lecture`` services are played.
+The questions and their order, automatic participants and Call Routing Rules are as documented (pexip/README.md: Order
+during a call, When Pexip dials, Call Routing Rules). Only ``conference`` and ``lecture`` services are played.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """One room's life on a Conferencing Node: who gets in, who waits, who is seen in the roster, and when it is over.
 
-Pure: time and uuids are arguments. Sources: pexip-policy-responses.md, sections 4 (PINs) and 9 (automatic
-participants, conference lifetime), pexip-events.md, sections 3 and 5, pexip-management-and-client-api.md, B2 and B3.
+Pure: time and uuids are arguments. It keeps to what is known of nodes (pexip/README.md: PINs, When Pexip dials,
+What keeps a conference alive, Duplicates and identity, Disconnect reasons) and of their client API (lab/README.md:
+Token functions, Conference functions).
 """
 
 from collections.abc import Iterator, Mapping
@@ -146,7 +147,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Went:
-    """Somebody left; ``reason`` is one of the texts of pexip-events.md, section 5."""
+    """Somebody left; ``reason`` is one of the texts that nodes give (pexip/README.md: Disconnect reasons)."""
 
     participant: Participant
     reason: str

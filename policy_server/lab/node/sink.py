@@ -1,4 +1,7 @@
-"""The event sink of a simulated node: what it reports, in order, until each message is taken (pexip-events.md)."""
+"""The event sink of a simulated node: what it reports, in order, until each message is taken.
+
+(pexip/README.md: How events arrive)
+"""
 
 import asyncio
 from collections.abc import Callable

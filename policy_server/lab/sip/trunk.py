@@ -21,7 +21,7 @@ from uuid import uuid4
 from policy_server.lab.sip.sipp import HOST, Sipp, SippError
 
 NO_ANSWER: Final = "Connection timed out"
-"""Why a call ended that nobody answered (pexip-events.md, section 5: in circulation, unconfirmed)."""
+"""Why a call ended that nobody answered: in lists that go round, unconfirmed (pexip/README.md: Disconnect reasons)."""
 FAR_END_HUNG_UP: Final = "Call disconnected"
 FAILED: Final = "Call failed"
 
@@ -33,7 +33,7 @@ HANG_UP_SECONDS: Final = 2.0
 
 _PORTS_TRIED: Final = 5
 
-# Texts of pexip-events.md, section 5; every other status is an unexpected response.
+# Every other status is an unexpected response (pexip/README.md: Disconnect reasons).
 _REFUSALS: Final = {"403": "Call rejected", "404": "404 Not Found", "486": "Call rejected", "603": "Call rejected"}
 
 _URI: Final = re.compile(r"sips?:[!#-;=?-~]+")  # ASCII without space, quotation mark and angle brackets

@@ -1,7 +1,7 @@
 """The judge: would Pexip Infinity use this HTTP answer to this question and, if not, why?
 
-Written from ``pexip-policy-responses.md`` (fields in sections 1 to 14, rule ids in section 15) and
-``pexip-policy-requests.md``, and from nothing else of this project, so that it can contradict the rest of it.
+Written from the reference (pexip/README.md: Answers, What voids an answer, Questions), and from nothing else of this
+project, so that it can contradict the rest of it.
 """
 
 from policy_server.simulator.judge.node import judge

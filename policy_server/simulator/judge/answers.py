@@ -1,6 +1,6 @@
 """Answers to participant, media location, registration and directory requests.
 
-Source: ``pexip-policy-responses.md``, sections 10 to 13 and 15.
+(pexip/README.md: Participant properties, Media location, Registration, Directory, What voids an answer)
 """
 
 from collections.abc import Mapping

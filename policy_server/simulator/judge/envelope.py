@@ -1,6 +1,6 @@
 """Reading an HTTP answer as far as the envelope: the transport and rules ENV-3 and ENV-4.
 
-Source: ``pexip-policy-responses.md``, sections 1 and 15.
+(pexip/README.md: Envelope, What voids an answer)
 """
 
 import json

@@ -14,7 +14,7 @@ from policy_server.simulator.judge.findings import (
 )
 from policy_server.simulator.judge.verdict import Deployment
 
-# What "missing" means for the rules that require fields (section 15).
+# What "missing" means for the rules that require fields (pexip/README.md: What voids an answer).
 _WHY_REQUIRED = {
     "SVC-1": "every service needs name, service_tag and service_type",
     "SVC-7": "a redirect needs the alias that the caller should dial instead",

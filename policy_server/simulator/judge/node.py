@@ -1,6 +1,6 @@
 """The judge itself: one question, one HTTP answer, one verdict.
 
-Source: ``pexip-policy-responses.md``, section 1 (status and action per request type).
+(pexip/README.md: Status and action)
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Answers to participant avatar requests (``pexip-policy-responses.md``, section 14)."""
+"""Answers to participant avatar requests (pexip/README.md: Avatar)."""
 
 import warnings
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""The PIN rules of conferences, lectures and media playback (``pexip-policy-responses.md``, section 4)."""
+"""The PIN rules of conferences, lectures and media playback (pexip/README.md: PINs)."""
 
 import re
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """What a Conferencing Node asked: the request type in the path and the parameters in the query.
 
-Source: ``pexip-policy-requests.md``, sections 2 and 4.
+(pexip/README.md: The six questions, Encoding)
 """
 
 import re

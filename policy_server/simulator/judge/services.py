@@ -1,6 +1,6 @@
 """Answers to service configuration requests: envelope actions and the rules that span several fields.
 
-Source: ``pexip-policy-responses.md``, sections 1 to 9 and 15.
+(pexip/README.md: Status and action, Service fields, Breakouts, What voids an answer)
 """
 
 from collections.abc import Mapping

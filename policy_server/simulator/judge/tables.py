@@ -1,4 +1,7 @@
-"""The field tables of ``pexip-policy-responses.md``, sections 1 to 13, as data."""
+"""The field tables of the reference as data.
+
+(pexip/README.md: Service fields, Automatic participants, Participant properties)
+"""
 
 from collections.abc import Mapping
 from itertools import chain

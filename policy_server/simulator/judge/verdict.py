@@ -21,7 +21,7 @@ Outcome = Literal[
 class Objection:
     """One reason why a node does not use an answer, or one thing to know about an answer that it uses.
 
-    ``rule`` is an id of section 15 of ``pexip-policy-responses.md`` ("PIN-3"), or "FIELD" for a rule of the
+    ``rule`` is an id like "PIN-3" (pexip/README.md: What voids an answer), or "FIELD" for a rule of the
     field tables that has no id. ``field`` is the dotted path ("result.automatic_participants[0].role"), empty
     for the whole answer. ``reason`` is a sentence; it never contains a PIN, a password or tones.
     """
