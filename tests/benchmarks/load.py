@@ -19,6 +19,7 @@ from tests.benchmarks.material import PASSWORD, SECRET, USERNAME
 PATH = "/policy/v1/service/configuration"
 AUTHORIZATION = "Basic " + b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
 SERVER_CORE, LOAD_CORE = "0", "1"
+HERE = Path(__file__).parents[2]
 
 _SCRIPT = """
 local queries = {}
@@ -100,8 +101,8 @@ def bare_server(body: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def policy_server(rules: Path) -> Iterator[Server]:
-    """The whole service; its log goes to a file, as it would."""
+def policy_server(rules: Path, checkout: Path = HERE) -> Iterator[Server]:
+    """The whole service of a checkout, which may be that of another version; its log goes to a file, as it would."""
     port = free_port()
     environment = {
         "POLICY_PEXIP_USERNAME": USERNAME,
@@ -109,6 +110,7 @@ def policy_server(rules: Path) -> Iterator[Server]:
         "POLICY_SECRET_KEY": SECRET,
         "POLICY_LOG_FORMAT": "json",
         "POLICY_DATABASE_URL": f"sqlite:///{rules}/var/policy.db",
+        "PYTHONPATH": str(checkout),
     }
     arguments = ["-m", "policy_server", "serve", "--port", str(port), "--rules", str(rules)]
     with _running(arguments, port, environment, rules / "decisions.log") as server:
@@ -124,6 +126,8 @@ def _running(
         process = subprocess.Popen(
             ["taskset", "-c", SERVER_CORE, sys.executable, *arguments],
             env={**os.environ, **environment},
+            # Python looks here first.
+            cwd=environment.get("PYTHONPATH"),
             stdout=output,
             stderr=output,
         )

@@ -33,11 +33,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each pair (default 5)")
     parser.add_argument("--seconds", type=int, default=3, help="seconds of each run (default 3)")
+    parser.add_argument(
+        "--beside", type=Path, help="a checkout of another version, measured side by side with this one"
+    )
     options = parser.parse_args()
     raw: Raw = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _bench_servers(folder, options.rounds, options.seconds, raw)
+        if options.beside is not None:
+            _bench_versions(folder, options.beside.resolve(), options.rounds, options.seconds, raw)
     _bench_evaluate(raw)
     out = Path("build/bench.json")
     out.parent.mkdir(exist_ok=True)
@@ -108,6 +113,23 @@ def _bench_servers(folder: Path, rounds: int, seconds: int, raw: Raw) -> None:
         raw["10,000 rules"] = {"start": many.started_in, "mib": many.resident_mib}
         _report("start with 10,000 rules", f"{many.started_in:.1f} s", "5 s", good=many.started_in <= 5)
         _report("memory with 10,000 rules", f"{many.resident_mib:.0f} MiB", "200 MiB", good=many.resident_mib <= 200)
+
+
+def _bench_versions(folder: Path, other: Path, rounds: int, seconds: int, raw: Raw) -> None:
+    """This version against another, on the same questions and rules."""
+    distinct, new_rooms = folder / "distinct.txt", folder / "new-rooms.txt"
+    rules = [write_rules(folder / f"version-{name}", 1000, "wildcards") for name in ("now", "before")]
+    with policy_server(rules[0]) as now, policy_server(rules[1], other) as before:
+        for queries, name in ((distinct, "every question different"), (new_rooms, "a room held by every question")):
+            for server in (now, before):
+                load(server, queries, seconds=1)
+
+            def rate(server: Server, queries: Path = queries) -> Callable[[], Run]:
+                return lambda: load(server, queries, seconds=seconds)
+
+            _pair(f"{name}, now : before", rate(now), rate(before), 0.95, rounds, raw)
+        memory = now.resident_mib / before.resident_mib
+        _report("memory, 1,000 rules, now : before", f"{memory:.2f}", "1.05 or less", good=memory <= 1.05)
 
 
 def _bench_evaluate(raw: Raw) -> None:
