@@ -2,7 +2,7 @@
 
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import copytree
 
@@ -17,6 +17,7 @@ from tests.fuzz_events import BASIC, MARK, Delivery, DeliveryMaker
 from tests.fuzz_ledger import Ledger
 from tests.fuzz_questions import QUERY_LIMIT, Question, QuestionMaker, cannot_be_understood, names_of
 from tests.golden.exchange import RULES, read_all
+from tests.rule_sets import NOON
 
 GOOD = QuestionMaker(1, [b"/policy/v1/registrations?q=a"], []).make(0).authorization
 JSON = "application/json"
@@ -222,7 +223,7 @@ def test_the_maker_knows_what_can_be_read_of_a_delivery() -> None:
     maker = DeliveryMaker(6, ["mpx"])
     for number in range(1500):
         delivery = maker.make(number)
-        parsed = parse_events(delivery.body, 1.0)
+        parsed = parse_events(delivery.body, NOON)
         read = [_mark(event) for event in parsed.events]
         if delivery.unreadable is None:
             assert set(delivery.marks) <= set(read), number
@@ -236,7 +237,7 @@ def test_a_message_that_is_sent_again_is_the_same() -> None:
     identities: dict[str, set[str]] = {}
     repeated = 0
     for number in range(1500):
-        for event in parse_events(maker.make(number).body, float(number)).events:
+        for event in parse_events(maker.make(number).body, NOON + timedelta(seconds=number)).events:
             seen = identities.setdefault(_mark(event), set())
             repeated += bool(seen)
             seen.add(event.identity)

@@ -27,9 +27,9 @@ from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.lives import told_since
 from policy_server.conferences.location import parse_location
-from policy_server.conferences.records import StoredEvent
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.tables import NAME_LENGTH
+from policy_server.pexip.events import Event
 from policy_server.pexip.query import clean
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import encode_query, parse_request
@@ -164,9 +164,9 @@ async def _find_room(
     return {**render_lookup(material, now), "call": None}
 
 
-def _call_of_room(ruleset: Ruleset, keyring: Keyring, name: str, stored: Sequence[StoredEvent], now: datetime) -> str:
+def _call_of_room(ruleset: Ruleset, keyring: Keyring, name: str, stored: Sequence[Event], now: datetime) -> str:
     """The call of a room that is over, read out of its name with the rules, as for a call out of the room."""
-    tags = [told.event.text(key) for told in stored for key in ("service_tag", "tag")]
+    tags = [event.text(key) for event in stored for key in ("service_tag", "tag")]
     for tag in dict.fromkeys((*tags, "")):
         asked = {"call_direction": "dial_out", "service_name": name, "service_tag": tag}
         request = parse_request(RequestType.SERVICE, encode_query(asked).encode())

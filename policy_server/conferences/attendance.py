@@ -167,7 +167,7 @@ def in_order(events: Iterable[Event]) -> list[Event]:
     for _, same in groupby(sorted((event for event in events if event.name in _RANKS), key=_when), key=_when):
         moment = list(same)
         if len(moment) > 1:
-            different = {event.identity: event for event in reversed(moment)}
+            different = {event.identity: event for event in sorted(moment, key=_place, reverse=True)}
             moment = [event for _, event in sorted(different.items(), key=lambda item: (*_place(item[1]), item[0]))]
         ordered += moment
     return ordered

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, delete,
 from sqlalchemy.sql.dml import ReturningInsert
 
 from policy_server.conferences.changes import announce
-from policy_server.conferences.records import HeldConference, StoredEvent, TimelineEntry
+from policy_server.conferences.records import HeldConference, TimelineEntry
 from policy_server.conferences.tables import (
     CHANGES,
     CONFERENCES,
@@ -38,7 +38,7 @@ _LOWER_SEQ: Final = (
 )
 
 
-def add_events(connection: Connection, events: Mapping[str, StoredEvent]) -> int:
+def add_events(connection: Connection, events: Mapping[str, Event]) -> int:
     """Stores the events, by their identity, that are not there yet and counts them."""
     insert = _insert(EVENTS, connection.dialect.name)
     changed: set[str] = set()
@@ -49,19 +49,17 @@ def add_events(connection: Connection, events: Mapping[str, StoredEvent]) -> int
         new = set(connection.execute(insert, [_event_values(*each) for each in some]).scalars())
         added += len(new)
         # Sinks count differently. The lowest number stays, whichever copy came first, so that order is always the same.
-        copies = [{"copy": digest, "lower": told.event.seq} for digest, told in some if digest not in new]
+        copies = [{"copy": digest, "lower": event.seq} for digest, event in some if digest not in new]
         if copies:
             connection.execute(_LOWER_SEQ, copies)
-        for digest, told in some:
+        for digest, event in some:
             if digest in new:
-                changed |= {told.event.room, told.event.conference}
-    announce(connection, changed, max((told.arrived_at for told in events.values()), default=_NEVER))
+                changed |= {event.room, event.conference}
+    announce(connection, changed, max((event.arrived_at for event in events.values()), default=_NEVER))
     return added
 
 
-def find_events(
-    connection: Connection, room: str, since: datetime, until: datetime | None = None
-) -> tuple[StoredEvent, ...]:
+def find_events(connection: Connection, room: str, since: datetime, until: datetime | None = None) -> tuple[Event, ...]:
     """The events of a room, its breakout rooms among them, that arrived from ``since`` and before ``until``.
 
     They are in order of the nodes' clocks.
@@ -71,14 +69,14 @@ def find_events(
     if until is not None:
         wanted = wanted.where(column.arrived_at < until)
     rows = connection.execute(wanted.order_by(column.time, column.node, column.seq))
-    found = tuple(StoredEvent(_event(row), row.arrived_at) for row in rows)
+    found = tuple(map(_event, rows))
     if room == room_of(room):
         return found
     # A room of its own that is merely named like another's breakout room.
-    return tuple(told for told in found if told.event.conference == room)
+    return tuple(event for event in found if event.conference == room)
 
 
-def find_events_of(connection: Connection, conference: HeldConference) -> tuple[StoredEvent, ...]:
+def find_events_of(connection: Connection, conference: HeldConference) -> tuple[Event, ...]:
     """The events of a conference from shortly before it was held until its room was held again, or free."""
     column = CONFERENCES.c
     later = (column.name == conference.name) & (column.held_at > conference.held_at)
@@ -152,11 +150,10 @@ def _insert(table: Table, dialect: str) -> ReturningInsert[*tuple[Any, ...]]:
     return insert_into(table, dialect).on_conflict_do_nothing().returning(key)
 
 
-def _event_values(digest: str, told: StoredEvent) -> dict[str, object]:
-    event = told.event
+def _event_values(digest: str, event: Event) -> dict[str, object]:
     return {
         "digest": digest,
-        "arrived_at": told.arrived_at,
+        "arrived_at": event.arrived_at,
         "room": event.room,
         "node": event.node,
         "seq": event.seq,
@@ -169,7 +166,8 @@ def _event_values(digest: str, told: StoredEvent) -> dict[str, object]:
 
 
 def _event(row: Row[*tuple[Any, ...]]) -> Event:
-    return Event(row.node, row.seq, row.version, row.time, row.event, row.data, row.envelope)
+    values = (row.node, row.seq, row.version, row.time, row.event, row.data, row.envelope)
+    return Event(*values, arrived_at=row.arrived_at)
 
 
 def _entry_values(entry: TimelineEntry) -> dict[str, object]:

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Final
 
 from policy_server.conferences.attendance import DISCONNECTED, ENDED
-from policy_server.conferences.records import StoredEvent
 from policy_server.pexip.events import Event
 
 _LAST_WORDS: Final = frozenset({ENDED, DISCONNECTED})
@@ -19,21 +18,21 @@ Run = tuple[str, str]
 """A service and the node that runs it."""
 
 
-def told_since(stored: Iterable[StoredEvent], held_at: datetime) -> tuple[StoredEvent, ...]:
+def told_since(stored: Iterable[Event], held_at: datetime) -> tuple[Event, ...]:
     """The messages about who has held a room since a time, of all about the room.
 
     Left out is what arrived before, and what arrived since about a conference or participant that was over by then.
     """
     earlier = _Earlier()
-    since: list[StoredEvent] = []
-    for told in stored:
-        if told.arrived_at < held_at:
-            earlier.learn(told.event)
+    since: list[Event] = []
+    for event in stored:
+        if event.arrived_at < held_at:
+            earlier.learn(event)
         else:
-            since.append(told)
-    news = tuple(told for told in since if not earlier.knows(told.event))
-    begun = {_run(told.event) for told in news if told.event.name not in _LAST_WORDS}
-    return tuple(told for told in news if not earlier.may_mean(told.event, begun))
+            since.append(event)
+    news = tuple(event for event in since if not earlier.knows(event))
+    begun = {_run(event) for event in news if event.name not in _LAST_WORDS}
+    return tuple(event for event in news if not earlier.may_mean(event, begun))
 
 
 def _run(event: Event) -> Run:

@@ -6,7 +6,6 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Final, Self
 
-from policy_server.pexip.events import Event
 from policy_server.policy.names import Call
 
 
@@ -103,19 +102,6 @@ class HeldConference:
             raise ValueError("a held conference needs an id and the name of its room")
         if self.expires_at <= self.held_at:
             raise ValueError(f"a held conference must expire after {self.held_at}, not at {self.expires_at}")
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
-    """One message of an event sink, and when it came by our clock; nodes' clocks may differ from it."""
-
-    event: Event = field(repr=False)
-    arrived_at: datetime
-
-    @property
-    def room(self) -> str:
-        """The room name that the message is found by, or ``""``."""
-        return self.event.room
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from sqlalchemy import Connection, text
 
 from policy_server.conferences import changes, conversations, history, holds, links
 from policy_server.conferences.database import PATIENCE, Database
-from policy_server.conferences.records import Change, HeldConference, Link, StoredEvent, TimelineEntry
+from policy_server.conferences.records import Change, HeldConference, Link, TimelineEntry
 from policy_server.conferences.tables import CHANGES
+from policy_server.pexip.events import Event
 
 EVENTS_AT_ONCE: Final = 1000
 """Events of one transaction: few enough that a room can be held between two of them."""
@@ -196,7 +197,7 @@ class ConferenceStore:
         await self._database.overwrite_log()
         return total
 
-    async def add_events(self, events: Sequence[StoredEvent]) -> int:
+    async def add_events(self, events: Sequence[Event]) -> int:
         """Stores events, in any number, and returns how many are new: those of one identity are the same.
 
         When it raises, some of the events may be stored.
@@ -209,11 +210,11 @@ class ConferenceStore:
             added += await self._database.write(partial(history.add_events, events=some))
         return added
 
-    async def events(self, room: str, since: datetime, until: datetime | None = None) -> tuple[StoredEvent, ...]:
+    async def events(self, room: str, since: datetime, until: datetime | None = None) -> tuple[Event, ...]:
         """The events of a room that arrived from ``since`` and before ``until``, in order of the nodes' clocks."""
         return await self._database.read(partial(history.find_events, room=room, since=since, until=until))
 
-    async def events_of(self, conference: HeldConference) -> tuple[StoredEvent, ...]:
+    async def events_of(self, conference: HeldConference) -> tuple[Event, ...]:
         """The events that tell of a conference, and some from before: ``told_since`` knows them apart."""
         return await self._database.read(partial(history.find_events_of, conference=conference))
 
@@ -272,11 +273,11 @@ def _record(
     return Recorded(holders, len(noted), numbers)
 
 
-def _different(events: Sequence[StoredEvent]) -> list[tuple[str, StoredEvent]]:
+def _different(events: Sequence[Event]) -> list[tuple[str, Event]]:
     """Each event once, by its identity."""
-    different: dict[str, StoredEvent] = {}
-    for told in sorted(events, key=attrgetter("event.seq")):
-        different.setdefault(told.event.identity, told)
+    different: dict[str, Event] = {}
+    for event in sorted(events, key=attrgetter("seq")):
+        different.setdefault(event.identity, event)
     # In one order everywhere, so that two replicas wait for each other and do not block each other.
     return sorted(different.items(), key=itemgetter(0))
 

@@ -44,7 +44,8 @@ class Event:
 
     ``node`` is ``""`` and ``seq`` and ``version`` are 0 when the message does not say. ``time`` is the node's clock in
     epoch seconds, or when the message arrived if it gives none. ``data`` is as sent, with long texts cut. ``envelope``
-    has what else stood beside it, and what stood in the place of a field above and could not be that.
+    has what else stood beside it, and what stood in the place of a field above and could not be that. ``arrived_at`` is
+    when it came by our clock, from which nodes' clocks may differ; a message is the same whenever it comes.
     """
 
     node: str
@@ -52,8 +53,9 @@ class Event:
     version: int
     time: float
     name: str
-    data: Mapping[str, object] = field(hash=False)
-    envelope: Mapping[str, object] = field(default_factory=dict, hash=False)
+    data: Mapping[str, object] = field(hash=False, repr=False)
+    envelope: Mapping[str, object] = field(default_factory=dict, hash=False, repr=False)
+    arrived_at: datetime = field(kw_only=True, compare=False)
 
     @property
     def identity(self) -> str:
@@ -172,16 +174,16 @@ class Parsed:
     reasons: tuple[str, ...] = ()
 
 
-def parse_events(body: bytes, arrived: float) -> Parsed:
+def parse_events(body: bytes, arrived_at: datetime) -> Parsed:
     """Reads a single message, or the messages inside a bulk one in their order. Never raises.
 
-    ``arrived``, in epoch seconds, is the time of messages that give none.
+    ``arrived_at`` is also the time of messages that give none.
     """
     events: list[Event] = []
     reasons: list[str] = []
     unreadable = 0
     for number, message in enumerate(_messages(_load(body)), 1):
-        read = _parse_event(message, arrived)
+        read = _parse_event(message, arrived_at)
         if isinstance(read, Event):
             events.append(read)
             continue
@@ -236,7 +238,7 @@ def _messages(whole: object) -> Iterator[object]:
             yield message
 
 
-def _parse_event(message: object, arrived: float) -> Event | str:
+def _parse_event(message: object, arrived_at: datetime) -> Event | str:
     """The message, or why it is none: the end of a sentence."""
     if isinstance(message, _Unreadable):
         return message.reason
@@ -265,10 +267,11 @@ def _parse_event(message: object, arrived: float) -> Event | str:
         node=_cut(node[:MAX_NAME]) if isinstance(node, str) else "",
         seq=seq or 0,
         version=version or 0,
-        time=arrived if time is None else time,
+        time=arrived_at.timestamp() if time is None else time,
         name=_cut(name[:MAX_NAME]),
         data=_keep_data(data) if isinstance(data, dict) else {},
         envelope=_keep_data(rest),
+        arrived_at=arrived_at,
     )
 
 

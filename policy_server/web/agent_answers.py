@@ -15,7 +15,7 @@ from policy_server.conferences.fold import (
     timeline_events,
 )
 from policy_server.conferences.lives import told_since
-from policy_server.conferences.records import HeldConference, Link, StoredEvent, TimelineEntry
+from policy_server.conferences.records import HeldConference, Link, TimelineEntry
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.pexip.events import Event
 from policy_server.pexip.field_facts import SECRET_FIELDS
@@ -62,7 +62,7 @@ class Material:
     link_type: LinkType | None
     service: Mapping[str, object]
     entries: Sequence[TimelineEntry]
-    events: Sequence[StoredEvent]
+    events: Sequence[Event]
     domains: frozenset[str]
     node: str
 
@@ -94,14 +94,13 @@ def room_name(service: Mapping[str, object], call: str) -> str:
 def render_lookup(material: Material, now: datetime) -> Answer:
     """The answer to the lookup. ``join.pin`` is the only place in it with a PIN."""
     link, conference = material.link, material.conference
-    events = [told.event for told in material.events]
-    state = fold(events)
+    state = fold(material.events)
     # A call's room has one timeline for all its lives, and the state of the latest.
     latest = told_since(material.events, conference.held_at) if conference is not None else material.events
-    arrived = max((told.arrived_at for told in material.events), default=now)
-    lately = fold(told.event for told in latest)
+    arrived = max((event.arrived_at for event in material.events), default=now)
+    lately = fold(latest)
     phase = conference_phase(lately, conference, now)
-    lines = sorted([*_noted(material.entries), *_happened(events, arrived)], key=lambda line: line[0])
+    lines = sorted([*_noted(material.entries), *_happened(material.events, arrived)], key=lambda line: line[0])
     opened_at = next((entry.at for entry in material.entries if entry.kind == LINK_OPENED), None)
     ended_at = conference.ended_at if conference is not None else None
     service_tag = conference.service_tag if conference is not None else material.service.get("service_tag")

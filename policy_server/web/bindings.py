@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.fold import fold
 from policy_server.conferences.lives import told_since
-from policy_server.conferences.records import HeldConference, StoredEvent
+from policy_server.conferences.records import HeldConference
 from policy_server.conferences.store import ConferenceStore
 from policy_server.genesys.results import Binding
 from policy_server.pexip.aliases import bare_alias
+from policy_server.pexip.events import Event
 from policy_server.telephony.numbers import number_in
 from policy_server.web.caller_names import caller_aliases
 from policy_server.web.lookup import Found, Subject
@@ -70,8 +71,8 @@ async def check_place(store: ConferenceStore, found: Found, conversation: str) -
     return "" if is_own else "another conversation came first for this conference: that caller only has its name"
 
 
-def _connected_legs(conference: HeldConference, events: Iterable[StoredEvent]) -> int:
-    state = fold(told.event for told in told_since(events, conference.held_at))
+def _connected_legs(conference: HeldConference, events: Iterable[Event]) -> int:
+    state = fold(told_since(events, conference.held_at))
     return sum(leg.connected_at is not None for leg in state.trunk_legs)
 
 

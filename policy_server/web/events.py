@@ -20,7 +20,6 @@ from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.fold import fold
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.lives import told_since
-from policy_server.conferences.records import StoredEvent
 from policy_server.conferences.store import MANY_EVENTS
 from policy_server.pexip.events import Event, Parsed, parse_events
 from policy_server.web.basic import BasicAuthentication
@@ -103,11 +102,10 @@ class EventSinkEndpoint:
             parsed = self._parse(body, now)
         if parsed.unreadable:
             self._say_unreadable(parsed, now)
-        stored = [StoredEvent(event, now) for event in parsed.events]
         try:
-            added = await self._conferences.store.add_events(stored)
+            added = await self._conferences.store.add_events(parsed.events)
         except StoreUnavailableError as error:
-            log.warning("events.unstored: %d messages; %s", len(stored), error)
+            log.warning("events.unstored: %d messages; %s", len(parsed.events), error)
             return _unavailable()
         if not await self._end_in_time(parsed.events):
             # A repeated message ends what this one could not.
@@ -116,11 +114,11 @@ class EventSinkEndpoint:
             if "time" not in event.envelope:
                 self.clocks.learn(event.node, event.time, now.timestamp())
         told = {"unreadable": parsed.unreadable} if parsed.unreadable else {}
-        return JSONResponse({"received": len(stored), "new": added, **told})
+        return JSONResponse({"received": len(parsed.events), "new": added, **told})
 
     def _parse(self, body: bytes, now: datetime) -> Parsed:
         """The messages as they are kept: without what opens a door."""
-        parsed = parse_events(body, now.timestamp())
+        parsed = parse_events(body, now)
         return replace(parsed, events=tuple(map(self._kept_of, parsed.events)))
 
     def _kept_of(self, event: Event) -> Event:
@@ -177,7 +175,7 @@ class EventSinkEndpoint:
         if held is None:
             return
         stored = await conferences.store.events_of(held)
-        events = [told.event for told in told_since(stored, held.held_at)]
+        events = told_since(stored, held.held_at)
         state = await asyncio.to_thread(fold, events) if len(stored) > MANY_EVENTS else fold(events)
         if state.ended_at is not None:
             # When we were told: by a node's clock it might be deleted too early, or never.

@@ -237,7 +237,7 @@ async def _conference_fields(store: ConferenceStore, held: HeldConference, now: 
     phase, ended_at = Phase.ENDED, held.ended_at
     if now < held.expires_at:
         told = told_since(await store.events_of(held), held.held_at)
-        phase = conference_phase(fold(each.event for each in told), held, now)
+        phase = conference_phase(fold(told), held, now)
     elif ended_at is None:
         ended_at = held.expires_at
     return {

@@ -11,11 +11,12 @@ from typing import Final
 from policy_server.conferences.holding import LEGS, entered, held_to, room_of
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.lives import told_since
-from policy_server.conferences.records import HeldConference, Link, StoredEvent, alias_key
+from policy_server.conferences.records import HeldConference, Link, alias_key
 from policy_server.conferences.store import MANY_EVENTS
 from policy_server.conferences.tables import NAME_LENGTH
 from policy_server.genesys.results import Agent
 from policy_server.pexip.aliases import normalise_alias
+from policy_server.pexip.events import Event
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import encode_query, parse_request
 from policy_server.policy.decisions import Serve
@@ -66,7 +67,7 @@ class Found:
     answer: Answer = field(repr=False)
     dials: frozenset[str] = field(repr=False)
     conference: HeldConference | None = field(repr=False)
-    events: tuple[StoredEvent, ...] = field(repr=False)
+    events: tuple[Event, ...] = field(repr=False)
 
 
 class ConferenceLookup:
@@ -237,7 +238,7 @@ class ConferenceLookup:
 
     async def _events(
         self, call: str, room: str, conference: HeldConference | None, now: datetime
-    ) -> tuple[StoredEvent, ...]:
+    ) -> tuple[Event, ...]:
         """What nodes told of the room of a call, ``""`` for none."""
         store = self.conferences.store
         if call and call in room:

@@ -3,13 +3,14 @@
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from policy_server.conferences.records import StoredEvent, TimelineEntry
+from policy_server.conferences.records import TimelineEntry
 from policy_server.conferences.store import ConferenceStore
 from tests.cli.commands import RULES, printed_json, put_rules, run
 from tests.conferences.samples import HOST_PIN as SAMPLE_PIN
@@ -74,7 +75,7 @@ async def whole_call(store: ConferenceStore) -> None:
         trunk(),
         left("leg", 20, disconnect_reason="Call disconnected"),
     )
-    await store.add_events([StoredEvent(event, NOON) for event in events])
+    await store.add_events([replace(event, arrived_at=NOON) for event in events])
 
 
 def shown(alias: str) -> dict[str, Any]:
@@ -152,7 +153,7 @@ def test_a_room_by_its_name(rules: Path, is_over: bool) -> None:
         if is_over:
             events += [left("customer", 30, conference=name), ended(31, room=name)]
             await store.end(name, NOON + timedelta(seconds=31))
-        await store.add_events([StoredEvent(event, NOON) for event in events])
+        await store.add_events([replace(event, arrived_at=NOON) for event in events])
 
     PLACE.run(play)
     answer = shown(name)
@@ -170,9 +171,9 @@ def test_a_room_without_a_call(is_over: bool) -> None:
     async def play(store: ConferenceStore) -> None:
         await store.hold(pin)
         await store.add_timeline([TimelineEntry(name, NOON, "policy.answered", {"text": "A node asked."})])
-        await store.add_events([StoredEvent(started(room=name), NOON)])
+        await store.add_events([replace(started(room=name), arrived_at=NOON)])
         if is_over:
-            await store.add_events([StoredEvent(ended(9, room=name), NOON)])
+            await store.add_events([replace(ended(9, room=name), arrived_at=NOON)])
             await store.end(name, NOON + timedelta(seconds=9))
 
     PLACE.run(play)

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import strategies as st
@@ -30,7 +31,7 @@ def message(event: str, time: float, node: str = NODE, /, **data: Any) -> Event:
     """One message with its data, of which ``...`` takes a field away; its seq goes up with each unless given."""
     seq = data.pop("seq", None) or next(_seqs)
     told = {key: value for key, value in data.items() if value is not ...}
-    return Event(node, seq, 2, float(time), event, told)
+    return Event(node, seq, 2, float(time), event, told, arrived_at=datetime.fromtimestamp(time, UTC))
 
 
 def started(time: float, node: str = NODE, **data: Any) -> Event:
@@ -170,7 +171,8 @@ def _stamp(draw: st.DrawFn, raw: Iterable[tuple[str, str, dict[str, Any]]]) -> I
             seqs[node] = 0
         seqs[node] += 1
         times = dict.fromkeys(_TIMES.get(name, ()), clock)
-        yield Event(node, seqs[node], steps.choice([1, 2]), clock, name, {**data, **times})
+        told = {**data, **times}
+        yield replace(message(name, clock, node, seq=seqs[node], **told), version=steps.choice([1, 2]))
         clock += steps.choice([0.0, 0.25, 1.0, 30.0])
 
 

@@ -14,7 +14,6 @@ from policy_server.conferences.records import (
     Door,
     HeldConference,
     Link,
-    StoredEvent,
     TimelineEntry,
     alias_key,
 )
@@ -69,7 +68,7 @@ def conference(name: str = CALL, **changed: Any) -> HeldConference:
 
 def stored_event(
     seq: int = 1, room: str = CALL, arrived_at: datetime = NOW, data: Mapping[str, object] = {}, **changed: Any
-) -> StoredEvent:
+) -> Event:
     """An event of the conference that arrives at NOW; any field can be changed. Each seq is a message of its own."""
     fields: dict[str, Any] = {
         "node": "10.44.34.14",
@@ -78,7 +77,7 @@ def stored_event(
         "version": 2,
         "data": {"uuid": f"a0ed2c58-{seq}", "conference": room, "has_media": True, **data},
     }
-    return StoredEvent(Event(seq=seq, **(fields | changed)), arrived_at)
+    return Event(seq=seq, arrived_at=arrived_at, **(fields | changed))
 
 
 def entry(kind: str = "link_opened", **changed: Any) -> TimelineEntry:

@@ -103,6 +103,6 @@ def test_the_same_file_that_is_back_is_used_again(tmp_path: Path) -> None:
                 await store.add_events([stored_event(2)])
             (tmp_path / "moved").rename(file)
             await store.add_events([stored_event(3)])
-            return [told.event.seq for told in await store.events(CALL, NOW)]
+            return [told.seq for told in await store.events(CALL, NOW)]
 
     assert asyncio.run(scenario()) == [1, 3]

@@ -44,7 +44,7 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed(place: Place) -
     count = acknowledged + lines.count("\n")
 
     async def scenario(store: ConferenceStore) -> None:
-        seen = {told.event.seq for told in await store.events(CALL, NOW)}
+        seen = {told.seq for told in await store.events(CALL, NOW)}
         assert set(range(count)) <= seen
         assert {str(seq) for seq in range(count)} <= {entry.kind for entry in await store.timeline(CALL)}
         for seq in range(count):

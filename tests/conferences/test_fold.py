@@ -39,7 +39,7 @@ from tests.conferences.event_histories import (
     started,
     updated,
 )
-from tests.pexip.test_events import GOLDEN
+from tests.pexip.test_events import ARRIVED, GOLDEN
 
 WAITING, ACTIVE, ENDED = Phase.WAITING, Phase.ACTIVE, Phase.ENDED
 
@@ -299,7 +299,7 @@ def test_participant(events: list[Event], expected: dict[str, Any]) -> None:
 
 def test_documented_example() -> None:
     """The documented message alone tells of a leg that the far end hung up."""
-    state = fold(parse_events(GOLDEN, 0.0).events)
+    state = fold(parse_events(GOLDEN, ARRIVED).events)
     (found,) = state.trunk_legs
     assert (found.number, found.state, found.leg_end) == (NUMBER, LegState.ENDED, LegEnd.ENDED_BY_FAR_END)
     assert (found.connected_at, found.ended_at) == (1760000057.7, 1760000117.97)
@@ -501,9 +501,9 @@ def test_too_many_participants() -> None:
 
 def test_ten_thousand_events_fold_quickly() -> None:
     """A full bulk is folded in a fraction of the two seconds that storing and folding may take."""
-    example = parse_events(GOLDEN, 0.0).events[0].data
+    example = parse_events(GOLDEN, ARRIVED).events[0].data
     events = [
-        Event(f"10.0.0.{n % 4}", n, 2, 1e9 + n, f"participant_{verb}", {**example, "uuid": f"u{n % 700}"})
+        message(f"participant_{verb}", 1e9 + n, f"10.0.0.{n % 4}", seq=n, **{**example, "uuid": f"u{n % 700}"})
         for n in range(10_000)
         for verb in [("connected", "updated", "updated", "disconnected")[n // 2_500]]
     ]

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from policy_server.conferences.errors import CallTakenError, IdempotencyConflictError
-from policy_server.conferences.records import Change, HeldConference, StoredEvent
+from policy_server.conferences.records import Change, HeldConference
 from policy_server.conferences.store import ConferenceStore
-from policy_server.pexip.events import MAX_NAME
+from policy_server.pexip.events import MAX_NAME, Event
 from tests.conferences.samples import CALL, HOST_PIN, HOUR, NOW, SECOND, Place, conference, entry, link, stored_event
 
 OTHER_SESSION = "b" * 32
@@ -218,14 +218,14 @@ def test_a_message_is_stored_once_whatever_counts_it(place: Place) -> None:
     """The same content is one message with the lowest of its numbers; one number is several messages if they differ."""
     first = stored_event(5)
 
-    def counted(seq: int) -> StoredEvent:
-        return StoredEvent(replace(first.event, seq=seq), NOW + seq * SECOND)
+    def counted(seq: int) -> Event:
+        return replace(first, seq=seq, arrived_at=NOW + seq * SECOND)
 
     different = [
-        StoredEvent(replace(first.event, time=first.event.time + 0.000001), NOW),
-        StoredEvent(replace(first.event, node="10.44.34.15"), NOW),
-        StoredEvent(replace(first.event, name="participant_sang"), NOW),
-        StoredEvent(replace(first.event, data={**first.event.data, "is_muted": True}), NOW),
+        replace(first, time=first.time + 0.000001),
+        replace(first, node="10.44.34.15"),
+        replace(first, name="participant_sang"),
+        replace(first, data={**first.data, "is_muted": True}),
     ]
 
     async def scenario(store: ConferenceStore) -> None:
@@ -233,8 +233,8 @@ def test_a_message_is_stored_once_whatever_counts_it(place: Place) -> None:
         assert await store.add_events([counted(7), counted(10), *different]) == 4
         assert await store.add_events([counted(1), *different]) == 0
         stored = await store.events(CALL, NOW - HOUR)
-        assert sorted(told.event.seq for told in stored) == [1, 5, 5, 5, 5]
-        assert {told.event.identity for told in stored} == {told.event.identity for told in [first, *different]}
+        assert sorted(told.seq for told in stored) == [1, 5, 5, 5, 5]
+        assert {told.identity for told in stored} == {told.identity for told in [first, *different]}
 
     place.run(scenario)
 
@@ -261,7 +261,7 @@ def test_an_event_with_any_name_is_stored(place: Place) -> None:
         for seq, odd in enumerate((*ODD_TEXTS, *(text * 200 for text in ODD_TEXTS[:-1]), endless)):
             await store.add_events([stored_event(seq, odd, node=odd, name=f"participant_{odd}")])
             found = await store.events(odd if len(odd) <= MAX_NAME else "", NOW)
-            assert seq in [told.event.seq for told in found]
+            assert seq in [told.seq for told in found]
 
     place.run(scenario)
 

@@ -303,7 +303,7 @@ async def _look_for(store: ConferenceStore, heard: Heard) -> None:
         assert (link.type, link.name, dict(link.attributes)) == (wanted["type"], wanted["name"], wanted["attributes"])
     since = datetime.now(UTC) - timedelta(hours=1)
     stored = {call: await store.events(call, since) for call in heard.links}
-    kept = {told.event.identity for some in stored.values() for told in some}
+    kept = {told.identity for some in stored.values() for told in some}
     lost = [event for event in heard.taken if event.identity not in kept]
     assert not lost, f"{len(lost)} of {len(heard.taken)} messages are lost"
 

@@ -299,7 +299,7 @@ def test_events_in_order() -> None:
         assert (ringing["service_type"], ringing["connect_time"]) == ("connecting", None)
         assert (answered["service_type"], answered["has_media"], answered["role"]) == ("conference", True, "chair")
         assert answered["destination_alias"] == LEG["remote_alias"]
-        told = [event for body in it.world.posted for event in parse_events(orjson.dumps(body), 0.0).events]
+        told = [event for body in it.world.posted for event in parse_events(orjson.dumps(body), utc_now()).events]
         about = [event for event in told if not event.name.startswith("eventsink")]
         assert fold(about).phase is Phase.ENDED
         assert [line.kind for line in timeline_events(about)] == [

@@ -54,7 +54,7 @@ def whole_call() -> list[Message]:
 
 def parsed(*messages: Message) -> tuple[Event, ...]:
     """The messages as the server reads them."""
-    return tuple(event for message in messages for event in parse_events(orjson.dumps(message), 0.0).events)
+    return tuple(event for message in messages for event in parse_events(orjson.dumps(message), NOON).events)
 
 
 def test_the_envelope() -> None:

@@ -24,7 +24,6 @@ from policy_server.conferences.records import (
     Door,
     HeldConference,
     Link,
-    StoredEvent,
     TimelineEntry,
     alias_key,
 )
@@ -275,12 +274,12 @@ class WatchedStore(ConferenceStore):
         await self._enter("timeline")
         return await super().timeline(key)
 
-    async def events(self, room: str, since: datetime, until: datetime | None = None) -> tuple[StoredEvent, ...]:
+    async def events(self, room: str, since: datetime, until: datetime | None = None) -> tuple[Event, ...]:
         """As the store does it."""
         await self._enter("events")
         return await super().events(room, since, until)
 
-    async def events_of(self, conference: HeldConference) -> tuple[StoredEvent, ...]:
+    async def events_of(self, conference: HeldConference) -> tuple[Event, ...]:
         """As the store does it."""
         await self._enter("events")
         return await super().events_of(conference)
@@ -296,7 +295,7 @@ class WatchedStore(ConferenceStore):
             raise StoreUnavailableError("the database is away")
         return await super().bind(conference_id, conversation, places)
 
-    async def add_events(self, events: Sequence[StoredEvent]) -> int:
+    async def add_events(self, events: Sequence[Event]) -> int:
         """As the store does it."""
         await self._enter("add_events")
         return await super().add_events(events)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from policy_server.conferences.records import DIALLED, HeldConference, StoredEvent, alias_key
+from policy_server.conferences.records import DIALLED, HeldConference, alias_key
 from policy_server.pexip.events import Event
 from policy_server.policy.names import LinkState
 from policy_server.web.link_requests import BODY_LIMIT, MOST_PROBLEMS
@@ -506,22 +506,20 @@ def held(made: Mapping[str, Any], **changed: Any) -> HeldConference:
     return replace(conference, **changed)
 
 
-def events(room: str, *names: str) -> list[StoredEvent]:
+def events(room: str, *names: str) -> list[Event]:
     """Messages of one node about a room, by a clock that is a minute behind."""
     start = NOON.timestamp() - 60
     conference = {"name": room, "start_time": start}
     participant = {"uuid": "u1", "conference": room, "has_media": True, "service_type": "conference"}
     return [
-        StoredEvent(
-            Event(
-                node="10.0.0.1",
-                seq=number,
-                time=start + number,
-                name=name,
-                version=2,
-                data=conference if name.startswith("conference") else participant,
-            ),
-            NOON + timedelta(seconds=number),
+        Event(
+            node="10.0.0.1",
+            seq=number,
+            time=start + number,
+            name=name,
+            version=2,
+            data=conference if name.startswith("conference") else participant,
+            arrived_at=NOON + timedelta(seconds=number),
         )
         for number, name in enumerate(names)
     ]
