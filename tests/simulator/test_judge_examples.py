@@ -44,49 +44,6 @@ ESCALATION = {
     "enable_overlay_text": True,
 }
 ONE_PIN = ESCALATION | {"pin": "1234", "allow_guests": False, "automatic_participants": [LEG]}
-TWO_PINS = ESCALATION | {
-    "pin": "123456#",
-    "allow_guests": True,
-    "guest_pin": "987654#",
-    "participant_limit": 6,
-    "automatic_participants": [LEG | {"system_location_name": "DMZ"}],
-}
-GATEWAY = {
-    "service_type": "gateway",
-    "name": "to-trunk-7f3a91",
-    "service_tag": "trunk",
-    "local_alias": "room3@example.com",
-    "remote_alias": "+13175551234@acmevideo.byoc.usw2.pure.cloud",
-    "outgoing_protocol": "sip",
-    "called_device_type": "external",
-    "sip_proxy_name": "Contact centre",
-    "outgoing_location_name": "DMZ",
-    "call_type": "audio",
-}
-LECTURE = {
-    "service_type": "lecture",
-    "name": "Town hall",
-    "service_tag": "th",
-    "pin": "1234",
-    "allow_guests": True,
-    "host_view": "one_main_seven_pips",
-    "guest_view": "one_main_zero_pips",
-    "guests_can_see_guests": "no_hosts",
-}
-RECEPTION = {
-    "service_type": "two_stage_dialing",
-    "name": "Reception",
-    "service_tag": "vr",
-    "match_string": "([0-9]{4})",
-    "replace_string": "meet.\\1",
-}
-PLAYBACK = {
-    "service_type": "media_playback",
-    "name": "Hold video",
-    "service_tag": "hold",
-    "media_playlist_name": "Holding",
-    "on_completion": {"disconnect": True},
-}
 BREAKOUT = {
     "service_type": "conference",
     "name": SESSION,
@@ -112,18 +69,7 @@ DIAL_IN = f"call_direction=dial_in&protocol=api&trigger=web&remote_display_name=
     ("path", "query", "document", "outcome"),
     [
         (SERVICE, DIAL_IN, success(ONE_PIN, action="continue"), "service"),
-        (SERVICE, DIAL_IN, success(TWO_PINS, action="continue", decision_id="in the support log"), "service"),
         (SERVICE, DIAL_OUT, success(ONE_PIN, action="continue"), "service"),
-        (SERVICE, DIAL_IN, success(GATEWAY, action="continue"), "service"),
-        (SERVICE, DIAL_IN, success(LECTURE, action="continue"), "service"),
-        (SERVICE, DIAL_IN, success(RECEPTION, action="continue"), "service"),
-        (SERVICE, DIAL_IN, success(PLAYBACK, action="continue"), "service"),
-        (
-            SERVICE,
-            DIAL_IN,
-            success({"service_type": "test_call", "name": "Test", "service_tag": "test"}, action="continue"),
-            "service",
-        ),
         (SERVICE, f"breakout_uuid={BREAKOUT_UUID}", success(BREAKOUT, action="continue"), "service"),
         (SERVICE, "call_direction=non_dial&trigger=lrq", success({}, action="reject"), "reject"),
         (
@@ -147,13 +93,7 @@ DIAL_IN = f"call_direction=dial_in&protocol=api&trigger=web&remote_display_name=
     ],
     ids=[
         "one PIN",
-        "two PINs",
         "dial_out",
-        "gateway",
-        "lecture",
-        "reception",
-        "playback",
-        "test call",
         "breakout",
         "location request",
         "redirect",

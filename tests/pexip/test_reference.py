@@ -1,0 +1,161 @@
+"""The models and the table of parameters hold what the reference says, field by field."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import orjson
+import pytest
+
+from policy_server.pexip.fields import StrictModel
+from policy_server.pexip.parameters import PARAMETERS, Kind
+from policy_server.pexip.properties import AudioMix, DirectoryEntry, MediaLocation, ParticipantProperties, Registration
+from policy_server.pexip.request_types import ROOT, RequestType
+from policy_server.pexip.service_parts import OnCompletion, OnCompletionTransfer
+from policy_server.pexip.services import SERVICE_TYPES, AutomaticParticipant, check_service
+from policy_server.simulator.judge import Deployment
+from tests.docs.pages import code
+from tests.pexip.reference import name, section
+from tests.pexip.samples import room
+from tests.simulator.judge_samples import SERVICE, judged, judged_service
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "alias": Kind.ALIAS,
+    "boolean": Kind.BOOLEAN,
+    "enum": Kind.CHOICE,
+    "integer": Kind.INTEGER,
+    "ip": Kind.ADDRESS,
+    "json-list": Kind.LIST,
+    "name": Kind.CHOICE,
+}
+LETTERS: Final = dict(zip("CLGVMT", SERVICE_TYPES, strict=True))
+VIEWS: Final = code(section("Views").text.partition("\n\n-")[0])
+
+
+def test_questions() -> None:
+    """Every question has its letter and its path."""
+    rows = {letter: name(path) for letter, _, path, *_ in section("The six questions").rows("Letter")}
+    about = [kind.about for kind in RequestType]
+    paths = {each.letter: ROOT.decode() + each.path + "<alias>" * each.has_alias for each in about}
+    assert paths == rows
+
+
+def test_parameters() -> None:
+    """Every parameter is known, with the questions that carry it, how it reads and its words."""
+    found = {
+        key: ({kind.about.letter for kind in each.requests}, each.kind, set(each.choices))
+        for key, each in PARAMETERS.items()
+    }
+    rows = section("Parameters").rows("Parameter")
+    assert found == {
+        name(parameter): (
+            set(re.sub(r"[^A-Z]", "", questions)),
+            KINDS.get(reads, Kind.TEXT),
+            set(code(values)) - {"None"} if reads == "enum" else set(),
+        )
+        for parameter, questions, reads, values, _ in rows
+        if parameter != "`idp_attribute_<name>`"
+    }
+
+
+@pytest.mark.parametrize(("letter", "service_type"), LETTERS.items())
+def test_service_fields(letter: str, service_type: str) -> None:
+    """A service has the fields of its type, those that it needs, and of each the words, range and length."""
+    rows = [row for row in section("Service fields").rows("Field") if letter in re.findall(r"[A-Z]", row[1])]
+    marked = [[f"**{row[0]}**" if f"**{letter}**" in row[1] else row[0], *row[2:]] for row in rows]
+    schema = SERVICE_TYPES[service_type].model_json_schema()
+    assert schema["properties"].pop("service_type")["const"] == service_type
+    schema["required"].remove("service_type")
+    assert _facts(schema) == _told(marked)
+
+
+@pytest.mark.parametrize(
+    ("model", "heading", "head"),
+    [
+        (AutomaticParticipant, "Automatic participants", "Field | Type"),
+        (OnCompletion, "Playback", "Field | Type"),
+        (OnCompletionTransfer, "Playback", "Field | Type | Allowed | Meaning |\n|---|---|---|---|\n| **"),
+        (ParticipantProperties, "Participant properties", "Field | Type"),
+        (
+            AudioMix,
+            "Participant properties",
+            "Field | Type | Allowed | Default | Meaning |\n|---|---|---|---|---|\n| **",
+        ),
+        (MediaLocation, "Media location", "Field | Type"),
+        (Registration, "Registration", "Field | Type"),
+        (DirectoryEntry, "Directory", "Field of an entry"),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+def test_fields(model: type[StrictModel], heading: str, head: str) -> None:
+    """So has every part of a service, and every other answer."""
+    assert _facts(model.model_json_schema()) == _told(section(heading).rows(head))
+
+
+def _told(rows: Iterable[list[str]]) -> dict[str, dict[str, object]]:
+    """Of each field what the reference says: whether it is needed, its type, and what is allowed."""
+    told: dict[str, dict[str, object]] = {}
+    for field, type_, allowed, *_ in rows:
+        words = VIEWS * ("#views" in allowed) + code(allowed)
+        bounds = re.search(r"(\d+)\.\.(\d+)", allowed)
+        length = re.search(r"≤ (\d+)", allowed)
+        told[name(field)] = {
+            "needed": field.startswith("**"),
+            "type": re.sub(r" .*|UUID", lambda match: "" if match[0] != "UUID" else "string", type_),
+            "words": set(words),
+            "range": tuple(map(int, bounds.groups())) if bounds else None,
+            "length": int(length[1]) if length and "#pins" not in allowed else None,
+        }
+    return told
+
+
+def _facts(schema: Mapping[str, Any]) -> dict[str, dict[str, object]]:
+    """The same of a JSON Schema."""
+    facts: dict[str, dict[str, object]] = {}
+    for field, own in schema["properties"].items():
+        (fact,) = [each for each in own.get("anyOf", [own]) if each != {"type": "null"}]
+        kind = "object" if "$ref" in fact else {"array": "list"}.get(fact["type"], fact["type"])
+        words = fact.get("enum", [fact["const"]] if "const" in fact else [])
+        is_bounded = abs(fact.get("minimum", 2**63)) < 2**63
+        facts[field] = {
+            "needed": field in schema.get("required", ()),
+            "type": kind,
+            "words": {str(word).lower() if word is True else word for word in words},
+            "range": (fact["minimum"], fact["maximum"]) if is_bounded else None,
+            "length": fact.get("maxLength"),
+        }
+    return facts
+
+
+@pytest.mark.parametrize(
+    "row", section("PINs").rows("allow_guests"), ids=lambda row: " ".join(row[:3]).replace("`", "")
+)
+def test_pins(row: list[str]) -> None:
+    """Models and judge accept and refuse the combinations of PINs that the reference does."""
+    allow_guests, pin, guest_pin = row[0] == "true", *("".join(code(cell)) for cell in row[1:3])
+    fields = room(allow_guests=allow_guests, pin=pin, guest_pin=guest_pin)
+    is_accepted = row[3] == "accepted"
+    assert (not check_service(fields), judged_service(fields).used) == (is_accepted, is_accepted)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        text
+        for block in section("Example answers").blocks
+        for text in ([block.text] if block.text.startswith("{\n") else block.text.splitlines())
+    ],
+    ids=lambda text: re.sub(r'.*"service_type": "(\w+)".*', r"\1", text, flags=re.DOTALL),
+)
+def test_example_answers(answer: str) -> None:
+    """Models and judge have not a word against an example answer."""
+    document = orjson.loads(answer)
+    assert check_service(document["result"]) == ()
+    exists = Deployment(
+        locations=frozenset({"DMZ"}),
+        sip_proxies=frozenset({"Contact centre"}),
+        media_playlists=frozenset({"Holding"}),
+        themes=frozenset(),
+    )
+    verdict = judged(SERVICE, document, "call_direction=dial_in", deployment=exists)
+    assert (verdict.outcome, verdict.objections, verdict.warnings) == ("service", (), ())
