@@ -17,7 +17,8 @@ from policy_server.policy.names import Call, Keyring, Role
 from policy_server.policy.ruleset import Ruleset
 from policy_server.rulefiles.problems import Problem
 from policy_server.rulefiles.store import load_folder
-from policy_server.settings import PREFIX, Settings, SettingsError, read_settings
+from policy_server.settings import PREFIX, Settings, read_settings
+from policy_server.settings.readers import SettingsError
 from policy_server.wording.values import printable, shown, visible_json
 
 FIRST_YEAR: Final = 1970

@@ -27,7 +27,7 @@ from policy_server.conferences.errors import StoreSetupError, StoreUnavailableEr
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.request_types import RequestType
 from policy_server.rulefiles.store import RulesError, RuleStore
-from policy_server.settings import Settings, read_settings
+from policy_server.settings import SETTINGS, Settings, read_settings
 from policy_server.web.doors import PUBLIC
 from policy_server.web.events import PATH as EVENTS_PATH
 from policy_server.wording.words import listed
@@ -54,7 +54,13 @@ class Address:
         return f"{'https' if self.tls else 'http'}://{_bracketed(self.host)}:{port}"
 
 
-@click.command()
+class _WithSettings(click.Command):
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Settings, in the environment or in .env; NAME_FILE names a file that holds the value"):
+            formatter.write_dl([(setting.variable, setting.told) for setting in SETTINGS])
+
+
+@click.command(cls=_WithSettings)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",
@@ -96,8 +102,7 @@ def serve(
 ) -> None:
     """Answer Conferencing Nodes.
 
-    Credentials and keys come from settings (POLICY_PEXIP_USERNAME, POLICY_PEXIP_PASSWORD, POLICY_SECRET_KEY …), in the
-    environment or in .env in the current folder. On loopback, missing ones are made for this run and printed.
+    On loopback, credentials and keys that are not set are made for this run and printed.
 
     SIGHUP reloads the rules, and so does any change in their folder; SIGTERM and Ctrl+C stop after the last answer.
     """

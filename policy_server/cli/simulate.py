@@ -41,7 +41,8 @@ from policy_server.policy.links import CustomerLink, make_link
 from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.policy.ruleset import LinkType, Ruleset
 from policy_server.rulefiles.store import RulesError, RuleStore
-from policy_server.settings import DURATIONS, Credentials, Settings
+from policy_server.settings import Credentials, Settings
+from policy_server.settings.readers import DURATIONS
 from policy_server.simulator.call import (
     AGENT,
     CUSTOMER,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from policy_server.conferences.location import parse_location
-from policy_server.settings import PREFIX, SECRETS, Credentials, Settings
+from policy_server.settings import SETTINGS, Credentials, Settings
 from policy_server.wording.words import listed
 
 SHORTEST_PASSWORD: Final = 12
@@ -67,7 +67,7 @@ def check_reach(found: Settings, *, is_plain: bool) -> tuple[list[str], list[str
 
 def check_files(found: Settings, environment: Mapping[str, str], further: Iterable[str]) -> Iterator[str]:
     """Files with secrets that every user of this machine can read: ``.env``, secrets, the database, ``further``."""
-    named = (environment.get(f"{PREFIX}{name}_FILE") for name in sorted(SECRETS))
+    named = (environment.get(setting.file_variable) for setting in SETTINGS if setting.is_secret)
     database = parse_location(found.database_url).path
     files = [Path(".env"), *(Path(name) for name in (*named, *further) if name), *([database] if database else [])]
     for path in dict.fromkeys(files):

@@ -19,6 +19,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from policy_server.cli.serve import app_of_worker
+from policy_server.settings import SETTINGS
 from policy_server.simulator.genesys import ORGANIZATION, StandIn, User
 from tests.cli.commands import CREDENTIALS, RULES, put_rules, run
 from tests.servers import PASSWORD, SECRET_KEY, RealServer, real_server
@@ -182,6 +183,17 @@ def test_warnings_are_shown(rules: Path, started: list[uvicorn.Config]) -> None:
     assert result.exit_code == 0
     assert ": warning: " in result.stderr
     assert len(started) == 1
+
+
+def test_the_help_tells_every_setting() -> None:
+    """Who asks how the server is run reads of each setting what it is for, its default and whether it is secret."""
+    told = " ".join(run("serve", "--help").stdout.replace("-\n", "-").split())
+    assert [setting.variable for setting in SETTINGS if f" {setting.variable} " not in told] == []
+    assert (
+        "POLICY_CONFERENCE_TTL how long a room keeps its service when no event says that it ended (default: 12h)"
+        in told
+    )
+    assert "which make customer links: name:key,name:key (secret)" in told
 
 
 def test_port_in_use() -> None:

@@ -13,8 +13,7 @@ from policy_server.policy.decisions import Decision
 from policy_server.policy.links import make_link
 from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.rulefiles.store import load_folder
-from policy_server.settings import PREFIX
-from policy_server.settings import SETTINGS as MEANINGS
+from policy_server.settings import SETTINGS as EVERY_SETTING
 from policy_server.simulator.genesys import StandIn
 from policy_server.web.policy import OUTCOMES
 from tests.conferences.postgres import PostgresMissingError, find_binaries, running_postgres
@@ -118,9 +117,9 @@ def test_the_outcomes_of_metrics_are_those_of_decisions() -> None:
 def test_every_setting_is_documented_and_no_other_is_named() -> None:
     """The table of settings is that of the code, and every POLICY_ variable in the README exists."""
     assert {code(name)[0]: text for name, text in PAGE.rows("variable |")} == {
-        PREFIX + name: text for name, text in MEANINGS.items()
+        setting.variable: setting.told for setting in EVERY_SETTING
     }
-    exist = {PREFIX + name + ending for name in MEANINGS for ending in ("", "_FILE")}
+    exist = {name for setting in EVERY_SETTING for name in (setting.variable, setting.file_variable)}
     # The customer page's own.
     exist.add("POLICY_SERVER")
     for page in PAGES:

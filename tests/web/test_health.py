@@ -12,7 +12,8 @@ import pytest
 
 from policy_server.conferences.pace import Pace
 from policy_server.conferences.store import ConferenceStore
-from policy_server.settings import LOOPBACK, Credentials
+from policy_server.settings import Credentials
+from policy_server.settings.readers import LOOPBACK
 from policy_server.web.problem import TYPE_ROOT
 from tests.servers import InProcess, basic, write_rules
 from tests.web.samples import KIOSK_PASSWORD, RULES, sample_folder
