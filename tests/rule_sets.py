@@ -15,7 +15,8 @@ from policy_server.policy.evaluate import evaluate
 from policy_server.policy.facts import Facts
 from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Ruleset
-from policy_server.rulefiles.load import RuleFiles, load_rules
+from policy_server.rulefiles.load import load_rules
+from policy_server.rulefiles.merge import RuleFiles
 
 SECRET = b"the secret key of every rule test"
 KEYRING = Keyring(SECRET)

@@ -6,14 +6,14 @@ force. Only names and first bytes are looked at here; the store has the disk.
 
 import re
 from collections.abc import Iterator
-from itertools import chain
 from typing import Final
 
 from policy_server.policy.ruleset import Ruleset
-from policy_server.rulefiles.load import SECTIONS
+from policy_server.rulefiles.merge import SECTIONS
 from policy_server.rulefiles.pages import TEMPLATE_ENDINGS
 from policy_server.rulefiles.pictures import PICTURE_ENDINGS
 from policy_server.rulefiles.problems import Place, Problem, Severity
+from policy_server.rulefiles.rule_lists import RULE_SECTIONS
 from policy_server.wording.values import shown
 
 RULE_ENDING: Final = ".yaml"
@@ -76,10 +76,7 @@ def gone_rules(before: Ruleset, after: Ruleset, folder: str) -> tuple[Problem, .
 
 
 def _names(ruleset: Ruleset) -> Iterator[tuple[str, str]]:
-    lists = {
-        "service": ruleset.services.rules,
-        "participants": ruleset.participants.rules,
-        "locations": ruleset.locations.rules,
-        "registrations": ruleset.registrations.rules,
-    }
-    return chain.from_iterable(((section, rule.id) for rule in rules) for section, rules in lists.items())
+    for section in RULE_SECTIONS:
+        rules = ruleset.rules_of(section.request)
+        if rules is not None:
+            yield from ((section.name, rule.id) for rule in rules.rules)

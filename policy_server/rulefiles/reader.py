@@ -12,6 +12,9 @@ from policy_server.rulefiles.problems import Place, Problem, Severity
 from policy_server.wording.values import shown
 from policy_server.wording.words import did_you_mean, one_of, unknown_key
 
+MOST_ERRORS: Final = 500
+"""Errors after which the rest is not read: nobody corrects more at a time, and each takes time to explain."""
+
 FEW: Final = 50
 """Names that a message compares thoroughly with one that is wrong."""
 
@@ -41,6 +44,11 @@ class Report:
     def failed(self) -> bool:
         """Whether anything refuses the rules."""
         return self.errors > 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are so many errors that the rest need not be read."""
+        return self.errors > MOST_ERRORS
 
     def in_order(self) -> tuple[Problem, ...]:
         """Every problem once, in the order of the files, errors before warnings where they share a place."""

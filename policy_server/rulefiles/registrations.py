@@ -1,14 +1,16 @@
 """Reading registration rules: which devices may register, and with which credentials."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
-from policy_server.pexip.properties import check_registration
-from policy_server.policy.ruleset import AllowOutcome, RegistrationOutcome, RejectOutcome
+from policy_server.pexip.properties import Registration, check_registration
+from policy_server.policy.ruleset import AllowOutcome, RejectOutcome
 from policy_server.policy.templates import Template
 from policy_server.rulefiles.document_nodes import MappingNode, ScalarNode
 from policy_server.rulefiles.reader import Table
-from policy_server.rulefiles.rules import Heading, Material, read_continue, report_faults
+from policy_server.rulefiles.rules import Heading, Material, OutcomeKey, report_faults
+from policy_server.rulefiles.schema_parts import LINE, WRITTEN, Schema, described, table
 from policy_server.wording.values import shown
 from policy_server.wording.words import nearest, unknown_key
 
@@ -17,20 +19,26 @@ _OF_THE_SERVER: Final = re.compile(r"(POLICY_|PG(PASSWORD|PASSFILE|SERVICEFILE|S
 """Variables that the server reads for itself, those of PostgreSQL's client among them: no device may be given one."""
 
 
-def read_registration_rule(heading: Heading, material: Material) -> RegistrationOutcome | None:
-    """The outcome of a registration rule."""
-    match heading.outcome:
-        case "allow":
-            return _read_allow(heading, material)
-        case "reject":
-            node = heading.table.value("reject")
-            if not (isinstance(node, ScalarNode) and node.value is True):
-                heading.table.error(
-                    "reject", "reject can only be true here: Pexip shows no text to a device that registers"
-                )
-            return RejectOutcome(Template("", ("",)))
-        case _:
-            return read_continue(heading)
+_ALLOW_FIELDS: Final[Mapping[str, Schema]] = {
+    "username": {**LINE, "description": described(Registration, "username")},
+    "password": {
+        **WRITTEN,
+        "maxLength": 250,
+        "description": f"{described(Registration, 'password')} Whoever can read the rules can read it: password_env is "
+        "better.",
+    },
+    "password_env": {
+        "type": "string",
+        "description": "The environment variable that holds the expected password.",
+    },
+}
+
+
+def _read_reject(heading: Heading, _: Material) -> RejectOutcome:
+    node = heading.table.value("reject")
+    if not (isinstance(node, ScalarNode) and node.value is True):
+        heading.table.error("reject", "reject can only be true here: Pexip shows no text to a device that registers")
+    return RejectOutcome(Template("", ("",)))
 
 
 def _read_allow(heading: Heading, material: Material) -> AllowOutcome | None:
@@ -55,12 +63,12 @@ def _read_allow(heading: Heading, material: Material) -> AllowOutcome | None:
 
 def _finish(table: Table) -> None:
     """Reports unknown keys; one that is like none that there are may be a password that lost its key."""
-    known = ("username", "password", "password_env")
     for key in table:
-        if key not in known:
-            hidden = f"this is not a key of allow; it can have {', '.join(known)}"
+        if key not in _ALLOW_FIELDS:
+            hidden = f"this is not a key of allow; it can have {', '.join(_ALLOW_FIELDS)}"
             table.error_at(
-                table.key_place(key), unknown_key(key, known, table.where) if nearest(key, known) else hidden
+                table.key_place(key),
+                unknown_key(key, _ALLOW_FIELDS, table.where) if nearest(key, _ALLOW_FIELDS) else hidden,
             )
 
 
@@ -108,3 +116,23 @@ def _read_password_env(table: Table, material: Material) -> str | None:
     if not value and material.deployed:
         table.error("password_env", f"the environment variable {variable} is not set, or empty; it holds the password")
     return value
+
+
+ALLOW: Final = OutcomeKey(
+    "allow",
+    _read_allow,
+    {
+        "description": "Lets the device register, with these credentials or (true) with any.",
+        "anyOf": [
+            {"const": True},
+            table(
+                "The credentials that the device must show.",
+                _ALLOW_FIELDS,
+                _ALLOW_FIELDS,
+                required=["username"],
+                oneOf=[{"required": ["password_env"]}, {"required": ["password"]}],
+            ),
+        ],
+    },
+)
+REJECT: Final = OutcomeKey("reject", _read_reject, {"const": True, "description": "true refuses the device."})

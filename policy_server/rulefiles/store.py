@@ -24,7 +24,8 @@ from policy_server.rulefiles.absent import (
     name_to_read,
 )
 from policy_server.rulefiles.document_text import MAX_BYTES
-from policy_server.rulefiles.load import Loaded, RuleFiles, load_rules
+from policy_server.rulefiles.load import Loaded, load_rules
+from policy_server.rulefiles.merge import RuleFiles
 from policy_server.rulefiles.pages import TEMPLATE_BYTES, TEMPLATE_ENDINGS
 from policy_server.rulefiles.pictures import PICTURE_BYTES, PICTURE_ENDINGS
 from policy_server.rulefiles.problems import Place, Problem, Severity

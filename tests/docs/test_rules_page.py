@@ -6,7 +6,7 @@ from typing import Final
 
 from policy_server.pexip.request_types import RequestType
 from policy_server.rulefiles.conditions import condition_keys
-from policy_server.rulefiles.load import SECTIONS
+from policy_server.rulefiles.merge import SECTIONS
 from policy_server.rulefiles.sections import DEPLOYMENT_LISTS
 from tests.docs.pages import START, YAML, code
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from policy_server.rulefiles.load import Loaded, RuleFiles, load_rules
+from policy_server.rulefiles.load import Loaded, load_rules
+from policy_server.rulefiles.merge import RuleFiles
 
 NOW = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
 """A Monday, 10:00 in Chicago."""

@@ -1,6 +1,6 @@
 """Rule files, good and bad, to hold editors and loader against."""
 
-from policy_server.rulefiles.load import SECTIONS
+from policy_server.rulefiles.merge import SECTIONS
 
 DESIGN = r"""
 domains: [video.example.com]        # ours: an alias user@video.example.com is matched as "user"

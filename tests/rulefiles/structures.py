@@ -10,7 +10,8 @@ from policy_server.pexip.field_facts import SHAPES
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.services import SERVICE_TYPES
 from policy_server.rulefiles.conditions import condition_keys
-from policy_server.rulefiles.load import LISTS, SECTIONS
+from policy_server.rulefiles.merge import SECTIONS
+from policy_server.rulefiles.rule_lists import RULE_SECTIONS
 from policy_server.rulefiles.sections import CALENDAR_KEYS, DEPLOYMENT_LISTS, DIRECTORY_KEYS, LINK_KEYS, TRUNK_KEYS
 
 Strategy = st.SearchStrategy[Any]
@@ -223,7 +224,7 @@ _properties = table(
     }
 ).map(lambda fields: fields or {"spotlight": 1})
 _allow = table({"username": st.just("kiosk"), "password_env": st.just("PASSWORD")}, ["username", "password_env"])
-_OUTCOMES: dict[RequestType, dict[str, Strategy]] = {
+OUTCOMES: dict[RequestType, dict[str, Strategy]] = {
     RequestType.SERVICE: {
         "room": st.sampled_from(["r", "r2"]),
         "service": st.sampled_from(sorted(SERVICE_TYPES)).flatmap(_service),
@@ -245,10 +246,10 @@ def _rules(request: RequestType) -> Strategy:
     common = {"description": st.just("x"), "enabled": st.booleans(), "when": _conditions(request)}
 
     def rule(outcome: str) -> Strategy:
-        fields = {"id": _ids, outcome: _OUTCOMES[request][outcome], **common, **_FURTHER.get(outcome, {})}
+        fields = {"id": _ids, outcome: OUTCOMES[request][outcome], **common, **_FURTHER.get(outcome, {})}
         return table(fields, ["id", outcome])
 
-    rules = often(st.sampled_from(sorted(_OUTCOMES[request])).flatmap(rule))
+    rules = often(st.sampled_from(sorted(OUTCOMES[request])).flatmap(rule))
     return st.lists(rules, max_size=4, unique_by=lambda each: str(each.get("id") if isinstance(each, dict) else each))
 
 
@@ -297,7 +298,7 @@ _SECTIONS: dict[str, Strategy] = {
     "trunks": _named(["t", "t2"], _trunk),
     "calendars": _named(["c", "closed"], _calendar),
     "rooms": _named(["r", "r2"], table(_service_fields("conference"), ["name"])),
-    **{section: _rules(request) for section, request in LISTS.items()},
+    **{section.name: _rules(section.request) for section in RULE_SECTIONS},
     "directory": st.lists(often(_entry), max_size=2),
     "links": st.fixed_dictionaries({name: often(_link_type(name)) for name in ("l", "mp")}),
 }

@@ -9,14 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from policy_server.conferences.rehearsal import rehearse
-from policy_server.pexip.request_types import RequestType
 from policy_server.policy import patterns
 from policy_server.policy.names import Keyring
 from policy_server.policy.patterns import PatternError
 from policy_server.policy.ruleset import RuleList
-from policy_server.rulefiles import rules as rules_module
-from policy_server.rulefiles.load import LISTS, Loaded, RuleFiles, load_rules
+from policy_server.rulefiles import serving
+from policy_server.rulefiles.load import Loaded, load_rules
+from policy_server.rulefiles.merge import SECTIONS, RuleFiles
 from policy_server.rulefiles.problems import Severity
+from policy_server.rulefiles.rule_lists import RULE_SECTIONS
 from policy_server.rulefiles.ruletests import parse_tests, run_test
 from policy_server.rulefiles.store import load_folder
 from tests.rulefiles.faults import NOW, Fault, check, each_fault, load, picture, problems
@@ -176,20 +177,20 @@ def test_a_name_that_cannot_be_read_backwards_is_a_problem(monkeypatch: pytest.M
     def refuse(*_: object) -> None:
         raise PatternError("pattern too large")
 
-    monkeypatch.setattr(rules_module, "origin_of", refuse)
+    monkeypatch.setattr(serving, "origin_of", refuse)
     assert problems("rooms: { r: { name: x } }\nservice: [ { id: patient, room: r } ]") == [
         "rules/x.yaml:2:33: error: rule 'patient': name and service_tag of the room cannot be read backwards: "
         "pattern too large"
     ]
 
 
-def rule_lists(loaded: Loaded) -> Iterator[tuple[str, RuleList[Any]]]:
+def rule_lists(loaded: Loaded) -> Iterator[tuple[str, RuleList[object]]]:
     """Give the lists of a rule set by the names of their sections."""
     assert loaded.ruleset is not None
-    yield "service", loaded.ruleset.services
-    yield "participants", loaded.ruleset.participants
-    yield "locations", loaded.ruleset.locations
-    yield "registrations", loaded.ruleset.registrations
+    for section in RULE_SECTIONS:
+        rules = loaded.ruleset.rules_of(section.request)
+        assert rules is not None
+        yield section.name, rules
 
 
 def check_outcome(loaded: Loaded, structure: object) -> None:
@@ -217,7 +218,7 @@ def test_any_structure_gives_problems_or_rules(structure: dict[str, Any]) -> Non
 
 
 @settings(max_examples=60, deadline=None)
-@given(anything | st.dictionaries(st.sampled_from([*LISTS, "rooms", "links", "trunks", "calendars"]), anything))
+@given(anything | st.dictionaries(st.sampled_from(SECTIONS), anything))
 def test_any_value_gives_problems_or_rules(value: object) -> None:
     """Whatever YAML can say never makes the loader fail."""
     check_outcome(load(as_yaml(value)), value)
@@ -236,8 +237,3 @@ def test_any_change_of_good_rules_gives_problems_or_rules(start: int, length: in
     """Slips of an editor in good rules never make the loader fail."""
     text = DESIGN[:start] + replacement + DESIGN[start + length :]
     check_outcome(load(text.encode("utf-8", "surrogatepass"), pictures=PICTURES), None)
-
-
-def test_every_question_with_rules_has_a_list() -> None:
-    """Directory and avatar are answered from the directory, all others by rules."""
-    assert set(LISTS.values()) == set(RequestType) - {RequestType.DIRECTORY, RequestType.AVATAR}

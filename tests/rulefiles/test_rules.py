@@ -16,6 +16,7 @@ from policy_server.policy.ruleset import (
 )
 from policy_server.policy.services import FieldsTemplate
 from policy_server.policy.templates import parse_template
+from policy_server.rulefiles.rule_lists import RULE_SECTIONS
 from tests.rulefiles.faults import Fault, check, each_fault, load
 from tests.rulefiles.structures import as_yaml
 
@@ -32,13 +33,10 @@ def rule_of(section: str, **fields: Any) -> Rule[Any]:
     loaded = load(as_yaml({section: [{"id": "patient", **fields}]}), environment={"KIOSK_PASSWORD": "hunter2"})
     assert loaded.problems == ()
     assert loaded.ruleset is not None
-    lists = {
-        "service": loaded.ruleset.services,
-        "participants": loaded.ruleset.participants,
-        "locations": loaded.ruleset.locations,
-        "registrations": loaded.ruleset.registrations,
-    }
-    (rule,) = lists[section].rules
+    (request,) = (each.request for each in RULE_SECTIONS if each.name == section)
+    rules = loaded.ruleset.rules_of(request)
+    assert rules is not None
+    (rule,) = rules.rules
     return rule
 
 

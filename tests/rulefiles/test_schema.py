@@ -24,9 +24,11 @@ from policy_server.pexip.services import SERVICE_TYPES, Conference, Lecture
 from policy_server.policy.templates import TemplateError, without_raw
 from policy_server.rulefiles.conditions import condition_keys
 from policy_server.rulefiles.document import parse_document, plain
-from policy_server.rulefiles.load import LISTS, SECTIONS, RuleFiles, load_rules
+from policy_server.rulefiles.load import load_rules
+from policy_server.rulefiles.merge import SECTIONS, RuleFiles
 from policy_server.rulefiles.reader import read_template
-from policy_server.rulefiles.rules import COMMON_KEYS, FURTHER_KEYS, OUTCOME_KEYS
+from policy_server.rulefiles.rule_lists import RULE_SECTIONS
+from policy_server.rulefiles.rules import RuleSection
 from policy_server.rulefiles.schema import rule_file_schema
 from policy_server.rulefiles.schema_parts import TEMPLATE
 from policy_server.rulefiles.schema_services import LEG_KEYS
@@ -135,11 +137,8 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "directory_entry": DIRECTORY_KEYS,
     "link": LINK_KEYS,
     "pexip_section": tuple(DEPLOYMENT_LISTS),
-    **{f"{kind.value}_when": condition_keys(kind) for kind in LISTS.values()},
-    **{
-        f"{kind.value}_rule": (*COMMON_KEYS, *OUTCOME_KEYS[kind], *FURTHER_KEYS.get(kind, ()))
-        for kind in LISTS.values()
-    },
+    **{f"{section.request}_when": condition_keys(section.request) for section in RULE_SECTIONS},
+    **{f"{section.request}_rule": section.keys for section in RULE_SECTIONS},
     **{model.__name__: tuple(model.model_fields) for model in SERVICE_TYPES.values()},
     **{
         definition: (*model.model_fields, SHARED)
@@ -195,13 +194,14 @@ _OUTCOMES: dict[RequestType, dict[str, object]] = {
 }
 
 
-def _ask(section: str, when: dict[str, object]) -> str:
+def _ask(section: RuleSection[object], when: dict[str, object]) -> str:
     base: Any = document(dedent(BASE))
-    return yaml(base | {section: [{"id": "a", "when": when, **_OUTCOMES[LISTS[section]]}]})
+    return yaml(base | {section.name: [{"id": "a", "when": when, **_OUTCOMES[section.request]}]})
 
 
 def _conditions() -> Iterator[Any]:
-    for section, request in LISTS.items():
+    for section in RULE_SECTIONS:
+        request = section.request
         parameters = {parameter.name: parameter for parameter in parameters_of(request)}
         for key in condition_keys(request):
             parameter = parameters.get(without_raw(key))
@@ -212,7 +212,7 @@ def _conditions() -> Iterator[Any]:
             else:
                 samples = [_OF_KIND[parameter.kind]]
             for sample in samples:
-                yield pytest.param(section, key, sample, id=f"{section} {key} {sample}"[:50])
+                yield pytest.param(section, key, sample, id=f"{section.name} {key} {sample}"[:50])
 
 
 def _of_registration(key: str) -> object:
@@ -220,7 +220,9 @@ def _of_registration(key: str) -> object:
 
 
 @pytest.mark.parametrize(("section", "key", "value"), list(_conditions()))
-def test_conditions_are_taken_where_the_question_carries_them(section: str, key: str, value: object) -> None:
+def test_conditions_are_taken_where_the_question_carries_them(
+    section: RuleSection[object], key: str, value: object
+) -> None:
     """A condition is good for editor and loader, and bad for both when its key is misspelt or its value odd."""
     good = _ask(section, {key: value})
     assert (edited(good), loaded(good)) == (True, True)
@@ -230,10 +232,10 @@ def test_conditions_are_taken_where_the_question_carries_them(section: str, key:
         assert (edited(text), loaded(text)) == (False, False)
 
 
-@pytest.mark.parametrize("section", LISTS)
-def test_conditions_on_parameters_of_other_questions_are_refused(section: str) -> None:
+@pytest.mark.parametrize("section", RULE_SECTIONS, ids=lambda section: section.name)
+def test_conditions_on_parameters_of_other_questions_are_refused(section: RuleSection[object]) -> None:
     """A parameter that this question does not carry is no key here, for editor and loader."""
-    others = PARAMETERS.keys() - set(condition_keys(LISTS[section]))
+    others = PARAMETERS.keys() - set(condition_keys(section.request))
     assert others
     for key in others:
         text = _ask(section, {key: "x"})

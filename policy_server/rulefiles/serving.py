@@ -1,0 +1,112 @@
+"""The outcomes that serve a room: ``room``, or ``service`` written out, and the legs that it dials."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from policy_server.pexip.services import SERVICE_TYPES
+from policy_server.policy.patterns import PatternError
+from policy_server.policy.recall import Origin, destinations, origin_of
+from policy_server.policy.ruleset import ServeOutcome
+from policy_server.policy.services import CALLER, ROOM_NAME, Leg, ServiceTemplate
+from policy_server.rulefiles.dial_out import read_dial_out
+from policy_server.rulefiles.placeholders import check_placeholders, check_placeholders_of_room, folded_groups
+from policy_server.rulefiles.reader import Table, undefined
+from policy_server.rulefiles.rules import Heading, Material, OutcomeKey, warn_of_no_call
+from policy_server.rulefiles.schema_parts import Schema, ref
+from policy_server.rulefiles.services import ROOM_TYPES, Draft, complete, read_service, warn_of_shared_pins
+from policy_server.rulefiles.sharing import Shareable
+from policy_server.wording.words import listed
+
+
+def _read_serve(
+    heading: Heading, material: Material, read_draft: Callable[[Table, Material], Draft | None]
+) -> ServeOutcome | None:
+    table = heading.table
+    draft = read_draft(table, material)
+    if draft is not None:
+        check = partial(check_placeholders_of_room, draft.room) if draft.room else check_placeholders
+        check(draft.templates, heading.given, table)
+    legs: tuple[Leg, ...] = ()
+    fallbacks: tuple[Leg, ...] = ()
+    if "dial_out" in table:
+        domain = material.domains[0] if material.domains else ""
+        legs, fallbacks, templates = read_dial_out(
+            table,
+            material.trunks,
+            material.used_trunks,
+            material.vocabulary,
+            domain,
+        )
+        check_placeholders(templates, replace(heading.given, others=heading.given.others | {ROOM_NAME, CALLER}), table)
+        service_type = draft.fields.fixed.get("service_type") if draft is not None else None
+        if isinstance(service_type, str) and service_type in SERVICE_TYPES and service_type not in ROOM_TYPES:
+            table.error(
+                "dial_out", f"a {service_type} service cannot dial; dial_out goes with {listed(ROOM_TYPES, 'or')}"
+            )
+    if draft is None or draft.faulty:
+        return None
+    name = draft.fields.template("name")
+    if name is not None and not draft.shared and draft.fields.fixed.get("service_type") in ROOM_TYPES:
+        place = table.value_place(heading.outcome)
+        material.shareable[heading.id] = Shareable(draft.room, name, draft.name_place, place, heading.sources)
+    template = complete(draft, legs, fallbacks)
+    warn_of_no_call(heading, template.needed)
+    if heading.enabled and not material.report.failed:
+        try:
+            origin = _read_backwards(draft.room, template, heading, material)
+        except PatternError as error:
+            table.error(heading.outcome, f"name and service_tag of the room cannot be read backwards: {error}")
+            return None
+        if origin is not None:
+            material.origins.append(origin)
+    return ServeOutcome(template)
+
+
+def _read_backwards(room: str, template: ServiceTemplate, heading: Heading, material: Material) -> Origin | None:
+    """How to tell the rule's service by its name; the same for all rules that fill one room from the same expressions."""
+    folds = folded_groups(heading.conditions)
+    alike = (room, destinations(template), *sorted(folds), *sorted(heading.sources.items()))
+    known = material.rooms_backwards.get(alike) if room else None
+    if known is not None:
+        return replace(known, number=heading.number, service=template)
+    origin = origin_of(heading.number, template, heading.sources.get, folds)
+    if origin is not None:
+        material.rooms_backwards[alike] = origin
+    return origin
+
+
+def _read_room(table: Table, material: Material) -> Draft | None:
+    name = table.text("room", wanted="the name of a room")
+    if name is None:
+        return None
+    material.used_rooms.add(name)
+    if name not in material.rooms:
+        table.error("room", undefined("room", "room", name, material.rooms, "rooms"))
+    return material.rooms.get(name)
+
+
+def _read_service(table: Table, material: Material) -> Draft | None:
+    service = table.table("service", "keys and values such as {service_type: conference, name: …, service_tag: …}")
+    if service is None:
+        return None
+    warn_of_shared_pins(service)
+    return read_service(service, material.vocabulary)
+
+
+_DIAL_OUT: Final[Mapping[str, Schema]] = {
+    "dial_out": {
+        "type": "array",
+        "items": ref("dial_out_entry"),
+        "description": "Legs that the room dials, such as the contact centre's trunk.",
+    }
+}
+
+ROOM: Final = OutcomeKey(
+    "room",
+    partial(_read_serve, read_draft=_read_room),
+    {"type": "string", "description": "Answers with the room of this name under rooms."},
+    _DIAL_OUT,
+)
+SERVICE: Final = OutcomeKey("service", partial(_read_serve, read_draft=_read_service), ref("service"), _DIAL_OUT)
