@@ -17,7 +17,7 @@ NAME_LIMIT: Final = 250
 SHOWN_PARTICIPANTS: Final = 20
 """How many participants are named, by purpose and state, for who was refused; the latest."""
 
-# An agent has a call from a queue; a user one that was handed over straight or came to a direct number.
+# (genesys/README.md: Conversations)
 _AGENTS: Final = frozenset({"agent", "user"})
 _CALLERS: Final = ("customer", "external")
 

@@ -134,7 +134,7 @@ def room_of(service: str) -> str:
 
 
 def is_outgoing(call_direction: str) -> bool:
-    """Whether a ``call_direction`` is that of a call Pexip placed: seen as out, outbound and dial_out.
+    """Whether a ``call_direction`` is that of a call Pexip placed: out or outbound, or dial_out as questions have it.
 
     (pexip/README.md: Participant events)
     """

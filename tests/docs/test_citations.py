@@ -18,7 +18,7 @@ _CITING: Final = (".py", ".md", ".html", ".ts", ".js", ".xml", ".yaml", ".yml", 
 _BUILT: Final = {"dist", "node_modules", "questions"}
 _CITATION: Final = re.compile(r"\(((?:\w+/)*README\.md): ([^()]+)\)")
 _OLD: Final = re.compile(
-    r"\(reference: |DESIGN section|\w\.md, sections? |\(section \d|(?:requests|responses) reference"
+    r"\(reference: |DESIGN section|\w\.md, sections? |\(section \d|\(B\d|(?:requests|responses) reference"
 )
 _RULE_ID: Final = re.compile(r"\b(?:ENV|SVC|PIN|BRK|ADP|GW|LOC|PRT|AVA)-\d\b")
 _NAME: Final = re.compile(r"`([a-z_]+(?:\.\w+)+)`")

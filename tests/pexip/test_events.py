@@ -24,24 +24,14 @@ from policy_server.pexip.events import (
     leg_class,
     parse_events,
 )
+from tests.pexip.reference import section
 
 ARRIVED = datetime.fromtimestamp(1760000300, UTC)
 LATER = timedelta(seconds=98)
 
-GOLDEN = b"""{"node": "10.44.34.11", "seq": 688, "version": 2, "time": 1760000117.97, "event": "participant_disconnected",
- "data": {"uuid": "a0ed2c58-f45b-4d96-a1cb-89812ec938ea", "conference": "3f2a9c5e8b7d4e1fa6c0d9b8e7f61234",
-  "display_name": "Recording", "call_direction": "out", "protocol": "SIP", "role": "chair",
-  "source_alias": "3f2a9c5e8b7d4e1fa6c0d9b8e7f61234@example.com", "destination_alias": "+13175551234@acmevideo.byoc.usw2.pure.cloud",
-  "service_type": "conference", "service_tag": "video-escalation", "call_id": "a0ed2c58-f45b-4d96-a1cb-89812ec938ea",
-  "conversation_id": "a0ed2c58-f45b-4d96-a1cb-89812ec938ea", "related_uuids": [], "connect_time": 1760000057.7,
-  "end_time": 1760000117.97, "duration": 60.2, "disconnect_reason": "Call disconnected", "system_location": "DMZ",
-  "media_node": "10.44.34.11", "signalling_node": "10.44.34.15", "remote_address": "198.51.100.20",
-  "rx_bandwidth": 64, "tx_bandwidth": 64, "is_presenting": false, "has_media": true}}"""
-BULK = b"""{"event": "eventsink_bulk", "node": "127.0.0.1", "seq": 0, "version": 2, "time": 1741679796.951206,
- "data": [
-  {"event": "participant_updated", "node": "10.44.34.14", "seq": 2183, "time": 1741679792.93, "version": 2, "data": {}},
-  {"event": "participant_updated", "node": "10.44.34.14", "seq": 2184, "time": 1741679794.45, "version": 2, "data": {}}
- ]}"""
+GOLDEN, BULK = (
+    next(section(heading).blocks).text.rstrip().encode() for heading in ("Participant events", "Bulk messages")
+)
 
 
 def message(**changes: Any) -> dict[str, Any]:

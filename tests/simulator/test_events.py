@@ -11,6 +11,8 @@ import pytest
 from policy_server.conferences.fold import LegState, Phase, fold, timeline_events
 from policy_server.pexip.events import Event, LegEnd, parse_events
 from policy_server.simulator.events import Message, Reporter, browser, bulk, trunk_leg
+from tests.docs.pages import code
+from tests.pexip.reference import section
 
 ROOM: Final = {"service_type": "conference", "name": "s1", "service_tag": "visit", "pin": "70421985"}
 LEG: Final = {
@@ -23,15 +25,15 @@ LEG: Final = {
 }
 NOON: Final = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
-# The fields of each event (pexip/README.md: Conference events, Participant events).
-CONFERENCE: Final = {"name", "service_type", "start_time", "tag", "is_locked", "is_started", "guests_muted"}
-PARTICIPANT: Final = {
-    *("uuid", "conference", "display_name", "source_alias", "destination_alias", "call_direction", "protocol", "role"),
-    *("service_type", "service_tag", "call_tag", "call_id", "conversation_id", "related_uuids", "connect_time"),
-    *("encryption", "has_media", "is_muted", "is_client_muted", "is_presenting", "is_streaming"),
-    *("is_idp_authenticated", "media_node", "signalling_node", "proxy_node", "system_location", "remote_address"),
-    *("rx_bandwidth", "tx_bandwidth", "vendor"),
-}
+
+def told_of(heading: str) -> set[str]:
+    """The fields that the reference lists for an event."""
+    return {field for row in section(heading).rows("Field") for field in code(row[0])}
+
+
+CONFERENCE: Final = told_of("Conference events") - {"end_time"}
+PARTICIPANT: Final = told_of("Participant events") - {"license_count"}
+"""Licences are in one field report only."""
 GOODBYE: Final = {"disconnect_reason", "duration", "end_time"}
 
 

@@ -25,7 +25,7 @@ LEFT: Final = "User initiated disconnect"
 ICE_FAILED: Final = "Ice failure"
 
 Entry: TypeAlias = dict[str, object]
-"""A participant as the client API tells of it (B3)."""
+"""A participant as the client API tells of it (lab/README.md: Conference functions)."""
 
 
 class Role(StrEnum):
@@ -408,7 +408,10 @@ class View:
         return cls(meeting.service_type, role)
 
     def entry(self, participant: Participant) -> Entry:
-        """The complete participant object of the client API (B3, and Participant of @pexip/infinity-api 20.0.0)."""
+        """The complete participant object of the client API, as @pexip/infinity-api 20.0.0 has it.
+
+        (lab/README.md: Conference functions)
+        """
         is_host = self.role is Role.CHAIR
         has_media = participant.has_media or participant.has_call
         is_phone = participant.protocol == "sip"
@@ -461,7 +464,7 @@ def service_type_of(participant: Participant, service_type: str) -> str:
 
 
 def status_entry(status: RoomStatus) -> Entry:
-    """The conference status object of the client API (B3)."""
+    """The conference status object of the client API (lab/README.md: Conference functions)."""
     return {
         "locked": False,
         "guests_muted": status.guests_muted,

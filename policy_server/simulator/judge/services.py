@@ -18,7 +18,8 @@ Running = Mapping[str, object] | None
 
 _PIN_SERVICES = frozenset({"conference", "lecture", "media_playback"})
 _ROOMS = frozenset({"conference", "lecture"})
-# Section 1: what may differ between callers, and what only the rule that dials has.
+# What may differ between callers (pexip/README.md: One service and one configuration), and what only the rule that dials
+# has.
 _NOT_SHARED = frozenset(
     {
         "allow_guests",
