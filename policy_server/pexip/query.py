@@ -1,7 +1,7 @@
 """The query string of a policy question, read once and decoded only where somebody looks.
 
 Equal to ``urllib.parse.parse_qsl(keep_blank_values=True, errors="replace")`` for any ASCII query; raw bytes beyond
-ASCII, which the documentation's undecoded examples suggest, are read as UTF-8.
+ASCII, which the documentation's undecoded examples suggest (pexip/README.md: Encoding), are read as UTF-8.
 """
 
 import re

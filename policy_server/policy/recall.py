@@ -120,7 +120,8 @@ def _agree(read: Mapping[str, str], placeholders: Mapping[str, str]) -> bool:
 
 
 def _dials(service: ServiceTemplate, remote_alias: str) -> bool:
-    # Before or after the Call Routing Rule changed the alias (unconfirmed): the number is in it either way.
+    # Before or after the Call Routing Rule changed the alias (pexip/README.md: Calls that Pexip places): the number is in
+    # it either way.
     for leg in (*service.legs, *service.fallbacks):
         if leg.trunk is None:
             if (
