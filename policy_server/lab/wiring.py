@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Self, TypeVar
 
+import httpx
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -32,7 +33,10 @@ from policy_server.genesys.tenant import Tenant
 from policy_server.lab.genesys.calls import GenesysCalls
 from policy_server.lab.genesys.cloud import GenesysCloud
 from policy_server.lab.genesys.desktop import PLACE, agent_desktop
-from policy_server.lab.node.infinity import Infinity, Leg, RoutingRule
+from policy_server.lab.node.client_api import client_api
+from policy_server.lab.node.dialling import RoutingRule
+from policy_server.lab.node.infinity import Infinity
+from policy_server.lab.node.rooms import Leg
 from policy_server.lab.node.sink import SinkAddress
 from policy_server.lab.serving import serving
 from policy_server.lab.sip.sipp import SippError, SippMissingError
@@ -206,12 +210,13 @@ class Lab:
             node = Infinity(
                 policy_url,
                 (pexip.username, pexip.password),
+                client=await stack.enter_async_context(httpx.AsyncClient(trust_env=False)),
                 dial=partial(_dial, legs, trunk, logs),
                 event_sink=SinkAddress(policy_url + EVENTS_PATH, events.username, events.password),
                 routing_rules=(ROUTING_RULE,),
                 adp_delay=adp_delay,
             )
-            node_app.app = (await stack.enter_async_context(node)).app
+            node_app.app = client_api(await stack.enter_async_context(node))
             trunk_url = await serve("trunk", _trunk_page(trunk))
             pages = None
             if examples is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpx
 
-from policy_server.lab.node.meeting import Presence
+from policy_server.lab.node.people import Presence
 from policy_server.lab.sip.trunk import Invite
 from policy_server.lab.wiring import EXAMPLES, LINK_TYPE, Lab
 from policy_server.simulator.exchange import bearer

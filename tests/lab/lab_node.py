@@ -12,9 +12,10 @@ from typing import Any, Final, TypeVar
 
 import httpx
 import uvicorn
-from starlette.applications import Starlette
 
-from policy_server.lab.node.infinity import Infinity, RoutingRule
+from policy_server.lab.node.client_api import client_api
+from policy_server.lab.node.dialling import RoutingRule
+from policy_server.lab.node.infinity import Infinity
 from policy_server.lab.node.sink import SinkAddress
 
 T = TypeVar("T")
@@ -250,10 +251,12 @@ def root(alias: str) -> str:
 
 
 @asynccontextmanager
-async def serving(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
-    """An application behind a real server on this loop, and a client for it."""
+async def serving(node: Infinity) -> AsyncIterator[httpx.AsyncClient]:
+    """A node's client API behind a real server on this loop, and a client for it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, lifespan="off", ws="none", log_config=None, timeout_graceful_shutdown=5)
+        config = uvicorn.Config(
+            client_api(node), lifespan="off", ws="none", log_config=None, timeout_graceful_shutdown=5
+        )
         config.load()
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
@@ -273,9 +276,9 @@ async def lab(world: World | None = None, **options: Any) -> AsyncIterator[Lab]:
     world = world or World()
     trunk = Trunk()
     async with httpx.AsyncClient(transport=httpx.MockTransport(world.handle)) as client:
-        complete = {"event_sink": SINK, "routing_rules": (ROUTE,), "adp_delay": 0.02, "client": client, **options}
-        node = Infinity(POLICY, CREDENTIALS, dial=trunk, **complete)
-        async with serving(node.app) as http, node:
+        complete = {"event_sink": SINK, "routing_rules": (ROUTE,), "adp_delay": 0.02, **options}
+        node = Infinity(POLICY, CREDENTIALS, client=client, dial=trunk, **complete)
+        async with serving(node) as http, node:
             yield Lab(node, world, trunk, http)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from policy_server.lab.node.meeting import LEFT, REMOVED_BY_HOST, TOKEN_EXPIRED
+from policy_server.lab.node.happenings import LEFT, REMOVED_BY_HOST, TOKEN_EXPIRED
 from tests.lab.lab_node import CLINIC, DIALLING, ROOM, Lab, World, lab, root, until
 
 HOST_PIN, GUEST_PIN = "123456", "654321"
@@ -375,7 +375,7 @@ def test_streams_end_with_the_node() -> None:
 
     async def scenario() -> None:
         async def end(it: Lab) -> None:
-            await it.node.disconnect_all("System in maintenance mode")
+            it.node.disconnect_all("System in maintenance mode")
 
         async with lab() as it:
             customer = await it.join()

@@ -14,9 +14,9 @@ import pytest
 
 from policy_server.app import utc_now
 from policy_server.conferences.fold import Phase, fold, timeline_events
-from policy_server.lab.node.client_api import Caller
-from policy_server.lab.node.infinity import Infinity, RoutingRule
-from policy_server.lab.node.meeting import LEFT, NOBODY_KEEPS_IT
+from policy_server.lab.node.dialling import RoutingRule
+from policy_server.lab.node.happenings import LEFT, NOBODY_KEEPS_IT
+from policy_server.lab.node.infinity import Infinity
 from policy_server.lab.node.sink import SinkAddress
 from policy_server.pexip.events import parse_events
 from policy_server.policy.links import CustomerLink, make_link
@@ -361,20 +361,9 @@ def test_a_policy_server_that_cannot_be_reached() -> None:
 
     async def play() -> None:
         async with httpx.AsyncClient(trust_env=False) as client:
-            node = Infinity("http://127.0.0.1:9", ("x", "y"), dial=Trunk(), client=client)
-            async with serving(node.app) as http, node:
+            node = Infinity("http://127.0.0.1:9", ("x", "y"), client=client, dial=Trunk())
+            async with serving(node) as http, node:
                 await scenario(Lab(node, World(), Trunk(), http))
-
-    asyncio.run(play())
-
-
-def test_outside_its_context_it_asks_nothing() -> None:
-    """A node that was not entered says so."""
-
-    async def play() -> None:
-        node = Infinity("http://127.0.0.1:9", ("x", "y"), dial=Trunk())
-        with pytest.raises(RuntimeError, match="async with"):
-            await node.request_token("customer", Caller("Ada L"), None)
 
     asyncio.run(play())
 
@@ -416,7 +405,7 @@ async def beside(server: InProcess) -> AsyncIterator[Lab]:
             adp_delay=0.05,
             client=client,
         )
-        async with serving(node.app) as http, node:
+        async with serving(node) as http, node:
             yield Lab(node, World(), trunk, http)
 
 

@@ -13,8 +13,8 @@ from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription, V
 from aiortc.mediastreams import MediaStreamError
 from av import VideoFrame
 
+from policy_server.lab.node.happenings import ICE_FAILED, LEFT
 from policy_server.lab.node.media import Media, OfferError
-from policy_server.lab.node.meeting import ICE_FAILED, LEFT
 from tests.lab.lab_node import Client, Lab, lab, until
 
 SIZE = (64, 48)

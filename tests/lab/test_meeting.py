@@ -8,32 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_server.lab.node.meeting import (
+from policy_server.lab.node.happenings import (
     ENDED_BY_HOST,
     HOSTS_GONE,
-    HOSTS_GONE_SECONDS,
     LEFT,
     NO_HOST_CAME,
     NOBODY_KEEPS_IT,
-    WAITING_SECONDS,
     Came,
     Changed,
     Closed,
     Happening,
-    KeepAlive,
-    Meeting,
     Opened,
-    Participant,
-    PinRequired,
-    PinWrong,
-    Presence,
-    Role,
     RoomChanged,
-    View,
     Went,
-    check_pin,
-    status_entry,
 )
+from policy_server.lab.node.meeting import HOSTS_GONE_SECONDS, WAITING_SECONDS, Meeting
+from policy_server.lab.node.people import KeepAlive, Participant, PinRequired, PinWrong, Presence, Role, check_pin
+from policy_server.lab.node.views import View, status_entry
 
 LEG = {"local_alias": "room@example.com", "remote_alias": "99+1", "protocol": "sip", "role": "chair"}
 OPEN = {"service_type": "conference", "name": "room", "service_tag": "t"}

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from policy_server.lab.genesys.conversations import Conversation
-from policy_server.lab.node.client_api import RefusedError
+from policy_server.lab.node.errors import RefusedError
+from policy_server.lab.node.happenings import Closed, Happening
 from policy_server.lab.node.infinity import PARTICIPANT_LIMIT
 from policy_server.lab.node.media import Media
-from policy_server.lab.node.meeting import Closed, Happening, Meeting
+from policy_server.lab.node.meeting import Meeting
 from policy_server.lab.node.sink import EventSink
 from policy_server.lab.selftest import ADP_DELAY, TOLD, Report, Stage, play
 from policy_server.lab.sip.trunk import Answer
@@ -100,7 +101,7 @@ def full_room(lab: Lab, patch: Patch) -> Lab:
     """The node lets nobody in."""
 
     async def refuse(*_: object) -> None:
-        raise RefusedError(403, PARTICIPANT_LIMIT)
+        raise RefusedError(PARTICIPANT_LIMIT)
 
     patch.setattr(lab.node, "request_token", refuse)
     return lab

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from policy_server.lab.selftest import ADP_DELAY, Report, play
-from policy_server.lab.sip.trunk import Answer, Invite
+from policy_server.lab.sip.trunk import Answer, Invite, SipCall
 from policy_server.lab.wiring import EXAMPLES, PORTS, Lab, LabError
 from policy_server.rulefiles.problems import Problem
 from tests.lab.processes import is_listening
@@ -87,21 +87,22 @@ def test_the_trunk_page(folder: Path) -> None:
         async with asyncio.timeout(20), httpx.AsyncClient(trust_env=False) as http:
             empty = await http.get(f"{running.trunk_url}/")
             assert "No call so far." in empty.text
-            call = await running.node._dial(
+            async with await SipCall.place(
                 "sip:+13129998045@clinic.byoc.example",
+                proxy=running.trunk.address,
+                folder=folder,
                 from_display_name="<b>Ada</b>",
                 from_user="+13175551234",
                 on_ringing=lambda: None,
                 on_answered=lambda: None,
                 on_ended=lambda _: None,
-            )
-            await arrived.get()
-            page = await http.get(f"{running.trunk_url}/")
+            ):
+                await arrived.get()
+                page = await http.get(f"{running.trunk_url}/")
             assert "&lt;b&gt;Ada&lt;/b&gt;" in page.text
             (invite,) = (await http.get(f"{running.trunk_url}/invites.json")).json()
             assert invite["request_uri"] == "sip:+13129998045@clinic.byoc.example"
             assert (invite["from_display_name"], invite["from_user"]) == ("<b>Ada</b>", "+13175551234")
-            await call.hang_up()
 
     run(folder, scene)
 

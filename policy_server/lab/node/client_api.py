@@ -1,4 +1,4 @@
-"""The client API v2 of a simulated node, as far as browsers use it, and the lab's customer page.
+"""The client API v2 of the node, as far as browsers use it, and the lab's customer page.
 
 Paths, fields and types are those that @pexip/infinity 20.0.0 sends and insists on; what they mean is in
 (lab/README.md: Client API v2).
@@ -6,9 +6,8 @@ Paths, fields and types are those that @pexip/infinity 20.0.0 sends and insists 
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import orjson
 from starlette.applications import Starlette
@@ -18,11 +17,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from policy_server.lab.node.errors import NotFoundError, PinNeededError, RefusedError
+from policy_server.lab.node.happenings import LEFT
+from policy_server.lab.node.infinity import Infinity
 from policy_server.lab.node.media import OfferError
-from policy_server.lab.node.meeting import LEFT, Role, status_entry
-
-if TYPE_CHECKING:
-    from policy_server.lab.node.infinity import Infinity, Session
+from policy_server.lab.node.people import Role
+from policy_server.lab.node.questions import NOT_FOUND, Caller
+from policy_server.lab.node.rooms import Session
+from policy_server.lab.node.views import status_entry
 
 ROOT: Final = "/api/client/v2/conferences/{alias}"
 PAGES: Final = "/webapp3"
@@ -44,27 +46,7 @@ _MEDIA_TYPES: Final = {"html": "text/html", "js": "text/javascript", "css": "tex
 _PAGE_HEADERS: Final = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks for a token, and from where."""
-
-    display_name: str
-    call_tag: str = ""
-    vendor: str = ""
-    address: str = "127.0.0.1"
-    port: int = 0
-
-
-class RefusedError(Exception):
-    """What a client asked for is not given: the HTTP status and the ``result`` of the answer."""
-
-    def __init__(self, status: int, result: object) -> None:
-        super().__init__(result if isinstance(result, str) else "a PIN is required")
-        self.status: Final = status
-        self.result: Final = result
-
-
-def client_api(node: "Infinity") -> Starlette:
+def client_api(node: Infinity) -> Starlette:
     """The node's application. Every origin may use it, as Pexip's default is."""
     served = _ClientApi(node)
     return Starlette(
@@ -84,7 +66,7 @@ def client_api(node: "Infinity") -> Starlette:
 
 
 class _ClientApi:
-    def __init__(self, node: "Infinity") -> None:
+    def __init__(self, node: Infinity) -> None:
         self._node: Final = node
 
     def routes(self) -> list[Route]:
@@ -120,7 +102,7 @@ class _ClientApi:
             *(Route(path, endpoint, methods=["POST"]) for path, endpoint in told.items()),
         ]
 
-    def _session(self, request: Request) -> "Session":
+    def _session(self, request: Request) -> Session:
         token = request.headers.get("token") or request.query_params.get("token", "")
         return self._node.session(token)
 
@@ -138,7 +120,7 @@ class _ClientApi:
         )
         me, meeting = session.room.meeting.get(session.uuid), session.room.meeting
         if me is None:
-            raise RefusedError(404, "Neither conference nor gateway found")
+            raise NotFoundError(NOT_FOUND)
         entry = session.view.entry(me)
         granted = {
             "token": token,
@@ -213,7 +195,7 @@ class _ClientApi:
         if flag in _FLAGS:
             self._node.set_flags(session, request.path_params["uuid"], **_FLAGS[flag])
         elif flag != "preferred_aspect_ratio":
-            raise RefusedError(404, f"the simulated node does not know {flag!r}")
+            raise NotFoundError(f"the simulated node does not know {flag!r}")
         return _success(True)
 
     async def _calls(self, request: Request) -> Response:
@@ -253,7 +235,7 @@ class _ClientApi:
         return Response(page.read_bytes(), media_type=media_type, headers=_PAGE_HEADERS)
 
 
-async def _stream(node: "Infinity", session: "Session") -> AsyncIterator[bytes]:
+async def _stream(node: Infinity, session: Session) -> AsyncIterator[bytes]:
     told = node.listen(session)
     try:
         while True:
@@ -295,10 +277,11 @@ def _answer(status: int, outcome: str, result: object) -> Response:
 
 
 async def _refuse(_: Request, error: Exception) -> Response:
-    if not isinstance(error, RefusedError):
-        raise error
-    # An object says what to send next, which is no failure; words are the end of it.
-    return _answer(error.status, "failed" if isinstance(error.result, str) else "success", error.result)
+    if isinstance(error, PinNeededError):
+        # That says what to send next, which is no failure; words are the end of it.
+        guest_pin = "required" if error.of_guests else "none"
+        return _answer(403, "success", {"pin": "required", "guest_pin": guest_pin, "version": VERSION})
+    return _answer(404 if isinstance(error, NotFoundError) else 403, "failed", str(error))
 
 
 async def _explain(_: Request, error: Exception) -> Response:

@@ -1,191 +1,32 @@
-"""One room's life on a Conferencing Node: who gets in, who waits, who is seen in the roster, and when it is over.
+"""One room's life on a Conferencing Node: who waits, who is in, and when it is over.
 
-Pure: time and uuids are arguments. It keeps to what is known of nodes (pexip/README.md: PINs, When Pexip dials,
-What keeps a conference alive, Duplicates and identity, Disconnect reasons) and of their client API (lab/README.md:
-Token functions, Conference functions).
+Pure: time and uuids are arguments. It keeps to what is known of nodes (pexip/README.md: When Pexip dials, What keeps
+a conference alive).
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Final, Self, TypeAlias
+from dataclasses import replace
+from typing import Final
+
+from policy_server.lab.node.happenings import (
+    HOSTS_GONE,
+    NO_HOST_CAME,
+    NOBODY_KEEPS_IT,
+    Came,
+    Changed,
+    Closed,
+    Happening,
+    Opened,
+    RoomChanged,
+    RoomStatus,
+    Went,
+)
+from policy_server.lab.node.people import KeepAlive, Participant, Presence, Role
 
 HOSTS_GONE_SECONDS: Final = 60.0
 """How long Guests stay when the last Host has left."""
 WAITING_SECONDS: Final = 900.0
 """How long a Guest waits for a Host."""
-
-NOBODY_KEEPS_IT: Final = "No participants can keep conference alive"
-HOSTS_GONE: Final = "All conference hosts departed hosted conference"
-NO_HOST_CAME: Final = "Timeout waiting for conference host to join or permit access to locked conference"
-ENDED_BY_HOST: Final = "API initiated conference termination"
-REMOVED_BY_HOST: Final = "Disconnected by another participant"
-TOKEN_EXPIRED: Final = "Timer expired awaiting token refresh"
-LEFT: Final = "User initiated disconnect"
-ICE_FAILED: Final = "Ice failure"
-
-Entry: TypeAlias = dict[str, object]
-"""A participant as the client API tells of it (lab/README.md: Conference functions)."""
-
-
-class Role(StrEnum):
-    """What somebody may do in a room; ``chair`` is the Host."""
-
-    CHAIR = "chair"
-    GUEST = "guest"
-
-
-class KeepAlive(StrEnum):
-    """Whether an automatic participant alone keeps the conference running."""
-
-    ALWAYS = "keep_conference_alive"
-    IF_MULTIPLE = "keep_conference_alive_if_multiple"
-    NEVER = "keep_conference_alive_never"
-
-
-class Presence(StrEnum):
-    """How far somebody has come."""
-
-    CONNECTING = "connecting"
-    """Called, and has not answered."""
-    WAITING = "waiting_room"
-    """A Guest whom no Host has joined yet."""
-    IN = "in"
-
-
-@dataclass(frozen=True, slots=True)
-class PinRequired:
-    """A PIN must be entered; ``guest`` tells whether Guests need one, too."""
-
-    guest: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PinWrong:
-    """The PIN that was entered is none of the room's."""
-
-
-def check_pin(service: Mapping[str, object], pin: str | None) -> Role | PinRequired | PinWrong:
-    """Which role a PIN gives; ``None`` is no PIN yet, ``"none"`` a Guest who has none.
-
-    ``service`` is the answer to the question about this caller: PINs may differ from caller to caller.
-    """
-    host, guest = _pin(service, "pin"), _pin(service, "guest_pin")
-    has_guests = service.get("allow_guests") is True
-    if not host:
-        return Role.CHAIR
-    takes_guests_without = has_guests and not guest
-    if pin is None:
-        return PinRequired(guest=not takes_guests_without)
-    entered = pin.removesuffix("#")
-    if entered == host:
-        return Role.CHAIR
-    if (guest and has_guests and entered == guest) or (pin == "none" and takes_guests_without):
-        return Role.GUEST
-    return PinWrong()
-
-
-def _pin(service: Mapping[str, object], field: str) -> str:
-    return str(service.get(field) or "").removesuffix("#")
-
-
-@dataclass(frozen=True, slots=True)
-class Participant:
-    """A participant as Pexip counts them: a browser is two, the control half and, during a call, the media half."""
-
-    uuid: str
-    display_name: str
-    role: Role
-    protocol: str
-    """``api`` for the control half, ``webrtc`` for the media half, ``sip`` for a leg."""
-    came_at: float
-    local_alias: str
-    """The conference's side: what was dialled, or what the room calls from."""
-    remote_alias: str
-    is_outgoing: bool = False
-    has_media: bool = False
-    has_call: bool = False
-    """Of a control half: whether its media half is there."""
-    connected_at: float | None = None
-    presence: Presence = Presence.IN
-    keep_alive: KeepAlive | None = None
-    """Of automatic participants alone."""
-    call_id: str = ""
-    conversation_id: str = ""
-    related: tuple[str, ...] = ()
-    call_tag: str = ""
-    vendor: str = ""
-    remote_address: str = ""
-    is_muted: bool = False
-    is_client_muted: bool = False
-    is_video_muted: bool = False
-
-    @property
-    def is_control(self) -> bool:
-        """Whether it is the control half of a browser."""
-        return self.protocol == "api"
-
-    @property
-    def is_on_roster(self) -> bool:
-        """Whether the client API lists it: a browser's media half is not listed apart."""
-        return self.protocol != "webrtc"
-
-
-@dataclass(frozen=True, slots=True)
-class Came:
-    """Somebody came."""
-
-    participant: Participant
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """Something about somebody is different now."""
-
-    participant: Participant
-
-
-@dataclass(frozen=True, slots=True)
-class Went:
-    """Somebody left; ``reason`` is one of the texts that nodes give (pexip/README.md: Disconnect reasons)."""
-
-    participant: Participant
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class RoomStatus:
-    """What is said of the conference itself."""
-
-    started_at: float
-    is_started: bool = False
-    """Whether a Host with media has joined, or one without has started it."""
-    guests_muted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The conference began."""
-
-    status: RoomStatus
-
-
-@dataclass(frozen=True, slots=True)
-class RoomChanged:
-    """Something about the conference is different now."""
-
-    status: RoomStatus
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The conference is over."""
-
-    status: RoomStatus
-    reason: str
-
-
-Happening: TypeAlias = Came | Changed | Went | Opened | RoomChanged | Closed
 
 
 class Meeting:
@@ -393,91 +234,3 @@ class Meeting:
 
 def _waits(person: Participant) -> bool:
     return person.is_control and person.presence is Presence.WAITING
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """How participants of a service are told to one of them: Guests do not learn who the others are."""
-
-    service_type: str
-    role: Role
-
-    @classmethod
-    def of(cls, meeting: Meeting, role: Role) -> Self:
-        """What somebody with a role is told of a meeting."""
-        return cls(meeting.service_type, role)
-
-    def entry(self, participant: Participant) -> Entry:
-        """The complete participant object of the client API, as @pexip/infinity-api 20.0.0 has it.
-
-        (lab/README.md: Conference functions)
-        """
-        is_host = self.role is Role.CHAIR
-        has_media = participant.has_media or participant.has_call
-        is_phone = participant.protocol == "sip"
-        return {
-            "uuid": participant.uuid,
-            "api_url": f"/participants/{participant.uuid}",
-            "display_name": participant.display_name,
-            "overlay_text": participant.display_name,
-            "role": str(participant.role),
-            "protocol": participant.protocol if is_host else "",
-            "call_direction": "out" if participant.is_outgoing else "in",
-            "call_tag": participant.call_tag,
-            "service_type": service_type_of(participant, self.service_type),
-            "start_time": int(participant.came_at),
-            "has_media": has_media,
-            "encryption": "On",
-            "local_alias": participant.local_alias,
-            "uri": participant.remote_alias if is_host else "",
-            "vendor": participant.vendor if is_host else "",
-            "external_node_uuid": "",
-            "is_external": False,
-            "is_idp_authenticated": False,
-            "is_conjoined": False,
-            "is_muted": _yes(participant.is_muted),
-            "is_client_muted": participant.is_client_muted,
-            "is_video_muted": participant.is_video_muted,
-            "is_video_silent": False,
-            "is_presenting": _yes(False),
-            "is_streaming_conference": False,
-            "is_transferring": False,
-            "is_audio_only_call": _yes(has_media and is_phone),
-            "is_video_call": _yes(has_media and not is_phone),
-            "buzz_time": 0,
-            "spotlight": 0,
-            "disconnect_supported": _yes(True),
-            "mute_supported": _yes(True),
-            "transfer_supported": _yes(False),
-            "fecc_supported": _yes(False),
-            "presentation_supported": _yes(False),
-            "rx_presentation_policy": "ALLOW",
-            "supports_direct_chat": False,
-            "can_receive_personal_mix": False,
-            "receive_from_video_mix": {"mix_name": "main", "timestamp": int(participant.came_at)},
-        }
-
-
-def service_type_of(participant: Participant, service_type: str) -> str:
-    """Where somebody is: in the service, or still on the way."""
-    return service_type if participant.presence is Presence.IN else str(participant.presence)
-
-
-def status_entry(status: RoomStatus) -> Entry:
-    """The conference status object of the client API (lab/README.md: Conference functions)."""
-    return {
-        "locked": False,
-        "guests_muted": status.guests_muted,
-        "all_muted": False,
-        "started": status.is_started,
-        "guests_can_unmute": False,
-        "guests_can_present": False,
-        "presentation_allowed": False,
-        "direct_media": False,
-        "live_captions_available": False,
-        "breakout_rooms": False,
-    }
-
-
-def _yes(flag: bool) -> str:
-    return "YES" if flag else "NO"

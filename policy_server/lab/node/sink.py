@@ -12,20 +12,10 @@ from typing import Final
 import httpx
 import orjson
 
-from policy_server.lab.node.meeting import (
-    Came,
-    Changed,
-    Closed,
-    Happening,
-    Meeting,
-    Opened,
-    Participant,
-    Presence,
-    RoomChanged,
-    RoomStatus,
-    Went,
-    service_type_of,
-)
+from policy_server.lab.node.happenings import Came, Changed, Closed, Happening, Opened, RoomChanged, RoomStatus, Went
+from policy_server.lab.node.meeting import Meeting
+from policy_server.lab.node.people import Participant, Presence
+from policy_server.lab.node.views import service_type_of
 from policy_server.simulator.events import VERSION, Message, bulk
 from policy_server.simulator.exchange import TIMEOUT, basic
 from policy_server.simulator.node import LOCATION
