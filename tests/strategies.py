@@ -8,22 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-VIEWS = (
-    "one_main_zero_pips",
-    "one_main_seven_pips",
-    "one_main_twentyone_pips",
-    "two_mains_twentyone_pips",
-    "one_main_thirtythree_pips",
-    "four_mains_zero_pips",
-    "nine_mains_zero_pips",
-    "sixteen_mains_zero_pips",
-    "twentyfive_mains_zero_pips",
-    "five_mains_seven_pips",
-    "one_main_one_pip",
-    "one_main_nine_around",
-    "one_main_twelve_around",
-    "two_mains_eight_around",
-)
+from tests.pexip.reference import VIEWS
 
 text = st.text(max_size=12) | st.sampled_from(["x" * 250, "é" * 250, "Room 1"])
 names = st.text(min_size=1, max_size=12)

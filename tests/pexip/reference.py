@@ -18,3 +18,7 @@ def name(cell: str) -> str:
     """The one name in a cell."""
     (found,) = code(cell)
     return found
+
+
+VIEWS: Final = tuple(code(section("Views").text.partition("\n\n-")[0]))
+"""The layouts that every service with a view takes."""

@@ -15,7 +15,7 @@ from policy_server.pexip.service_parts import OnCompletion, OnCompletionTransfer
 from policy_server.pexip.services import SERVICE_TYPES, AutomaticParticipant, check_service
 from policy_server.simulator.judge import Deployment
 from tests.docs.pages import code
-from tests.pexip.reference import name, section
+from tests.pexip.reference import VIEWS, name, section
 from tests.pexip.samples import room
 from tests.simulator.judge_samples import SERVICE, judged, judged_service
 
@@ -29,7 +29,6 @@ KINDS: Final[Mapping[str, Kind]] = {
     "name": Kind.CHOICE,
 }
 LETTERS: Final = dict(zip("CLGVMT", SERVICE_TYPES, strict=True))
-VIEWS: Final = code(section("Views").text.partition("\n\n-")[0])
 
 
 def test_questions() -> None:
@@ -96,7 +95,7 @@ def _told(rows: Iterable[list[str]]) -> dict[str, dict[str, object]]:
     """Of each field what the reference says: whether it is needed, its type, and what is allowed."""
     told: dict[str, dict[str, object]] = {}
     for field, type_, allowed, *_ in rows:
-        words = VIEWS * ("#views" in allowed) + code(allowed)
+        words = (*VIEWS * ("#views" in allowed), *code(allowed))
         bounds = re.search(r"(\d+)\.\.(\d+)", allowed)
         length = re.search(r"≤ (\d+)", allowed)
         told[name(field)] = {

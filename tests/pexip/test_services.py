@@ -19,6 +19,7 @@ from policy_server.pexip.services import (
 )
 from policy_server.pexip.shapes import shape_of
 from tests import strategies
+from tests.pexip.reference import VIEWS
 from tests.pexip.samples import ADP, ANY, GUARDED, ROOMS, messages, only_fault, room, service
 
 SCREENS = (*ROOMS, "gateway")
@@ -111,9 +112,9 @@ def test_unknown_field(service_type: str, field: str, noun: str) -> None:
         (SCREENS, "live_captions_enabled", YES_NO),
         (SCREENS, "prefer_ipv6", YES_NO),
         (GUARDED, "non_idp_participants", ("disallow_all", "allow_if_trusted")),
-        (("conference",), "view", strategies.VIEWS),
-        (("lecture",), "host_view", strategies.VIEWS),
-        (("lecture",), "guest_view", strategies.VIEWS),
+        (("conference",), "view", VIEWS),
+        (("lecture",), "host_view", VIEWS),
+        (("lecture",), "guest_view", VIEWS),
         (("lecture",), "guests_can_see_guests", ("no_hosts", "always", "never")),
         (("gateway",), "outgoing_protocol", ("h323", "sip", "mssip", "rtmp", "gms", "teams")),
         (
@@ -160,8 +161,8 @@ def test_view_message(service_type: str) -> None:
     """The message about a layout names field, good words and value; Teams layouts are not for rooms."""
     field = {"lecture": "guest_view", "conference": "view"}[service_type]
     fault = only_fault(service(service_type, **{field: "teams"}))
-    words = ", ".join(f"'{view}'" for view in strategies.VIEWS)
-    assert fault == Fault((field,), "enum", f"{field} must be one of {words} but is 'teams'", strategies.VIEWS, "SVC-4")
+    words = ", ".join(f"'{view}'" for view in VIEWS)
+    assert fault == Fault((field,), "enum", f"{field} must be one of {words} but is 'teams'", VIEWS, "SVC-4")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.pexip.reference import VIEWS
 from tests.simulator.judge_samples import (
     BREAKOUT_UUID,
     GATEWAY,
@@ -19,11 +20,6 @@ from tests.simulator.judge_samples import (
     warned,
 )
 
-VIEWS = (
-    "one_main_zero_pips one_main_seven_pips one_main_twentyone_pips two_mains_twentyone_pips one_main_thirtythree_pips"
-    " four_mains_zero_pips nine_mains_zero_pips sixteen_mains_zero_pips twentyfive_mains_zero_pips"
-    " five_mains_seven_pips one_main_one_pip one_main_nine_around one_main_twelve_around two_mains_eight_around"
-)
 ROOMS = "conference lecture"
 CALLS = "conference lecture gateway two_stage_dialing test_call"
 # service types, field, words
@@ -38,9 +34,9 @@ WORDS = [
     (ROOMS + " gateway", "live_captions_enabled", "default yes no"),
     (ROOMS + " gateway", "prefer_ipv6", "default yes no"),
     (ROOMS + " media_playback", "non_idp_participants", "disallow_all allow_if_trusted"),
-    ("conference gateway", "view", VIEWS),
-    ("lecture", "host_view", VIEWS),
-    ("lecture", "guest_view", VIEWS),
+    ("conference gateway", "view", " ".join(VIEWS)),
+    ("lecture", "host_view", " ".join(VIEWS)),
+    ("lecture", "guest_view", " ".join(VIEWS)),
     ("lecture", "guests_can_see_guests", "no_hosts always never"),
     ("gateway", "outgoing_protocol", "h323 sip mssip rtmp gms teams"),
     (
