@@ -1,4 +1,4 @@
-"""The nginx site of the README, run by a real nginx before a real server: what must not be reached is not."""
+"""The nginx site for operators, run by a real nginx before a real server: what must not be reached is not."""
 
 import re
 import shutil
@@ -17,7 +17,7 @@ from tests.cli.test_bounded import received, status
 from tests.servers import RealServer, basic, eventually, real_server, write_rules
 
 ROOT: Final = Path(__file__).parents[1]
-README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
+SITE: Final = (ROOT / "examples/deploy/nginx.conf").read_text(encoding="utf-8")
 ENVIRONMENT: Final = {
     "POLICY_PEXIP_USERNAME": "pexip",
     "POLICY_PEXIP_PASSWORD": "password",
@@ -73,16 +73,14 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def nginx(folder: Path, public: int, nodes: int, upstream: dict[str, str]) -> Iterator[None]:
-    """The README's site at these ports of loopback, where this machine is the only node."""
-    found = re.search(r"^ *```nginx\n(.*?)^ *```$", README, re.MULTILINE | re.DOTALL)
-    assert found is not None
+    """The site at these ports of loopback, where this machine is the only node."""
     changes = {
         "listen 443 ssl": f"listen 127.0.0.1:{public} ssl",
         "listen 8443 ssl": f"listen 127.0.0.1:{nodes} ssl",
         "allow 10.44.0.0/16": "allow 127.0.0.1",
         **upstream,
     }
-    site = re.sub(r"/etc/nginx/\w+\.(pem|key)", rf"{folder}/site.\1", found[1])
+    site = re.sub(r"/etc/nginx/\w+\.(pem|key)", rf"{folder}/site.\1", SITE)
     for written, changed in changes.items():
         assert written in site, written
         site = site.replace(written, changed)

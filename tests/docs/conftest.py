@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from policy_server.simulator.genesys import StandIn
-from tests.docs.pages import HTML, ROOT, YAML
+from tests.docs.pages import FILES, ROOT
 from tests.docs.site import SETTINGS, Site
 from tests.genesys.asking import MARIA, TOKEN
 from tests.servers import RealServer, real_server
@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     holiday = (datetime.now(UTC) + timedelta(days=100)).date()
     rules = re.sub(r"(?<=    closed: ).*", f'["{holiday}"]', shipped.read_text(encoding="utf-8"))
     shipped.write_text(rules, encoding="utf-8")
-    for block in (*YAML, *HTML):
+    for block in FILES:
         file = path / block.file
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(block.text, encoding="utf-8")

@@ -2,13 +2,13 @@
 
 Conventions of a page:
 
-- A block of YAML or HTML names the file it is, in a comment before it: ``<!-- file: tour/10-names.yaml -->``. The files of a
+- A block of YAML, HTML or JSON names the file it is, in a comment before it: ``<!-- file: tour/10-names.yaml -->``. The files of a
   folder are loaded together and must have no problems, unless the comment ends in ``, with problems``.
 - A ``console`` block holds commands after ``$`` and their whole output, where ``…`` stands for anything in a line, and a line
   of it alone for any lines. A command goes on in the next line after a backslash. One that fails is followed by
   ``$ echo $?``. A comment before the block may say that it runs ``without settings``, that it ``asks a server`` (the one at
   port 8080 is then a real one, with a call of its own that its variables are about), or that it ``starts a server`` or
-  ``backs up SQLite``, for which there are tests of their own, as for a block of ``sh`` that ``backs up PostgreSQL``.
+  ``backs up SQLite``, for which there are tests of their own, as for blocks of ``sh`` with a comment.
 """
 
 import re
@@ -32,7 +32,7 @@ class Block:
 
     @property
     def file(self) -> str:
-        """The file that a block of YAML or HTML is."""
+        """The file that a block is."""
         return self.note.removeprefix("file: ").removesuffix(", with problems")
 
     def __str__(self) -> str:
@@ -49,7 +49,7 @@ class Page:
     @property
     def blocks(self) -> Iterator[Block]:
         """The fenced blocks, in order."""
-        fence = re.compile(r"^(?:<!-- ([^\n]+) -->\n)?( *)```(\w+)\n(.*?)^\2```$", re.MULTILINE | re.DOTALL)
+        fence = re.compile(r"^(?: *<!-- ([^\n]+) -->\n)?( *)```(\w+)\n(.*?)^\2```$", re.MULTILINE | re.DOTALL)
         for match in fence.finditer(self.text):
             text = re.sub(f"^{match[2]}", "", match[4], flags=re.MULTILINE)
             line = self.text.count("\n", 0, match.start(3)) + 1
@@ -84,13 +84,14 @@ def blocks(language: str) -> list[Block]:
 
 
 START: Final = page("README.md")
-PAGES: Final = (
-    START,
-    page("examples/customer-app/README.md"),
-    page("examples/agent-app/README.md"),
-    page("examples/requests/README.md"),
-)
+RULES: Final = page("rules/README.md")
+CUSTOMER_APP: Final = page("examples/customer-app/README.md")
+AGENT_APP: Final = page("examples/agent-app/README.md")
+DEPLOY: Final = page("examples/deploy/README.md")
+PAGES: Final = (START, RULES, CUSTOMER_APP, AGENT_APP, DEPLOY, page("examples/requests/README.md"))
 """The pages that are executed."""
+MAINTAINERS: Final = page("policy_server/README.md")
 YAML: Final = blocks("yaml")
 HTML: Final = blocks("html")
+FILES: Final = (*YAML, *HTML, *blocks("json"))
 CONSOLE: Final = blocks("console")

@@ -9,13 +9,16 @@ from pathlib import Path
 from threading import Timer
 from typing import Final
 
+from policy_server.conferences.fold import KINDS
+from policy_server.web import agent_answers, links, lookup
+from policy_server.web.policy import ANSWERED
 from tests.conferences import event_histories as told
-from tests.docs.pages import START, blocks, code
+from tests.docs.pages import AGENT_APP, blocks, code
 from tests.docs.site import Json, Site
 from tests.genesys.asking import TOKEN
 from tests.servers import clean_environment
 
-PAGE: Final = START
+PAGE: Final = AGENT_APP
 
 
 def test_every_field_of_a_lookup_is_explained(site: Site) -> None:
@@ -72,3 +75,10 @@ def test_the_stream_can_be_followed_as_shown(site: Site, tmp_path: Path) -> None
     assert set(seen) == {"active\n"}
     refused = subprocess.run([node, script, url, "no-token"], capture_output=True, text=True, check=True, timeout=30)
     assert refused.stdout == "urn:policy-server:problem:unauthorized\n"
+
+
+def test_kinds_of_entries_are_those_of_the_code() -> None:
+    """What a timeline calls things is what the code calls them."""
+    kinds = {kind for names, _ in PAGE.rows("kind of entry |") for kind in code(names)}
+    opened = {agent_answers.LINK_OPENED, agent_answers.LINK_PREVIEWED}
+    assert kinds == {links.CREATED, links.REVOKED, *opened, ANSWERED, lookup.LOOKED_UP, *KINDS}

@@ -8,21 +8,20 @@ from pathlib import Path
 import pytest
 
 from policy_server.rulefiles.store import load_folder
-from tests.docs.pages import CONSOLE, HTML, YAML, Block, blocks
+from tests.docs.pages import CONSOLE, FILES, YAML, Block, blocks
 from tests.docs.running import SHOWN_URL, check_output
 from tests.docs.site import CREDENTIALS, Site
 
-ELSEWHERE = {"starts a server", "backs up SQLite"}
+ELSEWHERE = {"starts a server", "asks over https", "backs up SQLite"}
 """Blocks for which there are tests of their own."""
 
 
-def test_every_yaml_block_says_which_file_it_is() -> None:
+def test_every_block_of_a_file_says_which_it_is() -> None:
     """No rules stand in a page that nothing loads."""
     assert YAML
-    files = (*YAML, *HTML)
-    for block in files:
+    for block in FILES:
         assert block.note.startswith("file: "), f"{block}: say which file this is"
-    assert len({block.file for block in files}) == len(files)
+    assert len({block.file for block in FILES}) == len(FILES)
 
 
 @pytest.mark.parametrize("name", sorted({Path(block.file).parts[0] for block in YAML}))

@@ -4,13 +4,12 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import click
 
 from policy_server.cli import main
-from tests.docs.pages import PAGES, ROOT, START, blocks, code
+from tests.docs.pages import MAINTAINERS, PAGES, ROOT, START, blocks, code
 
 PAGE: Final = START
 
@@ -74,12 +73,15 @@ def test_the_table_of_packages_is_that_of_the_code() -> None:
     floors = {name: str(floor) for floor, layer in enumerate(layers) for name in layer}
     packages = {path.parent.name for path in (ROOT / "policy_server").glob("*/__init__.py")}
     roof = {"settings": "roof", "cli": "roof", "lab": "above"}
-    documented = {Path(code(name)[0]).name: floor for name, floor, _ in PAGE.rows("package |")}
+    rows = MAINTAINERS.rows("floor | package")
+    documented = {name.strip("/"): floor for floor, names, _ in rows for name in code(names) if name.endswith("/")}
     assert documented == {name: roof.get(name, floors[name]) for name in packages}
 
 
 def test_make_targets_exist_and_are_named() -> None:
     """Every `make` target that is named exists, and every target is named."""
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    named = {name for page in PAGES for name in re.findall(r"(?:`|^|\$ )make (\w+)", page.text, re.MULTILINE)}
+    named = {name for page in (*PAGES, MAINTAINERS) for name in re.findall(r"`make (\w+)", page.text)}
+    scripts = (*blocks("sh"), *blocks("console"))
+    named |= {name for block in scripts for name in re.findall(r"^(?:\$ )?make (\w+)", block.text, re.MULTILINE)}
     assert named == targets

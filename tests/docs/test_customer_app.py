@@ -6,51 +6,21 @@ from pathlib import Path
 from shutil import copytree
 from typing import Final
 
-import pytest
-
-from policy_server.conferences.fold import KINDS
 from policy_server.rulefiles.pages import PAGES
 from policy_server.rulefiles.store import load_folder
 from policy_server.simulator.genesys import StandIn
-from policy_server.web import agent_answers, links, lookup
 from policy_server.web.link_requests import FIELDS
 from policy_server.web.pages import shipped_pages
-from policy_server.web.policy import ANSWERED
-from tests.docs.pages import HTML, ROOT, START, code
+from tests.docs.pages import CUSTOMER_APP, HTML, code
 from tests.docs.site import SETTINGS, Site
 from tests.servers import real_server
 
-PAGE: Final = START
+PAGE: Final = CUSTOMER_APP
 
 
-def test_fields_of_a_link_and_kinds_of_entries_are_those_of_the_code() -> None:
-    """What may be sent for a link, and what a timeline calls things, is what the code knows."""
+def test_fields_of_a_link_are_those_of_the_code() -> None:
+    """What may be sent for a link is what the code knows."""
     assert [code(name)[0] for name, _ in PAGE.rows("field of a link |")] == list(FIELDS)
-    kinds = {kind for names, _ in PAGE.rows("kind of entry |") for kind in code(names)}
-    opened = {agent_answers.LINK_OPENED, agent_answers.LINK_PREVIEWED}
-    assert kinds == {links.CREATED, links.REVOKED, *opened, ANSWERED, lookup.LOOKED_UP, *KINDS}
-
-
-@pytest.mark.parametrize(
-    ("head", "modules"),
-    [
-        ("error of a link |", ("web/links.py", "web/link_requests.py", "web/refusals.py")),
-        ("error of a lookup |", ("web/agents.py", "web/streams.py", "web/refusals.py", "web/cors.py", "app.py:_unset")),
-    ],
-    ids=["links", "agents"],
-)
-def test_errors_are_those_of_the_code(head: str, modules: tuple[str, ...]) -> None:
-    """Every problem that developers can get is in the table with its status, and no other is."""
-    problem = re.compile(r"(?:ProblemResponse|agent_problem)\(\s*(\d+),\s*\"([a-z-]+)\"")
-    found = set()
-    for module in modules:
-        path, _, function = module.partition(":")
-        source = (ROOT / "policy_server" / path).read_text(encoding="utf-8")
-        start = source.index(f"def {function}") if function else 0
-        end = source.find("\n\n\n", start) if function else len(source)
-        found |= {(kind, status) for status, kind in problem.findall(source[start:end])}
-    documented = {(kind, status) for kinds, status, _ in PAGE.rows(head) for kind in code(kinds)}
-    assert documented == found
 
 
 def test_pages_of_its_own_are_shown_to_the_customer(folder: Path) -> None:

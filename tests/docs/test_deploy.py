@@ -17,13 +17,13 @@ from policy_server.settings import SETTINGS as EVERY_SETTING
 from policy_server.simulator.genesys import StandIn
 from policy_server.web.policy import OUTCOMES
 from tests.conferences.postgres import PostgresMissingError, find_binaries, running_postgres
-from tests.docs.pages import CONSOLE, PAGES, START, blocks, code
+from tests.docs.pages import CONSOLE, DEPLOY, PAGES, blocks, code
 from tests.docs.running import check_output, matches
 from tests.docs.site import API_KEY, SETTINGS, Json, Site
 from tests.requirements import leave_out
 from tests.servers import SECRET_KEY, RealServer, eventually, real_server
 
-PAGE: Final = START
+PAGE: Final = DEPLOY
 
 
 def test_the_decision_log_looks_as_shown(folder: Path, server: RealServer) -> None:

@@ -8,9 +8,9 @@ from policy_server.pexip.request_types import RequestType
 from policy_server.rulefiles.conditions import condition_keys
 from policy_server.rulefiles.merge import SECTIONS
 from policy_server.rulefiles.sections import DEPLOYMENT_LISTS
-from tests.docs.pages import START, YAML, code
+from tests.docs.pages import RULES, YAML, code
 
-PAGE: Final = START
+PAGE: Final = RULES
 
 
 def test_the_tour_shows_every_section() -> None:

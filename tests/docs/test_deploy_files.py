@@ -1,0 +1,128 @@
+"""The files for operators are good: the programs that read them say so, and the metrics that they name exist."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from policy_server.settings import read_settings
+from tests.docs.pages import ROOT, blocks
+from tests.requirements import leave_out
+from tests.servers import RealServer
+
+FOLDER: Final = ROOT / "examples/deploy"
+UNIT: Final = (FOLDER / "policy-server.service").read_text(encoding="utf-8")
+DASHBOARD: Final[dict[str, Any]] = json.loads((FOLDER / "grafana.json").read_text(encoding="utf-8"))
+ALERTS: Final[list[dict[str, Any]]] = [
+    rule
+    for group in yaml.safe_load((FOLDER / "alerts.yaml").read_text(encoding="utf-8"))["groups"]
+    for rule in group["rules"]
+]
+SHOWN: Final = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+
+
+def program(name: str, package: str) -> str:
+    """The path of a program; without it the test is left out."""
+    return shutil.which(name) or leave_out(f"{name} is missing; install it with: apt-get install {package}")
+
+
+def test_systemd_reads_the_unit_without_a_word(tmp_path: Path) -> None:
+    """No key of the unit is unknown to systemd, and no value one that it does not take."""
+    here = UNIT.replace("/opt/policy-server/.venv/bin/policy-server", sys.executable).replace("/opt/", f"{tmp_path}/")
+    unit = tmp_path / "policy-server.service"
+    unit.write_text(here, encoding="utf-8")
+    command = [program("systemd-analyze", "systemd"), "--man=no", "verify", str(unit)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_settings_of_the_unit_are_good(tmp_path: Path) -> None:
+    """With the secrets that the page makes, a server takes every setting of the unit."""
+    (script,) = [block.text for block in blocks("sh") if block.note == "makes secrets"]
+    subprocess.run(["bash", "-e"], input=script, text=True, cwd=tmp_path, check=True)
+    settings = dict(re.findall(r"^Environment=(\w+)=(.*)$", UNIT, re.MULTILINE))
+    handed = dict(re.findall(r"^LoadCredential=(\S+):/etc/policy-server/(.*)$", UNIT, re.MULTILINE))
+    for name, value in settings.items():
+        if value.startswith("%d/"):
+            file = tmp_path / handed[value.removeprefix("%d/")]
+            assert file.stat().st_mode & 0o077 == 0
+            settings[name] = str(file)
+    read, warnings = read_settings(settings)
+    assert warnings == ()
+    assert read.pexip
+    assert read.events
+    assert read.secret_key
+    assert len(read.api_keys) == 1
+
+
+def test_prometheus_reads_its_files() -> None:
+    """Configuration and alert rules are what Prometheus takes, and the alerts are about the job that is configured."""
+    subprocess.run([program("promtool", "prometheus"), "check", "config", FOLDER / "prometheus.yaml"], check=True)
+    configured = yaml.safe_load((FOLDER / "prometheus.yaml").read_text(encoding="utf-8"))
+    assert configured["rule_files"] == ["alerts.yaml"]
+    jobs = {job["job_name"] for job in configured["scrape_configs"]}
+    assert {job for rule in ALERTS for job in re.findall(r'job="([^"]*)"', rule["expr"])} <= jobs
+
+
+def test_expressions_of_the_dashboard_can_be_read(tmp_path: Path) -> None:
+    """Every expression of a panel is one of PromQL, once Grafana has put an interval into it."""
+    rules = [
+        {"record": f"panel:{number}", "expr": expression.replace("$__rate_interval", "5m")}
+        for number, expression in enumerate(SHOWN)
+    ]
+    file = tmp_path / "panels.json"
+    file.write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}), encoding="utf-8")
+    subprocess.run([program("promtool", "prometheus"), "check", "rules", file], check=True)
+
+
+@pytest.mark.parametrize("expression", [*(rule["expr"] for rule in ALERTS), *SHOWN])
+def test_every_metric_that_is_named_exists(expression: str, server: RealServer) -> None:
+    """Alerts and panels ask for samples that a server gives, by labels that these have."""
+    with server.client() as client:
+        client.get("/policy/v1/service/configuration")
+        client.get("/policy/v1/service/configuration", auth=("nobody", "wrong"))
+        samples = dict(re.findall(r"^(\w+)(?:\{(.*)\})? ", client.get("/metrics").text, re.MULTILINE))
+    names = set(re.findall(r"\bpolicy_\w+", expression))
+    assert names <= set(samples)
+    labels = {label for name in names for label in re.findall(r"(\w+)=", samples[name])} | {"instance"}
+    asked = set(re.findall(r"(\w+)=[~\"]", expression)) - {"job"}
+    asked |= {label for names in re.findall(r"by \(([^)]*)\)", expression) for label in names.split(", ")}
+    assert not names or asked <= labels
+
+
+def test_the_dashboard_is_one_that_grafana_imports() -> None:
+    """It has what Grafana needs, each panel its own number and place, and its data source is chosen at the import."""
+    assert {"uid", "title", "schemaVersion", "panels", "templating", "time"} <= set(DASHBOARD)
+    assert [(each["name"], each["type"]) for each in DASHBOARD["templating"]["list"]] == [("datasource", "datasource")]
+    taken: set[tuple[int, int]] = set()
+    numbers = set()
+    for panel in DASHBOARD["panels"]:
+        numbers.add(panel["id"])
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken, panel["title"]
+        assert all(x < 24 for x, _ in cells), panel["title"]
+        taken |= cells
+        assert panel["type"] in {"stat", "timeseries"}
+        assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
+    assert len(numbers) == len(DASHBOARD["panels"])
+
+
+def test_the_site_of_nginx_names_the_ports_that_the_page_names() -> None:
+    """What the page says to start is what the site passes requests on to."""
+    page = (FOLDER / "README.md").read_text(encoding="utf-8")
+    site = (FOLDER / "nginx.conf").read_text(encoding="utf-8")
+    found = re.search(r"`serve --port (\d+) --public-port (\d+)`", page)
+    assert found is not None
+    assert set(re.findall(r"proxy_pass http://127\.0\.0\.1:(\d+);", site)) == set(found.groups())
