@@ -1,7 +1,7 @@
 """The models and the table of parameters hold what the reference says, field by field."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
@@ -15,7 +15,7 @@ from policy_server.pexip.service_parts import OnCompletion, OnCompletionTransfer
 from policy_server.pexip.services import SERVICE_TYPES, AutomaticParticipant, check_service
 from policy_server.simulator.judge import Deployment
 from tests.docs.pages import code
-from tests.pexip.reference import VIEWS, name, section
+from tests.pexip.reference import SERVICES, Field, fields, name, section
 from tests.pexip.samples import room
 from tests.simulator.judge_samples import SERVICE, judged, judged_service
 
@@ -28,7 +28,6 @@ KINDS: Final[Mapping[str, Kind]] = {
     "json-list": Kind.LIST,
     "name": Kind.CHOICE,
 }
-LETTERS: Final = dict(zip("CLGVMT", SERVICE_TYPES, strict=True))
 
 
 def test_questions() -> None:
@@ -57,15 +56,12 @@ def test_parameters() -> None:
     }
 
 
-@pytest.mark.parametrize(("letter", "service_type"), LETTERS.items())
-def test_service_fields(letter: str, service_type: str) -> None:
+@pytest.mark.parametrize("service_type", SERVICES)
+def test_service_fields(service_type: str) -> None:
     """A service has the fields of its type, those that it needs, and of each the words, range and length."""
-    rows = [row for row in section("Service fields").rows("Field") if letter in re.findall(r"[A-Z]", row[1])]
-    marked = [[f"**{row[0]}**" if f"**{letter}**" in row[1] else row[0], *row[2:]] for row in rows]
     schema = SERVICE_TYPES[service_type].model_json_schema()
     assert schema["properties"].pop("service_type")["const"] == service_type
-    schema["required"].remove("service_type")
-    assert _facts(schema) == _told(marked)
+    assert _facts(schema) == SERVICES[service_type]
 
 
 @pytest.mark.parametrize(
@@ -88,41 +84,22 @@ def test_service_fields(letter: str, service_type: str) -> None:
 )
 def test_fields(model: type[StrictModel], heading: str, head: str) -> None:
     """So has every part of a service, and every other answer."""
-    assert _facts(model.model_json_schema()) == _told(section(heading).rows(head))
+    assert _facts(model.model_json_schema()) == fields(section(heading).rows(head))
 
 
-def _told(rows: Iterable[list[str]]) -> dict[str, dict[str, object]]:
-    """Of each field what the reference says: whether it is needed, its type, and what is allowed."""
-    told: dict[str, dict[str, object]] = {}
-    for field, type_, allowed, *_ in rows:
-        words = (*VIEWS * ("#views" in allowed), *code(allowed))
-        bounds = re.search(r"(\d+)\.\.(\d+)", allowed)
-        length = re.search(r"≤ (\d+)", allowed)
-        told[name(field)] = {
-            "needed": field.startswith("**"),
-            "type": re.sub(r" .*|UUID", lambda match: "" if match[0] != "UUID" else "string", type_),
-            "words": set(words),
-            "range": tuple(map(int, bounds.groups())) if bounds else None,
-            "length": int(length[1]) if length and "#pins" not in allowed else None,
-        }
-    return told
-
-
-def _facts(schema: Mapping[str, Any]) -> dict[str, dict[str, object]]:
-    """The same of a JSON Schema."""
-    facts: dict[str, dict[str, object]] = {}
+def _facts(schema: Mapping[str, Any]) -> dict[str, Field]:
+    """What a JSON Schema says of its fields."""
+    facts: dict[str, Field] = {}
     for field, own in schema["properties"].items():
         (fact,) = [each for each in own.get("anyOf", [own]) if each != {"type": "null"}]
-        kind = "object" if "$ref" in fact else {"array": "list"}.get(fact["type"], fact["type"])
         words = fact.get("enum", [fact["const"]] if "const" in fact else [])
-        is_bounded = abs(fact.get("minimum", 2**63)) < 2**63
-        facts[field] = {
-            "needed": field in schema.get("required", ()),
-            "type": kind,
-            "words": {str(word).lower() if word is True else word for word in words},
-            "range": (fact["minimum"], fact["maximum"]) if is_bounded else None,
-            "length": fact.get("maxLength"),
-        }
+        facts[field] = Field(
+            field in schema.get("required", ()),
+            "object" if "$ref" in fact else fact["type"].replace("array", "list"),
+            tuple("true" if word is True else word for word in words),
+            (fact["minimum"], fact["maximum"]) if abs(fact.get("minimum", 2**63)) < 2**63 else None,
+            fact.get("maxLength"),
+        )
     return facts
 
 
@@ -132,9 +109,9 @@ def _facts(schema: Mapping[str, Any]) -> dict[str, dict[str, object]]:
 def test_pins(row: list[str]) -> None:
     """Models and judge accept and refuse the combinations of PINs that the reference does."""
     allow_guests, pin, guest_pin = row[0] == "true", *("".join(code(cell)) for cell in row[1:3])
-    fields = room(allow_guests=allow_guests, pin=pin, guest_pin=guest_pin)
+    service = room(allow_guests=allow_guests, pin=pin, guest_pin=guest_pin)
     is_accepted = row[3] == "accepted"
-    assert (not check_service(fields), judged_service(fields).used) == (is_accepted, is_accepted)
+    assert (not check_service(service), judged_service(service).used) == (is_accepted, is_accepted)
 
 
 @pytest.mark.parametrize(

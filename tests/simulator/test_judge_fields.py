@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.pexip.reference import VIEWS
+from tests.pexip import reference
+from tests.pexip.reference import SERVICES
 from tests.simulator.judge_samples import (
     BREAKOUT_UUID,
     GATEWAY,
@@ -20,95 +21,22 @@ from tests.simulator.judge_samples import (
     warned,
 )
 
-ROOMS = "conference lecture"
-CALLS = "conference lecture gateway two_stage_dialing test_call"
-# service types, field, words
-WORDS = [
-    (ROOMS + " two_stage_dialing test_call", "call_type", "video video-only audio"),
-    ("gateway", "call_type", "video video-only audio auto"),
-    (CALLS, "crypto_mode", "besteffort on off"),
-    (CALLS + " media_playback", "max_pixels_per_second", "sd hd fullhd"),
-    (ROOMS, "direct_media", "best_effort always never"),
-    (ROOMS, "enable_chat", "default yes no"),
-    (ROOMS, "end_action", "disconnect transfer"),
-    (ROOMS + " gateway", "live_captions_enabled", "default yes no"),
-    (ROOMS + " gateway", "prefer_ipv6", "default yes no"),
-    (ROOMS + " media_playback", "non_idp_participants", "disallow_all allow_if_trusted"),
-    ("conference gateway", "view", " ".join(VIEWS)),
-    ("lecture", "host_view", " ".join(VIEWS)),
-    ("lecture", "guest_view", " ".join(VIEWS)),
-    ("lecture", "guests_can_see_guests", "no_hosts always never"),
-    ("gateway", "outgoing_protocol", "h323 sip mssip rtmp gms teams"),
-    (
-        "gateway",
-        "called_device_type",
-        "external registration mssip_conference_id mssip_server gms_conference teams_conference teams_user"
-        " telehealth_profile",
-    ),
-    ("gateway", "external_participant_avatar_lookup", "default yes no"),
-    ("gateway", "teams_fit_to_frame", "yes no"),
-    ("two_stage_dialing", "two_stage_dial_type", "regular mssip gms teams"),
-]
 NULLABLE = {"crypto_mode", "max_pixels_per_second"}
-WORD_CASES = [(kind, field, words.split()) for kinds, field, words in WORDS for kind in kinds.split()]
-LEG_WORDS = [
-    ("protocol", "h323 sip mssip rtmp", ["teams", "gms"]),
-    ("role", "chair guest", ["host", "Host", "unknown"]),
-    ("call_type", "video video-only audio", ["auto"]),
-    ("routing", "manual routing_rule", ["automatic"]),
-    (
-        "keep_conference_alive",
-        "keep_conference_alive keep_conference_alive_if_multiple keep_conference_alive_never",
-        ["never"],
-    ),
-]
-# service types, fields
-FLAGS = [
-    (
-        ROOMS,
-        "allow_guests breakout_guests_allowed_to_leave breakout_rooms bypass_proxy denoise_enabled"
-        " enable_active_speaker_indication enable_overlay_text guests_can_present locked mute_all_guests"
-        " softmute_enabled",
-    ),
-    ("lecture", "force_presenter_into_main"),
-    (
-        "gateway",
-        "bypass_proxy denoise_audio enable_active_speaker_indication enable_overlay_text transcoding_enabled"
-        " treat_as_trusted",
-    ),
-    ("two_stage_dialing test_call", "bypass_proxy"),
-    ("media_playback", "allow_guests"),
-]
-FLAG_CASES = [(kind, field) for kinds, fields in FLAGS for kind in kinds.split() for field in fields.split()]
-TEXTS = [
-    (CALLS + " media_playback", "name service_tag description ivr_theme_name"),
-    (CALLS, "local_display_name"),
-    (ROOMS + " media_playback", "guest_identity_provider_group host_identity_provider_group"),
-    (
-        ROOMS,
-        "breakout_description breakout_name call_tag live_captions_language pinning_config source_language",
-    ),
-    (
-        "gateway",
-        "local_alias remote_alias dtmf_sequence gms_access_token_name h323_gatekeeper_name live_captions_language"
-        " mssip_proxy_name outgoing_location_name sip_proxy_name source_language stun_server_name teams_proxy_name"
-        " turn_server_name",
-    ),
-    (
-        "two_stage_dialing",
-        "gms_access_token_name match_string mssip_proxy_name post_match_string post_replace_string replace_string"
-        " system_location_name teams_proxy_name",
-    ),
-    ("media_playback", "media_playlist_name"),
-]
-TEXT_CASES = [(kind, field) for kinds, fields in TEXTS for kind in kinds.split() for field in fields.split()]
+FIELDS = [(kind, name, field) for kind, fields in SERVICES.items() for name, field in fields.items()]
+WORD_CASES = [(kind, name, field.words) for kind, name, field in FIELDS if field.words]
+LEG_WORDS = [(name, field.words) for name, field in reference.LEG.items() if field.words]
+# A breakout needs more.
+FLAG_CASES = [(kind, name) for kind, name, field in FIELDS if field.type == "boolean" and name != "breakout"]
+TEXT_CASES = [(kind, name) for kind, name, field in FIELDS if field.length == 250]
+RANGE_CASES = [(kind, name, field.range) for kind, name, field in FIELDS if field.range]
 
 
 @pytest.mark.parametrize(("kind", "field", "words"), WORD_CASES, ids=[f"{k}-{f}" for k, f, _ in WORD_CASES])
-def test_words(kind: str, field: str, words: list[str]) -> None:
+def test_words(kind: str, field: str, words: tuple[str, ...]) -> None:
     """An enumerated field takes each documented word, exactly as written, and nothing else."""
     for word in words:
-        verdict = judged_service(MINIMAL[kind] | {field: word})
+        teams = {"outgoing_protocol": "teams"} if word in {"teams", "teams_focus"} and field == "view" else {}
+        verdict = judged_service(MINIMAL[kind] | teams | {field: word})
         assert (verdict.outcome, verdict.warnings) == ("service", ())
     rule = "SVC-4" if field.endswith("view") else "FIELD"
     wrong: tuple[object, ...] = (words[0].upper(), words[0] + " ", "", "nonsense", 0, True, [words[0]], {})
@@ -117,12 +45,12 @@ def test_words(kind: str, field: str, words: list[str]) -> None:
     assert judged_service(MINIMAL[kind] | {field: None}).used is (field in NULLABLE)
 
 
-@pytest.mark.parametrize(("field", "words", "wrong"), LEG_WORDS, ids=[field for field, _, _ in LEG_WORDS])
-def test_automatic_participant_words(field: str, words: str, wrong: list[str]) -> None:
+@pytest.mark.parametrize(("field", "words"), LEG_WORDS, ids=[field for field, _ in LEG_WORDS])
+def test_automatic_participant_words(field: str, words: tuple[str, ...]) -> None:
     """The enumerated fields of an automatic participant take each documented word and nothing else."""
-    for word in words.split():
+    for word in words:
         assert judged_service(ROOM | {"automatic_participants": [LEG | {field: word}]}).used
-    for value in (*wrong, "", None, 5):
+    for value in ("teams", "Host", "auto", "never", words[0].upper(), "", None, 5):
         verdict = judged_service(ROOM | {"automatic_participants": [LEG | {field: value}]})
         assert broken(verdict) == [("FIELD", f"result.automatic_participants[0].{field}")]
 
@@ -150,18 +78,11 @@ def test_texts(kind: str, field: str) -> None:
         assert broken(judged_service(MINIMAL[kind] | {field: wrong})) == [("FIELD", f"result.{field}")]
 
 
-@pytest.mark.parametrize(
-    ("field", "lowest", "highest", "rule"),
-    [
-        ("max_callrate_in", 128000, 8192000, "SVC-5"),
-        ("max_callrate_out", 128000, 8192000, "SVC-5"),
-        ("participant_limit", 0, 1000000, "FIELD"),
-        ("direct_media_notification_duration", 0, 30, "FIELD"),
-    ],
-)
-@pytest.mark.parametrize("kind", ["conference", "lecture"])
-def test_ranges(kind: str, field: str, lowest: int, highest: int, rule: str) -> None:
+@pytest.mark.parametrize(("kind", "field", "bounds"), RANGE_CASES, ids=[f"{k}-{f}" for k, f, _ in RANGE_CASES])
+def test_ranges(kind: str, field: str, bounds: tuple[int, int]) -> None:
     """A range includes its bounds; a whole number is a JSON number without fraction, and no boolean."""
+    lowest, highest = bounds
+    rule = "SVC-5" if field.startswith("max_callrate") else "FIELD"
     for value in (lowest, lowest + 1, highest):
         assert judged_service(MINIMAL[kind] | {field: value}).used
     for outside in (lowest - 1, highest + 1, -1):
