@@ -218,7 +218,7 @@ def _held_json(held: HeldConference | None) -> dict[str, str] | None:
 
 def _rules_for(ruleset: Ruleset, request_type: RequestType) -> tuple[Rule[object], ...]:
     """The rules that answer such a question, disabled ones apart."""
-    rules = ruleset.rules_of(request_type)
+    rules = ruleset.lists.get(request_type)
     return tuple(rule for rule in rules.rules if rule.enabled) if rules is not None else ()
 
 

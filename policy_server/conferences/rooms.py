@@ -194,7 +194,7 @@ class Rooms:
                     revision=ruleset.revision,
                     at=now,
                     lifetime=known.lifetime,
-                    asked=_asked(request, ruleset, ruleset.services.looked_at[decision.rule]),
+                    asked=_asked(request, ruleset, ruleset.lists[RequestType.SERVICE].looked_at[decision.rule]),
                 )
             )
         return await self._enter(agreed, decision, call, ruleset, request)
@@ -230,7 +230,7 @@ class Rooms:
         """The decision held to a room that runs, by the door of its rule, which from now on is held too."""
         rule = decision.rule
         if rule not in held.doors and request.text("call_direction") != "non_dial":
-            asked = _asked(request, ruleset, ruleset.services.looked_at[rule])
+            asked = _asked(request, ruleset, ruleset.lists[RequestType.SERVICE].looked_at[rule])
             held = await self._conferences.open_door(held, rule, door_of(decision, asked))
         return self._served(held_to(held, decision), call, held)
 

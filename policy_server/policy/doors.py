@@ -93,7 +93,7 @@ class Door:
             alias_forms=self.ruleset.alias_forms,
             link_attributes=self.link_attributes,
         )
-        services = self.ruleset.services
+        services = self.ruleset.lists[RequestType.SERVICE]
         numbers = services.index.candidates(facts)
         found = (calendar for number in numbers for calendar in _named(services.rules[number].conditions))
         return tuple(dict.fromkeys(found))

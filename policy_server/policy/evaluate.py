@@ -38,6 +38,7 @@ from policy_server.policy.ruleset import (
     RedirectOutcome,
     RejectOutcome,
     Rule,
+    RuleList,
     Ruleset,
     ServeOutcome,
     SetOutcome,
@@ -82,16 +83,10 @@ def evaluate(
         find_link=find_link,
     )
     match request.type:
-        case RequestType.SERVICE:
-            if request.text("call_direction") == "dial_out":
-                return _recall_service(ruleset, facts)
-            return _decide_service(ruleset, facts)
-        case RequestType.PARTICIPANT:
-            return _decide_participant(ruleset, facts)
-        case RequestType.LOCATION:
-            return _decide_location(ruleset, facts)
-        case RequestType.REGISTRATION:
-            return _decide_registration(ruleset, facts)
+        case RequestType.SERVICE if request.text("call_direction") == "dial_out":
+            return _recall_service(ruleset, facts)
+        case RequestType.SERVICE | RequestType.PARTICIPANT | RequestType.LOCATION | RequestType.REGISTRATION:
+            return _decide(ruleset.lists[request.type], facts)
         case RequestType.DIRECTORY:
             return _search_directory(ruleset, facts)
         case RequestType.AVATAR:
@@ -100,8 +95,8 @@ def evaluate(
             assert_never(request.type)
 
 
-def _decide_service(ruleset: Ruleset, facts: Facts) -> Decision:
-    rule, trace = ruleset.services.first_match(facts)
+def _decide(rules: RuleList, facts: Facts) -> Decision:
+    rule, trace = rules.first_match(facts)
     if rule is None:
         return Continue(None, _UNMATCHED, trace)
     outcome = rule.outcome
@@ -118,7 +113,20 @@ def _decide_service(ruleset: Ruleset, facts: Facts) -> Decision:
                 return Fail(rule.id, f"the alias to redirect to has {len(new_alias)} characters", trace)
             return Redirect(rule.id, _MATCHED, trace, new_alias)
         case RejectOutcome():
-            return _reject(rule, outcome, trace, facts)
+            values = _values(outcome.text.names, rule, facts)
+            return Reject(rule.id, _MATCHED, trace, fill("reject_reason", outcome.text, values))
+        case SetOutcome():
+            values = _values(outcome.properties.names, rule, facts)
+            if reason := blank_identity(outcome.properties.needed, values):
+                return Fail(rule.id, reason, trace)
+            properties = outcome.properties.fill(values)
+            if not accepts_properties(properties):
+                return Fail(rule.id, faults_of_answer(properties, participant=True), trace)
+            return SetProperties(rule.id, _MATCHED, trace, properties)
+        case LocationOutcome():
+            return PlaceMedia(rule.id, _MATCHED, trace, outcome.location, outcome.overflow_locations)
+        case AllowOutcome():
+            return AllowRegistration(rule.id, _MATCHED, trace, outcome.username, outcome.password)
         case ContinueOutcome():
             return Continue(rule.id, _MATCHED, trace)
         case _:
@@ -157,7 +165,7 @@ def _recall_service(ruleset: Ruleset, facts: Facts) -> Decision:
     calls = [facts.keyring.open(text, role, ruleset.links) for role, text in named.items()]
     if origin is None or None in calls:
         return Continue(None, "the room is not one of ours", Trace(partial(_recall_rows, ruleset, None)))
-    rule = ruleset.services.rules[origin.number]
+    rule = ruleset.lists[RequestType.SERVICE].rules[origin.number]
     for call in filter(None, calls):
         facts.recall(LinkAlias(call.type, Entrance.CUSTOMER, call))
     trace = Trace(partial(_recall_rows, ruleset, origin.number))
@@ -172,7 +180,7 @@ def _recall_service(ruleset: Ruleset, facts: Facts) -> Decision:
 
 
 def _recall_rows(ruleset: Ruleset, winner: int | None) -> Iterator[Finding]:
-    for number, rule in enumerate(ruleset.services.rules):
+    for number, rule in enumerate(ruleset.lists[RequestType.SERVICE].rules):
         if number == winner:
             yield Finding(rule.id, Outcome.HIT, "service_name", "the room's name and tag are this rule's")
         elif not rule.enabled:
@@ -181,63 +189,6 @@ def _recall_rows(ruleset: Ruleset, winner: int | None) -> Iterator[Finding]:
             yield Finding(rule.id, Outcome.NOT_EVALUATED, reason="the room was made by another rule")
         else:
             yield Finding(rule.id, Outcome.MISS, "service_name", "the room is not one that this rule serves")
-
-
-def _decide_participant(ruleset: Ruleset, facts: Facts) -> Decision:
-    rule, trace = ruleset.participants.first_match(facts)
-    if rule is None:
-        return Continue(None, _UNMATCHED, trace)
-    outcome = rule.outcome
-    match outcome:
-        case SetOutcome():
-            values = _values(outcome.properties.names, rule, facts)
-            if reason := blank_identity(outcome.properties.needed, values):
-                return Fail(rule.id, reason, trace)
-            properties = outcome.properties.fill(values)
-            if not accepts_properties(properties):
-                return Fail(rule.id, faults_of_answer(properties, participant=True), trace)
-            return SetProperties(rule.id, _MATCHED, trace, properties)
-        case RejectOutcome():
-            return _reject(rule, outcome, trace, facts)
-        case ContinueOutcome():
-            return Continue(rule.id, _MATCHED, trace)
-        case _:
-            assert_never(outcome)
-
-
-def _decide_location(ruleset: Ruleset, facts: Facts) -> Decision:
-    rule, trace = ruleset.locations.first_match(facts)
-    if rule is None:
-        return Continue(None, _UNMATCHED, trace)
-    outcome = rule.outcome
-    match outcome:
-        case LocationOutcome():
-            return PlaceMedia(rule.id, _MATCHED, trace, outcome.location, outcome.overflow_locations)
-        case ContinueOutcome():
-            return Continue(rule.id, _MATCHED, trace)
-        case _:
-            assert_never(outcome)
-
-
-def _decide_registration(ruleset: Ruleset, facts: Facts) -> Decision:
-    rule, trace = ruleset.registrations.first_match(facts)
-    if rule is None:
-        return Continue(None, _UNMATCHED, trace)
-    outcome = rule.outcome
-    match outcome:
-        case AllowOutcome():
-            return AllowRegistration(rule.id, _MATCHED, trace, outcome.username, outcome.password)
-        case RejectOutcome():
-            return _reject(rule, outcome, trace, facts)
-        case ContinueOutcome():
-            return Continue(rule.id, _MATCHED, trace)
-        case _:
-            assert_never(outcome)
-
-
-def _reject(rule: Rule[object], outcome: RejectOutcome, trace: Trace, facts: Facts) -> Reject:
-    values = _values(outcome.text.names, rule, facts)
-    return Reject(rule.id, _MATCHED, trace, fill("reject_reason", outcome.text, values))
 
 
 def _search_directory(ruleset: Ruleset, facts: Facts) -> ListEntries:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Final, Generic, TypeVar, assert_never
+from typing import Final, Generic, TypeVar
 
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.candidates import CandidateIndex, build_index
@@ -70,10 +70,10 @@ class AllowOutcome:
     password: str = field(repr=False)
 
 
-ServiceOutcome = ServeOutcome | RedirectOutcome | RejectOutcome | ContinueOutcome
-ParticipantOutcome = SetOutcome | RejectOutcome | ContinueOutcome
-PlacementOutcome = LocationOutcome | ContinueOutcome
-RegistrationOutcome = AllowOutcome | RejectOutcome | ContinueOutcome
+RuleOutcome = (
+    ServeOutcome | RedirectOutcome | RejectOutcome | ContinueOutcome | SetOutcome | LocationOutcome | AllowOutcome
+)
+"""What a rule decides; which of them a question can have is the rules language's to say."""
 
 OutcomeT_co = TypeVar("OutcomeT_co", covariant=True)
 
@@ -90,15 +90,15 @@ class Rule(Generic[OutcomeT_co]):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class RuleList(Generic[OutcomeT_co]):
+class RuleList:
     """The rules of one question, in order; the first that matches wins."""
 
-    rules: tuple[Rule[OutcomeT_co], ...]
+    rules: tuple[Rule[RuleOutcome], ...]
     index: CandidateIndex
     looked_at: Mapping[str, frozenset[str]]
     """By rule id the names of the parameters that this rule and those before it look at: what led callers to it."""
 
-    def first_match(self, facts: Facts) -> tuple[Rule[OutcomeT_co] | None, Trace]:
+    def first_match(self, facts: Facts) -> tuple[Rule[RuleOutcome] | None, Trace]:
         """The winner, if any, and how the search went."""
         missed: dict[int, Condition] = {}
         for number in self.index.candidates(facts):
@@ -127,7 +127,7 @@ class RuleList(Generic[OutcomeT_co]):
                 yield Finding(rule.id, Outcome.MISS, condition.key, condition.miss(facts))
 
 
-def rule_list(rules: tuple[Rule[OutcomeT_co], ...]) -> RuleList[OutcomeT_co]:
+def rule_list(rules: tuple[Rule[RuleOutcome], ...]) -> RuleList:
     """Indexes rules; raises PatternError when their patterns need too much memory together."""
     looked_at: dict[str, frozenset[str]] = {}
     so_far: frozenset[str] = frozenset()
@@ -200,14 +200,11 @@ class LinkType:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Ruleset:
-    """Everything that the rules folder says. ``revision`` names its content."""
+    """Everything that the rules folder says. ``revision`` names its content; ``lists`` has the questions that rules answer."""
 
     revision: str
     domains: frozenset[str]
-    services: RuleList[ServiceOutcome]
-    participants: RuleList[ParticipantOutcome]
-    locations: RuleList[PlacementOutcome]
-    registrations: RuleList[RegistrationOutcome]
+    lists: Mapping[RequestType, RuleList]
     directory: Directory
     links: Mapping[str, LinkType]
     alias_forms: tuple[AliasForm, ...]
@@ -215,24 +212,7 @@ class Ruleset:
     recall: Recall
     pictures: Mapping[str, bytes]
 
-    def rules_of(self, request: RequestType) -> RuleList[object] | None:
-        """The rules that answer a question; ``None`` for questions that are answered without."""
-        match request:
-            case RequestType.SERVICE:
-                return self.services
-            case RequestType.PARTICIPANT:
-                return self.participants
-            case RequestType.LOCATION:
-                return self.locations
-            case RequestType.REGISTRATION:
-                return self.registrations
-            case RequestType.AVATAR | RequestType.DIRECTORY:
-                return None
-            case _:
-                assert_never(request)
-
     @property
     def count(self) -> int:
         """How many rules there are, disabled ones included."""
-        lists = (self.rules_of(request) for request in RequestType)
-        return sum(len(rules.rules) for rules in lists if rules is not None)
+        return sum(len(rules.rules) for rules in self.lists.values())

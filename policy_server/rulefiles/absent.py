@@ -77,6 +77,4 @@ def gone_rules(before: Ruleset, after: Ruleset, folder: str) -> tuple[Problem, .
 
 def _names(ruleset: Ruleset) -> Iterator[tuple[str, str]]:
     for section in RULE_SECTIONS:
-        rules = ruleset.rules_of(section.request)
-        if rules is not None:
-            yield from ((section.name, rule.id) for rule in rules.rules)
+        yield from ((section.name, rule.id) for rule in ruleset.lists[section.request].rules)

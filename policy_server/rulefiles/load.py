@@ -7,6 +7,7 @@ from functools import partial
 from itertools import chain
 from typing import TypeVar
 
+from policy_server.pexip.request_types import RequestType
 from policy_server.policy.directory import DirectoryEntry, build_directory
 from policy_server.policy.masking import NameMask
 from policy_server.policy.patterns import PatternError
@@ -21,16 +22,8 @@ from policy_server.rulefiles.open_rooms import open_room_warnings
 from policy_server.rulefiles.pages import FOR_STRANGERS, TemplateFolders
 from policy_server.rulefiles.problems import Place, Problem, Severity
 from policy_server.rulefiles.reader import MOST_ERRORS, Report, Table, shown_node
-from policy_server.rulefiles.rule_lists import (
-    LOCATIONS,
-    PARTICIPANTS,
-    REGISTRATIONS,
-    RULE_SECTIONS,
-    SERVICES,
-    RuleLists,
-    read_lists,
-)
-from policy_server.rulefiles.rules import Material, OutcomeT, RuleSection
+from policy_server.rulefiles.rule_lists import RULE_SECTIONS, ReadRules, read_lists
+from policy_server.rulefiles.rules import Material, RuleSection
 from policy_server.rulefiles.sections import (
     DEPLOYMENT_LISTS,
     around_name,
@@ -76,7 +69,7 @@ def load_rules(
         report.error(Place(files.folder), "there is no rule file here; a rule file ends in .yaml")
     links = _read_links(merged, report, TemplateFolders(files.templates, files.folder, report))
     material = _read_material(merged, report, environment or {}, deployed=deployed)
-    lists = read_lists(merged.lists, material) if merged.whole else RuleLists()
+    lists = read_lists(merged.lists if merged.whole else {}, material)
     directory = _read_directory(merged, report, files.pictures)
     if report.is_full:
         report.error(Place(files.folder), f"there are more than {MOST_ERRORS} errors; correct these, then check again")
@@ -91,15 +84,16 @@ def load_rules(
         merged.warn_of_unused("calendars", material.used_calendars, report)
         merged.warn_of_unused("rooms", material.used_rooms, report)
         for section in RULE_SECTIONS:
-            for rule_id, place, message in coverage_warnings(lists.of(section), section.request):
+            for rule_id, place, message in coverage_warnings(lists[section.request], section.request):
                 report.warning(place, message, rule_id)
-        for rule_id, place, message in open_room_warnings(lists.of(SERVICES)):
+        for rule_id, place, message in open_room_warnings(lists[RequestType.SERVICE]):
             report.warning(place, message, rule_id)
         _warn_of_links(merged, links, lists, report)
         rooms = (node for node, _ in merged.named["rooms"].values())
         for place, message in attribute_warnings(chain(rooms, *merged.lists.values())):
             report.warning(place, message)
-        for rule_id, place, message in sharing_warnings(lists.rules(SERVICES), material.shareable, links.values()):
+        service_rules = [rule for rule, _ in lists[RequestType.SERVICE]]
+        for rule_id, place, message in sharing_warnings(service_rules, material.shareable, links.values()):
             report.warning(place, message, rule_id)
         ruleset = _compile(files, merged, material, lists, links, directory)
     return Loaded(None if report.failed else ruleset, report.in_order())
@@ -175,15 +169,15 @@ def _compile(
     files: RuleFiles,
     merged: Merged,
     material: Material,
-    lists: RuleLists,
+    lists: ReadRules,
     links: Mapping[str, LinkType],
     directory: list[DirectoryEntry],
 ) -> Ruleset | None:
     domains = frozenset(material.domains)
 
-    def compiled(section: RuleSection[OutcomeT]) -> RuleList[OutcomeT]:
+    def compiled(section: RuleSection) -> RuleList:
         try:
-            return rule_list(lists.rules(section))
+            return rule_list(tuple(rule for rule, _ in lists[section.request]))
         except PatternError as error:
             material.report.error(merged.lists[section.name][0].place, f"{section.name}: {error}")
             return rule_list(())
@@ -197,10 +191,7 @@ def _compile(
     return Ruleset(
         revision=files.revision,
         domains=domains,
-        services=compiled(SERVICES),
-        participants=compiled(PARTICIPANTS),
-        locations=compiled(LOCATIONS),
-        registrations=compiled(REGISTRATIONS),
+        lists={section.request: compiled(section) for section in RULE_SECTIONS},
         directory=build_directory(directory, ignore_local=merged.ignore_local, domains=domains),
         links=links,
         alias_forms=forms,
@@ -221,8 +212,9 @@ def _warn_of_sections(merged: Merged, material: Material, now: datetime) -> None
             warn_of_shared_pins(Table(node, "a room", report, about=f"room {shown(name)}: "))
 
 
-def _warn_of_links(merged: Merged, links: Mapping[str, LinkType], lists: RuleLists, report: Report) -> None:
-    services, participants = lists.rules(SERVICES), lists.rules(PARTICIPANTS)
+def _warn_of_links(merged: Merged, links: Mapping[str, LinkType], lists: ReadRules, report: Report) -> None:
+    services = [rule for rule, _ in lists[RequestType.SERVICE]]
+    participants = [rule for rule, _ in lists[RequestType.PARTICIPANT]]
     for name, table in merged.tables("links", report):
         if table is not None and name in links:
             for key, message in link_warnings(links[name], services, participants):

@@ -101,7 +101,7 @@ def _read_location(heading: Heading, material: Material) -> LocationOutcome | No
     return LocationOutcome(location, tuple(names))
 
 
-def _reject(whom: str) -> OutcomeKey[RejectOutcome]:
+def _reject(whom: str) -> OutcomeKey:
     return OutcomeKey(
         "reject", _read_reject, {**_TEXT, "description": f"Refuses {whom} with this text; may have placeholders."}
     )

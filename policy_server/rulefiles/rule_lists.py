@@ -4,72 +4,53 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from policy_server.pexip.request_types import RequestType
-from policy_server.policy.ruleset import (
-    ParticipantOutcome,
-    PlacementOutcome,
-    RegistrationOutcome,
-    Rule,
-    ServiceOutcome,
-)
+from policy_server.policy.ruleset import Rule, RuleOutcome
 from policy_server.rulefiles import outcomes, registrations, serving
 from policy_server.rulefiles.document_nodes import MappingNode, Node
 from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import Report, Table, shown_node
-from policy_server.rulefiles.rules import Heading, Material, OutcomeT, RuleSection, read_rule
+from policy_server.rulefiles.rules import Heading, Material, RuleSection, read_rule
 from policy_server.wording.values import shown
 
-SERVICES: Final[RuleSection[ServiceOutcome]] = RuleSection(
-    "service",
-    RequestType.SERVICE,
-    "protocol: sip",
-    (serving.ROOM, serving.SERVICE, outcomes.REDIRECT, outcomes.REJECT_CALL, outcomes.CONTINUE),
+RULE_SECTIONS: Final = (
+    RuleSection(
+        "service",
+        RequestType.SERVICE,
+        "protocol: sip",
+        (serving.ROOM, serving.SERVICE, outcomes.REDIRECT, outcomes.REJECT_CALL, outcomes.CONTINUE),
+    ),
+    RuleSection(
+        "participants",
+        RequestType.PARTICIPANT,
+        "participant_type: api",
+        (outcomes.SET, outcomes.REJECT_PARTICIPANT, outcomes.CONTINUE),
+    ),
+    RuleSection(
+        "locations",
+        RequestType.LOCATION,
+        "remote_address: 10.20.0.0/16",
+        (outcomes.LOCATION, outcomes.CONTINUE),
+    ),
+    RuleSection(
+        "registrations",
+        RequestType.REGISTRATION,
+        "alias: 'kiosk-.*'",
+        (registrations.ALLOW, registrations.REJECT, outcomes.CONTINUE),
+    ),
 )
-PARTICIPANTS: Final[RuleSection[ParticipantOutcome]] = RuleSection(
-    "participants",
-    RequestType.PARTICIPANT,
-    "participant_type: api",
-    (outcomes.SET, outcomes.REJECT_PARTICIPANT, outcomes.CONTINUE),
-)
-LOCATIONS: Final[RuleSection[PlacementOutcome]] = RuleSection(
-    "locations",
-    RequestType.LOCATION,
-    "remote_address: 10.20.0.0/16",
-    (outcomes.LOCATION, outcomes.CONTINUE),
-)
-REGISTRATIONS: Final[RuleSection[RegistrationOutcome]] = RuleSection(
-    "registrations",
-    RequestType.REGISTRATION,
-    "alias: 'kiosk-.*'",
-    (registrations.ALLOW, registrations.REJECT, outcomes.CONTINUE),
-)
-RULE_SECTIONS: Final[tuple[RuleSection[object], ...]] = (SERVICES, PARTICIPANTS, LOCATIONS, REGISTRATIONS)
+"""In the order of a rule file."""
+
+ReadRules = dict[RequestType, list[tuple[Rule[RuleOutcome], Heading]]]
+"""The rules that answer each question, as far as they could be read, with what they were read from."""
 
 
-class RuleLists:
-    """The rules of every section, as far as they could be read, each with what it was read from."""
-
-    def __init__(self) -> None:
-        self._lists: Final[dict[str, list[tuple[Rule[object], Heading]]]] = {
-            section.name: [] for section in RULE_SECTIONS
-        }
-
-    def of(self, section: RuleSection[OutcomeT]) -> list[tuple[Rule[OutcomeT], Heading]]:
-        """The rules of one section."""
-        # Only `read_lists` writes here, with what the section's own readers give.
-        return self._lists[section.name]  # type: ignore[return-value]
-
-    def rules(self, section: RuleSection[OutcomeT]) -> tuple[Rule[OutcomeT], ...]:
-        """The rules of one section without what they were read from."""
-        return tuple(rule for rule, _ in self.of(section))
-
-
-def read_lists(written: Mapping[str, Sequence[Node]], material: Material) -> RuleLists:
+def read_lists(written: Mapping[str, Sequence[Node]], material: Material) -> ReadRules:
     """Reads what is ``written`` in each section."""
-    lists = RuleLists()
+    lists: ReadRules = {section.request: [] for section in RULE_SECTIONS}
     for section in RULE_SECTIONS:
-        rules = lists.of(section)
+        rules = lists[section.request]
         seen: dict[str, Place] = {}
-        for node in written[section.name]:
+        for node in written.get(section.name, ()):
             if material.report.is_full:
                 return lists
             if not isinstance(node, MappingNode):

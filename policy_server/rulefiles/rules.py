@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from policy_server.pexip.fields import Fault
 from policy_server.pexip.parameters import parameters_of
@@ -12,7 +12,7 @@ from policy_server.policy.calendars import Calendar
 from policy_server.policy.conditions import Condition
 from policy_server.policy.names import NAME_LENGTH, NAMES
 from policy_server.policy.recall import Origin
-from policy_server.policy.ruleset import Rule
+from policy_server.policy.ruleset import Rule, RuleOutcome
 from policy_server.rulefiles.conditions import Scope, read_conditions
 from policy_server.rulefiles.document_nodes import MappingNode, plain
 from policy_server.rulefiles.placeholders import Given, groups_of, named_anywhere
@@ -39,9 +39,6 @@ COMMON: Final[Mapping[str, Schema]] = {
 """The keys that a rule of any list can have, ``when`` apart."""
 
 _SIGNED_NAME: Final = f"[a-z2-7]{{{NAME_LENGTH}}}"
-
-OutcomeT = TypeVar("OutcomeT")
-OutcomeT_co = TypeVar("OutcomeT_co", covariant=True)
 
 
 @dataclass(slots=True)
@@ -80,33 +77,33 @@ class Heading:
     given: Given
     sources: Mapping[str, str]
 
-    def rule(self, outcome: OutcomeT) -> Rule[OutcomeT]:
+    def rule(self, outcome: RuleOutcome) -> Rule[RuleOutcome]:
         """The rule with its outcome."""
         place = self.table.place
         return Rule(self.id, self.conditions, outcome, self.enabled, f"{place.file}:{place.line}")
 
 
 @dataclass(frozen=True, slots=True)
-class OutcomeKey(Generic[OutcomeT_co]):
+class OutcomeKey:
     """One thing that a rule can decide: its key, what reads the value, and a schema whose description says what it means.
 
     ``companions`` are keys that may stand beside it, with their schemas.
     """
 
     key: str
-    read: Callable[[Heading, Material], OutcomeT_co | None]
+    read: Callable[[Heading, Material], RuleOutcome | None]
     schema: Schema
     companions: Mapping[str, Schema] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
-class RuleSection(Generic[OutcomeT_co]):
+class RuleSection:
     """What the language has for one question: the section with its rules, conditions as an example, and the outcomes."""
 
     name: str
     request: RequestType
     example: str
-    outcomes: tuple[OutcomeKey[OutcomeT_co], ...]
+    outcomes: tuple[OutcomeKey, ...]
 
     @cached_property
     def outcome_keys(self) -> tuple[str, ...]:
@@ -124,23 +121,21 @@ class RuleSection(Generic[OutcomeT_co]):
         """Every key of a rule."""
         return (*COMMON, "when", *self.outcome_keys, *self.companions)
 
-    def outcome(self, key: str) -> OutcomeKey[OutcomeT_co]:
+    def outcome(self, key: str) -> OutcomeKey:
         """The outcome with this key."""
         return self.outcomes[self.outcome_keys.index(key)]
 
 
 def read_rule(
-    table: Table, rule_id: str, number: int, section: RuleSection[OutcomeT], material: Material
-) -> tuple[Rule[OutcomeT], Heading] | None:
+    table: Table, rule_id: str, number: int, section: RuleSection, material: Material
+) -> tuple[Rule[RuleOutcome], Heading] | None:
     """A rule, and what it was read from; ``None`` when it has no outcome that can be used."""
     heading = _read_heading(table, rule_id, number, section, material)
     outcome = section.outcome(heading.outcome).read(heading, material) if heading is not None else None
     return (heading.rule(outcome), heading) if heading is not None and outcome is not None else None
 
 
-def _read_heading(
-    table: Table, rule_id: str, number: int, section: RuleSection[object], material: Material
-) -> Heading | None:
+def _read_heading(table: Table, rule_id: str, number: int, section: RuleSection, material: Material) -> Heading | None:
     """Id, conditions, and which outcome; ``None`` when there is not exactly one outcome."""
     request = section.request
     table.finish(section.keys)
@@ -177,7 +172,7 @@ def _parameter_names(request: RequestType) -> frozenset[str]:
     return frozenset(parameter.name for parameter in parameters_of(request) if not parameter.secret)
 
 
-def _read_when(table: Table, rule_id: str, section: RuleSection[object], material: Material) -> tuple[Condition, ...]:
+def _read_when(table: Table, rule_id: str, section: RuleSection, material: Material) -> tuple[Condition, ...]:
     node = table.value("when")
     if node is None:
         return ()

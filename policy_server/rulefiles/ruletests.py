@@ -268,15 +268,14 @@ def _check_rule(table: Table, request_type: RequestType | None, ruleset: Ruleset
 
 def _rule_fault(rule: str, request_type: RequestType, ruleset: Ruleset) -> str:
     """Why no rule of this id can answer a question; ``""`` when there is one, and where there are no rules at all."""
-    rules = ruleset.rules_of(request_type)
+    rules = ruleset.lists.get(request_type)
     if rules is None:
         return ""
     known = [each.id for each in rules.rules]
     if rule in known:
         return ""
-    for other in RequestType:
-        others = ruleset.rules_of(other)
-        if others is not None and any(each.id == rule for each in others.rules):
+    for other, others in ruleset.lists.items():
+        if any(each.id == rule for each in others.rules):
             return f"rule {shown(rule)} answers {other} questions, and this is a {request_type} question"
     return f"there is no rule {shown(rule)} for {request_type} questions{near_hint(rule, known)}"
 

@@ -34,7 +34,7 @@ def rule_file_schema() -> dict[str, object]:
     }
 
 
-def _rules(section: RuleSection[object]) -> Schema:
+def _rules(section: RuleSection) -> Schema:
     return {
         "description": f"Rules that say {section.request.about.asks}: the first one whose conditions all hold answers; if "
         "none does, Pexip's own configuration decides.",
@@ -43,7 +43,7 @@ def _rules(section: RuleSection[object]) -> Schema:
     }
 
 
-def _rule(section: RuleSection[object]) -> Schema:
+def _rule(section: RuleSection) -> Schema:
     fields: dict[str, Schema] = {**COMMON, "when": ref(when_name(section.request))}
     for outcome in section.outcomes:
         fields[outcome.key] = outcome.schema

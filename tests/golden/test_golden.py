@@ -78,7 +78,7 @@ def test_every_rule_is_asked_for() -> None:
     }
     rules = load_folder(RULES, MOMENT, environment=KIOSK)[0].ruleset
     assert rules is not None
-    lists = (rules.services, rules.participants, rules.locations, rules.registrations)
+    lists = rules.lists.values()
     silent = {rule.id for listed in lists for rule in listed.rules} - answered
     assert silent == {"visitor", "visited", "town-hall-trial", "retired"}
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from policy_server.pexip.request_types import RequestType
 from policy_server.policy.ruleset import RuleList, Ruleset
 from tests.policy.strategies import Expression, calls, expressions, rule_lists
 from tests.rule_sets import facts, load
@@ -14,10 +15,10 @@ from tests.rule_sets import facts, load
 
 def candidates(ruleset: Ruleset, **fields: str) -> list[int]:
     """The service rules that the index names."""
-    return list(ruleset.services.index.candidates(facts("service", ruleset, **fields)))
+    return list(ruleset.lists[RequestType.SERVICE].index.candidates(facts("service", ruleset, **fields)))
 
 
-def matching(rules: RuleList[Any], ruleset: Ruleset, **fields: str) -> list[int]:
+def matching(rules: RuleList, ruleset: Ruleset, **fields: str) -> list[int]:
     """The enabled rules all of whose conditions hold, found by asking each."""
     asked = facts("service", ruleset, **fields)
     return [
@@ -34,7 +35,7 @@ def test_no_match_is_left_out(rules: list[dict[str, Any]], fields: dict[str, str
     ruleset = load(json.dumps({"domains": ["video.example.com"], "service": rules}))
     found = candidates(ruleset, **fields)
     assert found == sorted(set(found))
-    assert set(matching(ruleset.services, ruleset, **fields)) <= set(found)
+    assert set(matching(ruleset.lists[RequestType.SERVICE], ruleset, **fields)) <= set(found)
 
 
 @given(written=st.lists(expressions().filter(lambda made: made.text), min_size=1, max_size=8))
@@ -49,7 +50,9 @@ def test_no_match_of_any_expression_is_left_out(written: list[Expression]) -> No
     ruleset = load(json.dumps({"service": rules}))
     for made in written:
         fields = {"vendor": made.sample, "local_alias": made.sample}
-        assert set(matching(ruleset.services, ruleset, **fields)) <= set(candidates(ruleset, **fields))
+        assert set(matching(ruleset.lists[RequestType.SERVICE], ruleset, **fields)) <= set(
+            candidates(ruleset, **fields)
+        )
 
 
 def many(when: str, number: int = 500) -> Ruleset:

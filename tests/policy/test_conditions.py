@@ -27,8 +27,7 @@ def rules(when: str, kind: str = "service", more: str = CALENDARS) -> Ruleset:
 
 def rule(ruleset: Ruleset) -> Rule[object]:
     """The one rule of a rule set."""
-    lists = (ruleset.services, ruleset.participants, ruleset.locations, ruleset.registrations)
-    (found,) = (rule for rules in lists for rule in rules.rules)
+    (found,) = (rule for rules in ruleset.lists.values() for rule in rules.rules)
     return found
 
 

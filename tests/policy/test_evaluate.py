@@ -433,7 +433,7 @@ def test_nothing_secret_is_shown() -> None:
         ask(CLINIC, "service", call_direction="dial_out", service_name=CALL_ID, service_tag="visit"),
     ]
     assert [type(decision).__name__ for decision in decisions] == ["Serve", "Serve", "AllowRegistration", "Serve"]
-    lists = (CLINIC.services, CLINIC.participants, CLINIC.locations, CLINIC.registrations)
+    lists = CLINIC.lists.values()
     shown = repr([CLINIC, *lists, CLINIC.recall, KEYRING, request("service", {"third_party_passcode": "445566"})])
     shown += repr([(decision, decision.trace.findings()) for decision in decisions])
     shown += repr([rules.rules for rules in lists])

@@ -42,13 +42,8 @@ def conditions_of(when: object, section: str = "service", outcome: str = "contin
     told = [str(problem) for problem in loaded.problems]
     assert [each for each in told if "is not used" not in each and "no service rule serves" not in each] == []
     assert loaded.ruleset is not None
-    lists = {
-        "service": loaded.ruleset.services,
-        "participants": loaded.ruleset.participants,
-        "locations": loaded.ruleset.locations,
-        "registrations": loaded.ruleset.registrations,
-    }
-    return lists[section].rules[0].conditions
+    (conditions,) = (rule.conditions for rules in loaded.ruleset.lists.values() for rule in rules.rules)
+    return conditions
 
 
 @each_fault("conditions")

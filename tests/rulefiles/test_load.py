@@ -184,13 +184,11 @@ def test_a_name_that_cannot_be_read_backwards_is_a_problem(monkeypatch: pytest.M
     ]
 
 
-def rule_lists(loaded: Loaded) -> Iterator[tuple[str, RuleList[object]]]:
+def rule_lists(loaded: Loaded) -> Iterator[tuple[str, RuleList]]:
     """Give the lists of a rule set by the names of their sections."""
     assert loaded.ruleset is not None
     for section in RULE_SECTIONS:
-        rules = loaded.ruleset.rules_of(section.request)
-        assert rules is not None
-        yield section.name, rules
+        yield section.name, loaded.ruleset.lists[section.request]
 
 
 def check_outcome(loaded: Loaded, structure: object) -> None:

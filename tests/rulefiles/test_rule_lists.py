@@ -6,8 +6,7 @@ from policy_server.pexip.request_types import RequestType
 from policy_server.rulefiles.rule_lists import RULE_SECTIONS
 from policy_server.rulefiles.rules import RuleSection
 from policy_server.rulefiles.schema import rule_file_schema
-from tests.rulefiles.faults import load, picture
-from tests.rulefiles.schema_samples import DESIGN
+from tests.rulefiles.faults import load
 from tests.rulefiles.structures import OUTCOMES, as_yaml
 
 each_section = pytest.mark.parametrize("section", RULE_SECTIONS, ids=lambda section: section.name)
@@ -15,21 +14,18 @@ each_section = pytest.mark.parametrize("section", RULE_SECTIONS, ids=lambda sect
 
 def test_every_question_that_rules_answer_has_a_section() -> None:
     """Directory and avatar are answered from the directory, all others by the rules of a section."""
-    ruleset = load(DESIGN, pictures={"avatars/desk.jpg": picture()}).ruleset
-    assert ruleset is not None
-    answered = [kind for kind in RequestType if ruleset.rules_of(kind) is not None]
-    assert [section.request for section in RULE_SECTIONS] == answered
-    assert set(RequestType) - set(answered) == {RequestType.DIRECTORY, RequestType.AVATAR}
+    answered = [section.request for section in RULE_SECTIONS]
+    assert answered == [kind for kind in RequestType if kind not in {RequestType.DIRECTORY, RequestType.AVATAR}]
 
 
 @each_section
-def test_every_outcome_is_tried(section: RuleSection[object]) -> None:
+def test_every_outcome_is_tried(section: RuleSection) -> None:
     """The generated rule files, with which the loader is tried, have every outcome of the language."""
     assert OUTCOMES[section.request].keys() == set(section.outcome_keys)
 
 
 @each_section
-def test_the_example_of_conditions_is_one(section: RuleSection[object]) -> None:
+def test_the_example_of_conditions_is_one(section: RuleSection) -> None:
     """What a message shows to somebody whose `when` is empty can be written there."""
     (empty,) = load(as_yaml({section.name: [{"id": "a", "when": {}, "continue": True}]})).problems
     assert f"{{{section.example}}}" in empty.message
@@ -38,7 +34,7 @@ def test_the_example_of_conditions_is_one(section: RuleSection[object]) -> None:
 
 
 @each_section
-def test_editors_read_what_each_outcome_means_and_what_goes_with_it(section: RuleSection[object]) -> None:
+def test_editors_read_what_each_outcome_means_and_what_goes_with_it(section: RuleSection) -> None:
     """The schema has the meaning of every outcome, and lets companions stand beside their outcomes only."""
     rule = rule_file_schema()["$defs"][f"{section.request}_rule"]  # type: ignore[index]
     for outcome in section.outcomes:

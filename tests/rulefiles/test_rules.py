@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from policy_server.pexip.request_types import RequestType
 from policy_server.policy.ruleset import (
     AllowOutcome,
     ContinueOutcome,
@@ -16,7 +17,6 @@ from policy_server.policy.ruleset import (
 )
 from policy_server.policy.services import FieldsTemplate
 from policy_server.policy.templates import parse_template
-from policy_server.rulefiles.rule_lists import RULE_SECTIONS
 from tests.rulefiles.faults import Fault, check, each_fault, load
 from tests.rulefiles.structures import as_yaml
 
@@ -33,10 +33,7 @@ def rule_of(section: str, **fields: Any) -> Rule[Any]:
     loaded = load(as_yaml({section: [{"id": "patient", **fields}]}), environment={"KIOSK_PASSWORD": "hunter2"})
     assert loaded.problems == ()
     assert loaded.ruleset is not None
-    (request,) = (each.request for each in RULE_SECTIONS if each.name == section)
-    rules = loaded.ruleset.rules_of(request)
-    assert rules is not None
-    (rule,) = rules.rules
+    (rule,) = (rule for rules in loaded.ruleset.lists.values() for rule in rules.rules)
     return rule
 
 
@@ -80,7 +77,7 @@ def test_a_rule_knows_its_place_and_whether_it_is_enabled() -> None:
     """Logs and pages name the line of a rule; a disabled one is kept but never matches."""
     loaded = load("service:\n  - id: first\n    reject: x\n    enabled: false\n  - { id: second, reject: y }\n")
     assert loaded.ruleset is not None
-    assert [(rule.id, rule.place, rule.enabled) for rule in loaded.ruleset.services.rules] == [
+    assert [(rule.id, rule.place, rule.enabled) for rule in loaded.ruleset.lists[RequestType.SERVICE].rules] == [
         ("first", "rules/x.yaml:2", False),
         ("second", "rules/x.yaml:5", True),
     ]
@@ -90,7 +87,7 @@ def test_a_password_may_be_a_number_without_quotes() -> None:
     """Digits are taken as they are written, leading zeros too."""
     loaded = load("registrations: [ { id: kiosk, allow: { username: kiosk, password: 0012 } } ]")
     assert loaded.ruleset is not None
-    assert loaded.ruleset.registrations.rules[0].outcome == AllowOutcome("kiosk", "0012")
+    assert loaded.ruleset.lists[RequestType.REGISTRATION].rules[0].outcome == AllowOutcome("kiosk", "0012")
 
 
 def test_an_inline_service_and_a_room_are_served_alike() -> None:
@@ -108,7 +105,7 @@ def test_an_inline_service_and_a_room_are_served_alike() -> None:
         )
     )
     assert loaded.ruleset is not None
-    room, inline = (rule.outcome for rule in loaded.ruleset.services.rules)
+    room, inline = (rule.outcome for rule in loaded.ruleset.lists[RequestType.SERVICE].rules)
     assert isinstance(room, ServeOutcome)
     assert isinstance(inline, ServeOutcome)
     assert room.service.fields == inline.service.fields == FieldsTemplate(fields)

@@ -194,7 +194,7 @@ _OUTCOMES: dict[RequestType, dict[str, object]] = {
 }
 
 
-def _ask(section: RuleSection[object], when: dict[str, object]) -> str:
+def _ask(section: RuleSection, when: dict[str, object]) -> str:
     base: Any = document(dedent(BASE))
     return yaml(base | {section.name: [{"id": "a", "when": when, **_OUTCOMES[section.request]}]})
 
@@ -220,9 +220,7 @@ def _of_registration(key: str) -> object:
 
 
 @pytest.mark.parametrize(("section", "key", "value"), list(_conditions()))
-def test_conditions_are_taken_where_the_question_carries_them(
-    section: RuleSection[object], key: str, value: object
-) -> None:
+def test_conditions_are_taken_where_the_question_carries_them(section: RuleSection, key: str, value: object) -> None:
     """A condition is good for editor and loader, and bad for both when its key is misspelt or its value odd."""
     good = _ask(section, {key: value})
     assert (edited(good), loaded(good)) == (True, True)
@@ -233,7 +231,7 @@ def test_conditions_are_taken_where_the_question_carries_them(
 
 
 @pytest.mark.parametrize("section", RULE_SECTIONS, ids=lambda section: section.name)
-def test_conditions_on_parameters_of_other_questions_are_refused(section: RuleSection[object]) -> None:
+def test_conditions_on_parameters_of_other_questions_are_refused(section: RuleSection) -> None:
     """A parameter that this question does not carry is no key here, for editor and loader."""
     others = PARAMETERS.keys() - set(condition_keys(section.request))
     assert others

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policy_server.pexip.request_types import RequestType
 from policy_server.policy.directory import DirectoryEntry
 from policy_server.policy.link_aliases import KEY, Entrance
 from policy_server.policy.links import DEFAULT_TTL, TTL
@@ -96,7 +97,7 @@ def test_a_calendar_is_open_when_it_says() -> None:
     )
     assert found.problems == ()
     assert found.ruleset is not None
-    (condition,) = found.ruleset.services.rules[0].conditions
+    (condition,) = found.ruleset.lists[RequestType.SERVICE].rules[0].conditions
     calendar = condition.calendar  # type: ignore[attr-defined]
     monday = datetime(2026, 11, 23, tzinfo=ZoneInfo("America/Chicago"))
     opened = [hour for hour in range(7 * 24) if calendar.is_open(monday + timedelta(hours=hour))]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from policy_server.pexip.request_types import RequestType
 from policy_server.rulefiles import store
 from policy_server.rulefiles.document_text import MAX_BYTES
 from policy_server.rulefiles.pages import TEMPLATE_BYTES
@@ -51,7 +52,7 @@ def open_store(folder: Path) -> RuleStore:
 
 def ids(rule_store: RuleStore) -> list[str]:
     """The ids of the service rules in force."""
-    return [rule.id for rule in rule_store.ruleset.services.rules]
+    return [rule.id for rule in rule_store.ruleset.lists[RequestType.SERVICE].rules]
 
 
 def messages(rule_store: RuleStore) -> list[str]:
