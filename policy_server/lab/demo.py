@@ -6,7 +6,8 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from policy_server.lab.wiring import ADP_DELAY, EXAMPLES, PORTS, Lab, Pages, run_until_stopped
+from policy_server.lab.examples import EXAMPLES
+from policy_server.lab.wiring import ADP_DELAY, PORTS, Lab, Pages, run_until_stopped
 
 
 @click.command()

@@ -7,22 +7,15 @@ real one.
 import asyncio
 import secrets
 import signal
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from html import escape
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Self, TypeVar
 
 import httpx
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from policy_server.app import create_app, utc_now
@@ -30,6 +23,8 @@ from policy_server.cli.common import Unusable
 from policy_server.cli.conferences import lookup_in
 from policy_server.conferences.store import ConferenceStore
 from policy_server.genesys.tenant import Tenant
+from policy_server.lab.errors import LabError
+from policy_server.lab.examples import agent_app, check_examples, customer_app
 from policy_server.lab.genesys.calls import GenesysCalls
 from policy_server.lab.genesys.cloud import GenesysCloud
 from policy_server.lab.genesys.desktop import PLACE, agent_desktop
@@ -39,6 +34,7 @@ from policy_server.lab.node.infinity import Infinity
 from policy_server.lab.node.rooms import Leg
 from policy_server.lab.node.sink import SinkAddress
 from policy_server.lab.serving import serving
+from policy_server.lab.sip.page import trunk_page
 from policy_server.lab.sip.sipp import SippError, SippMissingError
 from policy_server.lab.sip.trunk import Answer, SipCall, SipTrunk
 from policy_server.policy.names import Keyring
@@ -59,69 +55,13 @@ LINK_TYPE: Final = "patient"
 CLIENT_ID: Final = "7d0f6f0e-3b0a-4c52-9d57-1e8a2b4c6d80"
 """The widget's OAuth client."""
 
+_RULES: Final = Path(__file__).with_name("rules") / "clinic.yaml"
+_NODE_IN_RULES: Final = "http://node.example"
+
 PORTS: Final = ("customer", "desktop", "trunk", "policy", "node", "genesys", "widget")
 """Who listens, in the order of the ports when they are not free ones."""
 
-EXAMPLES: Final = Path(__file__).parents[2] / "examples"
-
-_RULES: Final = r"""
-domains: [video.example.com]
-
-trunks:
-  clinic: { number: "+1 312 999 8045", dial_prefix: "99" }
-
-calendars:
-  clinic-hours:
-    timezone: America/Chicago
-    open: { mon-sun: ["00:00-24:00"] }
-
-rooms:
-  telehealth:
-    name: "{call}"
-    service_tag: telehealth
-    description: "Telehealth visit {call}"
-    pin: derived
-    guest_pin: derived
-    allow_guests: true
-    view: one_main_seven_pips
-
-service:
-  - id: patient
-    when: { link_type: patient, door: customer, link: valid, open: clinic-hours }
-    room: telehealth
-    dial_out:
-      - trunk: clinic
-        display_name: "{call}"
-        remote_display_name: Contact centre
-  - id: clinician
-    when: { link_type: patient, door: agent, link: [valid, expired] }
-    room: telehealth
-  - id: patient-closed
-    when: { link_type: patient }
-    reject: The clinic is closed, or the link is not valid any more.
-
-participants:
-  - id: contact-centre-leg
-    when: { call_direction: dial_out, service_tag: telehealth }
-    set: { remote_display_name: Contact centre, preauthenticated_role: chair }
-  - id: patient
-    when: { link_type: patient, door: customer, protocol: [api, webrtc] }
-    set: { preauthenticated_role: guest }
-
-links:
-  patient:
-    alias: "mp{session}"
-    agent_alias: "hcp{agent}"
-    ttl: 4h
-    url: "NODE/webapp3/m/{alias}/express?name={name}&pin={guest_pin}&callType=video"
-"""
-"""A clinic that is always open."""
-
 T = TypeVar("T")
-
-
-class LabError(Exception):
-    """What keeps the lab from starting; says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +112,7 @@ class Lab:
         Raises SippMissingError, SippError, LabError.
         """
         if examples is not None:
-            _check(examples)
+            check_examples(examples)
         async with AsyncExitStack() as stack:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="policy-server-")))
 
@@ -217,13 +157,20 @@ class Lab:
                 adp_delay=adp_delay,
             )
             node_app.app = client_api(await stack.enter_async_context(node))
-            trunk_url = await serve("trunk", _trunk_page(trunk))
+            trunk_url = await serve("trunk", trunk_page(trunk))
             pages = None
             if examples is not None:
-                widget_app.app = _widget(examples, genesys_url, policy_url, node_url)
+                config = {
+                    "genesysLogin": genesys_url,
+                    "genesysApi": genesys_url,
+                    "clientId": CLIENT_ID,
+                    "policyServer": policy_url,
+                    "pexipNode": node_url,
+                }
+                widget_app.app = agent_app(examples, config)
                 cloud.sign_in.register(CLIENT_ID, f"{widget_url}/agent/")
                 desktop = agent_desktop(calls, f"{widget_url}/agent/?conversationid={PLACE}")
-                customer = load_customer_app(examples, policy_url, api_key)
+                customer = customer_app(examples, policy_url, api_key, LINK_TYPE)
                 pages = Pages(await serve("customer", customer), await serve("desktop", desktop), widget_url)
             urls = (policy_url, node_url, genesys_url, trunk_url)
             yield cls(trunk, cloud, calls, node, settings, rules, *urls, pages, api_key, logs)
@@ -278,101 +225,6 @@ async def _dial(legs: AsyncExitStack, trunk: SipTrunk, logs: Path, uri: str, **f
 def _write_rules(folder: Path, node_url: str) -> Path:
     rules = folder / "rules"
     rules.mkdir()
-    (rules / "clinic.yaml").write_text(_RULES.replace("NODE", node_url), encoding="utf-8")
+    text = _RULES.read_text(encoding="utf-8").replace(_NODE_IN_RULES, node_url)
+    (rules / _RULES.name).write_text(text, encoding="utf-8")
     return rules
-
-
-def _check(examples: Path) -> None:
-    if not (examples / "customer-app" / "app.py").is_file():
-        raise LabError(
-            f"there is no customer-app/app.py in {examples}: name the folder examples of the repository with --examples"
-        )
-    if not (examples / "agent-app" / "dist" / "index.html").is_file():
-        raise LabError(
-            f"{examples}/agent-app is not built: run 'npm ci && npm run build' there, which makes its folder dist"
-        )
-
-
-def _widget(examples: Path, genesys_url: str, policy_url: str, node_url: str) -> Starlette:
-    settings = {
-        "genesysLogin": genesys_url,
-        "genesysApi": genesys_url,
-        "clientId": CLIENT_ID,
-        "policyServer": policy_url,
-        "pexipNode": node_url,
-    }
-
-    async def config(_: Request) -> Response:
-        return JSONResponse(settings)
-
-    files = StaticFiles(directory=examples / "agent-app" / "dist", html=True)
-    return Starlette(routes=[Route("/agent/config.json", config), Mount("/agent", files)])
-
-
-def load_customer_app(examples: Path, policy_url: str, api_key: str) -> ASGIApp:
-    """The customer's page of the examples, which are no package."""
-    spec = spec_from_file_location("customer_app", examples / "customer-app" / "app.py")
-    if spec is None or spec.loader is None:
-        raise LabError(f"{examples}/customer-app/app.py cannot be loaded")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    app: ASGIApp = module.create_app(policy_url, api_key, LINK_TYPE)
-    return app
-
-
-def _trunk_page(trunk: SipTrunk) -> Starlette:
-    """What the trunk saw: ``/`` for people, ``/invites.json`` for programs."""
-
-    def rows() -> Iterator[dict[str, str]]:
-        for invite in trunk.invites:
-            yield {
-                "request_uri": invite.request_uri,
-                "from_display_name": invite.from_display_name,
-                "from_user": invite.from_user,
-                "to": invite.to,
-                "call_id": invite.call_id,
-            }
-
-    async def for_people(_: Request) -> Response:
-        return HTMLResponse(_TRUNK_PAGE.replace("ROWS", "".join(map(_row, rows())) or _NO_ROWS), headers=_NO_STORE)
-
-    async def for_programs(_: Request) -> Response:
-        return JSONResponse(list(rows()), headers=_NO_STORE)
-
-    return Starlette(routes=[Route("/", for_people), Route("/invites.json", for_programs)])
-
-
-def _row(invite: Mapping[str, str]) -> str:
-    return f"<tr>{''.join(f'<td>{escape(value)}</td>' for value in invite.values())}</tr>"
-
-
-_NO_STORE: Final = {"cache-control": "no-store"}
-_NO_ROWS: Final = '<tr><td colspan="5">No call so far.</td></tr>'
-_TRUNK_PAGE: Final = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="refresh" content="2">
-<link rel="icon" href="data:,">
-<title>What the trunk saw</title>
-<style>
-:root { color-scheme: light dark; }
-body { margin: 2rem; font: 1rem/1.5 system-ui, sans-serif; }
-table { border-collapse: collapse; }
-th, td { padding: .375rem .75rem; border: 1px solid; text-align: left; overflow-wrap: anywhere; }
-</style>
-</head>
-<body>
-<h1>What the trunk saw</h1>
-<p>Each INVITE that arrived at the contact centre. Genesys Cloud shows the display name as the caller's
-<code>aniName</code>, and what the Request-URI names as <code>dnis</code>.</p>
-<table>
-<thead><tr><th>Request-URI</th><th>From: display name (aniName)</th><th>From: user (ani)</th><th>To</th>
-<th>Call-ID</th></tr></thead>
-<tbody>ROWS</tbody>
-</table>
-</body>
-</html>
-"""

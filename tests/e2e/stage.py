@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpx
 
+from policy_server.lab.examples import EXAMPLES
 from policy_server.lab.node.people import Presence
 from policy_server.lab.sip.trunk import Invite
-from policy_server.lab.wiring import EXAMPLES, LINK_TYPE, Lab
+from policy_server.lab.wiring import LINK_TYPE, Lab
 from policy_server.simulator.exchange import bearer
 from policy_server.web.links import PATH as LINKS
 

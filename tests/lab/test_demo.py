@@ -16,8 +16,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from policy_server.lab.examples import EXAMPLES, customer_app
 from policy_server.lab.serving import serving
-from policy_server.lab.wiring import EXAMPLES, load_customer_app
+from policy_server.lab.wiring import LINK_TYPE
 from tests.cli.commands import run
 from tests.lab.processes import children, is_alive, is_listening, started
 from tests.requirements import require_sipp
@@ -133,7 +134,7 @@ def visit(organisation: Organisation, **form: str) -> httpx.Response:
 
     async def work() -> httpx.Response:
         async with serving(organisation.app) as url:
-            return await submit(load_customer_app(EXAMPLES, url, API_KEY), form)
+            return await submit(customer_app(EXAMPLES, url, API_KEY, LINK_TYPE), form)
 
     return asyncio.run(work())
 
@@ -192,6 +193,6 @@ def test_the_customer_page_without_a_link(status: int, body: object) -> None:
 
 def test_the_customer_page_without_a_server() -> None:
     """A policy server that cannot be reached is the same to the customer."""
-    app = load_customer_app(EXAMPLES, "http://127.0.0.1:9", API_KEY)
+    app = customer_app(EXAMPLES, "http://127.0.0.1:9", API_KEY, LINK_TYPE)
     answer = asyncio.run(submit(app, {"name": "Ada L", "language": "en"}))
     assert answer.status_code == 502

@@ -10,9 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
+from policy_server.lab.errors import LabError
+from policy_server.lab.examples import EXAMPLES
 from policy_server.lab.selftest import ADP_DELAY, Report, play
 from policy_server.lab.sip.trunk import Answer, Invite, SipCall
-from policy_server.lab.wiring import EXAMPLES, PORTS, Lab, LabError
+from policy_server.lab.wiring import PORTS, Lab
 from policy_server.rulefiles.problems import Problem
 from tests.lab.processes import is_listening
 from tests.requirements import require_sipp
