@@ -1,8 +1,12 @@
-"""What can be decided, as a closed union; each decision names its rule and carries its trace."""
+"""What can be decided, as a closed union; each decision names its rule and carries its trace.
+
+``word`` is what logs and metrics call a kind of decision.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
 from policy_server.policy.services import Fields
 
@@ -45,6 +49,7 @@ def no_rows() -> Iterator[Finding]:
 class Serve:
     """A service: the room, gateway, reception … that the alias leads to."""
 
+    word: ClassVar[str] = "serve"
     rule: str
     reason: str
     trace: Trace = field(repr=False)
@@ -57,6 +62,7 @@ class Serve:
 class Redirect:
     """The endpoint shall call another alias (SIP 302)."""
 
+    word: ClassVar[str] = "redirect"
     rule: str
     reason: str
     trace: Trace = field(repr=False)
@@ -67,6 +73,7 @@ class Redirect:
 class Reject:
     """The call, participant or registration is refused; ``text`` is for the person, where Pexip shows it."""
 
+    word: ClassVar[str] = "reject"
     rule: str
     reason: str
     trace: Trace = field(repr=False)
@@ -77,6 +84,7 @@ class Reject:
 class SetProperties:
     """A participant joins with these properties changed."""
 
+    word: ClassVar[str] = "set"
     rule: str
     reason: str
     trace: Trace = field(repr=False)
@@ -87,6 +95,7 @@ class SetProperties:
 class PlaceMedia:
     """Media goes to a location, or overflows to others in order."""
 
+    word: ClassVar[str] = "locate"
     rule: str
     reason: str
     trace: Trace = field(repr=False)
@@ -98,6 +107,7 @@ class PlaceMedia:
 class AllowRegistration:
     """A device registers with these credentials; both empty: without authentication."""
 
+    word: ClassVar[str] = "allow"
     rule: str
     reason: str
     trace: Trace = field(repr=False)
@@ -109,6 +119,7 @@ class AllowRegistration:
 class ListEntries:
     """Directory entries, best first."""
 
+    word: ClassVar[str] = "list"
     rule: str
     reason: str
     trace: Trace = field(repr=False)
@@ -120,6 +131,7 @@ class ListEntries:
 class ShowPicture:
     """A picture of the rules folder, to be cut to the size asked for, in pixels."""
 
+    word: ClassVar[str] = "picture"
     rule: str
     reason: str
     trace: Trace = field(repr=False)
@@ -132,6 +144,7 @@ class ShowPicture:
 class Continue:
     """Pexip's own configuration decides. ``rule`` is ``None`` when no rule matched."""
 
+    word: ClassVar[str] = "continue"
     rule: str | None
     reason: str
     trace: Trace = field(repr=False)
@@ -141,6 +154,7 @@ class Continue:
 class Fail:
     """A rule matched but what it would answer is not valid for this question, so nothing of it is sent."""
 
+    word: ClassVar[str] = "fail"
     rule: str
     reason: str
     trace: Trace = field(repr=False)

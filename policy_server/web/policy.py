@@ -23,14 +23,8 @@ from policy_server.pexip.request_types import RequestType, route
 from policy_server.pexip.requests import PolicyRequest, parse_request
 from policy_server.policy.answers import failure_answer, render_answer
 from policy_server.policy.decisions import (
-    AllowRegistration,
-    Continue,
     Decision,
     Fail,
-    ListEntries,
-    PlaceMedia,
-    Redirect,
-    Reject,
     Serve,
     SetProperties,
     ShowPicture,
@@ -49,20 +43,6 @@ _JSON: Final = (b"content-type", b"application/json")
 _JPEG: Final = (b"content-type", b"image/jpeg")
 _TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 _GET_ONLY: Final = (b"allow", b"GET")
-
-OUTCOMES: Final[Mapping[type[Decision], str]] = {
-    Serve: "serve",
-    Redirect: "redirect",
-    Reject: "reject",
-    Continue: "continue",
-    SetProperties: "set",
-    PlaceMedia: "locate",
-    AllowRegistration: "allow",
-    ListEntries: "list",
-    ShowPicture: "picture",
-    Fail: "fail",
-}
-"""What logs and metrics call each decision."""
 
 ANSWERED: Final = "policy.answered"
 """What the timeline calls an answer to a question."""
@@ -307,20 +287,17 @@ def _record(request: PolicyRequest, decision: Decision, ruleset: Ruleset) -> dic
     for name in LOGGED:
         if value := request.text(name):
             record[name] = value[:LOGGED_LENGTH]
-    match decision:
-        case Serve():
-            record["result"] = masked(decision.service)
-        case SetProperties():
-            record["result"] = decision.properties
-        case Fail():
-            record["reason"] = decision.reason
-        case _:
-            pass
+    if isinstance(decision, Serve):
+        record["result"] = masked(decision.service)
+    elif isinstance(decision, SetProperties):
+        record["result"] = decision.properties
+    elif isinstance(decision, Fail):
+        record["reason"] = decision.reason
     return record
 
 
 def _names(decision: Decision) -> tuple[str, str]:
-    return OUTCOMES[type(decision)], decision.rule or ""
+    return decision.word, decision.rule or ""
 
 
 def _stamp(now: datetime) -> bytes:
