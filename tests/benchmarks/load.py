@@ -17,7 +17,14 @@ from urllib.request import Request, urlopen
 from tests.benchmarks.material import PASSWORD, SECRET, USERNAME
 
 PATH = "/policy/v1/service/configuration"
-AUTHORIZATION = "Basic " + b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
+
+
+def basic(username: str, password: str) -> str:
+    """The header of HTTP Basic."""
+    return "Basic " + b64encode(f"{username}:{password}".encode()).decode()
+
+
+AUTHORIZATION = basic(USERNAME, PASSWORD)
 SERVER_CORE, LOAD_CORE = "0", "1"
 HERE = Path(__file__).parents[2]
 
@@ -103,6 +110,13 @@ def bare_server(body: Path) -> Iterator[Server]:
 @contextmanager
 def policy_server(rules: Path, checkout: Path = HERE) -> Iterator[Server]:
     """The whole service of a checkout, which may be that of another version; its log goes to a file, as it would."""
+    with serving(rules, checkout, {}) as server:
+        yield server
+
+
+@contextmanager
+def serving(rules: Path, checkout: Path, further: Mapping[str, str]) -> Iterator[Server]:
+    """The same with further settings."""
     port = free_port()
     environment = {
         "POLICY_PEXIP_USERNAME": USERNAME,
@@ -111,6 +125,7 @@ def policy_server(rules: Path, checkout: Path = HERE) -> Iterator[Server]:
         "POLICY_LOG_FORMAT": "json",
         "POLICY_DATABASE_URL": f"sqlite:///{rules}/var/policy.db",
         "PYTHONPATH": str(checkout),
+        **further,
     }
     arguments = ["-m", "policy_server", "serve", "--port", str(port), "--rules", str(rules)]
     with _running(arguments, port, environment, rules / "decisions.log") as server:

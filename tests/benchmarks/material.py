@@ -11,6 +11,10 @@ from policy_server.simulator.node import web_question
 SECRET = "the secret key of the benchmarks, which signs nothing else"
 USERNAME, PASSWORD = "pexip", "the password of the benchmarks"
 
+SINK_USERNAME, SINK_PASSWORD = "sink", "the password of the sink of the benchmarks"
+API_KEY = "the-key-of-the-benchmarks-0123456789"
+TOKEN = "the-token-of-the-agent-of-the-benchmarks"
+
 _HEAD = """
 domains: [video.example.com]
 trunks:
@@ -56,6 +60,46 @@ def write_rules(folder: Path, count: int, kind: str = "prefixed") -> Path:
     ]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "rules.yaml").write_text(_HEAD + "".join(rules) + _LAST)
+    return folder
+
+
+_CALLS = """
+  - id: customer
+    when: { link_type: visit, door: customer, link: valid, open: opening-hours }
+    room: visit
+    dial_out: [{ trunk: contact-centre, display_name: "{call}" }]
+  - id: agent
+    when: { link_type: visit, door: agent, link: [valid, expired] }
+    room: visit
+participants:
+  - id: leg
+    when: { call_direction: dial_out, service_tag: contact-centre }
+    set: { remote_display_name: Contact centre }
+locations:
+  - id: here
+    when: { remote_address: [192.0.2.0/24] }
+    location: London
+"""
+
+_CALLS_OF_THE_FIRST_VERSION = (
+    ("{call}", "{session}"),
+    ("{agent}", "{session}"),
+    ("link_type: visit, door: customer", "local_alias: 'mp(?P<session>[a-z2-7]{32})'"),
+    ("link_type: visit, door: agent", "local_alias: 'hcp(?P<session>[a-z2-7]{32})'"),
+)
+
+
+def write_call_rules(folder: Path, count: int, *, is_first_version: bool = False) -> Path:
+    """A rules folder for whole calls, as 0.1 wrote it or as it is now: the last two of ``count`` rules answer."""
+    write_rules(folder, count - 1)
+    file = folder / "rules.yaml"
+    url = 'url: "https://node.example.com/webapp3/m/{alias}/express?name={name}&pin={guest_pin}"'
+    text = file.read_text().replace(_LAST, _CALLS).replace('"hcp{agent}" }', f'"hcp{{agent}}", {url} }}')
+    for now, then in _CALLS_OF_THE_FIRST_VERSION if is_first_version else ():
+        text = text.replace(now, then)
+    if is_first_version:
+        text = text.replace("-[a-z2-7]{32}'", "-(?P<session>[a-z2-7]{32})'")
+    file.write_text(text)
     return folder
 
 
