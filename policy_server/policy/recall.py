@@ -4,7 +4,7 @@
 ``service_name`` and ``service_tag`` count; the destination serves to choose between rules that share a room.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -16,22 +16,31 @@ from policy_server.policy.templates import Template, backwards, is_blank, recove
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """A rule that serves a service, and how to tell the service's name and tag.
+class Reading:
+    """How to read the placeholders out of a service's name and tag, the same for all rules that serve one room.
 
-    ``folds`` are the groups that aliases gave, so in lower case. ``defaults`` are those of the placeholders that may be
-    without a value. ``legs`` are the destinations with placeholders, each with the expression that recognises it: they
-    say what the name does not.
+    ``defaults`` are those of the placeholders that may be without a value.
     """
 
-    number: int
-    service: ServiceTemplate = field(repr=False)
     name: Template
     tag: Template
     pattern: Pattern
     tag_pattern: Pattern
-    folds: frozenset[str] = frozenset()
     defaults: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A rule that serves a service, and how to tell the service's name and tag.
+
+    ``folds`` are the groups that aliases gave, so in lower case. ``legs`` are the destinations with placeholders, each
+    with the expression that recognises it: they say what the name does not.
+    """
+
+    number: int
+    service: ServiceTemplate = field(repr=False)
+    reading: Reading
+    folds: frozenset[str] = frozenset()
     legs: tuple[tuple[Template, Pattern], ...] = ()
 
 
@@ -53,11 +62,19 @@ class Recalled:
 class Recall:
     """Every service that the rules can serve, by name."""
 
-    __slots__ = ("_index", "_origins")
+    __slots__ = ("_dialling", "_first", "_index", "_readings")
 
-    def __init__(self, origins: Sequence[Origin]) -> None:
-        self._origins: Final = tuple(origins)
-        self._index: Final = PatternIndex((origin.pattern, place) for place, origin in enumerate(self._origins))
+    def __init__(self, origins: Iterable[Origin]) -> None:
+        of_reading: dict[Reading, list[Origin]] = {}
+        for origin in origins:
+            of_reading.setdefault(origin.reading, []).append(origin)
+        self._readings: Final = tuple(of_reading)
+        self._first: Final = tuple(alike[0] for alike in of_reading.values())
+        self._dialling: Final = tuple(
+            tuple(origin for origin in alike if origin.service.legs or origin.service.fallbacks)
+            for alike in of_reading.values()
+        )
+        self._index: Final = PatternIndex((reading.pattern, place) for place, reading in enumerate(self._readings))
 
     def find(self, service_name: str, service_tag: str, remote_alias: str) -> Recalled | None:
         """The rule that serves a room of this name and tag.
@@ -65,29 +82,39 @@ class Recall:
         Of several, one whose leg goes to ``remote_alias`` (as it came), else the first with legs, else the first.
         """
         found = [
-            recalled
-            for place in sorted(set(self._index.candidates(service_name)))
-            if (recalled := _read(self._origins[place], service_name, service_tag, remote_alias)) is not None
+            (place, read)
+            for place in set(self._index.candidates(service_name))
+            if (read := _read(self._readings[place], service_name, service_tag)) is not None
         ]
-        return (
-            next((origin for origin in found if origin.dials), None)
-            or next((origin for origin in found if origin.service.legs), None)
-            or next(iter(found), None)
-        )
+        dialling = [(origin, read) for place, read in found for origin in self._dialling[place]]
+        dialling.sort(key=_number)
+        for origin, read in dialling:
+            recalled = _recalled(origin, *read, remote_alias)
+            if recalled.dials:
+                return recalled
+        others = sorted(((self._first[place], read) for place, read in found), key=_number)
+        for origin, read in (*(pair for pair in dialling if pair[0].service.legs), *others):
+            return _recalled(origin, *read, remote_alias)
+        return None
 
 
-def _read(origin: Origin, service_name: str, service_tag: str, remote_alias: str) -> Recalled | None:
-    groups = origin.pattern.match(service_name)
-    tag_groups = origin.tag_pattern.match(service_tag)
+def _number(pair: tuple[Origin, object]) -> int:
+    return pair[0].number
+
+
+def _read(reading: Reading, service_name: str, service_tag: str) -> tuple[dict[str, str], dict[str, str]] | None:
+    """The placeholders, and those of them that may be defaults."""
+    groups = reading.pattern.match(service_name)
+    tag_groups = reading.tag_pattern.match(service_tag)
     if groups is None or tag_groups is None:
         return None
-    placeholders = recovered(origin.tag, tag_groups) | recovered(origin.name, groups)
-    defaulted = {name: default for name, default in origin.defaults if placeholders[name] == default}
+    placeholders = recovered(reading.tag, tag_groups) | recovered(reading.name, groups)
+    defaulted = {name: default for name, default in reading.defaults if placeholders[name] == default}
     # Where a text may be a default it is taken for one: a value that is missing is more likely than that very value.
     for values in (placeholders | dict.fromkeys(defaulted, ""), placeholders):
-        good = not any(is_blank(values[name]) for name in origin.name.needed)
-        if good and origin.name.render(values) == service_name and origin.tag.render(values) == service_tag:
-            return _recalled(origin, values, defaulted, remote_alias)
+        good = not any(is_blank(values[name]) for name in reading.name.needed)
+        if good and reading.name.render(values) == service_name and reading.tag.render(values) == service_tag:
+            return values, defaulted
     return None
 
 
@@ -95,6 +122,7 @@ def _recalled(
     origin: Origin, placeholders: dict[str, str], defaulted: Mapping[str, str], remote_alias: str
 ) -> Recalled:
     """With what the room's own leg says that its name does not, and with both forms of what is known in one."""
+    placeholders = dict(placeholders)  # Other rules that serve the room have their own.
     dials = _dials(origin.service, bare_alias(remote_alias))
     for template, pattern in origin.legs:
         groups = pattern.match(remote_alias)
@@ -174,7 +202,7 @@ def origin_of(
         if default is not None and _may_be_blank(source_of(without_raw(placeholder)))
     )
     legs = tuple((template, reader(template)) for template in destinations(service))
-    return Origin(number, service, name, tag, reader(name), reader(tag), folds, defaults, legs)
+    return Origin(number, service, Reading(name, tag, reader(name), reader(tag), defaults), folds, legs)
 
 
 def _may_be_blank(source: str | None) -> bool:
