@@ -112,7 +112,7 @@ class ConferenceStore:
         return await self._database.write(partial(links.revoke_link, call=call, at=at))
 
     async def hold(self, conference: HeldConference) -> HeldConference:
-        """Pins a conference unless another holds its room, and returns the one that does.
+        """Holds a room unless another conference does, and returns the one that does.
 
         A room is held from the first hold until ``end``, or until a hold whose ``held_at`` is not before the holder's
         ``expires_at``. A conference that was held before (by its ``id``) is returned as it is, even when it ended.
