@@ -64,6 +64,8 @@ class Pattern:
 
     def match(self, value: str) -> Mapping[str, str] | None:
         """The named groups of a match of the whole value (absent ones as ``""``), or ``None`` without a match."""
+        if self._begins_otherwise(value):
+            return None
         # Bytes spare the binding its translation of offsets, most of the time of a match.
         encoded = value.encode()
         match = _program(self.text, self.ignore_case).fullmatch(encoded)
@@ -73,6 +75,12 @@ class Pattern:
             return _NO_GROUPS
         # The span of an absent group is (-1, -1), which slices to nothing.
         return {name: encoded[slice(*match.span(number))].decode() for name, number in self.groups.items()}
+
+    def _begins_otherwise(self, value: str) -> bool:
+        """Whether ``prefix`` alone tells that the value does not match, so that nothing need be compiled."""
+        head = value[: len(self.prefix)]
+        # Some letters have another case in ASCII: RE2 knows which.
+        return head.isascii() and (head.lower() if self.ignore_case else head) != self.prefix
 
     def spans(self, value: str) -> Mapping[str, tuple[int, int]] | None:
         """Where in ``value`` its named groups stand, in characters; ``None`` without a match of the whole value."""

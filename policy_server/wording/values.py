@@ -49,6 +49,8 @@ def printable(text: str) -> str:
 
 
 def _printable(text: str) -> str:
+    if len(text) <= _LONGEST_SHOWN and text.isprintable():
+        return text
     pieces: list[str] = []
     length = 0
     for character in text[: _LONGEST_SHOWN + 1]:

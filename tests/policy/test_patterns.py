@@ -33,6 +33,10 @@ from tests.policy.strategies import Expression, expressions
         ("mp(?<n>1)", False, "mp1", {"n": "1"}),
         ("a|b", False, "ab", None),
         (".", False, "\n", None),
+        ("MP.*", True, "Mp1", {}),
+        ("kiosk-.", True, "\N{KELVIN SIGN}iosk-1", {}),
+        ("s1.*", True, "\N{LATIN SMALL LETTER LONG S}1", {}),
+        ("kiosk-.", True, "k", None),
     ],
 )
 def test_match(text: str, ignore_case: bool, value: str, groups: dict[str, str] | None) -> None:
@@ -160,11 +164,12 @@ def test_matches_begin_with_the_prefix(expression: Expression, ignore_case: bool
     """A text that matches begins with the prefix, and is the literal if there is one."""
     pattern = compile_pattern(expression.text, ignore_case=ignore_case)
     sample = expression.sample.lower() if ignore_case else expression.sample
-    if pattern.match(sample) is not None:
+    if re2.fullmatch(f"(?i){expression.text}" if ignore_case else expression.text, sample):
         assert sample.startswith(pattern.prefix)
         assert pattern.literal in {None, sample}
-    if not ignore_case:
         assert pattern.match(sample) is not None
+    elif not ignore_case:
+        pytest.fail("RE2 does not match the sample")
 
 
 @pytest.mark.parametrize(
