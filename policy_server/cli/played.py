@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import click
 
 from policy_server.cli.common import echo, print_json
-from policy_server.simulator.call import LeftOut, Step
 from policy_server.simulator.node import Judged
+from policy_server.simulator.steps import LeftOut, Step
 
 
 @dataclass(frozen=True, slots=True)

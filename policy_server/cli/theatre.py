@@ -26,20 +26,12 @@ from policy_server.policy.ruleset import LinkType
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
 from policy_server.settings.readers import DURATIONS
-from policy_server.simulator.call import (
-    AGENT,
-    CUSTOMER,
-    Agent,
-    Cast,
-    LeftOut,
-    Script,
-    play_call,
-    play_closed_door,
-    play_revoked_link,
-)
+from policy_server.simulator.call import play_call
+from policy_server.simulator.doors import play_closed_door, play_revoked_link
 from policy_server.simulator.exchange import Caller, basic, bearer
 from policy_server.simulator.genesys import DIVISION, ORGANIZATION, StandIn, User
 from policy_server.simulator.node import ConferencingNode, web_question
+from policy_server.simulator.steps import AGENT, CUSTOMER, Agent, Cast, LeftOut, Script
 from policy_server.web.api_keys import ApiKeys
 from policy_server.web.decision_log import DecisionLog
 from policy_server.wording.values import shown

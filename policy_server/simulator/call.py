@@ -1,101 +1,27 @@
 """One customer's call from the link to the hang-up, each answer judged and checked against what the call needs."""
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
-from policy_server.conferences.holding import LEGS, ROOMS
+from policy_server.conferences.holding import LEGS
 from policy_server.pexip.field_facts import DOOR_FIELDS
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.doors import guest_pin_of
-from policy_server.policy.links import CustomerLink, link_of, web_app_url
-from policy_server.policy.names import Keyring, Role
+from policy_server.policy.links import CustomerLink, web_app_url
 from policy_server.policy.ruleset import LinkType
+from policy_server.simulator.doors import ATTRIBUTES, LINKS, is_room, link_checks, make_link, told_instead
 from policy_server.simulator.events import Message, Participant, Reporter, browser, bulk, trunk_leg
 from policy_server.simulator.exchange import Caller, Exchange
-from policy_server.simulator.genesys import StandIn, User
-from policy_server.simulator.node import ConferencingNode, Judged, dial_out_question, service_fields, web_question
-from policy_server.wording.values import shown
+from policy_server.simulator.node import dial_out_question, service_fields, web_question
+from policy_server.simulator.steps import AGENT, CUSTOMER, Cast, Check, LeftOut, Script, Step
 
-CUSTOMER: Final = "Ada L"
-AGENT: Final = "Maria Silva"
-ATTRIBUTES: Final = {"simulated": "yes"}
-"""What the played link is marked with, for whoever finds it in a database."""
-
-LINKS: Final = "/api/v1/links"
 EVENTS: Final = "/events/v1/pexip"
 LOOKUPS: Final = "/agent/v1/conferences"
 
-REPLICA_DELAY: Final = 0.15
-"""Seconds after which the other processes of a server know what one was told: 100 ms, and a little for a slow machine."""
-
 _MAY_DIFFER: Final = DOOR_FIELDS | {LEGS}
 """What answers for one conference may differ in: the door, and the list that is read when the room starts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """Something that the call needs, and whether the answer gave it."""
-
-    passed: bool
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One exchange of the call with what was expected of it."""
-
-    title: str
-    exchange: Exchange
-    checks: tuple[Check, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether a node would use the answer if it was for a node, and the call goes on as it should."""
-        used = self.exchange.verdict.used if isinstance(self.exchange, Judged) else not self.exchange.unreachable
-        return used and all(check.passed for check in self.checks)
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Steps that cannot be played here, and what would have them played."""
-
-    what: str
-    remedy: str
-
-
-@dataclass(frozen=True, slots=True)
-class Agent:
-    """An agent who is logged in to Genesys Cloud, which is stood in for."""
-
-    widget: Caller
-    genesys: StandIn
-    user: User
-
-
-@dataclass(frozen=True, slots=True)
-class Cast:
-    """Who plays, and who cannot. ``clock`` is that of the nodes, which should agree with the server's."""
-
-    node: ConferencingNode
-    customer: Caller
-    organisation: Caller | LeftOut
-    sink: Caller | LeftOut
-    agent: Agent | LeftOut
-    clock: Callable[[], datetime]
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """What is played. ``link`` stands in where the organisation's system cannot make one."""
-
-    link_type: LinkType
-    keyring: Keyring = field(repr=False)
-    link: CustomerLink
 
 
 async def play_call(cast: Cast, script: Script) -> AsyncIterator[Step | LeftOut]:
@@ -111,66 +37,6 @@ async def play_call(cast: Cast, script: Script) -> AsyncIterator[Step | LeftOut]
                 return
         if call.is_over:
             return
-
-
-async def play_closed_door(node: ConferencingNode, link: CustomerLink, title: str) -> Step:
-    """A customer whom the rules do not let in: a refusal, an announcement, another destination, but no room."""
-    exchange = await node.ask(RequestType.SERVICE, web_question(link.alias, CUSTOMER))
-    instead = _told_instead(exchange)
-    is_shut = exchange.verdict.outcome == "reject" or bool(instead)
-    return Step(
-        title, exchange, (Check(is_shut, f"the door is closed: {instead}" if instead else "the call is refused"),)
-    )
-
-
-async def play_revoked_link(cast: Cast, script: Script) -> AsyncIterator[Step]:
-    """A link that the organisation takes back, and a customer who opens it all the same."""
-    if isinstance(cast.organisation, LeftOut):
-        return
-    exchange, link = await _make_link(cast.organisation, script)
-    yield Step("The organisation's system makes another link", exchange, _link_checks(exchange, script, link))
-    if link is None:
-        return
-    exchange = await cast.organisation.send("DELETE", f"{LINKS}/{link.call.id}")
-    yield Step("It revokes that link", exchange, (Check(exchange.status == 204, "the link is revoked"),))
-    await asyncio.sleep(REPLICA_DELAY)
-    yield await play_closed_door(cast.node, link, "A customer with the revoked link")
-    if script.link_type.url is not None:
-        exchange = await cast.customer.send("GET", f"/join/{link.call.session}")
-        checks = (
-            Check(exchange.status == 404, "the link is not good any more"),
-            Check(exchange.answer.content_type.startswith("text/html"), "which a page says"),
-        )
-        yield Step("What the door shows that customer", exchange, checks)
-
-
-async def _make_link(organisation: Caller, script: Script) -> tuple[Exchange, CustomerLink | None]:
-    wanted = {"type": script.link_type.name, "name": CUSTOMER, "attributes": ATTRIBUTES, "ttl": "1h"}
-    exchange = await organisation.send("POST", LINKS, body=wanted)
-    name = exchange.fields.get("call")
-    if exchange.status != 201 or not isinstance(name, str):
-        return exchange, None
-    call = script.keyring.open(name, Role.CALL, (script.link_type.name,))
-    return exchange, None if call is None else link_of(script.link_type, call)
-
-
-def _link_checks(exchange: Exchange, script: Script, link: CustomerLink | None) -> tuple[Check, ...]:
-    made = Check(exchange.status == 201, "a link is made")
-    if not made.passed:
-        return (made,)
-    if link is None:
-        return made, Check(False, "signed with the secret key that is set here")
-    fields = exchange.fields
-    good = [
-        made,
-        Check(fields.get("alias") == link.alias, "its alias"),
-        Check(fields.get("session") == link.call.session, "its session"),
-        Check(link.call.agent not in str(fields), "and no agent key"),
-    ]
-    if script.link_type.url is not None:
-        leads_here = urlsplit(str(fields.get("url"))).path.endswith(f"/join/{link.call.session}")
-        good.append(Check(leads_here, "and a URL that leads to this server's door"))
-    return tuple(good)
 
 
 class _Call:
@@ -196,9 +62,9 @@ class _Call:
         if isinstance(organisation, LeftOut):
             yield organisation
         else:
-            exchange, made = await _make_link(organisation, self._script)
+            exchange, made = await make_link(organisation, self._script)
             title = f"The organisation's system makes a link for {CUSTOMER}"
-            yield Step(title, exchange, _link_checks(exchange, self._script, made))
+            yield Step(title, exchange, link_checks(exchange, self._script, made))
             if made is not None:
                 self._link, self._is_made = made, True
         if self._script.link_type.url is None:
@@ -228,9 +94,9 @@ class _Call:
         """The customer's browser gets into the room."""
         node, link = self._cast.node, self._link
         exchange = await node.ask(RequestType.SERVICE, web_question(link.alias, CUSTOMER))
-        service = self._service = exchange.result if _is_room(exchange) else {}
+        service = self._service = exchange.result if is_room(exchange) else {}
         self._legs = _legs(service)
-        instead = _told_instead(exchange)
+        instead = told_instead(exchange)
         checks = [
             Check(bool(service), f"a meeting room, but the door is closed: {instead}" if instead else "a meeting room"),
             Check(len(self._legs) > 0, "with the contact centre's number as automatic participant"),
@@ -426,20 +292,6 @@ def _words(url: str) -> set[str]:
 
 def _legs(service: Mapping[str, object]) -> list[Mapping[str, object]]:
     return _parts(service, "automatic_participants")
-
-
-def _is_room(exchange: Judged) -> bool:
-    return exchange.verdict.outcome == "service" and exchange.result.get("service_type") in ROOMS
-
-
-def _told_instead(exchange: Judged) -> str:
-    """Where the customer comes out who gets no room though the call is answered; ``""`` for any other answer."""
-    result = exchange.result
-    if exchange.verdict.outcome == "redirect":
-        return f"the customer is sent on to {shown(result.get('new_alias'))}"
-    if exchange.verdict.outcome == "service" and not _is_room(exchange):
-        return f"the customer gets the {result.get('service_type')} {shown(result.get('name'))}"
-    return ""
 
 
 def _same(one: Mapping[str, object], other: Mapping[str, object]) -> bool:

@@ -17,21 +17,12 @@ from policy_server.genesys.tenant import Tenant
 from policy_server.policy.links import make_link
 from policy_server.policy.names import NONCE_BYTES, Call, Keyring, Role
 from policy_server.settings import Credentials
-from policy_server.simulator.call import (
-    ATTRIBUTES,
-    CUSTOMER,
-    Agent,
-    Cast,
-    LeftOut,
-    Script,
-    Step,
-    play_call,
-    play_closed_door,
-    play_revoked_link,
-)
+from policy_server.simulator.call import play_call
+from policy_server.simulator.doors import ATTRIBUTES, play_closed_door, play_revoked_link
 from policy_server.simulator.exchange import Caller, basic, bearer
 from policy_server.simulator.genesys import ORGANIZATION, StandIn, User
 from policy_server.simulator.node import ConferencingNode
+from policy_server.simulator.steps import CUSTOMER, Agent, Cast, LeftOut, Script, Step
 from policy_server.web.api_keys import ApiKeys
 from tests.cli.commands import RULES
 from tests.servers import PASSWORD, SECRET_KEY, USERNAME, InProcess, write_rules

@@ -1,0 +1,100 @@
+"""The door of a played call: the link that leads to it, and customers for whom it stays closed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+from urllib.parse import urlsplit
+
+from policy_server.conferences.holding import ROOMS
+from policy_server.pexip.request_types import RequestType
+from policy_server.policy.links import CustomerLink, link_of
+from policy_server.policy.names import Role
+from policy_server.simulator.exchange import Caller, Exchange
+from policy_server.simulator.node import ConferencingNode, Judged, web_question
+from policy_server.simulator.steps import CUSTOMER, Cast, Check, LeftOut, Script, Step
+from policy_server.wording.values import shown
+
+ATTRIBUTES: Final = {"simulated": "yes"}
+"""What the played link is marked with, for whoever finds it in a database."""
+
+LINKS: Final = "/api/v1/links"
+
+REPLICA_DELAY: Final = 0.15
+"""Seconds after which the other processes of a server know what one was told: 100 ms, and a little for a slow machine."""
+
+
+async def play_closed_door(node: ConferencingNode, link: CustomerLink, title: str) -> Step:
+    """A customer whom the rules do not let in: a refusal, an announcement, another destination, but no room."""
+    exchange = await node.ask(RequestType.SERVICE, web_question(link.alias, CUSTOMER))
+    instead = told_instead(exchange)
+    is_shut = exchange.verdict.outcome == "reject" or bool(instead)
+    return Step(
+        title, exchange, (Check(is_shut, f"the door is closed: {instead}" if instead else "the call is refused"),)
+    )
+
+
+async def play_revoked_link(cast: Cast, script: Script) -> AsyncIterator[Step]:
+    """A link that the organisation takes back, and a customer who opens it all the same."""
+    if isinstance(cast.organisation, LeftOut):
+        return
+    exchange, link = await make_link(cast.organisation, script)
+    yield Step("The organisation's system makes another link", exchange, link_checks(exchange, script, link))
+    if link is None:
+        return
+    exchange = await cast.organisation.send("DELETE", f"{LINKS}/{link.call.id}")
+    yield Step("It revokes that link", exchange, (Check(exchange.status == 204, "the link is revoked"),))
+    await asyncio.sleep(REPLICA_DELAY)
+    yield await play_closed_door(cast.node, link, "A customer with the revoked link")
+    if script.link_type.url is not None:
+        exchange = await cast.customer.send("GET", f"/join/{link.call.session}")
+        checks = (
+            Check(exchange.status == 404, "the link is not good any more"),
+            Check(exchange.answer.content_type.startswith("text/html"), "which a page says"),
+        )
+        yield Step("What the door shows that customer", exchange, checks)
+
+
+async def make_link(organisation: Caller, script: Script) -> tuple[Exchange, CustomerLink | None]:
+    """The organisation's system asks for a link; ``None`` when it gets none that the script's key has signed."""
+    wanted = {"type": script.link_type.name, "name": CUSTOMER, "attributes": ATTRIBUTES, "ttl": "1h"}
+    exchange = await organisation.send("POST", LINKS, body=wanted)
+    name = exchange.fields.get("call")
+    if exchange.status != 201 or not isinstance(name, str):
+        return exchange, None
+    call = script.keyring.open(name, Role.CALL, (script.link_type.name,))
+    return exchange, None if call is None else link_of(script.link_type, call)
+
+
+def link_checks(exchange: Exchange, script: Script, link: CustomerLink | None) -> tuple[Check, ...]:
+    """What must be right about a link that was made."""
+    made = Check(exchange.status == 201, "a link is made")
+    if not made.passed:
+        return (made,)
+    if link is None:
+        return made, Check(False, "signed with the secret key that is set here")
+    fields = exchange.fields
+    good = [
+        made,
+        Check(fields.get("alias") == link.alias, "its alias"),
+        Check(fields.get("session") == link.call.session, "its session"),
+        Check(link.call.agent not in str(fields), "and no agent key"),
+    ]
+    if script.link_type.url is not None:
+        leads_here = urlsplit(str(fields.get("url"))).path.endswith(f"/join/{link.call.session}")
+        good.append(Check(leads_here, "and a URL that leads to this server's door"))
+    return tuple(good)
+
+
+def is_room(exchange: Judged) -> bool:
+    """Whether the customer gets into a room."""
+    return exchange.verdict.outcome == "service" and exchange.result.get("service_type") in ROOMS
+
+
+def told_instead(exchange: Judged) -> str:
+    """Where the customer comes out who gets no room though the call is answered; ``""`` for any other answer."""
+    result = exchange.result
+    if exchange.verdict.outcome == "redirect":
+        return f"the customer is sent on to {shown(result.get('new_alias'))}"
+    if exchange.verdict.outcome == "service" and not is_room(exchange):
+        return f"the customer gets the {result.get('service_type')} {shown(result.get('name'))}"
+    return ""
