@@ -33,7 +33,7 @@ from policy_server.pexip.query import QuestionError
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import PolicyRequest, parse_request
 from policy_server.policy.answers import failure_answer, render_answer
-from policy_server.policy.conditions import LinkIs, walk
+from policy_server.policy.conditions import walk
 from policy_server.policy.decisions import Decision, Fail, Outcome
 from policy_server.policy.explain import explain_json, explain_rows
 from policy_server.policy.ruleset import Rule, Ruleset, ServeOutcome
@@ -234,7 +234,7 @@ def _untold(asked: Question, ruleset: Ruleset) -> list[str]:
 def _needs_key(ruleset: Ruleset, request_type: RequestType) -> bool:
     """Whether an answer can depend on the secret key: rules ask whether a link is valid, or give derived PINs."""
     return any(
-        any(isinstance(condition, LinkIs) for condition in walk(rule.conditions)) or _derives_pins(rule.outcome)
+        any(condition.needs_key for condition in walk(rule.conditions)) or _derives_pins(rule.outcome)
         for rule in _rules_for(ruleset, request_type)
     )
 

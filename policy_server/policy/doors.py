@@ -1,6 +1,6 @@
 """The door before Pexip: would the rules let this customer in now, and if not, when? (README.md: Links). No I/O."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -8,7 +8,7 @@ from typing import Final
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import PolicyRequest, encode_query, parse_request
 from policy_server.policy.calendars import LOOK_AHEAD, Calendar
-from policy_server.policy.conditions import CalendarIs, Condition, walk
+from policy_server.policy.conditions import walk
 from policy_server.policy.decisions import Decision, Serve
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.facts import Facts
@@ -95,17 +95,13 @@ class Door:
         )
         services = self.ruleset.lists[RequestType.SERVICE]
         numbers = services.index.candidates(facts)
-        found = (calendar for number in numbers for calendar in _named(services.rules[number].conditions))
-        return tuple(dict.fromkeys(found))
+        conditions = (condition for number in numbers for condition in walk(services.rules[number].conditions))
+        return tuple(dict.fromkeys(calendar for condition in conditions for calendar in condition.calendars))
 
 
 def guest_pin_of(service: Mapping[str, object]) -> str:
     """The PIN with which guests get into a room; ``""`` when there is none."""
     return str(service.get("guest_pin") or "") if service.get("allow_guests") is True else ""
-
-
-def _named(conditions: tuple[Condition, ...]) -> Iterator[Calendar]:
-    return (condition.calendar for condition in walk(conditions) if isinstance(condition, CalendarIs))
 
 
 def _next_change(calendar: Calendar, after: datetime) -> datetime | None:

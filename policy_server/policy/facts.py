@@ -7,12 +7,27 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from policy_server.pexip.aliases import bare_alias, normalise_alias, original_stretch
-from policy_server.pexip.parameters import Kind, Parameter
+from policy_server.pexip.parameters import PATH_ALIAS, Kind, Parameter
 from policy_server.pexip.requests import PolicyRequest
-from policy_server.policy.link_aliases import AliasForm, LinkAlias, read_alias
+from policy_server.policy.link_aliases import AliasForm, Entrance, LinkAlias, read_alias
 from policy_server.policy.masking import NameMask
-from policy_server.policy.names import Call, Keyring, LinkState, link_state
+from policy_server.policy.names import UNSIGNED, Call, Keyring, LinkState, link_state
 from policy_server.policy.templates import RAW
+
+
+@dataclass(frozen=True, slots=True)
+class Supposed:
+    """A question of which no more is known than this; ``None`` is anything.
+
+    ``alias`` is the one that was dialled, in the form in which aliases are compared. ``stranger``: the caller has
+    nothing that a node, a trunk or an Identity Provider vouches for.
+    """
+
+    alias: str | None = None
+    link_types: frozenset[str] | None = None
+    entrances: frozenset[Entrance] | None = None
+    link_states: frozenset[LinkState] = frozenset(LinkState)
+    stranger: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +36,8 @@ class ParameterSource:
 
     parameter: Parameter
     raw: bool = False
+
+    is_clean = True
 
     @property
     def key(self) -> str:
@@ -32,39 +49,86 @@ class ParameterSource:
         """Whether what is compared differs from what came."""
         return self.parameter.kind is Kind.ALIAS and not self.raw
 
+    @property
+    def is_single(self) -> bool:
+        """Whether a question has one text of it at most."""
+        return self.raw or (self.parameter.kind is not Kind.LIST and self.parameter != PATH_ALIAS)
+
+    @property
+    def secret(self) -> bool:
+        """Whether its value must not be shown."""
+        return self.parameter.secret
+
+    def texts(self, facts: "Facts") -> tuple[str, ...]:
+        """Every text that a pattern may match; empty when the value is missing."""
+        parameter = self.parameter
+        if self.raw:
+            text = facts.request.text(parameter.name)
+            return (text,) if text else ()
+        if parameter.kind is Kind.LIST:
+            return facts.request.values(parameter.name)
+        text = facts.text(parameter)
+        if text and parameter.name == PATH_ALIAS.name:
+            # Devices register user@domain, and rules for them are written either way, so both forms count.
+            full = bare_alias(facts.request.text(parameter.name))
+            return (text,) if full == text else (text, full)
+        return (text,) if text else ()
+
+    def lacks(self, supposed: Supposed) -> bool:
+        """Whether such questions certainly have no value that a rule could expect."""
+        return supposed.stranger and self.parameter.vouched
+
 
 @dataclass(frozen=True, slots=True)
 class IdpAttributeSource:
-    """The values of one Identity Provider attribute."""
+    """The values of one Identity Provider attribute, as they came."""
 
     attribute: str
+
+    folds = False
+    is_clean = True
+    is_single = False
+    secret = False
 
     @property
     def key(self) -> str:
         """The name that a rule uses for it."""
         return f"idp_attributes.{self.attribute}"
 
-    @property
-    def folds(self) -> bool:
-        """Attributes are compared as they came."""
-        return False
+    def texts(self, facts: "Facts") -> tuple[str, ...]:
+        """Every text that a pattern may match; empty when the value is missing."""
+        return facts.request.idp_attributes.get(self.attribute, ())
+
+    def lacks(self, supposed: Supposed) -> bool:
+        """Whether such questions certainly have no value that a rule could expect."""
+        return supposed.stranger
 
 
 @dataclass(frozen=True, slots=True)
 class LinkAttributeSource:
-    """An attribute that was given to the customer's link."""
+    """An attribute that was given to the customer's link, as it was given."""
 
     attribute: str
+
+    folds = False
+    # What our own systems write may have line breaks, where `.` does not match; texts of questions have none.
+    is_clean = False
+    is_single = True
+    secret = False
 
     @property
     def key(self) -> str:
         """The name that a rule uses for it."""
         return f"link_attributes.{self.attribute}"
 
-    @property
-    def folds(self) -> bool:
-        """Attributes are compared as they came."""
-        return False
+    def texts(self, facts: "Facts") -> tuple[str, ...]:
+        """Every text that a pattern may match; empty when the value is missing."""
+        value = facts.link_attributes.get(self.attribute, "")
+        return (value,) if value else ()
+
+    def lacks(self, supposed: Supposed) -> bool:
+        """Whether such questions certainly have no value that a rule could expect."""
+        return supposed.link_states <= UNSIGNED
 
 
 Source = ParameterSource | IdpAttributeSource | LinkAttributeSource
@@ -162,26 +226,6 @@ class Facts:
         if parameter.kind is Kind.CHOICE:
             return self.request.choice(parameter.name)
         return self.request.text(parameter.name)
-
-    def texts(self, source: Source) -> tuple[str, ...]:
-        """Every text that a pattern on ``source`` may match; empty when the value is missing."""
-        if isinstance(source, ParameterSource):
-            parameter = source.parameter
-            if source.raw:
-                text = self.request.text(parameter.name)
-                return (text,) if text else ()
-            if parameter.kind is Kind.LIST:
-                return self.request.values(parameter.name)
-            text = self.text(parameter)
-            if parameter.name == "alias" and text:
-                # Devices register user@domain, and rules for them are written either way, so both forms count.
-                full = bare_alias(self.request.text("alias"))
-                return (text,) if full == text else (text, full)
-            return (text,) if text else ()
-        if isinstance(source, IdpAttributeSource):
-            return self.request.idp_attributes.get(source.attribute, ())
-        value = self.link_attributes.get(source.attribute, "")
-        return (value,) if value else ()
 
     def original(self, source: Source, begin: int, end: int) -> str:
         """What stands in the parameter itself from one place of its compared form to another."""

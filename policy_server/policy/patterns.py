@@ -26,6 +26,7 @@ _NO_GROUPS: Final[Mapping[str, str]] = MappingProxyType({})
 _OPTIONAL: Final = frozenset("?*{")
 _QUANTIFIERS: Final = frozenset("?*+{")
 _BRACED_NAME: Final = re.compile(r"\(\?P?<([A-Za-z_]\w*)>")
+_LEADING_FLAGS: Final = re.compile(r"\(\?[imsU]+\)")
 _LOOK_AROUND: Final = re.compile(r"\(\?(?:[=!]|<[=!])")
 _BACK_REFERENCE: Final = re.compile(r"\\[1-9]|\(\?P=")
 _SPECIAL: Final = frozenset("\\.^$|?*+()[]{}")
@@ -93,6 +94,13 @@ class Pattern:
             name: (len(encoded[: max(begin, 0)].decode()), len(encoded[: max(end, 0)].decode()))
             for name, (begin, end) in spans.items()
         }
+
+    def source_of(self, group: str) -> str:
+        """The expression behind one of its named groups, for use in another expression."""
+        leading = _LEADING_FLAGS.match(self.text)
+        flags = "(?i)" if self.ignore_case else leading[0] if leading else ""
+        source = f"(?:{flags}{group_source(self.text, group) or '.+'})"
+        return f"{source}?" if _may_be_absent(self.text, group) else source
 
 
 def compile_pattern(text: str, *, ignore_case: bool) -> Pattern:
@@ -188,7 +196,7 @@ def group_source(text: str, name: str) -> str | None:
     return None
 
 
-def may_be_absent(text: str, name: str) -> bool:
+def _may_be_absent(text: str, name: str) -> bool:
     """Whether a match of ``text`` can leave the named group empty by going around it."""
     for match in _BRACED_NAME.finditer(text):
         if match[1] == name:

@@ -12,25 +12,21 @@ from policy_server.pexip.parameters import PARAMETERS, Kind, Parameter, paramete
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.calendars import Calendar
 from policy_server.policy.conditions import (
-    AddressIn,
     AllOf,
     AnyOf,
-    BooleanIs,
     CalendarIs,
-    ChoiceIs,
     Condition,
     DoorIs,
-    IntegerIs,
     LinkIs,
     LinkTypeIs,
-    Network,
     NotAllOf,
     PercentOf,
-    TextMatches,
 )
 from policy_server.policy.facts import IdpAttributeSource, LinkAttributeSource, ParameterSource, Source
+from policy_server.policy.indexes import Network
 from policy_server.policy.link_aliases import Entrance
 from policy_server.policy.names import NAMES, LinkState
+from policy_server.policy.parameter_conditions import AddressIn, BooleanIs, ChoiceIs, IntegerIs, TextMatches
 from policy_server.policy.patterns import Pattern, PatternError, compile_pattern
 from policy_server.policy.templates import RAW, without_raw
 from policy_server.rulefiles.compared import why_never
@@ -256,7 +252,11 @@ def _read_names(parameter: Parameter, table: Table, known: frozenset[str] | None
 def _read_boolean(parameter: Parameter, table: Table) -> Condition | None:
     node = table.value(parameter.name)
     value = table.boolean(parameter.name, default=False)
-    return BooleanIs(parameter, value) if isinstance(node, ScalarNode) and isinstance(node.value, bool) else None
+    return (
+        BooleanIs(parameter, frozenset({value}))
+        if isinstance(node, ScalarNode) and isinstance(node.value, bool)
+        else None
+    )
 
 
 def _read_integers(parameter: Parameter, table: Table) -> Condition | None:
@@ -308,7 +308,7 @@ def _read_calendar(key: str, table: Table, scope: Scope) -> Condition | None:
         table.error(key, undefined(key, "calendar", name, scope.calendars, "calendars"))
         return None
     calendar = scope.calendars[name]
-    return None if calendar is None else CalendarIs(calendar, expected_open=key == "open")
+    return None if calendar is None else CalendarIs(calendar, frozenset({key == "open"}))
 
 
 def _read_link(table: Table, scope: Scope) -> Condition | None:

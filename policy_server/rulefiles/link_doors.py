@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
-from policy_server.policy.conditions import AllOf, AnyOf, Condition, DoorIs, LinkTypeIs, TextMatches
-from policy_server.policy.facts import ParameterSource
+from policy_server.policy.conditions import AllOf, Condition, walk
+from policy_server.policy.facts import Supposed
 from policy_server.policy.link_aliases import Entrance
+from policy_server.policy.parameter_conditions import TextMatches
 from policy_server.policy.ruleset import LinkType, RejectOutcome, Rule, ServeOutcome, SetOutcome
 from policy_server.policy.services import ServiceTemplate
 from policy_server.policy.templates import Template
@@ -67,40 +68,8 @@ def _about(alias: Template, entrance: Entrance, link: LinkType, rules: Iterable[
     text = _NAME.join(alias.literals).lower()
     domains = _DOMAIN_IN_URL.findall(link.url.source) if link.url is not None else []
     forms = [text, *(f"{text}@{domain.lower()}" for domain in domains)]
-    asked = [_Asked(form, link.name, entrance) for form in forms]
-    return [rule for rule in rules if any(_may_hold(rule.conditions, one) for one in asked)]
-
-
-class _Asked(NamedTuple):
-    """A link's alias as rules see it."""
-
-    alias: str
-    type: str
-    entrance: Entrance
-
-
-def _may_hold(conditions: Iterable[Condition], asked: _Asked) -> bool:
-    return all(_condition_may_hold(condition, asked) for condition in conditions)
-
-
-def _condition_may_hold(condition: Condition, asked: _Asked) -> bool:
-    match condition:
-        case LinkTypeIs():
-            return asked.type in condition.types
-        case DoorIs():
-            return asked.entrance in condition.entrances
-        case TextMatches() if _is_about_alias(condition):
-            return any(pattern.match(asked.alias) is not None for pattern in condition.patterns)
-        case AllOf():
-            return _may_hold(condition.conditions, asked)
-        case AnyOf():
-            return any(_condition_may_hold(branch, asked) for branch in condition.conditions)
-        case _:
-            return True
-
-
-def _is_about_alias(condition: TextMatches) -> bool:
-    return isinstance(condition.source, ParameterSource) and condition.key == "local_alias"
+    asked = [Supposed(form, frozenset({link.name}), frozenset({entrance})) for form in forms]
+    return [rule for rule in rules if any(AllOf(rule.conditions).supposing(one) is not False for one in asked)]
 
 
 def _unserved(key: str, alias: Template, rules: Iterable[Rule[object]]) -> str:
@@ -116,14 +85,9 @@ def _unserved(key: str, alias: Template, rules: Iterable[Rule[object]]) -> str:
 
 
 def _prefixes(conditions: Iterable[Condition]) -> Iterator[str]:
-    for condition in conditions:
-        match condition:
-            case TextMatches() if _is_about_alias(condition):
-                yield from (pattern.prefix for pattern in condition.patterns if pattern.prefix)
-            case AllOf() | AnyOf():
-                yield from _prefixes(condition.conditions)
-            case _:
-                pass
+    for condition in walk(conditions, negated=False):
+        if isinstance(condition, TextMatches) and condition.is_on_alias:
+            yield from (pattern.prefix for pattern in condition.patterns if pattern.prefix)
 
 
 def _asks_guests(service: ServiceTemplate) -> bool:

@@ -5,22 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Protocol
 
 from policy_server.pexip.parameters import PARAMETERS
-from policy_server.policy.conditions import (
-    AddressIn,
-    AllOf,
-    AnyOf,
-    BooleanIs,
-    ChoiceIs,
-    Condition,
-    LinkIs,
-    TextMatches,
-    text_matches,
-)
-from policy_server.policy.facts import ParameterSource
+from policy_server.policy.conditions import AllOf, Condition, text_matches
+from policy_server.policy.facts import Supposed
 from policy_server.policy.names import NAMES, UNSIGNED
 from policy_server.policy.ruleset import Rule, ServeOutcome
 from policy_server.policy.templates import without_raw
 from policy_server.rulefiles.problems import Place
+
+_STRANGER: Final = Supposed(link_states=UNSIGNED, stranger=True)
 
 # From four repetitions on there are thousands of values, or any number.
 _MANY: Final = re.compile(r"(?<!\\)(?:\\\\)*(?:[*+]|\{\d*,\}|\{(?:\d+,)?(?:[4-9]|\d{2,})\})")
@@ -50,7 +42,7 @@ def open_room_warnings(rules: Iterable[tuple[Rule[object], _Heading]]) -> Iterat
         if not rule.enabled or not isinstance(outcome, ServeOutcome) or not outcome.service.legs:
             continue
         name = outcome.service.fields.template("name")
-        if name is None or any(map(_keeps_strangers_out, rule.conditions)):
+        if name is None or AllOf(rule.conditions).supposing(_STRANGER) is False:
             continue
         chosen = [each for each in name.names if _is_chosen(each, rule.conditions, heading.sources)]
         if chosen:
@@ -60,27 +52,6 @@ def open_room_warnings(rules: Iterable[tuple[Rule[object], _Heading]]) -> Iterat
                 f"whoever dials makes as many rooms as they like, since {{{chosen[0]}}} in the name is theirs to choose, and each "
                 "dials out; add a condition that strangers cannot meet, such as link: valid, registered: true or remote_address",
             )
-
-
-def _keeps_strangers_out(condition: Condition) -> bool:
-    match condition:
-        case LinkIs():
-            return UNSIGNED.isdisjoint(condition.states)
-        case BooleanIs():
-            return condition.expected and condition.parameter.vouched
-        case AddressIn() | ChoiceIs():
-            return condition.parameter.vouched
-        case TextMatches(source=ParameterSource(parameter=parameter)):
-            return parameter.vouched
-        case TextMatches():
-            # Attributes of an Identity Provider or of a link.
-            return True
-        case AllOf():
-            return any(map(_keeps_strangers_out, condition.conditions))
-        case AnyOf():
-            return all(map(_keeps_strangers_out, condition.conditions))
-        case _:
-            return False
 
 
 def _is_chosen(placeholder: str, conditions: tuple[Condition, ...], sources: Mapping[str, str]) -> bool:

@@ -1,13 +1,13 @@
 """The placeholders that a rule can fill, and the problems of those that it cannot."""
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
-from policy_server.policy.conditions import AllOf, AnyOf, Condition, TextMatches
+from policy_server.policy.conditions import Condition, walk
 from policy_server.policy.names import NAMES, Role
-from policy_server.policy.patterns import Pattern, group_source, may_be_absent
+from policy_server.policy.parameter_conditions import TextMatches
 from policy_server.policy.templates import Template, unknown_names, without_raw
 from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import Table
@@ -15,7 +15,6 @@ from policy_server.wording.words import nearest
 
 _SECRET_NAMES: Final = {Role.SESSION.value: "the customer", Role.AGENT.value: "agents"}
 _NO_NAMES: Final = "it is a name of a link's call, so define a link type under links"
-_LEADING_FLAGS: Final = re.compile(r"\(\?[imsU]+\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,68 +41,25 @@ class Given:
 
 
 def groups_of(conditions: tuple[Condition, ...]) -> tuple[list[str], dict[str, str]]:
-    """The names that a rule's conditions always capture, and for each the expression that captured it.
-
-    A name in every branch of ``any`` counts; one in only some does not, since another branch may match.
+    """The names that a rule's conditions always capture, one that they capture twice twice, and for each the expression
+    behind it.
     """
-    names: list[str] = []
-    sources: dict[str, str] = {}
-    for condition in conditions:
-        if isinstance(condition, TextMatches):
-            common = [
-                name for name in condition.patterns[0].groups if all(name in p.groups for p in condition.patterns)
-            ]
-            names += common
-            sources |= {name: _alternatives(name, condition.patterns) for name in common}
-        elif isinstance(condition, AllOf):
-            below, below_sources = groups_of(condition.conditions)
-            names += below
-            sources |= below_sources
-        elif isinstance(condition, AnyOf):
-            branches = [groups_of((branch,)) for branch in condition.conditions]
-            common = [name for name in branches[0][0] if all(name in branch[0] for branch in branches)]
-            names += common
-            sources |= {name: "|".join(f"(?:{branch[1][name]})" for branch in branches) for name in common}
-    return names, sources
-
-
-def _alternatives(name: str, patterns: tuple[Pattern, ...]) -> str:
-    return "|".join(_source(name, pattern) for pattern in patterns)
-
-
-def _source(name: str, pattern: Pattern) -> str:
-    leading = _LEADING_FLAGS.match(pattern.text)
-    flags = "(?i)" if pattern.ignore_case else leading[0] if leading else ""
-    source = f"(?:{flags}{group_source(pattern.text, name) or '.+'})"
-    return f"{source}?" if may_be_absent(pattern.text, name) else source
+    captured = [pair for condition in conditions for pair in condition.captures()]
+    return [name for name, _ in captured], dict(captured)
 
 
 def folded_groups(conditions: tuple[Condition, ...]) -> frozenset[str]:
     """The names whose values are in the form in which aliases are compared."""
-    names: set[str] = set()
-    for condition in conditions:
-        match condition:
-            case TextMatches() if condition.source.folds:
-                names.update(*(pattern.groups for pattern in condition.patterns))
-            case AllOf() | AnyOf():
-                names |= folded_groups(condition.conditions)
-            case _:
-                pass
-    return frozenset(names)
+    return frozenset(chain.from_iterable(text.names for text in _capturing(conditions) if text.source.folds))
 
 
-def named_anywhere(conditions: tuple[Condition, ...]) -> set[str]:
+def named_anywhere(conditions: tuple[Condition, ...]) -> frozenset[str]:
     """The names that some part of the conditions can capture, be it one alternative of several."""
-    names: set[str] = set()
-    for condition in conditions:
-        match condition:
-            case TextMatches():
-                names.update(*(pattern.groups for pattern in condition.patterns))
-            case AllOf() | AnyOf():
-                names |= named_anywhere(condition.conditions)
-            case _:
-                pass
-    return names
+    return frozenset(chain.from_iterable(text.names for text in _capturing(conditions)))
+
+
+def _capturing(conditions: tuple[Condition, ...]) -> Iterator[TextMatches]:
+    return (condition for condition in walk(conditions, negated=False) if isinstance(condition, TextMatches))
 
 
 def check_placeholders(templates: Iterable[tuple[Template, Place]], given: Given, table: Table) -> None:

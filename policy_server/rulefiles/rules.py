@@ -154,7 +154,7 @@ def _read_heading(table: Table, rule_id: str, number: int, section: RuleSection,
     if material.link_types and "local_alias" in others:
         others |= NAMES.keys()
         sources |= dict.fromkeys(NAMES, _SIGNED_NAME)
-    given = Given(tuple(names), frozenset(named_anywhere(conditions)), others, doubtful)
+    given = Given(tuple(names), named_anywhere(conditions), others, doubtful)
     found = [key for key in section.outcome_keys if key in table]
     if len(found) != 1:
         options = ", ".join(section.outcome_keys)

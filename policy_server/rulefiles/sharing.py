@@ -6,24 +6,11 @@ from functools import lru_cache
 from typing import Final
 
 from policy_server.pexip.parameters import PARAMETERS
-from policy_server.policy.conditions import (
-    AddressIn,
-    AllOf,
-    AnyOf,
-    BooleanIs,
-    ChoiceIs,
-    Condition,
-    DoorIs,
-    IntegerIs,
-    LinkIs,
-    LinkTypeIs,
-    NotAllOf,
-    TextMatches,
-    text_matches,
-)
-from policy_server.policy.facts import LinkAttributeSource, ParameterSource
+from policy_server.policy.conditions import AllOf, Condition, conjuncts, text_matches
+from policy_server.policy.facts import LinkAttributeSource, Supposed
 from policy_server.policy.link_aliases import Entrance
 from policy_server.policy.names import NAMES, UNSIGNED, LinkState
+from policy_server.policy.parameter_conditions import TextMatches
 from policy_server.policy.patterns import compile_pattern
 from policy_server.policy.ruleset import LinkType, Rule
 from policy_server.policy.templates import Template, without_raw
@@ -33,6 +20,8 @@ from policy_server.wording.values import shown
 from policy_server.wording.words import listed
 
 _GOOD: Final = frozenset({LinkState.VALID, LinkState.EXPIRED})
+_LINKED: Final = Supposed(link_states=frozenset(LinkState) - UNSIGNED)
+_UNLINKED: Final = Supposed(link_types=frozenset(), entrances=frozenset(), link_states=UNSIGNED)
 _TWO_NAMES: Final = ("a2" * 16, "b3" * 16)
 
 
@@ -97,26 +86,14 @@ def _may_be_missing(name: str, conditions: tuple[Condition, ...], sources: Mappi
     if base.startswith("link."):
         attribute = LinkAttributeSource(base.removeprefix("link."))
         return all(condition.source != attribute for condition in text_matches(conditions))
-    return not (base in PARAMETERS and PARAMETERS[base].always_sent) and base not in _demanded(conditions)
+    if base in PARAMETERS and PARAMETERS[base].always_sent:
+        return False
+    return all(base not in map(without_raw, condition.looks_at) for condition in conjuncts(conditions))
 
 
 @lru_cache(maxsize=1024)
 def _matches_nothing(source: str) -> bool:
     return compile_pattern(source, ignore_case=True).match("") is not None
-
-
-def _demanded(conditions: tuple[Condition, ...]) -> Iterator[str]:
-    """The parameters that a question must have for the conditions to hold."""
-    for condition in conditions:
-        match condition:
-            case AllOf():
-                yield from _demanded(condition.conditions)
-            case TextMatches(source=ParameterSource(parameter=parameter)):
-                yield parameter.name
-            case ChoiceIs() | BooleanIs() | IntegerIs() | AddressIn():
-                yield condition.parameter.name
-            case _:
-                pass
 
 
 def _led_by_links(rules: Sequence[Rule[object]], links: Iterable[LinkType]) -> Mapping[str, list[tuple[str, str]]]:
@@ -130,48 +107,18 @@ def _led_by_links(rules: Sequence[Rule[object]], links: Iterable[LinkType]) -> M
     ]
     for link_type, entrance, template in templates:
         first, second = (name.join(template.literals).lower() for name in _TWO_NAMES)
+        asked = Supposed(first, frozenset({link_type}), frozenset({entrance}), _GOOD)
         for rule in rules:
-            on_alias = _on_alias(rule.conditions)
-            others = [condition for condition in _flat(rule.conditions) if condition not in on_alias]
-            if not rule.enabled or not all(_match(condition, first) is not None for condition in on_alias):
-                continue
-            states = [condition.states for condition in others if isinstance(condition, LinkIs)]
-            if any(_GOOD.isdisjoint(expected) for expected in states):
-                continue
-            types = [condition.types for condition in others if isinstance(condition, LinkTypeIs)]
-            doors = [condition.entrances for condition in others if isinstance(condition, DoorIs)]
-            if any(link_type not in chosen for chosen in types) or any(entrance not in door for door in doors):
-                continue
-            led.setdefault(rule.id, []).append((first, second))
-            if all(_takes_every_link(condition) for condition in others):
+            leads = AllOf(rule.conditions).supposing(asked) if rule.enabled else False
+            if leads is not False:
+                led.setdefault(rule.id, []).append((first, second))
+            if leads:
                 break
     return led
 
 
-def _takes_every_link(condition: Condition) -> bool:
-    """Whether a condition that holds for a link holds for it from when it was made until long after its end."""
-    return isinstance(condition, LinkTypeIs | DoorIs) or (isinstance(condition, LinkIs) and condition.states >= _GOOD)
-
-
-def _flat(conditions: tuple[Condition, ...]) -> Iterator[Condition]:
-    for condition in conditions:
-        if isinstance(condition, AllOf):
-            yield from _flat(condition.conditions)
-        else:
-            yield condition
-
-
 def _on_alias(conditions: tuple[Condition, ...]) -> list[TextMatches]:
-    return [
-        condition
-        for condition in text_matches(conditions)
-        if condition.source.folds and condition.source.key == "local_alias"
-    ]
-
-
-def _match(condition: TextMatches, alias: str) -> Mapping[str, str] | None:
-    found = (pattern.match(alias) for pattern in condition.patterns)
-    return next((groups for groups in found if groups is not None), None)
+    return [condition for condition in text_matches(conditions) if condition.is_on_alias]
 
 
 def _is_one_for(aliases: tuple[str, str], conditions: tuple[Condition, ...], name: Template) -> bool:
@@ -180,44 +127,24 @@ def _is_one_for(aliases: tuple[str, str], conditions: tuple[Condition, ...], nam
     if "local_alias" in names:
         return False
     on_alias = _on_alias(conditions)
-    of_alias = {group for condition in on_alias for pattern in condition.patterns for group in pattern.groups}
+    of_alias = {group for condition in on_alias for group in condition.names}
     # What another parameter says (a room's name, who calls) may tell rooms apart; an attribute that many share does not.
     of_links = {
         group
         for condition in text_matches(conditions)
         if isinstance(condition.source, LinkAttributeSource)
-        for pattern in condition.patterns
-        for group in pattern.groups
+        for group in condition.names
     }
     if not names.isdisjoint(named_anywhere(conditions) - of_alias - of_links):
         return False
     values: list[dict[str, str]] = []
     for alias in aliases:
-        found = [_match(condition, alias) for condition in on_alias]
+        found = [condition.first_match((alias,)) for condition in on_alias]
         values.append({group: text for groups in found if groups for group, text in groups.items() if group in names})
     return values[0] == values[1]
 
 
-def without_call(conditions: Iterable[Condition]) -> bool:
+def without_call(conditions: tuple[Condition, ...]) -> bool:
     """Whether a rule with these conditions can match callers whom no link of ours leads to the call."""
-    flat = list(_flat(tuple(conditions)))
-    return not any(_demands_link(condition) for condition in flat) or any(
-        isinstance(condition, LinkIs) and condition.states <= UNSIGNED for condition in flat
-    )
-
-
-def _demands_link(condition: Condition) -> bool:
-    """Whether a condition holds for the alias of a link alone."""
-    match condition:
-        case LinkTypeIs() | DoorIs() | TextMatches(source=LinkAttributeSource()):
-            return True
-        case LinkIs():
-            return condition.states.isdisjoint(UNSIGNED)
-        case AllOf():
-            return any(_demands_link(inner) for inner in condition.conditions)
-        case AnyOf():
-            return all(_demands_link(branch) for branch in condition.conditions)
-        case NotAllOf(conditions=(LinkIs(states=states),)):
-            return states >= UNSIGNED
-        case _:
-            return False
+    rule = AllOf(conditions)
+    return rule.supposing(_UNLINKED) is not False or rule.supposing(_LINKED) is False

@@ -7,17 +7,16 @@ from hypothesis import strategies as st
 from policy_server.pexip.parameters import Kind, parameters_of
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.conditions import (
-    AddressIn,
     AllOf,
     Condition,
     DoorIs,
     LinkIs,
     LinkTypeIs,
     NotAllOf,
-    TextMatches,
 )
 from policy_server.policy.link_aliases import Entrance
 from policy_server.policy.names import LinkState
+from policy_server.policy.parameter_conditions import AddressIn, TextMatches
 from policy_server.rulefiles import conditions
 from policy_server.rulefiles.conditions import condition_keys
 from tests.rulefiles.faults import Fault, check, each_fault, load

@@ -98,7 +98,7 @@ def test_a_calendar_is_open_when_it_says() -> None:
     assert found.problems == ()
     assert found.ruleset is not None
     (condition,) = found.ruleset.lists[RequestType.SERVICE].rules[0].conditions
-    calendar = condition.calendar  # type: ignore[attr-defined]
+    (calendar,) = condition.calendars
     monday = datetime(2026, 11, 23, tzinfo=ZoneInfo("America/Chicago"))
     opened = [hour for hour in range(7 * 24) if calendar.is_open(monday + timedelta(hours=hour))]
     working = [24 * day + hour for day in range(5) for hour in (*range(8, 12), *range(13, 18))]
