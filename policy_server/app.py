@@ -21,7 +21,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from policy_server.conferences.clocks import NodeClocks
+from policy_server.conferences.ending import Endings
+from policy_server.conferences.joining import CustomersDoor
 from policy_server.conferences.live import Conferences
+from policy_server.conferences.lookup import ConferenceLookup
 from policy_server.conferences.pace import Limits, Pace
 from policy_server.conferences.rooms import Rooms
 from policy_server.conferences.store import ConferenceStore
@@ -29,7 +32,7 @@ from policy_server.genesys.client import GenesysClient
 from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Settings
-from policy_server.web.agents import PATH, AgentAccess, AgentEndpoint
+from policy_server.web.agents import PATH, AgentAccess, AgentDesk, AgentEndpoint
 from policy_server.web.audit import AuditLog
 from policy_server.web.basic import BasicAuthentication
 from policy_server.web.callers import Proxies
@@ -42,7 +45,6 @@ from policy_server.web.events import EventSinkEndpoint
 from policy_server.web.health import OperatorEndpoints
 from policy_server.web.join import JoinEndpoint
 from policy_server.web.links import LinkEndpoints
-from policy_server.web.lookup import ConferenceLookup
 from policy_server.web.metrics import Metrics
 from policy_server.web.policy import PolicyEndpoint
 from policy_server.web.problem import ProblemResponse
@@ -127,8 +129,9 @@ def create_app(
         settings.prefix,
     )
     admin = BasicAuthentication(settings.admin.username, settings.admin.password) if settings.admin else None
+    endings = Endings(conferences)
     events = _event_sink(
-        settings, conferences, refusals(Door.EVENTS), lambda data: rules.ruleset.mask.fields(data, keyring)
+        settings, conferences, endings, refusals(Door.EVENTS), lambda data: rules.ruleset.mask.fields(data, keyring)
     )
     clocks = events.clocks if events is not None else NodeClocks()
     operators = OperatorEndpoints(
@@ -184,15 +187,14 @@ def create_app(
             with contextlib.suppress(asyncio.CancelledError):
                 await watching
             await agents.close()
-            if events is not None:
-                await events.close()
+            await endings.close()
             await conferences.stop()
             decisions.stop()
             audit.stop()
 
     sink_routes = [_unset(EVENTS_PATH, "POLICY_EVENTS_USERNAME and POLICY_EVENTS_PASSWORD")]
     for_nodes = [*operators.routes(), *(events.routes() if events is not None else sink_routes)]
-    for_public = [*links.routes(), *JoinEndpoint(rules, keyring, conferences).routes(), *agents.routes()]
+    for_public = [*links.routes(), *JoinEndpoint(CustomersDoor(rules, keyring, conferences)).routes(), *agents.routes()]
     proxies = Proxies(settings.trusted_proxies)
 
     def behind(routes: list[Route], asked: ASGIApp | None, door: Door) -> Doors:
@@ -214,12 +216,16 @@ def create_app(
 
 
 def _event_sink(
-    settings: Settings, conferences: Conferences, refusals: Refusals, kept: Callable[[EventData], EventData]
+    settings: Settings,
+    conferences: Conferences,
+    endings: Endings,
+    refusals: Refusals,
+    kept: Callable[[EventData], EventData],
 ) -> EventSinkEndpoint | None:
     if settings.events is None:
         return None
     authentication = BasicAuthentication(settings.events.username, settings.events.password)
-    return EventSinkEndpoint(conferences, authentication, refusals, kept)
+    return EventSinkEndpoint(conferences, endings, authentication, refusals, kept)
 
 
 class _Agents:
@@ -233,8 +239,8 @@ class _Agents:
         self._streams: AgentStreams | None = None
         if self._genesys is not None:
             is_required = settings.agent_binding == "required"
-            access = AgentAccess(self._genesys, binding_required=is_required, refusals=refusals)
-            self._endpoint, self._streams = AgentEndpoint(lookup, access), AgentStreams(lookup, access)
+            desk = AgentDesk(lookup, AgentAccess(self._genesys, binding_required=is_required, refusals=refusals))
+            self._endpoint, self._streams = AgentEndpoint(desk), AgentStreams(desk)
 
     @property
     def stream_count(self) -> int:

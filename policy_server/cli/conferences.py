@@ -2,11 +2,11 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 import orjson
@@ -25,21 +25,15 @@ from policy_server.cli.common import (
 )
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.live import Conferences
-from policy_server.conferences.lives import told_since
 from policy_server.conferences.location import parse_location
+from policy_server.conferences.lookup import ConferenceLookup, Subject
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.tables import NAME_LENGTH
-from policy_server.pexip.events import Event
+from policy_server.conferences.view import Conference, Customer, Participant, TrunkLeg
 from policy_server.pexip.query import clean
-from policy_server.pexip.request_types import RequestType
-from policy_server.pexip.requests import encode_query, parse_request
-from policy_server.policy.decisions import Serve
-from policy_server.policy.evaluate import evaluate
 from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Ruleset
 from policy_server.settings import Settings
-from policy_server.web.agent_answers import Answer, Material, render_lookup
-from policy_server.web.lookup import ConferenceLookup, Subject
 from policy_server.wording.values import printable, shown
 
 _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -114,69 +108,22 @@ def show_conference(alias: str, rules_folder: Path | None, as_json: bool) -> Non
         click.echo(f"No conference is known by {shown(text)} in {where}, and it is no call of ours.", err=True)
         sys.exit(1)
     if as_json:
-        print_json(answer)
+        print_json({name: value for name, value in answer.items() if name != "join"})
         return
     for line in _lines(answer):
         click.echo(printable(line))
 
 
-async def _find(found: Settings, ruleset: Ruleset, keyring: Keyring, alias: str) -> Answer | None:
-    """The answer to the lookup of an alias or room name, without what is for the agent's eyes only."""
+async def _find(found: Settings, ruleset: Ruleset, keyring: Keyring, alias: str) -> Conference | None:
+    """The answer to the lookup of an alias or room name,"""
     async with ConferenceStore(found.database_url) as store:
         lookup = lookup_in(store, found, ruleset, keyring)
         call = call_of(ruleset, keyring, alias)
         seen = await lookup.look_up(Subject(call.id) if call is not None else lookup.subject_of(alias))
-        answer = seen.answer if seen is not None else await _find_room(lookup, store, ruleset, keyring, alias)
-    if answer is None:
-        return None
-    return {name: value for name, value in answer.items() if name != "join"}
+        return seen.answer if seen is not None else await lookup.look_up_room(alias)
 
 
-async def _find_room(
-    lookup: ConferenceLookup, store: ConferenceStore, ruleset: Ruleset, keyring: Keyring, name: str
-) -> Answer | None:
-    """The conference in a room by its name; by what was noted about the name when no call belongs to it."""
-    now = utc_now()
-    held = await store.holder(name, now)
-    if held is None:
-        stored = await store.events(name, _BEGINNING)
-    else:
-        stored = told_since(await store.events_of(held), held.held_at)
-    call = held.call if held is not None else _call_of_room(ruleset, keyring, name, stored, now)
-    seen = await lookup.look_up(Subject(call)) if call else None
-    if seen is not None and seen.answer["name"] == name:
-        return seen.answer
-    entries = await store.timeline(name)
-    if held is None and not stored and not entries:
-        return None
-    material = Material(
-        call="",
-        opened=None,
-        link=None,
-        conference=held,
-        link_type=None,
-        service=held.service if held is not None else {"name": name},
-        entries=[entry for entry in entries if held is None or entry.at >= held.held_at],
-        events=stored,
-        domains=ruleset.domains,
-        node="",
-    )
-    return {**render_lookup(material, now), "call": None}
-
-
-def _call_of_room(ruleset: Ruleset, keyring: Keyring, name: str, stored: Sequence[Event], now: datetime) -> str:
-    """The call of a room that is over, read out of its name with the rules, as for a call out of the room."""
-    tags = [event.text(key) for event in stored for key in ("service_tag", "tag")]
-    for tag in dict.fromkeys((*tags, "")):
-        asked = {"call_direction": "dial_out", "service_name": name, "service_tag": tag}
-        request = parse_request(RequestType.SERVICE, encode_query(asked).encode())
-        decision = evaluate(ruleset, request, now, keyring)
-        if isinstance(decision, Serve) and decision.call:
-            return decision.call
-    return ""
-
-
-def _lines(answer: Mapping[str, Any]) -> Iterator[str]:
+def _lines(answer: Conference) -> Iterator[str]:
     """The answer for people; names and texts of callers lose what a terminal would obey."""
     yield from _fields(
         {
@@ -212,12 +159,12 @@ def _fields(fields: Mapping[str, str | None]) -> Iterator[str]:
             yield f"{name:<12} {clean(value)}"
 
 
-def _customer(customer: Mapping[str, Any]) -> str:
+def _customer(customer: Customer) -> str:
     alias = f"({customer['alias']})" if customer["alias"] else ""
     return _joined(customer["name"], alias, _stay(customer))
 
 
-def _trunk_leg(leg: Mapping[str, Any] | None) -> str:
+def _trunk_leg(leg: TrunkLeg | None) -> str:
     if leg is None:
         return ""
     answered = f"answered {_local(leg['connected_at'])}" if leg["connected_at"] else ""
@@ -228,20 +175,20 @@ def _trunk_leg(leg: Mapping[str, Any] | None) -> str:
     return _joined(leg["number"] or "a number that is not known:", told)
 
 
-def _participant(person: Mapping[str, Any]) -> str:
+def _participant(person: Participant) -> str:
     how = ", ".join(filter(None, (person["role"], person["protocol"], person["alias"])))
     reason = f"({person['disconnect_reason']})" if person["disconnect_reason"] else ""
     told = _joined(person["display_name"] or "without a name", f"[{how}]" if how else "", _stay(person), reason)
     return clean(told)
 
 
-def _stay(who: Mapping[str, Any]) -> str:
+def _stay(who: Customer | Participant) -> str:
     came = f"joined {_local(who['joined_at'])}" if who["joined_at"] else ""
     left = f"left {_local(who['left_at'])}" if who["left_at"] and not who["is_present"] else ""
     return ", ".join(filter(None, (came, left)))
 
 
-def _pairs(data: Mapping[str, Any]) -> str:
+def _pairs(data: Mapping[str, object]) -> str:
     return _joined(
         *(f"{key}={value if isinstance(value, str) else orjson.dumps(value).decode()}" for key, value in data.items())
     )

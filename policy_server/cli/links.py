@@ -27,8 +27,11 @@ from policy_server.cli.common import (
 )
 from policy_server.cli.conferences import lookup_in, missing_database, told_missing
 from policy_server.conferences.errors import CallTakenError, StoreUnavailableError
+from policy_server.conferences.link_requests import LinkRequestError, WantedLink, read_link_request
+from policy_server.conferences.lookup import Subject
 from policy_server.conferences.records import Link, TimelineEntry
 from policy_server.conferences.store import ConferenceStore
+from policy_server.conferences.timeline import link_created, link_revoked
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.policy.doors import Door
 from policy_server.policy.facts import attributes_of
@@ -37,10 +40,7 @@ from policy_server.policy.links import TTL, CustomerLink, default_expiry, make_l
 from policy_server.policy.names import NAME_LENGTH, NONCE_BYTES, Call, Keyring, LinkState, Role
 from policy_server.policy.ruleset import Ruleset
 from policy_server.settings import Settings
-from policy_server.web.link_requests import LinkRequest, parse_link_request
-from policy_server.web.links import CREATED, JOIN_PATH, REVOKED, told_created, told_revoked
-from policy_server.web.lookup import Subject
-from policy_server.web.problem import ProblemResponse
+from policy_server.web.links import JOIN_PATH
 from policy_server.wording.values import printable, shown
 from policy_server.wording.words import one_of
 
@@ -76,7 +76,7 @@ def create_link(
     found = settings()
     ruleset = usable_rules(rules_folder or found.rules)
     wanted = _wanted(ruleset, link_type, name, attribute, ttl)
-    kind, keyring, now = ruleset.links[link_type], required_keyring(found), utc_now()
+    kind, keyring, now = wanted.type, required_keyring(found), utc_now()
     expires_at = default_expiry(kind, now, wanted.ttl)
     made = make_link(kind, keyring, expires_at, secrets.token_bytes(NONCE_BYTES))
     kept = Link.of(made.call, name=wanted.name, attributes=wanted.attributes, created_at=now, created_by=CREATED_BY)
@@ -111,7 +111,7 @@ def create_link(
     _print_link(made, _url(found, made, web_app), as_json, wanted, is_kept)
 
 
-def _wanted(ruleset: Ruleset, link_type: str, name: str, attribute: tuple[str, ...], ttl: str | None) -> LinkRequest:
+def _wanted(ruleset: Ruleset, link_type: str, name: str, attribute: tuple[str, ...], ttl: str | None) -> WantedLink:
     """The link that the options ask for, held to the same limits as one that the API is asked for."""
     (name,) = words_of((name,))
     if link_type not in ruleset.links:
@@ -121,18 +121,16 @@ def _wanted(ruleset: Ruleset, link_type: str, name: str, attribute: tuple[str, .
         if TTL.seconds(ttl) is None:
             raise Unusable(TTL.fault("--ttl", shown(ttl)))
         fields["ttl"] = ttl
-    wanted = parse_link_request(orjson.dumps(fields), ruleset.links)
-    if isinstance(wanted, ProblemResponse):
-        raise Unusable(orjson.loads(wanted.body)["detail"])
-    return wanted
+    try:
+        return read_link_request(fields, ruleset.links)
+    except LinkRequestError as error:
+        raise Unusable(str(error)) from None
 
 
 async def _keep(found: Settings, kept: Link) -> None:
     async with ConferenceStore(found.database_url) as store:
         await store.create_link(kept)
-        await store.add_timeline(
-            [TimelineEntry(kept.call, kept.created_at, CREATED, told_created(CREATED_BY, kept.type))]
-        )
+        await store.add_timeline([TimelineEntry(kept.call, kept.created_at, *link_created(CREATED_BY, kept.type))])
 
 
 def _url(found: Settings, made: CustomerLink, web_app: str) -> str:
@@ -142,7 +140,7 @@ def _url(found: Settings, made: CustomerLink, web_app: str) -> str:
     return f"{found.public_url}{JOIN_PATH}{made.call.session}"
 
 
-def _print_link(made: CustomerLink, url: str, as_json: bool, wanted: LinkRequest, is_kept: bool) -> None:
+def _print_link(made: CustomerLink, url: str, as_json: bool, wanted: WantedLink, is_kept: bool) -> None:
     fields: dict[str, object] = {
         "type": made.type,
         "call": made.call.id,
@@ -268,7 +266,7 @@ async def _revoke(found: Settings, opened: Call | None, call: str) -> str:
         if kept.expires_at <= now:
             return f"The link has expired, at {kept.expires_at.isoformat(timespec='seconds')}."
         await store.revoke_link(call, now)
-        await store.add_timeline([TimelineEntry(call, now, REVOKED, told_revoked(CREATED_BY))])
+        await store.add_timeline([TimelineEntry(call, now, *link_revoked(CREATED_BY))])
     return ""
 
 

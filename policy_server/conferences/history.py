@@ -77,12 +77,15 @@ def find_events(connection: Connection, room: str, since: datetime, until: datet
 
 
 def find_events_of(connection: Connection, conference: HeldConference) -> tuple[Event, ...]:
-    """The events of a conference from shortly before it was held until its room was held again, or free."""
+    """The events of a conference until its room was held again, or free; of a call's own room all before, of another's those
+    from shortly before it was held.
+    """
     column = CONFERENCES.c
     later = (column.name == conference.name) & (column.held_at > conference.held_at)
     again = connection.execute(select(func.min(column.held_at)).where(later)).scalar_one()
     until = min(again or conference.expires_at, conference.expires_at)
-    return find_events(connection, conference.name, conference.held_at - EARLIER, until)
+    is_own = bool(conference.call) and conference.call in conference.name
+    return find_events(connection, conference.name, _NEVER if is_own else conference.held_at - EARLIER, until)
 
 
 def add_timeline(connection: Connection, entries: Sequence[TimelineEntry]) -> list[str]:

@@ -22,6 +22,7 @@ from policy_server.app import create_app, utc_now
 from policy_server.cli.common import Unusable
 from policy_server.cli.conferences import lookup_in
 from policy_server.conferences.store import ConferenceStore
+from policy_server.conferences.view import Conference
 from policy_server.genesys.tenant import Tenant
 from policy_server.lab.errors import LabError
 from policy_server.lab.examples import agent_app, check_examples, customer_app
@@ -41,7 +42,6 @@ from policy_server.policy.names import Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
 from policy_server.simulator.genesys import DIVISION, ORGANIZATION
-from policy_server.web.agent_answers import Answer as Found
 from policy_server.web.api_keys import ApiKeys
 from policy_server.web.decision_log import DecisionLog
 from policy_server.web.events import PATH as EVENTS_PATH
@@ -175,7 +175,7 @@ class Lab:
             urls = (policy_url, node_url, genesys_url, trunk_url)
             yield cls(trunk, cloud, calls, node, settings, rules, *urls, pages, api_key, logs)
 
-    async def look_up(self, call: str) -> Found | None:
+    async def look_up(self, call: str) -> Conference | None:
         """What the policy server's database knows of a call, timeline included, as an agent would be told it."""
         keyring = Keyring.from_text(self.settings.secret_key or "")
         async with ConferenceStore(self.settings.database_url) as store:

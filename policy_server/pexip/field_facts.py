@@ -33,4 +33,7 @@ def fields_with(fact: Fact) -> frozenset[str]:
 
 
 SECRET_FIELDS: Final = fields_with(Fact.SECRET)
+MASK: Final = "****"
+"""What stands for the value of one where people and systems may read."""
+
 DOOR_FIELDS: Final = fields_with(Fact.DOOR)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.candidates import CandidateIndex, build_index
@@ -216,3 +216,11 @@ class Ruleset:
     def count(self) -> int:
         """How many rules there are, disabled ones included."""
         return sum(len(rules.rules) for rules in self.lists.values())
+
+
+class Rules(Protocol):
+    """Whoever has the rules that run."""
+
+    @property
+    def ruleset(self) -> Ruleset:
+        """The rules of this moment; a request takes them once."""

@@ -10,7 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from policy_server.conferences.bindings import check_caller, check_dialled, check_place
 from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.conferences.link_reading import undisguised
+from policy_server.conferences.lookup import ConferenceLookup, Found, Subject
 from policy_server.conferences.store import ConferenceStore
 from policy_server.genesys.client import GenesysClient
 from policy_server.genesys.results import (
@@ -24,11 +27,8 @@ from policy_server.genesys.results import (
     TokenRefused,
     TooManyTokens,
 )
-from policy_server.web.bindings import check_caller, check_dialled, check_place
 from policy_server.web.callers import caller_network
-from policy_server.web.link_reading import undisguised
-from policy_server.web.lookup import ConferenceLookup, Found, Subject
-from policy_server.web.problem import ProblemResponse
+from policy_server.web.problem import ProblemResponse, Refused
 from policy_server.web.refusals import Door, Refusals
 
 PATH: Final = "/agent/v1/conferences/{alias}"
@@ -85,20 +85,21 @@ class AgentAccess:
         self._now: Final = now
         self._refusals: Final = refusals or Refusals(Door.AGENTS)
 
-    async def admit(self, request: Request, subject: Subject) -> Admitted | ProblemResponse:
-        """Who asks, or why that is refused. May be asked again with the same request, for as long as it lasts."""
+    async def admit(self, request: Request, subject: Subject) -> Admitted:
+        """Who asks. May be asked again with the same request, for as long as it lasts. Raises Refused."""
         admitted = await self._admit(request, subject)
-        return await self._noted(request, admitted) if isinstance(admitted, ProblemResponse) else admitted
+        if isinstance(admitted, ProblemResponse):
+            raise Refused(await self._noted(request, admitted))
+        return admitted
 
-    async def bind(
-        self, request: Request, admitted: Admitted, found: Found, store: ConferenceStore
-    ) -> ProblemResponse | None:
-        """Why the conversation of an agent who was let in is not the one of the conference that was found."""
+    async def bind(self, request: Request, admitted: Admitted, found: Found, store: ConferenceStore) -> None:
+        """Raises Refused when the conversation of an agent who was let in is not that of the conference that was found."""
         if admitted.bound is None:
-            return None
+            return
         reason = check_dialled(admitted.bound.dialled, found.dials)
         reason = reason or await check_place(store, found, admitted.conversation)
-        return await self._noted(request, _not_bound(reason)) if reason else None
+        if reason:
+            raise Refused(await self._noted(request, _not_bound(reason)))
 
     async def _noted(self, request: Request, refusal: ProblemResponse) -> ProblemResponse:
         if refusal.status_code not in _REFUSALS:
@@ -153,12 +154,36 @@ class AgentAccess:
                 assert_never(bound)
 
 
+class AgentDesk:
+    """Where agents' widgets ask for conferences."""
+
+    def __init__(self, lookup: ConferenceLookup, access: AgentAccess) -> None:
+        self.lookup: Final = lookup
+        self.access: Final = access
+
+    async def admit(self, request: Request) -> tuple[Subject, Admitted]:
+        """What is asked for, and by whom. Raises Refused."""
+        subject = self.lookup.subject_of(request.path_params["alias"])
+        return subject, await self.access.admit(request, subject)
+
+    async def open(self, request: Request, subject: Subject, admitted: Admitted) -> Found:
+        """The conference, which it notes on its timeline that the agent saw. Raises Refused."""
+        try:
+            found = await self.lookup.look_up(subject)
+        except StoreUnavailableError:
+            raise Refused(store_unavailable()) from None
+        if found is None:
+            raise Refused(unknown_conference())
+        await self.access.bind(request, admitted, found, self.lookup.conferences.store)
+        self.lookup.note(found, admitted.agent.id, admitted.agent.name, admitted.conversation)
+        return found
+
+
 class AgentEndpoint:
     """``GET /agent/v1/conferences/{alias}``: the whole conference, with the host PIN for this agent."""
 
-    def __init__(self, lookup: ConferenceLookup, access: AgentAccess) -> None:
-        self._lookup: Final = lookup
-        self._access: Final = access
+    def __init__(self, desk: AgentDesk) -> None:
+        self._desk: Final = desk
 
     def routes(self) -> list[Route]:
         """The routes, for the application."""
@@ -166,20 +191,10 @@ class AgentEndpoint:
 
     async def show(self, request: Request) -> Response:
         """Answers one lookup and puts it on the conference's timeline."""
-        subject = self._lookup.subject_of(request.path_params["alias"])
-        admitted = await self._access.admit(request, subject)
-        if isinstance(admitted, ProblemResponse):
-            return admitted
         try:
-            found = await self._lookup.look_up(subject)
-        except StoreUnavailableError:
-            return store_unavailable()
-        if found is None:
-            return unknown_conference()
-        refusal = await self._access.bind(request, admitted, found, self._lookup.conferences.store)
-        if refusal is not None:
-            return refusal
-        self._lookup.note(found, admitted.agent, admitted.conversation)
+            found = await self._desk.open(request, *await self._desk.admit(request))
+        except Refused as refused:
+            return refused.problem
         headers = {"cache-control": "no-store"}
         return Response(orjson.dumps(found.answer), headers=headers, media_type="application/json")
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import orjson
 
-from policy_server.pexip.field_facts import SECRET_FIELDS
+from policy_server.pexip.field_facts import MASK, SECRET_FIELDS
 from policy_server.wording.values import visible_json
 
 LINES_LIMIT: Final = 20_000
@@ -21,8 +21,6 @@ STANDARD_ERROR: Final = 2
 
 STOP_SECONDS: Final = 2.0
 """How long the end waits for a writer that is stuck; what it could not write is dropped."""
-
-MASK: Final = "****"
 
 Record = dict[str, object]
 

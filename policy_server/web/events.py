@@ -6,24 +6,25 @@ nothing is refused for what it is: what nobody can read is counted, and the rest
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final, Literal, NotRequired, Required
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from typing_extensions import TypedDict
 
 from policy_server.conferences.clocks import NodeClocks
+from policy_server.conferences.ending import Endings
 from policy_server.conferences.errors import StoreUnavailableError
-from policy_server.conferences.fold import fold
 from policy_server.conferences.live import Conferences
-from policy_server.conferences.lives import told_since
-from policy_server.conferences.store import MANY_EVENTS
-from policy_server.pexip.events import Event, Parsed, parse_events
+from policy_server.conferences.once import OnceAMinute
+from policy_server.conferences.shapes import Count, means
+from policy_server.conferences.view import EXAMPLE_CALL
+from policy_server.pexip.events import BULK, Event, Parsed, parse_events
 from policy_server.web.basic import BasicAuthentication
-from policy_server.web.once import OnceAMinute
 from policy_server.web.problem import ProblemResponse
 from policy_server.web.refusals import Door, Refusals
 
@@ -35,19 +36,58 @@ BODY_LIMIT: Final = 8 * 1024 * 1024
 DRAIN_LIMIT: Final = 8 * BODY_LIMIT
 """Bytes of a body that are received at all."""
 
-FOLD_PATIENCE: Final = 1.0
-"""Seconds that an answer waits until it is known which conferences ended; nodes give up after about five."""
-
 RETRY_SECONDS: Final = 2
 """What a node is told when the database is away."""
 
 _LARGE_BODY: Final = 64 * 1024
-# Without one of these messages, a conference that was not over is not over now.
-_ENDINGS: Final = frozenset({"conference_ended", "participant_disconnected"})
 
 Data = Mapping[str, object]
 
 log = logging.getLogger(__name__)
+
+
+class EventMessage(TypedDict, total=False):
+    """One message of one node. What is missing or of another type is taken all the same, and events and fields that nobody
+    knows yet are kept.
+    """
+
+    node: Annotated[object, means("The node's address, a text.", "10.44.99.2")]
+    seq: Annotated[object, means("Counts the messages of a node to a sink, from 1 after each restart.", 688)]
+    version: Annotated[object, means("Of the format: 1 or 2.", 2)]
+    time: Annotated[object, means("The node's clock, in seconds since 1970.", 1559897774.520606)]
+    event: Annotated[
+        Required[str],
+        means("What happened.", "participant_disconnected", minLength=1, **{"not": {"const": BULK}}),
+    ]
+    data: Annotated[
+        object,
+        means(
+            "What Pexip says about it, an object.",
+            {
+                "uuid": "a0ed2c58-f45b-4d96-a1cb-89812ec938ea",
+                "conference": EXAMPLE_CALL,
+                "display_name": "Ada L",
+                "disconnect_reason": "Call disconnected",
+            },
+        ),
+    ]
+
+
+class BulkMessage(TypedDict):
+    """Messages of some seconds together. What the wrapper says of itself means nothing."""
+
+    event: Literal["eventsink_bulk"]
+    data: list[EventMessage]
+
+
+class EventsTaken(TypedDict):
+    """What became of a request."""
+
+    received: Annotated[Count, means("Messages in the request that can be read.", 1)]
+    new: Annotated[Count, means("Messages among them that had not come before.", 1)]
+    unreadable: Annotated[
+        NotRequired[Count], means("Messages that cannot be read, if there are any; the log says why.")
+    ]
 
 
 class EventSinkEndpoint:
@@ -60,6 +100,7 @@ class EventSinkEndpoint:
     def __init__(
         self,
         conferences: Conferences,
+        endings: Endings,
         authentication: BasicAuthentication,
         refusals: Refusals | None = None,
         kept: Callable[[Data], Data] = dict,
@@ -68,7 +109,7 @@ class EventSinkEndpoint:
         self._kept: Final = kept
         self._authentication: Final = authentication
         self._refusals: Final = refusals or Refusals(Door.EVENTS)
-        self._folding: Final[set[asyncio.Task[None]]] = set()
+        self._endings: Final = endings
         self._said: Final = OnceAMinute()
         self.unreadable = 0
         self.clocks: Final = NodeClocks()
@@ -76,11 +117,6 @@ class EventSinkEndpoint:
     def routes(self) -> list[Route]:
         """The routes, for the application."""
         return [Route(PATH, self.take, methods=["POST"])]
-
-    async def close(self) -> None:
-        """Waits until every conference whose end was reported is ended; call it before the store is closed."""
-        if self._folding:
-            await asyncio.wait(tuple(self._folding))
 
     async def take(self, request: Request) -> Response:
         """Takes one request: 200 means that every message in it is durable."""
@@ -107,14 +143,16 @@ class EventSinkEndpoint:
         except StoreUnavailableError as error:
             log.warning("events.unstored: %d messages; %s", len(parsed.events), error)
             return _unavailable()
-        if not await self._end_in_time(parsed.events):
+        if not await self._endings.end_in_time(parsed.events):
             # A repeated message ends what this one could not.
             return _unavailable()
         for event in parsed.events:
             if "time" not in event.envelope:
                 self.clocks.learn(event.node, event.time, now.timestamp())
-        told = {"unreadable": parsed.unreadable} if parsed.unreadable else {}
-        return JSONResponse({"received": len(parsed.events), "new": added, **told})
+        taken: EventsTaken = {"received": len(parsed.events), "new": added}
+        if parsed.unreadable:
+            taken["unreadable"] = parsed.unreadable
+        return JSONResponse(taken)
 
     def _parse(self, body: bytes, now: datetime) -> Parsed:
         """The messages as they are kept: without what opens a door."""
@@ -135,51 +173,6 @@ class EventSinkEndpoint:
                 self.unreadable,
                 "; ".join(parsed.reasons),
             )
-
-    async def _end_in_time(self, events: Iterable[Event]) -> bool:
-        """Ends what is over, for ``FOLD_PATIENCE`` in this request and then beside it; false when the database failed
-        before that.
-        """
-        ending = (event for event in events if event.conference and event.name in _ENDINGS)
-        names = dict.fromkeys(name for event in ending for name in (event.room, event.conference))
-        if not names:
-            return True
-        folding = asyncio.create_task(self._end_all(tuple(names)))
-        self._folding.add(folding)
-        folding.add_done_callback(self._folded)
-        done, _ = await asyncio.wait((folding,), timeout=FOLD_PATIENCE)
-        return not done or folding.exception() is None
-
-    def _folded(self, folding: asyncio.Task[None]) -> None:
-        self._folding.discard(folding)
-        if not folding.cancelled() and (error := folding.exception()) is not None:
-            log.warning("conferences.not_ended: %s", error)
-
-    async def _end_all(self, names: Iterable[str]) -> None:
-        for name in names:
-            try:
-                await self._end_if_over(name)
-            except StoreUnavailableError:
-                raise
-            except Exception:
-                # The messages are stored. Refusing them would hold up all that follow.
-                log.exception("conferences.not_ended: its messages cannot be understood")
-
-    async def _end_if_over(self, name: str) -> None:
-        conferences = self._conferences
-        now = conferences.clock()
-        held = await conferences.store.holder(name, now)
-        if held is None and (running := conferences.live(name, now)) is not None:
-            # A call as short as that: its hold is still waiting to be written. Holds may be written twice.
-            held = await conferences.store.hold(running)
-        if held is None:
-            return
-        stored = await conferences.store.events_of(held)
-        events = told_since(stored, held.held_at)
-        state = await asyncio.to_thread(fold, events) if len(stored) > MANY_EVENTS else fold(events)
-        if state.ended_at is not None:
-            # When we were told: by a node's clock it might be deleted too early, or never.
-            await conferences.store.end(name, now)
 
 
 def _unavailable() -> ProblemResponse:

@@ -1,69 +1,114 @@
 """For the organisation's own systems: make a customer link, look at one, revoke it."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
-from dataclasses import replace
+import re
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Annotated, Final
 
-from starlette.requests import Request
+import orjson
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from typing_extensions import TypedDict
 
-from policy_server.conferences.errors import CallTakenError, IdempotencyConflictError, StoreUnavailableError
-from policy_server.conferences.fold import Phase, fold
-from policy_server.conferences.lives import told_since
-from policy_server.conferences.records import HeldConference, Link
-from policy_server.conferences.store import IDEMPOTENCY_KEY_LENGTH, ConferenceStore
-from policy_server.policy.links import default_expiry, link_of, make_link
-from policy_server.policy.names import Keyring, Role, link_state
-from policy_server.policy.ruleset import LinkType, Ruleset
-from policy_server.web.agent_answers import conference_phase
+from policy_server.conferences import records
+from policy_server.conferences.ending import course_of
+from policy_server.conferences.errors import IdempotencyConflictError, StoreUnavailableError
+from policy_server.conferences.fold import Phase
+from policy_server.conferences.keeper import Keeper, latest_of_call
+from policy_server.conferences.link_requests import (
+    CustomerLinks,
+    LinkRequestError,
+    LinkWorth,
+    UnknownLinkTypeError,
+    WantedLink,
+    read_link_request,
+    worth_of,
+)
+from policy_server.conferences.shapes import Time, means, stamp
+from policy_server.conferences.store import IDEMPOTENCY_KEY_LENGTH
+from policy_server.conferences.view import CALL_MEANS, EXAMPLE_CALL, EXAMPLE_SESSION
+from policy_server.policy.links import link_of
+from policy_server.policy.names import Keyring, Role
+from policy_server.policy.ruleset import Rules, Ruleset
 from policy_server.web.api_keys import ApiKeys
-from policy_server.web.link_requests import LinkRequest, parse_link_request, read_body
-from policy_server.web.policy import Rules
-from policy_server.web.problem import ProblemResponse
+from policy_server.web.problem import ProblemResponse, Refused
 from policy_server.web.refusals import Door, Refusals
+from policy_server.wording.values import shown
 
 PATH: Final = "/api/v1/links"
 JOIN_PATH: Final = "/join/"
 
+BODY_LIMIT: Final = 64 * 1024
+
+MOST_NESTED: Final = 32
+"""Lists and objects inside each other of which a body that cannot be read is told; a link has two."""
+
 RETRY_SECONDS: Final = 5
 """What ``Retry-After`` says when the database is away."""
 
-MOST_SIGNATURES: Final = 5
-"""Calls that are signed for one link before giving up: two of one minute are the same once in 4 * 10^9."""
-
-CREATED: Final = "link.created"
-REVOKED: Final = "link.revoked"
-"""What the timeline calls it."""
-
+_BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\Z)|[\[{\]}]', re.DOTALL)
+_JSON_TYPE: Final = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json", re.IGNORECASE)
 _CHALLENGE: Final = 'Bearer realm="policy-server"'
 _NO_STORE: Final = {"cache-control": "no-store"}
 
 
-class Conferences(Protocol):
-    """Whoever keeps links and timelines."""
+class Link(TypedDict):
+    """A customer's link."""
 
-    @property
-    def store(self) -> ConferenceStore:
-        """The store that all replicas share."""
+    call: Annotated[str, means(CALL_MEANS, EXAMPLE_CALL)]
+    type: Annotated[str, means("The type of link.", "patient")]
+    state: Annotated[
+        LinkWorth,
+        means("Whether it lets the customer in; `invalid` once the key that signed it is gone.", "valid"),
+    ]
+    url: Annotated[
+        str | None,
+        means(
+            "What the customer opens in a browser; `null` for types that have no page.",
+            f"https://join.example.com/join/{EXAMPLE_SESSION}",
+            format="uri",
+        ),
+    ]
+    session: Annotated[
+        str | None,
+        means(
+            "The customer's name of the call: whoever has it is let in as the customer, so show it to nobody else. `null` "
+            "once the key that signed it is gone.",
+            EXAMPLE_SESSION,
+        ),
+    ]
+    alias: Annotated[
+        str | None,
+        means(
+            "What the customer dials; `null` once the key is gone, or the type. The agents' alias is given by the lookup "
+            "alone.",
+            f"mp{EXAMPLE_SESSION}",
+        ),
+    ]
+    name: Annotated[str, means("The customer's name; may be empty.", "Ada L")]
+    attributes: Annotated[dict[str, str], means("What the link was made with.", {"language": "es"})]
+    created_at: Annotated[Time, means("When it was made.", "2026-11-23T16:00:00+00:00")]
+    created_by: Annotated[str, means("The name of the API key that asked for it.", "booking")]
+    expires_at: Annotated[Time, means("When it expires.", "2026-11-23T18:00:00+00:00")]
+    revoked_at: Annotated[Time | None, means("When it was revoked.", None)]
 
-    @property
-    def clock(self) -> Callable[[], datetime]:
-        """The clock of the service."""
 
-    def link(self, call: str) -> Link | None:
-        """The link of a call as far as this process knows it, also while the database is away."""
+class LinkConference(TypedDict):
+    """The latest life of the room that a link leads to."""
 
-    def learn(self, link: Link) -> None:
-        """Takes note of a link that was stored or revoked just now, for the very next question."""
+    state: Annotated[Phase, means("Where it is in its life.", "active")]
+    name: Annotated[str, means("The room's name.", EXAMPLE_CALL)]
+    service_tag: Annotated[str, means("The room's service tag; may be empty.", "telehealth")]
+    held_at: Annotated[Time, means("When somebody first came.", "2026-11-23T16:05:00+00:00")]
+    expires_at: Annotated[Time, means("When it is over at the latest.", "2026-11-24T04:05:00+00:00")]
+    ended_at: Annotated[Time | None, means("When it ended.", None)]
 
-    def live_of_call(self, call: str, at: datetime) -> HeldConference | None:
-        """The conference that runs in the room of a call, as far as this process knows."""
 
-    def note(self, key: str, kind: str, data: Mapping[str, object], at: datetime) -> None:
-        """Puts something on a timeline."""
+class LinkWithConference(Link):
+    """A customer's link, and the conference that it led to."""
+
+    conference: Annotated[LinkConference | None, means("`null` before anybody came.")]
 
 
 class LinkEndpoints:
@@ -77,21 +122,21 @@ class LinkEndpoints:
         self,
         rules: Rules,
         keyring: Keyring,
-        conferences: Conferences,
+        keeper: Keeper,
         api_keys: ApiKeys,
         public_url: str,
         nonce: Callable[[], bytes],
         refusals: Refusals | None = None,
         audit: Callable[..., None] = lambda *_, **__: None,
     ) -> None:
-        self._audit: Final = audit
         self._rules: Final = rules
         self._keyring: Final = keyring
-        self._conferences: Final = conferences
+        self._keeper: Final = keeper
         self._keys: Final = api_keys
         self._public_url: Final = public_url.rstrip("/")
-        self._nonce: Final = nonce
         self._refusals: Final = refusals or Refusals(Door.API)
+        self._audit: Final = audit
+        self._links: Final = CustomerLinks(keyring, keeper, nonce, api_keys.own, audit)
 
     def routes(self) -> list[Route]:
         """The routes, for the application."""
@@ -108,6 +153,28 @@ class LinkEndpoints:
         """Shows or revokes a link."""
         return await self._answer(request, self._revoke if request.method == "DELETE" else self._show)
 
+    async def _create(self, request: Request, caller: str) -> Response:
+        ruleset, idempotency_key = self._rules.ruleset, _idempotency_key(request)
+        wanted = _read_link(await _read_body(request), ruleset)
+        link, is_new = await self._links.make(wanted, caller, idempotency_key)
+        headers = {"location": f"{self._base(request)}{PATH}/{link.call}", **_NO_STORE}
+        if not is_new:
+            headers["idempotency-replayed"] = "true"
+        return JSONResponse(self._shown(request, link, ruleset), status_code=201, headers=headers)
+
+    async def _show(self, request: Request, caller: str) -> Response:
+        link = await self._links.find(request.path_params["call"], caller)
+        if link is None:
+            return _unknown()
+        self._audit("link.read", by=caller, call=link.call)
+        shown_link = self._shown(request, link, self._rules.ruleset)
+        content: LinkWithConference = {**shown_link, "conference": await self._conference(link)}
+        return JSONResponse(content, headers=_NO_STORE)
+
+    async def _revoke(self, request: Request, caller: str) -> Response:
+        is_there = await self._links.revoke(request.path_params["call"], caller)
+        return Response(status_code=204, headers=_NO_STORE) if is_there else _unknown()
+
     async def _answer(self, request: Request, work: Callable[[Request, str], Awaitable[Response]]) -> Response:
         given = request.headers.get("authorization")
         caller = self._keys.name_of(None if given is None else given.encode("latin-1"))
@@ -115,6 +182,10 @@ class LinkEndpoints:
             return await self._refuse(request, given is not None)
         try:
             return await work(request, caller)
+        except Refused as refused:
+            return refused.problem
+        except IdempotencyConflictError as error:
+            return ProblemResponse(422, "idempotency-conflict", "Another request had this key", str(error))
         except StoreUnavailableError:
             detail = "the database cannot be reached; try again, with the same Idempotency-Key if you sent one"
             headers = {"retry-after": str(RETRY_SECONDS), **_NO_STORE}
@@ -129,129 +200,99 @@ class LinkEndpoints:
         detail = "send Authorization: Bearer <API key>" if self._keys else "no API keys are set in POLICY_API_KEYS"
         return ProblemResponse(401, "unauthorized", "Wrong or no API key", detail, {"www-authenticate": challenge})
 
-    async def _create(self, request: Request, caller: str) -> Response:
-        ruleset = self._rules.ruleset
-        idempotency_key = request.headers.get("idempotency-key")
-        if idempotency_key is not None and not 0 < len(idempotency_key) <= IDEMPOTENCY_KEY_LENGTH:
-            detail = f"it must have 1 to {IDEMPOTENCY_KEY_LENGTH} characters but has {len(idempotency_key)}"
-            return ProblemResponse(400, "invalid-idempotency-key", "The Idempotency-Key cannot be used", detail)
-        body = await read_body(request)
-        if isinstance(body, ProblemResponse):
-            return body
-        wanted = parse_link_request(body, ruleset.links)
-        if isinstance(wanted, ProblemResponse):
-            return wanted
-        try:
-            link, is_new = await self._store(wanted, ruleset.links[wanted.type], caller, idempotency_key)
-        except IdempotencyConflictError as error:
-            return ProblemResponse(422, "idempotency-conflict", "Another request had this key", str(error))
-        self._conferences.learn(link)
-        if is_new:
-            self._conferences.note(link.call, CREATED, told_created(caller, link.type), link.created_at)
-        self._audit("link.made", by=caller, call=link.call)
-        headers = {"location": f"{self._base(request)}{PATH}/{link.call}", **_NO_STORE}
-        if not is_new:
-            headers["idempotency-replayed"] = "true"
-        content = self._fields(request, ruleset, link, self._conferences.clock())
-        return JSONResponse(content, status_code=201, headers=headers)
-
-    async def _store(
-        self, wanted: LinkRequest, link_type: LinkType, caller: str, idempotency_key: str | None
-    ) -> tuple[Link, bool]:
-        """The link, and whether it was not there before."""
-        for _ in range(MOST_SIGNATURES - 1):
-            with suppress(CallTakenError):
-                return await self._store_once(wanted, link_type, caller, idempotency_key)
-        return await self._store_once(wanted, link_type, caller, idempotency_key)
-
-    async def _store_once(
-        self, wanted: LinkRequest, link_type: LinkType, caller: str, idempotency_key: str | None
-    ) -> tuple[Link, bool]:
-        now = self._conferences.clock()
-        made = make_link(link_type, self._keyring, default_expiry(link_type, now, wanted.ttl), self._nonce())
-        link = Link.of(made.call, name=wanted.name, attributes=wanted.attributes, created_at=now, created_by=caller)
-        stored = await self._conferences.store.create_link(link, idempotency_key, wanted.digest)
-        return stored, stored.call == link.call
-
-    async def _show(self, request: Request, caller: str) -> Response:
-        store, now = self._conferences.store, self._conferences.clock()
-        link = await store.link(request.path_params["call"])
-        if link is None or not self._may_see(caller, link):
-            return _unknown()
-        self._audit("link.read", by=caller, call=link.call)
-        held = await store.conference_of_call(link.call)
-        content = self._fields(request, self._rules.ruleset, link, now)
-        content["conference"] = None if held is None else await _conference_fields(store, held, now)
-        return JSONResponse(content, headers=_NO_STORE)
-
-    async def _revoke(self, request: Request, caller: str) -> Response:
-        store, now = self._conferences.store, self._conferences.clock()
-        link = await store.link(request.path_params["call"])
-        if link is None or not self._may_see(caller, link) or not await store.revoke_link(link.call, now):
-            return _unknown()
-        self._audit("link.revoked", by=caller, call=link.call)
-        if link.revoked_at is None:
-            self._conferences.learn(replace(link, revoked_at=now))
-            self._conferences.note(link.call, REVOKED, told_revoked(caller), now)
-        return Response(status_code=204, headers=_NO_STORE)
-
-    def _may_see(self, caller: str, link: Link) -> bool:
-        """Whether a link is any of this caller's business; to others it is as if there were none."""
-        return caller not in self._keys.own or link.created_by == caller
-
-    def _fields(self, request: Request, ruleset: Ruleset, link: Link, now: datetime) -> dict[str, object]:
+    def _shown(self, request: Request, link: records.Link, ruleset: Ruleset) -> Link:
         link_type, call = ruleset.links.get(link.type), self._keyring.open(link.call, Role.CALL, (link.type,))
         made = link_of(link_type, call) if link_type is not None and call is not None else None
         has_door = made is not None and link_type is not None and link_type.url is not None
-        state = link_state(call, now).value
         return {
             "call": link.call,
             "type": link.type,
-            "state": "revoked" if link.revoked_at is not None else state,
+            "state": worth_of(link, call, self._keeper.clock()),
             "url": f"{self._base(request)}{JOIN_PATH}{made.call.session}" if made is not None and has_door else None,
             "session": call.session if call is not None else None,
             "alias": made.alias if made is not None else None,
             "name": link.name,
             "attributes": dict(link.attributes),
-            "created_at": _stamp(link.created_at),
+            "created_at": stamp(link.created_at, "seconds"),
             "created_by": link.created_by,
-            "expires_at": _stamp(link.expires_at),
-            "revoked_at": _stamp(link.revoked_at),
+            "expires_at": stamp(link.expires_at, "seconds"),
+            "revoked_at": stamp(link.revoked_at, "seconds"),
+        }
+
+    async def _conference(self, link: records.Link) -> LinkConference | None:
+        now = self._keeper.clock()
+        held = await latest_of_call(self._keeper, link.call, now)
+        if held is None:
+            return None
+        course = await course_of(self._keeper.store, held, now)
+        return {
+            "state": course.phase,
+            "name": held.name,
+            "service_tag": held.service_tag,
+            "held_at": stamp(held.held_at, "seconds"),
+            "expires_at": stamp(held.expires_at, "seconds"),
+            "ended_at": stamp(_ended_at(held, now), "seconds"),
         }
 
     def _base(self, request: Request) -> str:
         return self._public_url or str(request.base_url).rstrip("/")
 
 
-def told_created(by: str, link_type: str) -> dict[str, object]:
-    """What the timeline says of a link that was made."""
-    return {"text": f"The link was made by '{by}'.", "by": by, "type": link_type}
+def _ended_at(held: records.HeldConference, now: datetime) -> datetime | None:
+    return held.ended_at or (held.expires_at if held.expires_at <= now else None)
 
 
-def told_revoked(by: str) -> dict[str, object]:
-    """What the timeline says of a link that was revoked."""
-    return {"text": f"The link was revoked by '{by}'.", "by": by}
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not 0 < len(key) <= IDEMPOTENCY_KEY_LENGTH:
+        detail = f"it must have 1 to {IDEMPOTENCY_KEY_LENGTH} characters but has {len(key)}"
+        raise Refused(ProblemResponse(400, "invalid-idempotency-key", "The Idempotency-Key cannot be used", detail))
+    return key
 
 
-async def _conference_fields(store: ConferenceStore, held: HeldConference, now: datetime) -> dict[str, object]:
-    phase, ended_at = Phase.ENDED, held.ended_at
-    if now < held.expires_at:
-        told = told_since(await store.events_of(held), held.held_at)
-        phase = conference_phase(fold(told), held, now)
-    elif ended_at is None:
-        ended_at = held.expires_at
-    return {
-        "state": phase.value,
-        "name": held.name,
-        "service_tag": held.service_tag,
-        "held_at": _stamp(held.held_at),
-        "expires_at": _stamp(held.expires_at),
-        "ended_at": _stamp(ended_at),
-    }
+async def _read_body(request: Request) -> bytes:
+    """A body of JSON of up to ``BODY_LIMIT`` bytes."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip()
+    if media_type and not _JSON_TYPE.fullmatch(media_type):
+        detail = f"the body must be JSON; send Content-Type: application/json instead of {shown(media_type)}"
+        raise Refused(ProblemResponse(415, "unsupported-media-type", "The body is not JSON", detail))
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > BODY_LIMIT:
+                detail = f"the body may have {BODY_LIMIT} bytes"
+                raise Refused(ProblemResponse(413, "too-large", "The body is too large", detail))
+    except ClientDisconnect:
+        raise Refused(ProblemResponse(400, "incomplete", "The body broke off")) from None
+    return bytes(body)
 
 
-def _stamp(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="seconds")
+def _read_link(body: bytes, ruleset: Ruleset) -> WantedLink:
+    try:
+        return read_link_request(orjson.loads(body), ruleset.links)
+    except orjson.JSONDecodeError as error:
+        fault = f"it is nested deeper than {MOST_NESTED} levels" if _nests_too_deep(body) else str(error)
+        detail = (
+            f"the body is not JSON that can be read: {fault}"
+            if body
+            else "the body is empty; send a JSON object with a type"
+        )
+        raise Refused(ProblemResponse(400, "invalid-json", "The body is not JSON", detail)) from None
+    except UnknownLinkTypeError as error:
+        problem = ProblemResponse(422, "unknown-link-type", "There is no such type of link", str(error))
+        raise Refused(problem) from None
+    except LinkRequestError as error:
+        raise Refused(ProblemResponse(422, "invalid-link", "The link cannot be made", str(error))) from None
+
+
+def _nests_too_deep(body: bytes) -> bool:
+    depth = 0
+    for found in _BRACKET.finditer(body):
+        depth += 1 if found[0] in b"[{" else -1 if found[0] in b"]}" else 0
+        if depth > MOST_NESTED:
+            return True
+    return False
 
 
 def _unknown() -> Response:

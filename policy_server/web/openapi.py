@@ -5,14 +5,14 @@ from importlib.metadata import version
 from typing import Final
 
 from policy_server.conferences.store import IDEMPOTENCY_KEY_LENGTH
-from policy_server.pexip.events import BULK
+from policy_server.conferences.view import EXAMPLE_AGENT, EXAMPLE_CALL
 from policy_server.web.agents import PATH as AGENTS_PATH
 from policy_server.web.events import BODY_LIMIT as EVENTS_LIMIT
 from policy_server.web.events import PATH as EVENTS_PATH
-from policy_server.web.link_requests import BODY_LIMIT
+from policy_server.web.links import BODY_LIMIT
 from policy_server.web.links import PATH as LINKS_PATH
-from policy_server.web.openapi_schemas import AGENT, CALL, CONFERENCE, LINK, MESSAGE, Json, ref, schemas
 from policy_server.web.problem import TYPE_ROOT
+from policy_server.web.schemas import Json, example_of, ref, schemas
 from policy_server.web.streams import KEEP_ALIVE_SECONDS, RECONNECT_MILLISECONDS, STREAMS_LIMIT, STREAMS_PATH
 
 PATH: Final = "/openapi.json"
@@ -63,7 +63,7 @@ not have is answered 405 with `Allow` and the problem `{TYPE_ROOT}method-not-all
 
 def document(link_types: Iterable[str]) -> Json:
     """The whole document, for the types of link that there are now."""
-    types = list(link_types)
+    shapes = schemas(list(link_types))
     return {
         "openapi": "3.1.0",
         "info": {
@@ -79,24 +79,24 @@ def document(link_types: Iterable[str]) -> Json:
             {"name": "events", "description": "For Pexip Infinity: the URL of an event sink, with or without bulk."},
         ],
         "paths": {
-            LINKS_PATH: {"post": _make_link(types)},
+            LINKS_PATH: {"post": _make_link(shapes)},
             f"{LINKS_PATH}/{{call}}": {
                 "parameters": [_call_parameter()],
-                "get": _show_link(),
+                "get": _show_link(shapes),
                 "delete": _revoke_link(),
             },
-            AGENTS_PATH: {"parameters": [_alias_parameter(), _conversation_parameter()], "get": _look_up()},
+            AGENTS_PATH: {"parameters": [_alias_parameter(), _conversation_parameter()], "get": _look_up(shapes)},
             STREAMS_PATH: {"parameters": [_alias_parameter(), _conversation_parameter()], "get": _follow()},
-            EVENTS_PATH: {"post": _take_events()},
+            EVENTS_PATH: {"post": _take_events(shapes)},
         },
-        "components": {"schemas": schemas(types), "securitySchemes": _security_schemes()},
+        "components": {"schemas": shapes, "securitySchemes": _security_schemes()},
     }
 
 
 # ------------------------------------------------------------------ operations
 
 
-def _make_link(types: list[str]) -> Json:
+def _make_link(shapes: Json) -> Json:
     found = {"parameters": {"call": "$response.body#/call"}}
     return {
         "operationId": "makeLink",
@@ -116,15 +116,7 @@ def _make_link(types: list[str]) -> Json:
         ],
         "requestBody": {
             "required": True,
-            "content": _json(
-                ref("LinkRequest"),
-                {
-                    "type": (types or ["patient"])[0],
-                    "name": "Ada L",
-                    "attributes": {"language": "es"},
-                    "ttl": "2h",
-                },
-            ),
+            "content": _json("LinkRequest", shapes),
         },
         "responses": {
             "201": {
@@ -133,7 +125,7 @@ def _make_link(types: list[str]) -> Json:
                     "Location": _header("Where the link can be looked at and revoked", format="uri", required=True),
                     "Idempotency-Replayed": _header("There when an earlier request made the link", const="true"),
                 },
-                "content": _json(ref("Link"), LINK),
+                "content": _json("Link", shapes),
                 "links": {
                     "show": {"operationId": "showLink", **found},
                     "revoke": {"operationId": "revokeLink", **found},
@@ -150,15 +142,7 @@ def _make_link(types: list[str]) -> Json:
     }
 
 
-def _show_link() -> Json:
-    conference = {
-        "state": "active",
-        "name": CALL,
-        "service_tag": "telehealth",
-        "held_at": "2026-11-23T16:05:00+00:00",
-        "expires_at": "2026-11-24T04:05:00+00:00",
-        "ended_at": None,
-    }
+def _show_link(shapes: Json) -> Json:
     return {
         "operationId": "showLink",
         "tags": ["links"],
@@ -167,7 +151,7 @@ def _show_link() -> Json:
         "responses": {
             "200": {
                 "description": "The link, also when it has expired or was revoked.",
-                "content": _json(ref("LinkWithConference"), {**LINK, "conference": conference}),
+                "content": _json("LinkWithConference", shapes),
             },
             **_unauthorized("Bearer"),
             **_problem(404, "unknown-link", "not-found"),
@@ -194,7 +178,7 @@ def _revoke_link() -> Json:
     }
 
 
-def _look_up() -> Json:
+def _look_up(shapes: Json) -> Json:
     return {
         "operationId": "lookUpConference",
         "tags": ["agents"],
@@ -203,7 +187,7 @@ def _look_up() -> Json:
         "agent. The lookup appears on the timeline.",
         "security": [{"agentToken": []}],
         "responses": {
-            "200": {"description": "The conference.", "content": _json(ref("Conference"), CONFERENCE)},
+            "200": {"description": "The conference.", "content": _json("Conference", shapes)},
             **_agent_refusals(),
             **_problem(503, "store-unavailable", "genesys-unavailable", "not-configured", comes_back=True),
         },
@@ -256,8 +240,12 @@ Whether the agent may see the conference is checked again all the time. A browse
     }
 
 
-def _take_events() -> Json:
-    bulk = {"event": BULK, "node": "127.0.0.1", "seq": 0, "version": 2, "time": 1559897775.0, "data": [MESSAGE]}
+def _take_events(shapes: Json) -> Json:
+    wrapper = {"node": "127.0.0.1", "seq": 0, "version": 2, "time": 1559897775.0}
+    examples = {
+        "single": {"value": example_of("EventMessage", shapes)},
+        "bulk": {"value": {**wrapper, **example_of("BulkMessage", shapes)}},
+    }
     anything = {"description": "Whatever else is sent is read as far as it goes, or counted as unreadable."}
     return {
         "operationId": "takeEvents",
@@ -272,14 +260,14 @@ def _take_events() -> Json:
             "content": {
                 "application/json": {
                     "schema": {"anyOf": [ref("EventMessage"), ref("BulkMessage"), anything]},
-                    "examples": {"single": {"value": dict(MESSAGE)}, "bulk": {"value": bulk}},
+                    "examples": examples,
                 }
             },
         },
         "responses": {
             "200": {
                 "description": "Every message that can be read is stored durably.",
-                "content": _json(ref("EventsTaken"), {"received": 1, "new": 1}),
+                "content": _json("EventsTaken", shapes),
             },
             **_unauthorized("Basic"),
             **_problem(413, "too-large"),
@@ -310,7 +298,7 @@ def _call_parameter() -> Json:
         "required": True,
         "description": "The `call` of the link.",
         "schema": {"type": "string"},
-        "example": CALL,
+        "example": EXAMPLE_CALL,
     }
 
 
@@ -323,8 +311,8 @@ def _alias_parameter() -> Json:
         "alias; in any case, in quotation marks or not, with or without `sip:` and domain.",
         "schema": {"type": "string"},
         "examples": {
-            "call": {"value": CALL},
-            "agent": {"value": f"sip:hcp{AGENT}@video.example.com"},
+            "call": {"value": EXAMPLE_CALL},
+            "agent": {"value": f"sip:hcp{EXAMPLE_AGENT}@video.example.com"},
         },
     }
 
@@ -391,5 +379,5 @@ def _header(description: str, *, required: bool = False, **schema: object) -> Js
     }
 
 
-def _json(schema: Json, example: Mapping[str, object]) -> Json:
-    return {"application/json": {"schema": schema, "example": dict(example)}}
+def _json(name: str, shapes: Json) -> Json:
+    return {"application/json": {"schema": ref(name), "example": example_of(name, shapes)}}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from itertools import count
 from time import perf_counter
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import orjson
 from anyio.to_thread import run_sync
@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.rooms import Rooms
+from policy_server.conferences.timeline import policy_answered
 from policy_server.pexip.query import QuestionError
 from policy_server.pexip.request_types import RequestType, route
 from policy_server.pexip.requests import PolicyRequest, parse_request
@@ -29,7 +30,7 @@ from policy_server.policy.decisions import (
     SetProperties,
     ShowPicture,
 )
-from policy_server.policy.ruleset import Ruleset
+from policy_server.policy.ruleset import Rules, Ruleset
 from policy_server.web.avatars import render_avatar
 from policy_server.web.basic import CHALLENGE, BasicAuthentication
 from policy_server.web.callers import caller_address
@@ -44,8 +45,6 @@ _JPEG: Final = (b"content-type", b"image/jpeg")
 _TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 _GET_ONLY: Final = (b"allow", b"GET")
 
-ANSWERED: Final = "policy.answered"
-"""What the timeline calls an answer to a question."""
 
 NOTES_A_MINUTE: Final = 30
 """Answers about one call that its timeline takes within a minute; further ones are only logged. A call needs some twenty
@@ -63,26 +62,6 @@ LOGGED_OF_CALLER: Final = ("remote_address", "vendor")
 
 CALLERS_LIMIT: Final = 256
 """Addresses of nodes whose text for the log is kept."""
-
-
-_TOLD: Final[Mapping[str, str]] = {
-    "serve": "served",
-    "redirect": "sent to another alias",
-    "reject": "refused",
-    "continue": "left to Pexip",
-    "set": "changed",
-    "locate": "placed",
-    "fail": "nothing that Pexip would take",
-}
-"""What timelines say of each outcome of a question about a call."""
-
-
-class Rules(Protocol):
-    """Whoever has the rules that run."""
-
-    @property
-    def ruleset(self) -> Ruleset:
-        """The rules of this moment; a request takes them once."""
 
 
 class _Response(NamedTuple):
@@ -191,7 +170,8 @@ class PolicyEndpoint:
             return self._failed(request_type, "error", "an error of ours; see the log", ruleset, decision_id)
         if settled.key:
             caller = {"remote_display_name": request.text("remote_display_name")[:LOGGED_LENGTH]}
-            self._note(settled.key, request, query, {**record, **self._rooms.shown(ruleset, caller)}, decision_id, now)
+            noted = {"decision_id": decision_id, **record, **self._rooms.shown(ruleset, caller)}
+            self._note(settled.key, request, query, decision, noted, now)
         return response
 
     def _note(
@@ -199,8 +179,8 @@ class PolicyEndpoint:
         key: str,
         request: PolicyRequest,
         query: bytes,
+        decision: Decision,
         record: Mapping[str, object],
-        decision_id: str,
         now: datetime,
     ) -> None:
         """Puts an answer on the timeline. The same one to the same question within the minute is only logged."""
@@ -208,8 +188,7 @@ class PolicyEndpoint:
         if minute != self._noted_in:
             self._noted.clear()
             self._noted_in = minute
-        rule = record["rule"]
-        asked = hash((key, request.type, query, record["outcome"], rule, record["revision"]))
+        asked = hash((key, request.type, query, record["outcome"], decision.rule, record["revision"]))
         noted = self._noted[key]
         if asked in noted or len(noted) >= NOTES_A_MINUTE:
             return
@@ -220,10 +199,7 @@ class PolicyEndpoint:
                 return
             together.add(asked)
         noted.add(asked)
-        by = f"by rule '{rule}'" if rule else "as no rule matched"
-        text = f"A node asked {request.type.about.asks}: {_TOLD[str(record['outcome'])]}, {by}."
-        data = {"text": text, "decision_id": decision_id, **record}
-        self._conferences.note(key, ANSWERED, data, now)
+        self._conferences.note(key, *policy_answered(request.type, decision, record), now)
 
     def _rendered(
         self,

@@ -18,11 +18,11 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.conferences.lookup import Found, Subject
 from policy_server.conferences.subscriptions import Subscription
 from policy_server.genesys.results import Agent
-from policy_server.web.agents import PATH, AgentAccess, agent_problem, store_unavailable, unknown_conference
-from policy_server.web.lookup import ConferenceLookup, Found, Subject
-from policy_server.web.problem import ProblemResponse
+from policy_server.web.agents import PATH, AgentDesk, agent_problem, unknown_conference
+from policy_server.web.problem import ProblemResponse, Refused
 
 STREAMS_PATH: Final = PATH + "/events"
 
@@ -70,15 +70,14 @@ class AgentStreams:
 
     def __init__(
         self,
-        lookup: ConferenceLookup,
-        access: AgentAccess,
+        desk: AgentDesk,
         *,
         limit: int = STREAMS_LIMIT,
         check_seconds: float = CHECK_SECONDS,
         keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
         pause_seconds: float = PAUSE_SECONDS,
     ) -> None:
-        self._parts: Final = _Parts(lookup, access, check_seconds, keep_alive_seconds, pause_seconds)
+        self._parts: Final = _Parts(desk, check_seconds, keep_alive_seconds, pause_seconds)
         self._limit: Final = limit
         self._open: Final[Counter[str]] = Counter()
         self._closed: Final = asyncio.Event()
@@ -98,45 +97,29 @@ class AgentStreams:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request, for as long as the stream lasts."""
-        refused = await self._serve(Request(scope, receive), send)
-        if refused is not None:
-            await refused(scope, receive, send)
+        try:
+            await self._serve(Request(scope, receive), send)
+        except Refused as refused:
+            await refused.problem(scope, receive, send)
 
-    async def _serve(self, request: Request, send: Send) -> ProblemResponse | None:
-        lookup, access = self._parts.lookup, self._parts.access
+    async def _serve(self, request: Request, send: Send) -> None:
         if request.method != "GET":
-            return agent_problem(405, "method-not-allowed", "Method not allowed", headers={"allow": "GET"})
-        subject = lookup.subject_of(request.path_params["alias"])
-        admitted = await access.admit(request, subject)
-        if isinstance(admitted, ProblemResponse):
-            return admitted
+            raise Refused(agent_problem(405, "method-not-allowed", "Method not allowed", headers={"allow": "GET"}))
+        subject, admitted = await self._parts.desk.admit(request)
         if self._closed.is_set():
-            return _stopping()
-        with self._slot(admitted.agent) as is_free:
-            if not is_free:
-                detail = f"an agent may have {self._limit} streams at a time; close one"
-                return agent_problem(429, "too-many-streams", "Too many streams", detail)
-            try:
-                found = await lookup.look_up(subject)
-            except StoreUnavailableError:
-                return store_unavailable()
-            if found is None:
-                return unknown_conference()
-            refusal = await access.bind(request, admitted, found, lookup.conferences.store)
-            if refusal is not None:
-                return refusal
-            lookup.note(found, admitted.agent, admitted.conversation)
+            raise Refused(_stopping())
+        with self._slot(admitted.agent):
+            found = await self._parts.desk.open(request, subject, admitted)
             await _Stream(self._parts, request, subject, send).run(found, self._closed)
-        return None
 
     @contextmanager
-    def _slot(self, agent: Agent) -> Iterator[bool]:
+    def _slot(self, agent: Agent) -> Iterator[None]:
         if self._open[agent.id] >= self._limit:
-            yield False
-            return
+            detail = f"an agent may have {self._limit} streams at a time; close one"
+            raise Refused(agent_problem(429, "too-many-streams", "Too many streams", detail))
         self._open[agent.id] += 1
         try:
-            yield True
+            yield
         finally:
             self._open[agent.id] -= 1
             if not self._open[agent.id]:
@@ -146,8 +129,7 @@ class AgentStreams:
 class _Parts(NamedTuple):
     """What all streams share. Times are in seconds."""
 
-    lookup: ConferenceLookup
-    access: AgentAccess
+    desk: AgentDesk
     check: float
     keep_alive: float
     pause: float
@@ -203,7 +185,7 @@ class _Stream:
     async def _tell(self, found: Found) -> NoReturn:
         told = _last_event_id(self._request)
         while True:
-            with self._parts.lookup.conferences.subscribe(*found.keys) as subscription:
+            with self._parts.desk.lookup.conferences.subscribe(*found.keys) as subscription:
                 # Read again: something may have changed before the subscription began.
                 fresh = await self._read()
                 while fresh is None or fresh.keys == found.keys:
@@ -218,7 +200,7 @@ class _Stream:
     async def _read(self) -> Found | None:
         """The conference now; ``None`` while the database is away."""
         try:
-            found = await self._parts.lookup.look_up(self._subject)
+            found = await self._parts.desk.lookup.look_up(self._subject)
         except StoreUnavailableError:
             return None
         if found is None:
@@ -238,9 +220,10 @@ class _Stream:
     async def _check(self) -> None:
         if self._clock() < self._check_at:
             return
-        admitted = await self._parts.access.admit(self._request, self._subject)
-        if isinstance(admitted, ProblemResponse):
-            raise _End(admitted)
+        try:
+            await self._parts.desk.access.admit(self._request, self._subject)
+        except Refused as refused:
+            raise _End(refused.problem) from None
         self._check_at = self._clock() + self._parts.check
 
     async def _say_why(self, problem: ProblemResponse) -> None:

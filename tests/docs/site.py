@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
+from policy_server.conferences.timeline import Kind
 from policy_server.pexip.events import Event
 from policy_server.simulator.genesys import ORGANIZATION, StandIn, participant
-from policy_server.web import agent_answers, links
-from policy_server.web.policy import ANSWERED
 from tests.conferences import event_histories as told
 from tests.genesys.asking import MARIA, TOKEN
 from tests.servers import PASSWORD, SECRET_KEY, USERNAME, RealServer, eventually
@@ -97,7 +96,7 @@ class Site:
         ]
         self.genesys.conversations[call.conversation] = people
         # What a node asked and what a customer opened is written beside the answers.
-        wanted = {agent_answers.LINK_OPENED, ANSWERED, links.CREATED, "trunk_answered"}
+        wanted = {Kind.LINK_OPENED, Kind.POLICY_ANSWERED, Kind.LINK_CREATED, Kind.TRUNK_ANSWERED}
         eventually(lambda: wanted <= {line["kind"] for line in self.look_up(call)["timeline"]})
         return call
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from shutil import copytree
 from typing import Final
 
+from policy_server.conferences.link_requests import FIELDS
 from policy_server.rulefiles.pages import PAGES
 from policy_server.rulefiles.store import load_folder
 from policy_server.simulator.genesys import StandIn
-from policy_server.web.link_requests import FIELDS
 from policy_server.web.pages import shipped_pages
 from tests.docs.pages import CUSTOMER_APP, HTML, code
 from tests.docs.site import SETTINGS, Site

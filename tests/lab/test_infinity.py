@@ -13,7 +13,8 @@ import orjson
 import pytest
 
 from policy_server.app import utc_now
-from policy_server.conferences.fold import Phase, fold, timeline_events
+from policy_server.conferences.fold import Phase, fold
+from policy_server.conferences.timeline import timeline_events
 from policy_server.lab.node.dialling import RoutingRule
 from policy_server.lab.node.happenings import LEFT, NOBODY_KEEPS_IT
 from policy_server.lab.node.infinity import Infinity

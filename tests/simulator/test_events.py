@@ -8,7 +8,9 @@ from typing import Any, Final
 import orjson
 import pytest
 
-from policy_server.conferences.fold import LegState, Phase, fold, timeline_events
+from policy_server.conferences.fold import Phase, fold
+from policy_server.conferences.participants import LegState
+from policy_server.conferences.timeline import timeline_events
 from policy_server.pexip.events import Event, LegEnd, parse_events
 from policy_server.simulator.events import Message, Reporter, browser, bulk, trunk_leg
 from tests.docs.pages import code

@@ -15,8 +15,10 @@ import httpx
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
+from policy_server.conferences.ending import Endings
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.live import Conferences
+from policy_server.conferences.lookup import ConferenceLookup
 from policy_server.conferences.pace import Pace
 from policy_server.conferences.records import (
     DIALLED,
@@ -35,11 +37,10 @@ from policy_server.pexip.field_facts import DOOR_FIELDS
 from policy_server.policy.names import Call
 from policy_server.policy.ruleset import Ruleset
 from policy_server.simulator.genesys import participant
-from policy_server.web.agents import AgentAccess, AgentEndpoint
+from policy_server.web.agents import AgentAccess, AgentDesk, AgentEndpoint
 from policy_server.web.basic import BasicAuthentication
 from policy_server.web.cors import AgentCors
 from policy_server.web.events import EventSinkEndpoint
-from policy_server.web.lookup import ConferenceLookup
 from policy_server.web.streams import AgentStreams
 from tests.conferences import event_histories as told
 from tests.genesys.asking import MARIA, TOKEN
@@ -360,16 +361,18 @@ class Desk:
         await self.conferences.start()
         self.store.unwatched.update(asyncio.all_tasks() - before)
         self.genesys = GenesysClient(self._tenant, **self._client)
-        access = AgentAccess(self.genesys, binding_required=self._binding_required)
         self.rules = FixedRules()
         self.lookup = ConferenceLookup(self.conferences, self.rules, KEYRING, self._node)
-        self.streams = AgentStreams(self.lookup, access, **self._options)
+        desk = AgentDesk(self.lookup, AgentAccess(self.genesys, binding_required=self._binding_required))
+        self.streams = AgentStreams(desk, **self._options)
+        self.endings = Endings(self.conferences)
         self.sink = EventSinkEndpoint(
             self.conferences,
+            self.endings,
             BasicAuthentication(SINK_USER, SINK_PASSWORD),
             kept=lambda data: RULES.mask.fields(data, KEYRING),
         )
-        agents = AgentEndpoint(self.lookup, access)
+        agents = AgentEndpoint(desk)
         routes = [*self.streams.routes(), *agents.routes(), *self.sink.routes()]
         self.app: ASGIApp = AgentCors(Starlette(routes=routes), [ORIGIN])
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
@@ -379,7 +382,7 @@ class Desk:
         self.store.away.clear()
         self.streams.close()
         await self.client.aclose()
-        await self.sink.close()
+        await self.endings.close()
         await self.genesys.close()
         await self.conferences.stop()
 

@@ -12,6 +12,7 @@ import httpx
 from starlette.applications import Starlette
 
 from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.conferences.joining import CustomersDoor
 from policy_server.conferences.records import HeldConference, Link
 from policy_server.conferences.store import ConferenceStore
 from policy_server.policy.names import NONCE_BYTES, Call, Pins, Role
@@ -168,7 +169,7 @@ class Desk:
         links = LinkEndpoints(
             self.rules, KEYRING, self.keeper, self._keys, self._public_url, lambda: next(self._nonces)
         )
-        join = JoinEndpoint(self.rules, KEYRING, self.keeper)
+        join = JoinEndpoint(CustomersDoor(self.rules, KEYRING, self.keeper))
         self.app = Starlette(routes=[*links.routes(), *join.routes()])
         return self
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from policy_server.conferences.ending import phase_of
 from policy_server.conferences.fold import ConferenceState, Phase, fold
 from policy_server.conferences.records import Door, TimelineEntry
+from policy_server.conferences.view import TIMELINE_LIMIT, masked
 from policy_server.pexip.events import Event
 from policy_server.policy.names import Keyring
 from policy_server.simulator.genesys import DIVISION, User, participant
-from policy_server.web.agent_answers import TIMELINE_LIMIT, conference_phase, masked
 from policy_server.web.problem import TYPE_ROOT
 from tests.conferences import event_histories as told
 from tests.genesys.asking import CONVERSATION, MARIA, OTHER_TOKEN, TOKEN, Genesys, tenant
@@ -340,7 +341,7 @@ def test_the_state_by_events_and_pin(
 ) -> None:
     """What nodes say and what is held make one state; whoever is there makes it active until the hold expires."""
     conference = None if pin is None else a_pin(**pin)
-    assert conference_phase(state_of(*events), conference, NOON + timedelta(seconds=at)) is expected
+    assert phase_of(state_of(*events), conference, NOON + timedelta(seconds=at)) is expected
 
 
 # ------------------------------------------------------------------ rooms and PINs

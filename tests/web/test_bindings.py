@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from policy_server.web.bindings import check_dialled
+from policy_server.conferences.bindings import check_dialled
 from policy_server.web.problem import TYPE_ROOT
 from tests.genesys.asking import CONVERSATION, MARIA, OTHER_TOKEN, TOKEN, Genesys, tenant
 from tests.rule_sets import NOON, SESSION

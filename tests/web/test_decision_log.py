@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policy_server.pexip.field_facts import MASK
 from policy_server.web import decision_log
-from policy_server.web.decision_log import LINES_LIMIT, MASK, DecisionLog, masked, render_text
+from policy_server.web.decision_log import LINES_LIMIT, DecisionLog, masked, render_text
 from tests.servers import InProcess, eventually
 from tests.web.samples import FIXED_PIN, KIOSK_PASSWORD, NOW, sample_folder, sample_link
 

@@ -12,12 +12,14 @@ from typing import Any, NoReturn
 
 import pytest
 
+from policy_server.conferences import ending
 from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.conferences.lookup import Subject
 from policy_server.conferences.store import ConferenceStore
+from policy_server.conferences.view import Conference
 from policy_server.pexip.events import Event
-from policy_server.web import events as events_module
+from policy_server.web import events
 from policy_server.web.events import BODY_LIMIT, DRAIN_LIMIT
-from policy_server.web.lookup import Subject
 from policy_server.web.problem import TYPE_ROOT
 from tests.conferences.event_histories import OTHER, joined
 from tests.conferences.event_histories import updated as updated_at
@@ -56,10 +58,9 @@ def stored(desk: Desk, name: str = CALL_ID) -> tuple[Event, ...]:
     return desk.run(desk.store.events(name, LONG_AGO))
 
 
-def attendance(answer: dict[str, object]) -> tuple[int, int]:
+def attendance(answer: Conference) -> tuple[int, int]:
     """How many participants there are in the answer of a lookup, and how many of them are present."""
     found = answer["participants"]
-    assert isinstance(found, list)
     return len(found), sum(person["is_present"] for person in found)
 
 
@@ -223,7 +224,7 @@ def test_of_a_body_beyond_the_limit_the_first_messages_are_taken(
 ) -> None:
     """A node would repeat for ever what is refused as too large, so what fits is taken and the rest is said to be lost."""
     text = json.dumps({**bulk([]), "data": [FIRST, message(ended(9))]}).encode()
-    monkeypatch.setattr(events_module, "BODY_LIMIT", len(text) - 3)
+    monkeypatch.setattr(events, "BODY_LIMIT", len(text) - 3)
     assert desk.post(text).json() == {"received": 1, "new": 1, "unreadable": 1}
     assert "events.too_large" in caplog.text
 
@@ -287,9 +288,9 @@ def test_no_clock_of_a_node_keeps_or_deletes_anything(desk: Desk, ahead: float) 
     assert conference.ended_at == desk.now
     found = desk.run(desk.lookup.look_up(Subject(CALL_ID)))
     assert found is not None
-    assert (found.answer["state"], found.answer["join"]["pin"]) == ("ended", None)  # type: ignore[index]
-    shown = [found.answer["ended_at"], *(line["at"] for line in found.answer["timeline"])]  # type: ignore[attr-defined]
-    assert all(datetime.fromisoformat(at) <= desk.now + timedelta(hours=1) for at in shown)
+    assert (found.answer["state"], found.answer["join"]["pin"]) == ("ended", None)
+    shown = [found.answer["ended_at"], *(line["at"] for line in found.answer["timeline"])]
+    assert all(at is not None and datetime.fromisoformat(at) <= desk.now + timedelta(hours=1) for at in shown)
     assert desk.run(desk.store.purge(desk.now)) == 0
     assert desk.run(desk.store.purge(desk.now + timedelta(seconds=1))) > 0
     assert desk.run(desk.store.conference_of_call(CALL_ID)) is None
@@ -430,13 +431,13 @@ def test_an_end_that_could_not_be_written_is_written_when_the_message_comes_agai
 
 def test_nobody_waits_long_for_the_end_of_conferences(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """When ending takes too long the node has its 200, and the conference is ended before the sink is closed."""
-    monkeypatch.setattr(events_module, "FOLD_PATIENCE", 0.01)
+    monkeypatch.setattr(ending, "FOLD_PATIENCE", 0.01)
     desk.store_hold()
     desk.store.slow["end"] = asyncio.Event()
     assert desk.post(bulk([started(), ended(9)])).status_code == 200
     assert is_held(desk)
     desk.store.slow["end"].set()
-    desk.run(desk.sink.close())
+    desk.run(desk.endings.close())
     assert not is_held(desk)
 
 
@@ -448,7 +449,7 @@ def test_a_fault_of_ours_does_not_hold_up_the_queue_of_a_node(
     def broken(_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(events_module, "fold", broken)
+    monkeypatch.setattr(ending, "fold", broken)
     desk.store_hold()
     assert desk.post(bulk([started(), ended(9)])).status_code == 200
     assert "conferences.not_ended" in caplog.text
@@ -471,7 +472,7 @@ def test_ten_thousand_messages_in_a_bulk(desk: Desk) -> None:
     random.Random(1).shuffle(events)
 
     assert desk.post(bulk(events)).json() == {"received": 10_000, "new": 10_000}
-    desk.run(desk.sink.close())
+    desk.run(desk.endings.close())
 
     desk.now += timedelta(hours=1)
     over = (NOON + timedelta(seconds=1001)).isoformat(timespec="milliseconds")

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 
+from policy_server.conferences.joining import NOTED_LIMIT, CustomersDoor
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.records import Door as HeldDoor
 from policy_server.conferences.records import Link, alias_key
@@ -26,7 +27,7 @@ from policy_server.policy.names import NONCE_BYTES, Call
 from policy_server.policy.ruleset import Ruleset
 from policy_server.rulefiles.store import RuleStore
 from policy_server.web.api_keys import ApiKeys
-from policy_server.web.join import NOTED_LIMIT, JoinEndpoint
+from policy_server.web.join import JoinEndpoint
 from policy_server.web.links import LinkEndpoints
 from tests.rule_sets import KEYRING, load
 from tests.servers import write_rules
@@ -318,7 +319,7 @@ def test_a_conference_that_runs_keeps_the_door_open(desk: Desk, hours: float, st
 @pytest.mark.parametrize("how", ["is_away", "is_stuck"])
 def test_without_the_database_links_go_on(desk: Desk, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the database is away or hangs, what this process knows of links counts, revocation too."""
-    monkeypatch.setattr("policy_server.web.join.PATIENCE", 0.01)
+    monkeypatch.setattr("policy_server.conferences.joining.PATIENCE", 0.01)
     made = desk.make(name="Ada", attributes={"language": "es"}, ttl="8h")
     session, call = made["session"], made["call"]
     stored = desk.run(desk.keeper.store.link(call))
@@ -545,7 +546,7 @@ def test_a_link_is_noted_once_a_minute(desk: Desk) -> None:
 def test_what_was_noted_is_forgotten_in_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many links are opened, few are remembered."""
     assert NOTED_LIMIT < 10_000
-    monkeypatch.setattr("policy_server.web.join.NOTED_LIMIT", 2)
+    monkeypatch.setattr("policy_server.conferences.joining.NOTED_LIMIT", 2)
     links = [desk.make() for _ in range(3)]
     desk.keeper.notes.clear()
     for made in (*links, links[0]):
@@ -593,7 +594,9 @@ def test_a_timeline_tells_what_became_of_a_link(tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path}/policy.db"
         conferences = Conferences(ConferenceStore(url), lambda: next(moments), 12 * HOUR)
         links = LinkEndpoints(Rules(TWO_TYPES), KEYRING, conferences, ApiKeys(KEYS), "", lambda: bytes(NONCE_BYTES))
-        app = Starlette(routes=[*links.routes(), *JoinEndpoint(Rules(TWO_TYPES), KEYRING, conferences).routes()])
+        app = Starlette(
+            routes=[*links.routes(), *JoinEndpoint(CustomersDoor(Rules(TWO_TYPES), KEYRING, conferences)).routes()]
+        )
         headers = {"authorization": f"Bearer {KEYS['portal']}"}
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
             made = await client.post("/api/v1/links", json={"type": "patient"}, headers=headers)

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from policy_server.conferences.link_requests import MOST_PROBLEMS
 from policy_server.conferences.records import DIALLED, HeldConference, alias_key
 from policy_server.pexip.events import Event
 from policy_server.policy.names import LinkState
-from policy_server.web.link_requests import BODY_LIMIT, MOST_PROBLEMS
+from policy_server.web.links import BODY_LIMIT
 from policy_server.web.problem import TYPE_ROOT
 from tests.rule_sets import load
 from tests.web.link_samples import BASE, HOUR, KEYS, NOON, TWO_TYPES, Desk, call_of, pins_of

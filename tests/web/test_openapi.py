@@ -34,7 +34,7 @@ from policy_server.policy.names import Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
 from policy_server.simulator.genesys import StandIn
-from policy_server.web import agents, events, link_requests, links, refusals, streams
+from policy_server.web import agents, events, links, refusals, streams
 from policy_server.web.api_keys import ApiKeys
 from policy_server.web.openapi import PATH, PROBLEMS, document
 from policy_server.web.problem import TYPE_ROOT
@@ -174,7 +174,7 @@ def test_it_describes_every_route_and_nothing_else(whole: Settings, monkeypatch:
 
 def test_it_knows_every_problem() -> None:
     """Each type of problem in the sources is described, and no other."""
-    modules = (agents, events, link_requests, links, refusals, streams, app_module)
+    modules = (agents, events, links, refusals, streams, app_module)
     texts = [Path(module.__file__ or "").read_text(encoding="utf-8") for module in modules]
     made = re.compile(r'(?:ProblemResponse|agent_problem)\(\s*\d{3},\s*"([a-z-]+)"')
     kinds = {kind for text in texts for kind in made.findall(text)} | {"not-found"}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_server.web.link_reading import read_link
+from policy_server.conferences.link_reading import read_link
 from tests.rule_sets import load
 
 LINKS = load(

@@ -7,8 +7,8 @@ finds the conference), and widgets hand that on to us.
 import re
 from typing import Final
 
+from policy_server.conferences.link_reading import undisguised
 from policy_server.pexip.aliases import bare_alias
-from policy_server.web.link_reading import undisguised
 
 _LONGEST: Final = 1000
 _BETWEEN: Final = re.compile(r"[\s<>()\[\]{},;?\\\"'\u2018-\u201e\u00ab\u00bb]+")

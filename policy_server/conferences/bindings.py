@@ -4,26 +4,45 @@ Anybody can call the contact centre under any name, so a caller who is named lik
 have come in where the room called, and as the room's own.
 """
 
-import asyncio
 import logging
 from collections.abc import Iterable
+from typing import Protocol
 
+from policy_server.conferences.caller_names import caller_aliases
 from policy_server.conferences.errors import StoreUnavailableError
-from policy_server.conferences.fold import fold
-from policy_server.conferences.lives import told_since
-from policy_server.conferences.records import HeldConference
+from policy_server.conferences.lookup import Found, Subject
 from policy_server.conferences.store import ConferenceStore
-from policy_server.genesys.results import Binding
 from policy_server.pexip.aliases import bare_alias
-from policy_server.pexip.events import Event
 from policy_server.telephony.numbers import number_in
-from policy_server.web.caller_names import caller_aliases
-from policy_server.web.lookup import Found, Subject
 
 log = logging.getLogger(__name__)
 
 
-def check_caller(bound: Binding, subject: Subject) -> str:
+class Conversation(Protocol):
+    """What the contact centre says of a conversation, and of this agent in it."""
+
+    @property
+    def participants(self) -> tuple[str, ...]:
+        """Who was seen, for an administrator."""
+
+    @property
+    def agent_listed(self) -> bool:
+        """This agent is or was on it."""
+
+    @property
+    def agent_connected(self) -> bool:
+        """This agent's call is up now."""
+
+    @property
+    def ani_name(self) -> str | None:
+        """The caller's name."""
+
+    @property
+    def ani(self) -> str | None:
+        """The caller's address."""
+
+
+def check_caller(bound: Conversation, subject: Subject) -> str:
     """Why an agent's conversation is not about a conference, as far as the conversation says; ``""`` if it is."""
     seen = f"its participants are {', '.join(bound.participants) or 'none'}"
     if not bound.agent_listed:
@@ -62,18 +81,13 @@ async def check_place(store: ConferenceStore, found: Found, conversation: str) -
     try:
         is_own = await store.bind(found.conference.id, conversation, 1)
         if not is_own:
-            legs = await asyncio.to_thread(_connected_legs, found.conference, found.events)
+            legs = sum(leg.connected_at is not None for leg in found.latest.trunk_legs)
             is_own = await store.bind(found.conference.id, conversation, legs)
     except StoreUnavailableError as error:
         # What was read is enough to let the agent help the customer; only nothing is remembered.
         log.warning("conversations.unwritten: %s", error)
         return ""
     return "" if is_own else "another conversation came first for this conference: that caller only has its name"
-
-
-def _connected_legs(conference: HeldConference, events: Iterable[Event]) -> int:
-    state = fold(told_since(events, conference.held_at))
-    return sum(leg.connected_at is not None for leg in state.trunk_legs)
 
 
 def _compared(dialled: str) -> str:

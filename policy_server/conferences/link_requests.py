@@ -1,0 +1,260 @@
+"""What a request for a customer's link means: read whole, or refused with everything that is wrong; made, found, revoked."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+from itertools import islice
+from typing import Annotated, Any, Final, NotRequired
+
+import orjson
+from typing_extensions import TypedDict
+
+from policy_server.conferences.errors import CallTakenError
+from policy_server.conferences.keeper import Keeper
+from policy_server.conferences.records import Link
+from policy_server.conferences.shapes import means
+from policy_server.conferences.timeline import link_created, link_revoked
+from policy_server.pexip.query import clean
+from policy_server.policy.links import TTL, default_expiry, make_link
+from policy_server.policy.names import Call, Keyring, link_state
+from policy_server.policy.ruleset import LinkType
+from policy_server.policy.services import FIELD_LIMIT
+from policy_server.wording.values import shown
+from policy_server.wording.words import one_of, unknown_key
+
+NAME_LIMIT: Final = FIELD_LIMIT
+"""Characters of a customer's name: as many as Pexip takes."""
+MOST_ATTRIBUTES: Final = 50
+ATTRIBUTE_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+ATTRIBUTE_LIMIT: Final = 500
+"""Characters of an attribute's value."""
+
+MOST_PROBLEMS: Final = 10
+"""Problems of one request that are told."""
+
+MOST_SIGNATURES: Final = 5
+"""Calls that are signed for one link before giving up: two of one minute are the same once in 4 * 10^9."""
+
+_TTL_PATTERN: Final = r"^\s*(\d{1,4}[dD])?\s*(\d{1,5}[hH])?\s*(\d{1,6}[mM])?\s*(\d{1,8}[sS])?\s*$"
+
+
+class LinkRequest(TypedDict):
+    """A link as it is asked for."""
+
+    type: Annotated[str, means("One of the types of link in the rules of this server.", "patient")]
+    name: Annotated[NotRequired[str], means("The customer's name.", "Ada L", default="", maxLength=NAME_LIMIT)]
+    attributes: Annotated[
+        NotRequired[dict[str, str]],
+        means(
+            "What rules may decide by and agents shall see, such as language or queue.",
+            {"language": "es"},
+            maxProperties=MOST_ATTRIBUTES,
+            propertyNames={"pattern": f"^(?:{ATTRIBUTE_NAME.pattern})$"},
+            additionalProperties={"type": "string", "maxLength": ATTRIBUTE_LIMIT},
+        ),
+    ]
+    ttl: Annotated[
+        NotRequired[str],
+        means(
+            "How long the link is good, from `1m` to `366d`: `90m`, `4h`, `1d 12h`. By default as long as the type of link "
+            "says.",
+            "2h",
+            pattern=_TTL_PATTERN,
+            format="link-ttl",
+        ),
+    ]
+
+
+FIELDS: Final = tuple(LinkRequest.__annotations__)
+
+
+@dataclass(frozen=True, slots=True)
+class WantedLink:
+    """A link of a type of these rules as somebody asks for it; ``ttl`` in seconds, ``None`` for that of the type.
+
+    ``digest`` is the same for the same request, however its JSON is written.
+    """
+
+    type: LinkType
+    name: str = field(repr=False)
+    attributes: Mapping[str, str] = field(repr=False)
+    ttl: int | None
+    digest: str
+
+
+class LinkWorth(StrEnum):
+    """Whether a link lets the customer in."""
+
+    VALID = "valid"
+    EARLY = "early"
+    EXPIRED = "expired"
+    INVALID = "invalid"
+    REVOKED = "revoked"
+
+
+def worth_of(link: Link, call: Call | None, now: datetime) -> LinkWorth:
+    """What a link is worth whose call is ``None`` once no key of ours has signed it."""
+    return LinkWorth.REVOKED if link.revoked_at is not None else LinkWorth(link_state(call, now))
+
+
+class LinkRequestError(ValueError):
+    """A link that cannot be made; ``problems`` are the first ``MOST_PROBLEMS`` reasons, and the text has them all."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self.problems: Final = problems
+
+
+class UnknownLinkTypeError(LinkRequestError):
+    """A link of a type that there is not."""
+
+
+# ------------------------------------------------------------------ reading
+
+
+def read_link_request(fields: object, links: Mapping[str, LinkType]) -> WantedLink:
+    """Reads the JSON of a request for a link of one of some types. Raises LinkRequestError."""
+    if not isinstance(fields, dict):
+        raise LinkRequestError(f'the body must be an object such as {{"type": "patient"}} but is {_kind(fields)}')
+    problems = tuple(islice(_problems(fields, links), MOST_PROBLEMS))
+    if problems:
+        raise LinkRequestError(*problems)
+    if fields["type"] not in links:
+        raise UnknownLinkTypeError(one_of("type", links, fields["type"]))
+    return WantedLink(
+        type=links[fields["type"]],
+        name=clean(fields.get("name", "")),
+        attributes={name: clean(value) for name, value in fields.get("attributes", {}).items()},
+        ttl=TTL.seconds(fields["ttl"]) if "ttl" in fields else None,
+        digest=sha256(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)).hexdigest(),
+    )
+
+
+def _problems(fields: Mapping[str, Any], links: Mapping[str, LinkType]) -> Iterator[str]:
+    for key in fields:
+        if key not in FIELDS:
+            yield unknown_key(key, FIELDS, "a link")
+    if "type" not in fields:
+        yield (
+            f"type is missing; write one of {', '.join(map(shown, islice(links, 12)))}" if links else "type is missing"
+        )
+    elif not isinstance(fields["type"], str):
+        yield f"type {_not_text(fields['type'])}"
+    name = fields.get("name", "")
+    if not isinstance(name, str):
+        yield f"name {_not_text(name)}"
+    elif len(name) > NAME_LIMIT:
+        yield f"name has {len(name)} characters; the limit is {NAME_LIMIT}"
+    attributes = fields.get("attributes", {})
+    if isinstance(attributes, dict):
+        yield from _attribute_problems(attributes)
+    else:
+        hint = "; leave attributes out" if attributes is None else ""
+        yield f'attributes must be an object of texts such as {{"language": "es"}} but is {_kind(attributes)}{hint}'
+    if "ttl" in fields:
+        yield from _ttl_problems(fields["ttl"])
+
+
+def _attribute_problems(attributes: Mapping[str, Any]) -> Iterator[str]:
+    if len(attributes) > MOST_ATTRIBUTES:
+        yield f"there are {len(attributes)} attributes; the limit is {MOST_ATTRIBUTES}"
+        return
+    for name, value in attributes.items():
+        if not ATTRIBUTE_NAME.fullmatch(name):
+            yield f"the name of an attribute must be 1 to 64 letters, digits, '_' and '-' but is {shown(name)}"
+        elif not isinstance(value, str):
+            yield f"attribute {shown(name)} {_not_text(value)}"
+        elif len(value) > ATTRIBUTE_LIMIT:
+            yield f"attribute {shown(name)} has {len(value)} characters; the limit is {ATTRIBUTE_LIMIT}"
+
+
+def _ttl_problems(ttl: object) -> Iterator[str]:
+    if not isinstance(ttl, str) or TTL.seconds(ttl) is None:
+        is_number = isinstance(ttl, int) and not isinstance(ttl, bool) and TTL.shortest <= ttl <= TTL.longest
+        hint = f'; for seconds write "{ttl}s"' if is_number else ""
+        told = shown(ttl) if isinstance(ttl, str | int) and not isinstance(ttl, bool) else _kind(ttl)
+        yield TTL.fault("ttl", told) + hint
+
+
+def _not_text(value: object) -> str:
+    hint = "; leave it out" if value is None else "; put it in quotes" if isinstance(value, bool | int | float) else ""
+    return f"must be text but is {_kind(value)}{hint}"
+
+
+def _kind(value: object) -> str:
+    """What JSON calls a value, which may be a customer's and is not repeated."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, list):
+        return "a list"
+    return "null" if value is None else "text" if isinstance(value, str) else "an object"
+
+
+# ------------------------------------------------------------------ keeping
+
+
+class CustomerLinks:
+    """Makes, finds and revokes links for whoever asks with an API key, of which ``by`` is the name.
+
+    ``nonce`` makes the random bytes of a call. ``own`` are the keys to which others' links do not exist. Every method
+    raises StoreUnavailableError.
+    """
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        keeper: Keeper,
+        nonce: Callable[[], bytes],
+        own: frozenset[str],
+        audit: Callable[..., None],
+    ) -> None:
+        self._keyring: Final = keyring
+        self._keeper: Final = keeper
+        self._nonce: Final = nonce
+        self._own: Final = own
+        self._audit: Final = audit
+
+    async def make(self, wanted: WantedLink, by: str, idempotency_key: str | None) -> tuple[Link, bool]:
+        """The link, and whether it is new. Raises IdempotencyConflictError."""
+        link, is_new = await self._store(wanted, by, idempotency_key)
+        self._keeper.learn(link)
+        if is_new:
+            self._keeper.note(link.call, *link_created(by, link.type), link.created_at)
+        self._audit("link.made", by=by, call=link.call)
+        return link, is_new
+
+    async def find(self, call: str, by: str) -> Link | None:
+        """The link of a call, if it is any of the caller's business."""
+        link = await self._keeper.store.link(call)
+        return link if link is not None and (by not in self._own or link.created_by == by) else None
+
+    async def revoke(self, call: str, by: str) -> bool:
+        """Revokes a link and says whether there is one; revoking it again changes nothing."""
+        now, link = self._keeper.clock(), await self.find(call, by)
+        if link is None or not await self._keeper.store.revoke_link(call, now):
+            return False
+        self._audit("link.revoked", by=by, call=call)
+        if link.revoked_at is None:
+            self._keeper.learn(replace(link, revoked_at=now))
+            self._keeper.note(call, *link_revoked(by), now)
+        return True
+
+    async def _store(self, wanted: WantedLink, by: str, idempotency_key: str | None) -> tuple[Link, bool]:
+        for _ in range(MOST_SIGNATURES - 1):
+            with suppress(CallTakenError):
+                return await self._store_once(wanted, by, idempotency_key)
+        return await self._store_once(wanted, by, idempotency_key)
+
+    async def _store_once(self, wanted: WantedLink, by: str, idempotency_key: str | None) -> tuple[Link, bool]:
+        now = self._keeper.clock()
+        expires_at = default_expiry(wanted.type, now, wanted.ttl)
+        made = make_link(wanted.type, self._keyring, expires_at, self._nonce())
+        link = Link.of(made.call, name=wanted.name, attributes=wanted.attributes, created_at=now, created_by=by)
+        stored = await self._keeper.store.create_link(link, idempotency_key, wanted.digest)
+        return stored, stored.call == link.call

@@ -1,0 +1,286 @@
+"""Finding the conference that somebody asks for, whichever of its names they have (README.md: Agents)."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain
+from typing import Final, NamedTuple
+
+from policy_server.conferences.caller_names import caller_aliases
+from policy_server.conferences.ending import BEGINNING, Course, aside, course_in, course_of
+from policy_server.conferences.fold import ConferenceState
+from policy_server.conferences.holding import LEGS, entered, held_to, room_of
+from policy_server.conferences.keeper import latest_of_call
+from policy_server.conferences.live import Conferences
+from policy_server.conferences.once import OnceAMinute
+from policy_server.conferences.records import HeldConference, Link, TimelineEntry, alias_key
+from policy_server.conferences.tables import NAME_LENGTH
+from policy_server.conferences.timeline import agent_looked_up
+from policy_server.conferences.view import Conference, Material, render, room_name
+from policy_server.pexip.aliases import normalise_alias
+from policy_server.pexip.events import Event
+from policy_server.pexip.request_types import RequestType
+from policy_server.pexip.requests import encode_query, parse_request
+from policy_server.policy.decisions import Serve
+from policy_server.policy.evaluate import evaluate
+from policy_server.policy.link_aliases import Entrance, read_alias
+from policy_server.policy.names import NAME_LENGTH as CALL_LENGTH
+from policy_server.policy.names import Call, Keyring, Role
+from policy_server.policy.ruleset import LinkType, Rules, Ruleset
+
+_CALL_ID: Final = re.compile(rf"[a-z2-7]{{{CALL_LENGTH}}}")
+_NOTED_LIMIT: Final = 10_000
+_NO_SERVICE: Final[Mapping[str, object]] = {}
+
+Service = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What an alias is about: a call, by its id, or a room that no link led to, by its name or an alias that leads there.
+
+    ``aliases`` are those by which a call may be known to a telephone system, in lower case and without a domain; a room
+    without a call has none, and ``name`` is how it was spelt.
+    """
+
+    call: str = field(repr=False)
+    aliases: frozenset[str] = field(default=frozenset(), repr=False)
+    name: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A conference as it was read. ``keys`` are the call id and room name whose changes concern it; what changes after
+    change number ``number`` may be missing from the answer. ``dials`` are the aliases that its room dials,
+    ``conference`` what holds the room or held it last, and ``latest`` the state of its latest life.
+    """
+
+    call: str = field(repr=False)
+    keys: tuple[str, ...] = field(repr=False)
+    number: int
+    answer: Conference = field(repr=False)
+    dials: frozenset[str] = field(repr=False)
+    conference: HeldConference | None = field(repr=False)
+    latest: ConferenceState = field(repr=False)
+
+
+class _Known(NamedTuple):
+    """What store and keyring know of a subject. ``call`` is its id, or the name of a room that no link led to."""
+
+    call: str
+    link: Link | None
+    conference: HeldConference | None
+    opened: Call | None
+    link_type: LinkType | None
+
+
+class ConferenceLookup:
+    """Looks conferences up. ``node`` is the Conferencing Node that widgets join, ``""`` when that is not configured.
+
+    Takes the same steps for a conference that is not known as for one that is.
+    """
+
+    def __init__(
+        self,
+        conferences: Conferences,
+        rules: Rules,
+        keyring: Keyring,
+        node: str,
+        audit: Callable[..., None] = lambda *_, **__: None,
+    ) -> None:
+        self.conferences: Final = conferences
+        self._rules: Final = rules
+        self._keyring: Final = keyring
+        self._node: Final = node
+        self._noted: Final = OnceAMinute()
+        self._audit: Final = audit
+
+    def subject_of(self, alias: str) -> Subject:
+        """What an alias is about: a call id or an agents' alias, however it is spelt, also as a telephone system shows it.
+
+        The customer's names open no lookup. Of what is too long for any alias the subject is ``""``, which nobody has.
+        """
+        if len(alias) > NAME_LENGTH:
+            return Subject("")
+        ruleset = self._rules.ruleset
+        spelt = [normalise_alias(each, ruleset.domains) for each in (alias, *caller_aliases(alias))]
+        forms = [form for form in ruleset.alias_forms if form.entrance is Entrance.AGENT]
+        for each in spelt:
+            found = read_alias(forms, self._keyring, each)
+            call = found.call_id if found is not None else each if _CALL_ID.fullmatch(each) else ""
+            if call:
+                weak = (f"{form.before}{call}{form.after}".lower() for form in forms if form.role is Role.CALL)
+                return Subject(call, frozenset({call, *weak}))
+        # A room without a call: by its name, or the alias that was dialled.
+        return Subject(spelt[0], name=alias.strip())
+
+    async def look_up(self, subject: Subject) -> Found | None:
+        """The conference of a call that we signed or stored, or of a room that we served; ``None`` for any other.
+
+        Raises StoreUnavailableError.
+        """
+        ruleset, store, now = self._rules.ruleset, self.conferences.store, self.conferences.clock()
+        # Read before what it stands for, so that whatever is written meanwhile counts as a change.
+        number = await store.change_number(subject.call)
+        known = await self._known(subject, ruleset, now)
+        service = self._service(known, ruleset, now)
+        room = room_name(service, known.call)
+        keys = tuple(dict.fromkeys((subject.call, room)))
+        if keys[1:]:
+            number += await store.change_number(*keys[1:])
+        entries = [entry for key in keys for entry in await store.timeline(key)]
+        course = await self._course(subject, known, room, now)
+        if known.opened is None and known.link is None and known.conference is None:
+            return None
+        answer = await self._render(known, ruleset, service, entries, course, now)
+        dials = self._dials(known, ruleset, now)
+        return Found(known.call, keys, number, answer, dials, known.conference, course.latest)
+
+    async def look_up_room(self, name: str) -> Conference | None:
+        """The conference in a room by its name, also of a call that is over and whose names nobody has; else what was noted
+        and told about the name. Raises StoreUnavailableError.
+        """
+        ruleset, store, now = self._rules.ruleset, self.conferences.store, self.conferences.clock()
+        held = await store.holder(name, now)
+        course = await (course_of(store, held, now) if held is not None else course_in(store, name, BEGINNING))
+        call = held.call if held is not None else self._call_of_room(ruleset, name, course.events, now)
+        found = await self.look_up(Subject(call)) if call else None
+        if found is not None and found.answer["name"] == name:
+            return found.answer
+        entries = await store.timeline(name)
+        if held is None and not course.events and not entries:
+            return None
+        known = _Known("", None, held, None, None)
+        service: Service = held.service if held is not None else {"name": name}
+        entries = tuple(entry for entry in entries if held is None or entry.at >= held.held_at)
+        return {**await self._render(known, ruleset, service, entries, course, now), "call": None, "node": None}
+
+    def note(self, found: Found, agent_id: str, agent_name: str, conversation: str) -> None:
+        """Puts on the timeline that an agent looked the conference up, and for which conversation if it said so.
+
+        Once a minute is enough for one agent: widgets ask again and again.
+        """
+        now = self.conferences.clock()
+        if found.answer["join"]["pin"]:
+            self._audit("pin.given", agent=agent_id, name=agent_name, call=found.call)
+        if self._noted.is_first((found.call, agent_id, conversation), now, _NOTED_LIMIT):
+            self.conferences.note(found.call, *agent_looked_up(agent_id, agent_name, conversation), now)
+
+    async def _known(self, subject: Subject, ruleset: Ruleset, now: datetime) -> _Known:
+        call = subject.call
+        link = await self.conferences.store.link(call)
+        if subject.name:
+            conference = await self._room(subject, now)
+            call = conference.name if conference is not None else call
+        else:
+            conference = await latest_of_call(self.conferences, call, now)
+        types = (
+            *ruleset.links,
+            *(one.type for one in (link,) if one),
+            *(one.link_type for one in (conference,) if one),
+        )
+        opened = self._keyring.open(call, Role.CALL, dict.fromkeys(types))
+        link_type = ruleset.links.get(opened.type) if opened is not None else None
+        return _Known(call, link, conference, opened, link_type)
+
+    async def _room(self, subject: Subject, now: datetime) -> HeldConference | None:
+        """A room without a call: the one that runs by this name or alias, or else the latest of this name."""
+        conferences = self.conferences
+        latest = await conferences.store.conference_of_room(subject.name, subject.call)
+        led_to = conferences.nearby("", alias_key(subject.call))
+        running = (conferences.live(subject.name, now), *(room for room in led_to if now < room.expires_at))
+        return next((room for room in running if room is not None and not room.call), latest)
+
+    def _service(self, known: _Known, ruleset: Ruleset, now: datetime) -> Service:
+        """The room as the agent enters it: by the door that was held, or as the agent's rule would make it."""
+        derived = self._derived(known, ruleset, now)
+        held = known.conference
+        if held is None:
+            return derived.service if derived is not None else _NO_SERVICE
+        if derived is not None and room_of(derived) == held.name:
+            return held_to(held, derived).service
+        return entered(held)
+
+    def _derived(self, known: _Known, ruleset: Ruleset, now: datetime) -> Serve | None:
+        """The room that a browser gets for the call's aliases, the agents' first, as it was when the room began."""
+        call, link_type = known.opened, known.link_type
+        if call is None or link_type is None:
+            return None
+        aliases = filter(None, (link_type.agents_alias(call), link_type.customers_alias(call)))
+        decisions = (self._decided(known, ruleset, alias, now) for alias in aliases)
+        return next((decision for decision in decisions if decision is not None), None)
+
+    def _decided(self, known: _Known, ruleset: Ruleset, alias: str, now: datetime) -> Serve | None:
+        """What a browser was served for an alias when the room began, or would be now if it has not."""
+        at = now if known.conference is None else known.conference.held_at
+        link = known.link if known.link is None or known.conference is None else known.link.as_of(at)
+        asked = {"call_direction": "dial_in", "protocol": "api", "trigger": "web", "local_alias": alias}
+        request = parse_request(RequestType.SERVICE, encode_query(asked).encode())
+        decision = evaluate(ruleset, request, at, self._keyring, find_link=lambda _: link)
+        return decision if isinstance(decision, Serve) else None
+
+    def _dials(self, known: _Known, ruleset: Ruleset, now: datetime) -> frozenset[str]:
+        """The aliases that the room dials."""
+        held = known.conference
+        dials = _aliases(held.legs, held.fallbacks) if held is not None else frozenset()
+        if dials:
+            return dials
+        # The agent may have come first, whose rule does not dial: what it dials for whoever comes by the customer's alias.
+        alias = held.alias if held is not None else ""
+        if known.link_type is not None and known.opened is not None:
+            alias = known.link_type.customers_alias(known.opened)
+        decision = self._decided(known, ruleset, alias, now)
+        if decision is None:
+            return frozenset()
+        legs = decision.service.get(LEGS)
+        listed = [leg for leg in legs if isinstance(leg, dict)] if isinstance(legs, list) else ()
+        return _aliases(listed, decision.fallbacks)
+
+    async def _course(self, subject: Subject, known: _Known, room: str, now: datetime) -> Course:
+        """How it goes in the room."""
+        store = self.conferences.store
+        if known.conference is not None:
+            return await course_of(store, known.conference, now)
+        # Others meet in a room of another name at other times.
+        is_own = bool(known.call) and not subject.name and known.call in room
+        return await course_in(store, room, BEGINNING if is_own else now - self.conferences.lifetime)
+
+    async def _render(
+        self,
+        known: _Known,
+        ruleset: Ruleset,
+        service: Service,
+        entries: Iterable[TimelineEntry],
+        course: Course,
+        now: datetime,
+    ) -> Conference:
+        material = Material(
+            call=known.call,
+            opened=known.opened,
+            link=known.link,
+            conference=known.conference,
+            link_type=known.link_type,
+            service=service,
+            entries=tuple(entries),
+            course=course,
+            domains=ruleset.domains,
+            node=self._node,
+        )
+        return await aside(course.events, lambda: render(material, now))
+
+    def _call_of_room(self, ruleset: Ruleset, name: str, events: Iterable[Event], now: datetime) -> str:
+        """The call of a room that is over, read out of its name with the rules, as for a call out of the room."""
+        tags = [event.text(key) for event in events for key in ("service_tag", "tag")]
+        for tag in dict.fromkeys((*tags, "")):
+            asked = {"call_direction": "dial_out", "service_name": name, "service_tag": tag}
+            request = parse_request(RequestType.SERVICE, encode_query(asked).encode())
+            decision = evaluate(ruleset, request, now, self._keyring)
+            if isinstance(decision, Serve) and decision.call:
+                return decision.call
+        return ""
+
+
+def _aliases(*legs: Iterable[Mapping[str, object]]) -> frozenset[str]:
+    """What automatic participants are called by."""
+    return frozenset(str(leg.get("remote_alias", "")) for leg in chain(*legs))

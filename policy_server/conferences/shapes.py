@@ -1,0 +1,31 @@
+"""What the fields of an answer mean, said where they stand: OpenAPI's shapes and examples are made of the answers' types.
+
+Answers are plain dictionaries. Nothing is validated when one is built: mypy has compared it with its type.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, overload
+
+from pydantic import Field, WithJsonSchema
+
+Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+"""ISO 8601 with an offset."""
+
+Count = Annotated[int, Field(ge=0)]
+
+_NO_EXAMPLE = object()
+
+
+def means(description: str, example: object = _NO_EXAMPLE, **schema: Any) -> Any:
+    """What a field means, an example of it, and what else its JSON Schema says."""
+    examples = None if example is _NO_EXAMPLE else [example]
+    return Field(description=description, examples=examples, json_schema_extra=schema or None)
+
+
+@overload
+def stamp(at: datetime, timespec: str = ...) -> str: ...
+@overload
+def stamp(at: datetime | None, timespec: str = ...) -> str | None: ...
+def stamp(at: datetime | None, timespec: str = "milliseconds") -> str | None:
+    """A time as answers write it."""
+    return None if at is None else at.isoformat(timespec=timespec)

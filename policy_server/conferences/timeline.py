@@ -1,0 +1,262 @@
+"""What timelines tell: the kinds of their entries and the words of each, in one place.
+
+Some entries are noted when they happen, others are read out of the messages of nodes whenever somebody looks. No text and
+no datum is a PIN.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, NamedTuple, assert_never
+
+from policy_server.conferences.attendance import (
+    Attendance,
+    Run,
+    attendances,
+    in_order,
+    room_of,
+    runs_by_service,
+    stays,
+)
+from policy_server.conferences.participants import (
+    as_person,
+    as_trunk_leg,
+    group_people,
+    is_trunk_leg,
+    keep_latest,
+    leg_end,
+)
+from policy_server.pexip.events import Event, LegEnd
+from policy_server.pexip.query import clean
+from policy_server.pexip.request_types import RequestType
+from policy_server.policy.decisions import (
+    AllowRegistration,
+    Continue,
+    Decision,
+    Fail,
+    ListEntries,
+    PlaceMedia,
+    Redirect,
+    Reject,
+    Serve,
+    SetProperties,
+    ShowPicture,
+)
+
+_MAX_NAME_SHOWN: Final = 100
+_MAX_REASON_SHOWN: Final = 200
+
+
+class Kind(StrEnum):
+    """What an entry tells. Those of nodes' messages stand in the order in which they are told of one moment."""
+
+    LINK_CREATED = "link.created"
+    LINK_OPENED = "link.opened"
+    LINK_PREVIEWED = "link.previewed"
+    LINK_REVOKED = "link.revoked"
+    POLICY_ANSWERED = "policy.answered"
+    AGENT_LOOKED_UP = "agent.looked_up"
+    CONFERENCE_STARTED = "conference_started"
+    TRUNK_DIALLED = "trunk_dialled"
+    TRUNK_ANSWERED = "trunk_answered"
+    JOINED = "joined"
+    PRESENTATION_STARTED = "presentation_started"
+    PRESENTATION_STOPPED = "presentation_stopped"
+    LEFT = "left"
+    TRUNK_ENDED = "trunk_ended"
+    CONFERENCE_ENDED = "conference_ended"
+
+
+_ORDER: Final = {kind: place for place, kind in enumerate(Kind)}
+
+
+# ------------------------------------------------------------------ what is noted
+
+
+class Note(NamedTuple):
+    """What ``Conferences.note`` puts on a timeline."""
+
+    kind: Kind
+    data: Mapping[str, object]
+
+
+class Doorstep(StrEnum):
+    """How a customer who opens a link finds the door."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+def link_created(by: str, link_type: str) -> Note:
+    """A link was made. ``by`` is the name of the API key."""
+    return Note(Kind.LINK_CREATED, {"text": f"The link was made by '{by}'.", "by": by, "type": link_type})
+
+
+def link_revoked(by: str) -> Note:
+    """A link was revoked."""
+    return Note(Kind.LINK_REVOKED, {"text": f"The link was revoked by '{by}'.", "by": by})
+
+
+def link_opened(door: Doorstep) -> Note:
+    """A customer opened the link."""
+    match door:
+        case Doorstep.OPEN:
+            how = "and was let in"
+        case Doorstep.CLOSED:
+            how = "outside opening hours"
+        case Doorstep.EXPIRED:
+            how = "after it had expired"
+        case Doorstep.REVOKED:
+            how = "after it was revoked"
+        case _:
+            assert_never(door)
+    return Note(Kind.LINK_OPENED, {"text": f"A customer opened the link {how}.", "door": door.value})
+
+
+def link_previewed(by: str) -> Note:
+    """A messenger or a scanner fetched the link."""
+    text = f"A preview of the link was fetched ({by}). That was not the customer."
+    return Note(Kind.LINK_PREVIEWED, {"text": text, "by": by})
+
+
+def policy_answered(asked: RequestType, decision: Decision, record: Mapping[str, object]) -> Note:
+    """A node got an answer. ``record`` is what the log says of it."""
+    match decision:
+        case Serve():
+            told = "served"
+        case Redirect():
+            told = "sent to another alias"
+        case Reject():
+            told = "refused"
+        case Continue():
+            told = "left to Pexip"
+        case SetProperties():
+            told = "changed"
+        case PlaceMedia():
+            told = "placed"
+        case AllowRegistration():
+            told = "allowed"
+        case ListEntries():
+            told = "listed"
+        case ShowPicture():
+            told = "shown"
+        case Fail():
+            told = "nothing that Pexip would take"
+        case _:
+            assert_never(decision)
+    by = f"by rule '{decision.rule}'" if decision.rule else "as no rule matched"
+    return Note(Kind.POLICY_ANSWERED, {"text": f"A node asked {asked.about.asks}: {told}, {by}.", **record})
+
+
+def agent_looked_up(agent_id: str, agent_name: str, conversation: str) -> Note:
+    """An agent looked the conference up, for a conversation if ``conversation`` is not ``""``."""
+    text = f"{agent_name or 'An agent without a name'} looked up the conference."
+    data: dict[str, object] = {"text": text, "agent": {"id": agent_id, "name": agent_name}}
+    return Note(Kind.AGENT_LOOKED_UP, {**data, "conversation": conversation} if conversation else data)
+
+
+# ------------------------------------------------------------------ what nodes tell
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEvent:
+    """One line of a conference's timeline. ``time`` is epoch seconds, ``text`` a short English sentence."""
+
+    time: float
+    kind: Kind
+    text: str
+    data: Mapping[str, object] = field(hash=False)
+
+
+def timeline_events(events: Iterable[Event]) -> tuple[TimelineEvent, ...]:
+    """What a person wants to read of the messages, by time: the conference, who came and left, who presented,
+    and the contact centre's legs. A browser's two halves come and leave once.
+    """
+    ordered = in_order(events)
+    room = room_of(ordered)
+    services = runs_by_service(ordered)
+    runs = services.get(room, [])
+    kept = keep_latest(attendances(ordered, services).values())
+    lines = list(_run_lines(runs))
+    for halves in group_people(kept):
+        lines += _person_lines(halves, room)
+    for attendance in filter(is_trunk_leg, kept):
+        lines += _leg_lines(attendance)
+    return tuple(sorted(lines, key=lambda line: (line.time, _ORDER[line.kind])))
+
+
+def _run_lines(runs: Sequence[Run]) -> Iterator[TimelineEvent]:
+    for number, run in enumerate(runs):
+        if run.started_at is not None:
+            text = "The conference started again." if number else "The conference started."
+            yield TimelineEvent(run.started_at, Kind.CONFERENCE_STARTED, text, {})
+        if run.ended_at is not None:
+            yield TimelineEvent(run.ended_at, Kind.CONFERENCE_ENDED, "The conference ended.", {})
+
+
+def _person_lines(halves: Sequence[Attendance], room: str) -> Iterator[TimelineEvent]:
+    person = as_person(halves)
+    name = clean(person.display_name)[:_MAX_NAME_SHOWN] or "Somebody without a name"
+    data = {"participants": list(person.uuids), "display_name": name, "protocol": person.protocol}
+    role = {"chair": " as Host", "guest": " as Guest"}.get(person.role, "")
+    for stay in stays(stint for half in halves for stint in half.stints):
+        if stay.joined_at is not None:
+            where = "" if stay.service in ("", room) else " a breakout room"
+            yield TimelineEvent(
+                stay.joined_at, Kind.JOINED, f"{name} joined{where}{role}.", {**data, "role": person.role}
+            )
+        if stay.left_at is not None:
+            text = f"{name} left{_because(stay.reason)}." if stay.is_told else f"{name} left with the conference."
+            yield TimelineEvent(stay.left_at, Kind.LEFT, text, {**data, "disconnect_reason": stay.reason})
+    presenting: set[str] = set()
+    # What somebody did at one moment stays in its order: who began and stopped then does not present for ever.
+    changes = sorted(
+        (time, half.uuid, number, is_on) for half in halves for number, (time, is_on) in enumerate(half.presenting)
+    )
+    for time, uuid, _, is_on in changes:
+        was_presenting = bool(presenting)
+        (presenting.add if is_on else presenting.discard)(uuid)
+        if was_presenting != bool(presenting):
+            if is_on:
+                yield TimelineEvent(time, Kind.PRESENTATION_STARTED, f"{name} started presenting.", data)
+            else:
+                yield TimelineEvent(time, Kind.PRESENTATION_STOPPED, f"{name} stopped presenting.", data)
+
+
+def _leg_lines(attendance: Attendance) -> Iterator[TimelineEvent]:
+    leg = as_trunk_leg(attendance)
+    number = leg.number or "A number that is not known"
+    data = {"participant": leg.uuid, "number": leg.number}
+    for stint in attendance.stints:
+        answered_at, ended_at = stint.connected_at, stint.left_at
+        if stint.seen_at < min(math.inf if at is None else at for at in (answered_at, ended_at)):
+            yield TimelineEvent(stint.seen_at, Kind.TRUNK_DIALLED, f"{number} was dialled.", data)
+        if answered_at is not None:
+            yield TimelineEvent(answered_at, Kind.TRUNK_ANSWERED, f"{number} answered.", data)
+        if ended_at is not None:
+            end = leg_end(stint)
+            text = f"{number} {_ended(end)}{_because(stint.reason)}."
+            reason = {"disconnect_reason": stint.reason, "leg_end": end.value}
+            yield TimelineEvent(ended_at, Kind.TRUNK_ENDED, text, {**data, **reason})
+
+
+def _ended(end: LegEnd) -> str:
+    match end:
+        case LegEnd.ENDED_BY_FAR_END:
+            return "hung up"
+        case LegEnd.REFUSED:
+            return "refused the call"
+        case LegEnd.TEMPORARY:
+            return "failed for the moment"
+        case LegEnd.CONFERENCE_OVER | LegEnd.UNKNOWN:
+            return "was disconnected"
+        case _:
+            assert_never(end)
+
+
+def _because(reason: str) -> str:
+    shown = clean(reason)[:_MAX_REASON_SHOWN]
+    return f" ({shown})" if shown else ""

@@ -1,0 +1,338 @@
+"""What an agent sees of a conference: links, holds, events and timeline in one answer. Nothing here does I/O.
+
+The answer's types say what each field means, with an example: ``/openapi.json`` is made of them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
+
+from typing_extensions import TypedDict
+
+from policy_server.conferences import participants as roster
+from policy_server.conferences.ending import Course
+from policy_server.conferences.fold import Phase
+from policy_server.conferences.participants import LegState
+from policy_server.conferences.records import HeldConference, Link, TimelineEntry
+from policy_server.conferences.shapes import Count, Time, means, stamp
+from policy_server.conferences.timeline import Kind, timeline_events
+from policy_server.pexip.aliases import normalise_alias
+from policy_server.pexip.events import Event, LegEnd
+from policy_server.pexip.field_facts import MASK, SECRET_FIELDS
+from policy_server.policy.masking import HIDDEN
+from policy_server.policy.names import Call
+from policy_server.policy.ruleset import LinkType
+
+TIMELINE_LIMIT: Final = 500
+"""Most entries of a timeline in an answer: the latest."""
+
+FURTHEST_AHEAD: Final = timedelta(hours=1)
+"""What a node's clock may be ahead of ours for its times to be shown as they are."""
+
+JOIN_ROLE: Final = "chair"
+"""What the host PIN makes of the widget, in the word of Pexip's rosters and events."""
+
+JOIN_CALL_TYPE: Final = "video-only"
+"""The agent speaks through the phone leg (genesys/README.md: A call step by step)."""
+
+EXAMPLE_CALL: Final = "abcdefghijklmnopqrstuvwxyz234567"
+EXAMPLE_SESSION: Final = "customersnameofthecall2345672345"
+EXAMPLE_AGENT: Final = "agentsnameofthecall2345672345672"
+"""The three names of the call of all examples."""
+
+CALL_MEANS: Final = (
+    "The call id, which ties everything about one customer's call together: 32 characters that this server signed. It "
+    "opens no door. Genesys Cloud shows it as the caller's name (`aniName`) or address (`ani`)."
+)
+
+
+# ------------------------------------------------------------------ the answer
+
+
+class Join(TypedDict):
+    """How to join."""
+
+    alias: Annotated[str | None, means("The alias to dial.", f"hcp{EXAMPLE_AGENT}")]
+    pin: Annotated[str | None, means("The host PIN; `null` for rooms without. Show it to nobody.", "471920")]
+    role: Annotated[str, means("What the PIN makes of the agent, in Pexip's word.", JOIN_ROLE)]
+    call_type: Annotated[str, means("Pexip's call type: the agent speaks through the phone.", JOIN_CALL_TYPE)]
+
+
+class Customer(TypedDict):
+    """Who the conference is for."""
+
+    name: Annotated[str | None, means("By the link, or else by what was typed on joining.", "Ada L")]
+    alias: Annotated[str | None, means("The alias that the customer dials.", "mp…")]
+    is_present: Annotated[bool, means("Is there now.", True)]
+    joined_at: Annotated[Time | None, means("When it came.", "2026-11-23T16:05:02.000+00:00")]
+    left_at: Annotated[Time | None, means("When it left; `null` while it is there.", None)]
+
+
+class TrunkLeg(TypedDict):
+    """The call from the conference to the contact centre: the one that is up, or else the latest."""
+
+    number: Annotated[str | None, means("The number dialled, in E.164.", "+13129998045")]
+    state: Annotated[LegState, means("Where the call is in its life.", "connected")]
+    connected_at: Annotated[Time | None, means("When it was answered.", "2026-11-23T16:05:14.000+00:00")]
+    ended_at: Annotated[Time | None, means("When it ended.", None)]
+    disconnect_reason: Annotated[str | None, means("Why the last one that ended did, in Pexip's words.", None)]
+    leg_end: Annotated[
+        LegEnd | None, means("The same in one word; only after `temporary` it is worth another try.", None)
+    ]
+    attempts: Annotated[Count, means("How many calls were placed.", 1)]
+
+
+class Participant(TypedDict):
+    """A person, in a browser or on a device. Texts may be empty."""
+
+    uuids: Annotated[
+        list[str],
+        means(
+            "Pexip's ids of the participants that the person is: a browser is two.",
+            ["a0ed2c58-f45b-4d96-a1cb-89812ec938ea"],
+        ),
+    ]
+    display_name: Annotated[str, means("The name in the roster.", "Ada L")]
+    role: Annotated[str, means("`chair`, `guest` or `unknown`.", "guest")]
+    protocol: Annotated[str, means("In lower case, such as `webrtc` or `sip`.", "webrtc")]
+    alias: Annotated[str, means("The far end's alias.", "Ada L")]
+    dialled_alias: Annotated[str, means("The alias that was dialled, of a link as `mp…`.", "mp…")]
+    is_present: Annotated[bool, means("Is there now; may still be in the lobby.", True)]
+    has_media: Annotated[bool, means("Sends or receives media.", True)]
+    is_muted: Annotated[bool, means("Was muted in the conference.", False)]
+    is_presenting: Annotated[bool, means("Shows a presentation.", False)]
+    joined_at: Annotated[Time | None, means("When it came.", "2026-11-23T16:05:02.000+00:00")]
+    left_at: Annotated[Time | None, means("When it left; `null` while it is there.", None)]
+    disconnect_reason: Annotated[str | None, means("Why it left, in Pexip's words.", None)]
+
+
+class TimelineLine(TypedDict):
+    """One thing that happened."""
+
+    at: Annotated[Time, means("When.", "2026-11-23T16:05:02.000+00:00")]
+    kind: Annotated[
+        str,
+        means(
+            f"What, in a stable word such as `{Kind.LINK_CREATED}`, `{Kind.POLICY_ANSWERED}`, `{Kind.AGENT_LOOKED_UP}`, "
+            f"`{Kind.JOINED}`.",
+            Kind.JOINED.value,
+        ),
+    ]
+    text: Annotated[str, means("What, in a sentence; may be empty.", "Ada L joined as Guest.")]
+    data: Annotated[
+        dict[str, object],
+        means("The details, which differ by kind. PINs are masked.", {"uuid": "a0ed2c58-f45b-4d96-a1cb-89812ec938ea"}),
+    ]
+
+
+class Conference(TypedDict):
+    """A conference, as an agent sees it."""
+
+    call: Annotated[str | None, means(f"{CALL_MEANS} `null` for a room that no link led to.", EXAMPLE_CALL)]
+    name: Annotated[str, means("The room's name, which is Pexip's identity of a conference.", EXAMPLE_CALL)]
+    service_tag: Annotated[str, means("The room's service tag; may be empty.", "telehealth")]
+    state: Annotated[
+        Phase,
+        means("`waiting` until somebody with media is in it, then `active`; `ended` when all have left.", "active"),
+    ]
+    node: Annotated[
+        str | None, means("The Conferencing Node to join; `null` when the server does not know.", "pexip.example.com")
+    ]
+    join: Join
+    customer: Customer
+    trunk_leg: Annotated[TrunkLeg | None, means("The call to the contact centre; `null` until it is placed.")]
+    participants: Annotated[list[Participant], means("Who is or was there, without the contact centre's leg.")]
+    attributes: Annotated[dict[str, str], means("What the link was made with.", {"language": "es"})]
+    timeline: Annotated[
+        list[TimelineLine],
+        means(f"What happened, in order; the latest {TIMELINE_LIMIT} lines.", maxItems=TIMELINE_LIMIT),
+    ]
+    timeline_left_out: Annotated[Count, means("Earlier lines that are not in the timeline.", 0)]
+    created_at: Annotated[Time | None, means("When the link was made.", "2026-11-23T16:00:00.000+00:00")]
+    opened_at: Annotated[
+        Time | None, means("When the customer first opened the link.", "2026-11-23T16:04:55.000+00:00")
+    ]
+    started_at: Annotated[Time | None, means("When the conference started on a node.", "2026-11-23T16:05:02.000+00:00")]
+    ended_at: Annotated[Time | None, means("When it ended.", None)]
+    expires_at: Annotated[Time | None, means("When the link expires.", "2026-11-23T18:00:00.000+00:00")]
+    revoked_at: Annotated[Time | None, means("When the link was revoked.", None)]
+
+
+# ------------------------------------------------------------------ how it is made
+
+_Line = tuple[datetime, TimelineLine]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Material:
+    """All that is known of one call. At least one of ``opened``, ``link`` and ``conference`` is there.
+
+    ``call`` is its id, or the name of a room that no link led to; ``opened`` what we signed. ``service`` is the room's: as
+    held, or else as the rules would make it now; empty when they would not.
+    """
+
+    call: str
+    opened: Call | None
+    link: Link | None
+    conference: HeldConference | None
+    link_type: LinkType | None
+    service: Mapping[str, object]
+    entries: Sequence[TimelineEntry]
+    course: Course
+    domains: frozenset[str]
+    node: str
+
+    @property
+    def room(self) -> str:
+        """The room name, as far as it is known."""
+        return room_name(self.service, self.call)
+
+    @property
+    def alias(self) -> str | None:
+        """What the customer dials, as others may see it."""
+        if self.link_type is not None and self.opened is not None:
+            return HIDDEN.join(self.link_type.alias.literals)
+        return self.conference.alias if self.conference else None
+
+    @property
+    def agent_alias(self) -> str | None:
+        """What the agent's widget dials: the customer's alias where agents have none of their own."""
+        if self.link_type is not None and self.opened is not None:
+            return self.link_type.agents_alias(self.opened) or self.link_type.customers_alias(self.opened)
+        return self.alias if self.opened is None and self.conference is not None and not self.conference.call else None
+
+
+def room_name(service: Mapping[str, object], call: str) -> str:
+    """The name of a call's room: the call id, when nothing better is known."""
+    return str(service.get("name") or call)
+
+
+def render(material: Material, now: datetime) -> Conference:
+    """The answer to the lookup. ``join.pin`` is the only place in it with a PIN."""
+    link, conference, course = material.link, material.conference, material.course
+    state, is_over = course.whole, course.phase is Phase.ENDED
+    arrived = max((event.arrived_at for event in course.events), default=now)
+    lines = sorted([*_noted(material.entries), *_happened(course.events, arrived)], key=lambda line: line[0])
+    opened_at = next((entry.at for entry in material.entries if entry.kind == Kind.LINK_OPENED), None)
+    ended_at = conference.ended_at if conference is not None else None
+    service_tag = conference.service_tag if conference is not None else material.service.get("service_tag")
+    pin = material.service.get("pin")
+    return {
+        "call": material.call if material.opened or link or (conference and conference.call) else None,
+        "name": material.room,
+        "service_tag": str(service_tag or ""),
+        "state": course.phase,
+        "node": material.node or None,
+        "join": {
+            "alias": material.agent_alias,
+            "pin": str(pin) if pin and not is_over else None,
+            "role": JOIN_ROLE,
+            "call_type": JOIN_CALL_TYPE,
+        },
+        "customer": _customer(material, state.people, arrived),
+        "trunk_leg": _trunk_leg(state.trunk_legs, arrived),
+        "participants": [_participant(person, arrived) for person in state.people],
+        "attributes": dict(link.attributes) if link is not None else {},
+        "timeline": [line for _, line in lines[-TIMELINE_LIMIT:]],
+        "timeline_left_out": max(0, len(lines) - TIMELINE_LIMIT),
+        "created_at": stamp(link.created_at if link is not None else None),
+        "opened_at": stamp(opened_at),
+        "started_at": stamp(moment(state.started_at, arrived)),
+        "ended_at": stamp(moment(course.latest.ended_at, arrived) or ended_at) if is_over else None,
+        "expires_at": stamp(_expiry(material)),
+        "revoked_at": stamp(link.revoked_at if link is not None else None),
+    }
+
+
+def moment(seconds: float | None, arrived: datetime) -> datetime | None:
+    """A time of a node as its clock says, unless that is hours ahead of when the last message ``arrived``."""
+    if seconds is None:
+        return None
+    told = datetime.fromtimestamp(seconds, UTC)
+    return told if told - arrived <= FURTHEST_AHEAD else arrived
+
+
+def _expiry(material: Material) -> datetime | None:
+    if material.link is not None:
+        return material.link.expires_at
+    return material.opened.expires_at if material.opened is not None else None
+
+
+def _customer(material: Material, people: Sequence[roster.Participant], arrived: datetime) -> Customer:
+    """Who the link is for, and whether somebody came by its alias; of several, one who is there."""
+    alias = material.alias
+    own = normalise_alias(alias or "", material.domains)
+    came = [person for person in people if own and normalise_alias(person.destination_alias, material.domains) == own]
+    person = max(came, key=lambda one: (one.is_present, one.connected_at or 0.0), default=None)
+    name = material.link.name if material.link is not None else ""
+    return {
+        "name": name or (person.display_name if person is not None else "") or None,
+        "alias": alias,
+        "is_present": person is not None and person.is_present,
+        "joined_at": stamp(moment(person.connected_at, arrived)) if person is not None else None,
+        "left_at": stamp(moment(person.disconnected_at, arrived)) if person is not None else None,
+    }
+
+
+def _trunk_leg(legs: Sequence[roster.TrunkLeg], arrived: datetime) -> TrunkLeg | None:
+    """The leg to the contact centre that is up, or else the latest; with the reason for which one ended last."""
+    if not legs:
+        return None
+    leg = next((leg for leg in reversed(legs) if leg.state is LegState.CONNECTED), legs[-1])
+    ended = max((leg for leg in legs if leg.ended_at is not None), key=lambda leg: leg.ended_at or 0.0, default=None)
+    return {
+        "number": leg.number or None,
+        "state": leg.state,
+        "connected_at": stamp(moment(leg.connected_at, arrived)),
+        "ended_at": stamp(moment(leg.ended_at, arrived)),
+        "disconnect_reason": ended.disconnect_reason or None if ended is not None else None,
+        "leg_end": ended.leg_end if ended is not None else None,
+        "attempts": len(legs),
+    }
+
+
+def _participant(person: roster.Participant, arrived: datetime) -> Participant:
+    return {
+        "uuids": list(person.uuids),
+        "display_name": person.display_name,
+        "role": person.role,
+        "protocol": person.protocol,
+        "alias": person.alias,
+        "dialled_alias": person.destination_alias,
+        "is_present": person.is_present,
+        "has_media": person.has_media,
+        "is_muted": person.is_muted,
+        "is_presenting": person.is_presenting,
+        "joined_at": stamp(moment(person.connected_at, arrived)),
+        "left_at": stamp(moment(person.disconnected_at, arrived)),
+        "disconnect_reason": person.disconnect_reason or None,
+    }
+
+
+def _noted(entries: Sequence[TimelineEntry]) -> Iterator[_Line]:
+    for entry in entries:
+        text = entry.data.get("text", "")
+        data = {key: value for key, value in entry.data.items() if key != "text"}
+        yield entry.at, _line(entry.at, entry.kind, str(text), data)
+
+
+def _happened(events: Sequence[Event], arrived: datetime) -> Iterator[_Line]:
+    for event in timeline_events(events):
+        at = moment(event.time, arrived) or arrived
+        yield at, _line(at, event.kind, event.text, event.data)
+
+
+def _line(at: datetime, kind: str, text: str, data: Mapping[str, object]) -> TimelineLine:
+    return {"at": stamp(at), "kind": kind, "text": text, "data": masked(data)}
+
+
+def masked(data: Mapping[str, object]) -> dict[str, object]:
+    """Data of a timeline without PINs and the like, however deep they are."""
+    return {key: MASK if key in SECRET_FIELDS and item else _masked(item) for key, item in data.items()}
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, Mapping):
+        return masked(value)
+    return [_masked(item) for item in value] if isinstance(value, list | tuple) else value
