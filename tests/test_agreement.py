@@ -14,7 +14,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from policy_server.pexip.field_facts import DOOR_FIELDS, SECRET_FIELDS, SHAPES
+from policy_server.pexip.field_facts import DOOR_FIELDS, SECRET_FIELDS
 from policy_server.pexip.properties import (
     accepts_properties,
     check_directory_entry,
@@ -22,7 +22,8 @@ from policy_server.pexip.properties import (
     check_properties,
     check_registration,
 )
-from policy_server.pexip.services import Conference, accepts_service, check_service
+from policy_server.pexip.services import SERVICE_TYPES, accepts_service, check_service
+from policy_server.pexip.shapes import SHAPES
 from policy_server.simulator.judge import HttpAnswer, Verdict, judge
 from policy_server.simulator.judge.findings import secrets_of
 from tests.strategies import automatic_participants, flags, json_values, names, roles, services, text, valid_services
@@ -299,14 +300,14 @@ def test_automatic_participants(legs: list[dict[str, Any]]) -> None:
     _agree("service", True, service)
 
 
-@pytest.mark.parametrize("field", sorted({name for shape in SHAPES for name in shape.facets}))
+@pytest.mark.parametrize("field", sorted({name for shape in SHAPES.values() for name in shape.facets}))
 def test_what_is_secret(field: str) -> None:
     """Both sides hide the same fields."""
     assert bool(secrets_of({field: "x"})) is (field in SECRET_FIELDS)
 
 
 @pytest.mark.parametrize(
-    "field", sorted(Conference.model_fields.keys() - {"name", "automatic_participants", "breakout"})
+    "field", sorted(SERVICE_TYPES["conference"].facets.keys() - {"name", "automatic_participants", "breakout"})
 )
 def test_what_may_differ_between_callers(field: str) -> None:
     """Both sides let the same fields of a room be each caller's own."""

@@ -4,29 +4,20 @@ Lengths, ranges and words are those of the reference (pexip/README.md: Answers).
 text, ``1`` is no boolean.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    StringConstraints,
-)
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints
 from pydantic_core import CoreSchema, core_schema
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One reason why Pexip would not use an answer.
 
-    The message is a sentence fragment that names the field. It never holds the value of a PIN or password.
+    The message is a sentence fragment that names the field. It never holds the value of a secret field.
     """
 
     path: tuple[str | int, ...]
@@ -50,8 +41,15 @@ class About:
     """What the value must look like, in words, where a pattern decides."""
     rule: str = ""
     """The discard rule that a bad value breaks."""
+    missing_rule: str = ""
+    """The discard rule that is broken without the field."""
     null_rule: str = ""
     """The discard rule that ``null`` breaks."""
+
+
+Rule: TypeAlias = Callable[[Mapping[str, object]], tuple[Fault, ...]]
+"""A rule over several fields. It treats ``None`` as "not sent", and judges nothing by a value of the wrong type: that has a
+fault of its own."""
 
 
 class Fact(Enum):
@@ -74,21 +72,6 @@ class Fact(Enum):
     """
 
 
-class NotNull:
-    """Metadata: ``None`` stands for "not sent" in Python, but ``null`` on the wire is refused."""
-
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Take the nullable wrapper off: a default of ``None`` is not validated, a given ``None`` is."""
-        schema = handler(source)
-        return schema["schema"] if schema["type"] == "nullable" else schema
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, NotNull)
-
-    def __hash__(self) -> int:
-        return hash(NotNull)
-
-
 class ExactlyTrue:
     """Metadata for ``Literal[True]``: the boolean itself, not a number that equals it."""
 
@@ -99,34 +82,6 @@ class ExactlyTrue:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, object]:
         """For editors it is the constant."""
         return {"const": True, "type": "boolean"}
-
-
-Sent: TypeAlias = Annotated[T | None, NotNull()]
-"""An optional field: absent (``None``) or a value, never ``null``."""
-
-
-def _without_null_defaults(schema: dict[str, Any]) -> None:
-    """Keep editors from offering ``null`` for every field that is merely optional."""
-    for field in schema.get("properties", {}).values():
-        if field.get("default", ...) is None:
-            del field["default"]
-
-
-class StrictModel(BaseModel):
-    """The base of every model of something that Pexip accepts."""
-
-    model_config = ConfigDict(
-        strict=True,
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
-        json_schema_extra=_without_null_defaults,
-    )
-
-    noun: ClassVar[str]
-    """What a message calls it: ``a conference``."""
-    missing_rules: ClassVar[Mapping[str, str]] = {}
-    """Which discard rule a required field breaks by its absence."""
 
 
 # ------------------------------------------------------------------ text

@@ -1,13 +1,13 @@
 """What a node accepts in answers about participants, media locations, registrations and the directory.
 
-(pexip/README.md: Participant properties, Media location, Registration, Directory) As for services, plain fields are
-checked without building a model: ``accepts_…`` on every call, ``check_…`` for people.
+(pexip/README.md: Participant properties, Media location, Registration, Directory) ``accepts_…`` is asked on every
+call, ``check_…`` by people.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal, Required
 
-from pydantic import Field
+from typing_extensions import TypedDict
 
 from policy_server.pexip.fields import (
     About,
@@ -18,98 +18,76 @@ from policy_server.pexip.fields import (
     LocationName,
     Password,
     Role,
-    Sent,
-    StrictModel,
     Text250,
     WholeNumber,
 )
-from policy_server.pexip.shapes import shape_of
+from policy_server.pexip.shapes import SHAPES, accepted
 
 
-class AudioMix(StrictModel):
+@accepted("an entry of send_to_audio_mixes")
+class AudioMix(TypedDict, total=False):
     """An audio mix that a participant sends to."""
 
-    noun: ClassVar[str] = "an entry of send_to_audio_mixes"
-
-    mix_name: Filled250 = Field(description="The name of the mix.")
-    prominent: Sent[bool] = Field(None, description="Speak over the mix, which ducks the others.")
+    mix_name: Required[Annotated[Filled250, "The name of the mix."]]
+    prominent: Annotated[bool, "Speak over the mix, which ducks the others."]
 
 
-class ParticipantProperties(StrictModel):
+@accepted("the properties of a participant")
+class ParticipantProperties(TypedDict, total=False):
     """What changes for one participant. A field that is not sent stays as it is."""
 
-    noun: ClassVar[str] = "the properties of a participant"
-
-    bypass_lock: Sent[bool] = Field(None, description="May enter a locked conference. Default: false.")
-    call_tag: Sent[DisplayText] = Field(None, description="Another call tag.")
-    can_receive_personal_mix: Sent[bool] = Field(
-        None, description="May use a layout of their own (v39; preview in v38). Default: false."
-    )
-    disable_overlay_text: Sent[bool] = Field(
-        None, description="Hides this participant's name over the video. Default: false."
-    )
-    display_count: Sent[WholeNumber] = Field(None, description="Another number of screens.")
-    layout_group: Sent[Text250] = Field(None, description="The layout group for pinning.")
-    preauthenticated_role: Role | None = Field(
-        None,
-        description="chair or guest, as if that PIN had been entered; null leaves PIN entry in place (SIP, H.323).",
-    )
-    prefers_multiscreen_mix: Sent[bool] = Field(None, description="Whether to use several screens.")
-    receive_from_audio_mix: Sent[Text250] = Field(
-        None, description="The audio mix to hear; dotted names inherit, at most three levels."
-    )
-    reject_reason: Sent[DisplayText] = Field(
-        None, description="The text that the user sees; only together with action reject."
-    )
-    remote_alias: Sent[Annotated[Text250, Fact.IDENTITY]] = Field(
-        None, description="Another alias; logs keep the original."
-    )
+    bypass_lock: Annotated[bool, "May enter a locked conference. Default: false."]
+    call_tag: Annotated[DisplayText, "Another call tag."]
+    can_receive_personal_mix: Annotated[bool, "May use a layout of their own (v39; preview in v38). Default: false."]
+    disable_overlay_text: Annotated[bool, "Hides this participant's name over the video. Default: false."]
+    display_count: Annotated[WholeNumber, "Another number of screens."]
+    layout_group: Annotated[Text250, "The layout group for pinning."]
+    preauthenticated_role: Annotated[
+        Role | None, "chair or guest, as if that PIN had been entered; null leaves PIN entry in place (SIP, H.323)."
+    ]
+    prefers_multiscreen_mix: Annotated[bool, "Whether to use several screens."]
+    receive_from_audio_mix: Annotated[Text250, "The audio mix to hear; dotted names inherit, at most three levels."]
+    reject_reason: Annotated[DisplayText, "The text that the user sees; only together with action reject."]
+    remote_alias: Annotated[Text250, Fact.IDENTITY, "Another alias; logs keep the original."]
     # Pexip takes null where the original is null too, which an answer never needs.
-    remote_display_name: Sent[Annotated[DisplayText, About(null_rule="PRT-1")]] = Field(
-        None, description="Another display name."
-    )
-    rx_presentation_policy: Sent[Literal["ALLOW", "DENY"]] = Field(
-        None, description="Whether to receive presentations, in upper case. Default: ALLOW."
-    )
-    send_to_audio_mixes: Sent[list[AudioMix]] = Field(None, description="The audio mixes to speak to.")
-    spotlight: Sent[WholeNumber] = Field(None, description="Spotlight priority: the lowest comes first.")
-    wants_presentation_in_mix: Sent[bool] = Field(
-        None, description="Whether presentations come inside the main picture."
-    )
+    remote_display_name: Annotated[DisplayText, About(null_rule="PRT-1"), "Another display name."]
+    rx_presentation_policy: Annotated[
+        Literal["ALLOW", "DENY"], "Whether to receive presentations, in upper case. Default: ALLOW."
+    ]
+    send_to_audio_mixes: Annotated[list[AudioMix], "The audio mixes to speak to."]
+    spotlight: Annotated[WholeNumber, "Spotlight priority: the lowest comes first."]
+    wants_presentation_in_mix: Annotated[bool, "Whether presentations come inside the main picture."]
 
 
-class MediaLocation(StrictModel):
+@accepted("a media location")
+class MediaLocation(TypedDict, total=False):
     """The location that handles a participant's media, and where to go when it is full."""
 
-    noun: ClassVar[str] = "a media location"
-
-    location: LocationName = Field(description="The location that handles the media.")
-    overflow_locations: Sent[list[LocationName]] = Field(None, description="Where to go when it is full, in order.")
+    location: Required[Annotated[LocationName, "The location that handles the media."]]
+    overflow_locations: Annotated[list[LocationName], "Where to go when it is full, in order."]
 
 
-class Registration(StrictModel):
+@accepted("a registration")
+class Registration(TypedDict, total=False):
     """The credentials that a registering device must show; both empty lets anybody register."""
 
-    noun: ClassVar[str] = "a registration"
-
-    username: Sent[Text250] = Field(None, description="The expected user name.")
-    password: Sent[Password] = Field(None, description="The expected password.", repr=False)
+    username: Annotated[Text250, "The expected user name."]
+    password: Annotated[Password, "The expected password."]
 
 
-class DirectoryEntry(StrictModel):
+@accepted("a directory entry")
+class DirectoryEntry(TypedDict, total=False):
     """A contact that a directory search finds."""
 
-    noun: ClassVar[str] = "a directory entry"
-
-    alias: Filled250 = Field(description="The alias to dial.")
-    description: DisplayText = Field(description="The text in the list of results.")
-    username: Text250 = Field(description="The owner; may be empty.")
+    alias: Required[Annotated[Filled250, "The alias to dial."]]
+    description: Required[Annotated[DisplayText, "The text in the list of results."]]
+    username: Required[Annotated[Text250, "The owner; may be empty."]]
 
 
-_properties = shape_of(ParticipantProperties)
-_media_location = shape_of(MediaLocation)
-_registration = shape_of(Registration)
-_directory_entry = shape_of(DirectoryEntry)
+_properties = SHAPES[ParticipantProperties]
+_media_location = SHAPES[MediaLocation]
+_registration = SHAPES[Registration]
+_directory_entry = SHAPES[DirectoryEntry]
 
 
 def check_properties(fields: Mapping[str, object]) -> tuple[Fault, ...]:

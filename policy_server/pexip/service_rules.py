@@ -1,19 +1,15 @@
 """The rules that join several fields of a service.
 
 The rules PIN, BRK and SVC-4, and that of on_completion (pexip/README.md: What voids an answer, Playback). Each
-is a plain function over a mapping, so that the models and the checks of plain fields use the same one.
+is a plain function over a mapping.
 """
 
-from collections.abc import Callable, Mapping
-from typing import TypeAlias, get_args
+from collections.abc import Mapping
+from typing import get_args
 
 from policy_server.pexip.fields import Fault, TeamsViewName
 from policy_server.pexip.pins import pin_combination_faults
 from policy_server.pexip.shapes import shown
-
-Rule: TypeAlias = Callable[[Mapping[str, object]], tuple[Fault, ...]]
-"""A rule over the fields of a service. It treats ``None`` as "not sent", and judges nothing by a value of the
-wrong type: that has a fault of its own."""
 
 
 def pin_rules(fields: Mapping[str, object]) -> tuple[Fault, ...]:

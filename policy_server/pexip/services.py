@@ -4,13 +4,12 @@ A model holds each field of its type (pexip/README.md: Service fields, What void
 fields are checked without building a model: ``accepts_service`` on every call, ``check_service`` for people.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Literal, TypeAlias
-
-from pydantic import ConfigDict, Field, TypeAdapter
+from typing import Annotated, Literal, Required
 
 from policy_server.pexip.fields import (
+    About,
     DefaultYesNo,
     Expression,
     Fault,
@@ -22,7 +21,6 @@ from policy_server.pexip.fields import (
     LocationName,
     MediaPlaylistName,
     MssipProxyName,
-    Sent,
     SipProxyName,
     StunServerName,
     TeamsProxyName,
@@ -31,85 +29,55 @@ from policy_server.pexip.fields import (
     View,
 )
 from policy_server.pexip.service_parts import (
-    AutomaticParticipant,
     CallService,
     GuardedService,
     MediaCallService,
     OnCompletion,
-    OnCompletionTransfer,
     Room,
     ScreenService,
     SendingService,
     Service,
 )
-from policy_server.pexip.service_rules import Rule, pin_rules, playback_completion_rule, teams_view_rule
-from policy_server.pexip.shapes import listed, shape_of, shown
-
-__all__ = [
-    "SERVICE_ADAPTER",
-    "SERVICE_TYPES",
-    "AutomaticParticipant",
-    "Conference",
-    "Gateway",
-    "Lecture",
-    "MediaPlayback",
-    "OnCompletion",
-    "OnCompletionTransfer",
-    "Service",
-    "ServiceConfiguration",
-    "TestCall",
-    "TwoStageDialing",
-    "accepts_service",
-    "check_service",
-    "names_of_deployment",
-]
+from policy_server.pexip.service_rules import breakout_rules, pin_rules, playback_completion_rule, teams_view_rule
+from policy_server.pexip.shapes import SHAPES, Shape, accepted, listed, shown
 
 
-class Conference(Room):
+@accepted("a conference", pin_rules, breakout_rules)
+class Conference(Room, total=False):
     """A Virtual Meeting Room."""
 
-    noun: ClassVar[str] = "a conference"
-
-    service_type: Literal["conference"] = Field(description="A Virtual Meeting Room.")
-    view: Sent[View] = Field(None, description="The layout that everybody sees. Default: one_main_seven_pips.")
+    service_type: Required[Annotated[Literal["conference"], "A Virtual Meeting Room."]]
+    view: Annotated[View, "The layout that everybody sees. Default: one_main_seven_pips."]
 
 
-class Lecture(Room):
+@accepted("a lecture", pin_rules, breakout_rules)
+class Lecture(Room, total=False):
     """A Virtual Auditorium: Hosts and Guests see different layouts."""
 
-    noun: ClassVar[str] = "a lecture"
-
-    service_type: Literal["lecture"] = Field(description="A Virtual Auditorium.")
-    force_presenter_into_main: Sent[bool] = Field(
-        None, description="Keeps a presenting Host in the main window. Default: false."
-    )
-    guest_view: Sent[View] = Field(None, description="The layout that Guests see. Default: one_main_seven_pips.")
-    guests_can_see_guests: Sent[Literal["no_hosts", "always", "never"]] = Field(
-        None, description="When Guests see each other. Default: no_hosts."
-    )
-    host_view: Sent[View] = Field(None, description="The layout that Hosts see. Default: one_main_seven_pips.")
+    service_type: Required[Annotated[Literal["lecture"], "A Virtual Auditorium."]]
+    force_presenter_into_main: Annotated[bool, "Keeps a presenting Host in the main window. Default: false."]
+    guest_view: Annotated[View, "The layout that Guests see. Default: one_main_seven_pips."]
+    guests_can_see_guests: Annotated[
+        Literal["no_hosts", "always", "never"], "When Guests see each other. Default: no_hosts."
+    ]
+    host_view: Annotated[View, "The layout that Hosts see. Default: one_main_seven_pips."]
 
 
-class Gateway(CallService, SendingService, ScreenService):
+_GW_1 = About(missing_rule="GW-1")
+
+
+@accepted("a gateway call", teams_view_rule)
+class Gateway(ScreenService, SendingService, CallService, total=False):
     """A call through the Infinity Gateway to one other party."""
 
-    noun: ClassVar[str] = "a gateway call"
-    rules: ClassVar[tuple[Rule, ...]] = (teams_view_rule,)
-    missing_rules: ClassVar[Mapping[str, str]] = {
-        **Service.missing_rules,
-        **dict.fromkeys(("local_alias", "outgoing_protocol", "remote_alias"), "GW-1"),
-    }
-
-    service_type: Literal["gateway"] = Field(description="An Infinity Gateway call; the name must be unique.")
-    local_alias: Identity = Field(description="The calling alias (From) of the outgoing leg.")
-    outgoing_protocol: Literal["h323", "sip", "mssip", "rtmp", "gms", "teams"] = Field(
-        description="The protocol of the outgoing leg."
-    )
-    remote_alias: Identity = Field(description="The alias to call.")
-    call_type: Sent[GatewayCallType] = Field(
-        None, description="Media of the call; auto is that of the inbound leg. Default: video."
-    )
-    called_device_type: Sent[
+    service_type: Required[Annotated[Literal["gateway"], "An Infinity Gateway call; the name must be unique."]]
+    local_alias: Required[Annotated[Identity, _GW_1, "The calling alias (From) of the outgoing leg."]]
+    outgoing_protocol: Required[
+        Annotated[Literal["h323", "sip", "mssip", "rtmp", "gms", "teams"], _GW_1, "The protocol of the outgoing leg."]
+    ]
+    remote_alias: Required[Annotated[Identity, _GW_1, "The alias to call."]]
+    call_type: Annotated[GatewayCallType, "Media of the call; auto is that of the inbound leg. Default: video."]
+    called_device_type: Annotated[
         Literal[
             "external",
             "registration",
@@ -119,132 +87,83 @@ class Gateway(CallService, SendingService, ScreenService):
             "teams_conference",
             "teams_user",
             "telehealth_profile",
-        ]
-    ] = Field(None, description="What remote_alias is and how it is found. Default: external.")
-    denoise_audio: Sent[bool] = Field(None, description="Google Meet only: noise removal. Default: true.")
-    dtmf_sequence: Sent[Tones] = Field(
-        None, description="Tones to send after the answer; a comma is a pause of two seconds."
-    )
-    external_participant_avatar_lookup: Sent[DefaultYesNo] = Field(
-        None, description="Teams only: look up pictures of participants. Default: default."
-    )
-    gms_access_token_name: Sent[GmsAccessTokenName] = Field(
-        None, description="An existing access token for Google Meet."
-    )
-    h323_gatekeeper_name: Sent[H323GatekeeperName] = Field(
-        None, description="An existing H.323 gatekeeper. Left out: DNS."
-    )
-    mssip_proxy_name: Sent[MssipProxyName] = Field(
-        None, description="An existing Skype for Business server. Left out: DNS."
-    )
-    outgoing_location_name: Sent[LocationName] = Field(None, description="The location whose node places the call.")
-    sip_proxy_name: Sent[SipProxyName] = Field(None, description="An existing SIP proxy. Left out: DNS.")
-    stun_server_name: Sent[StunServerName] = Field(None, description="An existing STUN server.")
-    teams_fit_to_frame: Sent[Literal["yes", "no"]] = Field(
-        None, description="Teams only: fit the picture to the frame. Put 'yes' and 'no' in quotes. Default: no."
-    )
-    teams_proxy_name: Sent[TeamsProxyName] = Field(None, description="An existing Teams Connector.")
-    transcoding_enabled: Sent[bool] = Field(
-        None, description="false (preview): SIP to SIP without transcoding. Default: true."
-    )
-    treat_as_trusted: Sent[bool] = Field(
-        None, description="Whether the called organisation may treat the caller as one of its own."
-    )
-    turn_server_name: Sent[TurnServerName] = Field(None, description="An existing TURN server.")
-    view: Sent[GatewayView] = Field(
-        None, description="The layout; teams and teams_focus for Teams calls only. Default: one_main_seven_pips."
-    )
+        ],
+        "What remote_alias is and how it is found. Default: external.",
+    ]
+    denoise_audio: Annotated[bool, "Google Meet only: noise removal. Default: true."]
+    dtmf_sequence: Annotated[Tones, "Tones to send after the answer; a comma is a pause of two seconds."]
+    external_participant_avatar_lookup: Annotated[
+        DefaultYesNo, "Teams only: look up pictures of participants. Default: default."
+    ]
+    gms_access_token_name: Annotated[GmsAccessTokenName, "An existing access token for Google Meet."]
+    h323_gatekeeper_name: Annotated[H323GatekeeperName, "An existing H.323 gatekeeper. Left out: DNS."]
+    mssip_proxy_name: Annotated[MssipProxyName, "An existing Skype for Business server. Left out: DNS."]
+    outgoing_location_name: Annotated[LocationName, "The location whose node places the call."]
+    sip_proxy_name: Annotated[SipProxyName, "An existing SIP proxy. Left out: DNS."]
+    stun_server_name: Annotated[StunServerName, "An existing STUN server."]
+    teams_fit_to_frame: Annotated[
+        Literal["yes", "no"], "Teams only: fit the picture to the frame. Put 'yes' and 'no' in quotes. Default: no."
+    ]
+    teams_proxy_name: Annotated[TeamsProxyName, "An existing Teams Connector."]
+    transcoding_enabled: Annotated[bool, "false (preview): SIP to SIP without transcoding. Default: true."]
+    treat_as_trusted: Annotated[bool, "Whether the called organisation may treat the caller as one of its own."]
+    turn_server_name: Annotated[TurnServerName, "An existing TURN server."]
+    view: Annotated[
+        GatewayView, "The layout; teams and teams_focus for Teams calls only. Default: one_main_seven_pips."
+    ]
 
 
-class TwoStageDialing(MediaCallService, SendingService):
+@accepted("a two_stage_dialing service")
+class TwoStageDialing(SendingService, MediaCallService, total=False):
     """A Virtual Reception: callers enter the number of the room they want."""
 
-    noun: ClassVar[str] = "a two_stage_dialing service"
-
-    service_type: Literal["two_stage_dialing"] = Field(description="A Virtual Reception.")
-    gms_access_token_name: Sent[GmsAccessTokenName] = Field(
-        None, description="An existing access token for Google Meet."
-    )
-    match_string: Sent[Expression] = Field(
-        None, description="The regular expression that entered digits must match. Blank: anything."
-    )
-    mssip_proxy_name: Sent[MssipProxyName] = Field(None, description="An existing Skype for Business server.")
-    post_match_string: Sent[Expression] = Field(
-        None, description="A regular expression applied to the meeting code that was found."
-    )
-    post_replace_string: Sent[Expression] = Field(
-        None, description="The replacement that turns the meeting code into an alias."
-    )
-    replace_string: Sent[Expression] = Field(None, description="The replacement applied to the entered digits.")
-    system_location_name: Sent[LocationName] = Field(
-        None, description="The location used to look up Meet, Teams and Skype meetings."
-    )
-    teams_proxy_name: Sent[TeamsProxyName] = Field(None, description="An existing Teams Connector.")
-    two_stage_dial_type: Sent[Literal["regular", "mssip", "gms", "teams"]] = Field(
-        None, description="The kind of reception. Default: regular."
-    )
+    service_type: Required[Annotated[Literal["two_stage_dialing"], "A Virtual Reception."]]
+    gms_access_token_name: Annotated[GmsAccessTokenName, "An existing access token for Google Meet."]
+    match_string: Annotated[Expression, "The regular expression that entered digits must match. Blank: anything."]
+    mssip_proxy_name: Annotated[MssipProxyName, "An existing Skype for Business server."]
+    post_match_string: Annotated[Expression, "A regular expression applied to the meeting code that was found."]
+    post_replace_string: Annotated[Expression, "The replacement that turns the meeting code into an alias."]
+    replace_string: Annotated[Expression, "The replacement applied to the entered digits."]
+    system_location_name: Annotated[LocationName, "The location used to look up Meet, Teams and Skype meetings."]
+    teams_proxy_name: Annotated[TeamsProxyName, "An existing Teams Connector."]
+    two_stage_dial_type: Annotated[
+        Literal["regular", "mssip", "gms", "teams"], _GW_1, "The kind of reception. Default: regular."
+    ]
 
 
-class MediaPlayback(SendingService, GuardedService):
+@accepted("a media_playback service", pin_rules, playback_completion_rule)
+class MediaPlayback(GuardedService, SendingService, total=False):
     """A Media Playback Service: callers watch a playlist."""
 
-    noun: ClassVar[str] = "a media_playback service"
-    rules: ClassVar[tuple[Rule, ...]] = (pin_rules, playback_completion_rule)
-
-    service_type: Literal["media_playback"] = Field(description="A Media Playback Service.")
-    media_playlist_name: MediaPlaylistName = Field(description="The existing playlist to play.")
-    on_completion: Sent[OnCompletion] = Field(None, description="What to do when the playlist ends.")
+    service_type: Required[Annotated[Literal["media_playback"], "A Media Playback Service."]]
+    media_playlist_name: Required[Annotated[MediaPlaylistName, "The existing playlist to play."]]
+    on_completion: Annotated[OnCompletion, "What to do when the playlist ends."]
 
 
-class TestCall(MediaCallService):
+@accepted("a test_call service")
+class TestCall(MediaCallService, total=False):
     """A Test Call Service: callers see and hear themselves."""
 
-    __test__: ClassVar[bool] = False
-    noun: ClassVar[str] = "a test_call service"
-
-    service_type: Literal["test_call"] = Field(description="A Test Call Service.")
+    service_type: Required[Annotated[Literal["test_call"], "A Test Call Service."]]
 
 
-ServiceConfiguration: TypeAlias = Annotated[
-    Conference | Lecture | Gateway | TwoStageDialing | MediaPlayback | TestCall,
-    Field(discriminator="service_type"),
-]
-"""Any service, told apart by its service_type."""
-
-SERVICE_ADAPTER: TypeAdapter[ServiceConfiguration] = TypeAdapter(
-    ServiceConfiguration, config=ConfigDict(hide_input_in_errors=True)
-)
-"""Reads any service into its model. A plain ``TypeAdapter`` of the union would show PINs in its errors."""
-
-SERVICE_TYPES: Mapping[str, type[Service]] = MappingProxyType(
+SERVICE_TYPES: Mapping[str, Shape] = MappingProxyType(
     {
-        "conference": Conference,
-        "lecture": Lecture,
-        "gateway": Gateway,
-        "two_stage_dialing": TwoStageDialing,
-        "media_playback": MediaPlayback,
-        "test_call": TestCall,
+        "conference": SHAPES[Conference],
+        "lecture": SHAPES[Lecture],
+        "gateway": SHAPES[Gateway],
+        "two_stage_dialing": SHAPES[TwoStageDialing],
+        "media_playback": SHAPES[MediaPlayback],
+        "test_call": SHAPES[TestCall],
     }
 )
-
-_JUDGES: dict[str, tuple[Callable[[dict[str, object]], bool], tuple[Rule, ...]]] = {
-    name: (shape_of(model).accepts, model.rules) for name, model in SERVICE_TYPES.items()
-}
 
 
 def accepts_service(fields: dict[str, object]) -> bool:
     """Whether a node would use these fields as a service: ``check_service`` without the reasons, but fast."""
     service_type = fields.get("service_type")
-    if not isinstance(service_type, str) or service_type not in _JUDGES:
-        return False
-    accepts, rules = _JUDGES[service_type]
-    if not accepts(fields):
-        return False
-    # A generator in all() would cost as much as the rules do.
-    for rule in rules:  # noqa: SIM110
-        if rule(fields):
-            return False
-    return True
+    shape = SERVICE_TYPES.get(service_type) if isinstance(service_type, str) else None
+    return shape is not None and shape.accepts(fields)
 
 
 def check_service(fields: Mapping[str, object]) -> tuple[Fault, ...]:
@@ -255,9 +174,7 @@ def check_service(fields: Mapping[str, object]) -> tuple[Fault, ...]:
     service_type = fields.get("service_type")
     if not isinstance(service_type, str) or service_type not in SERVICE_TYPES:
         return _without_a_type(fields)
-    model = SERVICE_TYPES[service_type]
-    joined = tuple(fault for rule in model.rules for fault in rule(fields))
-    return shape_of(model).faults(fields) + joined
+    return SERVICE_TYPES[service_type].faults(fields)
 
 
 def _without_a_type(fields: Mapping[str, object]) -> tuple[Fault, ...]:
@@ -269,12 +186,7 @@ def _without_a_type(fields: Mapping[str, object]) -> tuple[Fault, ...]:
     else:
         message = f"service_type is missing; it must be one of {listed(types)}"
         fault = Fault(("service_type",), "missing", message, allowed=types, rule="SVC-1")
-    others = tuple(
-        Fault((field,), "missing", f"{field} is missing; every service needs it", rule=rule)
-        for field, rule in Service.missing_rules.items()
-        if field not in fields
-    )
-    return (fault, *others)
+    return (fault, *(other for other in SHAPES[Service].faults(fields) if other.kind == "missing"))
 
 
 def names_of_deployment(
@@ -288,4 +200,4 @@ def names_of_deployment(
     """
     service_type = fields.get("service_type")
     if isinstance(service_type, str) and service_type in SERVICE_TYPES:
-        yield from shape_of(SERVICE_TYPES[service_type]).names(fields)
+        yield from SERVICE_TYPES[service_type].names(fields)

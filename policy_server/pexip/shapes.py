@@ -1,33 +1,32 @@
-"""The shape of a model: checks of a plain mapping against it, with every fault in plain words.
+"""The shapes of what Pexip accepts: checks of a plain mapping against a model, with every fault in plain words.
 
-A model of an answer is asked two questions: "what is wrong with these fields?", by an admin who wrote them,
-and "are these good?", on every call. Both are answered by one validator of plain mappings, derived from the
-model, that builds no instances.
+A model is a typed dictionary. It is asked two questions: "what is wrong with these fields?", by an admin who wrote them,
+and "are these good?", on every call. Both are answered by one validator of plain mappings.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Required, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import StringConstraints, TypeAdapter, ValidationError
+from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError, with_config
 from pydantic.fields import FieldInfo
-from pydantic_core import CoreConfig, CoreSchema, ErrorDetails, SchemaValidator, core_schema
+from pydantic_core import ErrorDetails
 
-from policy_server.pexip.fields import About, Fact, Fault, NotNull, StrictModel
+from policy_server.pexip.fields import About, Fact, Fault, Rule
 from policy_server.pexip.pins import pin_format_fault
 
 _LONGEST_SHOWN = 60
 _NOTHING_SPECIAL = About()
 _CODED = {Fact.PIN, Fact.EXPRESSION}
-_STRICT = CoreConfig(strict=True, hide_input_in_errors=True)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """One field type, taken apart."""
+    """One field, taken apart."""
 
-    schema: CoreSchema
+    meaning: str = ""
     about: About = _NOTHING_SPECIAL
     facts: frozenset[Fact] = frozenset()
     words: tuple[object, ...] = ()
@@ -43,29 +42,42 @@ class Facet:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The fields of a model, each taken apart, and a validator of mappings."""
+    """A model: its own name and what messages call it, the rules that join several fields, each field taken apart."""
 
+    name: str
     noun: str
-    missing_rules: Mapping[str, str]
+    rules: tuple[Rule, ...]
     facets: Mapping[str, Facet]
     free_text: Mapping[str, int | None]
     """The fields in which a placeholder may stand, with the greatest length of each, ``None`` where a form decides."""
-    schema: CoreSchema
-    validator: SchemaValidator
+    adapter: TypeAdapter[Any]
+    fits: Callable[[dict[str, object]], bool]
+    """The test whether every field is known and good, and none is missing."""
 
     @property
-    def accepts(self) -> Callable[[dict[str, object]], bool]:
-        """The test whether every field is known and good, and none is missing."""
-        return self.validator.isinstance_python
+    def meanings(self) -> dict[str, str]:
+        """What each field means, for people."""
+        return {name: facet.meaning for name, facet in self.facets.items()}
+
+    def accepts(self, fields: dict[str, object]) -> bool:
+        """Whether there are no faults: the same without the reasons, but fast."""
+        if not self.fits(fields):
+            return False
+        # A generator in all() would cost as much as the rules do.
+        for rule in self.rules:  # noqa: SIM110
+            if rule(fields):
+                return False
+        return True
 
     def faults(self, fields: Mapping[str, object]) -> tuple[Fault, ...]:
-        """Every fault of every single field. Never raises, whatever the values are."""
+        """Every fault of every single field, and of every rule. Never raises, whatever the values are."""
+        joined = tuple(fault for rule in self.rules for fault in rule(fields))
         try:
-            self.validator.validate_python(dict(fields))
+            self.adapter.validator.validate_python(dict(fields))
         except ValidationError as error:
             details = error.errors(include_url=False, include_context=False)
-            return tuple(_fault(self, detail) for detail in details)
-        return ()
+            return tuple(_fault(self, detail) for detail in details) + joined
+        return joined
 
     def names(
         self, fields: Mapping[str, object], path: tuple[str | int, ...] = ()
@@ -80,65 +92,66 @@ class Shape:
                 yield from _names(facet, value, (*path, field))
 
 
-@cache
-def shape_of(model: type[StrictModel]) -> Shape:
-    """The shape of a model; worked out once for each model."""
-    hints = get_type_hints(model, include_extras=True)
-    facets = {name: _facet(hints[name]) for name in model.model_fields}
-    schema = core_schema.typed_dict_schema(
-        {
-            name: core_schema.typed_dict_field(facet.schema, required=model.model_fields[name].is_required())
-            for name, facet in facets.items()
-        },
-        extra_behavior="forbid",
-        config=_STRICT,  # a mapping does not inherit the configuration of what is around it
-    )
-    free_text = {name: facet.max_length for name, facet in facets.items() if facet.is_text and not facet.facts & _CODED}
-    return Shape(model.noun, model.missing_rules, facets, free_text, schema, SchemaValidator(schema))
+SHAPES: dict[object, Shape] = {}
+"""The shape of every model."""
+
+
+def accepted(noun: str, *rules: Rule) -> Callable[[type[T]], type[T]]:
+    """Makes a typed dictionary the strict model of something that Pexip accepts.
+
+    ``noun`` is what a message calls it, ``rules`` join several of its fields. A field is annotated with its type, with
+    what is special about it (``About``, ``Fact``), and with a sentence that says what it means.
+    """
+
+    def strict(model: type[T]) -> type[T]:
+        model = with_config(ConfigDict(strict=True, extra="forbid"))(model)
+        facets = {name: _facet(hint) for name, hint in get_type_hints(model, include_extras=True).items()}
+        texts = {name: facet for name, facet in facets.items() if facet.is_text and not facet.facts & _CODED}
+        free_text = {name: facet.max_length for name, facet in texts.items()}
+        adapter = TypeAdapter(model)
+        SHAPES[model] = Shape(
+            model.__name__, noun, rules, facets, free_text, adapter, adapter.validator.isinstance_python
+        )
+        return model
+
+    return strict
 
 
 def _facet(hint: Any) -> Facet:
-    origin = get_origin(hint)
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Required:
+        return _facet(args[0])
     if origin is Annotated:
-        inner, *metadata = get_args(hint)
-        return _annotated(hint, inner, metadata)
+        facet = _facet(args[0])
+        for mark in args[1:]:
+            facet = _marked(facet, mark)
+        return facet
     if origin is Literal:
-        return Facet(TypeAdapter(hint).core_schema, words=get_args(hint))
+        return Facet(words=args)
     if origin is list:
-        item = _facet(get_args(hint)[0])
-        return Facet(core_schema.list_schema(item.schema), item=item)
-    if type(None) in get_args(hint):
-        facet = _facet(Union[tuple(arg for arg in get_args(hint) if arg is not type(None))])  # noqa: UP007
-        return replace(facet, schema=core_schema.nullable_schema(facet.schema))
-    if isinstance(hint, type) and issubclass(hint, StrictModel):
-        shape = shape_of(hint)
-        return Facet(shape.schema, shape=shape)
-    return Facet(TypeAdapter(hint).core_schema, is_text=hint is str)
+        return Facet(item=_facet(args[0]))
+    if type(None) in args:
+        return _facet(next(arg for arg in args if arg is not type(None)))
+    return Facet(is_text=hint is str, shape=SHAPES.get(hint))
 
 
-def _annotated(hint: Any, inner: Any, metadata: list[object]) -> Facet:
-    facet = _facet(inner)
-    for mark in metadata:
-        match mark:
-            case NotNull():
-                assert facet.schema["type"] == "nullable"  # noqa: S101
-                return replace(facet, schema=facet.schema["schema"])
-            case About():
-                facet = replace(facet, about=mark)
-            case Fact():
-                facet = replace(facet, facts=facet.facts | {mark})
-            case StringConstraints(max_length=max_length):
-                facet = replace(facet, max_length=max_length)
-            case FieldInfo(metadata=constraints):
-                for constraint in constraints:
-                    facet = replace(
-                        facet,
-                        low=getattr(constraint, "ge", facet.low),
-                        high=getattr(constraint, "le", facet.high),
-                    )
-            case _:
-                pass
-    return replace(facet, schema=TypeAdapter(hint).core_schema)
+def _marked(facet: Facet, mark: object) -> Facet:
+    match mark:
+        case str():
+            return replace(facet, meaning=mark)
+        case About():
+            assert facet.about is _NOTHING_SPECIAL  # noqa: S101
+            return replace(facet, about=mark)
+        case Fact():
+            return replace(facet, facts=facet.facts | {mark})
+        case StringConstraints(max_length=max_length):
+            return replace(facet, max_length=max_length)
+        case FieldInfo(metadata=[*constraints]):
+            low = next((each.ge for each in constraints if hasattr(each, "ge")), None)
+            high = next((each.le for each in constraints if hasattr(each, "le")), None)
+            return replace(facet, low=low, high=high)
+        case _:
+            return facet
 
 
 def _names(
@@ -160,19 +173,19 @@ def _names(
 def _fault(shape: Shape, detail: ErrorDetails) -> Fault:
     path, kind, value = detail["loc"], detail["type"], detail["input"]
     if kind in {"missing", "extra_forbidden", "invalid_key"}:
-        owner = _mapping_at(shape, path[:-1])
+        above = _facet_at(shape, path[:-1])
+        owner = (above and above.shape) or shape
         if kind == "missing":
             field = str(path[-1])
-            message = f"{field} is missing; {owner.noun} needs it"
-            return Fault(path, "missing", message, rule=owner.missing_rules.get(field, ""))
+            rule = owner.facets[field].about.missing_rule
+            return Fault(path, "missing", f"{field} is missing; {owner.noun} needs it", rule=rule)
         message = f"{shown(path[-1])} is not a field of {owner.noun}"
         return Fault(path, "unknown", message, allowed=tuple(owner.facets))
     facet = _facet_at(shape, path)
     if facet is None or (kind == "string_unicode" and facet.shape is not None):
         return Fault(path, "unknown", "a field has a name with characters that are no text (lone surrogates)")
     if kind == "string_too_short":
-        needed_by = _mapping_at(shape, path[:-1]).missing_rules.get(str(path[-1]), "")
-        rule = needed_by or ("SVC-3" if facet.about.names else "")
+        rule = facet.about.missing_rule or ("SVC-3" if facet.about.names else "")
         return Fault(path, "length", f"{_spoken(path)} is empty; it needs at least one character", rule=rule)
     return _value_fault(facet, path, kind, value)
 
@@ -246,20 +259,13 @@ def _null_hint(value: object) -> str:
 
 
 def _facet_at(shape: Shape, path: tuple[str | int, ...]) -> Facet | None:
-    facet: Facet | None = Facet(shape.schema, shape=shape) if path else None
+    facet: Facet | None = Facet(shape=shape)
     for step in path:
-        if facet is None:
-            return None
         if isinstance(step, int):
-            facet = facet.item
-            continue
-        facet = facet.shape.facets.get(step) if facet.shape is not None else None
+            facet = facet.item if facet else None
+        else:
+            facet = facet.shape.facets.get(step) if facet and facet.shape else None
     return facet
-
-
-def _mapping_at(shape: Shape, path: tuple[str | int, ...]) -> Shape:
-    facet = _facet_at(shape, path)
-    return facet.shape if facet is not None and facet.shape is not None else shape
 
 
 def _spoken(path: tuple[str | int, ...]) -> str:

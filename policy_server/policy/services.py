@@ -7,9 +7,10 @@ from hashlib import blake2b
 from typing import Final
 from urllib.parse import quote
 
-from policy_server.pexip.field_facts import SHAPES, fields_with
+from policy_server.pexip.field_facts import fields_with
 from policy_server.pexip.fields import Fact
 from policy_server.pexip.services import accepts_service
+from policy_server.pexip.shapes import SHAPES
 from policy_server.policy.templates import Template, is_blank
 from policy_server.telephony.trunks import Trunk
 
@@ -20,9 +21,9 @@ _DISPLAY_FIELDS: Final = fields_with(Fact.DISPLAY)
 _IDENTITY_FIELDS: Final = fields_with(Fact.IDENTITY)
 _PLAIN_FIELDS: Final = frozenset(
     name
-    for shape in SHAPES
+    for shape in SHAPES.values()
     for name in shape.free_text
-    if all(other.free_text.get(name, FIELD_LIMIT) == FIELD_LIMIT for other in SHAPES)
+    if all(other.free_text.get(name, FIELD_LIMIT) == FIELD_LIMIT for other in SHAPES.values())
 )
 """Fields of text that may hold anything of up to ``FIELD_LIMIT`` characters."""
 

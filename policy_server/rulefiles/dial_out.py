@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import Final
 
 from policy_server.pexip.fields import Fault
-from policy_server.pexip.services import AutomaticParticipant, check_service
-from policy_server.pexip.shapes import shape_of
+from policy_server.pexip.service_parts import AutomaticParticipant
+from policy_server.pexip.services import check_service
+from policy_server.pexip.shapes import SHAPES
 from policy_server.policy.services import CALLER, ROOM_NAME, FieldsTemplate, Leg
 from policy_server.policy.templates import Template
 from policy_server.rulefiles.document_nodes import Entry, MappingNode, ScalarNode, SequenceNode, plain
@@ -94,7 +95,7 @@ def _read_leg(
         values["remote_alias"] = ANY_TEXT
     calling = f"{{{CALLER}}}@{domain}" if domain else f"{{{CALLER}}}"
     values = {**LEG_DEFAULTS, "local_alias": calling, "local_display_name": f"{{{ROOM_NAME}}}", **values}
-    read = reader.read(values, shape_of(AutomaticParticipant).free_text, node)
+    read = reader.read(values, SHAPES[AutomaticParticipant].free_text, node)
     sample = {**_BARE_ROOM, "automatic_participants": [read.sample]}
     for fault in check_service(sample):
         _report_leg_fault(fault, entry)

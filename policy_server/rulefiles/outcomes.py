@@ -8,7 +8,7 @@ from policy_server.pexip.properties import (
     check_media_location,
     check_properties,
 )
-from policy_server.pexip.shapes import shape_of
+from policy_server.pexip.shapes import SHAPES
 from policy_server.policy.ruleset import ContinueOutcome, LocationOutcome, RedirectOutcome, RejectOutcome, SetOutcome
 from policy_server.policy.services import FIELD_LIMIT, FieldsTemplate
 from policy_server.policy.templates import Template
@@ -18,7 +18,7 @@ from policy_server.rulefiles.rules import Heading, Material, OutcomeKey, report_
 from policy_server.rulefiles.schema_parts import NAME, TEMPLATE, Schema, described, one_or_list, ref
 from policy_server.rulefiles.services import check_braces_below
 
-_FREE_TEXT: Final = shape_of(ParticipantProperties).free_text
+_FREE_TEXT: Final = SHAPES[ParticipantProperties].free_text
 _TEXT: Final[Schema] = {"type": "string", "pattern": rf"^(?=[\s\S]*\S){TEMPLATE.removeprefix('^')}"}
 
 

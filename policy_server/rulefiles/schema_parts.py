@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
-from policy_server.pexip.fields import StrictModel
+from policy_server.pexip.shapes import SHAPES
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -46,6 +46,6 @@ def any_case(text: str) -> str:
     return "".join(f"[{letter.lower()}{letter.upper()}]" if letter.isalpha() else letter for letter in text)
 
 
-def described(model: type[StrictModel], field: str) -> str:
+def described(model: object, field: str) -> str:
     """What the model of an answer says about a field."""
-    return model.model_fields[field].description or ""
+    return SHAPES[model].meanings[field]

@@ -4,13 +4,12 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from pydantic.json_schema import models_json_schema
+from pydantic import TypeAdapter
 
-from policy_server.pexip.fields import StrictModel
 from policy_server.pexip.properties import ParticipantProperties
 from policy_server.pexip.service_parts import AutomaticParticipant
 from policy_server.pexip.services import SERVICE_TYPES
-from policy_server.pexip.shapes import shape_of
+from policy_server.pexip.shapes import SHAPES, Shape
 from policy_server.rulefiles.schema_parts import TEMPLATE, Schema, ref
 from policy_server.rulefiles.services import DERIVED, FAILED, LEG_DEFAULTS, PIN_FIELDS, ROOM_TYPES, SHARED
 
@@ -52,10 +51,11 @@ def service_definitions() -> Schema:
     Those named like a class (``Conference``) describe what a node accepts, with placeholders where a rule can
     have them; the others are the rules' own. Rules that join several fields are left to ``policy-server check``.
     """
-    definitions = _of_models((*SERVICE_TYPES.values(), AutomaticParticipant, ParticipantProperties))
-    for service_type, model in SERVICE_TYPES.items():
-        fields = definitions[model.__name__]["properties"]
-        _open_to_placeholders(fields, model)
+    participant, properties = SHAPES[AutomaticParticipant], SHAPES[ParticipantProperties]
+    definitions = _of_models((*SERVICE_TYPES.values(), participant, properties))
+    for service_type, shape in SERVICE_TYPES.items():
+        fields = definitions[shape.name]["properties"]
+        _open_to_placeholders(fields, shape)
         if service_type in ROOM_TYPES:
             fields[SHARED] = {
                 "type": "boolean",
@@ -65,38 +65,40 @@ def service_definitions() -> Schema:
             }
         for pin in PIN_FIELDS & fields.keys():
             fields[pin] = _or_derived(fields[pin])
-    participant = AutomaticParticipant.__name__
-    _open_to_placeholders(definitions[participant]["properties"], AutomaticParticipant)
-    properties = definitions.pop(ParticipantProperties.__name__)
+    _open_to_placeholders(definitions[participant.name]["properties"], participant)
+    participant_set = _participant_set(definitions.pop(properties.name), properties)
     return {
         **definitions,
         "service": {
             "description": "A service written out, whose service_type decides which fields there are.",
-            "anyOf": [ref(model.__name__) for model in SERVICE_TYPES.values()],
+            "anyOf": [ref(shape.name) for shape in SERVICE_TYPES.values()],
         },
         "room": {
             "description": "A template of meeting rooms: any field of Pexip's conference or lecture service.",
             "anyOf": [ref(f"room_{name}") for name in ROOM_TYPES],
         },
-        **{f"room_{name}": _room(name, definitions[SERVICE_TYPES[name].__name__]) for name in ROOM_TYPES},
-        "dial_out_entry": _leg(definitions[participant]),
-        "participant_set": _participant_set(properties),
+        **{f"room_{name}": _room(name, definitions[SERVICE_TYPES[name].name]) for name in ROOM_TYPES},
+        "dial_out_entry": _leg(definitions[participant.name]),
+        "participant_set": participant_set,
     }
 
 
-def _of_models(models: Iterable[type[StrictModel]]) -> Schema:
-    _, schema = models_json_schema([(model, "validation") for model in models], ref_template=ref("{model}")["$ref"])
+def _of_models(shapes: Iterable[Shape]) -> Schema:
+    _, schema = TypeAdapter.json_schemas(
+        [(shape.name, "validation", shape.adapter) for shape in shapes], ref_template=ref("{model}")["$ref"]
+    )
     definitions: Schema = schema["$defs"]
-    for definition in definitions.values():
-        del definition["title"]
-        for field in definition["properties"].values():
+    for shape in SHAPES.values():
+        definition = definitions.get(shape.name, {"properties": {}})
+        definition.pop("title", None)
+        for name, field in definition["properties"].items():
             field.pop("title", None)
+            field["description"] = shape.facets[name].meaning
     return definitions
 
 
-def _open_to_placeholders(fields: Schema, model: type[StrictModel]) -> None:
+def _open_to_placeholders(fields: Schema, shape: Shape) -> None:
     """A placeholder's own length does not count, so only the loader can tell whether such a text is too long."""
-    shape = shape_of(model)
     for name in shape.free_text.keys() & fields.keys():
         field = fields[name]
         if "pattern" in field:
@@ -153,7 +155,7 @@ def _leg(participant: Schema) -> Schema:
     }
 
 
-def _participant_set(properties: Schema) -> Schema:
+def _participant_set(properties: Schema, shape: Shape) -> Schema:
     fields = {name: field for name, field in properties["properties"].items() if name != "reject_reason"}
-    _open_to_placeholders(fields, ParticipantProperties)
+    _open_to_placeholders(fields, shape)
     return {**properties, "properties": fields, "minProperties": 1}

@@ -6,8 +6,9 @@ from typing import Final
 
 from policy_server.pexip.field_facts import fields_with
 from policy_server.pexip.fields import Fact, Fault
-from policy_server.pexip.services import SERVICE_TYPES, AutomaticParticipant, check_service, names_of_deployment
-from policy_server.pexip.shapes import shape_of
+from policy_server.pexip.service_parts import AutomaticParticipant
+from policy_server.pexip.services import SERVICE_TYPES, check_service, names_of_deployment
+from policy_server.pexip.shapes import SHAPES
 from policy_server.policy.services import FieldsTemplate, Leg, ServiceTemplate
 from policy_server.policy.templates import Template, TemplateError
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
@@ -80,9 +81,9 @@ def read_service(table: Table, vocabulary: Vocabulary, *, room: str = "") -> Dra
             table.error("service_type", one_of("service_type", ROOM_TYPES, values["service_type"]) + hint)
             values["service_type"] = "conference"
     service_type = values.get("service_type")
-    model = SERVICE_TYPES.get(service_type) if isinstance(service_type, str) else None
+    shape = SERVICE_TYPES.get(service_type) if isinstance(service_type, str) else None
     reader = TemplateReader(table)
-    fields = reader.read(values, shape_of(model).free_text if model else (), table.node)
+    fields = reader.read(values, shape.free_text if shape else (), table.node)
     derived = frozenset(name for name in PIN_FIELDS if values.get(name) == DERIVED)
     adps, samples = _read_adps(values, table.node, reader)
     sample = fields.sample | {name: _ANY_PIN[name] for name in derived}
@@ -234,7 +235,7 @@ def _read_adps(
         if not isinstance(item, dict):
             samples.append(item)
             continue
-        read = reader.read(item, shape_of(AutomaticParticipant).free_text, item_node)
+        read = reader.read(item, SHAPES[AutomaticParticipant].free_text, item_node)
         legs.append(Leg(None, FieldsTemplate(read.fixed, tuple(read.filled.items()))))
         samples.append(read.sample)
     return tuple(legs), samples

@@ -2,8 +2,9 @@
 
 import pytest
 
-from policy_server.pexip.field_facts import DOOR_FIELDS, SECRET_FIELDS, SHAPES, fields_with
+from policy_server.pexip.field_facts import DOOR_FIELDS, SECRET_FIELDS, fields_with
 from policy_server.pexip.fields import Fact
+from policy_server.pexip.shapes import SHAPES, Shape
 
 
 @pytest.mark.parametrize("fact", Fact)
@@ -13,16 +14,22 @@ def test_a_fact_is_true_of_a_name(fact: Fact) -> None:
     assert named
     missing = [
         f"{name} of {shape.noun}"
-        for shape in SHAPES
+        for shape in SHAPES.values()
         for name in named & shape.facets.keys()
         if fact not in shape.facets[name].facts
     ]
     assert missing == []
 
 
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=lambda shape: shape.noun)
+def test_every_field_has_a_meaning(shape: Shape) -> None:
+    """People are told what each field is for."""
+    assert [name for name, meaning in shape.meanings.items() if not meaning] == []
+
+
 def test_parts_of_answers_are_asked_too() -> None:
     """A fact counts however deep the field stands."""
-    nouns = {shape.noun for shape in SHAPES}
+    nouns = {shape.noun for shape in SHAPES.values()}
     assert {"an automatic participant", "a transfer", "an entry of send_to_audio_mixes", "a registration"} < nouns
 
 

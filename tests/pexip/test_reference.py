@@ -7,12 +7,12 @@ from typing import Any, Final
 import orjson
 import pytest
 
-from policy_server.pexip.fields import StrictModel
 from policy_server.pexip.parameters import PARAMETERS, Kind
 from policy_server.pexip.properties import AudioMix, DirectoryEntry, MediaLocation, ParticipantProperties, Registration
 from policy_server.pexip.request_types import ROOT, RequestType
-from policy_server.pexip.service_parts import OnCompletion, OnCompletionTransfer
-from policy_server.pexip.services import SERVICE_TYPES, AutomaticParticipant, check_service
+from policy_server.pexip.service_parts import AutomaticParticipant, OnCompletion, OnCompletionTransfer
+from policy_server.pexip.services import SERVICE_TYPES, check_service
+from policy_server.pexip.shapes import SHAPES
 from policy_server.simulator.judge import Deployment
 from tests.docs.pages import code
 from tests.pexip.reference import SERVICES, Field, fields, name, section
@@ -59,7 +59,7 @@ def test_parameters() -> None:
 @pytest.mark.parametrize("service_type", SERVICES)
 def test_service_fields(service_type: str) -> None:
     """A service has the fields of its type, those that it needs, and of each the words, range and length."""
-    schema = SERVICE_TYPES[service_type].model_json_schema()
+    schema = SERVICE_TYPES[service_type].adapter.json_schema()
     assert schema["properties"].pop("service_type")["const"] == service_type
     assert _facts(schema) == SERVICES[service_type]
 
@@ -82,9 +82,9 @@ def test_service_fields(service_type: str) -> None:
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
-def test_fields(model: type[StrictModel], heading: str, head: str) -> None:
+def test_fields(model: type, heading: str, head: str) -> None:
     """So has every part of a service, and every other answer."""
-    assert _facts(model.model_json_schema()) == fields(section(heading).rows(head))
+    assert _facts(SHAPES[model].adapter.json_schema()) == fields(section(heading).rows(head))
 
 
 def _facts(schema: Mapping[str, Any]) -> dict[str, Field]:

@@ -1,9 +1,8 @@
 """The rules that join several fields, and faults of several kinds at once."""
 
 import pytest
-from pydantic import ValidationError
 
-from policy_server.pexip.services import OnCompletion, accepts_service, check_service
+from policy_server.pexip.services import accepts_service, check_service
 from tests.pexip.samples import ADP, GUARDED, ROOMS, UUID, messages, only_fault, room, service
 
 BREAKOUT = {"breakout": True, "breakout_uuid": UUID, "breakout_name": "Group 1"}
@@ -89,13 +88,6 @@ def test_on_completion(on_completion: object, kinds: list[str]) -> None:
     fields = service("media_playback", on_completion=on_completion)
     assert [fault.kind for fault in check_service(fields)] == kinds
     assert accepts_service(fields) == (kinds == [])
-
-
-@pytest.mark.parametrize("fields", [{}, {"disconnect": True, "transfer": {"conference": "a"}}])
-def test_on_completion_by_itself(fields: dict[str, object]) -> None:
-    """The model of on_completion keeps its rule without the service around it."""
-    with pytest.raises(ValidationError, match="either disconnect: true or transfer"):
-        OnCompletion.model_validate(fields)
 
 
 def test_all_faults_at_once() -> None:

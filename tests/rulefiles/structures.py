@@ -6,9 +6,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from policy_server.pexip.field_facts import SHAPES
 from policy_server.pexip.request_types import RequestType
-from policy_server.pexip.services import SERVICE_TYPES
+from policy_server.pexip.services import SERVICE_TYPES, check_service
+from policy_server.pexip.shapes import SHAPES
 from policy_server.rulefiles.conditions import condition_keys
 from policy_server.rulefiles.merge import SECTIONS
 from policy_server.rulefiles.rule_lists import RULE_SECTIONS
@@ -80,7 +80,7 @@ SCALARS = (None, True, False, 0, 1, -1, 4, 50, 100, 101, 4096, 128_000, 2**63, 1
 def _all_keys() -> tuple[str, ...]:
     keys: set[str] = {*SECTIONS, *DEPLOYMENT_LISTS, *TRUNK_KEYS, *CALENDAR_KEYS, *DIRECTORY_KEYS, *LINK_KEYS}
     keys |= {key for request in RequestType for key in condition_keys(request)}
-    keys |= {field for shape in SHAPES for field in shape.facets}
+    keys |= {field for shape in SHAPES.values() for field in shape.facets}
     return tuple(
         sorted({*keys, "id", "when", "room", "dial_out", "trunk", "set", "allow", "mon", "<<", "tests", "expect"})
     )
@@ -206,11 +206,12 @@ def _service_fields(service_type: str) -> dict[str, Strategy]:
         "media_playlist_name": st.just("Telehealth"),
         "on_completion": st.just({"disconnect": True}),
     }
-    return {field: value for field, value in fields.items() if field in SERVICE_TYPES[service_type].model_fields}
+    return {field: value for field, value in fields.items() if field in SERVICE_TYPES[service_type].facets}
 
 
 def _service(service_type: str) -> Strategy:
-    required = [name for name, field in SERVICE_TYPES[service_type].model_fields.items() if field.is_required()]
+    missing = check_service({"service_type": service_type})
+    required = ["service_type", *(str(fault.path[0]) for fault in missing if fault.kind == "missing")]
     return table(_service_fields(service_type), required)
 
 

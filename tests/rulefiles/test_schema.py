@@ -20,7 +20,8 @@ from policy_server.pexip.parameters import PARAMETERS, Kind, parameters_of
 from policy_server.pexip.properties import ParticipantProperties
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.service_parts import AutomaticParticipant
-from policy_server.pexip.services import SERVICE_TYPES, Conference, Lecture
+from policy_server.pexip.services import SERVICE_TYPES
+from policy_server.pexip.shapes import SHAPES
 from policy_server.policy.templates import TemplateError, without_raw
 from policy_server.rulefiles.conditions import condition_keys
 from policy_server.rulefiles.document import parse_document, plain
@@ -39,7 +40,7 @@ from policy_server.rulefiles.sections import (
     LINK_KEYS,
     TRUNK_KEYS,
 )
-from policy_server.rulefiles.services import SHARED
+from policy_server.rulefiles.services import ROOM_TYPES, SHARED
 from policy_server.wording.durations import parse_duration
 from tests.rulefiles.schema_samples import BAD, BASE, DESIGN, GOOD
 from tests.strategies import services
@@ -139,15 +140,15 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "pexip_section": tuple(DEPLOYMENT_LISTS),
     **{f"{section.request}_when": condition_keys(section.request) for section in RULE_SECTIONS},
     **{f"{section.request}_rule": section.keys for section in RULE_SECTIONS},
-    **{model.__name__: tuple(model.model_fields) for model in SERVICE_TYPES.values()},
+    **{shape.name: tuple(shape.facets) for shape in SERVICE_TYPES.values()},
     **{
-        definition: (*model.model_fields, SHARED)
-        for model in (Conference, Lecture)
-        for definition in (model.__name__, f"room_{model.__name__.lower()}")
+        definition: (*SERVICE_TYPES[room].facets, SHARED)
+        for room in ROOM_TYPES
+        for definition in (SERVICE_TYPES[room].name, f"room_{room}")
     },
-    "AutomaticParticipant": tuple(AutomaticParticipant.model_fields),
-    "dial_out_entry": (*LEG_KEYS, *AutomaticParticipant.model_fields),
-    "participant_set": tuple(name for name in ParticipantProperties.model_fields if name != "reject_reason"),
+    "AutomaticParticipant": tuple(SHAPES[AutomaticParticipant].facets),
+    "dial_out_entry": (*LEG_KEYS, *SHAPES[AutomaticParticipant].facets),
+    "participant_set": tuple(name for name in SHAPES[ParticipantProperties].facets if name != "reject_reason"),
 }
 
 
