@@ -38,16 +38,16 @@ _LOWER_SEQ: Final = (
 )
 
 
-def add_events(connection: Connection, events: Mapping[str, Event]) -> int:
-    """Stores the events, by their identity, that are not there yet and counts them."""
+def add_events(connection: Connection, events: Mapping[str, Event]) -> set[str]:
+    """Stores the events, by their identity, that are not there yet; the identities of those."""
     insert = _insert(EVENTS, connection.dialect.name)
     changed: set[str] = set()
-    added = 0
+    added: set[str] = set()
     everything = list(events.items())
     for start in range(0, len(everything), ROWS_AT_ONCE):
         some = everything[start : start + ROWS_AT_ONCE]
         new = set(connection.execute(insert, [_event_values(*each) for each in some]).scalars())
-        added += len(new)
+        added |= new
         # Sinks count differently. The lowest number stays, whichever copy came first, so that order is always the same.
         copies = [{"copy": digest, "lower": event.seq} for digest, event in some if digest not in new]
         if copies:

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import chain
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
@@ -13,12 +13,10 @@ from sqlalchemy import Connection, text
 
 from policy_server.conferences import changes, conversations, history, holds, links
 from policy_server.conferences.database import PATIENCE, Database
+from policy_server.conferences.event_groups import EVENTS_AT_ONCE, EventGroups
 from policy_server.conferences.records import Change, HeldConference, Link, TimelineEntry
 from policy_server.conferences.tables import CHANGES
 from policy_server.pexip.events import Event
-
-EVENTS_AT_ONCE: Final = 1000
-"""Events of one transaction: few enough that a room can be held between two of them."""
 
 SESSIONS_AT_ONCE: Final = 500
 """Sessions whose links one statement asks for."""
@@ -57,6 +55,7 @@ class ConferenceStore:
 
     def __init__(self, url: str, *, patience: float = PATIENCE, read_only: bool = False) -> None:
         self._database: Final = Database(url, patience, read_only)
+        self._event_groups: Final = EventGroups(self._add_events)
 
     async def __aenter__(self) -> Self:
         return self
@@ -203,12 +202,15 @@ class ConferenceStore:
         When it raises, some of the events may be stored.
         """
         many = len(events) > MANY_EVENTS
-        ordered = await asyncio.to_thread(_different, events) if many else _different(events)
+        different = await asyncio.to_thread(_different, events) if many else _different(events)
         added = 0
-        for start in range(0, len(ordered), EVENTS_AT_ONCE):
-            some = dict(ordered[start : start + EVENTS_AT_ONCE])
-            added += await self._database.write(partial(history.add_events, events=some))
+        for start in range(0, len(different), EVENTS_AT_ONCE):
+            some = dict(different[start : start + EVENTS_AT_ONCE])
+            added += await self._event_groups.add(some)
         return added
+
+    async def _add_events(self, events: Mapping[str, Event]) -> set[str]:
+        return await self._database.write(partial(history.add_events, events=events))
 
     async def events(self, room: str, since: datetime, until: datetime | None = None) -> tuple[Event, ...]:
         """The events of a room that arrived from ``since`` and before ``until``, in order of the nodes' clocks."""
@@ -274,12 +276,11 @@ def _record(
 
 
 def _different(events: Sequence[Event]) -> list[tuple[str, Event]]:
-    """Each event once, by its identity."""
+    """Each event once, by its identity, with the lowest number that a copy has."""
     different: dict[str, Event] = {}
     for event in sorted(events, key=attrgetter("seq")):
         different.setdefault(event.identity, event)
-    # In one order everywhere, so that two replicas wait for each other and do not block each other.
-    return sorted(different.items(), key=itemgetter(0))
+    return list(different.items())
 
 
 def _answer(connection: Connection) -> None:

@@ -1,0 +1,98 @@
+"""Messages of event sinks, written together: one transaction for all that arrive while another is on its way to the disk."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.pexip.events import Event
+
+EVENTS_AT_ONCE: Final = 1000
+"""Events of one transaction: few enough that a room can be held between two of them."""
+
+Write = Callable[[Mapping[str, Event]], Awaitable[set[str]]]
+"""Stores events by their identity, in one transaction; the identities of those that are new."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    events: Mapping[str, Event]
+    added: asyncio.Future[int]
+
+
+class EventGroups:
+    """Writes what was delivered, in groups. Nobody is told that theirs is stored before it is on disk."""
+
+    def __init__(self, write: Write) -> None:
+        self._write: Final = write
+        self._waiting: Final[list[_Delivery]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def add(self, events: Mapping[str, Event]) -> int:
+        """Stores up to ``EVENTS_AT_ONCE`` events, by their identity, and returns how many of them are new.
+
+        Raises what writing them raises; what cannot be written costs no other delivery.
+        """
+        delivery = _Delivery(events, asyncio.get_running_loop().create_future())
+        self._waiting.append(delivery)
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_all())
+        return await asyncio.shield(delivery.added)
+
+    async def _write_all(self) -> None:
+        try:
+            while self._waiting:
+                group = self._next_group()
+                try:
+                    await self._write_group(group)
+                finally:
+                    # Whatever happened, nobody waits for ever.
+                    for delivery in group:
+                        delivery.added.cancel()
+        finally:
+            self._writing = None
+
+    def _next_group(self) -> list[_Delivery]:
+        group = [self._waiting.pop(0)]
+        size = len(group[0].events)
+        while self._waiting and size + len(self._waiting[0].events) <= EVENTS_AT_ONCE:
+            size += len(self._waiting[0].events)
+            group.append(self._waiting.pop(0))
+        return group
+
+    async def _write_group(self, group: Sequence[_Delivery]) -> None:
+        try:
+            new = await self._write(_merged(group))
+        except StoreUnavailableError as error:
+            # Who waits has waited as long as the database's patience lasts, and is not to wait for another try.
+            for delivery in (*group, *self._waiting):
+                _fail(delivery, error)
+            self._waiting.clear()
+        except Exception as error:
+            # Something in one of them cannot be written, ever.
+            if len(group) == 1:
+                _fail(group[0], error)
+            for delivery in group if len(group) > 1 else ():
+                await self._write_group([delivery])
+        else:
+            for delivery in group:
+                delivery.added.set_result(len(new & delivery.events.keys()))
+
+
+def _fail(delivery: _Delivery, error: Exception) -> None:
+    delivery.added.set_exception(error)
+    # Its caller may have gone; asyncio reports errors that nobody looks at.
+    delivery.added.exception()
+
+
+def _merged(group: Sequence[_Delivery]) -> dict[str, Event]:
+    """The events of all, each once, with the lowest number that a copy has."""
+    merged: dict[str, Event] = {}
+    for delivery in group:
+        for identity, event in delivery.events.items():
+            known = merged.get(identity)
+            if known is None or event.seq < known.seq:
+                merged[identity] = event
+    # In one order everywhere, so that two replicas wait for each other and do not block each other.
+    return dict(sorted(merged.items()))
