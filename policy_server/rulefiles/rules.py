@@ -83,7 +83,7 @@ class Heading:
         return Rule(self.id, self.conditions, outcome, self.enabled, f"{place.file}:{place.line}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class OutcomeKey:
     """One thing that a rule can decide: its key, what reads the value, and a schema whose description says what it means.
 

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.services import SERVICE_TYPES, check_service
 from policy_server.pexip.shapes import SHAPES
+from policy_server.rulefiles import outcomes, registrations, serving
 from policy_server.rulefiles.conditions import condition_keys
 from policy_server.rulefiles.merge import SECTIONS
 from policy_server.rulefiles.rule_lists import RULE_SECTIONS
+from policy_server.rulefiles.rules import OutcomeKey, RuleSection
 from policy_server.rulefiles.sections import CALENDAR_KEYS, DEPLOYMENT_LISTS, DIRECTORY_KEYS, LINK_KEYS, TRUNK_KEYS
 
 Strategy = st.SearchStrategy[Any]
@@ -225,32 +227,29 @@ _properties = table(
     }
 ).map(lambda fields: fields or {"spotlight": 1})
 _allow = table({"username": st.just("kiosk"), "password_env": st.just("PASSWORD")}, ["username", "password_env"])
-OUTCOMES: dict[RequestType, dict[str, Strategy]] = {
-    RequestType.SERVICE: {
-        "room": st.sampled_from(["r", "r2"]),
-        "service": st.sampled_from(sorted(SERVICE_TYPES)).flatmap(_service),
-        "redirect": _names,
-        "reject": _names,
-        "continue": st.just(True),
-    },
-    RequestType.PARTICIPANT: {"set": _properties, "reject": _names, "continue": st.just(True)},
-    RequestType.LOCATION: {"location": st.just("London"), "continue": st.just(True)},
-    RequestType.REGISTRATION: {"allow": st.just(True) | _allow, "reject": st.just(True), "continue": st.just(True)},
+_OUTCOMES: dict[OutcomeKey, Strategy] = {
+    serving.ROOM: st.sampled_from(["r", "r2"]),
+    serving.SERVICE: st.sampled_from(sorted(SERVICE_TYPES)).flatmap(_service),
+    outcomes.REDIRECT: _names,
+    outcomes.REJECT_CALL: _names,
+    outcomes.REJECT_PARTICIPANT: _names,
+    outcomes.SET: _properties,
+    outcomes.LOCATION: st.just("London"),
+    outcomes.CONTINUE: st.just(True),
+    registrations.ALLOW: st.just(True) | _allow,
+    registrations.REJECT: st.just(True),
 }
-_FURTHER: dict[str, dict[str, Strategy]] = {
-    "room": {"dial_out": _legs},
-    "location": {"overflow_locations": some(["Oslo", "London"])},
-}
+_COMPANIONS: dict[str, Strategy] = {"dial_out": _legs, "overflow_locations": some(["Oslo", "London"])}
 
 
-def _rules(request: RequestType) -> Strategy:
-    common = {"description": st.just("x"), "enabled": st.booleans(), "when": _conditions(request)}
+def _rules(section: RuleSection) -> Strategy:
+    common = {"description": st.just("x"), "enabled": st.booleans(), "when": _conditions(section.request)}
 
-    def rule(outcome: str) -> Strategy:
-        fields = {"id": _ids, outcome: OUTCOMES[request][outcome], **common, **_FURTHER.get(outcome, {})}
-        return table(fields, ["id", outcome])
+    def rule(outcome: OutcomeKey) -> Strategy:
+        companions = {key: _COMPANIONS[key] for key in outcome.companions}
+        return table({"id": _ids, outcome.key: _OUTCOMES[outcome], **common, **companions}, ["id", outcome.key])
 
-    rules = often(st.sampled_from(sorted(OUTCOMES[request])).flatmap(rule))
+    rules = often(st.sampled_from(section.outcomes).flatmap(rule))
     return st.lists(rules, max_size=4, unique_by=lambda each: str(each.get("id") if isinstance(each, dict) else each))
 
 
@@ -299,7 +298,7 @@ _SECTIONS: dict[str, Strategy] = {
     "trunks": _named(["t", "t2"], _trunk),
     "calendars": _named(["c", "closed"], _calendar),
     "rooms": _named(["r", "r2"], table(_service_fields("conference"), ["name"])),
-    **{section.name: _rules(section.request) for section in RULE_SECTIONS},
+    **{section.name: _rules(section) for section in RULE_SECTIONS},
     "directory": st.lists(often(_entry), max_size=2),
     "links": st.fixed_dictionaries({name: often(_link_type(name)) for name in ("l", "mp")}),
 }

@@ -187,17 +187,11 @@ _OF_KIND: dict[Kind, object] = {
     Kind.INTEGER: [1, 2],
     Kind.ADDRESS: ["10.20.0.0/16", "2001:db8::/32", "192.0.2.1"],
 }
-_OUTCOMES: dict[RequestType, dict[str, object]] = {
-    RequestType.SERVICE: {"reject": "No"},
-    RequestType.PARTICIPANT: {"set": {"bypass_lock": True}},
-    RequestType.LOCATION: {"location": "Oslo"},
-    RequestType.REGISTRATION: {"allow": True},
-}
 
 
 def _ask(section: RuleSection, when: dict[str, object]) -> str:
     base: Any = document(dedent(BASE))
-    return yaml(base | {section.name: [{"id": "a", "when": when, **_OUTCOMES[section.request]}]})
+    return yaml(base | {section.name: [{"id": "a", "when": when, "continue": True}]})
 
 
 def _conditions() -> Iterator[Any]:
