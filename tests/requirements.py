@@ -1,12 +1,19 @@
-"""What some tests need from the machine: without it they are left out on a developer's, and fail in CI."""
+"""What some tests need from the machine, by the marker that says so: without it they are skipped, and fail in CI."""
 
 import os
 import shutil
-from typing import NoReturn
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, NoReturn
 
 import pytest
 
-from policy_server.lab.sip.sipp import HOW_TO_GET_IT
+from policy_server.lab.sip.sipp import HOW_TO_GET_IT as SIPP
+from tests.conferences.postgres import PostgresMissingError, find_binaries
+
+CHROMIUM: Final = Path("/usr/bin/chromium")
+NGINX: Final = shutil.which("nginx", path=f"{os.defpath}:/usr/sbin:/usr/local/sbin:/usr/local/bin")
 
 
 def leave_out(reason: str) -> NoReturn:
@@ -16,7 +23,33 @@ def leave_out(reason: str) -> NoReturn:
     pytest.fail(reason)
 
 
-def require_sipp() -> None:
-    """Leaves a test out without SIPp."""
-    if shutil.which("sipp") is None:
-        leave_out(HOW_TO_GET_IT)
+def _browser() -> str:
+    missing = [] if CHROMIUM.exists() else [f"{CHROMIUM} is not installed: apt-get install chromium"]
+    missing += [] if find_spec("playwright") else ["playwright is not installed: pip install -e '.[dev]'"]
+    # People in browsers talk over a real trunk.
+    return "; ".join([*missing, *filter(None, [_sipp()])])
+
+
+def _sipp() -> str:
+    return "" if shutil.which("sipp") else SIPP
+
+
+def _postgresql() -> str:
+    try:
+        find_binaries()
+    except PostgresMissingError as missing:
+        return str(missing)
+    return ""
+
+
+def _nginx() -> str:
+    return "" if NGINX else "nginx is not installed: apt-get install nginx-light"
+
+
+MISSING: Final[Mapping[str, Callable[[], str]]] = {
+    "browser": _browser,
+    "sipp": _sipp,
+    "postgresql": _postgresql,
+    "nginx": _nginx,
+}
+"""For each marker, what has to be installed; nothing where it is there."""

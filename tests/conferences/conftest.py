@@ -6,20 +6,16 @@ from uuid import uuid4
 
 import pytest
 
-from tests.conferences.postgres import Postgres, PostgresMissingError, running_postgres
+from tests.conferences.postgres import Postgres, running_postgres
 from tests.conferences.samples import Place
-from tests.requirements import leave_out
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A server for all tests. Without PostgreSQL they are skipped on a developer's machine and fail in CI."""
-    try:
-        # What a killed machine leaves behind is not tested here, so it need not wait for the disk.
-        with running_postgres("fsync=off") as server:
-            yield server
-    except PostgresMissingError as missing:
-        leave_out(str(missing))
+    """A server for all tests."""
+    # What a killed machine leaves behind is not tested here, so it need not wait for the disk.
+    with running_postgres("fsync=off") as server:
+        yield server
 
 
 @pytest.fixture
@@ -37,7 +33,7 @@ def sqlite_place(tmp_path: Path) -> Place:
     return Place(f"sqlite:///{tmp_path}/policy.db", "sqlite")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def place(request: pytest.FixtureRequest) -> Place:
     """A new database of each kind in turn."""
     wanted = "sqlite_place" if request.param == "sqlite" else "postgres_place"

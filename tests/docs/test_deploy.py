@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 import httpx
+import pytest
 
 from policy_server.policy.decisions import Decision
 from policy_server.policy.links import make_link
@@ -15,11 +16,10 @@ from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.rulefiles.store import load_folder
 from policy_server.settings import SETTINGS as EVERY_SETTING
 from policy_server.simulator.genesys import StandIn
-from tests.conferences.postgres import PostgresMissingError, find_binaries, running_postgres
+from tests.conferences.postgres import find_binaries, running_postgres
 from tests.docs.pages import CONSOLE, DEPLOY, PAGES, blocks, code
 from tests.docs.running import check_output, matches
 from tests.docs.site import API_KEY, SETTINGS, Json, Site
-from tests.requirements import leave_out
 from tests.servers import SECRET_KEY, RealServer, eventually, real_server
 
 PAGE: Final = DEPLOY
@@ -52,27 +52,25 @@ def test_a_backup_of_sqlite_opens_and_holds_the_link(folder: Path, site: Site, t
     _check_restored(tmp_path, f"sqlite:///{backup}", made)
 
 
+@pytest.mark.postgresql
 def test_a_backup_of_postgresql_opens_and_holds_the_link(folder: Path, tmp_path: Path) -> None:
     """The statements of the README make a database that a server can use, and its commands copy it to another one."""
     (statements,) = [block.text for block in blocks("sql")]
     (script,) = [block.text for block in blocks("sh") if block.note == "backs up PostgreSQL"]
     (tmp_path / "rules").symlink_to(folder / "rules")
-    try:
-        with running_postgres("fsync=off") as postgres:
-            for statement in statements.splitlines():
-                postgres.execute(statement)
-            postgres.execute("CREATE DATABASE restored OWNER policy ENCODING 'UTF8' TEMPLATE template0")
-            url, restored = (
-                f"postgresql://policy:secret@127.0.0.1:{postgres.port}/{name}" for name in ("policy", "restored")
-            )
-            with real_server(tmp_path, environment={**SETTINGS, "POLICY_DATABASE_URL": url}) as running:
-                made = Site(running, StandIn(), SETTINGS).make_link(name="Ada L")
-            path = f"{find_binaries()}{os.pathsep}{os.environ['PATH']}"
-            variables = {"POLICY_DATABASE_URL": url, "RESTORED_DATABASE_URL": restored, "PATH": path}
-            subprocess.run(["bash", "-e"], input=script, text=True, cwd=tmp_path, env=variables, check=True)
-            _check_restored(tmp_path, restored, made)
-    except PostgresMissingError as missing:
-        leave_out(str(missing))
+    with running_postgres("fsync=off") as postgres:
+        for statement in statements.splitlines():
+            postgres.execute(statement)
+        postgres.execute("CREATE DATABASE restored OWNER policy ENCODING 'UTF8' TEMPLATE template0")
+        url, restored = (
+            f"postgresql://policy:secret@127.0.0.1:{postgres.port}/{name}" for name in ("policy", "restored")
+        )
+        with real_server(tmp_path, environment={**SETTINGS, "POLICY_DATABASE_URL": url}) as running:
+            made = Site(running, StandIn(), SETTINGS).make_link(name="Ada L")
+        path = f"{find_binaries()}{os.pathsep}{os.environ['PATH']}"
+        variables = {"POLICY_DATABASE_URL": url, "RESTORED_DATABASE_URL": restored, "PATH": path}
+        subprocess.run(["bash", "-e"], input=script, text=True, cwd=tmp_path, env=variables, check=True)
+        _check_restored(tmp_path, restored, made)
 
 
 def _check_restored(folder: Path, url: str, made: Json) -> None:

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from tests.cli.commands import run
 from tests.servers import clean_environment
 
 SAID = "needs aiortc, which is not installed: pip install 'policy-server[lab]'"
@@ -36,6 +37,14 @@ def test_a_missing_extra(command: list[str]) -> None:
     ended = without_aiortc(*command)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == f"Error: {command[0]} {SAID}\n"
+
+
+@pytest.mark.parametrize("command", ["demo", "selftest"])
+def test_without_sipp(command: str) -> None:
+    """Where SIPp is not installed, it says how to get it, with status 2."""
+    result = run(command, environment={"PATH": ""})
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "sip-tester" in result.stderr
 
 
 def test_help_without_the_extra() -> None:

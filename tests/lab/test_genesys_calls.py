@@ -23,7 +23,6 @@ from policy_server.lab.genesys.oauth import COOKIE
 from policy_server.lab.sip.trunk import Answer, Invite, SipCall, SipTrunk
 from policy_server.simulator.genesys import Json
 from tests.lab.genesys_widget import DEADLINE, Ear, Genesys, Stage
-from tests.requirements import require_sipp
 
 SESSION: Final = "3f2a9c5e8b7d4e1fa6c0d9b8e7f61234"
 WIDGET_URL: Final = "http://127.0.0.1:9/agent/?conversationid={conversationid}"
@@ -709,10 +708,10 @@ def test_time_and_ids_are_arguments() -> None:
     assert first[0].customer.ended == first[0].customer.started
 
 
+@pytest.mark.sipp
 @pytest.mark.parametrize("who", ["agent", "caller"])
 def test_real_trunk(stage: tuple[Stage, Changeable, str], tmp_path: Path, who: str) -> None:
     """A real INVITE becomes a conversation; an agent's hang-up is a BYE on the trunk, a caller's ends all legs."""
-    require_sipp()
 
     async def scene(genesys: Genesys) -> None:
         answered, ended = asyncio.Event(), asyncio.Event()

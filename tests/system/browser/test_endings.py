@@ -3,7 +3,18 @@
 from dataclasses import replace
 
 from policy_server.lab.sip.trunk import Answer
-from tests.e2e.stage import ANSWERED, CUSTOMER, HUNG_UP, MARIA, NUMBER, TRUNK_LEG, UNHEARD, Scene, Stage, until
+from tests.system.browser.stage import (
+    ANSWERED,
+    CUSTOMER,
+    HUNG_UP,
+    MARIA,
+    NUMBER,
+    TRUNK_LEG,
+    UNHEARD,
+    Scene,
+    Stage,
+    until,
+)
 
 
 def test_a_customer_who_closes_the_browser(stage: Stage) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from tests.e2e.stage import Scene, Stage
+from tests.system.browser.stage import Scene, Stage
 
 ALWAYS = 'mon-sun: ["00:00-24:00"]'
 

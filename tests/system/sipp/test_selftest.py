@@ -23,9 +23,8 @@ from policy_server.pexip.request_types import RequestType, question_path
 from policy_server.simulator.judge import HttpAnswer, judge
 from policy_server.simulator.node import Judged
 from tests.cli.commands import printed_json, run
-from tests.lab.processes import children, is_alive, started
-from tests.requirements import require_sipp
 from tests.servers import eventually
+from tests.system.sipp.processes import children, is_alive, started
 
 STAGES = (
     "The organisation's system makes a link",
@@ -46,13 +45,7 @@ DEADLINE = 4.0
 Patch = pytest.MonkeyPatch
 
 
-@pytest.fixture
-def complete() -> None:
-    """SIPp is there."""
-    require_sipp()
-
-
-def test_a_whole_call(complete: None, folder: Path) -> None:
+def test_a_whole_call(folder: Path) -> None:
     """Every stage happens, and is printed with what was seen; below is the timeline; the logs are kept."""
     result = run("selftest", "--keep-logs", "logs/of/it")
     assert (result.exit_code, result.stderr) == (0, ""), result.output
@@ -65,7 +58,7 @@ def test_a_whole_call(complete: None, folder: Path) -> None:
     assert names == {"decisions.log", "trunk", "call"}
 
 
-def test_as_json(complete: None) -> None:
+def test_as_json() -> None:
     """With --json the same comes as one object."""
     result = run("selftest", "--json")
     assert (result.exit_code, result.stderr) == (0, ""), result.output
@@ -76,7 +69,7 @@ def test_as_json(complete: None) -> None:
     assert {line["kind"] for line in value["timeline"]} >= TOLD
 
 
-def test_a_call_that_fails(complete: None, monkeypatch: Patch) -> None:
+def test_a_call_that_fails(monkeypatch: Patch) -> None:
     """The stage that failed, those that were not played, and the timeline so far are printed; the status is 1."""
     monkeypatch.setattr(Lab, "running", partial(Lab.running, answer=Answer.BUSY))
     result = run("selftest")
@@ -221,13 +214,6 @@ def _played(folder: Path, spoil: Callable[[Lab], Lab]) -> tuple[Report, list[tup
     return asyncio.run(work()), told
 
 
-def test_without_sipp() -> None:
-    """Where SIPp is not installed, it says how to get it, with status 2."""
-    result = run("selftest", environment={"PATH": ""})
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert "sip-tester" in result.stderr
-
-
 def test_logs_that_cannot_be_written(folder: Path) -> None:
     """A folder that cannot be made is named, with status 2."""
     (folder / "file").touch()
@@ -236,7 +222,7 @@ def test_logs_that_cannot_be_written(folder: Path) -> None:
     assert "--keep-logs file/logs must be a folder to write to: " in result.stderr
 
 
-def test_stopped_in_the_middle(complete: None, folder: Path) -> None:
+def test_stopped_in_the_middle(folder: Path) -> None:
     """SIGTERM ends it with status 1, and every process that it started."""
     with started(folder, "selftest") as process:
         eventually(lambda: b" 3. ok" in (folder / "out.txt").read_bytes())
@@ -250,6 +236,6 @@ def test_stopped_in_the_middle(complete: None, folder: Path) -> None:
 
 def test_the_readme_shows_the_stages() -> None:
     """The README lists what a selftest plays, stage by stage."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     listed = "".join(f"{number:>2}. ok   {title}\n" for number, title in enumerate(STAGES, 1))
     assert listed in readme

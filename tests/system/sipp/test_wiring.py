@@ -16,16 +16,9 @@ from policy_server.lab.selftest import ADP_DELAY, Report, play
 from policy_server.lab.sip.trunk import Answer, Invite, SipCall
 from policy_server.lab.wiring import PORTS, Lab
 from policy_server.rulefiles.problems import Problem
-from tests.lab.processes import is_listening
-from tests.requirements import require_sipp
+from tests.system.sipp.processes import is_listening
 
 Scene = Callable[[Lab], Awaitable[None]]
-
-
-@pytest.fixture(autouse=True)
-def complete() -> None:
-    """SIPp is there."""
-    require_sipp()
 
 
 def run(folder: Path, scene: Scene, **options: Any) -> None:

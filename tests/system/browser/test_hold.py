@@ -1,6 +1,17 @@
 """Hold: the customer sees the agent only while it is known that they are on the same call."""
 
-from tests.e2e.stage import ANSWERED, CUSTOMER, HUNG_UP, MARIA, TRUNK_LEG, Agent, Customer, Scene, Stage, until
+from tests.system.browser.stage import (
+    ANSWERED,
+    CUSTOMER,
+    HUNG_UP,
+    MARIA,
+    TRUNK_LEG,
+    Agent,
+    Customer,
+    Scene,
+    Stage,
+    until,
+)
 
 ON_HOLD = "The call is on hold: the customer cannot see you."
 CHECKING = "Checking the call. Until that is done, the customer cannot see you."

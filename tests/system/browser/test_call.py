@@ -1,7 +1,7 @@
 """A call from the customer's page to the last hang-up, and whatever happens to the widget in the middle of it."""
 
 from policy_server.lab.sip.trunk import SipCall
-from tests.e2e.stage import (
+from tests.system.browser.stage import (
     ANSWERED,
     CUSTOMER,
     HUNG_UP,

@@ -21,11 +21,11 @@ from policy_server.lab.sip.trunk import Invite
 from policy_server.lab.wiring import LINK_TYPE, Lab
 from policy_server.simulator.exchange import bearer
 from policy_server.web.links import PATH as LINKS
+from tests.requirements import CHROMIUM
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, FrameLocator, Locator, Page, Playwright
 
-CHROMIUM: Final = Path("/usr/bin/chromium")
 ARGUMENTS: Final = (
     "--use-fake-device-for-media-stream=fps=10",
     "--use-fake-ui-for-media-stream",

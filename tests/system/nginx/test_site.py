@@ -1,7 +1,6 @@
 """The nginx site for operators, run by a real nginx before a real server: what must not be reached is not."""
 
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -14,9 +13,10 @@ from typing import Final
 import pytest
 
 from tests.cli.test_bounded import received, status
+from tests.requirements import NGINX
 from tests.servers import RealServer, basic, eventually, real_server, write_rules
 
-ROOT: Final = Path(__file__).parents[1]
+ROOT: Final = Path(__file__).parents[3]
 SITE: Final = (ROOT / "examples/deploy/nginx.conf").read_text(encoding="utf-8")
 ENVIRONMENT: Final = {
     "POLICY_PEXIP_USERNAME": "pexip",
@@ -95,9 +95,8 @@ def nginx(folder: Path, public: int, nodes: int, upstream: dict[str, str]) -> It
     certificate = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=x"
     command = ["openssl", *certificate.split(), "-keyout", "site.key", "-out", "site.pem"]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
-    assert program is not None, "nginx is missing; install it with: apt-get install nginx-light"
-    arguments = [program, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
+    assert NGINX is not None
+    arguments = [NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
     with (folder / "out").open("wb") as out:
         process = subprocess.Popen(arguments, stdout=out, stderr=out)
     try:

@@ -19,7 +19,6 @@ from policy_server.lab.sip import sipp, trunk
 from policy_server.lab.sip.sipp import SippError, SippMissingError
 from policy_server.lab.sip.trunk import NO_ANSWER, Answer, Invite, SipCall, SipTrunk
 from policy_server.pexip.events import LegEnd, leg_class
-from tests.requirements import require_sipp
 
 NUMBER = "sip:+13129998045@clinic.byoc.example"
 SESSION = "3f2a9c5e8b7d4e1fa6c0d9b8e7f61234"
@@ -39,13 +38,6 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> "Iterator[list[subprocess.Pope
     monkeypatch.setattr(sipp, "_run", recorded)
     yield started
     assert [process.returncode for process in started if process.returncode is None] == []
-
-
-@pytest.fixture
-def real_sipp(processes: "list[subprocess.Popen[bytes]]") -> "list[subprocess.Popen[bytes]]":
-    """SIPp's processes. Without SIPp the tests are skipped on a developer's machine and fail in CI."""
-    require_sipp()
-    return processes
 
 
 @dataclass
@@ -118,7 +110,7 @@ def _has_seen(listening: SipTrunk, calls: int) -> bool:
 # ------------------------------------------------------------------ answered
 
 
-@pytest.mark.usefixtures("real_sipp")
+@pytest.mark.usefixtures("processes")
 def test_node_hangs_up(tmp_path: Path) -> None:
     """The call rings, is answered, and the BYE of the node reaches the trunk; the node is told no reason of its own."""
 
@@ -137,7 +129,7 @@ def test_node_hangs_up(tmp_path: Path) -> None:
     play(scene, tmp_path)
 
 
-@pytest.mark.usefixtures("real_sipp")
+@pytest.mark.usefixtures("processes")
 def test_contact_centre_hangs_up(tmp_path: Path) -> None:
     """The node is told in Pexip's words that the far end hung up; the trunk is not told what it did itself."""
 
@@ -155,19 +147,19 @@ def test_contact_centre_hangs_up(tmp_path: Path) -> None:
     play(scene, tmp_path)
 
 
-def test_both_hang_up(real_sipp: "list[subprocess.Popen[bytes]]", tmp_path: Path) -> None:
+def test_both_hang_up(processes: "list[subprocess.Popen[bytes]]", tmp_path: Path) -> None:
     """Two BYEs that cross end the call on both sides, and neither side is told that the other did it."""
 
     async def scene(lab: Lab) -> None:
         told: list[str] = []
         call = await lab.call(told)
         await until(lambda: "answered" in told)
-        for process in real_sipp:
+        for process in processes:
             process.send_signal(signal.SIGSTOP)
         both = asyncio.gather(call.hang_up(), lab.trunk.hang_up(call.call_id))
         await asyncio.sleep(0)
         # Now each has its own command before the BYE of the other.
-        for process in real_sipp:
+        for process in processes:
             process.send_signal(signal.SIGCONT)
         async with asyncio.timeout(trunk.HANG_UP_SECONDS / 2):
             await both
@@ -178,18 +170,18 @@ def test_both_hang_up(real_sipp: "list[subprocess.Popen[bytes]]", tmp_path: Path
         assert sorted(re.findall(r"message (received|sent) .*\n\nBYE", log.read_text())) == ["received", "sent"]
 
 
-def test_node_hangs_up_a_moment_before(real_sipp: "list[subprocess.Popen[bytes]]", tmp_path: Path) -> None:
+def test_node_hangs_up_a_moment_before(processes: "list[subprocess.Popen[bytes]]", tmp_path: Path) -> None:
     """A BYE that came before the hang-up of the contact centre is not told to who has hung up."""
 
     async def scene(lab: Lab) -> None:
         call = await talking(lab)
-        real_sipp[0].send_signal(signal.SIGSTOP)
+        processes[0].send_signal(signal.SIGSTOP)
         leaving = asyncio.create_task(call.hang_up())
         log = tmp_path / f"call-{call.call_id}.log"
         await until(lambda: "\nBYE " in log.read_text())
         hanging_up = asyncio.create_task(lab.trunk.hang_up(call.call_id))
         await asyncio.sleep(0)
-        real_sipp[0].send_signal(signal.SIGCONT)
+        processes[0].send_signal(signal.SIGCONT)
         async with asyncio.timeout(trunk.HANG_UP_SECONDS / 2):
             await asyncio.gather(leaving, hanging_up)
         assert lab.ended == []
@@ -197,7 +189,7 @@ def test_node_hangs_up_a_moment_before(real_sipp: "list[subprocess.Popen[bytes]]
     play(scene, tmp_path)
 
 
-@pytest.mark.usefixtures("real_sipp")
+@pytest.mark.usefixtures("processes")
 def test_audio_is_agreed(tmp_path: Path) -> None:
     """INVITE and answer carry a description of audio; the folder keeps what crossed the wire."""
 
@@ -219,7 +211,7 @@ def test_audio_is_agreed(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ not answered
 
 
-@pytest.mark.usefixtures("real_sipp")
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize(
     ("answer", "reason", "end"),
     [
@@ -244,7 +236,7 @@ def test_refused(answer: Answer, reason: str, end: LegEnd, tmp_path: Path) -> No
     play(scene, tmp_path, answer)
 
 
-@pytest.mark.usefixtures("real_sipp")
+@pytest.mark.usefixtures("processes")
 def test_nobody_answers(tmp_path: Path) -> None:
     """The node gives up after its time, tells why, and the trunk sees the CANCEL."""
 
@@ -257,7 +249,7 @@ def test_nobody_answers(tmp_path: Path) -> None:
     play(scene, tmp_path, Answer.SILENT)
 
 
-@pytest.mark.usefixtures("real_sipp")
+@pytest.mark.usefixtures("processes")
 def test_node_gives_up_early(tmp_path: Path) -> None:
     """A hang-up before the answer is a CANCEL, at whatever moment of the call it comes."""
 
@@ -274,7 +266,7 @@ def test_node_gives_up_early(tmp_path: Path) -> None:
     play(scene, tmp_path)
 
 
-@pytest.mark.usefixtures("real_sipp")
+@pytest.mark.usefixtures("processes")
 def test_contact_centre_hangs_up_before_it_answers(tmp_path: Path) -> None:
     """What is ended without an answer is refused with 503."""
 
@@ -289,7 +281,7 @@ def test_contact_centre_hangs_up_before_it_answers(tmp_path: Path) -> None:
     play(scene, tmp_path, Answer.SILENT)
 
 
-@pytest.mark.usefixtures("real_sipp")
+@pytest.mark.usefixtures("processes")
 def test_nobody_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A proxy that does not exist is one that stays silent; nobody waits for its word that the call is over."""
     monkeypatch.setattr(trunk, "HANG_UP_SECONDS", 0.1)
@@ -305,7 +297,7 @@ def test_nobody_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     asyncio.run(run())
 
 
-@pytest.mark.usefixtures("real_sipp")
+@pytest.mark.usefixtures("processes")
 def test_answer_changes(tmp_path: Path) -> None:
     """Another answer holds from the next call on; a call that is being talked on stays."""
 
@@ -333,7 +325,7 @@ def test_unknown_call(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ several calls
 
 
-@pytest.mark.usefixtures("real_sipp")
+@pytest.mark.usefixtures("processes")
 def test_several_calls_at_once(tmp_path: Path) -> None:
     """Each of twelve calls has its own Call-ID and name, and ends for itself, whichever side hangs up."""
 
@@ -359,7 +351,7 @@ def test_several_calls_at_once(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ names and addresses
 
 
-@pytest.mark.usefixtures("real_sipp")
+@pytest.mark.usefixtures("processes")
 def test_display_names(tmp_path: Path) -> None:
     """A name arrives as it is, however hostile; only what would end the header, or cannot be sent, is replaced."""
     same = (
@@ -446,7 +438,7 @@ def test_what_cannot_be_called(uri: str, proxy: str, message: str, tmp_path: Pat
 # ------------------------------------------------------------------ nothing stays behind
 
 
-def test_failure_leaves_nothing(real_sipp: "list[subprocess.Popen[bytes]]", tmp_path: Path) -> None:
+def test_failure_leaves_nothing(processes: "list[subprocess.Popen[bytes]]", tmp_path: Path) -> None:
     """An exception in the middle of a call ends both processes and frees the port."""
     addresses: list[str] = []
 
@@ -458,11 +450,11 @@ def test_failure_leaves_nothing(real_sipp: "list[subprocess.Popen[bytes]]", tmp_
 
     with pytest.raises(RuntimeError, match="in mid-call"):
         play(scene, tmp_path)
-    assert [process.returncode is None for process in real_sipp] == [False, False]
+    assert [process.returncode is None for process in processes] == [False, False]
     assert bindable(addresses[0])
 
 
-def test_cancellation_leaves_nothing(real_sipp: "list[subprocess.Popen[bytes]]", tmp_path: Path) -> None:
+def test_cancellation_leaves_nothing(processes: "list[subprocess.Popen[bytes]]", tmp_path: Path) -> None:
     """A task that is cancelled in the middle of a call, and again while it hangs up, leaves nothing."""
     addresses: list[str] = []
 
@@ -482,42 +474,42 @@ def test_cancellation_leaves_nothing(real_sipp: "list[subprocess.Popen[bytes]]",
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert real_sipp[-1].returncode is not None
+        assert processes[-1].returncode is not None
 
     play(scene, tmp_path)
     assert bindable(addresses[0])
 
 
 def test_trunk_dies(
-    real_sipp: "list[subprocess.Popen[bytes]]", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    processes: "list[subprocess.Popen[bytes]]", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The calls of a trunk whose process dies are over for it, and a node can still hang up."""
     monkeypatch.setattr(trunk, "HANG_UP_SECONDS", 0.1)
 
     async def scene(lab: Lab) -> None:
         async with await talking(lab) as call:
-            real_sipp[0].kill()
-            await until(lambda: real_sipp[0].returncode is not None)
+            processes[0].kill()
+            await until(lambda: processes[0].returncode is not None)
             await lab.trunk.hang_up(call.call_id)
 
     play(scene, tmp_path)
 
 
-def test_call_dies(real_sipp: "list[subprocess.Popen[bytes]]", tmp_path: Path) -> None:
+def test_call_dies(processes: "list[subprocess.Popen[bytes]]", tmp_path: Path) -> None:
     """A call whose process dies is told to have failed."""
 
     async def scene(lab: Lab) -> None:
         told: list[str] = []
         async with await lab.call(told):
             await until(lambda: "answered" in told)
-            real_sipp[-1].kill()
+            processes[-1].kill()
             await until(lambda: len(told) == 3)
         assert told[-1] == "Call failed"
 
     play(scene, tmp_path)
 
 
-@pytest.mark.usefixtures("real_sipp")
+@pytest.mark.usefixtures("processes")
 def test_forgotten_trunk(tmp_path: Path) -> None:
     """A program that ends without leaving the trunk's context leaves no process behind."""
     program = (
@@ -532,7 +524,7 @@ def test_forgotten_trunk(tmp_path: Path) -> None:
 
 
 def test_port_is_taken_by_another(
-    real_sipp: "list[subprocess.Popen[bytes]]", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    processes: "list[subprocess.Popen[bytes]]", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A port that somebody takes between the choice and the start costs an attempt and nothing else."""
 
@@ -544,7 +536,7 @@ def test_port_is_taken_by_another(
         ports = [taken.getsockname()[1], trunk._free_port()]
         monkeypatch.setattr(trunk, "_free_port", lambda: ports.pop(0))
         play(scene, tmp_path)
-    assert len(real_sipp) == 3
+    assert len(processes) == 3
 
 
 # ------------------------------------------------------------------ without SIPp, and with one that is broken

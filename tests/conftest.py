@@ -1,0 +1,24 @@
+"""What goes for all tests: which are left out, and how many examples a property gets."""
+
+import pytest
+from hypothesis import settings
+
+from tests.requirements import MISSING, leave_out
+
+# For `make quick`, which asks whether something is broken rather than whether nothing is.
+settings.register_profile("quick", max_examples=10, deadline=None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that start a PostgreSQL."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "postgres" in item.fixturenames:
+            item.add_marker("postgresql")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leaves a test out on a machine that lacks what its markers name."""
+    for marker, missing in MISSING.items():
+        if item.get_closest_marker(marker) and (reason := missing()):
+            leave_out(reason)
