@@ -11,6 +11,7 @@ from policy_server.pexip.events import leg_class
 from policy_server.pexip.field_facts import DOOR_FIELDS
 from policy_server.pexip.properties import ParticipantProperties
 from policy_server.pexip.request_types import RequestType
+from policy_server.pexip.shapes import SHAPES
 from policy_server.rulefiles.conditions import condition_keys
 from policy_server.rulefiles.merge import SECTIONS
 from policy_server.rulefiles.rule_lists import RULE_SECTIONS
@@ -54,7 +55,7 @@ def test_outcomes_are_those_of_the_code() -> None:
 
 def test_the_fields_of_set_are_those_that_pexip_takes() -> None:
     """The table has every participant property that a rule can set, each with the values that it takes."""
-    fields = ParticipantProperties.model_json_schema()["properties"]
+    fields = SHAPES[ParticipantProperties].adapter.json_schema()["properties"]
     # It goes with `reject`.
     del fields["reject_reason"]
     rows = {code(name)[0]: value for name, value, _ in PAGE.rows("field of `set` |")}
