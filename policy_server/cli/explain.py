@@ -216,7 +216,7 @@ def _held_json(held: HeldConference | None) -> dict[str, str] | None:
     return {"room": held.name, "since": held.held_at.isoformat(), "rule": held.rule, "revision": held.revision}
 
 
-def _rules_for(ruleset: Ruleset, request_type: RequestType) -> tuple[Rule[object], ...]:
+def _rules_for(ruleset: Ruleset, request_type: RequestType) -> tuple[Rule, ...]:
     """The rules that answer such a question, disabled ones apart."""
     rules = ruleset.lists.get(request_type)
     return tuple(rule for rule in rules.rules if rule.enabled) if rules is not None else ()

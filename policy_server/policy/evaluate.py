@@ -214,7 +214,7 @@ def _find_picture(ruleset: Ruleset, facts: Facts) -> ShowPicture | Continue:
     return ShowPicture("directory", "the entry has a picture", Trace(no_rows), picture, width, height)
 
 
-def _values(names: Collection[str], rule: Rule[object], facts: Facts) -> dict[str, str]:
+def _values(names: Collection[str], rule: Rule, facts: Facts) -> dict[str, str]:
     """What the placeholders of a rule's text stand for."""
     return _filled_in(names, captured_groups(rule.conditions, facts, names), facts) if names else {}
 

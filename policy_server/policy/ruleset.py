@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Protocol
 
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.candidates import CandidateIndex, build_index
@@ -75,16 +75,14 @@ RuleOutcome = (
 )
 """What a rule decides; which of them a question can have is the rules language's to say."""
 
-OutcomeT_co = TypeVar("OutcomeT_co", covariant=True)
-
 
 @dataclass(frozen=True, slots=True)
-class Rule(Generic[OutcomeT_co]):
+class Rule:
     """One rule: when it matches and what it decides. ``place`` is where it is written, ``file:line``."""
 
     id: str
     conditions: tuple[Condition, ...]
-    outcome: OutcomeT_co
+    outcome: RuleOutcome
     enabled: bool = True
     place: str = ""
 
@@ -93,12 +91,12 @@ class Rule(Generic[OutcomeT_co]):
 class RuleList:
     """The rules of one question, in order; the first that matches wins."""
 
-    rules: tuple[Rule[RuleOutcome], ...]
+    rules: tuple[Rule, ...]
     index: CandidateIndex
     looked_at: Mapping[str, frozenset[str]]
     """By rule id the names of the parameters that this rule and those before it look at: what led callers to it."""
 
-    def first_match(self, facts: Facts) -> tuple[Rule[RuleOutcome] | None, Trace]:
+    def first_match(self, facts: Facts) -> tuple[Rule | None, Trace]:
         """The winner, if any, and how the search went."""
         missed: dict[int, Condition] = {}
         for number in self.index.candidates(facts):
@@ -127,7 +125,7 @@ class RuleList:
                 yield Finding(rule.id, Outcome.MISS, condition.key, condition.miss(facts))
 
 
-def rule_list(rules: tuple[Rule[RuleOutcome], ...]) -> RuleList:
+def rule_list(rules: tuple[Rule, ...]) -> RuleList:
     """Indexes rules; raises PatternError when their patterns need too much memory together."""
     looked_at: dict[str, frozenset[str]] = {}
     so_far: frozenset[str] = frozenset()

@@ -24,16 +24,14 @@ class _Table(Protocol):
     def place(self) -> Place: ...
 
 
-def coverage_warnings(
-    rules: Iterable[tuple[Rule[object], _Heading]], request: RequestType
-) -> Iterator[tuple[str, Place, str]]:
+def coverage_warnings(rules: Iterable[tuple[Rule, _Heading]], request: RequestType) -> Iterator[tuple[str, Place, str]]:
     """The id, the place and a sentence, for every enabled rule that can never win.
 
     Only what is certain is reported. An earlier rule is compared when it has no condition, or when its first condition
     is literally one of the later rule's, accepts any text, or begins or is a value that the later one names.
     """
-    everything: tuple[Rule[object], Place] | None = None
-    filed: dict[Hashable, list[Rule[object]]] = {}
+    everything: tuple[Rule, Place] | None = None
+    filed: dict[Hashable, list[Rule]] = {}
     places: dict[str, Place] = {}
     for rule, heading in rules:
         if not rule.enabled:
@@ -73,7 +71,7 @@ def _impossible(conditions: tuple[Condition, ...], request: RequestType) -> str:
 
 
 # Comparing every pair of 10,000 rules would take minutes; a pair is looked at only when it shares a key.
-def _covering(conditions: tuple[Condition, ...], filed: dict[Hashable, list[Rule[object]]]) -> Rule[object] | None:
+def _covering(conditions: tuple[Condition, ...], filed: dict[Hashable, list[Rule]]) -> Rule | None:
     looked_at: set[str] = set()
     for condition in conditions:
         for key in condition.looked_up_under():

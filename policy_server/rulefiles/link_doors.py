@@ -20,9 +20,7 @@ _NAME: Final = "abcdefghijklmnopqrstuvwxyz234567"
 _DOMAIN_IN_URL: Final = re.compile(r"\{alias\}@([A-Za-z0-9.-]+)")
 
 
-def link_warnings(
-    link: LinkType, services: Iterable[Rule[object]], participants: Iterable[Rule[object]]
-) -> Iterator[tuple[str, str]]:
+def link_warnings(link: LinkType, services: Iterable[Rule], participants: Iterable[Rule]) -> Iterator[tuple[str, str]]:
     """The key of a link type, and a sentence, for all that its customers or agents would run into.
 
     Only what is certain is reported: a condition other than one on the alias is taken to hold.
@@ -63,7 +61,7 @@ def link_warnings(
         )
 
 
-def _about(alias: Template, entrance: Entrance, link: LinkType, rules: Iterable[Rule[object]]) -> list[Rule[object]]:
+def _about(alias: Template, entrance: Entrance, link: LinkType, rules: Iterable[Rule]) -> list[Rule]:
     """The rules that may answer an alias, the customer's also with a domain that the URL adds."""
     text = _NAME.join(alias.literals).lower()
     domains = _DOMAIN_IN_URL.findall(link.url.source) if link.url is not None else []
@@ -72,7 +70,7 @@ def _about(alias: Template, entrance: Entrance, link: LinkType, rules: Iterable[
     return [rule for rule in rules if any(AllOf(rule.conditions).supposing(one) is not False for one in asked)]
 
 
-def _unserved(key: str, alias: Template, rules: Iterable[Rule[object]]) -> str:
+def _unserved(key: str, alias: Template, rules: Iterable[Rule]) -> str:
     around = max(alias.literals, key=len).lower()
     written: dict[str, str] = {}
     for rule in rules:
@@ -100,7 +98,7 @@ def _asks_everybody(service: ServiceTemplate) -> bool:
     return fixed.get("allow_guests") is not True and (service.derived_pin or bool(fixed.get("pin")))
 
 
-def _sets_role(rule: Rule[object]) -> bool:
+def _sets_role(rule: Rule) -> bool:
     """Whether a participant rule may let people in without a PIN."""
     outcome = rule.outcome
     return (

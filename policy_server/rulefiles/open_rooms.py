@@ -31,7 +31,7 @@ class _Table(Protocol):
     def place(self) -> Place: ...
 
 
-def open_room_warnings(rules: Iterable[tuple[Rule[object], _Heading]]) -> Iterator[tuple[str, Place, str]]:
+def open_room_warnings(rules: Iterable[tuple[Rule, _Heading]]) -> Iterator[tuple[str, Place, str]]:
     """The id, the place and a sentence for every rule by which strangers can have any number of calls made.
 
     Only what is certain is reported: a rule that asks who the caller is, in whatever way a stranger cannot make up, is

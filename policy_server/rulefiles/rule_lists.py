@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from policy_server.pexip.request_types import RequestType
-from policy_server.policy.ruleset import Rule, RuleOutcome
+from policy_server.policy.ruleset import Rule
 from policy_server.rulefiles import outcomes, registrations, serving
 from policy_server.rulefiles.document_nodes import MappingNode, Node
 from policy_server.rulefiles.problems import Place
@@ -40,7 +40,7 @@ RULE_SECTIONS: Final = (
 )
 """In the order of a rule file."""
 
-ReadRules = dict[RequestType, list[tuple[Rule[RuleOutcome], Heading]]]
+ReadRules = dict[RequestType, list[tuple[Rule, Heading]]]
 """The rules that answer each question, as far as they could be read, with what they were read from."""
 
 

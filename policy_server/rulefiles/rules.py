@@ -77,7 +77,7 @@ class Heading:
     given: Given
     sources: Mapping[str, str]
 
-    def rule(self, outcome: RuleOutcome) -> Rule[RuleOutcome]:
+    def rule(self, outcome: RuleOutcome) -> Rule:
         """The rule with its outcome."""
         place = self.table.place
         return Rule(self.id, self.conditions, outcome, self.enabled, f"{place.file}:{place.line}")
@@ -128,7 +128,7 @@ class RuleSection:
 
 def read_rule(
     table: Table, rule_id: str, number: int, section: RuleSection, material: Material
-) -> tuple[Rule[RuleOutcome], Heading] | None:
+) -> tuple[Rule, Heading] | None:
     """A rule, and what it was read from; ``None`` when it has no outcome that can be used."""
     heading = _read_heading(table, rule_id, number, section, material)
     outcome = section.outcome(heading.outcome).read(heading, material) if heading is not None else None

@@ -44,7 +44,7 @@ class Shareable:
 
 
 def sharing_warnings(
-    rules: Sequence[Rule[object]], rooms: Mapping[str, Shareable], links: Iterable[LinkType]
+    rules: Sequence[Rule], rooms: Mapping[str, Shareable], links: Iterable[LinkType]
 ) -> Iterator[tuple[str, Place, str]]:
     """The rule's id, the place and a sentence for every room that its callers would share without having been told to.
 
@@ -96,7 +96,7 @@ def _matches_nothing(source: str) -> bool:
     return compile_pattern(source, ignore_case=True).match("") is not None
 
 
-def _led_by_links(rules: Sequence[Rule[object]], links: Iterable[LinkType]) -> Mapping[str, list[tuple[str, str]]]:
+def _led_by_links(rules: Sequence[Rule], links: Iterable[LinkType]) -> Mapping[str, list[tuple[str, str]]]:
     """The rules that links may come to, each with the aliases of two links that do."""
     led: dict[str, list[tuple[str, str]]] = {}
     templates = [

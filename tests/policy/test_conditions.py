@@ -25,7 +25,7 @@ def rules(when: str, kind: str = "service", more: str = CALENDARS) -> Ruleset:
     return load(f"{more}\n{section}:\n  - id: it\n    when: {when}\n    continue: true\n")
 
 
-def rule(ruleset: Ruleset) -> Rule[object]:
+def rule(ruleset: Ruleset) -> Rule:
     """The one rule of a rule set."""
     (found,) = (rule for rules in ruleset.lists.values() for rule in rules.rules)
     return found

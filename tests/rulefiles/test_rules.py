@@ -28,7 +28,7 @@ def test_rules_give_exactly_these_problems(fault: Fault) -> None:
     assert not any("hunter" in line for line in fault.expected)
 
 
-def rule_of(section: str, **fields: Any) -> Rule[Any]:
+def rule_of(section: str, **fields: Any) -> Rule:
     """Load one rule without problems."""
     loaded = load(as_yaml({section: [{"id": "patient", **fields}]}), environment={"KIOSK_PASSWORD": "hunter2"})
     assert loaded.problems == ()
