@@ -16,7 +16,8 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from policy_server.policy.names import NAME_LENGTH, Call, Keyring, Role
-from policy_server.simulator.genesys import ORGANIZATION, StandIn
+from policy_server.simulator.genesys import StandIn
+from tests.genesys.asking import settings
 from tests.servers import PASSWORD, SECRET_KEY, USERNAME, RealServer, basic, eventually, real_server
 
 OPEN_FILES: Final = 1024
@@ -204,8 +205,7 @@ def staged(folder: Path) -> Iterator[Stage]:
             "POLICY_EVENTS_PASSWORD": SINK[1],
             "POLICY_SECRET_KEY": SECRET_KEY,
             "POLICY_API_KEYS": f"booking:{API_KEY}",
-            "POLICY_GENESYS_API": api,
-            "POLICY_GENESYS_ORGANIZATION": ORGANIZATION,
+            **settings(api),
             "POLICY_TRUSTED_PROXIES": STRANGER,
             "POLICY_OPEN_ROOMS": str(OPEN_ROOMS),
             "POLICY_DATABASE_URL": f"sqlite:///{folder}/policy.db",

@@ -21,10 +21,11 @@ from urllib.parse import urlencode, urlsplit
 
 from policy_server.pexip.requests import encode_query
 from policy_server.simulator.events import Message, Participant, Reporter, browser, trunk_leg
-from policy_server.simulator.genesys import ORGANIZATION, StandIn, User
+from policy_server.simulator.genesys import StandIn, User
 from policy_server.simulator.node import dial_out_question, service_fields, web_question
 from tests.benchmarks.load import AUTHORIZATION, HERE, Server, basic, serving
 from tests.benchmarks.material import API_KEY, SINK_PASSWORD, SINK_USERNAME, TOKEN, write_call_rules
+from tests.genesys.asking import settings
 
 CALL_SECONDS: Final = 6.0
 """From the customer's arrival to the last hang-up: a real call is longer, and costs no more for it."""
@@ -295,8 +296,7 @@ def main() -> None:
             "POLICY_EVENTS_USERNAME": SINK_USERNAME,
             "POLICY_EVENTS_PASSWORD": SINK_PASSWORD,
             "POLICY_API_KEYS": f"bench:{API_KEY}",
-            "POLICY_GENESYS_API": api,
-            "POLICY_GENESYS_ORGANIZATION": ORGANIZATION,
+            **settings(api),
             "POLICY_NODE": "node.example.com",
             "POLICY_PUBLIC_URL": "https://join.example.com",
             "POLICY_WIDGET_ORIGINS": "https://widget.example.com",

@@ -20,8 +20,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from policy_server.cli.serve import app_of_worker
 from policy_server.settings import SETTINGS
-from policy_server.simulator.genesys import ORGANIZATION, StandIn, User
 from tests.cli.commands import CREDENTIALS, RULES, put_rules, run
+from tests.genesys.asking import TOKEN, standing_in
+from tests.genesys.asking import settings as genesys_settings
 from tests.servers import PASSWORD, SECRET_KEY, RealServer, real_server
 
 # By its name, since the package calls the command of the module by the same name.
@@ -419,14 +420,9 @@ def make_link(client: httpx.Client, api_keys: str) -> httpx.Response:
 def test_open_streams_end_at_once(rules: Path, workers: str) -> None:
     """Agents who watch do not keep a server from stopping, and are told; all with what every process was made up."""
     put_rules(rules.parent, RULES.replace('mon-fri: ["08:00-18:00"]', 'mon-sun: ["00:00-24:00"]'))
-    stand_in = StandIn()
-    stand_in.users["t0ken"] = User()
     with ExitStack() as stack:
-        given = {
-            "POLICY_GENESYS_API": stack.enter_context(stand_in.serving()),
-            "POLICY_GENESYS_ORGANIZATION": ORGANIZATION,
-            "POLICY_AGENT_BINDING": "optional",
-        }
+        genesys = stack.enter_context(standing_in())
+        given = {**genesys_settings(genesys.url), "POLICY_AGENT_BINDING": "optional"}
         running = stack.enter_context(real_server(rules.parent, "--workers", workers, environment=given))
         lines = [stack.enter_context(watched(running)) for _ in range(4)]
         for each in lines:
@@ -454,6 +450,6 @@ def watched(running: RealServer) -> Iterator[Iterator[str]]:
         sink = (made["POLICY_EVENTS_USERNAME"], made["POLICY_EVENTS_PASSWORD"])
         assert client.post("/events/v1/pexip", json=event, auth=sink).status_code == 200
     path = f"/agent/v1/conferences/{call}/events"
-    token = {"Authorization": "Bearer t0ken"}
+    token = {"Authorization": f"Bearer {TOKEN}"}
     with running.client(auth=None, headers=token) as agent, agent.stream("GET", path) as stream:
         yield stream.iter_lines()

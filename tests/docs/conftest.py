@@ -9,10 +9,9 @@ from shutil import copytree
 import pytest
 from PIL import Image
 
-from policy_server.simulator.genesys import StandIn
 from tests.docs.pages import FILES, ROOT
 from tests.docs.site import SETTINGS, Site
-from tests.genesys.asking import MARIA, TOKEN
+from tests.genesys.asking import settings, standing_in
 from tests.servers import RealServer, real_server
 
 
@@ -39,12 +38,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def site(folder: Path) -> Iterator[Site]:
     """A real server with the rules that are shipped, all its settings, and a stand-in of Genesys Cloud."""
-    genesys = StandIn()
-    genesys.users[TOKEN] = MARIA
-    with genesys.serving() as url:
-        variables = {**SETTINGS, "POLICY_GENESYS_API": url}
+    with standing_in() as genesys:
+        variables = {**SETTINGS, **settings(genesys.url)}
         with real_server(folder, environment=variables) as running:
-            yield Site(running, genesys, variables)
+            yield Site(running, genesys.stand_in, variables)
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ from uuid import uuid4
 
 from policy_server.conferences.timeline import Kind
 from policy_server.pexip.events import Event
-from policy_server.simulator.genesys import ORGANIZATION, StandIn, participant
+from policy_server.simulator.genesys import StandIn, participant
 from tests.conferences import event_histories as told
-from tests.genesys.asking import MARIA, TOKEN
+from tests.genesys.asking import MARIA, TOKEN, settings
 from tests.servers import PASSWORD, SECRET_KEY, USERNAME, RealServer, eventually
 from tests.web.calls import bulk
 
@@ -26,8 +26,7 @@ SETTINGS: Final = {
     "POLICY_EVENTS_USERNAME": "events",
     "POLICY_EVENTS_PASSWORD": "the password of the sink",
     "POLICY_NODE": "pexip.example.com",
-    "POLICY_GENESYS_API": "http://127.0.0.1:9",
-    "POLICY_GENESYS_ORGANIZATION": ORGANIZATION,
+    **settings("http://127.0.0.1:9"),
     "POLICY_WIDGET_ORIGINS": "https://widget.example.com",
 }
 

@@ -1,7 +1,8 @@
-"""What the tests ask the stand-in with: the agent of the tests, and a client for it."""
+"""Genesys Cloud in tests: a stand-in that knows one agent, what a server needs to ask it, and a client for it."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -70,6 +71,21 @@ class Genesys:
     async def arrived(self, count: int) -> None:
         """Waits until so many requests are there."""
         await asyncio.to_thread(self.stand_in.wait_for, count)
+
+
+@contextmanager
+def standing_in() -> Iterator[Genesys]:
+    """A stand-in that knows the agent of the tests, served."""
+    stand_in = StandIn()
+    with stand_in.serving() as url:
+        served = Genesys(stand_in, url)
+        served.prepare()
+        yield served
+
+
+def settings(url: str) -> dict[str, str]:
+    """The settings of a server that asks the stand-in at an address."""
+    return {"POLICY_GENESYS_API": url, "POLICY_GENESYS_ORGANIZATION": ORGANIZATION}
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

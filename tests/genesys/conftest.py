@@ -2,16 +2,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from policy_server.simulator.genesys import StandIn
-from tests.genesys.asking import Genesys
+from tests.genesys.asking import Genesys, standing_in
 
 
 @pytest.fixture(scope="session")
 def served() -> Iterator[Genesys]:
     """One stand-in for all tests."""
-    stand_in = StandIn()
-    with stand_in.serving() as url:
-        yield Genesys(stand_in, url)
+    with standing_in() as genesys:
+        yield genesys
 
 
 @pytest.fixture

@@ -13,23 +13,22 @@ import orjson
 import pytest
 
 from policy_server.app import utc_now
-from policy_server.genesys.tenant import Tenant
 from policy_server.policy.links import make_link
 from policy_server.policy.names import NONCE_BYTES, Call, Keyring, Role
 from policy_server.settings import Credentials
 from policy_server.simulator.call import play_call
 from policy_server.simulator.doors import ATTRIBUTES, play_closed_door, play_revoked_link
 from policy_server.simulator.exchange import Caller, basic, bearer
-from policy_server.simulator.genesys import ORGANIZATION, StandIn, User
+from policy_server.simulator.genesys import StandIn, User
 from policy_server.simulator.node import ConferencingNode
 from policy_server.simulator.steps import CUSTOMER, Agent, Cast, LeftOut, Script, Step
 from policy_server.web.api_keys import ApiKeys
 from tests.cli.commands import RULES
+from tests.genesys.asking import MARIA, TOKEN, standing_in, tenant
 from tests.servers import PASSWORD, SECRET_KEY, USERNAME, InProcess, write_rules
 
 API_KEY: Final = "k3y-of-the-booking-system"
 EVENTS: Final = Credentials("sink", "p4ssword-of-the-sink")
-TOKEN: Final = "t0ken-of-the-agent"
 FOREIGN_TOKEN: Final = "t0ken-of-somebody-else"
 ROOT: Final = "http://policy.example.com"
 KEYRING: Final = Keyring.from_text(SECRET_KEY, ())
@@ -122,16 +121,14 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     rules = RULES.replace('mon-fri: ["08:00-18:00"]', 'mon-sun: ["00:00-24:00"]')
     rules = rules.replace("link_type: visit, door: customer", "link_type: [visit, bare], door: customer")
     write_rules(folder / "rules", rules + '  bare: { alias: "bare{session}", ttl: 1h }\n')
-    genesys, user = StandIn(), User("Maria Silva")
-    genesys.users[TOKEN] = user
-    with genesys.serving() as url:
+    with standing_in() as genesys:
         settings: dict[str, Any] = {
             "api_keys": ApiKeys({"booking": API_KEY}),
             "events": EVENTS,
-            "tenant": Tenant(url, ORGANIZATION),
+            "tenant": tenant(genesys.url),
         }
         with InProcess(folder / "rules", **settings) as server:
-            yield Stage(server, genesys, user)
+            yield Stage(server, genesys.stand_in, MARIA)
 
 
 def failed(steps: list[Step]) -> list[str]:

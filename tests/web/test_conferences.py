@@ -5,7 +5,7 @@ import json
 import logging
 import re
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
@@ -20,7 +20,6 @@ from policy_server.pexip.events import Event
 from policy_server.policy.names import Keyring, Role
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials
-from policy_server.simulator.genesys import StandIn
 from policy_server.web.api_keys import ApiKeys
 from tests.conferences import conftest as databases
 from tests.conferences import event_histories as told
@@ -170,22 +169,6 @@ def hang_up(made: Mapping[str, Any], at: datetime) -> list[Event]:
         told.left("leg", end, conference=room, disconnect_reason="Conference ended"),
         told.ended(end, name=room),
     ]
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Genesys]:
-    """One stand-in of Genesys for all tests."""
-    stand_in = StandIn()
-    with stand_in.serving() as url:
-        yield Genesys(stand_in, url)
-
-
-@pytest.fixture
-def genesys(served: Genesys) -> Iterator[Genesys]:
-    """The stand-in, knowing nobody but the agent of the tests."""
-    served.prepare()
-    yield served
-    served.stand_in.reset()
 
 
 @pytest.fixture

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from policy_server.conferences import rooms
 from policy_server.policy.names import Call, Keyring, Role
-from policy_server.simulator.genesys import StandIn
 from tests.conferences import conftest as databases
 from tests.conferences.samples import Place
-from tests.genesys.asking import CONVERSATION, TOKEN, Genesys, tenant
+from tests.genesys.asking import CONVERSATION, TOKEN, Genesys, standing_in, tenant
 from tests.rule_sets import NOON
 from tests.servers import ROOT, SECRET_KEY, basic, write_rules
 from tests.web.calls import on_the_phone
@@ -32,11 +31,8 @@ FORMS: Final = ("{name}", "mp{name}", "hcp{name}", "adv{name}", "MP{name}", "sip
 @pytest.fixture(scope="module")
 def genesys() -> Iterator[Genesys]:
     """A stand-in that knows the agent of the tests."""
-    stand_in = StandIn()
-    with stand_in.serving() as url:
-        served = Genesys(stand_in, url)
-        served.prepare()
-        yield served
+    with standing_in() as genesys:
+        yield genesys
 
 
 @pytest.fixture

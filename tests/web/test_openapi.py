@@ -33,13 +33,12 @@ from policy_server.conferences.store import ConferenceStore
 from policy_server.policy.names import Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
-from policy_server.simulator.genesys import StandIn
 from policy_server.web import agents, events, links, refusals, streams
 from policy_server.web.api_keys import ApiKeys
 from policy_server.web.openapi import PATH, PROBLEMS, document
 from policy_server.web.problem import TYPE_ROOT
 from tests.conferences import event_histories as told
-from tests.genesys.asking import CONVERSATION, TOKEN, Genesys, tenant
+from tests.genesys.asking import CONVERSATION, TOKEN, standing_in, tenant
 from tests.servers import PASSWORD, SECRET_KEY, USERNAME, InProcess, basic, eventually, write_rules
 from tests.web.calls import bulk, message
 
@@ -113,16 +112,14 @@ async def keep(link: Link, url: str) -> None:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Everything set up, one link stored, and a Genesys Cloud that knows one agent."""
     folder = tmp_path_factory.mktemp("openapi")
-    stand_in = StandIn()
-    with stand_in.serving() as genesys_url:
-        Genesys(stand_in, genesys_url).prepare()
+    with standing_in() as genesys:
         settings = Settings(
             rules=write_rules(folder / "rules", ROOMS + LINKS),
             pexip=Credentials(USERNAME, PASSWORD),
             secret_key=SECRET_KEY,
             api_keys=ApiKeys({"tests": KEY}),
             events=EVENTS,
-            tenant=tenant(genesys_url),
+            tenant=tenant(genesys.url),
             agent_binding="optional",
             node="pexip.example.com",
             database_url=f"sqlite:///{folder}/policy.db",
