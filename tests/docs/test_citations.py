@@ -79,6 +79,14 @@ def test_links_of_pages_lead_somewhere(name: str) -> None:
             assert anchor in {_anchor(each) for each in _headings(path.read_text(encoding="utf-8"))}, anchor
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_files_of_pages_exist(name: str) -> None:
+    """A file that a page names is there, seen from the page or from the root of the repository."""
+    named = re.findall(r"`((?:tests/[\w./-]*|[\w-]+/[\w./-]+\.(?:py|md|xml|yaml)))`", PAGES[name])
+    seen_from = ((PACKAGE / name).parent, ROOT)
+    assert not [path for path in named if not any((folder / path).exists() for folder in seen_from)]
+
+
 def _anchor(heading: str) -> str:
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
