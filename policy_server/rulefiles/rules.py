@@ -13,7 +13,8 @@ from policy_server.policy.conditions import Condition
 from policy_server.policy.names import NAME_LENGTH, NAMES
 from policy_server.policy.recall import Origin
 from policy_server.policy.ruleset import Rule, RuleOutcome
-from policy_server.rulefiles.conditions import Scope, read_conditions
+from policy_server.rulefiles.condition_values import Scope
+from policy_server.rulefiles.conditions import read_conditions
 from policy_server.rulefiles.document_nodes import MappingNode, plain
 from policy_server.rulefiles.placeholders import Given, groups_of, named_anywhere
 from policy_server.rulefiles.reader import Report, Table, shown_node

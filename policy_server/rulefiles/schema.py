@@ -5,10 +5,10 @@ and words; what needs more (names that exist, PIN rules, regular expressions, id
 ``policy-server check``. Of draft 2020-12 it has only what draft-07 has too, ``$defs`` apart, which every editor knows.
 """
 
+from policy_server.rulefiles.conditions import when_schema
 from policy_server.rulefiles.merge import SECTIONS
 from policy_server.rulefiles.rule_lists import RULE_SECTIONS
 from policy_server.rulefiles.rules import COMMON, RuleSection
-from policy_server.rulefiles.schema_conditions import condition_definitions, when_name
 from policy_server.rulefiles.schema_parts import Schema, ref, table
 from policy_server.rulefiles.schema_sections import section_definitions
 from policy_server.rulefiles.schema_services import service_definitions
@@ -28,10 +28,14 @@ def rule_file_schema() -> dict[str, object]:
             **section_definitions(),
             **{f"{section.name}_section": _rules(section) for section in RULE_SECTIONS},
             **{f"{section.request}_rule": _rule(section) for section in RULE_SECTIONS},
-            **condition_definitions(tuple(section.request for section in RULE_SECTIONS)),
+            **{f"{section.request}_when": when_schema(section.request, _when(section)) for section in RULE_SECTIONS},
             **service_definitions(),
         },
     }
+
+
+def _when(section: RuleSection) -> Schema:
+    return ref(f"{section.request}_when")
 
 
 def _rules(section: RuleSection) -> Schema:
@@ -44,7 +48,7 @@ def _rules(section: RuleSection) -> Schema:
 
 
 def _rule(section: RuleSection) -> Schema:
-    fields: dict[str, Schema] = {**COMMON, "when": ref(when_name(section.request))}
+    fields: dict[str, Schema] = {**COMMON, "when": _when(section)}
     for outcome in section.outcomes:
         fields[outcome.key] = outcome.schema
         for key, schema in outcome.companions.items():

@@ -1,10 +1,12 @@
 """What ``when`` becomes, and what is said about a condition that cannot be."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_server.pexip.parameters import Kind, parameters_of
+from policy_server.pexip.parameters import parameters_of
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.conditions import (
     AllOf,
@@ -18,20 +20,15 @@ from policy_server.policy.link_aliases import Entrance
 from policy_server.policy.names import LinkState
 from policy_server.policy.parameter_conditions import AddressIn, TextMatches
 from policy_server.rulefiles import conditions
-from policy_server.rulefiles.conditions import condition_keys
+from policy_server.rulefiles.conditions import CONDITIONS, condition_keys
+from policy_server.rulefiles.rule_lists import RULE_SECTIONS
+from policy_server.rulefiles.rules import RuleSection
+from tests.rulefiles.condition_samples import sample
 from tests.rulefiles.faults import Fault, check, each_fault, load
 from tests.rulefiles.structures import as_yaml
 
 LINKS = {"patient": {"alias": "mp{session}"}}
 CALENDARS = {"hours": {"timezone": "UTC", "open": {"mon": ["08:00-18:00"]}}}
-SAMPLES: dict[Kind, object] = {
-    Kind.ALIAS: "mp.*",
-    Kind.TEXT: ["a", "b+"],
-    Kind.LIST: "a",
-    Kind.BOOLEAN: True,
-    Kind.INTEGER: [1, 2],
-    Kind.ADDRESS: ["10.0.0.0/8", "2001:db8::1"],
-}
 
 
 def conditions_of(when: object, section: str = "service", outcome: str = "continue") -> tuple[Condition, ...]:
@@ -51,24 +48,11 @@ def test_conditions_give_exactly_these_problems(fault: Fault) -> None:
     check(fault)
 
 
-@pytest.mark.parametrize(
-    ("section", "request_type"),
-    [
-        ("service", RequestType.SERVICE),
-        ("participants", RequestType.PARTICIPANT),
-        ("locations", RequestType.LOCATION),
-        ("registrations", RequestType.REGISTRATION),
-    ],
-)
-def test_every_parameter_of_a_question_can_be_a_condition(section: str, request_type: RequestType) -> None:
+@pytest.mark.parametrize("section", RULE_SECTIONS, ids=lambda section: section.name)
+def test_every_parameter_of_a_question_can_be_a_condition(section: RuleSection) -> None:
     """Every parameter that a question carries, with a value of its kind, becomes a condition of its name."""
-    when = {
-        parameter.name: (list(parameter.choices) or "London")
-        if parameter.kind is Kind.CHOICE
-        else SAMPLES[parameter.kind]
-        for parameter in parameters_of(request_type)
-    }
-    found = conditions_of(when, section)
+    when = {parameter.name: sample(parameter.name) for parameter in parameters_of(section.request)}
+    found = conditions_of(when, section.name)
     assert [condition.key for condition in found] == list(when)
 
 
@@ -139,7 +123,8 @@ def test_a_network_is_compared_as_the_addresses_of_questions_are(text: str, netw
 
 def test_not_even_an_error_of_ours_drops_a_condition(monkeypatch: pytest.MonkeyPatch) -> None:
     """A condition that becomes nothing without a word refuses the rules."""
-    monkeypatch.setattr(conditions, "_read_boolean", lambda *_: None)
+    row = replace(CONDITIONS["registered"], read=lambda *_: None)
+    monkeypatch.setattr(conditions, "CONDITIONS", {"registered": row})
     loaded = load("service: [ { id: patient, when: { registered: true }, reject: x } ]")
     assert [str(problem) for problem in loaded.problems] == [
         "rules/x.yaml:1:47: error: rule 'patient': registered cannot be read"

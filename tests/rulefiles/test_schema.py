@@ -16,13 +16,12 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator, Draft202012Validator
 from PIL import Image
 
-from policy_server.pexip.parameters import PARAMETERS, Kind, parameters_of
+from policy_server.pexip.parameters import PARAMETERS
 from policy_server.pexip.properties import ParticipantProperties
-from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.service_parts import AutomaticParticipant
 from policy_server.pexip.services import SERVICE_TYPES
 from policy_server.pexip.shapes import SHAPES
-from policy_server.policy.templates import TemplateError, without_raw
+from policy_server.policy.templates import TemplateError
 from policy_server.rulefiles.conditions import condition_keys
 from policy_server.rulefiles.document import parse_document, plain
 from policy_server.rulefiles.load import load_rules
@@ -42,6 +41,7 @@ from policy_server.rulefiles.sections import (
 )
 from policy_server.rulefiles.services import ROOM_TYPES, SHARED
 from policy_server.wording.durations import parse_duration
+from tests.rulefiles.condition_samples import samples
 from tests.rulefiles.schema_samples import BAD, BASE, DESIGN, GOOD
 from tests.strategies import services
 
@@ -166,29 +166,6 @@ def test_editors_complete_the_sections_that_the_loader_reads() -> None:
     assert all(DEFINITIONS[f"{section}_section"]["description"] for section in SECTIONS)
 
 
-_CONDITIONS: dict[str, object] = {
-    "open": "hours",
-    "closed": "hours",
-    "link": ["valid", "early", "expired"],
-    "link_type": ["patient"],
-    "door": ["customer", "agent"],
-    "link_attributes": {"language": ["no", "sv"]},
-    "idp_attributes": {"groups": "agents"},
-    "percent": 12.5,
-    "any": [{"protocol": "sip"}, {"remote_address": "10.0.0.1"}],
-    "all": [{"protocol": "sip", "open": "hours"}],
-    "not": [{"protocol": ["sip"]}, {"any": [{"location": "Oslo"}]}],
-}
-_OF_KIND: dict[Kind, object] = {
-    Kind.ALIAS: ["meet.*", "call.*"],
-    Kind.TEXT: ".+",
-    Kind.LIST: "10.*",
-    Kind.BOOLEAN: True,
-    Kind.INTEGER: [1, 2],
-    Kind.ADDRESS: ["10.20.0.0/16", "2001:db8::/32", "192.0.2.1"],
-}
-
-
 def _ask(section: RuleSection, when: dict[str, object]) -> str:
     base: Any = document(dedent(BASE))
     return yaml(base | {section.name: [{"id": "a", "when": when, "continue": True}]})
@@ -196,22 +173,9 @@ def _ask(section: RuleSection, when: dict[str, object]) -> str:
 
 def _conditions() -> Iterator[Any]:
     for section in RULE_SECTIONS:
-        request = section.request
-        parameters = {parameter.name: parameter for parameter in parameters_of(request)}
-        for key in condition_keys(request):
-            parameter = parameters.get(without_raw(key))
-            if parameter is None:
-                samples = [_CONDITIONS[key] if request is not RequestType.REGISTRATION else _of_registration(key)]
-            elif parameter.kind is Kind.CHOICE:
-                samples = [list(parameter.choices or ("Oslo", "London")), *(parameter.choices or ("Oslo",))]
-            else:
-                samples = [_OF_KIND[parameter.kind]]
-            for sample in samples:
-                yield pytest.param(section, key, sample, id=f"{section.name} {key} {sample}"[:50])
-
-
-def _of_registration(key: str) -> object:
-    return {"any": [{"alias": "a"}], "all": [{"alias": "a"}], "not": {"alias": "a"}}.get(key, "hours")
+        for key in condition_keys(section.request):
+            for value in samples(key):
+                yield pytest.param(section, key, value, id=f"{section.name} {key} {value}"[:50])
 
 
 @pytest.mark.parametrize(("section", "key", "value"), list(_conditions()))
