@@ -63,44 +63,43 @@ CALL_ID: Final = CALL.id
 HOST_PIN: Final = CALL.pins.host
 GUEST_PIN: Final = CALL.pins.guest
 
-RULES: Final = load(
-    """
-    domains: [video.example.com]
-    trunks:
-      contact-centre: { number: "+1 312 999 8045", dial_prefix: "99" }
-    rooms:
-      visit:
-        name: "{call}"
-        service_tag: contact-centre
-        pin: derived
-        guest_pin: derived
-        allow_guests: true
-      own: { name: "{visit}", service_tag: contact-centre, pin: derived }
-      fixed: { name: "advice {call}", service_tag: advice, pin: "55512345" }
-      open: { name: "open {call}" }
-      shared: { name: "the shared room", service_tag: shared, pin: "77712345", shared: true }
-    service:
-      - id: customer
-        when: { link_type: visit, door: customer, link: valid }
-        room: visit
-        dial_out: [{ trunk: contact-centre, display_name: "{call}" }]
-      - id: agent
-        when: { link_type: visit, door: agent, link: [valid, expired] }
-        room: visit
-      - { id: advice, when: { link_type: advice, link: valid }, room: fixed }
-      - { id: open, when: { link_type: open, link: valid }, room: open }
-      - { id: shared, when: { link_type: shared, link: valid }, room: shared }
-      - { id: weak, when: { link_type: weak, link: valid }, room: visit }
-      - { id: unsigned, when: { local_alias: 'old(?P<visit>[a-z0-9]{32})' }, room: own }
-    links:
-      visit: { alias: "mp{session}", agent_alias: "hcp{agent}" }
-      advice: { alias: "adv{session}" }
-      open: { alias: "opn{session}" }
-      shared: { alias: "shr{session}" }
-      weak: { alias: "wk{session}", agent_alias: "wka{call}" }
-      refused: { alias: "no{session}" }
-    """
-)
+RULES_TEXT: Final = """
+domains: [video.example.com]
+trunks:
+  contact-centre: { number: "+1 312 999 8045", dial_prefix: "99" }
+rooms:
+  visit:
+    name: "{call}"
+    service_tag: contact-centre
+    pin: derived
+    guest_pin: derived
+    allow_guests: true
+  own: { name: "{visit}", service_tag: contact-centre, pin: derived }
+  fixed: { name: "advice {call}", service_tag: advice, pin: "55512345" }
+  open: { name: "open {call}" }
+  shared: { name: "the shared room", service_tag: shared, pin: "77712345", shared: true }
+service:
+  - id: customer
+    when: { link_type: visit, door: customer, link: valid }
+    room: visit
+    dial_out: [{ trunk: contact-centre, display_name: "{call}" }]
+  - id: agent
+    when: { link_type: visit, door: agent, link: [valid, expired] }
+    room: visit
+  - { id: advice, when: { link_type: advice, link: valid }, room: fixed }
+  - { id: open, when: { link_type: open, link: valid }, room: open }
+  - { id: shared, when: { link_type: shared, link: valid }, room: shared }
+  - { id: weak, when: { link_type: weak, link: valid }, room: visit }
+  - { id: unsigned, when: { local_alias: 'old(?P<visit>[a-z0-9]{32})' }, room: own }
+links:
+  visit: { alias: "mp{session}", agent_alias: "hcp{agent}" }
+  advice: { alias: "adv{session}" }
+  open: { alias: "opn{session}" }
+  shared: { alias: "shr{session}" }
+  weak: { alias: "wk{session}", agent_alias: "wka{call}" }
+  refused: { alias: "no{session}" }
+"""
+RULES: Final = load(RULES_TEXT)
 """Rooms with every kind of PIN, named after the call in several ways."""
 
 

@@ -10,11 +10,8 @@ from typing import Any
 
 import pytest
 
-from policy_server.conferences.ending import phase_of
-from policy_server.conferences.fold import ConferenceState, Phase, fold
 from policy_server.conferences.records import Door, TimelineEntry
-from policy_server.conferences.view import TIMELINE_LIMIT, masked
-from policy_server.pexip.events import Event
+from policy_server.conferences.view import TIMELINE_LIMIT
 from policy_server.policy.names import Keyring
 from policy_server.simulator.genesys import DIVISION, User, participant
 from policy_server.web.problem import TYPE_ROOT
@@ -289,59 +286,6 @@ def test_a_leg_that_rings(desk: Desk) -> None:
     desk.tell(started(), trunk(11, connect_time=None, service_type="connecting", has_media=False))
     leg = desk.found()["trunk_leg"]
     assert (leg["state"], leg["number"], leg["connected_at"]) == ("dialling", NUMBER, None)
-
-
-def state_of(*events: Event) -> ConferenceState:
-    """What the events come to."""
-    return fold(events)
-
-
-ACTIVE = (started(), customer())
-OVER = (*ACTIVE, left("customer", 60), ended(61))
-BEFORE = (started(-90), ended(-30))
-
-
-@pytest.mark.parametrize(
-    ("events", "pin", "at", "expected"),
-    [
-        ((), None, 10, Phase.WAITING),
-        ((), {}, 10, Phase.WAITING),
-        (ACTIVE, None, 10, Phase.ACTIVE),
-        (ACTIVE, {}, 10, Phase.ACTIVE),
-        (OVER, None, 70, Phase.ENDED),
-        (OVER, {}, 70, Phase.ENDED),
-        (OVER, {"ended_at": NOON + timedelta(seconds=61)}, 70, Phase.ENDED),
-        ((), {"ended_at": NOON + timedelta(seconds=61)}, 70, Phase.ENDED),
-        (ACTIVE, {"ended_at": NOON + timedelta(seconds=61)}, 70, Phase.ACTIVE),
-        (BEFORE, None, 10, Phase.ENDED),
-        ((*BEFORE, *ACTIVE), {}, 10, Phase.ACTIVE),
-        (ACTIVE, {}, 12 * 3600, Phase.ENDED),
-        (ACTIVE, {}, 12 * 3600 - 1, Phase.ACTIVE),
-        ((), {}, 12 * 3600, Phase.ENDED),
-    ],
-    ids=[
-        "nothing",
-        "held",
-        "active-without-pin",
-        "active",
-        "over-without-pin",
-        "over",
-        "over-and-ended",
-        "ended-without-events",
-        "somebody-is-back",
-        "over-before",
-        "second-life",
-        "expired",
-        "about-to-expire",
-        "expired-without-events",
-    ],
-)
-def test_the_state_by_events_and_pin(
-    events: tuple[Event, ...], pin: dict[str, Any] | None, at: float, expected: Phase
-) -> None:
-    """What nodes say and what is held make one state; whoever is there makes it active until the hold expires."""
-    conference = None if pin is None else a_pin(**pin)
-    assert phase_of(state_of(*events), conference, NOON + timedelta(seconds=at)) is expected
 
 
 # ------------------------------------------------------------------ rooms and PINs
@@ -882,20 +826,6 @@ def test_many_events(desk: Desk) -> None:
     desk.tell(started(), *(customer(2 + n, f"Ada {n}", uuid=f"p{n}") for n in range(400)))
     answer = desk.found()
     assert (answer["state"], len(answer["participants"])) == ("active", 400)
-
-
-def test_masked_data() -> None:
-    """PINs and passwords are masked however deep they are, nothing else is changed."""
-    data = {
-        "result": {"pin": "1234", "guest_pin": "", "legs": [{"dtmf_sequence": "99#", "role": "chair"}], "n": 1},
-        "password": "x",
-        "pins": "shown",
-    }
-    assert masked(data) == {
-        "result": {"pin": "****", "guest_pin": "", "legs": [{"dtmf_sequence": "****", "role": "chair"}], "n": 1},
-        "password": "****",
-        "pins": "shown",
-    }
 
 
 # ------------------------------------------------------------------ secrets
