@@ -4,52 +4,59 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: run demo test unit lint types imports widget format bench fuzz attack lock sbom latest clean
+.PHONY: help run demo quick test unit lint types imports widget format bench fuzz attack lock sbom latest clean
 
-run: $(READY)
+help: ## lists these targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+run: $(READY) ## serves the rules in rules/ on http://127.0.0.1:8080
 	$(BIN)/policy-server serve
 
-demo: $(READY)
+demo: $(READY) ## plays a contact centre on this machine, in a browser
 	$(BIN)/policy-server demo
 
-test: $(READY) lint types imports unit
+# Less than a minute: no browser, SIPp, PostgreSQL or nginx, nothing slow, and few examples of each property.
+quick: $(READY) lint types imports ## checks what a minute can: linters, types, import contracts, fast tests
+	$(BIN)/pytest --hypothesis-profile=quick -m "not (browser or sipp or postgresql or nginx or slow)"
 
-unit: $(READY)
+test: $(READY) lint types imports unit ## checks everything, as CI does
+
+unit: $(READY) ## runs all tests, and nothing else
 	$(BIN)/pytest
 
-lint: $(READY)
+lint: $(READY) ## runs ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(READY)
+types: $(READY) ## runs mypy
 	$(BIN)/mypy
 
-imports: $(READY)
+imports: $(READY) ## checks which package imports which
 	$(BIN)/lint-imports
 
-# The agents' widget: its tests, and whether dist/ is what its sources make. Needs Node.js and the npm registry.
-widget:
+# Needs Node.js and the npm registry.
+widget: ## tests and builds the agents' widget, and says whether its dist/ is up to date
 	cd examples/agent-app && npm ci --no-audit --no-fund && npm test && npm run build
 	git diff --exit-code --stat -- examples/agent-app/dist
 
-format: $(READY)
+format: $(READY) ## formats the code and fixes what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)
+bench: $(READY) ## measures speed beside a bare endpoint (needs wrk)
 	$(BIN)/python -m tests.benchmarks.run
 
-fuzz: $(READY)
+fuzz: $(READY) ## sends hostile questions and events to a server
 	$(BIN)/python -m tests.fuzz
 
 # Three minutes of everything that strangers could try, against a server on loopback while a call goes on; SECURITY.md
 # has the table.
-attack: $(READY)
+attack: $(READY) ## attacks a server for three minutes, and writes the table of SECURITY.md
 	$(BIN)/python -m tests.attack.run --write SECURITY.md
 
 # Renews requirements*.txt: the newest versions that pyproject.toml allows, for every platform and Python. It has an
 # environment of its own, so that a version that cannot be had any more does not keep anybody from replacing it.
-lock:
+lock: ## renews requirements*.txt
 	$(PYTHON) -m venv --clear .venv-lock
 	.venv-lock/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9'
 	.venv-lock/bin/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" > .venv-lock/build.in
@@ -59,18 +66,16 @@ lock:
 COMPILE = .venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --custom-compile-command 'make lock'
 
-# What the service and the widget are made of, from their lock files, for whoever watches for known faults (CycloneDX).
-sbom: $(READY)
+sbom: $(READY) ## writes what server and widget are made of to build/sbom.json (CycloneDX)
 	mkdir -p build
 	$(BIN)/python -m tests.sbom > build/sbom.json
 
-# What `make test` checks, with the newest version of everything, whatever the lock says.
-latest:
+latest: ## checks everything with the newest version of each dependency
 	$(PYTHON) -m venv --clear .venv-latest
 	.venv-latest/bin/pip install --quiet --disable-pip-version-check --upgrade -e '.[dev]'
 	$(MAKE) --keep-going test BIN=.venv-latest/bin READY=
 
-clean:
+clean: ## removes virtual environments and build output
 	rm -rf .venv .venv-lock .venv-latest build *.egg-info examples/agent-app/node_modules examples/agent-app/.test-build
 
 # setuptools, which builds the package, is locked too: build isolation would fetch whichever is the newest.
