@@ -19,7 +19,7 @@ from policy_server.conferences.shapes import Count, Time, means, stamp
 from policy_server.conferences.timeline import Kind, timeline_events
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.pexip.events import Event, LegEnd
-from policy_server.pexip.field_facts import MASK, SECRET_FIELDS
+from policy_server.pexip.field_facts import masked
 from policy_server.policy.masking import HIDDEN
 from policy_server.policy.names import Call
 from policy_server.policy.ruleset import LinkType
@@ -325,14 +325,3 @@ def _happened(events: Sequence[Event], arrived: datetime) -> Iterator[_Line]:
 
 def _line(at: datetime, kind: str, text: str, data: Mapping[str, object]) -> TimelineLine:
     return {"at": stamp(at), "kind": kind, "text": text, "data": masked(data)}
-
-
-def masked(data: Mapping[str, object]) -> dict[str, object]:
-    """Data of a timeline without PINs and the like, however deep they are."""
-    return {key: MASK if key in SECRET_FIELDS and item else _masked(item) for key, item in data.items()}
-
-
-def _masked(value: object) -> object:
-    if isinstance(value, Mapping):
-        return masked(value)
-    return [_masked(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,5 +1,6 @@
-"""What is special about the fields of answers, asked of the models."""
+"""What is special about the fields of answers, asked of the models; and answers with what is secret hidden."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from policy_server.pexip import properties, services  # noqa: F401  for their models
@@ -17,3 +18,23 @@ MASK: Final = "****"
 """What stands for the value of one where people and systems may read."""
 
 DOOR_FIELDS: Final = fields_with(Fact.DOOR)
+
+_SCALARS: Final = (str, int, float, type(None))
+
+
+def masked(fields: Mapping[str, object]) -> dict[str, object]:
+    """An answer, or any JSON with parts of answers in it, as people and systems may read it.
+
+    That there is no secret may be seen.
+    """
+    return {
+        # Most values are scalars, and every answer comes by here: they are spared the call.
+        name: MASK if name in SECRET_FIELDS and value else value if isinstance(value, _SCALARS) else _masked(value)
+        for name, value in fields.items()
+    }
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, Mapping):
+        return masked(value)
+    return [_masked(item) for item in value] if isinstance(value, list | tuple) else value

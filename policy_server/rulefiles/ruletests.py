@@ -356,7 +356,10 @@ def _filled(value: object, words: Mapping[str, str]) -> object:
 
 def compare(path: str, expected: object, got: object) -> Iterator[str]:
     """The differences, field by field: fields that are not expected may hold anything, lists must be as long."""
-    if isinstance(expected, dict):
+    if path.rpartition(".")[2] in SECRET_FIELDS:
+        if type(expected) is not type(got) or expected != got:
+            yield f"{path}: not as expected (the values are secret)"
+    elif isinstance(expected, dict):
         if not isinstance(got, dict):
             yield f"{path}: expected fields {', '.join(map(str, expected))} but got {_value(got)}"
             return
@@ -373,10 +376,7 @@ def compare(path: str, expected: object, got: object) -> Iterator[str]:
         for number, (value, actual) in enumerate(zip(expected, got, strict=True)):
             yield from compare(f"{path}[{number}]", value, actual)
     elif type(expected) is not type(got) or expected != got:
-        if path.rpartition(".")[2] in SECRET_FIELDS:
-            yield f"{path}: not as expected (the values are secret)"
-        else:
-            yield f"{path}: expected {_value(expected)} but got {_value(got)}"
+        yield f"{path}: expected {_value(expected)} but got {_value(got)}"
 
 
 def _value(value: object) -> str:

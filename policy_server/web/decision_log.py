@@ -2,13 +2,12 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from threading import Event, Thread
 from typing import Final
 
 import orjson
 
-from policy_server.pexip.field_facts import MASK, SECRET_FIELDS
 from policy_server.wording.values import visible_json
 
 LINES_LIMIT: Final = 20_000
@@ -23,15 +22,6 @@ STOP_SECONDS: Final = 2.0
 """How long the end waits for a writer that is stuck; what it could not write is dropped."""
 
 Record = dict[str, object]
-
-
-def masked(fields: Mapping[str, object]) -> Mapping[str, object]:
-    """Fields of an answer as a log may show them."""
-    hidden: Record = {name: MASK for name in SECRET_FIELDS if fields.get(name)}
-    legs = fields.get("automatic_participants")
-    if isinstance(legs, list) and any(leg.get("dtmf_sequence") for leg in legs):
-        hidden["automatic_participants"] = [masked(leg) for leg in legs]
-    return {**fields, **hidden} if hidden else fields
 
 
 def render_json(record: Record) -> bytes:

@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.rooms import Rooms
 from policy_server.conferences.timeline import policy_answered
+from policy_server.pexip.field_facts import masked
 from policy_server.pexip.query import QuestionError
 from policy_server.pexip.request_types import RequestType, route
 from policy_server.pexip.requests import PolicyRequest, parse_request
@@ -34,7 +35,7 @@ from policy_server.policy.ruleset import Rules, Ruleset
 from policy_server.web.avatars import render_avatar
 from policy_server.web.basic import CHALLENGE, BasicAuthentication
 from policy_server.web.callers import caller_address
-from policy_server.web.decision_log import DecisionLog, masked
+from policy_server.web.decision_log import DecisionLog
 from policy_server.web.metrics import Metrics
 from policy_server.web.refusals import Door, Refusals
 
@@ -266,7 +267,7 @@ def _record(request: PolicyRequest, decision: Decision, ruleset: Ruleset) -> dic
     if isinstance(decision, Serve):
         record["result"] = masked(decision.service)
     elif isinstance(decision, SetProperties):
-        record["result"] = decision.properties
+        record["result"] = masked(decision.properties)
     elif isinstance(decision, Fail):
         record["reason"] = decision.reason
     return record

@@ -12,6 +12,7 @@ import pytest
 
 from policy_server.conferences.records import TimelineEntry
 from policy_server.conferences.store import ConferenceStore
+from policy_server.pexip.field_facts import MASK, SECRET_FIELDS
 from tests.cli.commands import RULES, printed_json, put_rules, run
 from tests.conferences.samples import HOST_PIN as SAMPLE_PIN
 from tests.conferences.samples import Place, conference
@@ -66,7 +67,12 @@ async def whole_call(store: ConferenceStore) -> None:
     await store.add_timeline(
         [
             TimelineEntry(CALL_ID, made, "link.created", {"by": "booking", "type": "visit"}),
-            TimelineEntry(CALL_ID, NOON, "policy.answered", {"text": "A node asked.", "result": {"pin": HOST_PIN}}),
+            TimelineEntry(
+                CALL_ID,
+                NOON,
+                "policy.answered",
+                {"text": "A node asked.", "result": dict.fromkeys(SECRET_FIELDS, HOST_PIN)},
+            ),
         ]
     )
     events = (
@@ -136,7 +142,7 @@ def test_every_alias_shows_the_conference(written: str) -> None:
     assert answer["trunk_leg"]["number"] == "+13129998045"
     assert answer["attributes"] == {"language": "es"}
     assert "join" not in answer
-    assert answer["timeline"][1]["data"] == {"result": {"pin": "****"}}
+    assert answer["timeline"][1]["data"] == {"result": dict.fromkeys(SECRET_FIELDS, MASK)}
 
 
 @pytest.mark.parametrize("is_over", [False, True], ids=["live", "over"])

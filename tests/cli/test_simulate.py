@@ -1,5 +1,6 @@
 """``simulate``: a whole call, in this process and against a running server."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -11,6 +12,10 @@ from typing import Any, Final
 import pytest
 
 from policy_server.cli.common import Unusable
+from policy_server.pexip.field_facts import SECRET_FIELDS
+from policy_server.pexip.service_parts import AutomaticParticipant
+from policy_server.pexip.services import Conference
+from policy_server.pexip.shapes import SHAPES
 from policy_server.policy.names import Keyring, Role
 from policy_server.simulator.genesys import ORGANIZATION
 from tests.cli.commands import BARE_RULES, CREDENTIALS, RULES, printed_json, put_rules, run
@@ -100,6 +105,24 @@ def test_in_process(folder: Path) -> None:
     ):
         assert said in result.stdout
     assert "left out" not in result.stdout
+
+
+def test_nothing_secret_is_printed(folder: Path) -> None:
+    """Whatever is secret in a room and its legs, what is played is told without it."""
+    secrets = {"pin": "73019582", "guest_pin": "82910375"}
+    room, leg = (
+        {name: secrets.get(name, "64820193#") for name in SECRET_FIELDS & SHAPES[model].facets.keys()}
+        for model in (Conference, AutomaticParticipant)
+    )
+    assert leg
+    rules = ALWAYS_OPEN.replace(
+        "    pin: derived\n    guest_pin: derived\n",
+        "".join(f"    {name}: '{value}'\n" for name, value in room.items()),
+    )
+    put_rules(folder, rules.replace('display_name: "{call}"', f'display_name: "{{call}}", {json.dumps(leg)[1:-1]}'))
+    result = run("simulate")
+    assert result.exit_code == 0, result.output
+    assert not [value for value in {*room.values(), *leg.values()} if value in result.output]
 
 
 def test_an_announcement_after_hours_is_a_closed_door(folder: Path) -> None:

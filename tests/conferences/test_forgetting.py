@@ -11,11 +11,12 @@ from policy_server.conferences.holds import forget_secrets
 from policy_server.conferences.records import Door, HeldConference
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.tables import CONFERENCES, DOORS
+from policy_server.pexip.field_facts import SECRET_FIELDS
 from tests.conferences.samples import CALL, HOUR, NOW, SECOND, Place, conference
 
 PIN, TONES = "7731946205", "99887766#"
 DOORS_OF_ONE = {"patient": Door({"pin": PIN, "guest_pin": f"{PIN}1"}), "agent": Door({"pin": PIN})}
-LEG = {"remote_alias": "99+13129998045", "dtmf_sequence": TONES}
+LEG = {"remote_alias": "99+13129998045", **dict.fromkeys(SECRET_FIELDS, TONES)}
 
 
 def a_call(**fields: Any) -> HeldConference:

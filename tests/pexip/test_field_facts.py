@@ -1,8 +1,10 @@
 """What is special about fields: asked of the models, and the same wherever a field of that name stands."""
 
+from copy import deepcopy
+
 import pytest
 
-from policy_server.pexip.field_facts import DOOR_FIELDS, SECRET_FIELDS, fields_with
+from policy_server.pexip.field_facts import DOOR_FIELDS, MASK, SECRET_FIELDS, fields_with, masked
 from policy_server.pexip.fields import Fact
 from policy_server.pexip.shapes import SHAPES, Shape
 
@@ -49,3 +51,24 @@ def test_facts(names: frozenset[str], some: set[str], not_one: str) -> None:
     """The fields that the reference describes so, and none that it does not."""
     assert some <= names
     assert not_one not in names
+
+
+@pytest.mark.parametrize("field", sorted(SECRET_FIELDS))
+@pytest.mark.parametrize("secret", ["1234", 1234, ["12", "34"], {"name": "1234"}], ids=repr)
+def test_masked(field: str, secret: object) -> None:
+    """What is secret becomes stars, however deep it is; nothing else is changed."""
+    data: dict[str, object] = {
+        "result": {field: secret, "legs": [{field: secret, "role": "chair"}, "x"], "more": ({field: secret},), "n": 1},
+        "text": "x",
+    }
+    before = deepcopy(data)
+    assert masked(data) == {
+        "result": {field: MASK, "legs": [{field: MASK, "role": "chair"}, "x"], "more": [{field: MASK}], "n": 1},
+        "text": "x",
+    }
+    assert data == before
+
+
+def test_that_there_is_no_secret_may_be_seen() -> None:
+    """An empty PIN is shown as it is: that the room has none explains what callers meet."""
+    assert masked(dict.fromkeys(SECRET_FIELDS, "")) == dict.fromkeys(SECRET_FIELDS, "")

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 
 from policy_server.pexip.field_facts import MASK
 from policy_server.web import decision_log
-from policy_server.web.decision_log import LINES_LIMIT, DecisionLog, masked, render_text
+from policy_server.web.decision_log import LINES_LIMIT, DecisionLog, render_text
 from tests.servers import InProcess, eventually
 from tests.web.samples import FIXED_PIN, KIOSK_PASSWORD, NOW, sample_folder, sample_link
 
@@ -104,28 +103,6 @@ def test_pins_and_passwords_are_masked(tmp_path: Path, log_format: str) -> None:
     for secret in (room["pin"], room["guest_pin"], FIXED_PIN, KIOSK_PASSWORD, "31337-passcode"):
         assert secret not in text
     assert text.count(MASK) == 3
-
-
-@pytest.mark.parametrize(
-    ("fields", "expected"),
-    [
-        ({"pin": "1234", "name": "a"}, {"pin": MASK, "name": "a"}),
-        ({"guest_pin": "1234#", "password": "x"}, {"guest_pin": MASK, "password": MASK}),
-        ({"pin": "", "guest_pin": None}, {"pin": "", "guest_pin": None}),
-        ({}, {}),
-        pytest.param({"dtmf_sequence": "123#"}, {"dtmf_sequence": MASK}, id="tones"),
-        pytest.param(
-            {"automatic_participants": [{"dtmf_sequence": "123#", "role": "chair"}, {"role": "guest"}]},
-            {"automatic_participants": [{"dtmf_sequence": MASK, "role": "chair"}, {"role": "guest"}]},
-            id="tones of a leg",
-        ),
-    ],
-)
-def test_masked(fields: Mapping[str, object], expected: Mapping[str, object]) -> None:
-    """A secret that is there becomes stars; that there is none may be seen."""
-    before = dict(fields)
-    assert masked(fields) == expected
-    assert fields == before
 
 
 _VALUES: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers(0, 2**40) | st.text(max_size=20)
