@@ -3,16 +3,15 @@
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
 from threading import Timer
 from typing import Final
 
 from policy_server.conferences.timeline import Kind
-from policy_server.web.schemas import Json, schemas
 from tests.conferences import event_histories as told
 from tests.docs.pages import AGENT_APP, blocks, code
+from tests.docs.shapes import field_paths
 from tests.docs.site import Site
 from tests.genesys.asking import TOKEN
 from tests.servers import clean_environment
@@ -23,18 +22,7 @@ PAGE: Final = AGENT_APP
 def test_every_field_of_a_lookup_is_explained() -> None:
     """The table of the lookup's answer has every field of its type, and no other."""
     documented = [name for names, _ in PAGE.rows("field of the answer |") for name in code(names)]
-    assert sorted(documented) == sorted(_paths("Conference", schemas([])))
-
-
-def _paths(name: str, shapes: Json, before: str = "") -> Iterator[str]:
-    """The fields of a shape and of those in it."""
-    for field, schema in shapes[name]["properties"].items():
-        path = before + field + ("[]" if "$ref" in schema.get("items", {}) else "")
-        inner = [each for each in (schema, schema.get("items", {}), *schema.get("anyOf", ())) if "$ref" in each]
-        if inner:
-            yield from _paths(inner[0]["$ref"].rpartition("/")[2], shapes, f"{path}.")
-        else:
-            yield path
+    assert sorted(documented) == sorted(field_paths("Conference"))
 
 
 def test_the_stream_can_be_followed_as_shown(site: Site, tmp_path: Path) -> None:

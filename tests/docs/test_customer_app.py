@@ -12,6 +12,7 @@ from policy_server.rulefiles.store import load_folder
 from policy_server.simulator.genesys import StandIn
 from policy_server.web.pages import shipped_pages
 from tests.docs.pages import CUSTOMER_APP, HTML, code
+from tests.docs.shapes import field_paths
 from tests.docs.site import SETTINGS, Site
 from tests.servers import real_server
 
@@ -21,6 +22,12 @@ PAGE: Final = CUSTOMER_APP
 def test_fields_of_a_link_are_those_of_the_code() -> None:
     """What may be sent for a link is what the code knows."""
     assert [code(name)[0] for name, _ in PAGE.rows("field of a link |")] == list(FIELDS)
+
+
+def test_every_field_of_the_answer_is_explained() -> None:
+    """The table has every field of a link and of its conference, and no other."""
+    documented = [name for names, _ in PAGE.rows("field of the answer |") for name in code(names)]
+    assert sorted(documented) == sorted([*field_paths("LinkWithConference"), "conference"])
 
 
 def test_pages_of_its_own_are_shown_to_the_customer(folder: Path) -> None:
