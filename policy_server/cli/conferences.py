@@ -4,9 +4,8 @@ import asyncio
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 import click
 import orjson
@@ -35,9 +34,6 @@ from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Ruleset
 from policy_server.settings import Settings
 from policy_server.wording.values import printable, shown
-
-_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_TIMES: Final = ("created_at", "opened_at", "started_at", "ended_at", "expires_at", "revoked_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +121,19 @@ async def _find(found: Settings, ruleset: Ruleset, keyring: Keyring, alias: str)
 
 def _lines(answer: Conference) -> Iterator[str]:
     """The answer for people; names and texts of callers lose what a terminal would obey."""
-    yield from _fields(
-        {
-            "call": answer["call"],
-            "room": answer["name"],
-            "state": answer["state"],
-            "service_tag": answer["service_tag"],
-            "customer": _customer(answer["customer"]),
-            "trunk_leg": _trunk_leg(answer["trunk_leg"]),
-            "attributes": _pairs(answer["attributes"]),
-            **{name: _local(answer[name]) for name in _TIMES},
-        }
-    )
+    first = {
+        "call": answer["call"],
+        "room": answer["name"],
+        "state": answer["state"],
+        "service_tag": answer["service_tag"],
+        "customer": _customer(answer["customer"]),
+        "trunk_leg": _trunk_leg(answer["trunk_leg"]),
+        "attributes": _pairs(answer["attributes"]),
+    }
+    others = {name: value for name, value in answer.items() if name not in {*first, "name", "node"}}
+    texts = {name: value for name, value in others.items() if isinstance(value, str)}
+    times = {name: _local(value) for name, value in texts.items() if name.endswith("_at")}
+    yield from _fields({**first, **texts, **times})
     yield ""
     yield "participants"
     for person in answer["participants"]:

@@ -1,7 +1,7 @@
 """Held conferences in the database: one winner for each life of a room (README.md: Held rooms)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from functools import cache
 from typing import Any, Final
@@ -20,6 +20,9 @@ ATTEMPTS: Final = 10
 
 IDS_AT_ONCE: Final = 500
 """Conferences whose doors one statement asks for."""
+
+_FIELDS: Final = tuple(field.name for field in fields(HeldConference) if field.name in CONFERENCES.c)
+"""The columns that a conference's record has, under the same names; its doors have a table of their own."""
 
 
 def hold_all(
@@ -204,40 +207,10 @@ def _insert_door(dialect: str) -> ReturningInsert[*tuple[Any, ...]]:
 
 
 def _values(conference: HeldConference) -> dict[str, object]:
-    return {
-        "id": conference.id,
-        "name": conference.name,
-        "live_name": conference.name,
-        "call": conference.call,
-        "link_type": conference.link_type,
-        "service_tag": conference.service_tag,
-        "service": conference.service,
-        "legs": conference.legs,
-        "fallbacks": conference.fallbacks,
-        "rule": conference.rule,
-        "revision": conference.revision,
-        "alias": conference.alias,
-        "aliases": conference.aliases,
-        "held_at": conference.held_at,
-        "expires_at": conference.expires_at,
-    }
+    values = {name: getattr(conference, name) for name in _FIELDS if name != "ended_at"}
+    return {**values, "live_name": conference.name}
 
 
 def _conference(row: Row[*tuple[Any, ...]]) -> HeldConference:
-    return HeldConference(
-        id=row.id,
-        name=row.name,
-        call=row.call,
-        link_type=row.link_type,
-        service_tag=row.service_tag,
-        service=row.service,
-        legs=tuple(row.legs),
-        fallbacks=tuple(row.fallbacks),
-        rule=row.rule,
-        revision=row.revision,
-        alias=row.alias,
-        aliases=row.aliases,
-        held_at=row.held_at,
-        expires_at=row.expires_at,
-        ended_at=row.ended_at,
-    )
+    values: dict[str, Any] = {name: getattr(row, name) for name in _FIELDS}
+    return HeldConference(**{**values, "legs": tuple(row.legs), "fallbacks": tuple(row.fallbacks)})

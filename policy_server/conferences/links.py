@@ -1,9 +1,10 @@
 """Customer links in the database (README.md: Links)."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.sql.dml import ReturningInsert
@@ -13,10 +14,16 @@ from policy_server.conferences.errors import CallTakenError, IdempotencyConflict
 from policy_server.conferences.records import Link
 from policy_server.conferences.tables import LINKS, insert_into
 
+_FIELDS: Final = tuple(field.name for field in fields(Link))
+"""The columns that a link's record has, under the same names."""
+
 
 def create_link(connection: Connection, link: Link, idempotency_key: str | None, digest: str) -> Link:
     """Stores a link, or finds the one that the same request made before."""
-    row = _values(link) | {"idempotency_key": idempotency_key, "request_digest": digest}
+    row = {name: getattr(link, name) for name in _FIELDS} | {
+        "idempotency_key": idempotency_key,
+        "request_digest": digest,
+    }
     created = (connection.execute(_insert(connection.dialect.name), row)).one_or_none()
     if created is not None:
         announce(connection, [link.call], link.created_at)
@@ -70,27 +77,5 @@ def _insert(dialect: str) -> ReturningInsert[*tuple[Any, ...]]:
     return insert_into(LINKS, dialect).on_conflict_do_nothing().returning(LINKS)
 
 
-def _values(link: Link) -> dict[str, object]:
-    return {
-        "call": link.call,
-        "type": link.type,
-        "name": link.name,
-        "attributes": link.attributes,
-        "created_at": link.created_at,
-        "expires_at": link.expires_at,
-        "created_by": link.created_by,
-        "revoked_at": link.revoked_at,
-    }
-
-
 def _link(row: Row[*tuple[Any, ...]]) -> Link:
-    return Link(
-        call=row.call,
-        type=row.type,
-        name=row.name,
-        attributes=row.attributes,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        created_by=row.created_by,
-        revoked_at=row.revoked_at,
-    )
+    return Link(**{name: getattr(row, name) for name in _FIELDS})
