@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.fold import ConferenceState, Phase, fold
 from policy_server.conferences.live import Conferences
-from policy_server.conferences.lives import told_since
+from policy_server.conferences.lives import LAST_WORDS, told_since
 from policy_server.conferences.records import HeldConference
 from policy_server.conferences.store import MANY_EVENTS, ConferenceStore
 from policy_server.pexip.events import Event
@@ -21,9 +21,6 @@ BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 FOLD_PATIENCE: Final = 1.0
 """Seconds that a node waits until it is known which conferences ended; nodes give up after about five."""
-
-# Without one of these messages, a conference that was not over is not over now.
-_ENDINGS: Final = frozenset({"conference_ended", "participant_disconnected"})
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +103,7 @@ class Endings:
         """Ends what is over, for ``FOLD_PATIENCE`` while somebody waits and then beside it; false when the database failed
         before that.
         """
-        ending = (event for event in events if event.conference and event.name in _ENDINGS)
+        ending = (event for event in events if event.conference and event.name in LAST_WORDS)
         names = dict.fromkeys(name for event in ending for name in (event.room, event.conference))
         if not names:
             return True

@@ -12,7 +12,8 @@ from typing import Final
 from policy_server.conferences.attendance import DISCONNECTED, ENDED
 from policy_server.pexip.events import Event
 
-_LAST_WORDS: Final = frozenset({ENDED, DISCONNECTED})
+LAST_WORDS: Final = frozenset({ENDED, DISCONNECTED})
+"""The messages after which a life may be over: without one of them what was not over is not over now."""
 
 Run = tuple[str, str]
 """A service and the node that runs it."""
@@ -31,7 +32,7 @@ def told_since(stored: Iterable[Event], held_at: datetime) -> tuple[Event, ...]:
         else:
             since.append(event)
     news = tuple(event for event in since if not earlier.knows(event))
-    begun = {_run(event) for event in news if event.name not in _LAST_WORDS}
+    begun = {_run(event) for event in news if event.name not in LAST_WORDS}
     return tuple(event for event in news if not earlier.may_mean(event, begun))
 
 

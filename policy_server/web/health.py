@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Literal, TypedDict
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -21,6 +21,46 @@ from policy_server.web.refusals import Door, Refusals
 
 DATABASE_PATIENCE: Final = 0.5
 """Seconds that ``/readyz`` waits for the database."""
+
+
+class LoadedRules(TypedDict):
+    """The rules in force."""
+
+    revision: str
+    count: int
+
+
+class Reload(TypedDict):
+    """The latest attempt to take rules into force, and what is wrong with those that were refused."""
+
+    at: str
+    refused: bool
+    problems: list[dict[str, object]]
+
+
+class DatabaseState(TypedDict):
+    """Where the database is, and whether it answers."""
+
+    name: str
+    reachable: bool
+
+
+class ClockDifference(TypedDict):
+    """A node whose clock differs from ours."""
+
+    node: str
+    seconds_ahead: float
+
+
+class Ready(TypedDict):
+    """The answer of ``/readyz``."""
+
+    status: Literal["ready"]
+    rules: LoadedRules
+    reload: Reload
+    database: DatabaseState
+    rooms: dict[str, int]
+    clocks: list[ClockDifference]
 
 
 class OperatorEndpoints:
@@ -69,7 +109,7 @@ class OperatorEndpoints:
         if refusal is not None:
             return refusal
         ruleset, state = self._rules.ruleset, self._rules.state
-        content: dict[str, object] = {
+        content: Ready = {
             "status": "ready",
             "rules": {"revision": ruleset.revision, "count": ruleset.count},
             "reload": {
