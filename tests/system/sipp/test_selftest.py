@@ -16,8 +16,9 @@ from policy_server.lab.node.infinity import PARTICIPANT_LIMIT
 from policy_server.lab.node.media import Media
 from policy_server.lab.node.meeting import Meeting
 from policy_server.lab.node.sink import EventSink
-from policy_server.lab.selftest import ADP_DELAY, TOLD, Report, Stage, play
+from policy_server.lab.selftest import ADP_DELAY
 from policy_server.lab.sip.trunk import Answer
+from policy_server.lab.stages import TOLD, Report, Stage, play
 from policy_server.lab.wiring import Lab
 from policy_server.pexip.request_types import RequestType, question_path
 from policy_server.simulator.judge import HttpAnswer, judge
@@ -189,7 +190,6 @@ SPOILED: tuple[tuple[Callable[[Lab, Patch], Lab], int, str], ...] = (
 
 @pytest.mark.parametrize(("spoil", "failed", "observed"), SPOILED, ids=[spoil.__name__ for spoil, *_ in SPOILED])
 def test_each_stage_can_fail(
-    complete: None,
     folder: Path,
     monkeypatch: Patch,
     spoil: Callable[[Lab, Patch], Lab],

@@ -12,8 +12,9 @@ import pytest
 
 from policy_server.lab.errors import LabError
 from policy_server.lab.examples import EXAMPLES
-from policy_server.lab.selftest import ADP_DELAY, Report, play
+from policy_server.lab.selftest import ADP_DELAY
 from policy_server.lab.sip.trunk import Answer, Invite, SipCall
+from policy_server.lab.stages import Report, play
 from policy_server.lab.wiring import PORTS, Lab
 from policy_server.rulefiles.problems import Problem
 from tests.system.sipp.processes import is_listening
