@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.ruleset import RuleList, Ruleset
 from tests.policy.strategies import Expression, calls, expressions, rule_lists
-from tests.rule_sets import facts, load
+from tests.rule_sets import SESSION, facts, load
 
 
 def candidates(ruleset: Ruleset, **fields: str) -> list[int]:
@@ -130,3 +130,12 @@ def test_networks(address: str, found: list[int]) -> None:
         """
     )
     assert candidates(ruleset, remote_address=address) == found
+
+
+def test_rules_are_filed_by_link_type() -> None:
+    """Of as many rules as link types, one is a candidate for an alias of a link, and none for another alias."""
+    links = "".join(f"  type-{n}: {{ alias: 't{n}-{{session}}' }}\n" for n in range(20))
+    rules = "".join(f"  - {{ id: r-{n}, when: {{ link_type: type-{n} }}, continue: true }}\n" for n in range(20))
+    ruleset = load(f"links:\n{links}service:\n{rules}")
+    assert candidates(ruleset, local_alias=f"t7-{SESSION}") == [7]
+    assert candidates(ruleset, local_alias="desk") == []

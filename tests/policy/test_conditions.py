@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from policy_server.policy.conditions import captured_groups
+from policy_server.policy.conditions import AllOf, captured_groups, walk
 from policy_server.policy.ruleset import Rule, Ruleset
 from tests.rule_sets import AGENT_KEY, CALL_ID, KEYRING, NOON, SESSION, ask, facts, load
 
@@ -317,6 +317,36 @@ def test_captured_groups(when: str, fields: dict[str, Any], groups: dict[str, st
     """Named groups of the conditions that hold; in any those of the first branch that holds, in not none."""
     found = rule(rules(when)).conditions
     assert captured_groups(found, facts("service", **fields)) == groups
+
+
+@pytest.mark.parametrize(
+    ("when", "captured"),
+    [
+        ("{ vendor: '(?P<n>a)', all: [{ local_alias: '(?P<m>b)' }] }", {"n": "(?:a)", "m": "(?:(?i)b)"}),
+        ("{ vendor: ['(?P<n>a)(?P<m>b)', '(?P<n>c)'] }", {"n": "(?:a)|(?:c)"}),
+        ("{ any: [{ vendor: '(?P<n>a)(?P<m>b)' }, { vendor: '(?P<n>c)' }] }", {"n": "(?:(?:a))|(?:(?:c))"}),
+        ("{ not: { vendor: '(?P<n>a)' } }", {}),
+        ("{ vendor: '(?P<n>a)?' }", {"n": "(?:a)?"}),
+    ],
+    ids=["all", "list", "any", "not", "absent"],
+)
+def test_groups_that_are_always_captured(when: str, captured: dict[str, str]) -> None:
+    """Groups that conditions give however they come to hold, with the expression behind each."""
+    assert dict(AllOf(rule(rules(when)).conditions).captures()) == captured
+
+
+@pytest.mark.parametrize(
+    ("negated", "keys"),
+    [
+        (True, ["any", "vendor", "not", "local_alias", "all", "not", "protocol"]),
+        (False, ["any", "vendor", "not", "all", "not"]),
+    ],
+)
+def test_walk(negated: bool, keys: list[str]) -> None:
+    """Every condition, however deep; those inside of ``not`` too, unless they are of no interest."""
+    when = "{ any: [{ vendor: a }, { not: { local_alias: b } }], all: [{ not: { protocol: sip } }, { open: hours }] }"
+    walked = [condition.key for condition in walk(rule(rules(when)).conditions, negated=negated)]
+    assert walked == [*keys, "open"]
 
 
 def test_share_without_a_link() -> None:

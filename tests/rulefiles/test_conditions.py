@@ -15,6 +15,7 @@ from policy_server.policy.conditions import (
     LinkIs,
     LinkTypeIs,
     NotAllOf,
+    parameters_in,
 )
 from policy_server.policy.link_aliases import Entrance
 from policy_server.policy.names import LinkState
@@ -50,10 +51,11 @@ def test_conditions_give_exactly_these_problems(fault: Fault) -> None:
 
 @pytest.mark.parametrize("section", RULE_SECTIONS, ids=lambda section: section.name)
 def test_every_parameter_of_a_question_can_be_a_condition(section: RuleSection) -> None:
-    """Every parameter that a question carries, with a value of its kind, becomes a condition of its name."""
+    """Every parameter that a question carries, with a value of its kind, becomes a condition that looks at it."""
     when = {parameter.name: sample(parameter.name) for parameter in parameters_of(section.request)}
     found = conditions_of(when, section.name)
     assert [condition.key for condition in found] == list(when)
+    assert list(parameters_in(found)) == list(when)
 
 
 def test_conditions_stand_in_the_order_of_the_rule() -> None:
