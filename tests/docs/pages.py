@@ -64,7 +64,9 @@ class Page:
 
     def rows(self, head: str) -> list[list[str]]:
         """The cells of the table whose head begins with this text."""
-        lines = self.text[self.text.index(f"\n| {head}") :].strip("\n").partition("\n\n")[0].split("\n")
+        found = re.search(rf"^ *\| {re.escape(head)}", self.text, re.MULTILINE)
+        assert found is not None, f"{self.name} has no table with the head: {head}"
+        lines = self.text[found.start() :].partition("\n\n")[0].strip("\n").split("\n")
         return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
 
 

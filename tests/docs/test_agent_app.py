@@ -1,5 +1,7 @@
 """The page for developers of a widget: the lookup and its stream."""
 
+import json
+import re
 import shutil
 import subprocess
 import time
@@ -10,13 +12,23 @@ from typing import Final
 
 from policy_server.conferences.timeline import Kind
 from tests.conferences import event_histories as told
-from tests.docs.pages import AGENT_APP, blocks, code
+from tests.docs.pages import AGENT_APP, ROOT, blocks, code
 from tests.docs.shapes import field_paths
 from tests.docs.site import Site
 from tests.genesys.asking import TOKEN
 from tests.servers import clean_environment
 
 PAGE: Final = AGENT_APP
+
+
+def test_the_settings_of_the_widget_are_those_of_its_code() -> None:
+    """The table has every setting that the widget reads; the example has all but the last, which is optional."""
+    source = (ROOT / "examples/agent-app/src/config.ts").read_text(encoding="utf-8")
+    read = re.findall(r"readonly (\w+):", source.partition("interface Config {")[2].partition("\n}")[0])
+    documented = [name for names, _ in PAGE.rows("setting of the widget |") for name in code(names)]
+    example = json.loads((ROOT / "examples/agent-app/public/config.example.json").read_text(encoding="utf-8"))
+    assert documented == read
+    assert list(example) == documented[:-1]
 
 
 def test_every_field_of_a_lookup_is_explained() -> None:
