@@ -6,7 +6,7 @@ text, ``1`` is no boolean.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints
@@ -34,8 +34,6 @@ class Fault:
 class About:
     """What a field type knows besides its constraints: metadata for ``Annotated``."""
 
-    names: str = ""
-    """The kind of object of the Pexip deployment that the value must name, e.g. ``location``."""
     unit: str = ""
     form: str = ""
     """What the value must look like, in words, where a pattern decides."""
@@ -70,6 +68,31 @@ class Fact(Enum):
 
     (pexip/README.md: One service and one configuration)
     """
+
+
+class Named(StrEnum):
+    """A kind of object of the deployment that a value names: metadata for ``Annotated``.
+
+    One name that does not exist voids the whole answer (pexip/README.md: What voids an answer, SVC-3 and LOC-1).
+    """
+
+    LOCATION = "location"
+    THEME = "theme"
+    PINNING_CONFIG = "pinning_config"
+    IDENTITY_PROVIDER_GROUP = "identity_provider_group"
+    SIP_PROXY = "sip_proxy"
+    H323_GATEKEEPER = "h323_gatekeeper"
+    MSSIP_PROXY = "mssip_proxy"
+    TEAMS_PROXY = "teams_proxy"
+    STUN_SERVER = "stun_server"
+    TURN_SERVER = "turn_server"
+    GMS_ACCESS_TOKEN = "gms_access_token"
+    MEDIA_PLAYLIST = "media_playlist"
+
+    @property
+    def plural(self) -> str:
+        """Several of them, as rules list them."""
+        return f"{self.removesuffix('y')}ies" if self.endswith("y") else f"{self}s"
 
 
 class ExactlyTrue:
@@ -110,18 +133,18 @@ Pin = Annotated[str, StringConstraints(strict=True, pattern=PIN_PATTERN), Fact.S
 
 # ------------------------------------------------------------------ names of objects of the deployment
 
-LocationName = Annotated[Filled250, About(names="location")]
-ThemeName = Annotated[Filled250, About(names="theme")]
-PinningConfigName = Annotated[Filled250, About(names="pinning_config")]
-IdentityProviderGroupName = Annotated[Text250, About(names="identity_provider_group")]
-SipProxyName = Annotated[Filled250, About(names="sip_proxy")]
-H323GatekeeperName = Annotated[Filled250, About(names="h323_gatekeeper")]
-MssipProxyName = Annotated[Filled250, About(names="mssip_proxy")]
-TeamsProxyName = Annotated[Filled250, About(names="teams_proxy")]
-StunServerName = Annotated[Filled250, About(names="stun_server")]
-TurnServerName = Annotated[Filled250, About(names="turn_server")]
-GmsAccessTokenName = Annotated[Filled250, About(names="gms_access_token")]
-MediaPlaylistName = Annotated[Filled250, About(names="media_playlist")]
+LocationName = Annotated[Filled250, Named.LOCATION]
+ThemeName = Annotated[Filled250, Named.THEME]
+PinningConfigName = Annotated[Filled250, Named.PINNING_CONFIG]
+IdentityProviderGroupName = Annotated[Text250, Named.IDENTITY_PROVIDER_GROUP]
+SipProxyName = Annotated[Filled250, Named.SIP_PROXY]
+H323GatekeeperName = Annotated[Filled250, Named.H323_GATEKEEPER]
+MssipProxyName = Annotated[Filled250, Named.MSSIP_PROXY]
+TeamsProxyName = Annotated[Filled250, Named.TEAMS_PROXY]
+StunServerName = Annotated[Filled250, Named.STUN_SERVER]
+TurnServerName = Annotated[Filled250, Named.TURN_SERVER]
+GmsAccessTokenName = Annotated[Filled250, Named.GMS_ACCESS_TOKEN]
+MediaPlaylistName = Annotated[Filled250, Named.MEDIA_PLAYLIST]
 
 # ------------------------------------------------------------------ numbers
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 
+from policy_server.pexip.fields import Named
 from policy_server.pexip.request_types import RequestType
 
 
@@ -33,7 +34,7 @@ class Parameter:
     requests: frozenset[RequestType]
     meaning: str
     choices: tuple[str, ...] = ()
-    names: str = ""
+    names: Named | None = None
     secret: bool = False
     """The value must not reach logs or traces."""
     always_sent: bool = False
@@ -140,7 +141,7 @@ _TABLE = (
         Kind.CHOICE,
         _in("SPLADR"),
         "The location of the Conferencing Node that asks.",
-        names="location",
+        names=Named.LOCATION,
         always_sent=True,
         vouched=True,
     ),
@@ -205,7 +206,7 @@ _TABLE = (
         Kind.CHOICE,
         _in("LA"),
         "The location of the Proxying Edge Node that took the call, if one did.",
-        names="location",
+        names=Named.LOCATION,
     ),
     Parameter(
         "pseudo_version_id",

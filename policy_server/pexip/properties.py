@@ -36,27 +36,38 @@ class AudioMix(TypedDict, total=False):
 class ParticipantProperties(TypedDict, total=False):
     """What changes for one participant. A field that is not sent stays as it is."""
 
-    bypass_lock: Annotated[bool, "May enter a locked conference. Default: false."]
-    call_tag: Annotated[DisplayText, "Another call tag."]
-    can_receive_personal_mix: Annotated[bool, "May use a layout of their own (v39; preview in v38). Default: false."]
-    disable_overlay_text: Annotated[bool, "Hides this participant's name over the video. Default: false."]
-    display_count: Annotated[WholeNumber, "Another number of screens."]
-    layout_group: Annotated[Text250, "The layout group for pinning."]
+    bypass_lock: Annotated[bool, "true: they come in although the room is locked."]
+    call_tag: Annotated[DisplayText, "Nothing; the tag is in later questions and in events."]
+    can_receive_personal_mix: Annotated[
+        bool, "true: they may choose a layout for themselves alone (v39 and newer; a preview in v38)."
+    ]
+    disable_overlay_text: Annotated[bool, "true: their name is not shown over their picture."]
+    display_count: Annotated[WholeNumber, "Pexip takes their device to have so many screens."]
+    layout_group: Annotated[
+        Text250, "Their place in the layout, where the theme's pinning configuration has one for this group."
+    ]
     preauthenticated_role: Annotated[
-        Role | None, "chair or guest, as if that PIN had been entered; null leaves PIN entry in place (SIP, H.323)."
+        Role | None,
+        "They are Host or Guest, whatever PIN they entered. Who calls by SIP or H.323 is not asked for one. "
+        "null: they are asked.",
     ]
-    prefers_multiscreen_mix: Annotated[bool, "Whether to use several screens."]
-    receive_from_audio_mix: Annotated[Text250, "The audio mix to hear; dotted names inherit, at most three levels."]
+    prefers_multiscreen_mix: Annotated[bool, "Whether they see the others on several screens."]
+    receive_from_audio_mix: Annotated[
+        Text250, "Which audio mix they hear, such as an interpreter's; a name with dots inherits, three levels at most."
+    ]
     reject_reason: Annotated[DisplayText, "The text that the user sees; only together with action reject."]
-    remote_alias: Annotated[Text250, Fact.IDENTITY, "Another alias; logs keep the original."]
+    remote_alias: Annotated[Text250, Fact.IDENTITY, "Others see them with this alias; logs keep the one they had."]
     # Pexip takes null where the original is null too, which an answer never needs.
-    remote_display_name: Annotated[DisplayText, About(null_rule="PRT-1"), "Another display name."]
-    rx_presentation_policy: Annotated[
-        Literal["ALLOW", "DENY"], "Whether to receive presentations, in upper case. Default: ALLOW."
+    remote_display_name: Annotated[DisplayText, About(null_rule="PRT-1"), "Others see them under this name."]
+    rx_presentation_policy: Annotated[Literal["ALLOW", "DENY"], "DENY: they do not see what others present."]
+    send_to_audio_mixes: Annotated[
+        list[AudioMix],
+        "The audio mixes in which they are heard; prominent: the others there get quieter while they speak.",
     ]
-    send_to_audio_mixes: Annotated[list[AudioMix], "The audio mixes to speak to."]
-    spotlight: Annotated[WholeNumber, "Spotlight priority: the lowest comes first."]
-    wants_presentation_in_mix: Annotated[bool, "Whether presentations come inside the main picture."]
+    spotlight: Annotated[
+        WholeNumber, "They are in the big picture before those who speak; the lowest number comes first."
+    ]
+    wants_presentation_in_mix: Annotated[bool, "true: what others present is part of the picture, not a second one."]
 
 
 @accepted("a media location")

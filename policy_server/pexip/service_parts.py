@@ -57,7 +57,7 @@ class AutomaticParticipant(TypedDict, total=False):
     remote_display_name: Annotated[DisplayText, "The name of this participant in rosters and overlays."]
     routing: Annotated[
         Literal["manual", "routing_rule"],
-        "manual (default) calls remote_alias directly; routing_rule lets Pexip's Call Routing Rules decide.",
+        "manual calls remote_alias directly; routing_rule lets Pexip's Call Routing Rules decide. Default: manual.",
     ]
     streaming: Annotated[bool, "Marks a streaming or recording device. Default: false."]
     system_location_name: Annotated[

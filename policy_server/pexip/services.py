@@ -21,6 +21,7 @@ from policy_server.pexip.fields import (
     LocationName,
     MediaPlaylistName,
     MssipProxyName,
+    Named,
     SipProxyName,
     StunServerName,
     TeamsProxyName,
@@ -191,12 +192,10 @@ def _without_a_type(fields: Mapping[str, object]) -> tuple[Fault, ...]:
 
 def names_of_deployment(
     fields: Mapping[str, object],
-) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+) -> Iterator[tuple[tuple[str | int, ...], Named, str]]:
     """Path, kind and name of every object that must exist in the Pexip deployment (SVC-3).
 
-    Kinds: location, theme, pinning_config, identity_provider_group, sip_proxy, h323_gatekeeper, mssip_proxy,
-    teams_proxy, stun_server, turn_server, gms_access_token, media_playlist. Fields that are no text, or a
-    service that is none, give nothing: ``check_service`` reports them.
+    Fields that are no text, or a service that is none, give nothing: ``check_service`` reports them.
     """
     service_type = fields.get("service_type")
     if isinstance(service_type, str) and service_type in SERVICE_TYPES:

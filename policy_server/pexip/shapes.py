@@ -12,7 +12,7 @@ from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from policy_server.pexip.fields import About, Fact, Fault, Rule
+from policy_server.pexip.fields import About, Fact, Fault, Named, Rule
 from policy_server.pexip.pins import pin_format_fault
 
 _LONGEST_SHOWN = 60
@@ -29,6 +29,7 @@ class Facet:
     meaning: str = ""
     about: About = _NOTHING_SPECIAL
     facts: frozenset[Fact] = frozenset()
+    names: Named | None = None
     words: tuple[object, ...] = ()
     low: int | None = None
     high: int | None = None
@@ -81,10 +82,10 @@ class Shape:
 
     def names(
         self, fields: Mapping[str, object], path: tuple[str | int, ...] = ()
-    ) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+    ) -> Iterator[tuple[tuple[str | int, ...], Named, str]]:
         """Path, kind and name of every object of the deployment that the fields name.
 
-        A blank identity provider group names nothing: it means no single sign-on.
+        A blank one names nothing.
         """
         for field, value in fields.items():
             facet = self.facets.get(field)
@@ -137,6 +138,8 @@ def _facet(hint: Any) -> Facet:
 
 def _marked(facet: Facet, mark: object) -> Facet:
     match mark:
+        case Named():  # a str too
+            return replace(facet, names=mark)
         case str():
             return replace(facet, meaning=mark)
         case About():
@@ -156,10 +159,9 @@ def _marked(facet: Facet, mark: object) -> Facet:
 
 def _names(
     facet: Facet, value: object, path: tuple[str | int, ...]
-) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
-    kind = facet.about.names
-    if kind and isinstance(value, str) and (value or kind != "identity_provider_group"):
-        yield path, kind, value
+) -> Iterator[tuple[tuple[str | int, ...], Named, str]]:
+    if facet.names and value and isinstance(value, str):
+        yield path, facet.names, value
     elif facet.item is not None and isinstance(value, list):
         for index, entry in enumerate(value):
             yield from _names(facet.item, entry, (*path, index))
@@ -185,7 +187,7 @@ def _fault(shape: Shape, detail: ErrorDetails) -> Fault:
     if facet is None or (kind == "string_unicode" and facet.shape is not None):
         return Fault(path, "unknown", "a field has a name with characters that are no text (lone surrogates)")
     if kind == "string_too_short":
-        rule = facet.about.missing_rule or ("SVC-3" if facet.about.names else "")
+        rule = facet.about.missing_rule or ("SVC-3" if facet.names else "")
         return Fault(path, "length", f"{_spoken(path)} is empty; it needs at least one character", rule=rule)
     return _value_fault(facet, path, kind, value)
 

@@ -8,6 +8,7 @@ from functools import cache
 from ipaddress import IPv6Network, ip_network
 from typing import Any, Final, TypeAlias, TypeVar, assert_never
 
+from policy_server.pexip.fields import Named
 from policy_server.pexip.parameters import PATH_ALIAS, Kind, Parameter
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.calendars import Calendar
@@ -52,7 +53,7 @@ class Scope:
     rule: str
     report: Report
     calendars: Mapping[str, Calendar | None]
-    names: Mapping[str, frozenset[str] | None]
+    names: Mapping[Named, frozenset[str]]
     domains: frozenset[str]
     link_types: frozenset[str]
     used_calendars: set[str]
@@ -212,8 +213,8 @@ def _warnings(source: Source, pattern: Pattern, scope: Scope) -> Iterator[str]:
 
 
 def _read_choice(parameter: Parameter, table: Table, scope: Scope) -> Condition | None:
-    known = scope.names.get(parameter.names)
-    values = _read_documented(parameter, table) if parameter.choices else _read_names(parameter, table, known)
+    named = parameter.names
+    values = _read_names(parameter.name, named, table, scope) if named else _read_documented(parameter, table)
     return ChoiceIs(parameter, frozenset(values)) if values else None
 
 
@@ -236,14 +237,14 @@ def _choices(parameter: Parameter) -> tuple[frozenset[str], str]:
     return frozenset(choice.lower() for choice in choices), f"one of {', '.join(map(shown, choices))}"
 
 
-def _read_names(parameter: Parameter, table: Table, known: frozenset[str] | None) -> set[str]:
+def _read_names(key: str, named: Named, table: Table, scope: Scope) -> set[str]:
     """Names of the deployment, which are compared exactly."""
-    key, wanted, values = parameter.name, "a name or a list of names", set[str]()
+    known, wanted, values = scope.names.get(named), "a name or a list of names", set[str]()
     for name, place in read_texts(key, table, wanted):
         if not name:
             table.error_at(place, f"{key} must be {wanted} but is empty")
         elif known is not None and name not in known:
-            table.error_at(place, unlisted(key, known, name, parameter.names))
+            table.error_at(place, unlisted(key, known, name, named))
         else:
             values.add(name)
     return values

@@ -25,7 +25,6 @@ from policy_server.rulefiles.reader import MOST_ERRORS, Report, Table, shown_nod
 from policy_server.rulefiles.rule_lists import RULE_SECTIONS, ReadRules, read_lists
 from policy_server.rulefiles.rules import Material, RuleSection
 from policy_server.rulefiles.sections import (
-    DEPLOYMENT_LISTS,
     around_name,
     read_calendar,
     read_directory_entry,
@@ -101,10 +100,7 @@ def load_rules(
 
 def _read_material(merged: Merged, report: Report, environment: Mapping[str, str], *, deployed: bool) -> Material:
     domains = [domain for node in merged.domains for domain in read_domains(node, report)]
-    names = dict.fromkeys(DEPLOYMENT_LISTS.values()) | {
-        kind: frozenset(names) for kind, names in merged.deployment.items() if merged.whole
-    }
-    vocabulary = Vocabulary(names)
+    vocabulary = Vocabulary({kind: frozenset(names) for kind, names in merged.deployment.items() if merged.whole})
 
     def read_named(section: str, read: Callable[[str, Table], T | None]) -> dict[str, T | None]:
         return {name: read(name, table) if table else None for name, table in merged.tables(section, report)}

@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import PurePath
 from typing import Final
 
+from policy_server.pexip.fields import Named
 from policy_server.policy.services import FIELD_LIMIT
 from policy_server.rulefiles.document import parse_document
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -59,7 +60,7 @@ class Merged:
     """The sections of all files together."""
 
     domains: list[Node] = field(default_factory=list)
-    deployment: dict[str, set[str]] = field(default_factory=dict)
+    deployment: dict[Named, set[str]] = field(default_factory=dict)
     named: dict[str, dict[str, tuple[Node, Place]]] = field(default_factory=lambda: {section: {} for section in _NOUNS})
     lists: dict[str, list[Node]] = field(default_factory=lambda: {section.name: [] for section in RULE_SECTIONS})
     directory: list[Node] = field(default_factory=list)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from policy_server.pexip.fields import Named
 from policy_server.pexip.properties import (
     MediaLocation,
     ParticipantProperties,
@@ -93,7 +94,7 @@ def _read_location(heading: Heading, material: Material) -> LocationOutcome | No
     overflow = table.texts("overflow_locations")
     named += [("overflow_locations", text, place) for text, place in overflow]
     for key, name, place in named:
-        material.vocabulary.check("location", name, key, place, table)
+        material.vocabulary.check(Named.LOCATION, name, key, place, table)
     names = [text for text, _ in overflow]
     if location is None or len(names) < len(table.nodes("overflow_locations")):
         return None

@@ -6,6 +6,7 @@ from heapq import nsmallest
 from itertools import takewhile
 from typing import Final
 
+from policy_server.pexip.fields import Named
 from policy_server.policy.templates import RAW, Template, TemplateError, parse_template, without_raw
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
 from policy_server.rulefiles.problems import Place, Problem, Severity
@@ -255,10 +256,9 @@ def undefined(key: str, noun: str, name: str, known: Collection[str], section: s
     return one_of(key, known, name)
 
 
-def unlisted(key: str, known: Collection[str], name: str, kind: str) -> str:
+def unlisted(key: str, known: Collection[str], name: str, kind: Named) -> str:
     """Says that a name is not in the list under ``pexip`` of the names of its kind."""
-    plural = f"{kind.removesuffix('y')}ies" if kind.endswith("y") else f"{kind}s"
-    remedy = f"if it exists in Pexip, add it to {plural} under pexip"
+    remedy = f"if it exists in Pexip, add it to {kind.plural} under pexip"
     if not known or len(known) > FEW:
         return f"{key} {shown(name)} is not listed{near_hint(name, known)}; {remedy}"
     return f"{one_of(key, sorted(known), name)}; {remedy}"

@@ -1,6 +1,5 @@
 """The part of the JSON Schema that comes from the models of what a node accepts: rooms, services, legs, properties."""
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -14,7 +13,6 @@ from policy_server.rulefiles.schema_parts import TEMPLATE, Schema, ref
 from policy_server.rulefiles.services import DERIVED, FAILED, LEG_DEFAULTS, PIN_FIELDS, ROOM_TYPES, SHARED
 
 _WRITTEN_OUT: Final = "^[^{}]*$"
-_DEFAULT: Final = re.compile(r" ?Default: .*$|(?<=manual) \(default\)")
 
 _LEG_KEYS: Final[Schema] = {
     "trunk": {
@@ -103,7 +101,7 @@ def _open_to_placeholders(fields: Schema, shape: Shape) -> None:
         field = fields[name]
         if "pattern" in field:
             continue
-        if shape.facets[name].about.names:
+        if shape.facets[name].names:
             field["pattern"] = _WRITTEN_OUT
         else:
             field["pattern"] = TEMPLATE
@@ -142,7 +140,7 @@ def _leg(participant: Schema) -> Schema:
         note = _LEG_NOTES.get(name)
         fields[name] = dict(field)
         if note is not None:
-            fields[name]["description"] = f"{_DEFAULT.sub('', field['description'])} {note}"
+            fields[name]["description"] = f"{field['description'].partition(' Default: ')[0]} {note}"
         if name in LEG_DEFAULTS:
             fields[name]["default"] = LEG_DEFAULTS[name]
     return {

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 from urllib.parse import quote
 
+from policy_server.pexip.fields import Named
 from policy_server.pexip.properties import check_directory_entry
 from policy_server.policy.calendars import Calendar, parse_calendar
 from policy_server.policy.directory import DirectoryEntry
@@ -26,20 +27,7 @@ from policy_server.telephony.trunks import FORMS, Trunk, parse_trunk
 from policy_server.wording.values import shown
 from policy_server.wording.words import did_you_mean, one_of
 
-DEPLOYMENT_LISTS: Final[Mapping[str, str]] = {
-    "locations": "location",
-    "themes": "theme",
-    "pinning_configs": "pinning_config",
-    "identity_provider_groups": "identity_provider_group",
-    "sip_proxies": "sip_proxy",
-    "h323_gatekeepers": "h323_gatekeeper",
-    "mssip_proxies": "mssip_proxy",
-    "teams_proxies": "teams_proxy",
-    "stun_servers": "stun_server",
-    "turn_servers": "turn_server",
-    "gms_access_tokens": "gms_access_token",
-    "media_playlists": "media_playlist",
-}
+DEPLOYMENT_LISTS: Final = {kind.plural: kind for kind in Named}
 """The lists of ``pexip:``, each with the kind of name that it lists."""
 
 TRUNK_KEYS: Final = ("number", "region", "dial_prefix", "termination", "form", "description")
@@ -79,9 +67,9 @@ def read_domains(node: Node, report: Report) -> list[str]:
     return found
 
 
-def read_deployment(table: Table) -> dict[str, set[str]]:
+def read_deployment(table: Table) -> dict[Named, set[str]]:
     """The names that exist in the deployment, by kind."""
-    names: dict[str, set[str]] = {}
+    names: dict[Named, set[str]] = {}
     for key, kind in DEPLOYMENT_LISTS.items():
         if key in table:
             names[kind] = {text for text, _ in table.texts(key)}

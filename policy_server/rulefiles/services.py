@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from policy_server.pexip.field_facts import fields_with
-from policy_server.pexip.fields import Fact, Fault
+from policy_server.pexip.fields import Fact, Fault, Named
 from policy_server.pexip.service_parts import AutomaticParticipant
 from policy_server.pexip.services import SERVICE_TYPES, check_service, names_of_deployment
 from policy_server.pexip.shapes import SHAPES
@@ -40,11 +40,11 @@ _ANY_UUID: Final = "00000000-0000-4000-8000-000000000000"
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The names that fields may use: of the deployment by kind, ``None`` where the rules do not list them."""
+    """The names that fields may use: of the deployment by kind, where the rules list them."""
 
-    names: Mapping[str, frozenset[str] | None]
+    names: Mapping[Named, frozenset[str]]
 
-    def check(self, kind: str, name: str, field: str, place: Place, table: Table) -> None:
+    def check(self, kind: Named, name: str, field: str, place: Place, table: Table) -> None:
         """Reports a name with a placeholder, and one that is not in the list of its kind."""
         known = self.names.get(kind)
         if "{" in name or "}" in name:

@@ -55,14 +55,17 @@ def test_outcomes_are_those_of_the_code() -> None:
 
 
 def test_the_fields_of_set_are_those_that_pexip_takes() -> None:
-    """The table has every participant property that a rule can set, each with the values that it takes."""
-    fields = SHAPES[ParticipantProperties].adapter.json_schema()["properties"]
+    """The table has every participant property that a rule can set, with the values that it takes and what it does."""
+    shape = SHAPES[ParticipantProperties]
+    fields = shape.adapter.json_schema()["properties"]
     # It goes with `reject`.
     del fields["reject_reason"]
-    rows = {code(name)[0]: value for name, value, _ in PAGE.rows("field of `set` |")}
+    rows = {code(name)[0]: (value, meaning) for name, value, meaning in PAGE.rows("field of `set` |")}
     assert set(rows) == set(fields)
     for name, field in fields.items():
-        assert rows[name].startswith(_values(field)), name
+        value, meaning = rows[name]
+        assert value.startswith(_values(field)), name
+        assert f"{meaning.replace('`', '')}.".lower() == shape.meanings[name].lower()
 
 
 def _values(field: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from copy import deepcopy
 import pytest
 
 from policy_server.pexip.field_facts import DOOR_FIELDS, MASK, SECRET_FIELDS, fields_with, masked
-from policy_server.pexip.fields import Fact
+from policy_server.pexip.fields import Fact, Named
 from policy_server.pexip.shapes import SHAPES, Shape
 
 
@@ -27,6 +27,13 @@ def test_a_fact_is_true_of_a_name(fact: Fact) -> None:
 def test_every_field_has_a_meaning(shape: Shape) -> None:
     """People are told what each field is for."""
     assert [name for name, meaning in shape.meanings.items() if not meaning] == []
+
+
+@pytest.mark.parametrize("kind", Named)
+def test_every_kind_of_object_is_named_somewhere(kind: Named) -> None:
+    """Rules list names of objects that a field can name."""
+    facets = [facet for shape in SHAPES.values() for facet in shape.facets.values()]
+    assert [facet for facet in facets if kind in (facet.names, facet.item and facet.item.names)]
 
 
 def test_parts_of_answers_are_asked_too() -> None:

@@ -262,9 +262,11 @@ def test_names_of_deployment() -> None:
 
 
 def test_blank_names() -> None:
-    """A blank identity provider group means no sign-on; any other blank name is a name that cannot exist."""
+    """A blank identity provider group means no sign-on; any other blank name cannot exist, which is a fault of its own."""
     conference = room(ivr_theme_name="", host_identity_provider_group="")
-    assert list(names_of_deployment(conference)) == [(("ivr_theme_name",), "theme", "")]
+    assert list(names_of_deployment(conference)) == []
+    fault = only_fault(conference)
+    assert (fault.path, fault.rule) == (("ivr_theme_name",), "SVC-3")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from policy_server.pexip.fields import Named
 from policy_server.rulefiles.document import parse_document
 from policy_server.rulefiles.document_nodes import MappingNode
 from policy_server.rulefiles.problems import Place, Problem, Severity
@@ -156,19 +157,19 @@ def test_a_name_that_is_not_defined_gets_the_remedy_that_fits(known: list[str], 
     ("kind", "known", "message"),
     [
         (
-            "theme",
+            Named.THEME,
             ["Dark"],
             "x must be 'Dark' but is 'Drak' (did you mean 'Dark'?); if it exists in Pexip, add it to themes under pexip",
         ),
-        ("sip_proxy", [], "x 'Drak' is not listed; if it exists in Pexip, add it to sip_proxies under pexip"),
+        (Named.SIP_PROXY, [], "x 'Drak' is not listed; if it exists in Pexip, add it to sip_proxies under pexip"),
         (
-            "location",
+            Named.LOCATION,
             [*NAMES, "Dark"],
             "x 'Drak' is not listed (did you mean 'Dark'?); if it exists in Pexip, add it to locations under pexip",
         ),
     ],
 )
-def test_a_name_that_is_not_listed_gets_the_remedy_that_fits(kind: str, known: list[str], message: str) -> None:
+def test_a_name_that_is_not_listed_gets_the_remedy_that_fits(kind: Named, known: list[str], message: str) -> None:
     """A name of the deployment may exist without being listed, so the list is named too."""
     assert unlisted("x", known, "Drak", kind) == message
 
