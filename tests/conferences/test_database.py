@@ -178,7 +178,9 @@ def test_an_old_database_is_brought_up_to_date(place: Place) -> None:
     [
         pytest.param(1, r"made by policy-server 0\.1", id="the first version"),
         pytest.param(
-            7, r"newer policy-server: it has version 7 and this one .* up to 2; run the newer", id="a newer one"
+            len(MIGRATIONS) + 5,
+            rf"newer policy-server: it has version {len(MIGRATIONS) + 5} and this one .* up to {len(MIGRATIONS)}; run the newer",
+            id="a newer one",
         ),
     ],
 )
