@@ -1,6 +1,7 @@
 """The shapes in ``/openapi.json`` (JSON Schema 2020-12), made of the types of requests and answers, with their examples."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -59,14 +60,21 @@ def ref(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def schemas(link_types: list[str]) -> Json:
-    """Every shape by its name. ``link_types`` are the types of link that there are."""
+@cache
+def _shapes() -> Mapping[str, Any]:
     inputs: Any = [(shape, "serialization", TypeAdapter(shape)) for shape in _TYPES]
     _, whole = TypeAdapter.json_schemas(inputs, ref_template="#/components/schemas/{model}", schema_generator=_Shapes)
-    shapes: Json = whole["$defs"]
-    shapes["LinkRequest"]["additionalProperties"] = False
+    shapes: Mapping[str, Any] = whole["$defs"]
+    return shapes
+
+
+def schemas(link_types: list[str]) -> Json:
+    """Every shape by its name. ``link_types`` are the types of link that there are."""
+    shapes = dict(_shapes())
+    fields = dict(shapes["LinkRequest"]["properties"])
     if link_types:
-        shapes["LinkRequest"]["properties"]["type"] |= {"enum": link_types, "examples": link_types[:1]}
+        fields["type"] = {**fields["type"], "enum": link_types, "examples": link_types[:1]}
+    shapes["LinkRequest"] = {**shapes["LinkRequest"], "additionalProperties": False, "properties": fields}
     return shapes | {
         "ConferenceEvent": _event(
             "conference",
