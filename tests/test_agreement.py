@@ -5,6 +5,7 @@ of; ``remote_display_name: null``, which Pexip takes for a participant without a
 numbers beyond 64 bits, which our answers cannot carry; and half a pair of credentials.
 """
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from copy import deepcopy
@@ -15,6 +16,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from policy_server.pexip.field_facts import DOOR_FIELDS, SECRET_FIELDS
+from policy_server.pexip.fields import Named
 from policy_server.pexip.properties import (
     accepts_properties,
     check_directory_entry,
@@ -24,8 +26,9 @@ from policy_server.pexip.properties import (
 )
 from policy_server.pexip.services import SERVICE_TYPES, accepts_service, check_service
 from policy_server.pexip.shapes import SHAPES
-from policy_server.simulator.judge import HttpAnswer, Verdict, judge
+from policy_server.simulator.judge import Deployment, HttpAnswer, Verdict, judge
 from policy_server.simulator.judge.findings import secrets_of
+from tests.pexip import samples
 from tests.strategies import automatic_participants, flags, json_values, names, roles, services, text, valid_services
 
 PATHS = {
@@ -316,6 +319,29 @@ def test_what_may_differ_between_callers(field: str) -> None:
     verdict = judge(PATHS["service"], "call_direction=dial_in", answer, running=ROOM | {field: "two"})
     told = [item.field for item in verdict.warnings if "is not what it was started with" in item.reason]
     assert told == ([] if field in DOOR_FIELDS else [f"result.{field}"])
+
+
+@pytest.mark.parametrize(
+    ("service_type", "field"),
+    [
+        (service_type, field)
+        for service_type, shape in SERVICE_TYPES.items()
+        for field, facet in shape.facets.items()
+        if facet.names
+    ],
+)
+def test_what_must_exist(service_type: str, field: str) -> None:
+    """Both sides hold the same fields to be names of objects, and list the same kinds of objects."""
+    kinds = {kind.plural for kind in Named}
+    assert kinds == {kind.name for kind in dataclasses.fields(Deployment)}
+    body = json.dumps({"status": "success", "result": samples.service(service_type, **{field: "x"})}).encode()
+    answer = HttpAnswer(200, "application/json", body)
+    named = SERVICE_TYPES[service_type].facets[field].names
+    assert named is not None
+    others = dict.fromkeys(kinds, frozenset({"x", "Holding"}))
+    for deployment, rules in ((others, []), (others | {named.plural: frozenset({"Holding"})}, ["SVC-3"])):
+        verdict = judge(PATHS["service"], "", answer, deployment=Deployment(**deployment))
+        assert [item.rule for item in verdict.objections] == rules
 
 
 @pytest.mark.parametrize("view", ["teams", "teams_focus"])

@@ -4,7 +4,6 @@
 call, ``check_…`` by people.
 """
 
-from collections.abc import Mapping
 from typing import Annotated, Literal, Required
 
 from typing_extensions import TypedDict
@@ -13,7 +12,6 @@ from policy_server.pexip.fields import (
     About,
     DisplayText,
     Fact,
-    Fault,
     Filled250,
     LocationName,
     Password,
@@ -95,35 +93,13 @@ class DirectoryEntry(TypedDict, total=False):
     username: Required[Annotated[Text250, "The owner; may be empty."]]
 
 
-_properties = SHAPES[ParticipantProperties]
-_media_location = SHAPES[MediaLocation]
-_registration = SHAPES[Registration]
-_directory_entry = SHAPES[DirectoryEntry]
-
-
-def check_properties(fields: Mapping[str, object]) -> tuple[Fault, ...]:
-    """Every reason why a node would not use these fields as participant properties; none if it would."""
-    return _properties.faults(fields)
-
-
-def accepts_properties(fields: dict[str, object]) -> bool:
-    """``check_properties`` without the reasons, but fast."""
-    return _properties.accepts(fields)
-
-
-def check_media_location(fields: Mapping[str, object]) -> tuple[Fault, ...]:
-    """Every reason why a node would not use these fields as a media location; none if it would.
-
-    Whether the locations exist (LOC-1) is for the caller to check.
-    """
-    return _media_location.faults(fields)
-
-
-def check_registration(fields: Mapping[str, object]) -> tuple[Fault, ...]:
-    """Every reason why a node would not use these fields as credentials; none if it would."""
-    return _registration.faults(fields)
-
-
-def check_directory_entry(fields: Mapping[str, object]) -> tuple[Fault, ...]:
-    """Every reason why a node would not use these fields as a directory entry; none if it would."""
-    return _directory_entry.faults(fields)
+check_properties = SHAPES[ParticipantProperties].faults
+"""Every reason why a node would not use some fields as participant properties; none if it would."""
+accepts_properties = SHAPES[ParticipantProperties].accepts
+"""``check_properties`` without the reasons, but fast."""
+check_media_location = SHAPES[MediaLocation].faults
+"""The same of a media location. Whether the locations exist (LOC-1) is for the caller to check."""
+check_registration = SHAPES[Registration].faults
+"""The same of the credentials of a device."""
+check_directory_entry = SHAPES[DirectoryEntry].faults
+"""The same of an entry of the directory."""
