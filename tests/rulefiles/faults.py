@@ -2,9 +2,10 @@
 
 A fault begins with a line ``=== NAME``, followed by the rule file and then by the expected problems, each after ``! ``.
 Several files begin with ``FILE path`` each; those that are not YAML are page templates. A name that ends in
-``(deployed)`` is checked as where the server runs.
+``(deployed)`` is checked as where the server runs. A list of keys that no message shows as a whole is ``…``.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -87,10 +88,15 @@ def each_fault(name: str) -> pytest.MarkDecorator:
     )
 
 
+def without_keys(problem: object) -> str:
+    """A problem as a line, without a list of keys that is too long to be whole: every new key would change it."""
+    return re.sub(r"it can have '.*, … \d+ more$", "it can have …", str(problem))
+
+
 def check(fault: Fault) -> None:
     """Check that loading gives exactly the problems of a fault, and rules only if none is an error."""
     documents = {name: text for name, text in fault.files.items() if name.endswith(".yaml")}
     templates = {name: text.encode() for name, text in fault.files.items() if name not in documents}
     loaded = load(documents, templates=templates, deployed=fault.deployed)
-    assert [str(problem) for problem in loaded.problems] == list(fault.expected)
+    assert [without_keys(problem) for problem in loaded.problems] == list(fault.expected)
     assert (loaded.ruleset is None) == any(": error: " in line for line in fault.expected)
