@@ -128,7 +128,6 @@ ALLOW: Final = OutcomeKey(
             table(
                 "The credentials that the device must show.",
                 _ALLOW_FIELDS,
-                _ALLOW_FIELDS,
                 required=["username"],
                 oneOf=[{"required": ["password_env"]}, {"required": ["password"]}],
             ),

@@ -61,8 +61,7 @@ def _rule(section: RuleSection) -> Schema:
     return table(
         f"Says {section.request.about.asks}. A rule has an id, conditions (when) and one outcome: "
         f"{', '.join(section.outcome_keys)}.",
-        section.keys,
-        fields,
+        {key: fields[key] for key in section.keys},
         required=["id"],
         oneOf=[{"required": [outcome]} for outcome in section.outcome_keys],
         **({"allOf": companions} if companions else {}),

@@ -1,6 +1,6 @@
 """What every part of the JSON Schema of a rule file is made of."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from policy_server.pexip.shapes import SHAPES
@@ -22,12 +22,12 @@ def ref(definition: str) -> Schema:
     return {"$ref": f"#/$defs/{definition}"}
 
 
-def table(description: str, keys: Iterable[str], fields: Mapping[str, Schema], **more: Any) -> Schema:
-    """A mapping with exactly these keys; raises KeyError for a key of the loader that has no schema."""
+def table(description: str, fields: Mapping[str, Schema], **more: Any) -> Schema:
+    """A mapping with exactly these keys."""
     return {
         "description": description,
         "type": "object",
-        "properties": {key: fields[key] for key in keys},
+        "properties": dict(fields),
         "additionalProperties": False,
         **more,
     }

@@ -1,7 +1,11 @@
-"""The part of the JSON Schema for what rules refer to: domains, names of the deployment, trunks, calendars, …"""
+"""The part of the JSON Schema for what rules refer to: domains, names of the deployment, trunks, calendars, …
+
+The keys that the schema has are those that the loader reads.
+"""
 
 from typing import Final
 
+from policy_server.pexip.fields import Named
 from policy_server.pexip.properties import DirectoryEntry
 from policy_server.policy.calendars import DAYS
 from policy_server.policy.links import DEFAULT_TTL, TTL
@@ -19,16 +23,13 @@ from policy_server.rulefiles.schema_parts import (
     ref,
     table,
 )
-from policy_server.rulefiles.sections import (
-    CALENDAR_KEYS,
-    DEPLOYMENT_LISTS,
-    DIRECTORY_KEYS,
-    LINK_KEYS,
-    TRUNK_KEYS,
-    URL_PLACEHOLDERS,
-)
 from policy_server.telephony.trunks import FORMS
 from policy_server.wording.durations import PATTERN, duration
+
+DEPLOYMENT_LISTS: Final = {kind.plural: kind for kind in Named}
+"""The lists of ``pexip:``, each with the kind of name that it lists."""
+
+URL_PLACEHOLDERS: Final = ("alias", "name", "session", "call", "guest_pin")
 
 _LABEL: Final = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
 _DOMAIN: Final[Schema] = {
@@ -49,10 +50,10 @@ def section_definitions() -> dict[str, Schema]:
         "rooms_section": _named("Templates of meeting rooms, by name, for the outcome room.", "room"),
         "links_section": _named("Kinds of customer links, by name, for policy-server link create.", "link"),
         "directory_section": _directory(),
-        "trunk": _trunk(),
-        "calendar": _calendar(),
-        "directory_entry": _directory_entry(),
-        "link": _link(),
+        "trunk": TRUNK,
+        "calendar": CALENDAR,
+        "directory_entry": DIRECTORY_ENTRY,
+        "link": LINK,
     }
 
 
@@ -74,7 +75,7 @@ def _directory() -> Schema:
         "description": "Contacts that a directory search finds: a list of them, or a mapping with the list as entries.",
         "anyOf": [
             {**entries, "description": "A list of contacts."},
-            table("The list of contacts, and what to do with Pexip's own.", fields, fields),
+            table("The list of contacts, and what to do with Pexip's own.", fields),
             {"type": "null"},
         ],
     }
@@ -93,7 +94,7 @@ def _deployment() -> Schema:
         "Names that exist in the Pexip deployment. Optional, list by list: one wrong name voids a whole answer, so "
         "any name that is not in a list given here is an error."
     )
-    return table(description, DEPLOYMENT_LISTS, lists) | {"type": ["object", "null"]}
+    return table(description, lists) | {"type": ["object", "null"]}
 
 
 def _trunk() -> Schema:
@@ -130,7 +131,10 @@ def _trunk() -> Schema:
         },
         "description": NOTE,
     }
-    return table("A phone number and the way to it.", TRUNK_KEYS, fields, required=["number"])
+    return table("A phone number and the way to it.", fields, required=["number"])
+
+
+TRUNK: Final = _trunk()
 
 
 _HOURS: Final[Schema] = {
@@ -172,7 +176,10 @@ def _calendar() -> Schema:
         ),
         "description": NOTE,
     }
-    return table("Opening hours in a time zone.", CALENDAR_KEYS, fields, required=["timezone", "open"])
+    return table("Opening hours in a time zone.", fields, required=["timezone", "open"])
+
+
+CALENDAR: Final = _calendar()
 
 
 def _directory_entry() -> Schema:
@@ -188,7 +195,10 @@ def _directory_entry() -> Schema:
             "description": "A picture, by its path below the rules folder, such as avatars/desk.jpg.",
         },
     }
-    return table("A contact.", DIRECTORY_KEYS, fields, required=["alias"])
+    return table("A contact.", fields, required=["alias"])
+
+
+DIRECTORY_ENTRY: Final = _directory_entry()
 
 
 def _link() -> Schema:
@@ -238,4 +248,7 @@ def _link() -> Schema:
         },
         "description": NOTE,
     }
-    return table("A kind of customer link.", LINK_KEYS, fields, required=["alias"])
+    return table("A kind of customer link.", fields, required=["alias"])
+
+
+LINK: Final = _link()

@@ -22,20 +22,18 @@ from policy_server.rulefiles.pages import TemplateFolders
 from policy_server.rulefiles.pictures import picture_fault
 from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import Report, Table, node_at, shown_node
+from policy_server.rulefiles.schema_sections import (
+    CALENDAR,
+    DEPLOYMENT_LISTS,
+    DIRECTORY_ENTRY,
+    LINK,
+    TRUNK,
+    URL_PLACEHOLDERS,
+)
 from policy_server.telephony.numbers import NumberFault, parse_number, region_of
 from policy_server.telephony.trunks import FORMS, Trunk, parse_trunk
 from policy_server.wording.values import shown
 from policy_server.wording.words import did_you_mean, one_of
-
-DEPLOYMENT_LISTS: Final = {kind.plural: kind for kind in Named}
-"""The lists of ``pexip:``, each with the kind of name that it lists."""
-
-TRUNK_KEYS: Final = ("number", "region", "dial_prefix", "termination", "form", "description")
-CALENDAR_KEYS: Final = ("timezone", "open", "closed", "description")
-DIRECTORY_KEYS: Final = ("alias", "description", "username", "avatar")
-LINK_KEYS: Final = ("alias", "agent_alias", "ttl", "url", "templates", "description")
-
-URL_PLACEHOLDERS: Final = ("alias", "name", "session", "call", "guest_pin")
 
 _ANY_NUMBER: Final = "+12025550100"
 _DOMAIN: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+\Z")
@@ -91,7 +89,7 @@ def regions_of(nodes: Iterable[Node]) -> tuple[str, ...]:
 
 def read_trunk(name: str, table: Table, likely: Iterable[str] = ()) -> Trunk | None:
     """One trunk; ``likely`` are the countries that a number without one may be of."""
-    table.finish(TRUNK_KEYS)
+    table.finish(TRUNK["properties"])
     before = table.report.errors
     table.text("description")
     number = table.written("number", required=True)
@@ -117,7 +115,7 @@ def read_trunk(name: str, table: Table, likely: Iterable[str] = ()) -> Trunk | N
 
 def read_calendar(name: str, table: Table) -> Calendar | None:
     """One calendar."""
-    table.finish(CALENDAR_KEYS)
+    table.finish(CALENDAR["properties"])
     before = table.report.errors
     table.text("description")
     timezone = table.written("timezone", required=True)
@@ -165,7 +163,7 @@ def _report_fault(
 
 def read_directory_entry(table: Table, pictures: Mapping[str, bytes]) -> DirectoryEntry | None:
     """One contact."""
-    table.finish(DIRECTORY_KEYS)
+    table.finish(DIRECTORY_ENTRY["properties"])
     before = table.report.errors
     alias = table.text("alias", required=True)
     description = table.text("description")
@@ -184,7 +182,7 @@ def read_directory_entry(table: Table, pictures: Mapping[str, bytes]) -> Directo
 
 def read_link_type(name: str, table: Table, folders: TemplateFolders) -> LinkType | None:
     """One kind of customer link."""
-    table.finish(LINK_KEYS)
+    table.finish(LINK["properties"])
     before = table.report.errors
     table.text("description")
     alias = _link_alias("alias", (Role.SESSION,), table, required=True)

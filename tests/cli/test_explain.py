@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from policy_server.pexip.request_types import RequestType
 from policy_server.policy.names import Call, Keyring
 from tests.cli.commands import CREDENTIALS, RULES, printed_json, put_rules, run
 from tests.servers import SECRET_KEY, clean_environment
@@ -34,6 +35,12 @@ def explained(*arguments: str, **environment: str) -> dict[str, Any]:
     result = run("explain", "--json", *arguments, environment=environment)
     assert result.exit_code == 0, result.output
     return printed_json(result)
+
+
+def test_help_lists_the_questions() -> None:
+    """Whoever asks for help reads every type of question that there is."""
+    told = " ".join(run("explain", "--help").stdout.split())
+    assert f"a type ({', '.join(RequestType)})" in told
 
 
 def test_json_has_the_documented_shape() -> None:

@@ -14,7 +14,7 @@ from policy_server.rulefiles.conditions import condition_keys
 from policy_server.rulefiles.merge import SECTIONS
 from policy_server.rulefiles.rule_lists import RULE_SECTIONS
 from policy_server.rulefiles.rules import OutcomeKey, RuleSection
-from policy_server.rulefiles.sections import CALENDAR_KEYS, DEPLOYMENT_LISTS, DIRECTORY_KEYS, LINK_KEYS, TRUNK_KEYS
+from policy_server.rulefiles.schema_sections import CALENDAR, DEPLOYMENT_LISTS, DIRECTORY_ENTRY, LINK, TRUNK
 
 Strategy = st.SearchStrategy[Any]
 
@@ -80,7 +80,8 @@ SCALARS = (None, True, False, 0, 1, -1, 4, 50, 100, 101, 4096, 128_000, 2**63, 1
 
 
 def _all_keys() -> tuple[str, ...]:
-    keys: set[str] = {*SECTIONS, *DEPLOYMENT_LISTS, *TRUNK_KEYS, *CALENDAR_KEYS, *DIRECTORY_KEYS, *LINK_KEYS}
+    keys: set[str] = {*SECTIONS, *DEPLOYMENT_LISTS}
+    keys |= {key for schema in (TRUNK, CALENDAR, DIRECTORY_ENTRY, LINK) for key in schema["properties"]}
     keys |= {key for request in RequestType for key in condition_keys(request)}
     keys |= {field for shape in SHAPES.values() for field in shape.facets}
     return tuple(

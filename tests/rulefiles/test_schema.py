@@ -32,13 +32,6 @@ from policy_server.rulefiles.rules import RuleSection
 from policy_server.rulefiles.schema import rule_file_schema
 from policy_server.rulefiles.schema_parts import TEMPLATE
 from policy_server.rulefiles.schema_services import LEG_KEYS
-from policy_server.rulefiles.sections import (
-    CALENDAR_KEYS,
-    DEPLOYMENT_LISTS,
-    DIRECTORY_KEYS,
-    LINK_KEYS,
-    TRUNK_KEYS,
-)
 from policy_server.rulefiles.services import ROOM_TYPES, SHARED
 from policy_server.wording.durations import parse_duration
 from tests.rulefiles.condition_samples import samples
@@ -133,13 +126,7 @@ def test_every_field_is_described() -> None:
 # ------------------------------------------------------------------ keys
 
 _PLACES: dict[str, tuple[str, ...]] = {
-    "trunk": TRUNK_KEYS,
-    "calendar": CALENDAR_KEYS,
-    "directory_entry": DIRECTORY_KEYS,
-    "link": LINK_KEYS,
-    "pexip_section": tuple(DEPLOYMENT_LISTS),
     **{f"{section.request}_when": condition_keys(section.request) for section in RULE_SECTIONS},
-    **{f"{section.request}_rule": section.keys for section in RULE_SECTIONS},
     **{shape.name: tuple(shape.facets) for shape in SERVICE_TYPES.values()},
     **{
         definition: (*SERVICE_TYPES[room].facets, SHARED)
