@@ -27,7 +27,7 @@ from policy_server.cli.common import (
 )
 from policy_server.cli.conferences import lookup_in, missing_database, told_missing
 from policy_server.conferences.errors import CallTakenError, StoreUnavailableError
-from policy_server.conferences.link_requests import LinkRequestError, WantedLink, read_link_request
+from policy_server.conferences.link_requests import LinkRequestError, WantedLink, read_link_request, worth_of
 from policy_server.conferences.lookup import Subject
 from policy_server.conferences.records import Link, TimelineEntry
 from policy_server.conferences.store import ConferenceStore
@@ -189,7 +189,9 @@ def inspect_link(alias: str, rules_folder: Path | None, as_json: bool) -> None:
         # Its type may be gone from the rules.
         opened = keyring.open(kept.call, Role.CALL, (kept.type,))
     revoked_at = kept.revoked_at if kept is not None else None
-    state = "revoked" if revoked_at is not None else _state(ruleset, keyring, alias, opened)
+    state = (
+        worth_of(kept, opened, utc_now()).value if kept is not None else _state(ruleset, keyring, alias, opened).value
+    )
     signed: dict[str, Any] = {
         "state": state,
         "type": kept.type if kept is not None else opened.type if opened else None,
@@ -270,14 +272,14 @@ async def _revoke(found: Settings, opened: Call | None, call: str) -> str:
     return ""
 
 
-def _state(ruleset: Ruleset, keyring: Keyring, alias: str, opened: Call | None) -> str:
-    """What a link is worth that nobody revoked: absent for what does not look like one."""
+def _state(ruleset: Ruleset, keyring: Keyring, alias: str, opened: Call | None) -> LinkState:
+    """What a link is worth that is not kept: absent for what does not look like one."""
     if opened is not None:
-        return opened.state(utc_now()).value
+        return opened.state(utc_now())
     (text,) = words_of((alias,))
     spelt = normalise_alias(text, ruleset.domains)
     is_like_one = read_alias(ruleset.alias_forms, keyring, spelt) is not None or _LOOKS_LIKE_A_NAME.fullmatch(spelt)
-    return (LinkState.INVALID if is_like_one else LinkState.ABSENT).value
+    return LinkState.INVALID if is_like_one else LinkState.ABSENT
 
 
 def _call_and_id(ruleset: Ruleset, keyring: Keyring, alias: str) -> tuple[Call | None, str]:
