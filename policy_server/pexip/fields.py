@@ -73,7 +73,7 @@ class Fact(Enum):
 class Named(StrEnum):
     """A kind of object of the deployment that a value names: metadata for ``Annotated``.
 
-    One name that does not exist voids the whole answer (pexip/README.md: What voids an answer, SVC-3 and LOC-1).
+    One name that does not exist voids the whole answer (pexip/README.md: What voids an answer).
     """
 
     LOCATION = "location"
