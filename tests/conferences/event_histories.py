@@ -81,6 +81,26 @@ def leg(uuid: str, time: float, **data: Any) -> Event:
     return joined(uuid, time, **{"role": "chair", **whole, **data})
 
 
+VISIT = [
+    started(100),
+    started(101, OTHER),
+    *browser("Ada L", 102, role="guest"),
+    leg("l", 112, service_type="connecting", connect_time=None),
+    changed("l", 115, service_type="conference", connect_time=114.5),
+    *browser("Agent: Maria", 120, OTHER, role="chair"),
+    changed("Agent: Maria-media", 130, OTHER, is_presenting=True),
+    changed("Agent: Maria-media", 140, OTHER, is_presenting=False),
+    left("l", 150, disconnect_reason="Call disconnected"),
+    left("Agent: Maria-media", 151, OTHER),
+    left("Agent: Maria-control", 152, OTHER),
+    left("Ada L-media", 153, disconnect_reason="Browser closed"),
+    left("Ada L-control", 154, disconnect_reason="Browser closed"),
+    ended(155, OTHER),
+    ended(156),
+]
+"""A customer, an agent, and the contact centre's leg between them."""
+
+
 @dataclass(frozen=True)
 class History:
     """A generated conference: its messages in the order in which they happened, and what they were made from."""

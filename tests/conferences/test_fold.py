@@ -5,19 +5,19 @@ import random
 import time
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from policy_server.conferences.fold import ConferenceState, Phase, fold
 from policy_server.conferences.participants import MAX_PARTICIPANTS, LegState, Participant
-from policy_server.conferences.timeline import Kind, timeline_events
+from policy_server.conferences.timeline import timeline_events
 from policy_server.pexip.events import Event, LegEnd, parse_events
 from tests.conferences.event_histories import (
     NUMBER,
     OTHER,
     ROOM,
+    VISIT,
     History,
     browser,
     changed,
@@ -32,6 +32,7 @@ from tests.conferences.event_histories import (
     started,
     updated,
 )
+from tests.conferences.test_timeline import lines
 from tests.pexip.test_events import ARRIVED, GOLDEN
 
 WAITING, ACTIVE, ENDED = Phase.WAITING, Phase.ACTIVE, Phase.ENDED
@@ -40,11 +41,6 @@ WAITING, ACTIVE, ENDED = Phase.WAITING, Phase.ACTIVE, Phase.ENDED
 def seen(state: ConferenceState) -> list[Participant]:
     """Who is there to be seen or heard."""
     return [person for person in state.people if person.is_present and person.has_media]
-
-
-def lines(*events: Event) -> list[tuple[float, str]]:
-    """The timeline as times and sentences."""
-    return [(line.time, line.text) for line in timeline_events(events)]
 
 
 # ------------------------------------------------------------------ phases
@@ -507,42 +503,7 @@ def test_ten_thousand_events_fold_quickly() -> None:
     assert time.process_time() - begin < 1.5
 
 
-# ------------------------------------------------------------------ timeline
-
-VISIT = [
-    started(100),
-    started(101, OTHER),
-    *browser("Ada L", 102, role="guest"),
-    leg("l", 112, service_type="connecting", connect_time=None),
-    changed("l", 115, service_type="conference", connect_time=114.5),
-    *browser("Agent: Maria", 120, OTHER, role="chair"),
-    changed("Agent: Maria-media", 130, OTHER, is_presenting=True),
-    changed("Agent: Maria-media", 140, OTHER, is_presenting=False),
-    left("l", 150, disconnect_reason="Call disconnected"),
-    left("Agent: Maria-media", 151, OTHER),
-    left("Agent: Maria-control", 152, OTHER),
-    left("Ada L-media", 153, disconnect_reason="Browser closed"),
-    left("Ada L-control", 154, disconnect_reason="Browser closed"),
-    ended(155, OTHER),
-    ended(156),
-]
-
-
-def test_timeline_of_a_visit() -> None:
-    """A visit reads as who came, what was dialled, who presented and why it ended, each once."""
-    assert lines(*VISIT) == [
-        (100.0, "The conference started."),
-        (102.0, "Ada L joined as Guest."),
-        (112.0, "+13175551234 was dialled."),
-        (114.5, "+13175551234 answered."),
-        (120.0, "Agent: Maria joined as Host."),
-        (130.0, "Agent: Maria started presenting."),
-        (140.0, "Agent: Maria stopped presenting."),
-        (150.0, "+13175551234 hung up (Call disconnected)."),
-        (152.0, "Agent: Maria left (User initiated disconnect)."),
-        (154.0, "Ada L left (Browser closed)."),
-        (156.0, "The conference ended."),
-    ]
+# ------------------------------------------------------------------ a visit
 
 
 def test_state_of_a_visit() -> None:
@@ -552,140 +513,6 @@ def test_state_of_a_visit() -> None:
     assert [person.display_name for person in state.people] == ["Ada L", "Agent: Maria"]
     assert [found.leg_end for found in state.trunk_legs] == [LegEnd.ENDED_BY_FAR_END]
     assert seen(state) == []
-
-
-@pytest.mark.parametrize(
-    ("events", "expected"),
-    [
-        pytest.param([updated(100), message("participant_media_stream_window", 101, uuid="a")], [], id="nothing"),
-        pytest.param(
-            [started(100), ended(110), started(120), ended(130)],
-            [
-                (100, "The conference started."),
-                (110, "The conference ended."),
-                (120, "The conference started again."),
-                (130, "The conference ended."),
-            ],
-            id="two lives",
-        ),
-        pytest.param(
-            [started(100), joined("a", 101, display_name="Bo"), ended(110)],
-            [
-                (100, "The conference started."),
-                (101, "Bo joined."),
-                (110, "Bo left with the conference."),
-                (110, "The conference ended."),
-            ],
-            id="leaving was lost",
-        ),
-        pytest.param([joined("a", 101)], [(101, "Somebody without a name joined.")], id="no name"),
-        pytest.param(
-            [joined("a", 101, display_name="B\no\u2028" + "x" * 200)], [(101, f"Bo{'x' * 98} joined.")], id="odd name"
-        ),
-        pytest.param(
-            [left("a", 101, display_name="Bo", disconnect_reason="Invalid\nPIN")],
-            [(101, "Bo left (InvalidPIN).")],
-            id="never in",
-        ),
-        pytest.param(
-            [
-                joined("a", 101, display_name="Bo"),
-                left("a", 102, disconnect_reason=""),
-                joined("a", 110, connect_time=None),
-            ],
-            [(101, "Bo joined."), (102, "Bo left."), (110, "Bo joined.")],
-            id="returned",
-        ),
-        pytest.param(
-            [joined("a", 101, display_name="Bo", is_presenting=True), left("a", 110, disconnect_reason="")],
-            [
-                (101, "Bo joined."),
-                (101, "Bo started presenting."),
-                (110, "Bo stopped presenting."),
-                (110, "Bo left."),
-            ],
-            id="left while presenting",
-        ),
-        pytest.param(
-            [
-                *browser("Bo", 101),
-                changed("Bo-control", 102, is_presenting=True),
-                changed("Bo-media", 103, is_presenting=True),
-                changed("Bo-control", 104, is_presenting=False),
-                changed("Bo-media", 105, is_presenting=False),
-            ],
-            [(101, "Bo joined."), (102, "Bo started presenting."), (105, "Bo stopped presenting.")],
-            id="both halves present",
-        ),
-        pytest.param(
-            [
-                joined("a", 101, display_name="Bo", related_uuids=["b", "c"]),
-                joined("b", 102),
-                left("b", 103),
-                joined("c", 110),
-                left("a", 110, disconnect_reason="Moved"),
-                left("c", 120, disconnect_reason="Done"),
-            ],
-            [(101, "Bo joined."), (120, "Bo left (Done).")],
-            id="one half after the other",
-        ),
-        pytest.param(
-            [
-                joined("a", 101, display_name="Bo", related_uuids=["b", "c"]),
-                joined("b", 102),
-                left("b", 103),
-                joined("c", 104),
-                left("c", 105),
-                left("a", 110, disconnect_reason="Done"),
-            ],
-            [(101, "Bo joined."), (110, "Bo left (Done).")],
-            id="short halves within a long one",
-        ),
-        pytest.param([leg("l", 101)], [(101, "+13175551234 answered.")], id="ringing was not told"),
-        pytest.param(
-            [leg("l", 101, destination_alias="desk@example.com")],
-            [(101, "A number that is not known answered.")],
-            id="leg without a number",
-        ),
-        pytest.param(
-            [
-                leg("l", 101, connect_time=None, service_type="connecting"),
-                left("l", 103, disconnect_reason="Call rejected"),
-            ],
-            [(101, "+13175551234 was dialled."), (103, "+13175551234 refused the call (Call rejected).")],
-            id="refused",
-        ),
-        pytest.param(
-            [leg("l", 101), left("l", 103, disconnect_reason="Media node disconnected")],
-            [(101, "+13175551234 answered."), (103, "+13175551234 failed for the moment (Media node disconnected).")],
-            id="failed",
-        ),
-        pytest.param(
-            [leg("l", 101), ended(110)],
-            [(101, "+13175551234 answered."), (110, "+13175551234 was disconnected."), (110, "The conference ended.")],
-            id="leg without an end",
-        ),
-    ],
-)
-def test_timeline(events: list[Event], expected: list[tuple[float, str]]) -> None:
-    """What happened reads as short sentences in the order of time."""
-    assert lines(*events) == expected
-    assert lines(*events[::-1]) == expected
-
-
-def test_data_of_timeline() -> None:
-    """A line carries what a program needs to know of it, and can be written as JSON."""
-    by_kind = {line.kind.value: line.data for line in timeline_events(VISIT)}
-    assert by_kind["trunk_ended"] == {
-        "participant": "l",
-        "number": NUMBER,
-        "disconnect_reason": "Call disconnected",
-        "leg_end": "ended_by_far_end",
-    }
-    assert by_kind["joined"]["participants"] == ["Agent: Maria-control", "Agent: Maria-media"]
-    assert by_kind["left"]["disconnect_reason"] == "Browser closed"
-    assert set(by_kind) == {kind for kind in Kind if "." not in kind}
-    assert orjson.loads(orjson.dumps(by_kind)) == by_kind
 
 
 # ------------------------------------------------------------------ any order, any duplicates
