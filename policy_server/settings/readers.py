@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from policy_server.conferences.errors import StoreSetupError
 from policy_server.conferences.location import parse_location
+from policy_server.pexip.request_types import ROOT
 from policy_server.web.api_keys import ApiKeys, ApiKeysError, parse_api_keys
 from policy_server.web.callers import Network
 from policy_server.web.cors import check_origin
@@ -29,6 +30,7 @@ _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ADDRESS: Final = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:.]+\])(?::[1-9][0-9]{{0,4}})?")
 _PUBLIC_URL: Final = re.compile(r"(?i:https?)://([^/]+)(?:/[A-Za-z0-9._~-]+)*")
 
+_ROOT: Final = ROOT.decode().rstrip("/")
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9_-]+)+")
 
 
@@ -128,12 +130,12 @@ def read_proxies(variable: str, text: str) -> tuple[Network, ...]:
 
 
 def read_prefix(variable: str, text: str) -> str:
-    """The path before ``/policy/v1``."""
+    """The path before that of policy questions."""
     prefix = text.strip().rstrip("/")
     if not text.strip():
         return ""
-    if not _PREFIX.fullmatch(prefix) or prefix.endswith("/policy/v1"):
-        but = f"but is {shown(text)}; it ends before /policy/v1"
+    if not _PREFIX.fullmatch(prefix) or prefix.endswith(_ROOT):
+        but = f"but is {shown(text)}; it ends before {_ROOT}"
         raise SettingsError(f"{variable} must be a path of letters, digits, - and _, such as /pexip, {but}")
     if (first := prefix.split("/")[1]).lower() in PUBLIC:
         raise SettingsError(f"{variable} must not be below /{first}, which strangers can reach; write /pexip")

@@ -29,7 +29,7 @@ def _sources() -> Iterator[tuple[Path, str]]:
     folders = (PACKAGE, ROOT / "tests", ROOT / "examples")
     files = [path for folder in folders for path in folder.rglob("*") if path.suffix in _CITING]
     for path in sorted([*files, ROOT / "Makefile"]):
-        if not _BUILT & set(path.parts) and path != Path(__file__):
+        if not _BUILT & set(path.relative_to(ROOT).parts) and path != Path(__file__):
             yield (
                 path.relative_to(ROOT),
                 re.sub(r"\s*\n[ \t]*(?:#|//|\*)?[ \t]*", " ", path.read_text(encoding="utf-8")),

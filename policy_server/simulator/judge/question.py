@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from policy_server.pexip.request_types import RequestType
+from policy_server.pexip.request_types import ROOT, RequestType
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,9 @@ class Question:
 
 # An alias is one raw segment: a slash inside it arrives as %2F. Profile URLs with a path or a trailing slash
 # put something in front; the pattern therefore fixes the end of the path only.
+_ROOT = ROOT.decode().lstrip("/")
 _PATTERNS = tuple(
-    (kind, re.compile(rf"(?:^|/)policy/+v1/+{kind.about.path.replace('/', '/+')}{'[^/]+' * kind.about.has_alias}/*\Z"))
+    (kind, re.compile(rf"(?:^|/){(_ROOT + kind.about.path).replace('/', '/+')}{'[^/]+' * kind.about.has_alias}/*\Z"))
     for kind in RequestType
 )
 
