@@ -46,10 +46,20 @@ def _nginx() -> str:
     return "" if NGINX else "nginx is not installed: apt-get install nginx-light"
 
 
+def _systemd() -> str:
+    return "" if shutil.which("systemd-analyze") else "systemd is not installed: apt-get install systemd"
+
+
+def _prometheus() -> str:
+    return "" if shutil.which("promtool") else "promtool is not installed: apt-get install prometheus"
+
+
 MISSING: Final[Mapping[str, Callable[[], str]]] = {
     "browser": _browser,
     "sipp": _sipp,
     "postgresql": _postgresql,
     "nginx": _nginx,
+    "systemd": _systemd,
+    "prometheus": _prometheus,
 }
 """For each marker, what has to be installed; nothing where it is there."""

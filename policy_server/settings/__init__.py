@@ -1,6 +1,6 @@
 """Settings: environment variables that begin with ``POLICY_``, read once into a typed object (README.md: Settings).
 
-Each has one line, in ``Settings``: from it come what is read, ``serve --help`` and the README's table.
+Each has one line, in ``Settings``: from it come what is read, ``serve --help`` and the table for operators.
 """
 
 from collections.abc import Callable, Iterable, Mapping

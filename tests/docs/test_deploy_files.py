@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,6 @@ import yaml
 
 from policy_server.settings import read_settings
 from tests.docs.pages import ROOT, blocks
-from tests.requirements import leave_out
 from tests.servers import RealServer
 
 FOLDER: Final = ROOT / "examples/deploy"
@@ -27,17 +25,13 @@ ALERTS: Final[list[dict[str, Any]]] = [
 SHOWN: Final = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
 
 
-def program(name: str, package: str) -> str:
-    """The path of a program; without it the test is left out."""
-    return shutil.which(name) or leave_out(f"{name} is missing; install it with: apt-get install {package}")
-
-
+@pytest.mark.systemd
 def test_systemd_reads_the_unit_without_a_word(tmp_path: Path) -> None:
     """No key of the unit is unknown to systemd, and no value one that it does not take."""
     here = UNIT.replace("/opt/policy-server/.venv/bin/policy-server", sys.executable).replace("/opt/", f"{tmp_path}/")
     unit = tmp_path / "policy-server.service"
     unit.write_text(here, encoding="utf-8")
-    command = [program("systemd-analyze", "systemd"), "--man=no", "verify", str(unit)]
+    command = ["systemd-analyze", "--man=no", "verify", str(unit)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -61,15 +55,71 @@ def test_the_settings_of_the_unit_are_good(tmp_path: Path) -> None:
     assert len(read.api_keys) == 1
 
 
+@pytest.mark.prometheus
 def test_prometheus_reads_its_files() -> None:
     """Configuration and alert rules are what Prometheus takes, and the alerts are about the job that is configured."""
-    subprocess.run([program("promtool", "prometheus"), "check", "config", FOLDER / "prometheus.yaml"], check=True)
+    subprocess.run(["promtool", "check", "config", FOLDER / "prometheus.yaml"], check=True)
     configured = yaml.safe_load((FOLDER / "prometheus.yaml").read_text(encoding="utf-8"))
     assert configured["rule_files"] == ["alerts.yaml"]
     jobs = {job["job_name"] for job in configured["scrape_configs"]}
     assert {job for rule in ALERTS for job in re.findall(r'job="([^"]*)"', rule["expr"])} <= jobs
 
 
+TROUBLE: Final = {
+    "PolicyServerDown": {'up{job="policy-server"}': "0"},
+    "PolicyAnswersFail": {'policy_answers_total{question="service",outcome="error",rule=""}': "0+1x30"},
+    "PolicyAnswersSlow": {
+        'policy_answer_seconds_bucket{question="service",le="0.25"}': "0+9x30",
+        'policy_answer_seconds_bucket{question="service",le="5.0"}': "0+10x30",
+        'policy_answer_seconds_bucket{question="service",le="+Inf"}': "0+10x30",
+    },
+    "PolicyNodesRefused": {'policy_unauthorized_total{node="10.44.1.1"}': "0+1x30"},
+    "PolicyRulesRefused": {"policy_rules_refused": "1"},
+    "PolicyDatabaseAway": {"policy_records_waiting": "3"},
+    "PolicyRecordsLost": {"policy_records_dropped": "0+1x30"},
+    "PolicyRoomsNotHeld": {"policy_rooms_unheld": "0+1x30"},
+    "PolicyEventsUnreadable": {"policy_events_unreadable": "0+1x30"},
+    "PolicyNodeClockOff": {"policy_node_clock_difference_seconds": "120"},
+    "PolicyLogLost": {"policy_audit_lines_dropped": "0+1x30"},
+}
+"""Samples, minute by minute, for which each alert is there."""
+QUIET: Final = {
+    'up{job="policy-server"}': "1",
+    'policy_answers_total{question="service",outcome="serve",rule="customer"}': "0+60x30",
+    'policy_answer_seconds_bucket{question="service",le="0.01"}': "0+60x30",
+    'policy_answer_seconds_bucket{question="service",le="+Inf"}': "0+60x30",
+    **{name: "0" for samples in TROUBLE.values() for name in samples if "{" not in name},
+}
+
+
+@pytest.mark.prometheus
+def test_alerts_are_there_in_trouble_and_only_then(tmp_path: Path) -> None:
+    """For each alert there is a trouble in which it alone comes within half an hour; none comes on a quiet day."""
+    assert set(TROUBLE) == {rule["alert"] for rule in ALERTS}
+    tests = [
+        {
+            "interval": "1m",
+            "input_series": [
+                {"series": name, "values": values if "x" in values else f"{values}+0x30"}
+                for name, values in samples.items()
+            ],
+            "promql_expr_test": [
+                {
+                    "expr": 'count by (alertname) (ALERTS{alertstate="firing"})',
+                    "eval_time": "30m",
+                    "exp_samples": [{"labels": f'{{alertname="{alert}"}}', "value": 1}] if alert else [],
+                }
+            ],
+        }
+        for alert, samples in [*TROUBLE.items(), ("", QUIET)]
+    ]
+    file = tmp_path / "tests.json"
+    file.write_text(json.dumps({"rule_files": [str(FOLDER / "alerts.yaml")], "tests": tests}), encoding="utf-8")
+    done = subprocess.run(["promtool", "test", "rules", file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.prometheus
 def test_expressions_of_the_dashboard_can_be_read(tmp_path: Path) -> None:
     """Every expression of a panel is one of PromQL, once Grafana has put an interval into it."""
     rules = [
@@ -78,7 +128,7 @@ def test_expressions_of_the_dashboard_can_be_read(tmp_path: Path) -> None:
     ]
     file = tmp_path / "panels.json"
     file.write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}), encoding="utf-8")
-    subprocess.run([program("promtool", "prometheus"), "check", "rules", file], check=True)
+    subprocess.run(["promtool", "check", "rules", file], check=True)
 
 
 @pytest.mark.parametrize("expression", [*(rule["expr"] for rule in ALERTS), *SHOWN])
