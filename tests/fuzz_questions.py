@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import quote_from_bytes, unquote_plus, unquote_to_bytes
 
 from policy_server.pexip.parameters import PARAMETERS
+from policy_server.pexip.request_types import ROOT, RequestType, question_path
 from policy_server.policy.names import Call
 
 QUERY_LIMIT: Final = 16 * 1024
@@ -16,7 +17,6 @@ TARGET_LIMIT: Final = 65_535
 """Bytes of a request target that the HTTP parser of the server takes."""
 
 SESSION: Final = b"3f2a9c5e8b7d4e1fa6c0d9b8e7f61234"
-ROOT: Final = b"/policy/v1/"
 PREFIX: Final = b"/pexip"
 """What the server of the fuzzer takes before that, too."""
 
@@ -25,13 +25,8 @@ PASSWORD: Final = "only for the fuzzer"
 _GOOD: Final = b"Basic " + b64encode(f"{USERNAME}:{PASSWORD}".encode())
 
 _METHODS: Final = (b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH", b"PROPFIND", b"TRACE")
-_PATHS: Final = (
-    b"/policy/v1/service/configuration",
-    b"/policy/v1/participant/properties",
-    b"/policy/v1/participant/location",
-    b"/policy/v1/registrations",
-)
-_ALIAS_PATHS: Final = (b"/policy/v1/participant/avatar/", b"/policy/v1/registrations/")
+_PATHS: Final = tuple(question_path(kind).encode() for kind in RequestType if not kind.about.has_alias)
+_ALIAS_PATHS: Final = tuple(question_path(kind).encode() for kind in RequestType if kind.about.has_alias)
 _FOLDED: Final = frozenset(name.lower().replace("-", "_") for name in PARAMETERS)
 _NAMES: Final = tuple(name.encode() for name in PARAMETERS)
 _READ_BY_RULES: Final = (

@@ -27,7 +27,7 @@ from policy_server.cli.questions import Question, parse_question, untold, with_n
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.reading import Snapshot, read_snapshot
 from policy_server.conferences.records import HeldConference
-from policy_server.conferences.rooms import ABOUT_CALLS, Rooms
+from policy_server.conferences.rooms import Rooms
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.query import QuestionError
 from policy_server.pexip.request_types import RequestType
@@ -189,7 +189,7 @@ async def _settle(
 
 
 async def _look(found: Settings, request_type: RequestType, when: Moment, no_database: bool) -> LookedAt:
-    if request_type not in ABOUT_CALLS:
+    if not request_type.about.is_about_call:
         return LookedAt(Snapshot(), without="such a question is answered by the rules alone")
     if no_database:
         return LookedAt(Snapshot(), without="--no-database")

@@ -32,9 +32,6 @@ from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Ruleset
 from policy_server.policy.templates import RAW
 
-ABOUT_CALLS: Final = frozenset(kind for kind in RequestType if kind.about.is_about_call)
-"""The questions whose answers depend on links and rooms."""
-
 _NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
 
 
@@ -116,7 +113,7 @@ class Rooms:
 
         Waits for the database as long as ``Conferences.hold`` does, and only when it holds.
         """
-        if request.type not in ABOUT_CALLS:
+        if not request.type.about.is_about_call:
             return Settled(self._evaluate(ruleset, request, now))
         if request.type is RequestType.SERVICE and request.text("call_direction") == "dial_out":
             return await self._settle_call_out(ruleset, request, now)

@@ -17,7 +17,7 @@ class About:
     ``letter`` stands for it in the table of parameters, ``title`` is its switch in a policy profile. ``path`` goes on
     after ``ROOT``, and where it ends in a slash with an alias. ``asks`` completes "the node asks …". ``actions`` are those
     that an answer may have; ``{}`` as a result says that nothing changes where ``takes_empty_result`` is true, and is best
-    left out elsewhere. ``is_about_call``: asked while a call is set up, so the alias may be a link's.
+    left out elsewhere. ``is_about_call``: asked while a call is set up, so links and rooms that run bear on the answer.
     """
 
     letter: str
