@@ -3,14 +3,13 @@
 import re
 import subprocess
 from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 from policy_server.pexip.events import leg_class
 from policy_server.pexip.field_facts import DOOR_FIELDS
+from policy_server.pexip.parameters import PARAMETERS, PATH_ALIAS, Kind
 from policy_server.pexip.properties import ParticipantProperties
-from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.shapes import SHAPES
 from policy_server.rulefiles.conditions import condition_keys
 from policy_server.rulefiles.merge import SECTIONS
@@ -19,7 +18,6 @@ from policy_server.rulefiles.schema_sections import DEPLOYMENT_LISTS
 from policy_server.rulefiles.store import load_folder
 from tests.docs.pages import AGENT_APP, CONSOLE, ROOT, RULES, YAML, blocks, code
 from tests.docs.running import commands, matches
-from tests.rulefiles.condition_samples import parameter_of
 from tests.servers import clean_environment, real_server
 
 PAGE: Final = RULES
@@ -38,12 +36,26 @@ def test_the_tour_shows_every_section() -> None:
     assert shown >= {*SECTIONS, "tests"}
 
 
-def test_conditions_and_name_lists_are_documented() -> None:
-    """Every condition that is no parameter is in the table, and the table names no condition that does not exist."""
-    named = {name.partition(":")[0] for cell, _ in PAGE.rows("key |") for name in code(cell)}
-    keys = set(chain.from_iterable(condition_keys(request) for request in RequestType))
-    assert named <= keys
-    assert {key for key in keys if parameter_of(key) is None} <= named
+def test_conditions_are_those_of_the_code() -> None:
+    """Every key of `when` is in the table, with those that are read in the same way, and no other is."""
+    keys = {key for section in RULE_SECTIONS for key in condition_keys(section.request)}
+    rows = [[name.partition(":")[0] for name in code(cell)] for cell, _ in PAGE.rows("key | takes")]
+    documented = [key for row in rows for key in row]
+    assert sorted(documented) == sorted(key for key in keys if not key.endswith(".raw"))
+    for row in rows:
+        assert len({_way(key) for key in row}) == 1, row
+
+
+def _way(key: str) -> str:
+    """How the value of a condition is written, as far as it is a parameter's."""
+    parameter = PATH_ALIAS if key == PATH_ALIAS.name else PARAMETERS.get(key)
+    if parameter is None:
+        return "ours"
+    return "text" if parameter.kind in {Kind.ALIAS, Kind.LIST} else parameter.kind.value
+
+
+def test_lists_of_names_are_those_of_the_code() -> None:
+    """The page names every kind of object of the deployment."""
     kinds = PAGE.text.partition("The kinds: ")[2].partition("\n\n")[0]
     assert code(kinds) == list(DEPLOYMENT_LISTS)
 
