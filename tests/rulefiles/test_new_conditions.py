@@ -34,7 +34,7 @@ class YearIs(BaseCondition):
 
     year: int
 
-    key = "year"
+    key = "toy_year"
     looks_at = ()
 
     def holds(self, facts: Facts) -> bool:
@@ -52,7 +52,7 @@ class WeekdayIs(OneOf[str]):
 
     values: frozenset[str]
 
-    key = "weekday"
+    key = "toy_weekday"
     looks_at = ()
 
     def actual(self, facts: Facts) -> str:
@@ -70,7 +70,7 @@ class TwoOf(Composite):
 
     conditions: tuple[Condition, ...]
 
-    key = "two_of"
+    key = "toy_two_of"
 
     def combine(self, results: Collection[bool | None]) -> bool | None:
         """Whether two hold, or may."""
@@ -104,10 +104,10 @@ def _read_two_of(key: str, table: Table, scope: Scope) -> Condition | None:
 
 CALLS: Final = frozenset({RequestType.SERVICE})
 ROWS: Final = (
-    ConditionKey("year", "The year that it must be.", CALLS, _read_year, one(type="integer")),
-    ConditionKey("weekday", "The day.", CALLS, _read_weekday, one_or_more({"enum": ["mon", "tue"]})),
+    ConditionKey("toy_year", "The year that it must be.", CALLS, _read_year, one(type="integer")),
+    ConditionKey("toy_weekday", "The day.", CALLS, _read_weekday, one_or_more({"enum": ["mon", "tue"]})),
     ConditionKey(
-        "two_of",
+        "toy_two_of",
         "At least two of these hold.",
         CALLS,
         _read_two_of,
@@ -134,28 +134,28 @@ def rules(*whens: str) -> Ruleset:
 @pytest.mark.parametrize(
     ("when", "fields", "reason"),
     [
-        pytest.param("{ year: 2026 }", {}, "", id="simple"),
-        pytest.param("{ year: 2027 }", {}, "the year is 2026, not 2027", id="simple, missed"),
-        pytest.param("{ weekday: [sun, mon] }", {}, "", id="of values"),
-        pytest.param("{ weekday: [tue, fri] }", {}, "it is mon, not fri or tue", id="of values, missed"),
-        pytest.param("{ not: { weekday: mon } }", {}, "weekday holds", id="in not"),
-        pytest.param("{ any: [{ weekday: tue }, { year: 2026 }] }", {}, "", id="in any"),
+        pytest.param("{ toy_year: 2026 }", {}, "", id="simple"),
+        pytest.param("{ toy_year: 2027 }", {}, "the year is 2026, not 2027", id="simple, missed"),
+        pytest.param("{ toy_weekday: [sun, mon] }", {}, "", id="of values"),
+        pytest.param("{ toy_weekday: [tue, fri] }", {}, "it is mon, not fri or tue", id="of values, missed"),
+        pytest.param("{ not: { toy_weekday: mon } }", {}, "toy_weekday holds", id="in not"),
+        pytest.param("{ any: [{ toy_weekday: tue }, { toy_year: 2026 }] }", {}, "", id="in any"),
         pytest.param(
-            "{ two_of: [{ weekday: mon }, { protocol: sip }, { year: 2027 }] }",
+            "{ toy_two_of: [{ toy_weekday: mon }, { protocol: sip }, { toy_year: 2027 }] }",
             {"protocol": "sip"},
             "",
             id="made of others",
         ),
         pytest.param(
-            "{ two_of: [{ weekday: mon }, { registered: true }] }",
+            "{ toy_two_of: [{ toy_weekday: mon }, { registered: true }] }",
             {"registered": "maybe"},
             "fewer than two hold: registered is 'maybe', not True",
             id="made of others, missed",
         ),
         pytest.param(
-            "{ not: { two_of: [{ weekday: mon }, { registered: true }] } }",
+            "{ not: { toy_two_of: [{ toy_weekday: mon }, { registered: true }] } }",
             {"registered": "maybe"},
-            "two_of cannot be read",
+            "toy_two_of cannot be read",
             id="made of others, unreadable",
         ),
     ],
@@ -173,20 +173,20 @@ def test_editors_know_it() -> None:
     assert isinstance(definitions, dict)
     fields = definitions["service_when"]["properties"]
     assert [fields[row.key]["description"] for row in ROWS] == [row.meaning for row in ROWS]
-    assert fields["two_of"]["items"] == {"$ref": "#/$defs/service_when"}
+    assert fields["toy_two_of"]["items"] == {"$ref": "#/$defs/service_when"}
     assert not {row.key for row in ROWS} & definitions["location_when"]["properties"].keys()
-    assert problems("locations: [{ id: a, when: { weekday: mon }, continue: true }]") == [
-        "rules/x.yaml:1:30: error: rule 'a': a location question has no weekday, so the rule would never match"
+    assert problems("locations: [{ id: a, when: { toy_weekday: mon }, continue: true }]") == [
+        "rules/x.yaml:1:30: error: rule 'a': a location question has no toy_weekday, so the rule would never match"
     ]
 
 
 def test_what_it_is_made_of_is_walked() -> None:
     """Parameters, calendars and groups inside of a new composite are found; that it gives groups, it would have to say."""
-    inner = "[{ weekday: mon }, { not: { open: hours, local_alias: 'a(?P<x>.)' } }, { vendor: '(?P<y>.*)' }]"
-    ruleset = rules(f"{{ two_of: {inner} }}")
+    inner = "[{ toy_weekday: mon }, { not: { open: hours, local_alias: 'a(?P<x>.)' } }, { vendor: '(?P<y>.*)' }]"
+    ruleset = rules(f"{{ toy_two_of: {inner} }}")
     (rule,) = ruleset.lists[RequestType.SERVICE].rules
     keys = [condition.key for condition in walk(rule.conditions)]
-    assert keys == ["two_of", "weekday", "not", "open", "local_alias", "vendor"]
+    assert keys == ["toy_two_of", "toy_weekday", "not", "open", "local_alias", "vendor"]
     assert ruleset.lists[RequestType.SERVICE].looked_at["r0"] == {"local_alias", "vendor"}
     assert [calendar.name for condition in walk(rule.conditions) for calendar in condition.calendars] == ["hours"]
 
@@ -194,11 +194,13 @@ def test_what_it_is_made_of_is_walked() -> None:
 @pytest.mark.parametrize(
     ("first", "second", "covered"),
     [
-        pytest.param("{ weekday: [mon, tue] }", "{ weekday: mon, protocol: sip }", True, id="more values"),
-        pytest.param("{ weekday: mon }", "{ weekday: [mon, tue] }", False, id="fewer values"),
-        pytest.param("{ year: 2026 }", "{ year: 2026, protocol: sip }", True, id="the same"),
-        pytest.param("{ year: 2026 }", "{ year: 2027 }", False, id="another"),
-        pytest.param("{ protocol: api }", "{ weekday: mon, all: [{ weekday: tue }] }", True, id="against itself"),
+        pytest.param("{ toy_weekday: [mon, tue] }", "{ toy_weekday: mon, protocol: sip }", True, id="more values"),
+        pytest.param("{ toy_weekday: mon }", "{ toy_weekday: [mon, tue] }", False, id="fewer values"),
+        pytest.param("{ toy_year: 2026 }", "{ toy_year: 2026, protocol: sip }", True, id="the same"),
+        pytest.param("{ toy_year: 2026 }", "{ toy_year: 2027 }", False, id="another"),
+        pytest.param(
+            "{ protocol: api }", "{ toy_weekday: mon, all: [{ toy_weekday: tue }] }", True, id="against itself"
+        ),
     ],
 )
 def test_rules_that_can_never_match_are_told(first: str, second: str, covered: bool) -> None:
