@@ -6,7 +6,6 @@ have come in where the room called, and as the room's own.
 
 import logging
 from collections.abc import Iterable
-from typing import Protocol
 
 from policy_server.conferences.caller_names import caller_aliases
 from policy_server.conferences.errors import StoreUnavailableError
@@ -18,43 +17,15 @@ from policy_server.telephony.numbers import number_in
 log = logging.getLogger(__name__)
 
 
-class Conversation(Protocol):
-    """What the contact centre says of a conversation, and of this agent in it."""
-
-    @property
-    def participants(self) -> tuple[str, ...]:
-        """Who was seen, for an administrator."""
-
-    @property
-    def agent_listed(self) -> bool:
-        """This agent is or was on it."""
-
-    @property
-    def agent_connected(self) -> bool:
-        """This agent's call is up now."""
-
-    @property
-    def ani_name(self) -> str | None:
-        """The caller's name."""
-
-    @property
-    def ani(self) -> str | None:
-        """The caller's address."""
-
-
-def check_caller(bound: Conversation, subject: Subject) -> str:
-    """Why an agent's conversation is not about a conference, as far as the conversation says; ``""`` if it is."""
-    seen = f"its participants are {', '.join(bound.participants) or 'none'}"
-    if not bound.agent_listed:
-        return f"this agent is not in that conversation; {seen}"
-    if not bound.agent_connected:
-        return f"this agent's call in that conversation is not connected; {seen}"
-    if any(_is_about(text, subject) for text in (bound.ani_name, bound.ani)):
-        return ""
-    if bound.ani_name is None:
-        what = "an address (ani) that is not this conference" if bound.ani else "no address (ani)"
-        return f"the customer of that conversation has no caller's name (aniName) and {what}; {seen}"
-    return "the customer of that conversation is in another conference: neither aniName nor ani is this one"
+def names(subject: Subject, caller: str | None) -> bool:
+    """Whether a caller's name or address, as the contact centre shows it, is that of a conference."""
+    found = caller_aliases(caller or "")
+    # Of an address the user part counts: the domain is the trunk's or a node's.
+    users = [alias.partition("@")[0] for alias in found]
+    if subject.aliases:
+        return any(user in subject.aliases for user in users)
+    # A room's name can be guessed, so no part of what a caller chose will do.
+    return bool(subject.call) and subject.call in (*found[:1], *users[:1])
 
 
 def check_dialled(dialled: str | None, dials: Iterable[str]) -> str:
@@ -94,13 +65,3 @@ def _compared(dialled: str) -> str:
     """The number in E.164, or else the user part."""
     user = bare_alias(dialled).removeprefix("tel:").partition("@")[0]
     return number_in(user) or (number_in(f"+{user}") if user.isdecimal() else "") or user
-
-
-def _is_about(caller: str | None, subject: Subject) -> bool:
-    found = caller_aliases(caller or "")
-    # Of an address the user part counts: the domain is the trunk's or a node's.
-    users = [alias.partition("@")[0] for alias in found]
-    if subject.aliases:
-        return any(user in subject.aliases for user in users)
-    # A room's name can be guessed, so no part of what a caller chose will do.
-    return bool(subject.call) and subject.call in (*found[:1], *users[:1])

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Final
 
 from policy_server.conferences.caller_names import caller_aliases
 from policy_server.conferences.ending import BEGINNING, Course, aside, course_in, course_of
@@ -14,10 +14,10 @@ from policy_server.conferences.holding import LEGS, entered, held_to, room_of
 from policy_server.conferences.keeper import latest_of_call
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.once import OnceAMinute
-from policy_server.conferences.records import HeldConference, Link, TimelineEntry, alias_key
+from policy_server.conferences.records import HeldConference, TimelineEntry, alias_key
 from policy_server.conferences.tables import NAME_LENGTH
 from policy_server.conferences.timeline import agent_looked_up
-from policy_server.conferences.view import Conference, Material, render, room_name
+from policy_server.conferences.view import Conference, Known, render, room_name
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.pexip.events import Event
 from policy_server.pexip.request_types import RequestType
@@ -26,8 +26,8 @@ from policy_server.policy.decisions import Serve
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.link_aliases import Entrance, read_alias
 from policy_server.policy.names import NAME_LENGTH as CALL_LENGTH
-from policy_server.policy.names import Call, Keyring, Role
-from policy_server.policy.ruleset import LinkType, Rules, Ruleset
+from policy_server.policy.names import Keyring, Role
+from policy_server.policy.ruleset import Rules, Ruleset
 
 _CALL_ID: Final = re.compile(rf"[a-z2-7]{{{CALL_LENGTH}}}")
 _NOTED_LIMIT: Final = 10_000
@@ -63,16 +63,6 @@ class Found:
     dials: frozenset[str] = field(repr=False)
     conference: HeldConference | None = field(repr=False)
     latest: ConferenceState = field(repr=False)
-
-
-class _Known(NamedTuple):
-    """What store and keyring know of a subject. ``call`` is its id, or the name of a room that no link led to."""
-
-    call: str
-    link: Link | None
-    conference: HeldConference | None
-    opened: Call | None
-    link_type: LinkType | None
 
 
 class ConferenceLookup:
@@ -151,7 +141,7 @@ class ConferenceLookup:
         entries = await store.timeline(name)
         if held is None and not course.events and not entries:
             return None
-        known = _Known("", None, held, None, None)
+        known = Known("", None, held, None, None)
         service: Service = held.service if held is not None else {"name": name}
         entries = tuple(entry for entry in entries if held is None or entry.at >= held.held_at)
         return {**await self._render(known, ruleset, service, entries, course, now), "call": None, "node": None}
@@ -167,7 +157,7 @@ class ConferenceLookup:
         if self._noted.is_first((found.call, agent_id, conversation), now, _NOTED_LIMIT):
             self.conferences.note(found.call, *agent_looked_up(agent_id, agent_name, conversation), now)
 
-    async def _known(self, subject: Subject, ruleset: Ruleset, now: datetime) -> _Known:
+    async def _known(self, subject: Subject, ruleset: Ruleset, now: datetime) -> Known:
         call = subject.call
         link = await self.conferences.store.link(call)
         if subject.name:
@@ -182,7 +172,7 @@ class ConferenceLookup:
         )
         opened = self._keyring.open(call, Role.CALL, dict.fromkeys(types))
         link_type = ruleset.links.get(opened.type) if opened is not None else None
-        return _Known(call, link, conference, opened, link_type)
+        return Known(call, link, conference, opened, link_type)
 
     async def _room(self, subject: Subject, now: datetime) -> HeldConference | None:
         """A room without a call: the one that runs by this name or alias, or else the latest of this name."""
@@ -192,7 +182,7 @@ class ConferenceLookup:
         running = (conferences.live(subject.name, now), *(room for room in led_to if now < room.expires_at))
         return next((room for room in running if room is not None and not room.call), latest)
 
-    def _service(self, known: _Known, ruleset: Ruleset, now: datetime) -> Service:
+    def _service(self, known: Known, ruleset: Ruleset, now: datetime) -> Service:
         """The room as the agent enters it: by the door that was held, or as the agent's rule would make it."""
         derived = self._derived(known, ruleset, now)
         held = known.conference
@@ -202,7 +192,7 @@ class ConferenceLookup:
             return held_to(held, derived).service
         return entered(held)
 
-    def _derived(self, known: _Known, ruleset: Ruleset, now: datetime) -> Serve | None:
+    def _derived(self, known: Known, ruleset: Ruleset, now: datetime) -> Serve | None:
         """The room that a browser gets for the call's aliases, the agents' first, as it was when the room began."""
         call, link_type = known.opened, known.link_type
         if call is None or link_type is None:
@@ -211,7 +201,7 @@ class ConferenceLookup:
         decisions = (self._decided(known, ruleset, alias, now) for alias in aliases)
         return next((decision for decision in decisions if decision is not None), None)
 
-    def _decided(self, known: _Known, ruleset: Ruleset, alias: str, now: datetime) -> Serve | None:
+    def _decided(self, known: Known, ruleset: Ruleset, alias: str, now: datetime) -> Serve | None:
         """What a browser was served for an alias when the room began, or would be now if it has not."""
         at = now if known.conference is None else known.conference.held_at
         link = known.link if known.link is None or known.conference is None else known.link.as_of(at)
@@ -220,7 +210,7 @@ class ConferenceLookup:
         decision = evaluate(ruleset, request, at, self._keyring, find_link=lambda _: link)
         return decision if isinstance(decision, Serve) else None
 
-    def _dials(self, known: _Known, ruleset: Ruleset, now: datetime) -> frozenset[str]:
+    def _dials(self, known: Known, ruleset: Ruleset, now: datetime) -> frozenset[str]:
         """The aliases that the room dials."""
         held = known.conference
         dials = _aliases(held.legs, held.fallbacks) if held is not None else frozenset()
@@ -237,7 +227,7 @@ class ConferenceLookup:
         listed = [leg for leg in legs if isinstance(leg, dict)] if isinstance(legs, list) else ()
         return _aliases(listed, decision.fallbacks)
 
-    async def _course(self, subject: Subject, known: _Known, room: str, now: datetime) -> Course:
+    async def _course(self, subject: Subject, known: Known, room: str, now: datetime) -> Course:
         """How it goes in the room."""
         store = self.conferences.store
         if known.conference is not None:
@@ -248,26 +238,17 @@ class ConferenceLookup:
 
     async def _render(
         self,
-        known: _Known,
+        known: Known,
         ruleset: Ruleset,
         service: Service,
         entries: Iterable[TimelineEntry],
         course: Course,
         now: datetime,
     ) -> Conference:
-        material = Material(
-            call=known.call,
-            opened=known.opened,
-            link=known.link,
-            conference=known.conference,
-            link_type=known.link_type,
-            service=service,
-            entries=tuple(entries),
-            course=course,
-            domains=ruleset.domains,
-            node=self._node,
+        node, domains = self._node, ruleset.domains
+        return await aside(
+            course.events, lambda: render(known, service, entries, course, domains=domains, node=node, now=now)
         )
-        return await aside(course.events, lambda: render(material, now))
 
     def _call_of_room(self, ruleset: Ruleset, name: str, events: Iterable[Event], now: datetime) -> str:
         """The call of a room that is over, read out of its name with the rules, as for a call out of the room."""

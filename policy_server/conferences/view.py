@@ -3,7 +3,7 @@
 The answer's types say what each field means, with an example: ``/openapi.json`` is made of them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
@@ -165,28 +165,17 @@ _Line = tuple[datetime, TimelineLine]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Material:
-    """All that is known of one call. At least one of ``opened``, ``link`` and ``conference`` is there.
+class Known:
+    """What store and keyring know of a conference; nothing of one that is not ours.
 
-    ``call`` is its id, or the name of a room that no link led to; ``opened`` what we signed. ``service`` is the room's: as
-    held, or else as the rules would make it now; empty when they would not.
+    ``call`` is its id, or the name of a room that no link led to, and ``opened`` what we signed.
     """
 
     call: str
-    opened: Call | None
     link: Link | None
     conference: HeldConference | None
+    opened: Call | None
     link_type: LinkType | None
-    service: Mapping[str, object]
-    entries: Sequence[TimelineEntry]
-    course: Course
-    domains: frozenset[str]
-    node: str
-
-    @property
-    def room(self) -> str:
-        """The room name, as far as it is known."""
-        return room_name(self.service, self.call)
 
     @property
     def alias(self) -> str | None:
@@ -202,35 +191,53 @@ class Material:
             return self.link_type.agents_alias(self.opened) or self.link_type.customers_alias(self.opened)
         return self.alias if self.opened is None and self.conference is not None and not self.conference.call else None
 
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the link ends."""
+        signed = self.link or self.opened
+        return signed.expires_at if signed is not None else None
+
 
 def room_name(service: Mapping[str, object], call: str) -> str:
     """The name of a call's room: the call id, when nothing better is known."""
     return str(service.get("name") or call)
 
 
-def render(material: Material, now: datetime) -> Conference:
-    """The answer to the lookup. ``join.pin`` is the only place in it with a PIN."""
-    link, conference, course = material.link, material.conference, material.course
+def render(
+    known: Known,
+    service: Mapping[str, object],
+    entries: Iterable[TimelineEntry],
+    course: Course,
+    *,
+    domains: frozenset[str],
+    node: str,
+    now: datetime,
+) -> Conference:
+    """The answer to the lookup. ``join.pin`` is the only place in it with a PIN.
+
+    ``service`` is the room's: as held, or else as the rules would make it now; empty when they would not.
+    """
+    link, conference, noted = known.link, known.conference, tuple(entries)
     state, is_over = course.whole, course.phase is Phase.ENDED
     arrived = max((event.arrived_at for event in course.events), default=now)
-    lines = sorted([*_noted(material.entries), *_happened(course.events, arrived)], key=lambda line: line[0])
-    opened_at = next((entry.at for entry in material.entries if entry.kind == Kind.LINK_OPENED), None)
+    lines = sorted([*_noted(noted), *_happened(course.events, arrived)], key=lambda line: line[0])
+    opened_at = next((entry.at for entry in noted if entry.kind == Kind.LINK_OPENED), None)
     ended_at = conference.ended_at if conference is not None else None
-    service_tag = conference.service_tag if conference is not None else material.service.get("service_tag")
-    pin = material.service.get("pin")
+    service_tag = conference.service_tag if conference is not None else service.get("service_tag")
+    pin = service.get("pin")
     return {
-        "call": material.call if material.opened or link or (conference and conference.call) else None,
-        "name": material.room,
+        "call": known.call if known.opened or link or (conference and conference.call) else None,
+        "name": room_name(service, known.call),
         "service_tag": str(service_tag or ""),
         "state": course.phase,
-        "node": material.node or None,
+        "node": node or None,
         "join": {
-            "alias": material.agent_alias,
+            "alias": known.agent_alias,
             "pin": str(pin) if pin and not is_over else None,
             "role": JOIN_ROLE,
             "call_type": JOIN_CALL_TYPE,
         },
-        "customer": _customer(material, state.people, arrived),
+        "customer": _customer(known, state.people, domains, arrived),
         "trunk_leg": _trunk_leg(state.trunk_legs, arrived),
         "participants": [_participant(person, arrived) for person in state.people],
         "attributes": dict(link.attributes) if link is not None else {},
@@ -240,7 +247,7 @@ def render(material: Material, now: datetime) -> Conference:
         "opened_at": stamp(opened_at),
         "started_at": stamp(moment(state.started_at, arrived)),
         "ended_at": stamp(moment(course.latest.ended_at, arrived) or ended_at) if is_over else None,
-        "expires_at": stamp(_expiry(material)),
+        "expires_at": stamp(known.expires_at),
         "revoked_at": stamp(link.revoked_at if link is not None else None),
     }
 
@@ -253,19 +260,15 @@ def moment(seconds: float | None, arrived: datetime) -> datetime | None:
     return told if told - arrived <= FURTHEST_AHEAD else arrived
 
 
-def _expiry(material: Material) -> datetime | None:
-    if material.link is not None:
-        return material.link.expires_at
-    return material.opened.expires_at if material.opened is not None else None
-
-
-def _customer(material: Material, people: Sequence[roster.Participant], arrived: datetime) -> Customer:
+def _customer(
+    known: Known, people: Sequence[roster.Participant], domains: frozenset[str], arrived: datetime
+) -> Customer:
     """Who the link is for, and whether somebody came by its alias; of several, one who is there."""
-    alias = material.alias
-    own = normalise_alias(alias or "", material.domains)
-    came = [person for person in people if own and normalise_alias(person.destination_alias, material.domains) == own]
+    alias = known.alias
+    own = normalise_alias(alias or "", domains)
+    came = [person for person in people if own and normalise_alias(person.destination_alias, domains) == own]
     person = max(came, key=lambda one: (one.is_present, one.connected_at or 0.0), default=None)
-    name = material.link.name if material.link is not None else ""
+    name = known.link.name if known.link is not None else ""
     return {
         "name": name or (person.display_name if person is not None else "") or None,
         "alias": alias,

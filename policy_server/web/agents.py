@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from policy_server.conferences.bindings import check_caller, check_dialled, check_place
+from policy_server.conferences.bindings import check_dialled, check_place, names
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.link_reading import undisguised
 from policy_server.conferences.lookup import ConferenceLookup, Found, Subject
@@ -139,7 +139,7 @@ class AgentAccess:
         )
         match bound:
             case Binding():
-                reason = check_caller(bound, subject)
+                reason = _check_caller(bound, subject)
                 return _not_bound(reason) if reason else Admitted(bound.agent, bound)
             case InvalidConversationId():
                 detail = _not_an_id(conversations)
@@ -222,6 +222,21 @@ def _bearer(request: Request) -> str:
     given = request.headers.getlist("authorization")
     scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
     return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _check_caller(bound: Binding, subject: Subject) -> str:
+    """Why an agent's conversation is not about a conference, as far as the conversation says; ``""`` if it is."""
+    seen = f"its participants are {', '.join(bound.participants) or 'none'}"
+    if not bound.agent_listed:
+        return f"this agent is not in that conversation; {seen}"
+    if not bound.agent_connected:
+        return f"this agent's call in that conversation is not connected; {seen}"
+    if names(subject, bound.ani_name) or names(subject, bound.ani):
+        return ""
+    if bound.ani_name is None:
+        what = "an address (ani) that is not this conference" if bound.ani else "no address (ani)"
+        return f"the customer of that conversation has no caller's name (aniName) and {what}; {seen}"
+    return "the customer of that conversation is in another conference: neither aniName nor ani is this one"
 
 
 def _not_an_id(conversations: list[str]) -> str:

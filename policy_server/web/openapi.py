@@ -114,10 +114,7 @@ def _make_link(shapes: Json) -> Json:
                 "example": "appointment-4711",
             }
         ],
-        "requestBody": {
-            "required": True,
-            "content": _json("LinkRequest", shapes),
-        },
+        "requestBody": {"required": True, "content": _json("LinkRequest", shapes)},
         "responses": {
             "201": {
                 "description": "The link, made now or by an earlier request with the same `Idempotency-Key`.",
@@ -153,10 +150,7 @@ def _show_link(shapes: Json) -> Json:
                 "description": "The link, also when it has expired or was revoked.",
                 "content": _json("LinkWithConference", shapes),
             },
-            **_unauthorized("Bearer"),
-            **_problem(404, "unknown-link", "not-found"),
-            **_problem(500, "internal"),
-            **_problem(503, "store-unavailable", comes_back=True),
+            **_link_refusals(),
         },
     }
 
@@ -170,11 +164,17 @@ def _revoke_link() -> Json:
         "security": [{"apiKey": []}],
         "responses": {
             "204": {"description": "It is revoked."},
-            **_unauthorized("Bearer"),
-            **_problem(404, "unknown-link", "not-found"),
-            **_problem(500, "internal"),
-            **_problem(503, "store-unavailable", comes_back=True),
+            **_link_refusals(),
         },
+    }
+
+
+def _link_refusals() -> Json:
+    return {
+        **_unauthorized("Bearer"),
+        **_problem(404, "unknown-link", "not-found"),
+        **_problem(500, "internal"),
+        **_problem(503, "store-unavailable", comes_back=True),
     }
 
 
