@@ -7,7 +7,7 @@ numbers beyond 64 bits, which our answers cannot carry; and half a pair of crede
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -319,6 +319,43 @@ def test_what_may_differ_between_callers(field: str) -> None:
     verdict = judge(PATHS["service"], "call_direction=dial_in", answer, running=ROOM | {field: "two"})
     told = [item.field for item in verdict.warnings if "is not what it was started with" in item.reason]
     assert told == ([] if field in DOOR_FIELDS else [f"result.{field}"])
+
+
+ANSWERS: dict[str, Callable[[dict[str, Any]], tuple[str, object]]] = {
+    "a conference": lambda field: ("service", ROOM | field),
+    "a lecture": lambda field: ("service", LECTURE | field),
+    "a gateway call": lambda field: ("service", GATEWAY | field),
+    "a two_stage_dialing service": lambda field: ("service", RECEPTION | field),
+    "a media_playback service": lambda field: ("service", PLAYBACK | field),
+    "a test_call service": lambda field: ("service", TEST_CALL | field),
+    "an automatic participant": lambda field: ("service", ROOM | {"automatic_participants": [LEG | field]}),
+    "on_completion": lambda field: ("service", PLAYBACK | {"on_completion": field}),
+    "a transfer": lambda field: ("service", PLAYBACK | {"on_completion": {"transfer": {"conference": "x"} | field}}),
+    "the properties of a participant": lambda field: ("participant", field),
+    "an entry of send_to_audio_mixes": lambda field: (
+        "participant",
+        {"send_to_audio_mixes": [{"mix_name": "x"} | field]},
+    ),
+    "a media location": lambda field: ("location", {"location": "x"} | field),
+    "a registration": lambda field: ("registration", {"username": "x", "password": "x"} | field),
+    "a directory entry": lambda field: ("directory", [{"alias": "x", "description": "x", "username": "x"} | field]),
+}
+"""An answer with a field of each part of answers."""
+
+
+@pytest.mark.parametrize(
+    ("noun", "field"),
+    [
+        (shape.noun, field)
+        for shape in SHAPES.values()
+        for field in shape.facets
+        if shape.noun != "every service" and field != "service_type"
+    ],
+)
+def test_what_there_is(noun: str, field: str) -> None:
+    """The judge knows every field of the models, and no field that there is not."""
+    assert not _has_unknown_field(_verdict(*ANSWERS[noun]({field: "x"})))
+    assert _has_unknown_field(_verdict(*ANSWERS[noun]({f"{field}_": "x"})))
 
 
 @pytest.mark.parametrize(
