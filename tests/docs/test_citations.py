@@ -69,6 +69,14 @@ def test_headings_can_be_cited(name: str) -> None:
     assert not [heading for heading in headings if re.search(r"[,()]", heading)]
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_files_of_pages_exist(name: str) -> None:
+    """A file that a page names is there, seen from the page or from the root of the repository."""
+    named = re.findall(r"`((?:tests/[\w./-]*|[\w-]+/[\w./-]+\.(?:py|md|xml|yaml)))`", PAGES[name])
+    seen_from = ((PACKAGE / name).parent, ROOT)
+    assert not [path for path in named if not any((folder / path).exists() for folder in seen_from)]
+
+
 def test_every_rule_id_is_explained() -> None:
     """The ids by which code and tests name what voids an answer are rows of the reference."""
     table = PAGES["pexip/README.md"].partition("## What voids an answer")[2].partition("\n## ")[0]
