@@ -1,7 +1,6 @@
-"""What every condition can be asked. Whoever reads rules asks the conditions, and knows no class of them.
+"""What every condition can be asked, so that those who search, explain and check rules need not know its class.
 
-What a class does not answer by itself it answers as somebody would who knows nothing of it: analyses of rules report
-only what is certain.
+A default is the answer of somebody who knows nothing of the condition: what is said of rules is only what is certain.
 """
 
 from abc import ABC, abstractmethod
@@ -27,13 +26,13 @@ class BaseCondition(ABC):
     __slots__ = ()
 
     index_rank: ClassVar[int | None] = None
-    """Among conditions that equally few rules have, a rule is filed under that of the lowest rank; never under one
-    without.
+    """A rule is filed in the index under the condition that the fewest other rules share, and of several such under the
+    one of the lowest rank; never under one without a rank.
     """
     conjunction: ClassVar[bool] = False
     """It holds if and only if each of its parts does."""
     negation: ClassVar[bool] = False
-    """Its parts make it fail: what they match tells nothing of a question for which it holds."""
+    """Its parts have to fail for it to hold, so what they match is never given."""
     needs_key: ClassVar[bool] = False
     """Whether it holds depends on the secret key."""
 
@@ -72,6 +71,16 @@ class BaseCondition(ABC):
         """Those whose opening or closing may change whether it holds."""
         return ()
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The named groups that it may give by itself."""
+        return frozenset()
+
+    @property
+    def folded_names(self) -> frozenset[str]:
+        """Those of ``names`` whose values are in the form in which aliases are compared."""
+        return frozenset()
+
     def groups(self, facts: Facts, *, originals: bool) -> Mapping[str, str]:
         """What its named groups matched, given that it holds; with ``originals`` each also as it came, as NAME.raw."""
         return NO_GROUPS
@@ -105,7 +114,7 @@ class BaseCondition(ABC):
         return self.filed_under()
 
     def facets(self) -> Iterable[Hashable]:
-        """What it can hold by; the rules that share the commonest of these are told apart by other conditions."""
+        """The values by which it can hold; as many rules share it as share the commonest of them."""
         return ()
 
     def file(self, number: int, index: IndexBuilder) -> None:

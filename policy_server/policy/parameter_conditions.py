@@ -47,6 +47,11 @@ class TextMatches(BaseCondition):
         """The named groups of all expressions."""
         return frozenset(chain.from_iterable(pattern.groups for pattern in self.patterns))
 
+    @property
+    def folded_names(self) -> frozenset[str]:
+        """All of them, where an alias is compared."""
+        return self.names if self.source.folds else frozenset()
+
     def match(self, facts: Facts) -> Mapping[str, str] | None:
         """The named groups of the first match, or ``None``."""
         key = id(self)

@@ -7,7 +7,6 @@ from typing import Final
 
 from policy_server.policy.conditions import Condition, walk
 from policy_server.policy.names import NAMES, Role
-from policy_server.policy.parameter_conditions import TextMatches
 from policy_server.policy.templates import Template, unknown_names, without_raw
 from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import Table
@@ -50,16 +49,12 @@ def groups_of(conditions: tuple[Condition, ...]) -> tuple[list[str], dict[str, s
 
 def folded_groups(conditions: tuple[Condition, ...]) -> frozenset[str]:
     """The names whose values are in the form in which aliases are compared."""
-    return frozenset(chain.from_iterable(text.names for text in _capturing(conditions) if text.source.folds))
+    return frozenset(chain.from_iterable(condition.folded_names for condition in walk(conditions, negated=False)))
 
 
 def named_anywhere(conditions: tuple[Condition, ...]) -> frozenset[str]:
     """The names that some part of the conditions can capture, be it one alternative of several."""
-    return frozenset(chain.from_iterable(text.names for text in _capturing(conditions)))
-
-
-def _capturing(conditions: tuple[Condition, ...]) -> Iterator[TextMatches]:
-    return (condition for condition in walk(conditions, negated=False) if isinstance(condition, TextMatches))
+    return frozenset(chain.from_iterable(condition.names for condition in walk(conditions, negated=False)))
 
 
 def check_placeholders(templates: Iterable[tuple[Template, Place]], given: Given, table: Table) -> None:
