@@ -7,7 +7,7 @@ from shutil import copytree
 from typing import Final
 
 from policy_server.conferences.link_requests import FIELDS
-from policy_server.rulefiles.pages import PAGES
+from policy_server.rulefiles.pages import LAYOUT, PAGES
 from policy_server.rulefiles.store import load_folder
 from policy_server.simulator.genesys import StandIn
 from policy_server.web.pages import shipped_pages
@@ -28,6 +28,11 @@ def test_every_field_of_the_answer_is_explained() -> None:
     """The table has every field of a link and of its conference, and no other."""
     documented = [name for names, _ in PAGE.rows("field of the answer |") for name in code(names)]
     assert sorted(documented) == sorted([*field_paths("LinkWithConference"), "conference"])
+
+
+def test_placeholders_of_pages_are_those_of_the_code() -> None:
+    """Every placeholder that a page or the layout may have is named, and no other."""
+    assert set(re.findall(r"`\$(\w+)`", PAGE.text)) == LAYOUT.union(*PAGES.values())
 
 
 def test_pages_of_its_own_are_shown_to_the_customer(folder: Path) -> None:
