@@ -32,7 +32,7 @@ def test_every_field_of_the_answer_is_explained() -> None:
 
 def test_placeholders_of_pages_are_those_of_the_code() -> None:
     """Every placeholder that a page or the layout may have is named, and no other."""
-    assert set(re.findall(r"`\$(\w+)`", PAGE.text)) == LAYOUT.union(*PAGES.values())
+    assert set(re.findall(r"`\$([a-z_]+)`", PAGE.text)) == LAYOUT.union(*PAGES.values())
 
 
 def test_pages_of_its_own_are_shown_to_the_customer(folder: Path) -> None:
