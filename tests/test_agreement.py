@@ -358,6 +358,11 @@ def test_what_there_is(noun: str, field: str) -> None:
     assert _has_unknown_field(_verdict(*ANSWERS[noun]({f"{field}_": "x"})))
 
 
+def test_kinds_of_objects() -> None:
+    """Both sides know the same kinds of objects of a deployment."""
+    assert {kind.plural for kind in Named} == {kind.name for kind in dataclasses.fields(Deployment)}
+
+
 @pytest.mark.parametrize(
     ("service_type", "field"),
     [
@@ -368,14 +373,12 @@ def test_what_there_is(noun: str, field: str) -> None:
     ],
 )
 def test_what_must_exist(service_type: str, field: str) -> None:
-    """Both sides hold the same fields to be names of objects, and list the same kinds of objects."""
-    kinds = {kind.plural for kind in Named}
-    assert kinds == {kind.name for kind in dataclasses.fields(Deployment)}
+    """Both sides hold the same fields to be names of objects, of the same kind."""
     body = json.dumps({"status": "success", "result": samples.service(service_type, **{field: "x"})}).encode()
     answer = HttpAnswer(200, "application/json", body)
     named = SERVICE_TYPES[service_type].facets[field].names
     assert named is not None
-    others = dict.fromkeys(kinds, frozenset({"x", "Holding"}))
+    others = {kind.plural: frozenset({"x", "Holding"}) for kind in Named}
     for deployment, rules in ((others, []), (others | {named.plural: frozenset({"Holding"})}, ["SVC-3"])):
         verdict = judge(PATHS["service"], "", answer, deployment=Deployment(**deployment))
         assert [item.rule for item in verdict.objections] == rules
