@@ -151,6 +151,7 @@ def changed(draw: st.DrawFn, base: st.SearchStrategy[dict[str, Any]], fields: li
     return record
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given((services() | changed(valid_services(), FIELDS)).filter(_writable).filter(bool))
 def test_services(service: dict[str, Any]) -> None:
@@ -158,6 +159,7 @@ def test_services(service: dict[str, Any]) -> None:
     _agree("service", accepts_service(service), service)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "base", [ROOM, LECTURE, GATEWAY, RECEPTION, PLAYBACK, TEST_CALL], ids=lambda base: base["service_type"]
 )

@@ -14,6 +14,8 @@ import pytest
 from tests.fuzz import ROOT, server
 from tests.servers import clean_environment
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = ROOT / "examples" / "requests"
 SETTINGS = {
     "POLICY_PEXIP_USERNAME": "pexip",

@@ -19,6 +19,8 @@ from tests.fuzz_questions import QUERY_LIMIT, Question, QuestionMaker, cannot_be
 from tests.golden.exchange import RULES, read_all
 from tests.rule_sets import NOON
 
+pytestmark = pytest.mark.slow
+
 GOOD = QuestionMaker(1, [b"/policy/v1/registrations?q=a"], []).make(0).authorization
 JSON = "application/json"
 

@@ -1,8 +1,12 @@
 """The table of attacks: what it is made from, and that SECURITY.md has one of these attacks."""
 
+import pytest
+
 from tests.attack.attacks import ATTACKS, Attack, Outcome, silent_connections
 from tests.attack.run import BEGIN, END, Felt, Row, during, table
 from tests.test_lock import ROOT
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_table_in_the_security_chapter_is_of_these_attacks() -> None:

@@ -20,6 +20,8 @@ from policy_server.settings import Credentials, Settings
 from policy_server.web import places
 from tests.servers import SECRET_KEY, eventually, write_rules
 
+pytestmark = pytest.mark.slow
+
 RULES = """
 service:
   - { id: room, when: { local_alias: meet }, service: { service_type: conference, name: meet, service_tag: t } }

@@ -322,6 +322,7 @@ def test_wrong_usage(arguments: tuple[str, ...]) -> None:
     assert "Usage: policy-server" in result.stderr
 
 
+@pytest.mark.slow
 def test_as_a_module_without_a_terminal(folder: Path) -> None:
     """``python -m policy_server`` is the same program; without a terminal nothing is coloured, there or anywhere."""
     put_rules(folder, WARNING_RULES)

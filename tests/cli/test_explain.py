@@ -286,6 +286,7 @@ def test_a_question_that_is_none(arguments: tuple[str, ...], said: str) -> None:
     assert said in result.stderr
 
 
+@pytest.mark.slow
 def test_arguments_that_are_not_utf_8() -> None:
     """Bytes that are not UTF-8 are explained as a node's would be, without a traceback."""
     alias = os.fsdecode(b"local_alias=room-\xff")

@@ -418,6 +418,7 @@ def test_revoke_without_a_database(away: dict[str, str]) -> None:
     assert not Path(DATABASE).exists()
 
 
+@pytest.mark.slow
 def test_a_running_server_obeys(folder: Path) -> None:
     """Attributes reach the rules of a server that runs, and so does a revocation."""
     gold = """

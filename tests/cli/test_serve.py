@@ -247,6 +247,7 @@ def test_the_port_of_the_public_listener_is_in_use() -> None:
     assert "--public-port" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_two_listeners(rules: Path, workers: str) -> None:
     """Both are said at the start, each answers its own paths in every process, and both end at once."""
@@ -266,6 +267,7 @@ def test_two_listeners(rules: Path, workers: str) -> None:
         assert "Traceback" not in running.err
 
 
+@pytest.mark.slow
 def test_few_open_files_are_a_warning(rules: Path, tmp_path: Path) -> None:
     """A start with a low limit says how many connections that leaves, and what to write where."""
     (tmp_path / "low.py").write_text(
@@ -389,6 +391,7 @@ def test_databases_that_cannot_be_used(rules: Path, url: str, said: str, started
     assert not started
 
 
+@pytest.mark.slow
 def test_a_database_that_is_away(rules: Path) -> None:
     """A PostgreSQL that nobody reaches is a warning without its password: calls are answered, links are 503."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -416,6 +419,7 @@ def make_link(client: httpx.Client, api_keys: str) -> httpx.Response:
     return client.post("/api/v1/links", json={"type": "visit"}, headers=headers, auth=httpx.Auth())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_open_streams_end_at_once(rules: Path, workers: str) -> None:
     """Agents who watch do not keep a server from stopping, and are told; all with what every process was made up."""

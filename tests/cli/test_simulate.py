@@ -21,6 +21,8 @@ from policy_server.simulator.genesys import ORGANIZATION
 from tests.cli.commands import BARE_RULES, CREDENTIALS, RULES, printed_json, put_rules, run
 from tests.servers import PASSWORD, SECRET_KEY, RealServer, clean_environment, real_server, write_rules
 
+pytestmark = pytest.mark.slow
+
 ALWAYS_OPEN: Final = RULES.replace('mon-fri: ["08:00-18:00"]', 'mon-sun: ["00:00-24:00"]')
 API_KEY: Final = "k3y-of-the-booking-system"
 EVENTS_PASSWORD: Final = "p4ssword-of-the-event-sink"

@@ -141,6 +141,7 @@ asyncio.run(start())
 """
 
 
+@pytest.mark.slow
 def test_two_processes_may_start_together(place: Place) -> None:
     """Processes that prepare one new database at the same time do not disturb each other."""
     command = [sys.executable, "-c", STARTER, place.url]
@@ -425,6 +426,7 @@ asyncio.run(fill())
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_error_and_loses_nothing(sqlite_place: Place) -> None:
     """When nothing more can be written, writing fails in the one way, and what was acknowledged can be read."""
     command = [sys.executable, "-c", FULL, sqlite_place.url]

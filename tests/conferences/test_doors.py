@@ -274,6 +274,7 @@ def database() -> Iterator[str]:
         yield f"sqlite:///{Path(folder, 'doors.db')}"
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(steps, min_size=1, max_size=7))
 def test_nobody_gets_a_door_that_is_not_their_own(history: Sequence[Step]) -> None:

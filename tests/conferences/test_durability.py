@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from policy_server.conferences.store import ConferenceStore
 from tests.conferences.samples import CALL, NOW, Place
 
@@ -30,6 +32,7 @@ asyncio.run(write())
 """
 
 
+@pytest.mark.slow
 def test_nothing_acknowledged_is_lost_when_the_process_is_killed(place: Place) -> None:
     """Every event, hold and entry that a killed process had been told is stored is found again afterwards."""
     acknowledged = 37

@@ -190,6 +190,7 @@ async def answered(url: str, ruleset: Ruleset, asked: Ask, now: datetime) -> tup
     return settled.decision.rule, render_answer(request(asked.kind, {}).type, settled.decision, "continue")
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(STEPS)
 @example([call(), Wait(timedelta(hours=13)), call(AGENT), call()])

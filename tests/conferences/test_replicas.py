@@ -154,6 +154,7 @@ asyncio.run(revoke())
 """
 
 
+@pytest.mark.slow
 def test_a_change_by_another_process_is_heard(place: Place) -> None:
     """What another process commits reaches the listeners of this one."""
 

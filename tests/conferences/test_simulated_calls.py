@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from policy_server.conferences.store import ConferenceStore
 from policy_server.simulator.genesys import ORGANIZATION
 from tests.cli.commands import CREDENTIALS, RULES
@@ -56,6 +58,7 @@ def check_kept(place: Place, value: dict[str, Any]) -> None:
     place.run(look)
 
 
+@pytest.mark.slow
 def test_in_process(place: Place, tmp_path: Path) -> None:
     """Without a server everything is played, and what was played is in the database."""
     write_rules(tmp_path / "rules", ALWAYS_OPEN)
@@ -64,6 +67,7 @@ def test_in_process(place: Place, tmp_path: Path) -> None:
     check_kept(place, value)
 
 
+@pytest.mark.slow
 def test_against_a_server(place: Place, tmp_path: Path) -> None:
     """Against a server everything is played, and what was played is in its database: two processes on PostgreSQL."""
     workers = 2 if place.kind == "postgresql" else 1

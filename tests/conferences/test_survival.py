@@ -27,6 +27,8 @@ from tests.conferences.samples import Place
 from tests.servers import PASSWORD, SECRET_KEY, USERNAME, RealServer, real_server, write_rules
 from tests.web.calls import bulk, message
 
+pytestmark = pytest.mark.slow
+
 CALLS: Final = 200
 AT_ONCE: Final = 12
 """Calls that are under way at a time."""

@@ -10,6 +10,8 @@ from pathlib import Path
 from threading import Timer
 from typing import Final
 
+import pytest
+
 from policy_server.conferences.timeline import Kind
 from tests.conferences import event_histories as told
 from tests.docs.pages import AGENT_APP, ROOT, blocks, code
@@ -37,6 +39,7 @@ def test_every_field_of_a_lookup_is_explained() -> None:
     assert sorted(documented) == sorted(field_paths("Conference"))
 
 
+@pytest.mark.slow
 def test_the_stream_can_be_followed_as_shown(site: Site, tmp_path: Path) -> None:
     """The script shows the conference and each change of it, and gives up with the problem when the token is not good.
 

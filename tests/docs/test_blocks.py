@@ -32,6 +32,7 @@ def test_rules_load_without_problems_unless_the_page_says_so(name: str, folder: 
     assert bool(loaded.problems) is with_problems, "\n".join(map(str, loaded.problems))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [block for block in CONSOLE if block.note not in ELSEWHERE], ids=str)
 def test_commands_print_what_the_page_shows(block: Block, folder: Path, request: pytest.FixtureRequest) -> None:
     """Every command of a console block runs, and its output is the one shown."""

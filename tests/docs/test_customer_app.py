@@ -6,6 +6,8 @@ from pathlib import Path
 from shutil import copytree
 from typing import Final
 
+import pytest
+
 from policy_server.conferences.link_requests import FIELDS
 from policy_server.rulefiles.pages import LAYOUT, PAGES
 from policy_server.rulefiles.store import load_folder
@@ -49,6 +51,7 @@ def test_pages_of_its_own_are_shown_to_the_customer(folder: Path) -> None:
         assert heading not in shipped_pages().render(page, language, datetime.now(UTC)).html
 
 
+@pytest.mark.slow
 def test_attributes_of_a_link_choose_the_trunk(folder: Path, tmp_path: Path) -> None:
     """A link made for a Spanish speaker leads to a room that dials the Spanish number, through a real server."""
     copytree(folder / "languages", tmp_path / "rules")

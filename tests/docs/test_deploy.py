@@ -41,6 +41,7 @@ def test_the_decision_log_looks_as_shown(folder: Path, server: RealServer) -> No
     assert answer["result"]["guest_pin"] not in line
 
 
+@pytest.mark.slow
 def test_a_backup_of_sqlite_opens_and_holds_the_link(folder: Path, site: Site, tmp_path: Path) -> None:
     """What the backup command writes while the server runs is a database on which a server goes on."""
     (block,) = [block for block in CONSOLE if block.note == "backs up SQLite"]

@@ -36,6 +36,7 @@ def test_systemd_reads_the_unit_without_a_word(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_the_settings_of_the_unit_are_good(tmp_path: Path) -> None:
     """With the secrets that the page makes, a server takes every setting of the unit."""
     (script,) = [block.text for block in blocks("sh") if block.note == "makes secrets"]

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from policy_server.pexip.events import leg_class
 from policy_server.pexip.field_facts import DOOR_FIELDS
 from policy_server.pexip.parameters import PARAMETERS, PATH_ALIAS, Kind
@@ -118,6 +120,7 @@ def test_reasons_of_a_leg_have_the_class_that_the_code_gives_them() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_certificate_is_made_as_shown(tmp_path: Path) -> None:
     """The commands make a key, a request and a chain, with which a server is known by its name, and by no other."""
     for note in ("requests a certificate", "signs a certificate"):

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 from shutil import copytree
 
+import pytest
 from dotenv import dotenv_values
 
 from policy_server.settings import read_settings
@@ -13,6 +14,7 @@ from tests.docs.running import SHOWN_URL, commands, matches
 from tests.servers import real_server
 
 
+@pytest.mark.slow
 def test_a_first_start_prints_what_the_readme_shows(tmp_path: Path) -> None:
     """`make run` serves, makes up credentials, and says what to paste into Pexip."""
     (block,) = [block for block in CONSOLE if block.note == "starts a server"]
@@ -27,6 +29,7 @@ def test_a_first_start_prints_what_the_readme_shows(tmp_path: Path) -> None:
     assert matches(expected, got), got
 
 
+@pytest.mark.slow
 def test_the_settings_of_the_first_evening_are_good(tmp_path: Path) -> None:
     """The commands that write `.env` make settings that a server takes, in a file that nobody else can read."""
     (script,) = [block.text for block in blocks("sh") if "> .env" in block.text]

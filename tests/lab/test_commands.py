@@ -31,6 +31,7 @@ def without_aiortc(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["demo", "--port", "9000"], ["selftest", "--json"]], ids=["demo", "selftest"])
 def test_a_missing_extra(command: list[str]) -> None:
     """One line says which to install, whatever the options, with status 2."""
@@ -47,6 +48,7 @@ def test_without_sipp(command: str) -> None:
     assert "sip-tester" in result.stderr
 
 
+@pytest.mark.slow
 def test_help_without_the_extra() -> None:
     """The commands are listed all the same, with what they need."""
     ended = without_aiortc("--help")
@@ -56,6 +58,7 @@ def test_help_without_the_extra() -> None:
     assert ended.stdout.count("Needs pip install 'policy-server[lab]'.") == 2
 
 
+@pytest.mark.slow
 def test_a_fault_of_ours_is_no_missing_extra() -> None:
     """A module of our own that is not there is not passed off as something to install."""
     ended = python(
@@ -65,6 +68,7 @@ def test_a_fault_of_ours_is_no_missing_extra() -> None:
     assert "ModuleNotFoundError" in ended.stderr
 
 
+@pytest.mark.slow
 def test_nobody_else_loads_the_lab() -> None:
     """The command line and the server do without the lab and what only the lab needs."""
     ended = python(

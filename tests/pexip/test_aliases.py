@@ -58,6 +58,7 @@ def test_bare_alias_keeps_the_domain() -> None:
     assert normalise_alias("sip:Kiosk-1@Video.Example.com") == "kiosk-1@video.example.com"
 
 
+@pytest.mark.slow
 def test_folding_keeps_every_character_in_its_place() -> None:
     """Each character becomes one, the same whatever stands beside it, and folding again changes nothing."""
     for number in range(0x110000):

@@ -233,6 +233,7 @@ def test_reasons_quote_nothing() -> None:
         assert secret not in str(parsed.reasons)
 
 
+@pytest.mark.slow
 def test_a_large_body_that_is_broken_is_read_in_time() -> None:
     """Megabytes of brackets, quotes and cut messages cost no more than their length."""
     began = time.process_time()
@@ -512,6 +513,7 @@ def test_classes_of_disconnect_reasons(reason: str, expected: LegEnd) -> None:
     assert leg_class(reason) is expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
     [

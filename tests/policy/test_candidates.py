@@ -28,6 +28,7 @@ def matching(rules: RuleList, ruleset: Ruleset, **fields: str) -> list[int]:
     ]
 
 
+@pytest.mark.slow
 @given(rules=rule_lists, fields=calls)
 @settings(max_examples=150, deadline=None)
 def test_no_match_is_left_out(rules: list[dict[str, Any]], fields: dict[str, str]) -> None:
@@ -38,6 +39,7 @@ def test_no_match_is_left_out(rules: list[dict[str, Any]], fields: dict[str, str
     assert set(matching(ruleset.lists[RequestType.SERVICE], ruleset, **fields)) <= set(found)
 
 
+@pytest.mark.slow
 @given(written=st.lists(expressions().filter(lambda made: made.text), min_size=1, max_size=8))
 @settings(max_examples=100, deadline=None)
 def test_no_match_of_any_expression_is_left_out(written: list[Expression]) -> None:

@@ -150,6 +150,7 @@ WHENS = (
 DOORS = {when: door(f"link: valid, {when}") for when in WHENS}
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=80)
 @given(st.sampled_from(WHENS), minutes)
 def test_nothing_opens_before_the_next_opening(when: str, now: datetime) -> None:

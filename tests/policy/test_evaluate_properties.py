@@ -6,6 +6,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 import orjson
+import pytest
 import re2
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -70,6 +71,7 @@ def reads_one(key: str, wanted: Any, fields: Mapping[str, str]) -> bool | None:
     return (text.lower() if key == "protocol" else text) in options
 
 
+@pytest.mark.slow
 @given(rules=rule_lists, fields=calls)
 @settings(max_examples=200, deadline=None)
 def test_agrees_with_a_naive_first_match(rules: list[dict[str, Any]], fields: dict[str, Any]) -> None:
@@ -134,6 +136,7 @@ GREEDY = load(
 NOTHING = load("directory: [{ alias: desk }]")
 
 
+@pytest.mark.slow
 @given(
     query=queries,
     alias=st.text(st.characters(), max_size=10),

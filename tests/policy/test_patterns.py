@@ -224,6 +224,7 @@ def test_index_of_equal_patterns() -> None:
     assert not PatternIndex([(pattern, 4)]).candidates("hcp1")
 
 
+@pytest.mark.slow
 def test_index_too_large() -> None:
     """Expressions that need too much memory together are refused, and the error says what to do."""
     wide = [compile_pattern(f".*{letter}.{{900}}.*", ignore_case=False) for letter in "abcdefghijklmnopqrstuvwxyz" * 8]

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -137,6 +138,7 @@ def warned(rules: list[dict[str, Any]], section: str, outcome: str) -> tuple[set
     }, loaded.ruleset
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(_rules, st.lists(st.tuples(_questions, st.sampled_from(TEXTS)), min_size=10, max_size=30))
 def test_a_rule_that_can_never_match_never_wins(

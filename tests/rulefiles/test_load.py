@@ -126,6 +126,7 @@ def test_the_revision_names_the_content() -> None:
     assert len({revision, *(other.revision for other in others)}) == 1 + len(others)
 
 
+@pytest.mark.slow
 def test_very_many_errors_end_the_checking() -> None:
     """A thousand misspelt references among as many names give the first 500, each with its hint, and say so."""
     rooms = "".join(f"  room-number-{number}: {{ name: x }}\n" for number in range(1000))
@@ -206,6 +207,7 @@ def check_outcome(loaded: Loaded, structure: object) -> None:
         assert [len(rule.conditions) for rule in rules.rules] == [len(rule.get("when", {})) for rule in written]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(structures)
 def test_any_structure_gives_problems_or_rules(structure: dict[str, Any]) -> None:

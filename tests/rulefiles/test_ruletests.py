@@ -373,6 +373,7 @@ def test_a_link_is_the_same_on_every_run() -> None:
     assert len(outcomes) == 1
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(test_structures | anything, st.datetimes(timezones=st.just(UTC)).filter(lambda at: 1971 <= at.year <= 2479))
 def test_any_test_file_gives_problems_or_tests_that_run(structure: object, now: datetime) -> None:

@@ -266,6 +266,7 @@ def _changed(draw: st.DrawFn) -> str:
     return yaml(changed)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(_changed())
 def test_editors_underline_nothing_that_the_loader_takes(text: str) -> None:
@@ -274,6 +275,7 @@ def test_editors_underline_nothing_that_the_loader_takes(text: str) -> None:
         assert [error.message for error in EDITOR.iter_errors(document(text))] == []
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(services())
 def test_editors_underline_no_service_that_the_loader_takes(service: dict[str, object]) -> None:

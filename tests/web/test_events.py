@@ -455,6 +455,7 @@ def test_a_fault_of_ours_does_not_hold_up_the_queue_of_a_node(
     assert "conferences.not_ended" in caplog.text
 
 
+@pytest.mark.slow
 def test_ten_thousand_messages_in_a_bulk(desk: Desk) -> None:
     """10,000 messages about ten conferences on two nodes, in any order, come to what each conference's own say: nine
     are over and their rooms free, in the tenth somebody still is.

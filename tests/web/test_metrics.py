@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from policy_server.web.metrics import CONTENT_TYPE, NODES_LIMIT, Metrics
 from tests.servers import clean_environment
 
@@ -73,6 +75,7 @@ sys.stdout.buffer.write(metrics.render())
 """
 
 
+@pytest.mark.slow
 def test_processes_add_up(tmp_path: Path) -> None:
     """In files, counts of all processes add up, ended ones too; gauges of ended ones are forgotten or added."""
     folder = tmp_path / "made" / "on demand"

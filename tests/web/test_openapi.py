@@ -440,6 +440,7 @@ def own_key(case: schemathesis.Case[Any]) -> None:
         case.headers["Idempotency-Key"] = f"{key[:-9]}{next(_numbers):09}"
 
 
+@pytest.mark.slow
 @SCHEMA.parametrize()
 def test_schemathesis_finds_nothing(case: schemathesis.Case[Any], url: str) -> None:
     """Whatever is sent to an operation, good or bad, with credentials or without, it does as the document says."""
@@ -447,6 +448,7 @@ def test_schemathesis_finds_nothing(case: schemathesis.Case[Any], url: str) -> N
     case.call_and_validate(base_url=url)
 
 
+@pytest.mark.slow
 def test_schemathesis_finds_nothing_in_sequences(url: str) -> None:
     """The same for links that are made, looked at and revoked one after the other."""
 

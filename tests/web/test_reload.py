@@ -17,6 +17,8 @@ import pytest
 
 from tests.servers import PASSWORD, SECRET_KEY, RealServer, clean_environment, eventually, real_server, write_rules
 
+pytestmark = pytest.mark.slow
+
 RULES = """
 service:
   - id: {rule}
