@@ -17,7 +17,7 @@ demo: $(READY) ## plays a contact centre on this machine, in a browser
 
 # Less than a minute: no browser, SIPp, PostgreSQL or nginx, nothing slow, and few examples of each property.
 quick: $(READY) lint types imports ## checks what a minute can: linters, types, import contracts, fast tests
-	$(BIN)/pytest --hypothesis-profile=quick -m "not (browser or sipp or postgresql or nginx or slow)"
+	$(BIN)/pytest --numprocesses=auto --hypothesis-profile=quick -m "not (browser or sipp or postgresql or nginx or slow)"
 
 test: $(READY) lint types imports unit ## checks everything, as CI does
 

@@ -1,5 +1,7 @@
 """What goes for all tests: which are left out, and how many examples a property gets."""
 
+from typing import Final
+
 import pytest
 from hypothesis import settings
 
@@ -9,11 +11,16 @@ from tests.requirements import MISSING, leave_out
 settings.register_profile("quick", max_examples=10, deadline=None)
 
 
+MARKERS: Final = {"postgres": "postgresql", "site": "slow"}
+"""What the fixtures need that start a PostgreSQL, or a server with everything around it."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that start a PostgreSQL."""
+    """Marks the tests that use such fixtures."""
     for item in items:
-        if isinstance(item, pytest.Function) and "postgres" in item.fixturenames:
-            item.add_marker("postgresql")
+        if isinstance(item, pytest.Function):
+            for fixture in MARKERS.keys() & set(item.fixturenames):
+                item.add_marker(MARKERS[fixture])
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -43,6 +43,7 @@ def _rules(when: dict[str, Any]) -> tuple[Ruleset, AllOf]:
     return ruleset, AllOf(ruleset.lists[RequestType.SERVICE].rules[0].conditions)
 
 
+@pytest.mark.slow
 @given(when=_WHEN, alias=st.sampled_from(ALIASES), registered=st.sampled_from(["True", "False", "maybe", ""]))
 @settings(max_examples=200, deadline=None)
 def test_what_is_certain_comes_true(when: dict[str, Any], alias: str, registered: str) -> None:

@@ -219,6 +219,7 @@ STEPS: Final = st.lists(
 ).map(lambda steps: tuple(sorted(steps, key=lambda step: step.after)))
 
 
+@pytest.mark.slow
 @given(steps=STEPS, asked_after=st.integers(0, 13 * 60))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_all_readers_agree(readers: Readers, steps: tuple[Step, ...], asked_after: int) -> None:
