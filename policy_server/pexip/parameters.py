@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from types import MappingProxyType
 
 from policy_server.pexip.fields import Named
@@ -23,15 +24,15 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter: its name as Pexip sends it, how it reads, the requests that carry it, and what it means.
+    """One parameter: how it reads, its name as Pexip sends it, the questions that carry it, and what it means.
 
-    ``choices`` are the documented values of an enumerated parameter; where there are none, the values are names of
-    objects of the deployment, of the kind ``names``.
+    ``letters`` are those of the questions. ``choices`` are the documented values of an enumerated parameter; where there
+    are none, the values are names of objects of the deployment, of the kind ``names``.
     """
 
-    name: str
     kind: Kind
-    requests: frozenset[RequestType]
+    name: str
+    letters: str
     meaning: str
     choices: tuple[str, ...] = ()
     names: Named | None = None
@@ -46,275 +47,165 @@ class Parameter:
     any_language: bool = False
     """The value is text in any language."""
 
-
-_LETTERS = {kind.about.letter: kind for kind in RequestType}
-
-
-def _in(letters: str) -> frozenset[RequestType]:
-    return frozenset(_LETTERS[letter] for letter in letters)
+    @property
+    def requests(self) -> frozenset[RequestType]:
+        """The questions that carry it."""
+        return frozenset(kind for kind in RequestType if kind.about.letter in self.letters)
 
 
-PATH_ALIAS = Parameter(
-    "alias",
-    Kind.ALIAS,
-    frozenset(kind for kind in RequestType if kind.about.has_alias),
-    "The alias that registers.",
+_alias = partial(Parameter, Kind.ALIAS)
+_text = partial(Parameter, Kind.TEXT)
+_choice = partial(Parameter, Kind.CHOICE)
+_boolean = partial(Parameter, Kind.BOOLEAN)
+_integer = partial(Parameter, Kind.INTEGER)
+_address = partial(Parameter, Kind.ADDRESS)
+_list = partial(Parameter, Kind.LIST)
+
+PATH_ALIAS = _alias(
+    "alias", "".join(kind.about.letter for kind in RequestType if kind.about.has_alias), "The alias that registers."
 )
 """The alias that some questions carry in the path; rules call it ``alias``."""
 
 _TABLE = (
-    Parameter(
-        "auth_type",
-        Kind.CHOICE,
-        _in("R"),
-        "How the device that registers proves who it is.",
-        choices=("credentials", "sso"),
+    _choice("auth_type", "R", "How the device that registers proves who it is.", ("credentials", "sso")),
+    _integer(
+        "bandwidth", "SPLA", "The bandwidth that the caller asks for; often 0, and of use for inbound calls only."
     ),
-    Parameter(
-        "bandwidth",
-        Kind.INTEGER,
-        _in("SPLA"),
-        "The bandwidth that the caller asks for; often 0, and of use for inbound calls only.",
-    ),
-    Parameter(
-        "breakout_uuid",
-        Kind.TEXT,
-        _in("SP"),
-        "The breakout room that the question is about; missing for the main room.",
-    ),
-    Parameter("bypass_lock", Kind.BOOLEAN, _in("P"), "Whether the participant may enter a locked conference."),
-    Parameter(
+    _text("breakout_uuid", "SP", "The breakout room that the question is about; missing for the main room."),
+    _boolean("bypass_lock", "P", "Whether the participant may enter a locked conference."),
+    _choice(
         "call_direction",
-        Kind.CHOICE,
-        _in("SPLA"),
+        "SPLA",
         "dial_in: a call to Pexip. dial_out: Pexip calls. non_dial: a lookup without a call.",
-        choices=("dial_in", "dial_out", "non_dial"),
+        ("dial_in", "dial_out", "non_dial"),
         always_sent=True,
     ),
-    Parameter(
-        "call_tag",
-        Kind.TEXT,
-        _in("SPLAD"),
-        "A tag that the client gave, or that an earlier participant answer set.",
-        chosen=True,
+    _text("call_tag", "SPLAD", "A tag that the client gave, or that an earlier participant answer set.", chosen=True),
+    _text("call_uuid", "P", "The identifier of the participant's call."),
+    _boolean(
+        "can_receive_personal_mix", "P", "Whether the participant may use a layout of their own (recent versions)."
     ),
-    Parameter("call_uuid", Kind.TEXT, _in("P"), "The identifier of the participant's call."),
-    Parameter(
-        "can_receive_personal_mix",
-        Kind.BOOLEAN,
-        _in("P"),
-        "Whether the participant may use a layout of their own (recent versions).",
-    ),
-    Parameter(
-        "disable_overlay_text",
-        Kind.BOOLEAN,
-        _in("P"),
-        "Whether the participant's name is hidden over the video (recent versions).",
-    ),
-    Parameter(
-        "display_count", Kind.INTEGER, _in("SP"), "The number of screens; known for Teams Rooms with One-Touch Join."
-    ),
-    Parameter("encryption", Kind.CHOICE, _in("SPLA"), "Whether media is encrypted.", choices=("On", "Off", "Unknown")),
-    Parameter(
+    _boolean("disable_overlay_text", "P", "Whether the participant's name is hidden over the video (recent versions)."),
+    _integer("display_count", "SP", "The number of screens; known for Teams Rooms with One-Touch Join."),
+    _choice("encryption", "SPLA", "Whether media is encrypted.", ("On", "Off", "Unknown")),
+    _boolean(
         "has_authenticated_display_name",
-        Kind.BOOLEAN,
-        _in("SPLA"),
+        "SPLA",
         "Whether an Identity Provider vouches for the display name.",
         vouched=True,
     ),
-    Parameter("height", Kind.INTEGER, _in("A"), "The height of the picture that is wanted, in pixels."),
-    Parameter(
-        "idp_uuid", Kind.TEXT, _in("SPLA"), "The Identity Provider that the participant signed on with.", vouched=True
-    ),
-    Parameter("layout_group", Kind.TEXT, _in("P"), "The layout group of the participant (recent versions)."),
-    Parameter("limit", Kind.INTEGER, _in("D"), "The number of results that the search may give; 10 so far."),
-    Parameter(
+    _integer("height", "A", "The height of the picture that is wanted, in pixels."),
+    _text("idp_uuid", "SPLA", "The Identity Provider that the participant signed on with.", vouched=True),
+    _text("layout_group", "P", "The layout group of the participant (recent versions)."),
+    _integer("limit", "D", "The number of results that the search may give; 10 so far."),
+    _alias(
         "local_alias",
-        Kind.ALIAS,
-        _in("SPLA"),
+        "SPLA",
         "The alias that was dialled, without scheme, parameters and our own domains.",
         always_sent=True,
         chosen=True,
     ),
-    Parameter(
+    _choice(
         "location",
-        Kind.CHOICE,
-        _in("SPLADR"),
+        "SPLADR",
         "The location of the Conferencing Node that asks.",
         names=Named.LOCATION,
         always_sent=True,
         vouched=True,
     ),
-    Parameter(
-        "ms-subnet", Kind.LIST, _in("SPLA"), "The caller's subnet, from the SIP header of that name.", vouched=True
-    ),
-    Parameter(
-        "node_ip",
-        Kind.ADDRESS,
-        _in("SPLADR"),
-        "The address of the Conferencing Node that asks.",
-        always_sent=True,
-        vouched=True,
-    ),
-    Parameter(
+    _list("ms-subnet", "SPLA", "The caller's subnet, from the SIP header of that name.", vouched=True),
+    _address("node_ip", "SPLADR", "The address of the Conferencing Node that asks.", always_sent=True, vouched=True),
+    _list(
         "p_Asserted-Identity",
-        Kind.LIST,
-        _in("SPLA"),
+        "SPLA",
         "The caller's identity as the SIP network asserts it; as good as whoever set it.",
         vouched=True,
     ),
-    Parameter(
+    _choice(
         "participant_type",
-        Kind.CHOICE,
-        _in("P"),
-        "standard: sends media. api: the control half of a Pexip app. api_host: that of a Host who starts the "
-        "conference.",
-        choices=("standard", "api", "api_host"),
+        "P",
+        "standard: sends media. api: the control half of a Pexip app. api_host: that of a Host who starts the conference.",
+        ("standard", "api", "api_host"),
     ),
-    Parameter("participant_uuid", Kind.TEXT, _in("P"), "The identifier of the participant."),
-    Parameter(
+    _text("participant_uuid", "P", "The identifier of the participant."),
+    _choice(
         "preauthenticated_role",
-        Kind.CHOICE,
-        _in("P"),
+        "P",
         "The role known so far; missing before PIN entry. chair is Host.",
-        choices=("chair", "guest"),
+        ("chair", "guest"),
     ),
-    Parameter(
-        "prefers_multiscreen_mix",
-        Kind.BOOLEAN,
-        _in("P"),
-        "Whether the participant uses several screens (recent versions).",
-    ),
-    Parameter("previous_service_name", Kind.TEXT, _in("SPL"), "The service that the participant was transferred from."),
-    Parameter(
+    _boolean("prefers_multiscreen_mix", "P", "Whether the participant uses several screens (recent versions)."),
+    _text("previous_service_name", "SPL", "The service that the participant was transferred from."),
+    _choice(
         "protocol",
-        Kind.CHOICE,
-        _in("SPLAR"),
+        "SPLAR",
         "The signalling protocol; api is a Pexip app that joins, webrtc its media.",
-        choices=("api", "webrtc", "sip", "rtmp", "h323", "teams", "mssip"),
+        ("api", "webrtc", "sip", "rtmp", "h323", "teams", "mssip"),
         always_sent=True,
     ),
-    Parameter(
-        "proxy_node_address",
-        Kind.ADDRESS,
-        _in("LA"),
-        "The Proxying Edge Node that took the call, if one did.",
-        vouched=True,
-    ),
-    Parameter(
+    _address("proxy_node_address", "LA", "The Proxying Edge Node that took the call, if one did.", vouched=True),
+    _choice(
         "proxy_node_location",
-        Kind.CHOICE,
-        _in("LA"),
+        "LA",
         "The location of the Proxying Edge Node that took the call, if one did.",
         names=Named.LOCATION,
     ),
-    Parameter(
-        "pseudo_version_id",
-        Kind.TEXT,
-        _in("SPLADR"),
-        "The build of Pexip Infinity, such as 77683.0.0.",
-        always_sent=True,
+    _text("pseudo_version_id", "SPLADR", "The build of Pexip Infinity, such as 77683.0.0.", always_sent=True),
+    _text("q", "D", "What the user of the app typed to search for; may be empty.", any_language=True),
+    _text("receive_from_audio_mix", "P", "The audio mix that the participant hears."),
+    _text("receive_from_video_mix~mix_name", "P", "The video mix that the participant sees (recent versions)."),
+    _boolean("registered", "SPLA", "Whether the far end is registered to this Pexip, whoever it is.", vouched=True),
+    _alias("registration_alias", "D", "The alias of the registered app that searches."),
+    _address("remote_address", "SPLAR", "The IP address of the far end.", vouched=True),
+    _alias(
+        "remote_alias", "SPLA", "The alias of the far end; for a call that Pexip makes, what it calls.", chosen=True
     ),
-    Parameter(
-        "q", Kind.TEXT, _in("D"), "What the user of the app typed to search for; may be empty.", any_language=True
-    ),
-    Parameter("receive_from_audio_mix", Kind.TEXT, _in("P"), "The audio mix that the participant hears."),
-    Parameter(
-        "receive_from_video_mix~mix_name",
-        Kind.TEXT,
-        _in("P"),
-        "The video mix that the participant sees (recent versions).",
-    ),
-    Parameter(
-        "registered",
-        Kind.BOOLEAN,
-        _in("SPLA"),
-        "Whether the far end is registered to this Pexip, whoever it is.",
-        vouched=True,
-    ),
-    Parameter("registration_alias", Kind.ALIAS, _in("D"), "The alias of the registered app that searches."),
-    Parameter("remote_address", Kind.ADDRESS, _in("SPLAR"), "The IP address of the far end.", vouched=True),
-    Parameter(
-        "remote_alias",
-        Kind.ALIAS,
-        _in("SPLA"),
-        "The alias of the far end; for a call that Pexip makes, what it calls.",
-        chosen=True,
-    ),
-    Parameter(
+    _text(
         "remote_display_name",
-        Kind.TEXT,
-        _in("SPLA"),
+        "SPLA",
         "The display name of the far end: any text that the caller chose.",
         chosen=True,
         any_language=True,
     ),
-    Parameter("remote_port", Kind.INTEGER, _in("SPLA"), "The signalling port of the far end."),
-    Parameter("request_id", Kind.TEXT, _in("PL"), "A short identifier of the question (not in every version)."),
-    Parameter(
+    _integer("remote_port", "SPLA", "The signalling port of the far end."),
+    _text("request_id", "PL", "A short identifier of the question (not in every version)."),
+    _choice(
         "role",
-        Kind.CHOICE,
-        _in("A"),
+        "A",
         "The role of the participant whose picture is wanted. chair is Host.",
-        choices=("chair", "guest", "unknown"),
+        ("chair", "guest", "unknown"),
     ),
-    Parameter(
+    _choice(
         "rx_presentation_policy",
-        Kind.CHOICE,
-        _in("P"),
+        "P",
         "Whether the participant receives presentations (recent versions).",
-        choices=("ALLOW", "DENY"),
+        ("ALLOW", "DENY"),
     ),
-    Parameter(
-        "send_to_audio_mixes_mix_name",
-        Kind.TEXT,
-        _in("P"),
-        "The audio mix that the participant speaks to; main so far.",
-    ),
-    Parameter(
-        "send_to_audio_mixes_prominent",
-        Kind.BOOLEAN,
-        _in("P"),
-        "Whether the participant speaks over the mix; false so far.",
-    ),
-    Parameter(
+    _text("send_to_audio_mixes_mix_name", "P", "The audio mix that the participant speaks to; main so far."),
+    _boolean("send_to_audio_mixes_prominent", "P", "Whether the participant speaks over the mix; false so far."),
+    _text(
         "service_name",
-        Kind.TEXT,
-        _in("SPLA"),
-        "The name of the service, as our earlier answer gave it. In service questions only for dial_out and breakout "
-        "rooms.",
+        "SPLA",
+        "The name of the service, as our earlier answer gave it. In service questions only for dial_out and breakout rooms.",
     ),
-    Parameter(
-        "service_tag",
-        Kind.TEXT,
-        _in("SPLA"),
-        "The service_tag of our earlier answer. In service questions only for dial_out.",
-    ),
-    Parameter("spotlight", Kind.INTEGER, _in("P"), "The participant's spotlight priority (recent versions)."),
-    Parameter("supports_direct_media", Kind.BOOLEAN, _in("SPLA"), "Whether the call can have direct media."),
-    Parameter(
-        "teams_tenant_id",
-        Kind.TEXT,
-        _in("SPLA"),
-        "The Microsoft Teams tenant of a Teams Room that calls.",
-        vouched=True,
-    ),
-    Parameter("telehealth_request_id", Kind.TEXT, _in("SPL"), "The identifier of an Epic telehealth call."),
-    Parameter(
+    _text("service_tag", "SPLA", "The service_tag of our earlier answer. In service questions only for dial_out."),
+    _integer("spotlight", "P", "The participant's spotlight priority (recent versions)."),
+    _boolean("supports_direct_media", "SPLA", "Whether the call can have direct media."),
+    _text("teams_tenant_id", "SPLA", "The Microsoft Teams tenant of a Teams Room that calls.", vouched=True),
+    _text("telehealth_request_id", "SPL", "The identifier of an Epic telehealth call."),
+    _text(
         "third_party_passcode",
-        Kind.TEXT,
-        _in("SP"),
+        "SP",
         "The passcode of the invitation that a Teams Room joins by.",
-        vouched=True,
         secret=True,
+        vouched=True,
     ),
-    Parameter(
+    _choice(
         "trigger",
-        Kind.CHOICE,
-        _in("SPLA"),
+        "SPLA",
         "What caused the question. web: a Pexip app. invite, options, subscribe: SIP. setup, arq, lrq: H.323. "
         "two_stage_dialing: a Virtual Reception.",
-        choices=(
+        (
             "web",
             "web_avatar_fetch",
             "invite",
@@ -328,25 +219,11 @@ _TABLE = (
             "unspecified",
         ),
     ),
-    Parameter(
-        "unique_service_name",
-        Kind.TEXT,
-        _in("SPLA"),
-        "service_name; for a gateway call or breakout room with a unique ending.",
-    ),
-    Parameter(
-        "vendor", Kind.TEXT, _in("SPLA"), "The maker and version of the device, or the browser.", any_language=True
-    ),
-    Parameter(
-        "version_id", Kind.TEXT, _in("SPLADR"), "The major version of Pexip Infinity, such as 35.", always_sent=True
-    ),
-    Parameter(
-        "wants_presentation_in_mix",
-        Kind.BOOLEAN,
-        _in("P"),
-        "Whether presentations come inside the main picture (recent versions).",
-    ),
-    Parameter("width", Kind.INTEGER, _in("A"), "The width of the picture that is wanted, in pixels."),
+    _text("unique_service_name", "SPLA", "service_name; for a gateway call or breakout room with a unique ending."),
+    _text("vendor", "SPLA", "The maker and version of the device, or the browser.", any_language=True),
+    _text("version_id", "SPLADR", "The major version of Pexip Infinity, such as 35.", always_sent=True),
+    _boolean("wants_presentation_in_mix", "P", "Whether presentations come inside the main picture (recent versions)."),
+    _integer("width", "A", "The width of the picture that is wanted, in pixels."),
 )
 
 PARAMETERS: Mapping[str, Parameter] = MappingProxyType({parameter.name: parameter for parameter in _TABLE})
