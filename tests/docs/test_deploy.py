@@ -17,7 +17,7 @@ from policy_server.rulefiles.store import load_folder
 from policy_server.settings import SETTINGS as EVERY_SETTING
 from policy_server.simulator.genesys import StandIn
 from tests.conferences.postgres import find_binaries, running_postgres
-from tests.docs.pages import CONSOLE, DEPLOY, PAGES, blocks, code
+from tests.docs.pages import CONSOLE, DEPLOY, PAGES, ROOT, blocks, code
 from tests.docs.running import check_output, matches
 from tests.docs.site import API_KEY, SETTINGS, Json, Site
 from tests.servers import SECRET_KEY, RealServer, eventually, real_server
@@ -121,3 +121,11 @@ def test_every_setting_is_documented_and_no_other_is_named() -> None:
     exist.add("POLICY_SERVER")
     for page in PAGES:
         assert set(re.findall(r"\bPOLICY_[A-Z_]+\b", page.text)) <= exist, page.name
+
+
+def test_messages_of_nodes_are_those_of_the_reference() -> None:
+    """The page names messages that nodes send, by the names of the reference."""
+    reference = (ROOT / "policy_server/pexip/README.md").read_text(encoding="utf-8")
+    named = [name for names, _ in PAGE.rows("message | what follows") for name in code(names)]
+    assert len(named) > 5
+    assert not [name for name in named if not re.search(rf"\b{name}\b", reference)]

@@ -9,9 +9,14 @@ import pytest
 from dotenv import dotenv_values
 
 from policy_server.settings import read_settings
-from tests.docs.pages import CONSOLE, ROOT, blocks
+from tests.docs.pages import CONSOLE, ROOT, START, blocks
 from tests.docs.running import SHOWN_URL, commands, matches
 from tests.servers import real_server
+
+
+def test_the_first_page_is_short() -> None:
+    """Whoever comes here for the first time reads one page, which leads to the others."""
+    assert START.text.count("\n") <= 250
 
 
 @pytest.mark.slow
