@@ -14,7 +14,7 @@ ROOT: Final = b"/policy/v1/"
 class About:
     """What Pexip says of one question.
 
-    ``letter`` stands for it in the table of parameters, ``title`` is its switch in a policy profile. ``path`` goes on
+    ``letter`` stands for it in the table of parameters, ``title`` is what Pexip calls it. ``path`` goes on
     after ``ROOT``, and where it ends in a slash with an alias. ``asks`` completes "the node asks …". ``actions`` are those
     that an answer may have; ``{}`` as a result says that nothing changes where ``takes_empty_result`` is true, and is best
     left out elsewhere. ``is_about_call``: asked while a call is set up, so links and rooms that run bear on the answer.
@@ -89,7 +89,7 @@ _ABOUT: Final[Mapping[RequestType, About]] = {
     ),
     RequestType.DIRECTORY: About(
         letter="D",
-        title="directory information",
+        title="directory",
         path="registrations",
         asks="which contacts are found",
         actions=(),
@@ -98,7 +98,7 @@ _ABOUT: Final[Mapping[RequestType, About]] = {
     ),
     RequestType.REGISTRATION: About(
         letter="R",
-        title="registration alias",
+        title="registration",
         path="registrations/",
         asks="whether the device may register",
         actions=("continue", "reject"),

@@ -31,11 +31,13 @@ KINDS: Final[Mapping[str, Kind]] = {
 
 
 def test_questions() -> None:
-    """Every question has its letter and its path."""
-    rows = {letter: name(path) for letter, _, path, *_ in section("The six questions").rows("Letter")}
+    """Every question has its letter, its name, its path, and the actions of its answers."""
     about = [kind.about for kind in RequestType]
-    paths = {each.letter: ROOT.decode() + each.path + "<alias>" * each.has_alias for each in about}
-    assert paths == rows
+    asked = [(letter, title, name(path)) for letter, title, path, *_ in section("The six questions").rows("Letter")]
+    paths = [ROOT.decode() + each.path + "<alias>" * each.has_alias for each in about]
+    assert [(each.letter, each.title, path) for each, path in zip(about, paths, strict=True)] == asked
+    actions = {title: actions for title, actions, *_ in section("Status and action").rows("Question")}
+    assert {each.title: ", ".join(each.actions) or "none" for each in about} == actions
 
 
 def test_parameters() -> None:
