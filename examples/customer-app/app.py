@@ -50,9 +50,9 @@ def create_app(policy_server: str, api_key: str, link_type: str) -> Starlette:
 
 
 def from_environment() -> Starlette:
-    """The application with its settings from ``POLICY_SERVER``, ``API_KEY_FILE`` and ``LINK_TYPE``."""
+    """The application with its settings from ``LINKS_SERVER``, ``API_KEY_FILE`` and ``LINK_TYPE``."""
     api_key = Path(os.environ["API_KEY_FILE"]).read_text(encoding="utf-8").strip()
-    return create_app(os.environ["POLICY_SERVER"].rstrip("/"), api_key, os.environ.get("LINK_TYPE", "visit"))
+    return create_app(os.environ["LINKS_SERVER"].rstrip("/"), api_key, os.environ.get("LINK_TYPE", "visit"))
 
 
 async def read_form(request: Request) -> tuple[str, str]:

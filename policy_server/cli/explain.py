@@ -232,7 +232,7 @@ def _untold(asked: Question, ruleset: Ruleset) -> list[str]:
 
 
 def _needs_key(ruleset: Ruleset, request_type: RequestType) -> bool:
-    """Whether an answer can depend on the secret key: rules ask whether a link is valid, or give derived PINs."""
+    """Whether an answer can depend on the secret key: rules ask about a link or for a share of calls, or derive PINs."""
     return any(
         any(condition.needs_key for condition in walk(rule.conditions)) or _derives_pins(rule.outcome)
         for rule in _rules_for(ruleset, request_type)

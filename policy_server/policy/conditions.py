@@ -151,6 +151,8 @@ class PercentOf(BaseCondition):
 
     key = "percent"
     looks_at = ()
+    # By the call id, which only the key tells.
+    needs_key = True
 
     def share(self, facts: Facts) -> float | None:
         """Where the call falls, from 0 up to 100; ``None`` when the question has neither call nor room."""
