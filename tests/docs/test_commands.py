@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from typing import Final
@@ -87,3 +88,10 @@ def test_make_targets_exist_and_are_explained() -> None:
     named |= {name for block in scripts for name in re.findall(r"^(?:\$ )?make (\w+)", block.text, re.MULTILINE)}
     assert named <= targets
     assert set(re.findall(r"^(\w+):.*## \w", makefile, re.MULTILINE)) == targets
+
+
+def test_make_alone_lists_every_target_with_what_it_does() -> None:
+    """`make` without a target does nothing but say what there is to do."""
+    told = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = re.findall(r"^  make (\w+) +\S.*$", told, re.MULTILINE)
+    assert listed == re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
