@@ -120,7 +120,8 @@ class Credentials:
     password: str = field(repr=False)
 
 
-# fmt: off  (a table: a setting is one line, or two)
+# A table: each setting is one line, or two where it is long.
+# fmt: off
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the service needs to know about where it runs. Absent credentials and keys are ``None``."""
@@ -128,112 +129,46 @@ class Settings:
     rules: Path = _setting("RULES", read_path, "rules", "folder of the rule files")
     pexip: Credentials | None = _credentials("PEXIP", "of Pexip's policy profile")
     secret_key: str | None = _setting(
-        "SECRET_KEY",
-        or_none(read_text),
-        "",
-        "signs customer links and derives PINs; 32 characters or more",
-        secret=True,
-    )
+        "SECRET_KEY", or_none(read_text), "", "signs customer links and derives PINs; 32 characters or more", secret=True)
     previous_secret_keys: tuple[str, ...] = _setting(
-        "PREVIOUS_SECRET_KEYS", read_words, "", "keys that still verify links, separated by commas", secret=True
-    )
+        "PREVIOUS_SECRET_KEYS", read_words, "", "keys that still verify links, separated by commas", secret=True)
     api_keys: ApiKeys = _setting(
-        "API_KEYS",
-        read_api_keys,
-        "",
-        "keys of your own systems, which make customer links: name:key,name:key",
-        secret=True,
-    )
-    public_url: str = _setting(
-        "PUBLIC_URL",
-        read_public_url,
-        "",
-        "what customers reach this server by, such as https://join.example.com; if not set, on loopback, what the caller used",
-    )
-    database_url: str = _setting(
-        "DATABASE_URL",
-        read_database_url,
-        "sqlite:///var/policy.db",
-        "where links and conferences are kept: sqlite:///… or postgresql://…",
-        secret=True,
-    )
+        "API_KEYS", read_api_keys, "", "keys of your own systems, which make customer links: name:key,name:key", secret=True)
+    public_url: str = _setting("PUBLIC_URL", read_public_url, "",
+        "what customers reach this server by, such as https://join.example.com; if not set, on loopback, what the caller used")
+    database_url: str = _setting("DATABASE_URL", read_database_url, "sqlite:///var/policy.db",
+        "where links and conferences are kept: sqlite:///… or postgresql://…", secret=True)
     conference_ttl: timedelta = _setting(
-        "CONFERENCE_TTL", read_duration, "12h", "how long a room keeps its service when no event says that it ended"
-    )
-    open_rooms: int = _setting(
-        "OPEN_ROOMS",
-        whole_up_to(MOST_OPEN_ROOMS),
-        str(OPEN_ROOMS),
-        f"how many rooms may be held at a time that no signed link led to; at most {MOST_OPEN_ROOMS}",
-    )
+        "CONFERENCE_TTL", read_duration, "12h", "how long a room keeps its service when no event says that it ended")
+    open_rooms: int = _setting("OPEN_ROOMS", whole_up_to(MOST_OPEN_ROOMS), str(OPEN_ROOMS),
+        f"how many rooms may be held at a time that no signed link led to; at most {MOST_OPEN_ROOMS}")
     retention: timedelta = _setting(
-        "RETENTION", read_duration, "30d", "how long links, conferences, events and timelines are kept after their end"
-    )
+        "RETENTION", read_duration, "30d", "how long links, conferences, events and timelines are kept after their end")
     events: Credentials | None = _credentials("EVENTS", "of Pexip's event sink")
     node: str = _setting(
-        "NODE",
-        read_node,
-        "",
-        "address of the Conferencing Node that the agents' widget joins, such as pexip.example.com",
-    )
-    tenant: Tenant | None = _several(
-        _tenant,
+        "NODE", read_node, "", "address of the Conferencing Node that the agents' widget joins, such as pexip.example.com")
+    tenant: Tenant | None = _several(_tenant,
         Setting("POLICY_GENESYS_API", "", "API of your Genesys Cloud region, such as https://api.usw2.pure.cloud"),
-        Setting(
-            "POLICY_GENESYS_ORGANIZATION", "", "id of your Genesys Cloud organisation; agents of others are refused"
-        ),
-        Setting(
-            "POLICY_GENESYS_DIVISIONS",
-            "",
-            "ids of the divisions whose agents may ask, separated by commas; if not set, all",
-        ),
-    )
+        Setting("POLICY_GENESYS_ORGANIZATION", "", "id of your Genesys Cloud organisation; agents of others are refused"),
+        Setting("POLICY_GENESYS_DIVISIONS", "", "ids of the divisions whose agents may ask, separated by commas; if not set, all"))
     widget_origins: tuple[str, ...] = _setting(
-        "WIDGET_ORIGINS", read_origins, "", "origins of the pages that may ask for agents, separated by commas"
-    )
-    agent_binding: str = _setting(
-        "AGENT_BINDING",
-        one_of("required", "optional"),
-        "required",
-        "whether an agent must name the conversation it is on: required or optional",
-    )
-    agent_cache_seconds: int = _setting(
-        "AGENT_CACHE_SECONDS",
-        whole_up_to(3600, " of seconds"),
-        "60",
-        "how long a verified token of an agent is good without asking Genesys again",
-    )
+        "WIDGET_ORIGINS", read_origins, "", "origins of the pages that may ask for agents, separated by commas")
+    agent_binding: str = _setting("AGENT_BINDING", one_of("required", "optional"), "required",
+        "whether an agent must name the conversation it is on: required or optional")
+    agent_cache_seconds: int = _setting("AGENT_CACHE_SECONDS", whole_up_to(3600, " of seconds"), "60",
+        "how long a verified token of an agent is good without asking Genesys again")
     admin: Credentials | None = _credentials("ADMIN", "for operators who are not on this machine")
-    operator_networks: tuple[Network, ...] = _setting(
-        "OPERATOR_NETWORKS",
-        read_operators,
-        "",
-        "networks beside this machine that may read /healthz, /readyz and /metrics without a password",
-    )
-    prefix: str = _setting(
-        "PREFIX",
-        read_prefix,
-        "",
-        "a path below which policy questions are answered too, such as /pexip; if not set, at the root alone",
-    )
-    trusted_proxies: tuple[Network, ...] = _setting(
-        "TRUSTED_PROXIES",
-        read_proxies,
-        "",
-        "addresses of the proxies whose X-Forwarded-For and X-Forwarded-Proto count; if not set, none",
-    )
-    on_failure: str = _setting(
-        "ON_FAILURE",
-        one_of("continue", "reject"),
-        "continue",
-        "what a node shall do when there is no decision: continue or reject",
-    )
+    operator_networks: tuple[Network, ...] = _setting("OPERATOR_NETWORKS", read_operators, "",
+        "networks beside this machine that may read /healthz, /readyz and /metrics without a password")
+    prefix: str = _setting("PREFIX", read_prefix, "",
+        "a path below which policy questions are answered too, such as /pexip; if not set, at the root alone")
+    trusted_proxies: tuple[Network, ...] = _setting("TRUSTED_PROXIES", read_proxies, "",
+        "addresses of the proxies whose X-Forwarded-For and X-Forwarded-Proto count; if not set, none")
+    on_failure: str = _setting("ON_FAILURE", one_of("continue", "reject"), "continue",
+        "what a node shall do when there is no decision: continue or reject")
     audit_log: Path | None = _setting(
-        "AUDIT_LOG", or_none(read_path), "", "file for who was given a host PIN, who used links and who was refused"
-    )
+        "AUDIT_LOG", or_none(read_path), "", "file for who was given a host PIN, who used links and who was refused")
     log_format: str = _setting("LOG_FORMAT", one_of("text", "json"), "text", "text or json")
-
-
 # fmt: on
 
 
