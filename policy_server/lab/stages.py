@@ -1,7 +1,7 @@
 """A whole call in stages, each played and watched: what ``selftest`` does."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from time import perf_counter
@@ -10,6 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
+from policy_server.conferences.timeline import Kind
+from policy_server.conferences.view import TimelineLine
 from policy_server.lab.headless import Attendee, NotGivenError, Widget
 from policy_server.lab.sip.trunk import FAR_END_HUNG_UP
 from policy_server.lab.wiring import CLIENT_ID, LINK_TYPE, TRUNK, Lab
@@ -36,16 +38,16 @@ PICTURES: Final = 5
 
 TOLD: Final = frozenset(
     {
-        "link.created",
-        "link.opened",
-        "policy.answered",
-        "conference_started",
-        "joined",
-        "trunk_answered",
-        "agent.looked_up",
-        "left",
-        "trunk_ended",
-        "conference_ended",
+        Kind.LINK_CREATED,
+        Kind.LINK_OPENED,
+        Kind.POLICY_ANSWERED,
+        Kind.CONFERENCE_STARTED,
+        Kind.JOINED,
+        Kind.TRUNK_ANSWERED,
+        Kind.AGENT_LOOKED_UP,
+        Kind.LEFT,
+        Kind.TRUNK_ENDED,
+        Kind.CONFERENCE_ENDED,
     }
 )
 """The kinds of entries that the timeline of a whole call has."""
@@ -73,7 +75,7 @@ class Report:
     """All stages, and the conference's timeline."""
 
     stages: tuple[Stage, ...]
-    timeline: tuple[Mapping[str, Any], ...]
+    timeline: tuple[TimelineLine, ...]
 
     @property
     def passed(self) -> bool:
@@ -98,8 +100,7 @@ async def play(lab: Lab, told: Callable[[int, Stage], None], seconds: float = ST
             # What happened last is still on its way to the policy server.
             await asyncio.sleep(SETTLING_SECONDS)
         found = await lab.look_up(call.id)
-    lines = found["timeline"] if found is not None else None
-    return Report(tuple(stages), tuple(lines) if isinstance(lines, list) else ())
+    return Report(tuple(stages), tuple(found["timeline"]) if found is not None else ())
 
 
 async def _play_stage(call: "_Call", title: str, work: Callable[[], Awaitable[str]], seconds: float) -> Stage:
@@ -262,17 +263,16 @@ class _Call:
             if found is not None and found["state"] == "ended":
                 break
             await asyncio.sleep(LOOKUP_SECONDS)
-        lines, people = _parts(found, "timeline"), _parts(found, "participants")
-        kinds = {line["kind"] for line in lines}
-        present = [str(one["display_name"]) for one in people if one["is_present"]]
+        kinds = {line["kind"] for line in found["timeline"]}
+        present = [one["display_name"] for one in found["participants"] if one["is_present"]]
         if present or not kinds >= TOLD:
             lacking = ", ".join(sorted(TOLD - kinds)) or "nothing"
             raise NotSoError(f"still there: {', '.join(present) or 'nobody'}; the timeline lacks {lacking}")
         leg = found["trunk_leg"]
-        reason = leg["disconnect_reason"] if isinstance(leg, dict) else None
+        reason = leg["disconnect_reason"] if leg is not None else None
         if reason != FAR_END_HUNG_UP:
             raise NotSoError(f"the trunk's leg ended with {reason!r}, but a BYE from there is {FAR_END_HUNG_UP!r}")
-        return f"ended, with nobody there; the leg with {reason!r}; {len(lines)} lines of timeline"
+        return f"ended, with nobody there; the leg with {reason!r}; {len(found['timeline'])} lines of timeline"
 
     async def _until(self, what: str, probe: Callable[[], object]) -> None:
         self.awaited = what
@@ -312,8 +312,3 @@ def _lack(found: Mapping[str, Any], call: str) -> str:
         "alias, PIN and node to join": bool(found["join"]["alias"] and found["join"]["pin"] and found["node"]),
     }
     return next((what for what, is_told in told.items() if not is_told), "")
-
-
-def _parts(found: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
-    parts = found[name]
-    return parts if isinstance(parts, list) else []
