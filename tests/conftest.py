@@ -16,11 +16,13 @@ MARKERS: Final = {"postgres": "postgresql", "site": "slow"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that use such fixtures."""
+    """Marks the tests that use such fixtures, and all that need something of the system."""
     for item in items:
         if isinstance(item, pytest.Function):
             for fixture in MARKERS.keys() & set(item.fixturenames):
                 item.add_marker(MARKERS[fixture])
+        if any(map(item.get_closest_marker, MISSING)):
+            item.add_marker("system")
 
 
 @pytest.hookimpl(tryfirst=True)
