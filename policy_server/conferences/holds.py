@@ -137,10 +137,11 @@ def find_held_at(connection: Connection, at: datetime) -> tuple[HeldConference, 
 
 
 def find_latest(connection: Connection, call: str) -> HeldConference | None:
-    """The latest conference of a call."""
+    """The latest conference of a call; one in a breakout room only where there is no other."""
     if not call:
         return None
-    return _find_last(connection, select(CONFERENCES).where(CONFERENCES.c.call == call))
+    is_aside = CONFERENCES.c.name.contains("_breakout_", autoescape=True)
+    return _find_last(connection, select(CONFERENCES).where(CONFERENCES.c.call == call).order_by(is_aside))
 
 
 def find_latest_among(connection: Connection, names: Sequence[str]) -> HeldConference | None:

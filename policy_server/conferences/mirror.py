@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from policy_server.conferences.records import HeldConference, Link
+from policy_server.pexip.events import room_of
 
 NEARBY_LIMIT: Final = 4
 """Rooms that are found by one call or alias, the newest; each costs a decision. The others are found by name."""
@@ -63,8 +64,9 @@ class Mirror:
         return room if room is not None and at < room.expires_at else None
 
     def live_of_call(self, call: str, at: datetime) -> HeldConference | None:
-        """The latest conference that a call's link led to."""
-        return next((room for room in self._of_call.get(call, ()) if at < room.expires_at), None)
+        """The latest conference that a call's link led to; one in a breakout room only where there is no other."""
+        running = (room for room in self._of_call.get(call, ()) if at < room.expires_at)
+        return min(running, key=lambda room: room.name != room_of(room.name), default=None)
 
     def nearby(self, call: str, alias: str) -> tuple[HeldConference, ...]:
         """The rooms that an alias leads to (as ``alias_key`` writes it), and those that a call's link led to.

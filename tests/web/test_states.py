@@ -190,6 +190,15 @@ def a_call(readers: Readers) -> Call:
             id="a breakout room is over",
         ),
         pytest.param(
+            (
+                *(Step("hold", 0), Step("start", 1), Step("join", 2)),
+                *(Step("breakout", 5), Step("breakout_start", 5), Step("breakout_end", 8)),
+            ),
+            9,
+            "active",
+            id="a breakout room is over while nothing happens in the main room",
+        ),
+        pytest.param(
             (Step("hold", 0), Step("start", 1, lag=90), Step("join", 2, lag=90), Step("end", 9, lag=90)),
             10,
             "ended",
