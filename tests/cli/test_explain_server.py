@@ -151,6 +151,7 @@ AROUND: Final = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("around", AROUND.values(), ids=AROUND)
 @pytest.mark.parametrize(
     "parameters",

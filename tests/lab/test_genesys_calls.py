@@ -255,6 +255,7 @@ TRANSFERRED: Final = (*ANSWERED, "maria transfer to=tom", "tom answer")
 CONSULTING: Final = (*ANSWERED, "maria consult to=tom", "tom answer")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("commands", "expected", "is_bye_sent"),
     [

@@ -65,6 +65,7 @@ def many(when: str, number: int = 500) -> Ruleset:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("when", "fields"),
     [

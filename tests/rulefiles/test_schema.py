@@ -165,6 +165,7 @@ def _conditions() -> Iterator[Any]:
                 yield pytest.param(section, key, value, id=f"{section.name} {key} {value}"[:50])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("section", "key", "value"), list(_conditions()))
 def test_conditions_are_taken_where_the_question_carries_them(section: RuleSection, key: str, value: object) -> None:
     """A condition is good for editor and loader, and bad for both when its key is misspelt or its value odd."""

@@ -299,6 +299,7 @@ LINKS: Final = "/api/v1/links"
 LOOKUP: Final = "/agent/v1/conferences/"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

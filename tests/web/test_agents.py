@@ -101,6 +101,7 @@ def test_every_spelling_finds_the_conference(desk: Desk, alias: str, is_stored: 
     assert answer["join"] == {"alias": f"hcp{AGENT_KEY}", "pin": HOST_PIN, "role": "chair", "call_type": "video-only"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "alias",
     [
@@ -632,6 +633,7 @@ SPELLINGS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spelt", SPELLINGS)
 @pytest.mark.parametrize("field", ["aniName", "ani"])
 def test_a_callers_name_in_any_spelling_is_the_conference(desk: Desk, genesys: Genesys, field: str, spelt: str) -> None:

@@ -305,6 +305,7 @@ def test_the_end_may_be_known_before_somebody_left(desk: Desk) -> None:
     assert not is_held(desk)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [-86_400, -3600, -120, -20, 0, 40, 3600], ids=str)
 @pytest.mark.parametrize("says_start", [True, False], ids=["start_time", "no-start_time"])
 def test_a_conference_ends_whatever_its_node_takes_the_time_to_be(desk: Desk, seconds: float, says_start: bool) -> None:
