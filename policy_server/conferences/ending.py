@@ -2,20 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Final
 
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.fold import ConferenceState, Phase, fold
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.lives import LAST_WORDS, told_since
+from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import HeldConference
-from policy_server.conferences.store import MANY_EVENTS, ConferenceStore
 from policy_server.pexip.events import Event
-
-T = TypeVar("T")
 
 BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -42,29 +40,23 @@ class Course:
     phase: Phase
 
 
-async def course_of(store: ConferenceStore, held: HeldConference, now: datetime) -> Course:
-    """How a conference goes that holds its room, or held it. Raises StoreUnavailableError."""
+def course_of(reader: Reader, held: HeldConference, now: datetime) -> Course:
+    """How a conference goes that holds its room, or held it."""
     room = str(held.service.get("name") or held.name)
-    if held.call and held.call in room:
-        events = await store.events(room, BEGINNING)
-    else:
-        # Others meet in the same room at other times.
-        events = told_since(await store.events_of(held), held.held_at)
-    return await aside(events, lambda: _course(events, held, now))
-
-
-async def course_in(store: ConferenceStore, room: str, since: datetime) -> Course:
-    """How it goes in a room that nobody holds, by what arrived since a time. Raises StoreUnavailableError."""
-    events = await store.events(room, since)
-    state = await aside(events, lambda: fold(events))
-    return Course(events, state, state, state.phase)
-
-
-def _course(events: tuple[Event, ...], held: HeldConference, now: datetime) -> Course:
+    # In a room that is not a call's own, others meet at other times.
+    is_own = bool(held.call) and held.call in room
+    events = reader.events(room, BEGINNING) if is_own else told_since(reader.events_of(held), held.held_at)
     since = told_since(events, held.held_at)
     latest = fold(since)
     whole = latest if len(since) == len(events) else fold(events)
     return Course(events, whole, latest, phase_of(latest, held, now))
+
+
+def course_in(reader: Reader, room: str, since: datetime) -> Course:
+    """How it goes in a room that nobody holds, by what arrived since a time."""
+    events = reader.events(room, since)
+    state = fold(events)
+    return Course(events, state, state, state.phase)
 
 
 def phase_of(latest: ConferenceState, held: HeldConference | None, now: datetime) -> Phase:
@@ -77,11 +69,6 @@ def phase_of(latest: ConferenceState, held: HeldConference | None, now: datetime
     if latest.phase is Phase.ACTIVE:
         return Phase.ACTIVE
     return latest.phase if held.ended_at is None else Phase.ENDED
-
-
-async def aside(events: Sized, work: Callable[[], T]) -> T:
-    """Does something with events; in a thread if they are so many that other requests would wait."""
-    return await asyncio.to_thread(work) if len(events) > MANY_EVENTS else work()
 
 
 # ------------------------------------------------------------------ freeing its room
@@ -130,15 +117,22 @@ class Endings:
 
     async def _end_if_over(self, name: str) -> None:
         store, now = self._conferences.store, self._conferences.clock()
-        held = await store.holder(name, now)
-        if held is None and (running := self._conferences.live(name, now)) is not None:
+        is_over = await store.read(_is_room_over, name, now)
+        if is_over is None and (running := self._conferences.live(name, now)) is not None:
             # A call as short as that: its hold is still waiting to be written. Holds may be written twice.
             held = await store.hold(running)
-        if held is None:
-            return
-        # Of this room alone: while its main room runs a breakout room may be over.
-        events = await store.events_of(held)
-        state = await aside(events, lambda: fold(told_since(events, held.held_at)))
-        if state.ended_at is not None:
+            is_over = await store.read(_is_over, held)
+        if is_over:
             # When we were told: by a node's clock it might be deleted too early, or never.
             await store.end(name, now)
+
+
+def _is_room_over(reader: Reader, name: str, now: datetime) -> bool | None:
+    """Whether what holds a room has ended; ``None`` where nothing does."""
+    held = reader.holder(name, now)
+    return None if held is None else _is_over(reader, held)
+
+
+def _is_over(reader: Reader, held: HeldConference) -> bool:
+    # Of this room alone: while its main room runs a breakout room may be over.
+    return fold(told_since(reader.events_of(held), held.held_at)).ended_at is not None

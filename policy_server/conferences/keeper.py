@@ -30,8 +30,3 @@ class Keeper(Protocol):
 
     def note(self, key: str, kind: str, data: Mapping[str, object], at: datetime) -> None:
         """Puts something on a timeline."""
-
-
-async def latest_of_call(keeper: Keeper, call: str, now: datetime) -> HeldConference | None:
-    """The latest conference that a call's link led to, also one that is not written yet. Raises StoreUnavailableError."""
-    return await keeper.store.conference_of_call(call) or keeper.live_of_call(call, now)

@@ -1,5 +1,6 @@
 """Finding the conference that somebody asks for, whichever of its names they have (README.md: Agents)."""
 
+import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -8,12 +9,12 @@ from itertools import chain
 from typing import Final
 
 from policy_server.conferences.caller_names import caller_aliases
-from policy_server.conferences.ending import BEGINNING, Course, aside, course_in, course_of
+from policy_server.conferences.ending import BEGINNING, Course, course_in, course_of
 from policy_server.conferences.fold import ConferenceState
 from policy_server.conferences.holding import LEGS, entered, held_to, room_of
-from policy_server.conferences.keeper import latest_of_call
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.once import OnceAMinute
+from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import HeldConference, TimelineEntry, alias_key
 from policy_server.conferences.tables import NAME_LENGTH
 from policy_server.conferences.timeline import agent_looked_up
@@ -31,6 +32,12 @@ from policy_server.policy.ruleset import Rules, Ruleset
 
 _CALL_ID: Final = re.compile(rf"[a-z2-7]{{{CALL_LENGTH}}}")
 _NOTED_LIMIT: Final = 10_000
+
+AT_ONCE: Final = 2
+"""Lookups that are under way at a time; others wait their turn. All agents may ask at once, after a restart, and what nodes
+ask comes first.
+"""
+
 _NO_SERVICE: Final[Mapping[str, object]] = {}
 
 Service = Mapping[str, object]
@@ -84,6 +91,7 @@ class ConferenceLookup:
         self._keyring: Final = keyring
         self._node: Final = node
         self._noted: Final = OnceAMinute()
+        self._turns: Final = asyncio.Semaphore(AT_ONCE)
         self._audit: Final = audit
 
     def subject_of(self, alias: str) -> Subject:
@@ -110,41 +118,49 @@ class ConferenceLookup:
 
         Raises StoreUnavailableError.
         """
-        ruleset, store, now = self._rules.ruleset, self.conferences.store, self.conferences.clock()
-        # Read before what it stands for, so that whatever is written meanwhile counts as a change.
-        number = await store.change_number(subject.call)
-        known = await self._known(subject, ruleset, now)
-        service = self._service(known, ruleset, now)
-        room = room_name(service, known.call)
-        keys = tuple(dict.fromkeys((subject.call, room)))
-        if keys[1:]:
-            number += await store.change_number(*keys[1:])
-        entries = [entry for key in keys for entry in await store.timeline(key)]
-        course = await self._course(subject, known, room, now)
-        if known.opened is None and known.link is None and known.conference is None:
-            return None
-        answer = await self._render(known, ruleset, service, entries, course, now)
-        dials = self._dials(known, ruleset, now)
-        return Found(known.call, keys, number, answer, dials, known.conference, course.latest)
+        ruleset, now = self._rules.ruleset, self.conferences.clock()
+        async with self._turns:
+            return await self.conferences.store.read(self._look_up, subject, ruleset, now)
 
     async def look_up_room(self, name: str) -> Conference | None:
         """The conference in a room by its name, also of a call that is over and whose names nobody has; else what was noted
         and told about the name. Raises StoreUnavailableError.
         """
-        ruleset, store, now = self._rules.ruleset, self.conferences.store, self.conferences.clock()
-        held = await store.holder(name, now)
-        course = await (course_of(store, held, now) if held is not None else course_in(store, name, BEGINNING))
+        ruleset, now = self._rules.ruleset, self.conferences.clock()
+        async with self._turns:
+            return await self.conferences.store.read(self._look_up_room, name, ruleset, now)
+
+    def _look_up(self, reader: Reader, subject: Subject, ruleset: Ruleset, now: datetime) -> Found | None:
+        # Read before what it stands for, so that whatever is written meanwhile counts as a change.
+        number = reader.change_number((subject.call,))
+        known = self._known(reader, subject, ruleset, now)
+        service = self._service(known, ruleset, now)
+        room = room_name(service, known.call)
+        keys = tuple(dict.fromkeys((subject.call, room)))
+        if keys[1:]:
+            number += reader.change_number(keys[1:])
+        entries = [entry for key in keys for entry in reader.timeline(key)]
+        course = self._course(reader, subject, known, room, now)
+        if known.opened is None and known.link is None and known.conference is None:
+            return None
+        answer = self._render(known, ruleset, service, entries, course, now)
+        dials = self._dials(known, ruleset, now)
+        return Found(known.call, keys, number, answer, dials, known.conference, course.latest)
+
+    def _look_up_room(self, reader: Reader, name: str, ruleset: Ruleset, now: datetime) -> Conference | None:
+        held = reader.holder(name, now)
+        course = course_of(reader, held, now) if held is not None else course_in(reader, name, BEGINNING)
         call = held.call if held is not None else self._call_of_room(ruleset, name, course.events, now)
-        found = await self.look_up(Subject(call)) if call else None
+        found = self._look_up(reader, Subject(call), ruleset, now) if call else None
         if found is not None and found.answer["name"] == name:
             return found.answer
-        entries = await store.timeline(name)
+        entries = reader.timeline(name)
         if held is None and not course.events and not entries:
             return None
         known = Known("", None, held, None, None)
         service: Service = held.service if held is not None else {"name": name}
         entries = tuple(entry for entry in entries if held is None or entry.at >= held.held_at)
-        return {**await self._render(known, ruleset, service, entries, course, now), "call": None, "node": None}
+        return {**self._render(known, ruleset, service, entries, course, now), "call": None, "node": None}
 
     def note(self, found: Found, agent_id: str, agent_name: str, conversation: str) -> None:
         """Puts on the timeline that an agent looked the conference up, and for which conversation if it said so.
@@ -157,14 +173,15 @@ class ConferenceLookup:
         if self._noted.is_first((found.call, agent_id, conversation), now, _NOTED_LIMIT):
             self.conferences.note(found.call, *agent_looked_up(agent_id, agent_name, conversation), now)
 
-    async def _known(self, subject: Subject, ruleset: Ruleset, now: datetime) -> Known:
+    def _known(self, reader: Reader, subject: Subject, ruleset: Ruleset, now: datetime) -> Known:
         call = subject.call
-        link = await self.conferences.store.link(call)
+        link = reader.link(call)
         if subject.name:
-            conference = await self._room(subject, now)
+            conference = self._room(reader, subject, now)
             call = conference.name if conference is not None else call
         else:
-            conference = await latest_of_call(self.conferences, call, now)
+            # It may not be written yet.
+            conference = reader.conference_of_call(call) or self.conferences.live_of_call(call, now)
         types = (
             *ruleset.links,
             *(one.type for one in (link,) if one),
@@ -174,10 +191,10 @@ class ConferenceLookup:
         link_type = ruleset.links.get(opened.type) if opened is not None else None
         return Known(call, link, conference, opened, link_type)
 
-    async def _room(self, subject: Subject, now: datetime) -> HeldConference | None:
+    def _room(self, reader: Reader, subject: Subject, now: datetime) -> HeldConference | None:
         """A room without a call: the one that runs by this name or alias, or else the latest of this name."""
         conferences = self.conferences
-        latest = await conferences.store.conference_of_room(subject.name, subject.call)
+        latest = reader.conference_of_room(subject.name, subject.call)
         led_to = conferences.nearby("", alias_key(subject.call))
         running = (conferences.live(subject.name, now), *(room for room in led_to if now < room.expires_at))
         return next((room for room in running if room is not None and not room.call), latest)
@@ -227,16 +244,15 @@ class ConferenceLookup:
         listed = [leg for leg in legs if isinstance(leg, dict)] if isinstance(legs, list) else ()
         return _aliases(listed, decision.fallbacks)
 
-    async def _course(self, subject: Subject, known: Known, room: str, now: datetime) -> Course:
+    def _course(self, reader: Reader, subject: Subject, known: Known, room: str, now: datetime) -> Course:
         """How it goes in the room."""
-        store = self.conferences.store
         if known.conference is not None:
-            return await course_of(store, known.conference, now)
+            return course_of(reader, known.conference, now)
         # Others meet in a room of another name at other times.
         is_own = bool(known.call) and not subject.name and known.call in room
-        return await course_in(store, room, BEGINNING if is_own else now - self.conferences.lifetime)
+        return course_in(reader, room, BEGINNING if is_own else now - self.conferences.lifetime)
 
-    async def _render(
+    def _render(
         self,
         known: Known,
         ruleset: Ruleset,
@@ -245,10 +261,7 @@ class ConferenceLookup:
         course: Course,
         now: datetime,
     ) -> Conference:
-        node, domains = self._node, ruleset.domains
-        return await aside(
-            course.events, lambda: render(known, service, entries, course, domains=domains, node=node, now=now)
-        )
+        return render(known, service, entries, course, domains=ruleset.domains, node=self._node, now=now)
 
     def _call_of_room(self, ruleset: Ruleset, name: str, events: Iterable[Event], now: datetime) -> str:
         """The call of a room that is over, read out of its name with the rules, as for a call out of the room."""

@@ -1,25 +1,29 @@
 """The store of conferences: what every replica knows of links, rooms, events and timelines."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import chain
 from operator import attrgetter
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Concatenate, Final, NamedTuple, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, text
 
 from policy_server.conferences import changes, conversations, history, holds, links
 from policy_server.conferences.database import PATIENCE, Database
 from policy_server.conferences.event_groups import EVENTS_AT_ONCE, EventGroups
+from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import Change, HeldConference, Link, TimelineEntry
 from policy_server.conferences.tables import CHANGES
 from policy_server.pexip.events import Event
 
 SESSIONS_AT_ONCE: Final = 500
 """Sessions whose links one statement asks for."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MANY_EVENTS: Final = 200
 """Events that take so long to compare or fold that other requests would wait, so it is done in a thread."""
@@ -77,6 +81,10 @@ class ConferenceStore:
         """
         await self._database.prepare()
 
+    async def read(self, work: Callable[Concatenate[Reader, P], T], *arguments: P.args, **options: P.kwargs) -> T:
+        """What ``work`` makes of its questions, in a thread of the database: it may think for a while there."""
+        return await self._database.read(lambda connection: work(Reader(connection), *arguments, **options))
+
     async def check(self) -> None:
         """Does nothing if the database answers."""
         await self._database.read(_answer)
@@ -100,7 +108,7 @@ class ConferenceStore:
 
     async def link(self, call: str) -> Link | None:
         """The link of a call, revoked or expired ones too."""
-        return await self._database.read(partial(links.find_link, call=call))
+        return await self.read(Reader.link, call)
 
     async def links(self, calls: Sequence[str]) -> tuple[Link, ...]:
         """The links of some calls, in no order."""
@@ -123,21 +131,9 @@ class ConferenceStore:
         """Holds several conferences at the price of one; the holder of each room, in the order given."""
         return (await self.record(conferences, ())).holders
 
-    async def holder(self, name: str, at: datetime) -> HeldConference | None:
-        """The conference that holds a room at a time: neither ended nor expired."""
-        return await self._database.read(partial(holds.find_holder, name=name, at=at))
-
     async def holders_among(self, names: Sequence[str], at: datetime) -> tuple[HeldConference, ...]:
         """The conferences that hold some rooms at a time."""
         return await self._database.read(partial(holds.find_holders_among, names=names, at=at))
-
-    async def conference_of_call(self, call: str) -> HeldConference | None:
-        """The latest conference of a call, ended or expired ones too."""
-        return await self._database.read(partial(holds.find_latest, call=call))
-
-    async def conference_of_room(self, *names: str) -> HeldConference | None:
-        """The latest conference of a room of one of these names that no call belongs to, ended or expired ones too."""
-        return await self._database.read(partial(holds.find_latest_among, names=names))
 
     async def live(self, at: datetime) -> tuple[HeldConference, ...]:
         """Every conference that holds its room at a time."""
@@ -212,14 +208,6 @@ class ConferenceStore:
     async def _add_events(self, events: Mapping[str, Event]) -> set[str]:
         return await self._database.write(partial(history.add_events, events=events))
 
-    async def events(self, room: str, since: datetime, until: datetime | None = None) -> tuple[Event, ...]:
-        """The events of a room that arrived from ``since`` and before ``until``, in order of the nodes' clocks."""
-        return await self._database.read(partial(history.find_events, room=room, since=since, until=until))
-
-    async def events_of(self, conference: HeldConference) -> tuple[Event, ...]:
-        """The events that tell of a conference, and some from before: ``told_since`` knows them apart."""
-        return await self._database.read(partial(history.find_events_of, conference=conference))
-
     async def add_timeline(self, entries: Sequence[TimelineEntry]) -> int:
         """Stores timeline entries and returns how many are new; equal entries are the same."""
         return (await self.record((), entries)).noted
@@ -228,18 +216,6 @@ class ConferenceStore:
         """What ``hold_all`` and ``add_timeline`` do, in one transaction."""
         ordered = sorted(entries, key=attrgetter("key"))
         return await self._database.write(partial(_record, conferences=conferences, entries=ordered))
-
-    async def timeline(self, key: str) -> tuple[TimelineEntry, ...]:
-        """The timeline of a call or room name, by time."""
-        return await self._database.read(partial(history.find_timeline, key=key))
-
-    async def change_number(self, *keys: str) -> int:
-        """A number that grows with every change of any of these calls and room names; 0 when nothing is known.
-
-        Compare it for being different, not for being greater: it starts again when old conferences are purged. Read it
-        before what it stands for, or a change between the two reads is missed.
-        """
-        return await self._database.read(partial(history.count_changes, keys=keys))
 
     def changes(self) -> AsyncGenerator[Change, None]:
         """Every change, of this process and all others, within 100 ms of its commit.

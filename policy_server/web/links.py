@@ -15,7 +15,7 @@ from policy_server.conferences import records
 from policy_server.conferences.ending import course_of
 from policy_server.conferences.errors import IdempotencyConflictError, StoreUnavailableError
 from policy_server.conferences.fold import Phase
-from policy_server.conferences.keeper import Keeper, latest_of_call
+from policy_server.conferences.keeper import Keeper
 from policy_server.conferences.link_requests import (
     CustomerLinks,
     LinkRequestError,
@@ -25,6 +25,7 @@ from policy_server.conferences.link_requests import (
     read_link_request,
     worth_of,
 )
+from policy_server.conferences.reader import Reader
 from policy_server.conferences.shapes import Time, means, stamp
 from policy_server.conferences.store import IDEMPOTENCY_KEY_LENGTH
 from policy_server.conferences.view import CALL_MEANS, EXAMPLE_CALL, EXAMPLE_SESSION
@@ -221,10 +222,14 @@ class LinkEndpoints:
 
     async def _conference(self, link: records.Link) -> LinkConference | None:
         now = self._keeper.clock()
-        held = await latest_of_call(self._keeper, link.call, now)
+        return await self._keeper.store.read(self._conference_of, link.call, now)
+
+    def _conference_of(self, reader: Reader, call: str, now: datetime) -> LinkConference | None:
+        # It may not be written yet.
+        held = reader.conference_of_call(call) or self._keeper.live_of_call(call, now)
         if held is None:
             return None
-        course = await course_of(self._keeper.store, held, now)
+        course = course_of(reader, held, now)
         return {
             "state": course.phase,
             "name": held.name,

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from policy_server.cli.links import CREATED_BY
+from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import Link, TimelineEntry
 from policy_server.conferences.store import ConferenceStore
 from policy_server.policy.names import Call, Keyring, Role
@@ -56,7 +57,7 @@ def stored(call: str) -> tuple[Link | None, tuple[TimelineEntry, ...]]:
 
     async def read() -> tuple[Link | None, tuple[TimelineEntry, ...]]:
         async with ConferenceStore(f"sqlite:///{DATABASE}") as store:
-            return await store.link(call), await store.timeline(call)
+            return await store.link(call), await store.read(Reader.timeline, call)
 
     return asyncio.run(read())
 

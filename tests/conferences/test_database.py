@@ -19,6 +19,7 @@ from sqlalchemy import Connection, inspect, text
 from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
 from policy_server.conferences.location import parse_location
 from policy_server.conferences.migrations import MIGRATIONS, migrate
+from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import LOOK_AGAIN
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.tables import METADATA
@@ -32,14 +33,14 @@ METHODS: dict[str, Callable[[ConferenceStore], Awaitable[object]]] = {
     "link": lambda store: store.link(CALL),
     "revoke_link": lambda store: store.revoke_link(CALL, NOW),
     "pin": lambda store: store.hold(conference()),
-    "held": lambda store: store.holder(CALL, NOW),
-    "conference_of_call": lambda store: store.conference_of_call(CALL),
+    "held": lambda store: store.read(Reader.holder, CALL, NOW),
+    "conference_of_call": lambda store: store.read(Reader.conference_of_call, CALL),
     "end": lambda store: store.end(CALL, NOW),
     "add_events": lambda store: store.add_events([stored_event()]),
-    "events": lambda store: store.events(CALL, NOW),
+    "events": lambda store: store.read(Reader.events, CALL, NOW),
     "add_timeline": lambda store: store.add_timeline([entry()]),
-    "timeline": lambda store: store.timeline(CALL),
-    "change_number": lambda store: store.change_number(CALL),
+    "timeline": lambda store: store.read(Reader.timeline, CALL),
+    "change_number": lambda store: store.read(Reader.change_number, (CALL,)),
     "purge": lambda store: store.purge(NOW),
 }
 WRITES = ("create_link", "revoke_link", "pin", "end", "add_events", "add_timeline")
@@ -119,7 +120,7 @@ def test_two_replicas_may_start_together(place: Place) -> None:
         await asyncio.gather(*(store.prepare() for store in (one, other, *more)), one.check(), other.hold(conference()))
         versions = await one._database.read(lambda connection: connection.execute(text("SELECT * FROM schema_version")))
         assert versions.all() == [(len(MIGRATIONS),)]
-        assert await more[0].holder(CALL, NOW) == conference()
+        assert await more[0].read(Reader.holder, CALL, NOW) == conference()
         for store in more:
             await store.close()
 
@@ -372,7 +373,7 @@ def test_reading_goes_on_while_somebody_writes(place: Place) -> None:
             may_end.wait(4)
 
         writing = asyncio.create_task(store._database.write(slow))
-        assert await store.holder(CALL, NOW) == held
+        assert await store.read(Reader.holder, CALL, NOW) == held
         assert not writing.done()
         may_end.set()
         await writing
@@ -404,6 +405,7 @@ def test_no_error_repeats_what_was_to_be_stored(place: Place) -> None:
 FULL = """
 import asyncio, resource, signal, sys
 from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.conferences.reader import Reader
 from policy_server.conferences.store import ConferenceStore
 from tests.conferences.samples import NOW, CALL, conference, stored_event
 
@@ -419,8 +421,8 @@ async def fill():
         except StoreUnavailableError as error:
             print(error)
         assert added > 0
-        assert len(await store.events(CALL, NOW)) >= added
-        assert await store.holder(CALL, NOW) == conference()
+        assert len(await store.read(Reader.events, CALL, NOW)) >= added
+        assert await store.read(Reader.holder, CALL, NOW) == conference()
 
 asyncio.run(fill())
 """

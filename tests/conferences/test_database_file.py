@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.conferences.reader import Reader
 from policy_server.conferences.store import ConferenceStore
 from tests.conferences.samples import CALL, NOW, conference, stored_event
 
@@ -103,6 +104,6 @@ def test_the_same_file_that_is_back_is_used_again(tmp_path: Path) -> None:
                 await store.add_events([stored_event(2)])
             (tmp_path / "moved").rename(file)
             await store.add_events([stored_event(3)])
-            return [told.seq for told in await store.events(CALL, NOW)]
+            return [told.seq for told in await store.read(Reader.events, CALL, NOW)]
 
     assert asyncio.run(scenario()) == [1, 3]

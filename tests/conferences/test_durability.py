@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from policy_server.conferences.reader import Reader
 from policy_server.conferences.store import ConferenceStore
 from tests.conferences.samples import CALL, NOW, Place
 
@@ -47,11 +48,11 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed(place: Place) -
     count = acknowledged + lines.count("\n")
 
     async def scenario(store: ConferenceStore) -> None:
-        seen = {told.seq for told in await store.events(CALL, NOW)}
+        seen = {told.seq for told in await store.read(Reader.events, CALL, NOW)}
         assert set(range(count)) <= seen
-        assert {str(seq) for seq in range(count)} <= {entry.kind for entry in await store.timeline(CALL)}
+        assert {str(seq) for seq in range(count)} <= {entry.kind for entry in await store.read(Reader.timeline, CALL)}
         for seq in range(count):
-            assert await store.holder(f"room-{seq}", NOW) is not None
+            assert await store.read(Reader.holder, f"room-{seq}", NOW) is not None
         assert await store.end("room-0", NOW), "it takes writes again"
 
     place.run(scenario)

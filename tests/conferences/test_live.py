@@ -16,6 +16,7 @@ import pytest
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.pace import Limits, Pace
+from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import LOOK_AGAIN, Change, HeldConference, Link, TimelineEntry
 from policy_server.conferences.store import ConferenceStore, Recorded
 from tests.conferences.samples import CALL, HOUR, NOW, SECOND, Place, conference, entry, eventually, link
@@ -158,7 +159,7 @@ def test_one_winner_when_both_hold_at_once(place: Place) -> None:
     async def scenario() -> None:
         async with replica(place.url) as one, replica(place.url) as other:
             await asyncio.gather(one.hold(conference(id="a")), other.hold(conference(id="b")))
-            winner = await one.store.holder(CALL, NOW)
+            winner = await one.store.read(Reader.holder, CALL, NOW)
             await true(lambda: one.live(CALL, NOW) == winner and other.live(CALL, NOW) == winner)
 
     run(scenario)
@@ -224,7 +225,10 @@ def test_an_answer_does_not_wait_for_a_database_that_is_away(tmp_path: Path) -> 
             async with ConferenceStore(url) as store:
 
                 async def written() -> bool:
-                    return await store.holder(CALL, NOW) == held and len(await store.timeline(CALL)) == 1
+                    return (
+                        await store.read(Reader.holder, CALL, NOW) == held
+                        and len(await store.read(Reader.timeline, CALL)) == 1
+                    )
 
                 await eventually(written)
 
@@ -272,8 +276,8 @@ def test_no_error_ends_the_work(sqlite_place: Place, broken: str, caplog: pytest
                 one.note(CALL, "before", {}, NOW)
                 held = await one.hold(conference())
                 await true(lambda: one.waiting == 0)
-                assert await elsewhere.holder(CALL, NOW) == held
-                assert len(await elsewhere.timeline(CALL)) == 1
+                assert await elsewhere.read(Reader.holder, CALL, NOW) == held
+                assert len(await elsewhere.read(Reader.timeline, CALL)) == 1
                 await elsewhere.create_link(link())
                 await true(lambda: one.link(CALL) is not None)
                 await elsewhere.end(CALL, NOW)
@@ -356,7 +360,7 @@ def test_an_answer_does_not_wait_for_a_database_that_hangs(place: Place) -> None
                 assert Pace().hold <= loop.time() - began < 10 * Pace().hold
                 assert (one.late, one.waiting, one.live(CALL, NOW)) == (1, 1, held)
             await true(lambda: one.waiting == 0)
-            assert await one.store.holder(CALL, NOW) == held
+            assert await one.store.read(Reader.holder, CALL, NOW) == held
 
     run(scenario)
 
@@ -375,7 +379,7 @@ def test_an_answer_does_not_wait_for_a_database_that_is_full(sqlite_place: Place
                 assert (one.late, one.waiting, one.live(CALL, NOW)) == (1, 2, held)
                 operator.execute("DROP TRIGGER is_full")
             await true(lambda: one.waiting == 0)
-            assert await one.store.holder(CALL, NOW) == held
+            assert await one.store.read(Reader.holder, CALL, NOW) == held
             assert one.dropped == 0
 
     run(scenario)
@@ -430,7 +434,7 @@ def test_what_can_never_be_written_does_not_hold_up_the_rest(sqlite_place: Place
             await true(lambda: one.waiting == 0)
             assert one.dropped == 2
             held = await one.hold(conference())
-            assert await one.store.holder(CALL, NOW) == held
+            assert await one.store.read(Reader.holder, CALL, NOW) == held
             assert one.late == 0
 
     run(scenario)
@@ -447,7 +451,7 @@ def test_a_note_of_ours_hides_no_change_of_others(sqlite_place: Place) -> None:
             await elsewhere.end(CALL, NOW)
             one.note(CALL, "goodbye", {}, NOW)
             await true(lambda: one.waiting == 0)
-            await store.heard.put(Change(CALL, await elsewhere.change_number(CALL)))
+            await store.heard.put(Change(CALL, await elsewhere.read(Reader.change_number, (CALL,))))
             await true(lambda: one.live(CALL, NOW) is None)
 
     run(scenario)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
 from policy_server.conferences.location import parse_location
 from policy_server.conferences.postgresql_url import check_files
+from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import LOOK_AGAIN, Change
 from policy_server.conferences.store import ConferenceStore
 from tests.conferences.postgres import PASSWORD, Postgres, running_standby
@@ -213,7 +214,7 @@ async def use(url: str) -> None:
         change = await asyncio.wait_for(anext(heard), 5)
         assert isinstance(change, Change)
         await heard.aclose()
-        assert await store.holder(CALL, NOW) is None
+        assert await store.read(Reader.holder, CALL, NOW) is None
 
 
 def test_the_second_server_is_taken_while_the_first_is_away(postgres: Postgres, closed_port: int) -> None:

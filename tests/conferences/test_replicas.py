@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from policy_server.conferences.changes import CHANNEL
+from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import LOOK_AGAIN, Change
 from policy_server.conferences.store import ConferenceStore
 from tests.conferences.postgres import Postgres
@@ -44,13 +45,16 @@ def test_what_one_replica_wrote_the_other_reads(place: Place) -> None:
         await other.revoke_link(CALL, NOW)
         assert await one.link(CALL) == link(revoked_at=NOW)
         held = await one.hold(conference())
-        assert await other.holder(CALL, NOW) == held
+        assert await other.read(Reader.holder, CALL, NOW) == held
         assert await other.hold(conference(id="2", rule="clinician")) == held
         await other.end(CALL, NOW + HOUR)
-        assert await one.holder(CALL, NOW) is None
+        assert await one.read(Reader.holder, CALL, NOW) is None
         await one.add_events([stored_event()])
         await one.add_timeline([entry()])
-        assert (await other.events(CALL, NOW), await other.timeline(CALL)) == ((stored_event(),), (entry(),))
+        assert (
+            await other.read(Reader.events, CALL, NOW),
+            await other.read(Reader.timeline, CALL),
+        ) == ((stored_event(),), (entry(),))
 
     place.run_two(scenario)
 
@@ -97,8 +101,8 @@ def test_overlapping_writes_in_any_order_do_not_block_each_other(place: Place) -
                 one.add_timeline(entries),
                 other.add_timeline(entries[::-1]),
             )
-        assert sum([len(await one.events(f"room-{number}", NOW)) for number in range(12)]) == 300
-        assert sum([len(await other.timeline(f"call-{number}")) for number in range(3)]) == 60
+        assert sum([len(await one.read(Reader.events, f"room-{number}", NOW)) for number in range(12)]) == 300
+        assert sum([len(await other.read(Reader.timeline, f"call-{number}")) for number in range(3)]) == 60
 
     place.run_two(scenario)
 
@@ -115,7 +119,7 @@ def test_each_change_is_announced_to_every_replica(place: Place) -> None:
             await other.hold(conference("visit: 12", call=CALL))
             for changes in (near, far):
                 assert {await _next(changes), await _next(changes)} == {Change(CALL, 2), Change("visit: 12", 1)}
-            assert await other.change_number(CALL, "visit: 12") == 3
+            assert await other.read(Reader.change_number, (CALL, "visit: 12")) == 3
             await one.hold(conference("visit: 12", id="late"))
             await one.end("nothing", NOW)
             await one.add_events([stored_event(room="\0" * 200)])
@@ -196,7 +200,7 @@ def test_closing_the_store_ends_its_listeners(place: Place) -> None:
         changes = store.changes()
         assert await _next(changes) == LOOK_AGAIN
         ending = asyncio.create_task(_next(changes))
-        assert await store.change_number(CALL) == 0
+        assert await store.read(Reader.change_number, (CALL,)) == 0
         await store.close()
         with pytest.raises(StopAsyncIteration):
             await ending
@@ -247,7 +251,7 @@ def test_a_cancelled_write_is_still_made(place: Place) -> None:
                 await asyncio.sleep(0)
             holding.cancel()
         for number in range(1, 20):
-            await eventually(partial(store.holder, f"room-{number}", NOW))
+            await eventually(partial(store.read, Reader.holder, f"room-{number}", NOW))
 
     place.run(scenario)
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import LOOK_AGAIN, Change
 from policy_server.conferences.store import ConferenceStore
 from tests.conferences.samples import CALL, DAY, HOUR, NOW, SECOND, Place, conference, entry, link, stored_event
@@ -29,9 +30,9 @@ async def _call(store: ConferenceStore, call: str, start: timedelta, end: timede
 async def _left(store: ConferenceStore, call: str) -> tuple[bool, bool, int, int]:
     return (
         await store.link(call) is not None,
-        await store.conference_of_call(call) is not None,
-        len(await store.events(call, NOW - 100 * DAY)),
-        len(await store.timeline(call)),
+        await store.read(Reader.conference_of_call, call) is not None,
+        len(await store.read(Reader.events, call, NOW - 100 * DAY)),
+        len(await store.read(Reader.timeline, call)),
     )
 
 
@@ -81,9 +82,9 @@ def test_a_room_with_one_name_for_all_loses_its_old_lives_only(place: Place) -> 
             await store.add_events([stored_event(number, room="desk", arrived_at=at + SECOND)])
             await store.add_timeline([entry(str(number), key="desk", at=at + SECOND)])
         await store.purge(NOW)
-        assert [told.seq for told in await store.events("desk", NOW - 50 * DAY)] == [1]
-        assert [entry.kind for entry in await store.timeline("desk")] == ["1"]
-        assert await store.holder("desk", NOW) is not None
+        assert [told.seq for told in await store.read(Reader.events, "desk", NOW - 50 * DAY)] == [1]
+        assert [entry.kind for entry in await store.read(Reader.timeline, "desk")] == ["1"]
+        assert await store.read(Reader.holder, "desk", NOW) is not None
 
     place.run(scenario)
 
@@ -102,8 +103,8 @@ def test_what_belongs_to_no_conference_goes_by_its_own_time(place: Place) -> Non
         assert await store.purge(NOW) == 4
         assert await _left(store, "a" * 32) == (False, False, 0, 0)
         assert await _left(store, "b" * 32) == (True, False, 0, 1)
-        assert [told.seq for told in await store.events("", NOW - DAY)] == [1]
-        assert [entry.at for entry in await store.timeline("x")] == [NOW]
+        assert [told.seq for told in await store.read(Reader.events, "", NOW - DAY)] == [1]
+        assert [entry.at for entry in await store.read(Reader.timeline, "x")] == [NOW]
 
     place.run(scenario)
 

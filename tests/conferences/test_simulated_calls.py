@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 
+from policy_server.conferences.reader import Reader
 from policy_server.conferences.store import ConferenceStore
 from policy_server.simulator.genesys import ORGANIZATION
 from tests.cli.commands import CREDENTIALS, RULES
@@ -47,12 +48,12 @@ def check_kept(place: Place, value: dict[str, Any]) -> None:
     call = call_of(value)
 
     async def look(store: ConferenceStore) -> None:
-        link, conference = await store.link(call), await store.conference_of_call(call)
+        link, conference = await store.link(call), await store.read(Reader.conference_of_call, call)
         assert link is not None
         assert conference is not None
         assert conference.ended_at is not None
-        assert len(await store.events(conference.name, link.created_at.replace(year=2000))) == 12
-        kinds = {entry.kind for entry in await store.timeline(call)}
+        assert len(await store.read(Reader.events, conference.name, link.created_at.replace(year=2000))) == 12
+        kinds = {entry.kind for entry in await store.read(Reader.timeline, call)}
         assert kinds >= {"link.created", "link.opened", "policy.answered", "agent.looked_up"}
 
     place.run(look)

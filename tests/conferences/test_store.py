@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from policy_server.conferences.errors import CallTakenError, IdempotencyConflictError
+from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import Change, HeldConference
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.events import MAX_NAME, Event
@@ -119,12 +120,12 @@ def test_a_held_conference_comes_back_as_it_was_stored(place: Place) -> None:
     async def scenario(store: ConferenceStore) -> list[HeldConference | None]:
         return [
             await store.hold(made),
-            await store.holder("visit 12", NOW),
-            await store.conference_of_call(CALL),
+            await store.read(Reader.holder, "visit 12", NOW),
+            await store.read(Reader.conference_of_call, CALL),
         ]
 
     assert [found and replace(found, service=odd) for found in place.run(scenario)] == [made] * 3
-    assert place.run(lambda store: store.holder(CALL, NOW)) is None
+    assert place.run(lambda store: store.read(Reader.holder, CALL, NOW)) is None
 
 
 def test_json_survives(place: Place) -> None:
@@ -133,7 +134,7 @@ def test_json_survives(place: Place) -> None:
     async def scenario(store: ConferenceStore) -> list[object]:
         entries = [entry(at=NOW + number * SECOND, data=value) for number, value in enumerate(ODD_VALUES)]
         assert await store.add_timeline(entries) == len(entries)
-        return [found.data for found in await store.timeline(CALL)]
+        return [found.data for found in await store.read(Reader.timeline, CALL)]
 
     assert place.run(scenario) == list(ODD_VALUES)
 
@@ -145,11 +146,11 @@ def test_the_first_pin_holds_the_room(place: Place) -> None:
         first = await store.hold(conference())
         late = conference(id="2", rule="clinician", held_at=first.expires_at - SECOND, expires_at=NOW + 24 * HOUR)
         assert await store.hold(late) == first
-        assert await store.holder(CALL, first.expires_at - SECOND) == first
-        assert await store.holder(CALL, first.expires_at) is None
+        assert await store.read(Reader.holder, CALL, first.expires_at - SECOND) == first
+        assert await store.read(Reader.holder, CALL, first.expires_at) is None
         later = replace(late, id="3", held_at=first.expires_at)
         assert await store.hold(later) == later
-        assert await store.conference_of_call(CALL) == later
+        assert await store.read(Reader.conference_of_call, CALL) == later
 
     place.run(scenario)
 
@@ -161,14 +162,14 @@ def test_an_ended_conference_leaves_the_room(place: Place) -> None:
         first = await store.hold(conference())
         assert await store.end(CALL, NOW + HOUR)
         assert not await store.end(CALL, NOW + 2 * HOUR)
-        assert await store.holder(CALL, NOW + HOUR) is None
+        assert await store.read(Reader.holder, CALL, NOW + HOUR) is None
         ended = replace(first, ended_at=NOW + HOUR, doors={})
-        assert await store.conference_of_call(CALL) == ended
+        assert await store.read(Reader.conference_of_call, CALL) == ended
         assert await store.hold(first) == ended, "a write made again must not bring it back"
         second = conference(id="2", held_at=NOW + 2 * HOUR)
         assert await store.hold(second) == second
         assert not await store.end(CALL, NOW + HOUR), "an old end must not end the new conference"
-        assert await store.holder(CALL, NOW + 3 * HOUR) == second
+        assert await store.read(Reader.holder, CALL, NOW + 3 * HOUR) == second
         assert await store.hold(first) == ended, "nor may it be taken for the new one"
 
     place.run(scenario)
@@ -191,8 +192,8 @@ def test_a_room_without_a_session_is_not_found_by_session(place: Place) -> None:
 
     async def scenario(store: ConferenceStore) -> HeldConference | None:
         await store.hold(conference(call=""))
-        assert await store.change_number("") == 0
-        return await store.conference_of_call("")
+        assert await store.read(Reader.change_number, ("",)) == 0
+        return await store.read(Reader.conference_of_call, "")
 
     assert place.run(scenario) is None
 
@@ -207,9 +208,9 @@ def test_events_come_back_by_the_clocks_of_their_nodes(place: Place) -> None:
     async def scenario(store: ConferenceStore) -> None:
         assert await store.add_events([*late, elsewhere]) == 4
         assert await store.add_events([]) == 0
-        assert await store.events(CALL, NOW - HOUR) == tuple(reversed(late))
-        assert await store.events(CALL, NOW, NOW + 2 * SECOND) == (late[1], late[0])
-        assert await store.events("", NOW - HOUR) == (elsewhere,)
+        assert await store.read(Reader.events, CALL, NOW - HOUR) == tuple(reversed(late))
+        assert await store.read(Reader.events, CALL, NOW, NOW + 2 * SECOND) == (late[1], late[0])
+        assert await store.read(Reader.events, "", NOW - HOUR) == (elsewhere,)
 
     place.run(scenario)
 
@@ -232,7 +233,7 @@ def test_a_message_is_stored_once_whatever_counts_it(place: Place) -> None:
         assert await store.add_events([counted(9), counted(8), counted(8)]) == 1
         assert await store.add_events([counted(7), counted(10), *different]) == 4
         assert await store.add_events([counted(1), *different]) == 0
-        stored = await store.events(CALL, NOW - HOUR)
+        stored = await store.read(Reader.events, CALL, NOW - HOUR)
         assert sorted(told.seq for told in stored) == [1, 5, 5, 5, 5]
         assert {told.identity for told in stored} == {told.identity for told in [first, *different]}
 
@@ -246,8 +247,8 @@ def test_a_breakout_room_is_with_its_room(place: Place) -> None:
 
     async def scenario(store: ConferenceStore) -> None:
         await store.add_events([main, aside])
-        assert await store.events(CALL, NOW) == (main, aside)
-        assert await store.events(breakout, NOW) == (aside,)
+        assert await store.read(Reader.events, CALL, NOW) == (main, aside)
+        assert await store.read(Reader.events, breakout, NOW) == (aside,)
 
     place.run(scenario)
 
@@ -260,7 +261,7 @@ def test_an_event_with_any_name_is_stored(place: Place) -> None:
         endless = "".join(chr(0x4E00 + number * 7919 % 20_000) for number in range(5000))
         for seq, odd in enumerate((*ODD_TEXTS, *(text * 200 for text in ODD_TEXTS[:-1]), endless)):
             await store.add_events([stored_event(seq, odd, node=odd, name=f"participant_{odd}")])
-            found = await store.events(odd if len(odd) <= MAX_NAME else "", NOW)
+            found = await store.read(Reader.events, odd if len(odd) <= MAX_NAME else "", NOW)
             assert seq in [told.seq for told in found]
 
     place.run(scenario)
@@ -271,7 +272,7 @@ def test_ten_thousand_events_are_stored_in_bulk(place: Place) -> None:
     bulk = [stored_event(seq, room=f"room-{seq % 200}") for seq in range(10_000)]
 
     async def scenario(store: ConferenceStore) -> tuple[int, int]:
-        return await store.add_events(bulk), len(await store.events("room-7", NOW))
+        return await store.add_events(bulk), len(await store.read(Reader.events, "room-7", NOW))
 
     assert place.run(scenario) == (10_000, 50)
 
@@ -284,8 +285,13 @@ def test_a_timeline_comes_back_by_time_and_once(place: Place) -> None:
         assert await store.add_timeline([opened, asked, dialled, entry(key="other")]) == 4
         assert await store.add_timeline([opened, entry("asked", data={"by": "portal"}), dialled]) == 1
         assert await store.add_timeline([]) == 0
-        assert await store.timeline(CALL) == (dialled, opened, asked, entry("asked", data={"by": "portal"}))
-        assert await store.timeline("nobody") == ()
+        assert await store.read(Reader.timeline, CALL) == (
+            dialled,
+            opened,
+            asked,
+            entry("asked", data={"by": "portal"}),
+        )
+        assert await store.read(Reader.timeline, "nobody") == ()
 
     place.run(scenario)
 
@@ -298,7 +304,7 @@ def test_a_time_without_a_zone_is_refused(place: Place) -> None:
         with pytest.raises(ValueError, match="must have a zone"):
             await store.revoke_link(CALL, naive)
         with pytest.raises(ValueError, match="must have a zone"):
-            await store.holder(CALL, naive)
+            await store.read(Reader.holder, CALL, naive)
         with pytest.raises(TypeError, match="object cannot be stored as JSON"):
             await store.add_timeline([entry(data={"by": object()})])
 
@@ -309,10 +315,10 @@ def test_every_change_is_counted(place: Place) -> None:
     """What is written about a call or a room name raises its number; what changes nothing does not."""
 
     async def scenario(store: ConferenceStore) -> None:
-        numbers = [await store.change_number("visit", CALL)]
+        numbers = [await store.read(Reader.change_number, ("visit", CALL))]
 
         async def grows(written: bool) -> None:
-            numbers.append(await store.change_number("visit", CALL))
+            numbers.append(await store.read(Reader.change_number, ("visit", CALL)))
             assert (numbers[-1] > numbers[-2]) is written, numbers
 
         room = conference("visit", call=CALL)
@@ -329,8 +335,11 @@ def test_every_change_is_counted(place: Place) -> None:
             await grows(written)
             await store.end("visit", NOW)
             await grows(written)
-        assert await store.change_number("visit") + await store.change_number(CALL) == numbers[-1]
-        assert await store.change_number() == 0
+        assert (
+            await store.read(Reader.change_number, ("visit",)) + await store.read(Reader.change_number, (CALL,))
+            == numbers[-1]
+        )
+        assert await store.read(Reader.change_number, ()) == 0
 
     place.run(scenario)
 
@@ -399,5 +408,5 @@ async def _play_lives(
             past |= {holder} if holder else set()
             holder = None
         for store in stores:
-            found = await store.holder(name, now)
+            found = await store.read(Reader.holder, name, now)
             assert (found and found.id) == holder

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from policy_server.conferences.pace import Pace
+from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import HeldConference
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.events import Event
@@ -304,7 +305,7 @@ async def _look_for(store: ConferenceStore, heard: Heard) -> None:
         assert link is not None, "a link is lost"
         assert (link.type, link.name, dict(link.attributes)) == (wanted["type"], wanted["name"], wanted["attributes"])
     since = datetime.now(UTC) - timedelta(hours=1)
-    stored = {call: await store.events(call, since) for call in heard.links}
+    stored = {call: await store.read(Reader.events, call, since) for call in heard.links}
     kept = {told.identity for some in stored.values() for told in some}
     lost = [event for event in heard.taken if event.identity not in kept]
     assert not lost, f"{len(lost)} of {len(heard.taken)} messages are lost"

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -20,6 +20,7 @@ from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.lookup import ConferenceLookup
 from policy_server.conferences.pace import Pace
+from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import (
     DIALLED,
     Change,
@@ -47,6 +48,7 @@ from tests.genesys.asking import MARIA, TOKEN
 from tests.rule_sets import KEYRING, NOON, ask, load, served
 from tests.servers import basic
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 SINK_USER: Final = "sink"
@@ -218,6 +220,59 @@ async def until(probe: Callable[[], bool]) -> None:
         await asyncio.sleep(0.005)
 
 
+class WatchedReader(Reader):
+    """What is read of a store that is watched."""
+
+    def __init__(self, reader: Reader, store: "WatchedStore") -> None:
+        super().__init__(reader.connection)
+        self._store: Final = store
+
+    def _enter(self, name: str) -> None:
+        self._store.asked.append(name)
+        if name in self._store.away:
+            raise StoreUnavailableError("the database is away")
+
+    def link(self, call: str) -> Link | None:
+        """As the store does it."""
+        self._enter("link")
+        return super().link(call)
+
+    def holder(self, name: str, at: datetime) -> HeldConference | None:
+        """As the store does it."""
+        self._enter("holder")
+        return super().holder(name, at)
+
+    def conference_of_call(self, call: str) -> HeldConference | None:
+        """As the store does it."""
+        self._enter("conference_of_call")
+        return super().conference_of_call(call)
+
+    def conference_of_room(self, *names: str) -> HeldConference | None:
+        """As the store does it; it is asked in place of the other, for as much."""
+        self._enter("conference_of_call")
+        return super().conference_of_room(*names)
+
+    def events(self, room: str, since: datetime, until: datetime | None = None) -> tuple[Event, ...]:
+        """As the store does it."""
+        self._enter("events")
+        return super().events(room, since, until)
+
+    def events_of(self, conference: HeldConference) -> tuple[Event, ...]:
+        """As the store does it."""
+        self._enter("events")
+        return super().events_of(conference)
+
+    def timeline(self, key: str) -> tuple[TimelineEntry, ...]:
+        """As the store does it."""
+        self._enter("timeline")
+        return super().timeline(key)
+
+    def change_number(self, keys: Sequence[str]) -> int:
+        """As the store does it."""
+        self._enter("change_number")
+        return super().change_number(keys)
+
+
 class WatchedStore(ConferenceStore):
     """A store that knows what it was asked, and whose methods can be away or take their time.
 
@@ -254,40 +309,15 @@ class WatchedStore(ConferenceStore):
             raise StoreUnavailableError("the database is away")
         return await super().hold_all(conferences)
 
-    async def link(self, call: str) -> Link | None:
-        """As the store does it."""
-        await self._enter("link")
-        return await super().link(call)
+    async def read(self, work: Callable[Concatenate[Reader, P], T], *arguments: P.args, **options: P.kwargs) -> T:
+        """As the store does it, with somebody who watches."""
+        await self._enter("read")
+        is_watched = asyncio.current_task() not in self.unwatched
 
-    async def conference_of_call(self, call: str) -> HeldConference | None:
-        """As the store does it."""
-        await self._enter("conference_of_call")
-        return await super().conference_of_call(call)
+        def watched(reader: Reader, /, *given: P.args, **further: P.kwargs) -> T:
+            return work(WatchedReader(reader, self) if is_watched else reader, *given, **further)
 
-    async def conference_of_room(self, *names: str) -> HeldConference | None:
-        """As the store does it; it is asked in place of the other, for as much."""
-        await self._enter("conference_of_call")
-        return await super().conference_of_room(*names)
-
-    async def timeline(self, key: str) -> tuple[TimelineEntry, ...]:
-        """As the store does it."""
-        await self._enter("timeline")
-        return await super().timeline(key)
-
-    async def events(self, room: str, since: datetime, until: datetime | None = None) -> tuple[Event, ...]:
-        """As the store does it."""
-        await self._enter("events")
-        return await super().events(room, since, until)
-
-    async def events_of(self, conference: HeldConference) -> tuple[Event, ...]:
-        """As the store does it."""
-        await self._enter("events")
-        return await super().events_of(conference)
-
-    async def change_number(self, *keys: str) -> int:
-        """As the store does it."""
-        await self._enter("change_number")
-        return await super().change_number(*keys)
+        return await super().read(watched, *arguments, **options)
 
     async def bind(self, conference_id: str, conversation: str, places: int) -> bool:
         """As the store does it, but away for everybody."""
@@ -430,6 +460,6 @@ class Desk:
 
         async def read() -> list[TimelineEntry]:
             await self.written()
-            return [entry for entry in await self.store.timeline(call) if entry.kind == kind]
+            return [entry for entry in await self.store.read(Reader.timeline, call) if entry.kind == kind]
 
         return self.run(read())

@@ -15,6 +15,7 @@ import pytest
 from policy_server.conferences import ending
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.lookup import Subject
+from policy_server.conferences.reader import Reader
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.view import Conference
 from policy_server.pexip.events import Event
@@ -55,7 +56,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 def stored(desk: Desk, name: str = CALL_ID) -> tuple[Event, ...]:
     """What is in the store about a room."""
-    return desk.run(desk.store.events(name, LONG_AGO))
+    return desk.run(desk.store.read(Reader.events, name, LONG_AGO))
 
 
 def attendance(answer: Conference) -> tuple[int, int]:
@@ -66,7 +67,7 @@ def attendance(answer: Conference) -> tuple[int, int]:
 
 def is_held(desk: Desk) -> bool:
     """Whether somebody holds the room of the tests."""
-    return desk.run(desk.store.holder(CALL_ID, desk.now)) is not None
+    return desk.run(desk.store.read(Reader.holder, CALL_ID, desk.now)) is not None
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -132,7 +133,7 @@ def test_what_is_answered_is_durable(desk: Desk, tmp_path: Path) -> None:
 
     async def look() -> int:
         async with ConferenceStore(f"sqlite:///{tmp_path}/policy.db") as other:
-            return len(await other.events(CALL_ID, LONG_AGO))
+            return len(await other.read(Reader.events, CALL_ID, LONG_AGO))
 
     assert asyncio.run(look()) == 3
 
@@ -269,7 +270,7 @@ def test_a_conference_ends_with_its_last_node(desk: Desk) -> None:
     assert is_held(desk)
     desk.tell(ended(62, node=OTHER))
     assert not is_held(desk)
-    conference = desk.run(desk.store.conference_of_call(CALL_ID))
+    conference = desk.run(desk.store.read(Reader.conference_of_call, CALL_ID))
     assert conference is not None
     assert conference.ended_at == NOON
 
@@ -283,7 +284,7 @@ def test_no_clock_of_a_node_keeps_or_deletes_anything(desk: Desk, ahead: float) 
     """When a call was over, and so how long it is kept, is when we heard of it; what is shown is never far ahead."""
     desk.store_hold()
     desk.tell(started(ahead), ended(ahead + 1))
-    conference = desk.run(desk.store.conference_of_call(CALL_ID))
+    conference = desk.run(desk.store.read(Reader.conference_of_call, CALL_ID))
     assert conference is not None
     assert conference.ended_at == desk.now
     found = desk.run(desk.lookup.look_up(Subject(CALL_ID)))
@@ -293,7 +294,7 @@ def test_no_clock_of_a_node_keeps_or_deletes_anything(desk: Desk, ahead: float) 
     assert all(at is not None and datetime.fromisoformat(at) <= desk.now + timedelta(hours=1) for at in shown)
     assert desk.run(desk.store.purge(desk.now)) == 0
     assert desk.run(desk.store.purge(desk.now + timedelta(seconds=1))) > 0
-    assert desk.run(desk.store.conference_of_call(CALL_ID)) is None
+    assert desk.run(desk.store.read(Reader.conference_of_call, CALL_ID)) is None
 
 
 def test_the_end_may_be_known_before_somebody_left(desk: Desk) -> None:
@@ -336,7 +337,7 @@ def test_a_conference_ends_whatever_its_node_takes_the_time_to_be(desk: Desk, se
         assert is_held(desk)
     desk.tell(second[3])
     assert not is_held(desk)
-    conference = desk.run(desk.store.conference_of_call(CALL_ID))
+    conference = desk.run(desk.store.read(Reader.conference_of_call, CALL_ID))
     assert conference is not None
     assert conference.ended_at is not None
     assert conference.held_at <= conference.ended_at <= conference.expires_at
@@ -388,9 +389,9 @@ def test_a_room_that_is_only_named_like_a_breakout_room_ends_by_itself(desk: Des
     name = "desk_breakout_5f0d1c2e-8a3b-4c5d-9e6f-0a1b2c3d4e5f"
     desk.store_hold(a_pin(call=None, id="odd", name=name, service={**a_pin().service, "name": name}))
     desk.tell(started(room=name), joined("u", BEGIN + 2, conference=name))
-    assert desk.run(desk.store.holder(name, desk.now)) is not None
+    assert desk.run(desk.store.read(Reader.holder, name, desk.now)) is not None
     desk.tell(left("u", 3, conference=name), ended(4, room=name))
-    assert desk.run(desk.store.holder(name, desk.now)) is None
+    assert desk.run(desk.store.read(Reader.holder, name, desk.now)) is None
 
 
 def test_a_call_that_is_shorter_than_the_writing_of_its_pin_ends(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -480,7 +481,7 @@ def test_ten_thousand_messages_in_a_bulk(desk: Desk) -> None:
     over = (NOON + timedelta(seconds=1001)).isoformat(timespec="milliseconds")
     for room in rooms:
         found = desk.run(desk.lookup.look_up(Subject(room)))
-        held = desk.run(desk.store.holder(room, desk.now))
+        held = desk.run(desk.store.read(Reader.holder, room, desk.now))
         assert found is not None
         state = (found.answer["state"], found.answer["ended_at"], held is None, attendance(found.answer))
         assert state == (("active", None, False, (499, 1)) if room == rooms[-1] else ("ended", over, True, (498, 0)))

@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 
 from policy_server.conferences.joining import NOTED_LIMIT, CustomersDoor
 from policy_server.conferences.live import Conferences
+from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import Door as HeldDoor
 from policy_server.conferences.records import Link, alias_key
 from policy_server.conferences.store import ConferenceStore
@@ -606,7 +607,7 @@ def test_a_timeline_tells_what_became_of_a_link(tmp_path: Path) -> None:
             assert (await client.get(path)).status_code == 404
         await conferences.stop()
         async with ConferenceStore(url) as store:
-            return [(entry.kind, entry.data) for entry in await store.timeline(call)]
+            return [(entry.kind, entry.data) for entry in await store.read(Reader.timeline, call)]
 
     moments = (NOON + minute / 60 * HOUR for minute in count())
     assert asyncio.run(play()) == [

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from policy_server.conferences import rooms
+from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import TimelineEntry
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.request_types import route
@@ -619,7 +620,7 @@ def written(server: InProcess, call: str) -> tuple[TimelineEntry, ...]:
 
     async def read() -> tuple[TimelineEntry, ...]:
         async with ConferenceStore(server.settings.database_url) as store:
-            return await store.timeline(call)
+            return await store.read(Reader.timeline, call)
 
     eventually(lambda: "policy_records_waiting 0.0" in server.metrics())
     return server.run(read())

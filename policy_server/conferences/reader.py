@@ -1,0 +1,57 @@
+"""What the store can be asked within one read: many questions for the price of one hop to a thread of the database."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection
+
+from policy_server.conferences import history, holds, links
+from policy_server.conferences.records import HeldConference, Link, TimelineEntry
+from policy_server.pexip.events import Event
+
+
+class Reader:
+    """The questions, for ``ConferenceStore.read``. Not for use in the event loop, nor after the read.
+
+    Each is asked on its own: what is written between two of them is seen by the second.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection: Final = connection
+
+    def link(self, call: str) -> Link | None:
+        """The link of a call, revoked or expired ones too."""
+        return links.find_link(self.connection, call)
+
+    def holder(self, name: str, at: datetime) -> HeldConference | None:
+        """The conference that holds a room at a time: neither ended nor expired."""
+        return holds.find_holder(self.connection, name, at)
+
+    def conference_of_call(self, call: str) -> HeldConference | None:
+        """The latest conference of a call, ended or expired ones too."""
+        return holds.find_latest(self.connection, call)
+
+    def conference_of_room(self, *names: str) -> HeldConference | None:
+        """The latest conference of a room of one of these names that no call belongs to, ended or expired ones too."""
+        return holds.find_latest_among(self.connection, names)
+
+    def events(self, room: str, since: datetime, until: datetime | None = None) -> tuple[Event, ...]:
+        """The events of a room that arrived from ``since`` and before ``until``, in order of the nodes' clocks."""
+        return history.find_events(self.connection, room, since, until)
+
+    def events_of(self, conference: HeldConference) -> tuple[Event, ...]:
+        """The events that tell of a conference, and some from before: ``told_since`` knows them apart."""
+        return history.find_events_of(self.connection, conference)
+
+    def timeline(self, key: str) -> tuple[TimelineEntry, ...]:
+        """The timeline of a call or room name, by time."""
+        return history.find_timeline(self.connection, key)
+
+    def change_number(self, keys: Sequence[str]) -> int:
+        """A number that grows with every change of any of these calls and room names; 0 when nothing is known.
+
+        Compare it for being different, not for being greater: it starts again when old conferences are purged. Ask for
+        it before what it stands for, or a change between the two is missed.
+        """
+        return history.count_changes(self.connection, keys)
