@@ -27,7 +27,7 @@ from policy_server.pexip.requests import PolicyRequest
 from policy_server.policy.decisions import Continue, Decision, Serve
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.facts import FindLink
-from policy_server.policy.link_aliases import Entrance, LinkAlias, read_alias
+from policy_server.policy.link_aliases import Entrance, LinkAlias, ReadAlias, read_alias
 from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Ruleset
 from policy_server.policy.templates import RAW
@@ -51,8 +51,9 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class _Dialled:
-    """An alias that was dialled (as ``alias_key`` writes it), its call, and the rooms that it has led to."""
+    """An alias that was dialled, also as ``alias_key`` writes it, its call, and the rooms that it has led to."""
 
+    read: ReadAlias
     alias: str
     call: str
     link: Link | None
@@ -118,20 +119,25 @@ class Rooms:
         if request.type is RequestType.SERVICE and request.text("call_direction") == "dial_out":
             return await self._settle_call_out(ruleset, request, now)
         alias = normalise_alias(request.text("local_alias"), ruleset.domains)
-        link = read_alias(ruleset.alias_forms, self._keyring, alias)
+        read = ReadAlias(alias, read_alias(ruleset.alias_forms, self._keyring, alias))
         if request.type is RequestType.SERVICE:
-            return await self._settle_alias(ruleset, request, alias, link, now)
-        call = link.call_id if link is not None else ""
-        decision = self._evaluate(ruleset, request, now)
+            return await self._settle_alias(ruleset, request, read, now)
+        call = read.link.call_id if read.link is not None else ""
+        decision = self._evaluate(ruleset, request, now, read)
         held = self._conferences.live(_room_asked_for(request), now)
         key = call if held is None else held.call or held.name
         return Settled(decision, key, call)
 
     def _evaluate(
-        self, ruleset: Ruleset, request: PolicyRequest, at: datetime, find_link: FindLink | None = None
+        self,
+        ruleset: Ruleset,
+        request: PolicyRequest,
+        at: datetime,
+        read: ReadAlias | None = None,
+        find_link: FindLink | None = None,
     ) -> Decision:
         links = find_link or self._conferences.link
-        return evaluate(ruleset, request, at, self._keyring, self._link_attributes, links)
+        return evaluate(ruleset, request, at, self._keyring, self._link_attributes, links, read)
 
     async def _settle_call_out(self, ruleset: Ruleset, request: PolicyRequest, now: datetime) -> Settled:
         """A call out of a room that exists: that room's service, whatever else the question says.
@@ -152,9 +158,8 @@ class Rooms:
             return Settled(decision, room=name)
         return Settled(decision, _timeline_of(decision, held), decision.call, name)
 
-    async def _settle_alias(
-        self, ruleset: Ruleset, request: PolicyRequest, alias: str, link: LinkAlias | None, now: datetime
-    ) -> Settled:
+    async def _settle_alias(self, ruleset: Ruleset, request: PolicyRequest, read: ReadAlias, now: datetime) -> Settled:
+        alias, link = read
         known, key = self._conferences, alias_key(alias)
         call = link.call_id if link is not None else ""
         nearby = known.nearby(call, key)
@@ -163,12 +168,12 @@ class Rooms:
             # The rules of today may not know the type of link any more.
             call, is_agents = nearby[0].call, nearby[0].aliases.get(Entrance.AGENT) == key
             nearby = known.nearby(call, key)
-        dialled = _Dialled(key, call, known.link(call), is_agents, nearby)
+        dialled = _Dialled(read, key, call, known.link(call), is_agents, nearby)
         settled = await self._settle_nearby(ruleset, request, dialled, now)
         if settled is not None:
             return settled
         # No room, or one that the rules gave this caller no part in when it began.
-        decision = self._evaluate(ruleset, request, now)
+        decision = self._evaluate(ruleset, request, now, read)
         if not isinstance(decision, Serve):
             return Settled(decision, call, call)
         name = room_of(decision)
@@ -205,7 +210,7 @@ class Rooms:
         running = {room.name: room for room in dialled.nearby if now < room.expires_at}
         orphan: Settled | None = None
         for held in running.values():
-            decision = self._evaluate(ruleset, request, held.held_at, self._links_of(held.held_at))
+            decision = self._evaluate(ruleset, request, held.held_at, dialled.read, self._links_of(held.held_at))
             if isinstance(decision, Serve) and room_of(decision) == held.name:
                 agreed = await self._conferences.agreed(held, decision.rule)
                 return await self._enter(agreed, decision, dialled.call, ruleset, request)

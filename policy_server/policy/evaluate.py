@@ -29,7 +29,7 @@ from policy_server.policy.decisions import (
 )
 from policy_server.policy.facts import Facts, FindLink, no_link
 from policy_server.policy.faults import faults_of_answer
-from policy_server.policy.link_aliases import Entrance, LinkAlias
+from policy_server.policy.link_aliases import Entrance, LinkAlias, ReadAlias
 from policy_server.policy.names import NAMES, Keyring
 from policy_server.policy.ruleset import (
     AllowOutcome,
@@ -65,12 +65,14 @@ def evaluate(
     keyring: Keyring,
     link_attributes: Mapping[str, str] = _NO_ATTRIBUTES,
     find_link: FindLink = no_link,
+    dialled: ReadAlias | None = None,
 ) -> Decision:
     """Decides one question at the moment ``now`` (aware).
 
     ``keyring`` verifies links and derives PINs. ``find_link`` gives what is known of a call's link, by its call id,
-    without waiting; ``link_attributes`` go before those that it gives. The service, properties or text of a decision
-    have passed the checks that Pexip will make; if a value of this question spoils them the decision is ``Fail``.
+    without waiting; ``link_attributes`` go before those that it gives. ``dialled`` is ``local_alias`` where it has been
+    read already. The service, properties or text of a decision have passed the checks that Pexip will make; if a value
+    of this question spoils them the decision is ``Fail``.
     """
     facts = Facts(
         request,
@@ -81,6 +83,7 @@ def evaluate(
         mask=ruleset.mask,
         link_attributes=link_attributes,
         find_link=find_link,
+        dialled=dialled,
     )
     match request.type:
         case RequestType.SERVICE if request.text("call_direction") == "dial_out":

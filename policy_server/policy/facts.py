@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from policy_server.pexip.aliases import bare_alias, normalise_alias, original_stretch
 from policy_server.pexip.parameters import PATH_ALIAS, Kind, Parameter
 from policy_server.pexip.requests import PolicyRequest
-from policy_server.policy.link_aliases import AliasForm, Entrance, LinkAlias, read_alias
+from policy_server.policy.link_aliases import AliasForm, Entrance, LinkAlias, ReadAlias, read_alias
 from policy_server.policy.masking import NameMask
 from policy_server.policy.names import UNSIGNED, Call, Keyring, LinkState, link_state
 from policy_server.policy.templates import RAW
@@ -197,6 +197,7 @@ class Facts:
         mask: NameMask = NO_LINK_TYPES,
         link_attributes: Mapping[str, str] = _NO_ATTRIBUTES,
         find_link: FindLink = no_link,
+        dialled: ReadAlias | None = None,
     ) -> None:
         self.request: Final = request
         self.now: Final = now
@@ -207,9 +208,9 @@ class Facts:
         self._link_attributes: Final = link_attributes
         self._find_link: Final = find_link
         self.groups: Final[dict[int, Mapping[str, str] | None]] = {}
-        self._aliases: Final[dict[str, str]] = {}
+        self._aliases: Final[dict[str, str]] = {"local_alias": dialled.alias} if dialled is not None else {}
         # Empty until somebody asks.
-        self._link: tuple[LinkAlias | None, ...] = ()
+        self._link: tuple[LinkAlias | None, ...] = (dialled.link,) if dialled is not None else ()
         self._link_state: LinkState | None = None
 
     def alias(self, name: str) -> str:

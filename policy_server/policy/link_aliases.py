@@ -49,6 +49,13 @@ class LinkAlias:
         return self.call.id if self.call is not None else ""
 
 
+class ReadAlias(NamedTuple):
+    """An alias in normal form, and what it says of a link: for whoever reads it before the rules do."""
+
+    alias: str
+    link: LinkAlias | None
+
+
 def read_alias(forms: Iterable[AliasForm], keyring: Keyring, alias: str) -> LinkAlias | None:
     """What an alias in normal form says; ``None`` for one that is of no link type.
 

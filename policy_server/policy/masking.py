@@ -50,7 +50,13 @@ class NameMask:
 
     def fields(self, fields: Mapping[str, object], keyring: Keyring, call: str = "") -> dict[str, object]:
         """Named values of JSON, with every text in them so, also the names."""
-        return {self.text(name, keyring, call): self.value(value, keyring, call) for name, value in fields.items()}
+        return {
+            # Every answer comes by here, and most of its texts are too short to hold a name: they are spared the call.
+            name if len(name) < NAME_LENGTH else self.text(name, keyring, call): value
+            if type(value) is str and len(value) < NAME_LENGTH
+            else self.value(value, keyring, call)
+            for name, value in fields.items()
+        }
 
     def value(self, value: object, keyring: Keyring, call: str = "") -> object:
         """A value of JSON, with every text in it so."""

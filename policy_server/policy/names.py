@@ -103,11 +103,16 @@ class Call:
     opens_at: datetime | None
     _key: "_Key" = field(repr=False)
     _signed: bytes = field(repr=False)
+    _names: dict[Role, str] = field(default_factory=dict, repr=False, compare=False)
+    """Those that were asked for."""
 
     def name(self, role: Role) -> str:
         """One of the three names."""
-        signature = self._key.signature(role, self._signed, self.type)
-        return base64.b32encode(self._signed + signature).decode("ascii").lower()
+        name = self._names.get(role)
+        if name is None:
+            signature = self._key.signature(role, self._signed, self.type)
+            name = self._names[role] = base64.b32encode(self._signed + signature).decode("ascii").lower()
+        return name
 
     @property
     def session(self) -> str:
