@@ -41,6 +41,7 @@ class Writer:
     def __init__(self, store: ConferenceStore, mirror: Mirror, pace: Pace, limits: Limits) -> None:
         self.late = 0
         self.dropped = 0
+        self._is_away = False
         self._store: Final = store
         self._mirror: Final = mirror
         self._pace: Final = pace
@@ -80,10 +81,14 @@ class Writer:
         self._unwritten.set()
 
     async def hold(self, conference: HeldConference, rule: str) -> HeldConference:
-        """Holds a room by the door of a rule, here at once; returns what ``agreed`` does."""
+        """Holds a room by the door of a rule, here at once; returns what ``agreed`` does.
+
+        Nobody waits for a database that let the last one wait in vain, until something is written again.
+        """
         self._mirror.keep(conference)
         loop = asyncio.get_running_loop()
-        self._holds[conference.id, rule] = Hold(conference, rule, loop.create_future(), loop.time() + self._pace.hold)
+        deadline = loop.time() + (0.0 if self._is_away else self._pace.hold)
+        self._holds[conference.id, rule] = Hold(conference, rule, loop.create_future(), deadline)
         self._unwritten.set()
         self._urgent.set()
         return await self.agreed(conference, rule)
@@ -103,6 +108,7 @@ class Writer:
                 await asyncio.wait((hold.holder,), timeout=seconds)
             if not hold.holder.done():
                 self.late += 1
+                self._is_away = True
                 return held
             held = hold.holder.result()
         return held
@@ -144,6 +150,7 @@ class Writer:
 
     async def _record(self, holds: Sequence[Hold], notes: Sequence[TimelineEntry]) -> None:
         recorded = await self._store.record([hold.conference for hold in holds], notes)
+        self._is_away = False
         if len(self._own) > OWN_LIMIT:
             self._own.clear()
         for key, number in recorded.numbers.items():

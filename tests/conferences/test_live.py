@@ -410,6 +410,28 @@ def test_nobody_waits_twice_for_one_room(sqlite_place: Place) -> None:
     run(scenario)
 
 
+def test_nobody_waits_for_a_database_that_is_known_to_be_away(sqlite_place: Place) -> None:
+    """The first new room waits for its hold, those after it do not, until the database has taken something again."""
+    pace = Pace(hold=0.02, retry=0.01)
+
+    async def scenario() -> None:
+        store = SteeredStore(sqlite_place.url)
+        store.away.add("record")
+        async with replica(sqlite_place.url, store, pace=pace) as one:
+            await one.hold(conference("first"))
+            pace.hold = 3600.0
+            async with asyncio.timeout(10):
+                for name in ("second", "third"):
+                    await one.hold(conference(name))
+            assert one.late == 3
+            store.away.clear()
+            await true(lambda: one.waiting == 0)
+            held = await one.hold(conference("fourth"))
+            assert (one.late, await one.store.read(Reader.holder, "fourth", NOW)) == (3, held)
+
+    run(scenario)
+
+
 def test_holds_that_wait_are_bounded(sqlite_place: Place) -> None:
     """While the database is away, rooms are remembered up to a limit, also when the first of them are over."""
 
