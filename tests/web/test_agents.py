@@ -147,7 +147,7 @@ def test_what_is_not_ours_costs_the_same(desk: Desk, genesys: Genesys, alias: st
         desk.ask(wanted)
         asked.append((list(desk.store.asked), genesys.paths))
     assert asked[0] == asked[1]
-    assert asked[0][0] == ["change_number", "link", "conference_of_call", "timeline", "events"]
+    assert asked[0][0] == ["read", "change_number", "link", "conference_of_call", "timeline", "events"]
 
 
 def test_a_whole_call(desk: Desk) -> None:
