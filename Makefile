@@ -15,9 +15,10 @@ run: $(READY) ## serves the rules in rules/ on http://127.0.0.1:8080
 demo: $(READY) ## plays a contact centre on this machine, in a browser
 	$(BIN)/policy-server demo
 
-# Less than a minute on two cores: nothing that needs a program of the system or is slow, and few examples of each property.
+# Less than a minute on two cores: nothing that needs a program of the system or is slow, no lab, and few examples of each
+# property.
 quick: $(READY) lint types imports ## checks what a minute can: linters, types, import contracts, fast tests
-	$(BIN)/pytest --numprocesses=auto --hypothesis-profile=quick -m "not (system or slow)"
+	$(BIN)/pytest --numprocesses=auto --hypothesis-profile=quick --ignore=tests/lab -m "not (system or slow)"
 
 test: $(READY) lint types imports unit ## checks everything, as CI does
 

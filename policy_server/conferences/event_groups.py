@@ -77,7 +77,10 @@ class EventGroups:
                 await self._write_group([delivery])
         else:
             for delivery in group:
-                delivery.added.set_result(len(new & delivery.events.keys()))
+                # What two of them hold is new once.
+                added = new & delivery.events.keys()
+                new -= added
+                delivery.added.set_result(len(added))
 
 
 def _fail(delivery: _Delivery, error: Exception) -> None:

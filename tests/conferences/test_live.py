@@ -217,7 +217,7 @@ def test_an_answer_does_not_wait_for_a_database_that_is_away(tmp_path: Path) -> 
     url = f"sqlite:///{file}/policy.db"
 
     async def scenario() -> None:
-        async with replica(url) as one:
+        async with replica(url, pace=Pace(start=0.01, retry=0.05)) as one:
             held = await one.hold(conference())
             one.note(CALL, "link.opened", {}, NOW)
             assert (held.id, one.live(CALL, NOW), one.late) == (conference().id, held, 1)
