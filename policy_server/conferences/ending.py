@@ -45,8 +45,9 @@ def course_of(reader: Reader, held: HeldConference, now: datetime) -> Course:
     room = str(held.service.get("name") or held.name)
     # In a room that is not a call's own, others meet at other times.
     is_own = bool(held.call) and held.call in room
-    events = reader.events(room, BEGINNING) if is_own else told_since(reader.events_of(held), held.held_at)
-    since = told_since(events, held.held_at)
+    told = reader.events(room, BEGINNING) if is_own else reader.events_of(held)
+    since = told_since(told, held.held_at)
+    events = told if is_own else since
     latest = fold(since)
     whole = latest if len(since) == len(events) else fold(events)
     return Course(events, whole, latest, phase_of(latest, held, now))

@@ -1,8 +1,9 @@
 """Messages of event sinks, written together: one transaction for all that arrive while another is on its way to the disk."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from policy_server.conferences.errors import StoreUnavailableError
@@ -89,13 +90,18 @@ def _fail(delivery: _Delivery, error: Exception) -> None:
     delivery.added.exception()
 
 
+def different(events: Iterable[tuple[str, Event]]) -> dict[str, Event]:
+    """Events by their identity, each once, with the lowest number that a copy has."""
+    found: dict[str, Event] = {}
+    for identity, event in events:
+        known = found.get(identity)
+        if known is None or event.seq < known.seq:
+            found[identity] = event
+    return found
+
+
 def _merged(group: Sequence[_Delivery]) -> dict[str, Event]:
-    """The events of all, each once, with the lowest number that a copy has."""
-    merged: dict[str, Event] = {}
-    for delivery in group:
-        for identity, event in delivery.events.items():
-            known = merged.get(identity)
-            if known is None or event.seq < known.seq:
-                merged[identity] = event
+    """The events of all."""
+    merged = different(chain.from_iterable(delivery.events.items() for delivery in group))
     # In one order everywhere, so that two replicas wait for each other and do not block each other.
     return dict(sorted(merged.items()))

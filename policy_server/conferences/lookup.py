@@ -12,6 +12,7 @@ from policy_server.conferences.caller_names import caller_aliases
 from policy_server.conferences.ending import BEGINNING, Course, course_in, course_of
 from policy_server.conferences.fold import ConferenceState
 from policy_server.conferences.holding import LEGS, entered, held_to, room_of
+from policy_server.conferences.keeper import latest_of_call
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.once import OnceAMinute
 from policy_server.conferences.reader import Reader
@@ -180,8 +181,7 @@ class ConferenceLookup:
             conference = self._room(reader, subject, now)
             call = conference.name if conference is not None else call
         else:
-            # It may not be written yet.
-            conference = reader.conference_of_call(call) or self.conferences.live_of_call(call, now)
+            conference = latest_of_call(self.conferences, reader, call, now)
         types = (
             *ruleset.links,
             *(one.type for one in (link,) if one),

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from policy_server.conferences import changes, conversations, history, holds, links
 from policy_server.conferences.database import PATIENCE, Database
-from policy_server.conferences.event_groups import EVENTS_AT_ONCE, EventGroups
+from policy_server.conferences.event_groups import EVENTS_AT_ONCE, EventGroups, different
 from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import Change, HeldConference, Link, TimelineEntry
 from policy_server.conferences.tables import CHANGES
@@ -26,7 +26,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MANY_EVENTS: Final = 200
-"""Events that take so long to compare or fold that other requests would wait, so it is done in a thread."""
+"""Events that take so long to compare that other requests would wait, so it is done in a thread."""
 
 IDEMPOTENCY_KEY_LENGTH: Final = 255
 """Characters that an idempotency key may have."""
@@ -198,10 +198,10 @@ class ConferenceStore:
         When it raises, some of the events may be stored.
         """
         many = len(events) > MANY_EVENTS
-        different = await asyncio.to_thread(_different, events) if many else _different(events)
+        ready = await asyncio.to_thread(_by_identity, events) if many else _by_identity(events)
         added = 0
-        for start in range(0, len(different), EVENTS_AT_ONCE):
-            some = dict(different[start : start + EVENTS_AT_ONCE])
+        for start in range(0, len(ready), EVENTS_AT_ONCE):
+            some = dict(ready[start : start + EVENTS_AT_ONCE])
             added += await self._event_groups.add(some)
         return added
 
@@ -251,12 +251,8 @@ def _record(
     return Recorded(holders, len(noted), numbers)
 
 
-def _different(events: Sequence[Event]) -> list[tuple[str, Event]]:
-    """Each event once, by its identity, with the lowest number that a copy has."""
-    different: dict[str, Event] = {}
-    for event in sorted(events, key=attrgetter("seq")):
-        different.setdefault(event.identity, event)
-    return list(different.items())
+def _by_identity(events: Sequence[Event]) -> list[tuple[str, Event]]:
+    return list(different((event.identity, event) for event in events).items())
 
 
 def _answer(connection: Connection) -> None:

@@ -15,7 +15,7 @@ from policy_server.conferences import records
 from policy_server.conferences.ending import course_of
 from policy_server.conferences.errors import IdempotencyConflictError, StoreUnavailableError
 from policy_server.conferences.fold import Phase
-from policy_server.conferences.keeper import Keeper
+from policy_server.conferences.keeper import Keeper, latest_of_call
 from policy_server.conferences.link_requests import (
     CustomerLinks,
     LinkRequestError,
@@ -225,8 +225,7 @@ class LinkEndpoints:
         return await self._keeper.store.read(self._conference_of, link.call, now)
 
     def _conference_of(self, reader: Reader, call: str, now: datetime) -> LinkConference | None:
-        # It may not be written yet.
-        held = reader.conference_of_call(call) or self._keeper.live_of_call(call, now)
+        held = latest_of_call(self._keeper, reader, call, now)
         if held is None:
             return None
         course = course_of(reader, held, now)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import count
@@ -15,7 +15,8 @@ from policy_server.conferences.pace import Limits
 from policy_server.conferences.rooms import Rooms, Settled
 from policy_server.conferences.store import ConferenceStore
 from policy_server.policy.decisions import Serve
-from tests.conferences.samples import Place, eventually
+from tests.conferences.samples import Place
+from tests.conferences.test_live import true
 from tests.rule_sets import CALL_ID, KEYRING, NOON, SESSION, load, request
 
 RULES: Final = load(
@@ -53,15 +54,6 @@ class House:
         """What becomes of a question about an alias."""
         asked = {"call_direction": "dial_in", "protocol": "sip", "local_alias": alias, **fields}
         return await self._rooms.settle(RULES, request("service", asked), NOON)
-
-
-async def true(probe: Callable[[], object]) -> None:
-    """Waits until something is so."""
-
-    async def ask() -> object:
-        return probe()
-
-    await eventually(ask)
 
 
 @asynccontextmanager
