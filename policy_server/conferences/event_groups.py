@@ -4,22 +4,34 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Final
+from typing import Final, NamedTuple
 
 from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.conferences.records import Added
+from policy_server.conferences.tables import storable_name
 from policy_server.pexip.events import Event
 
 EVENTS_AT_ONCE: Final = 1000
 """Events of one transaction: few enough that a room can be held between two of them."""
 
-Write = Callable[[Mapping[str, Event]], Awaitable[set[str]]]
-"""Stores events by their identity, in one transaction; the identities of those that are new."""
+
+class Written(NamedTuple):
+    """What became of the events of one transaction."""
+
+    new: set[str]
+    """The identities of those that were not stored before."""
+    numbers: Mapping[str, int]
+    """The number of the change of each key that this made."""
+
+
+Write = Callable[[Mapping[str, Event]], Awaitable[Written]]
+"""Stores events by their identity, in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Delivery:
     events: Mapping[str, Event]
-    added: asyncio.Future[int]
+    added: asyncio.Future[Added]
 
 
 class EventGroups:
@@ -30,8 +42,8 @@ class EventGroups:
         self._waiting: Final[list[_Delivery]] = []
         self._writing: asyncio.Task[None] | None = None
 
-    async def add(self, events: Mapping[str, Event]) -> int:
-        """Stores up to ``EVENTS_AT_ONCE`` events, by their identity, and returns how many of them are new.
+    async def add(self, events: Mapping[str, Event]) -> Added:
+        """Stores up to ``EVENTS_AT_ONCE`` events, by their identity.
 
         Raises what writing them raises; what cannot be written costs no other delivery.
         """
@@ -64,7 +76,7 @@ class EventGroups:
 
     async def _write_group(self, group: Sequence[_Delivery]) -> None:
         try:
-            new = await self._write(_merged(group))
+            written = await self._write(_merged(group))
         except StoreUnavailableError as error:
             # Who waits has waited as long as the database's patience lasts, and is not to wait for another try.
             for delivery in (*group, *self._waiting):
@@ -78,10 +90,15 @@ class EventGroups:
                 await self._write_group([delivery])
         else:
             for delivery in group:
-                # What two of them hold is new once.
-                added = new & delivery.events.keys()
-                new -= added
-                delivery.added.set_result(len(added))
+                delivery.added.set_result(_share(delivery, written))
+
+
+def _share(delivery: _Delivery, written: Written) -> Added:
+    """What of a transaction is one delivery's. What two of them hold is new once, and its change is the change of both."""
+    new = tuple(event for identity, event in delivery.events.items() if identity in written.new)
+    written.new.difference_update(delivery.events)
+    keys = {storable_name(key) for event in delivery.events.values() for key in (event.room, event.conference)}
+    return Added(new, {key: number for key, number in written.numbers.items() if key in keys})
 
 
 def _fail(delivery: _Delivery, error: Exception) -> None:

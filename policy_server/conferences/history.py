@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, delete,
 from sqlalchemy.sql.dml import ReturningInsert
 
 from policy_server.conferences.changes import announce
+from policy_server.conferences.event_groups import Written
 from policy_server.conferences.records import HeldConference, TimelineEntry
 from policy_server.conferences.tables import (
     CHANGES,
@@ -21,6 +22,7 @@ from policy_server.conferences.tables import (
     TIMELINE,
     encode,
     insert_into,
+    storable_name,
 )
 from policy_server.pexip.events import Event, room_of
 
@@ -38,8 +40,8 @@ _LOWER_SEQ: Final = (
 )
 
 
-def add_events(connection: Connection, events: Mapping[str, Event]) -> set[str]:
-    """Stores the events, by their identity, that are not there yet; the identities of those."""
+def add_events(connection: Connection, events: Mapping[str, Event]) -> Written:
+    """Stores the events, by their identity, that are not there yet."""
     insert = _insert(EVENTS, connection.dialect.name)
     changed: set[str] = set()
     added: set[str] = set()
@@ -55,8 +57,8 @@ def add_events(connection: Connection, events: Mapping[str, Event]) -> set[str]:
         for digest, event in some:
             if digest in new:
                 changed |= {event.room, event.conference}
-    announce(connection, changed, max((event.arrived_at for event in events.values()), default=_NEVER))
-    return added
+    numbers = announce(connection, changed, max((event.arrived_at for event in events.values()), default=_NEVER))
+    return Written(added, numbers)
 
 
 def find_events(connection: Connection, room: str, since: datetime, until: datetime | None = None) -> tuple[Event, ...]:
@@ -88,14 +90,15 @@ def find_events_of(connection: Connection, conference: HeldConference) -> tuple[
     return find_events(connection, conference.name, _NEVER if is_own else conference.held_at - EARLIER, until)
 
 
-def add_timeline(connection: Connection, entries: Sequence[TimelineEntry]) -> list[str]:
-    """Stores the entries that are not there yet; the key of each of those, to be announced."""
+def add_timeline(connection: Connection, entries: Sequence[TimelineEntry]) -> tuple[TimelineEntry, ...]:
+    """Stores the entries that are not there yet; those."""
     insert = _insert(TIMELINE, connection.dialect.name)
-    keys: list[str] = []
+    new: list[TimelineEntry] = []
     for start in range(0, len(entries), ROWS_AT_ONCE):
-        rows = [_entry_values(entry) for entry in entries[start : start + ROWS_AT_ONCE]]
-        keys += connection.execute(insert, rows).scalars()
-    return keys
+        some = {_entry_identity(entry): entry for entry in entries[start : start + ROWS_AT_ONCE]}
+        rows = [_entry_values(entry, digest) for (*_, digest), entry in some.items()]
+        new += (some[tuple(row)] for row in connection.execute(insert, rows))
+    return tuple(new)
 
 
 def find_timeline(connection: Connection, key: str) -> tuple[TimelineEntry, ...]:
@@ -149,8 +152,9 @@ def _over(table: Table, before: datetime) -> ColumnElement[bool]:
 
 @cache
 def _insert(table: Table, dialect: str) -> ReturningInsert[*tuple[Any, ...]]:
-    key = table.c.digest if table is EVENTS else table.c.key
-    return insert_into(table, dialect).on_conflict_do_nothing().returning(key)
+    column = table.c
+    identity = (column.digest,) if table is EVENTS else (column.key, column.at, column.digest)
+    return insert_into(table, dialect).on_conflict_do_nothing().returning(*identity)
 
 
 def _event_values(digest: str, event: Event) -> dict[str, object]:
@@ -173,7 +177,11 @@ def _event(row: Row[*tuple[Any, ...]]) -> Event:
     return Event(*values, arrived_at=row.arrived_at)
 
 
-def _entry_values(entry: TimelineEntry) -> dict[str, object]:
+def _entry_identity(entry: TimelineEntry) -> tuple[object, ...]:
+    """What equal entries have in common: key, time and a digest of the content."""
     content = f"{entry.kind}\n{encode(entry.data)}".encode("utf-8", "surrogatepass")
-    digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+    return storable_name(entry.key), entry.at, hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _entry_values(entry: TimelineEntry, digest: object) -> dict[str, object]:
     return {"key": entry.key, "at": entry.at, "kind": entry.kind, "data": entry.data, "digest": digest}

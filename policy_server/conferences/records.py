@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
+from policy_server.pexip.events import Event
 from policy_server.policy.names import Call
 
 
@@ -128,3 +129,12 @@ class Change:
 
 LOOK_AGAIN: Final = Change("", 0)
 """Anything may have changed: listening has just begun, or had broken off for a while."""
+
+
+class Added(NamedTuple):
+    """What became of some events."""
+
+    new: tuple[Event, ...]
+    """Those that were not stored before."""
+    numbers: Mapping[str, int]
+    """The number of the change that this made of each room and conference that they are about."""

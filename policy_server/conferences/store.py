@@ -13,9 +13,9 @@ from sqlalchemy import Connection, text
 
 from policy_server.conferences import changes, conversations, history, holds, links
 from policy_server.conferences.database import PATIENCE, Database
-from policy_server.conferences.event_groups import EVENTS_AT_ONCE, EventGroups, different
+from policy_server.conferences.event_groups import EVENTS_AT_ONCE, EventGroups, Written, different
 from policy_server.conferences.reader import Reader
-from policy_server.conferences.records import Change, HeldConference, Link, TimelineEntry
+from policy_server.conferences.records import Added, Change, HeldConference, Link, TimelineEntry
 from policy_server.conferences.tables import CHANGES
 from policy_server.pexip.events import Event
 
@@ -37,7 +37,7 @@ class Recorded(NamedTuple):
 
     holders: tuple[HeldConference, ...]
     """The conference that holds each room, in the order given."""
-    noted: int
+    noted: tuple[TimelineEntry, ...]
     """Entries that are new."""
     numbers: Mapping[str, int]
     """The number of the change of each key that this made."""
@@ -192,25 +192,27 @@ class ConferenceStore:
         await self._database.overwrite_log()
         return total
 
-    async def add_events(self, events: Sequence[Event]) -> int:
-        """Stores events, in any number, and returns how many are new: those of one identity are the same.
+    async def add_events(self, events: Sequence[Event]) -> Added:
+        """Stores events, in any number: those of one identity are the same.
 
         When it raises, some of the events may be stored.
         """
         many = len(events) > MANY_EVENTS
         ready = await asyncio.to_thread(_by_identity, events) if many else _by_identity(events)
-        added = 0
+        new: list[Event] = []
+        numbers: dict[str, int] = {}
         for start in range(0, len(ready), EVENTS_AT_ONCE):
-            some = dict(ready[start : start + EVENTS_AT_ONCE])
-            added += await self._event_groups.add(some)
-        return added
+            added = await self._event_groups.add(dict(ready[start : start + EVENTS_AT_ONCE]))
+            new += added.new
+            numbers |= added.numbers
+        return Added(tuple(new), numbers)
 
-    async def _add_events(self, events: Mapping[str, Event]) -> set[str]:
+    async def _add_events(self, events: Mapping[str, Event]) -> Written:
         return await self._database.write(partial(history.add_events, events=events))
 
     async def add_timeline(self, entries: Sequence[TimelineEntry]) -> int:
         """Stores timeline entries and returns how many are new; equal entries are the same."""
-        return (await self.record((), entries)).noted
+        return len((await self.record((), entries)).noted)
 
     async def record(self, conferences: Sequence[HeldConference], entries: Sequence[TimelineEntry]) -> Recorded:
         """What ``hold_all`` and ``add_timeline`` do, in one transaction."""
@@ -247,8 +249,8 @@ def _record(
     holders, keys = holds.hold_all(connection, conferences)
     noted = history.add_timeline(connection, entries)
     moments = [*(conference.held_at for conference in conferences), *(entry.at for entry in entries)]
-    numbers = changes.announce(connection, [*keys, *noted], max(moments)) if moments else {}
-    return Recorded(holders, len(noted), numbers)
+    numbers = changes.announce(connection, [*keys, *(entry.key for entry in noted)], max(moments)) if moments else {}
+    return Recorded(holders, noted, numbers)
 
 
 def _by_identity(events: Sequence[Event]) -> list[tuple[str, Event]]:

@@ -149,7 +149,7 @@ class EventSinkEndpoint:
         for event in parsed.events:
             if "time" not in event.envelope:
                 self.clocks.learn(event.node, event.time, now.timestamp())
-        taken: EventsTaken = {"received": len(parsed.events), "new": added}
+        taken: EventsTaken = {"received": len(parsed.events), "new": len(added.new)}
         if parsed.unreadable:
             taken["unreadable"] = parsed.unreadable
         return JSONResponse(taken)

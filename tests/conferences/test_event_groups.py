@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 import pytest
 
 from policy_server.conferences.errors import StoreUnavailableError
-from policy_server.conferences.event_groups import EVENTS_AT_ONCE, EventGroups
+from policy_server.conferences.event_groups import EVENTS_AT_ONCE, EventGroups, Written
+from policy_server.conferences.records import Added
 from policy_server.pexip.events import Event
 from tests.conferences.samples import stored_event
 
@@ -20,7 +21,7 @@ class Disk:
         self.turn = asyncio.Event()
         self.away = False
 
-    async def write(self, events: Mapping[str, Event]) -> set[str]:
+    async def write(self, events: Mapping[str, Event]) -> Written:
         """Stores a group."""
         self.groups.append(list(events))
         await self.turn.wait()
@@ -31,12 +32,13 @@ class Disk:
             raise TypeError("this is no JSON")
         new = events.keys() - self.stored.keys()
         self.stored |= events
-        return set(new)
+        rooms = sorted({events[name].room for name in new})
+        return Written(set(new), {room: len(self.groups) for room in rooms})
 
 
-def delivery(*names: str, seq: int = 1) -> dict[str, Event]:
+def delivery(*names: str, seq: int = 1, room: str = "visit") -> dict[str, Event]:
     """Messages by their identity."""
-    return {name: stored_event(seq) for name in names}
+    return {name: stored_event(seq, room=room) for name in names}
 
 
 def play(scenario: Callable[[Disk, EventGroups], Awaitable[None]]) -> None:
@@ -49,9 +51,9 @@ def play(scenario: Callable[[Disk, EventGroups], Awaitable[None]]) -> None:
     asyncio.run(asyncio.wait_for(run(), 10))
 
 
-async def begun(*work: Awaitable[int]) -> list[asyncio.Future[int]]:
+async def begun(*work: Awaitable[Added]) -> list[asyncio.Future[Added]]:
     """Deliveries that have been handed in."""
-    tasks: list[asyncio.Future[int]] = []
+    tasks: list[asyncio.Future[Added]] = []
     for each in work:
         tasks.append(asyncio.ensure_future(each))
         await turns()
@@ -76,13 +78,32 @@ def test_what_arrives_meanwhile_is_written_together() -> None:
         )
         assert not any(task.done() for task in tasks)
         disk.turn.set()
-        assert await tasks[0] == 1
+        assert len((await tasks[0]).new) == 1
         assert not tasks[1].done()
         await turns()
         disk.turn.set()
-        assert [await task for task in tasks[1:]] == [2, 1, 0]
+        assert [len((await task).new) for task in tasks[1:]] == [2, 1, 0]
         assert disk.groups == [["a"], ["a", "b", "c", "d"]]
         assert disk.stored["c"].seq == 3
+
+    play(scenario)
+
+
+def test_each_hears_of_the_changes_of_its_rooms() -> None:
+    """The numbers of a transaction's changes come to whoever told of that room, also of a message that another had first."""
+
+    async def scenario(disk: Disk, groups: EventGroups) -> None:
+        tasks = await begun(
+            groups.add(delivery("a")),
+            groups.add(delivery("b", room="desk")),
+            groups.add(delivery("b", room="desk")),
+            groups.add(delivery("c", room="ward")),
+        )
+        while not all(task.done() for task in tasks):
+            disk.turn.set()
+            await turns()
+        numbers = [task.result().numbers for task in tasks]
+        assert numbers == [{"visit": 1}, {"desk": 2}, {"desk": 2}, {"ward": 2}]
 
     play(scenario)
 
@@ -95,7 +116,7 @@ def test_what_cannot_be_written_costs_no_other() -> None:
         while not all(task.done() for task in tasks):
             disk.turn.set()
             await turns()
-        assert [tasks[0].result(), tasks[2].result()] == [1, 1]
+        assert [len(tasks[place].result().new) for place in (0, 2)] == [1, 1]
         with pytest.raises(TypeError, match="no JSON"):
             tasks[1].result()
         assert disk.groups == [["a"], ["b", "odd"], ["odd"], ["b"]]
@@ -116,7 +137,7 @@ def test_a_disk_that_is_away_fails_all_who_wait() -> None:
         assert disk.groups == [["a"]]
         disk.away = False
         disk.turn.set()
-        assert await groups.add(delivery("b")) == 1
+        assert len((await groups.add(delivery("b"))).new) == 1
 
     play(scenario)
 
@@ -133,7 +154,7 @@ def test_who_goes_away_takes_nothing_back() -> None:
         await first
         await turns()
         disk.turn.set()
-        assert await other == 1
+        assert len((await other).new) == 1
         assert disk.stored.keys() == {"a", "b", "c"}
 
     play(scenario)
