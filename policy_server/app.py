@@ -13,11 +13,9 @@ from typing import Any, Final
 from uuid import uuid4
 
 from anyio.to_thread import run_sync
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from policy_server.conferences.clocks import NodeClocks
@@ -29,6 +27,7 @@ from policy_server.conferences.pace import Limits, Pace
 from policy_server.conferences.rooms import Rooms
 from policy_server.conferences.store import ConferenceStore
 from policy_server.genesys.client import GenesysClient
+from policy_server.pexip.events import Data
 from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Settings
@@ -38,9 +37,8 @@ from policy_server.web.basic import BasicAuthentication
 from policy_server.web.callers import Proxies
 from policy_server.web.cors import AgentCors
 from policy_server.web.decision_log import DecisionLog
-from policy_server.web.doors import Doors, nothing_here
+from policy_server.web.doors import Doors
 from policy_server.web.events import PATH as EVENTS_PATH
-from policy_server.web.events import Data as EventData
 from policy_server.web.events import EventSinkEndpoint
 from policy_server.web.health import OperatorEndpoints
 from policy_server.web.join import JoinEndpoint
@@ -49,6 +47,7 @@ from policy_server.web.metrics import Metrics
 from policy_server.web.policy import PolicyEndpoint
 from policy_server.web.problem import ProblemResponse
 from policy_server.web.refusals import Door, Guesses, Refusals
+from policy_server.web.routing import Routing
 from policy_server.web.streams import STREAMS_PATH, AgentStreams
 
 RELOAD_INTERVAL: Final = 1.0
@@ -81,10 +80,12 @@ class Application:
         """For customers, agents' widgets and the organisation's own systems."""
         self.running: Final = running
         """What must be entered before the first request when no server does that, and left after the last."""
+        self._lifespan: Final = Router(lifespan=lambda _: running()).lifespan
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request, or runs the service while a server does."""
-        await self.whole(scope, receive, send)
+        answer = self._lifespan if scope["type"] == "lifespan" else self.whole
+        await answer(scope, receive, send)
 
 
 def create_app(
@@ -198,14 +199,9 @@ def create_app(
     proxies = Proxies(settings.trusted_proxies)
 
     def behind(routes: list[Route], asked: ASGIApp | None, door: Door) -> Doors:
-        others = Starlette(
-            routes=routes,
-            lifespan=lambda _: running(),
-            exception_handlers={HTTPException: _http_problem, Exception: _own_problem},
+        return Doors(
+            asked, AgentCors(Routing(routes), settings.widget_origins), settings.prefix, proxies, refusals(door)
         )
-        # A redirect would name whatever host the caller wrote.
-        others.router.redirect_slashes = False
-        return Doors(asked, AgentCors(others, settings.widget_origins), settings.prefix, proxies, refusals(door))
 
     return Application(
         behind([*for_nodes, *for_public], policy, Door.LISTENER),
@@ -220,7 +216,7 @@ def _event_sink(
     conferences: Conferences,
     endings: Endings,
     refusals: Refusals,
-    kept: Callable[[EventData], EventData],
+    kept: Callable[[Data], Data],
 ) -> EventSinkEndpoint | None:
     if settings.events is None:
         return None
@@ -349,16 +345,3 @@ async def _watch(rules: RuleStore, metrics: Metrics) -> None:
         except Exception:
             log.exception("rules.unreadable: the rules that run stay")
         metrics.update()
-
-
-async def _http_problem(_: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    if status == 404:
-        return nothing_here()
-    kind, title = ("method-not-allowed", "Method not allowed") if status == 405 else ("http", "The request was refused")
-    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else None
-    return ProblemResponse(status, kind, title, headers=headers)
-
-
-async def _own_problem(_: Request, error: Exception) -> Response:
-    return ProblemResponse(500, "internal", "An error of ours", "it is in the log")

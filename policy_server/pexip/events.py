@@ -7,7 +7,7 @@ message is read with patience, what we do not use is kept as it came, and what n
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -28,6 +28,9 @@ MAX_REASONS: Final = 10
 """Most reasons that are given for unreadable messages of one body."""
 LATEST_TIME: Final = 253_402_214_400.0
 """The last day of the year 9999 in epoch seconds: what is later is no time."""
+
+Data = Mapping[str, object]
+"""Named values of a message."""
 
 _LARGEST: Final = 2**63 - 1
 _OUTGOING: Final = frozenset({"out", "outbound", "dial_out"})
@@ -174,16 +177,20 @@ class Parsed:
     reasons: tuple[str, ...] = ()
 
 
-def parse_events(body: bytes, arrived_at: datetime) -> Parsed:
+def parse_events(body: bytes, arrived_at: datetime, kept: Callable[[Data], Data] | None = None) -> Parsed:
     """Reads a single message, or the messages inside a bulk one in their order. Never raises.
 
-    ``arrived_at`` is also the time of messages that give none.
+    ``arrived_at`` is also the time of messages that give none. ``kept`` gives what is kept of named values of a message,
+    all unless it is given.
     """
     events: list[Event] = []
     reasons: list[str] = []
     unreadable = 0
-    for number, message in enumerate(_messages(_load(body)), 1):
-        read = _parse_event(message, arrived_at)
+    whole, is_plain = _load(body)
+    storable = dict if is_plain else _keep_data
+    keep: Callable[[Data], Data] = storable if kept is None else lambda data: kept(storable(data))
+    for number, message in enumerate(_messages(whole), 1):
+        read = _parse_event(message, arrived_at, keep)
         if isinstance(read, Event):
             events.append(read)
             continue
@@ -200,16 +207,21 @@ class _Unreadable:
     reason: str
 
 
-def _load(body: bytes) -> object:
+def _load(body: bytes) -> tuple[object, bool]:
+    """What a body holds, and whether all of it can be stored as it is, which nearly all can."""
     try:
-        return orjson.loads(body)
+        whole = orjson.loads(body)
     except orjson.JSONDecodeError:
         text = broken_json.decode(body)
+    else:
+        # Nothing in it is too long or too deep, and orjson takes nothing else that cannot be stored.
+        is_small = len(body) <= MAX_TEXT and body.count(b"{") + body.count(b"[") <= MAX_DEPTH
+        return whole, is_small and rb"\u0000" not in body
     whole = _read(text)
     if not isinstance(whole, _Unreadable):
-        return whole
+        return whole, False
     parts = [part for part in broken_json.elements(text, "data") if part.strip()]
-    return [_read(part) for part in parts] or whole
+    return [_read(part) for part in parts] or whole, False
 
 
 def _read(text: str) -> object:
@@ -238,8 +250,8 @@ def _messages(whole: object) -> Iterator[object]:
             yield message
 
 
-def _parse_event(message: object, arrived_at: datetime) -> Event | str:
-    """The message, or why it is none: the end of a sentence."""
+def _parse_event(message: object, arrived_at: datetime, keep: Callable[[Data], Data]) -> Event | str:
+    """The message as ``keep`` leaves its named values, or why it is none: the end of a sentence."""
     if isinstance(message, _Unreadable):
         return message.reason
     if not isinstance(message, dict):
@@ -268,9 +280,9 @@ def _parse_event(message: object, arrived_at: datetime) -> Event | str:
         seq=seq or 0,
         version=version or 0,
         time=arrived_at.timestamp() if time is None else time,
-        name=_cut(name[:MAX_NAME]),
-        data=_keep_data(data) if isinstance(data, dict) else {},
-        envelope=_keep_data(rest),
+        name=str(keep({"event": name[:MAX_NAME]})["event"]),
+        data=keep(data) if isinstance(data, dict) else {},
+        envelope=keep(rest) if rest else {},
         arrived_at=arrived_at,
     )
 
@@ -283,21 +295,12 @@ def _whole_number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST else None
 
 
-def _keep_data(data: dict[str, object]) -> dict[str, object]:
-    if all(map(_is_plain, data)) and all(map(_is_plain, data.values())):
-        return data
+def _keep_data(data: Data) -> Data:
     return {_cut(key): _keep(value, 1) for key, value in data.items()}
 
 
 def _is_scalar(value: object) -> bool:
     return value is None or isinstance(value, str | int | float)
-
-
-def _is_plain(value: object) -> bool:
-    """Whether a value is kept as it is, as nearly all are."""
-    if isinstance(value, str):
-        return len(value) <= MAX_TEXT and value.isprintable()
-    return _is_scalar(value) or value == []
 
 
 def _keep(value: object, depth: int) -> object:

@@ -63,6 +63,8 @@ class NameMask:
         match value:
             case str():
                 return self.text(value, keyring, call)
+            case bool() | int() | float() | None:
+                return value
             case Mapping():
                 return self.fields(value, keyring, call)
             case list() | tuple():

@@ -66,7 +66,7 @@ class Doors:
             if not is_plain(path):
                 await nothing_here()(scope, receive, send)
                 return
-            # The plain endpoint, without Starlette.
+            # The plain endpoint, before all others.
             if self._policy is not None and self.is_question(path):
                 await self._policy(scope, receive, send)
                 return

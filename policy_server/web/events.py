@@ -6,13 +6,13 @@ nothing is refused for what it is: what nobody can read is counted, and the rest
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Final, Literal, NotRequired, Required
 
+import orjson
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from typing_extensions import TypedDict
 
@@ -23,7 +23,7 @@ from policy_server.conferences.live import Conferences
 from policy_server.conferences.once import OnceAMinute
 from policy_server.conferences.shapes import Count, means
 from policy_server.conferences.view import EXAMPLE_CALL
-from policy_server.pexip.events import BULK, Event, Parsed, parse_events
+from policy_server.pexip.events import BULK, Data, Parsed, parse_events
 from policy_server.web.basic import BasicAuthentication
 from policy_server.web.problem import ProblemResponse
 from policy_server.web.refusals import Door, Refusals
@@ -40,8 +40,6 @@ RETRY_SECONDS: Final = 2
 """What a node is told when the database is away."""
 
 _LARGE_BODY: Final = 64 * 1024
-
-Data = Mapping[str, object]
 
 log = logging.getLogger(__name__)
 
@@ -133,9 +131,9 @@ class EventSinkEndpoint:
         now = self._conferences.clock()
         # A large body takes a tenth of a second, in which calls would wait for their answers.
         if len(body) > _LARGE_BODY:
-            parsed = await asyncio.to_thread(self._parse, body, now)
+            parsed = await asyncio.to_thread(parse_events, body, now, self._kept)
         else:
-            parsed = self._parse(body, now)
+            parsed = parse_events(body, now, self._kept)
         if parsed.unreadable:
             self._say_unreadable(parsed, now)
         try:
@@ -152,16 +150,7 @@ class EventSinkEndpoint:
         taken: EventsTaken = {"received": len(parsed.events), "new": len(added.new)}
         if parsed.unreadable:
             taken["unreadable"] = parsed.unreadable
-        return JSONResponse(taken)
-
-    def _parse(self, body: bytes, now: datetime) -> Parsed:
-        """The messages as they are kept: without what opens a door."""
-        parsed = parse_events(body, now)
-        return replace(parsed, events=tuple(map(self._kept_of, parsed.events)))
-
-    def _kept_of(self, event: Event) -> Event:
-        name = str(self._kept({"event": event.name})["event"])
-        return replace(event, name=name, data=self._kept(event.data), envelope=self._kept(event.envelope))
+        return Response(orjson.dumps(taken), media_type="application/json")
 
     def _say_unreadable(self, parsed: Parsed, now: datetime) -> None:
         self.unreadable += parsed.unreadable

@@ -23,7 +23,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from starlette.applications import Starlette
 from starlette.routing import Route
 
 from policy_server import app as app_module
@@ -33,10 +32,11 @@ from policy_server.conferences.store import ConferenceStore
 from policy_server.policy.names import Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
-from policy_server.web import agents, events, links, refusals, streams
+from policy_server.web import agents, events, links, refusals, routing, streams
 from policy_server.web.api_keys import ApiKeys
 from policy_server.web.openapi import PATH, PROBLEMS, document
 from policy_server.web.problem import TYPE_ROOT
+from policy_server.web.routing import Routing
 from tests.conferences import event_histories as told
 from tests.genesys.asking import CONVERSATION, TOKEN, standing_in, tenant
 from tests.servers import PASSWORD, SECRET_KEY, USERNAME, InProcess, basic, eventually, write_rules
@@ -153,11 +153,11 @@ def test_it_describes_every_route_and_nothing_else(whole: Settings, monkeypatch:
     """
     routes: list[Route] = []
 
-    def spy(**options: Any) -> Starlette:
-        routes.extend(options["routes"])
-        return Starlette(**options)
+    def spy(known: list[Route]) -> Routing:
+        routes.extend(known)
+        return Routing(known)
 
-    monkeypatch.setattr(app_module, "Starlette", spy)
+    monkeypatch.setattr(app_module, "Routing", spy)
     create_app(whole, rule_store(whole))
     served = {
         (route.path, method.lower())
@@ -171,7 +171,7 @@ def test_it_describes_every_route_and_nothing_else(whole: Settings, monkeypatch:
 
 def test_it_knows_every_problem() -> None:
     """Each type of problem in the sources is described, and no other."""
-    modules = (agents, events, links, refusals, streams, app_module)
+    modules = (agents, events, links, refusals, routing, streams, app_module)
     texts = [Path(module.__file__ or "").read_text(encoding="utf-8") for module in modules]
     made = re.compile(r'(?:ProblemResponse|agent_problem)\(\s*\d{3},\s*"([a-z-]+)"')
     kinds = {kind for text in texts for kind in made.findall(text)} | {"not-found"}
