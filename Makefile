@@ -44,7 +44,8 @@ format: $(READY) ## formats the code and fixes what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## measures speed beside a bare endpoint (needs wrk)
+# Twelve minutes; `.venv/bin/python -m tests.benchmarks.run --only NAME` measures a part of it.
+bench: $(READY) ## measures speed beside version 0.1 (needs wrk and PostgreSQL)
 	$(BIN)/python -m tests.benchmarks.run
 
 fuzz: $(READY) ## sends hostile questions and events to a server

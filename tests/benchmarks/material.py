@@ -14,6 +14,7 @@ USERNAME, PASSWORD = "pexip", "the password of the benchmarks"
 SINK_USERNAME, SINK_PASSWORD = "sink", "the password of the sink of the benchmarks"
 API_KEY = "the-key-of-the-benchmarks-0123456789"
 TOKEN = "the-token-of-the-agent-of-the-benchmarks"
+TRUNK = "+13129998045"
 
 _HEAD = """
 domains: [video.example.com]

@@ -1,0 +1,88 @@
+"""What every scenario of the benchmarks gets: where it may write, how long it may take, which versions there are."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tests.benchmarks.table import Beside, Row
+from tests.benchmarks.versions import NOW, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much is done. ``rounds`` are runs of each pair, ``seconds`` is what one of them takes."""
+
+    rounds: int
+    wrk_seconds: int
+    call_rounds: int
+    call_seconds: float
+    knee_seconds: float
+    knee_span: float
+    """A search for the highest rate ends when the lowest rate that is too high is so many times the highest that is not."""
+    streams: int
+    watched: int
+    watched_seconds: float
+    calls_in_a_row: int
+    rules: int
+
+
+DEFAULT: Final = Effort(
+    rounds=3,
+    wrk_seconds=2,
+    call_rounds=2,
+    call_seconds=8.0,
+    knee_seconds=6.0,
+    knee_span=1.15,
+    streams=800,
+    watched=300,
+    watched_seconds=10.0,
+    calls_in_a_row=1_500,
+    rules=10_000,
+)
+
+QUICK: Final = Effort(
+    rounds=1,
+    wrk_seconds=1,
+    call_rounds=1,
+    call_seconds=2.0,
+    knee_seconds=2.0,
+    knee_span=2.0,
+    streams=80,
+    watched=30,
+    watched_seconds=3.0,
+    calls_in_a_row=60,
+    rules=1_000,
+)
+"""Whether everything runs: its figures mean nothing."""
+
+
+@dataclass
+class Bench:
+    """One run of the benchmarks. ``raw`` is what is kept of it beside the table."""
+
+    folder: Path
+    effort: Effort
+    first: Version | None
+    raw: dict[str, object] = field(default_factory=dict)
+    _folders: int = 0
+
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        """This version, and 0.1 if it is there."""
+        return (NOW,) if self.first is None else (NOW, self.first)
+
+    def beside(self, figures: Mapping[Version, float]) -> Beside | None:
+        """What version 0.1 came to, if it is there."""
+        return None if self.first is None else Beside(self.first.name, figures[self.first])
+
+    def new_folder(self) -> Path:
+        """A folder that nobody has used."""
+        self._folders += 1
+        folder = self.folder / str(self._folders)
+        folder.mkdir()
+        return folder
+
+
+Scenario = Callable[[Bench], AsyncIterator[Row]]
+"""Measures, and yields the rows that come of it, each as soon as it is known."""
