@@ -5,7 +5,7 @@ import contextlib
 import logging
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from types import FrameType
@@ -31,6 +31,7 @@ from policy_server.pexip.events import Data
 from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Settings
+from policy_server.web.admission import Admission
 from policy_server.web.agents import PATH, AgentAccess, AgentDesk, AgentEndpoint
 from policy_server.web.audit import AuditLog
 from policy_server.web.basic import BasicAuthentication
@@ -150,6 +151,7 @@ def create_app(
         },
         refusals(Door.OPERATORS),
     )
+    admissions = systems, customers, widgets = Admission(), Admission(), Admission()
     links = LinkEndpoints(
         rules,
         keyring,
@@ -159,10 +161,12 @@ def create_app(
         lambda: secrets.token_bytes(NONCE_BYTES),
         refusals(Door.API),
         audit.put,
+        systems,
     )
+    join = JoinEndpoint(CustomersDoor(rules, keyring, conferences), customers)
     lookup = ConferenceLookup(conferences, rules, keyring, settings.node, audit.put)
-    agents = _Agents(settings, lookup, refusals(Door.AGENTS))
-    _watch_gauges(metrics, rules, decisions, audit, conferences, agents)
+    agents = _Agents(settings, lookup, refusals(Door.AGENTS), widgets)
+    _watch_gauges(metrics, rules, decisions, audit, conferences, agents, admissions)
     metrics.watch(
         "policy_node_clock_difference_seconds",
         "The largest difference between a node's clock and ours",
@@ -195,7 +199,7 @@ def create_app(
 
     sink_routes = [_unset(EVENTS_PATH, "POLICY_EVENTS_USERNAME and POLICY_EVENTS_PASSWORD")]
     for_nodes = [*operators.routes(), *(events.routes() if events is not None else sink_routes)]
-    for_public = [*links.routes(), *JoinEndpoint(CustomersDoor(rules, keyring, conferences)).routes(), *agents.routes()]
+    for_public = [*links.routes(), *join.routes(), *agents.routes()]
     proxies = Proxies(settings.trusted_proxies)
 
     def behind(routes: list[Route], asked: ASGIApp | None, door: Door) -> Doors:
@@ -227,7 +231,7 @@ def _event_sink(
 class _Agents:
     """What agents' widgets use, as far as Genesys Cloud is set up."""
 
-    def __init__(self, settings: Settings, lookup: ConferenceLookup, refusals: Refusals) -> None:
+    def __init__(self, settings: Settings, lookup: ConferenceLookup, refusals: Refusals, admission: Admission) -> None:
         self._genesys: Final = (
             GenesysClient(settings.tenant, cache_seconds=settings.agent_cache_seconds) if settings.tenant else None
         )
@@ -235,7 +239,8 @@ class _Agents:
         self._streams: AgentStreams | None = None
         if self._genesys is not None:
             is_required = settings.agent_binding == "required"
-            desk = AgentDesk(lookup, AgentAccess(self._genesys, binding_required=is_required, refusals=refusals))
+            access = AgentAccess(self._genesys, binding_required=is_required, refusals=refusals)
+            desk = AgentDesk(lookup, access, admission)
             self._endpoint, self._streams = AgentEndpoint(desk), AgentStreams(desk)
 
     @property
@@ -277,6 +282,7 @@ def _watch_gauges(
     audit: AuditLog,
     conferences: Conferences,
     agents: _Agents,
+    admissions: Iterable[Admission],
 ) -> None:
     metrics.watch("policy_rules", "Rules in force", lambda: rules.ruleset.count)
     metrics.watch(
@@ -300,6 +306,12 @@ def _watch_gauges(
         "policy_records_waiting", "Records that wait for the database", lambda: conferences.waiting, "livesum"
     )
     metrics.watch("policy_records_dropped", "Records that were lost", lambda: conferences.dropped, "sum")
+    metrics.watch(
+        "policy_requests_put_off",
+        "Requests that were told to come back, because too many waited",
+        lambda: sum(admission.refused for admission in admissions),
+        "sum",
+    )
     metrics.watch("policy_agent_streams", "Streams of agents that are open", lambda: agents.stream_count, "livesum")
 
 

@@ -27,6 +27,7 @@ from policy_server.genesys.results import (
     TokenRefused,
     TooManyTokens,
 )
+from policy_server.web.admission import Admission
 from policy_server.web.callers import caller_network
 from policy_server.web.problem import ProblemResponse, Refused
 from policy_server.web.refusals import Door, Refusals
@@ -155,11 +156,12 @@ class AgentAccess:
 
 
 class AgentDesk:
-    """Where agents' widgets ask for conferences."""
+    """Where agents' widgets ask for conferences, in turn once it is known who asks."""
 
-    def __init__(self, lookup: ConferenceLookup, access: AgentAccess) -> None:
+    def __init__(self, lookup: ConferenceLookup, access: AgentAccess, admission: Admission | None = None) -> None:
         self.lookup: Final = lookup
         self.access: Final = access
+        self.admission: Final = admission or Admission()
 
     async def admit(self, request: Request) -> tuple[Subject, Admitted]:
         """What is asked for, and by whom. Raises Refused."""
@@ -168,15 +170,16 @@ class AgentDesk:
 
     async def open(self, request: Request, subject: Subject, admitted: Admitted) -> Found:
         """The conference, which it notes on its timeline that the agent saw. Raises Refused."""
-        try:
-            found = await self.lookup.look_up(subject)
-        except StoreUnavailableError:
-            raise Refused(store_unavailable()) from None
-        if found is None:
-            raise Refused(unknown_conference())
-        await self.access.bind(request, admitted, found, self.lookup.conferences.store)
-        self.lookup.note(found, admitted.agent.id, admitted.agent.name, admitted.conversation)
-        return found
+        async with self.admission:
+            try:
+                found = await self.lookup.look_up(subject)
+            except StoreUnavailableError:
+                raise Refused(store_unavailable()) from None
+            if found is None:
+                raise Refused(unknown_conference())
+            await self.access.bind(request, admitted, found, self.lookup.conferences.store)
+            self.lookup.note(found, admitted.agent.id, admitted.agent.name, admitted.conversation)
+            return found
 
 
 class AgentEndpoint:

@@ -15,9 +15,11 @@ from starlette.routing import Route
 
 from policy_server.conferences.joining import Closed, CustomersDoor, Expired, LetIn, NoLink, Previewed, Visitor
 from policy_server.policy.ruleset import PageTemplates
+from policy_server.web.admission import Admission
 from policy_server.web.links import JOIN_PATH
 from policy_server.web.pages import shipped_pages
 from policy_server.web.previews import previewer
+from policy_server.web.problem import Refused
 
 _PURPOSES: Final = ("sec-purpose", "purpose", "x-purpose", "x-moz")
 _HEADERS: Final = {
@@ -49,8 +51,9 @@ register_url_convertor("join", _Join())
 class JoinEndpoint:
     """``/join/{session}``; the customer's alias may stand for the session."""
 
-    def __init__(self, door: CustomersDoor) -> None:
+    def __init__(self, door: CustomersDoor, admission: Admission | None = None) -> None:
         self._door: Final = door
+        self._admission: Final = admission or Admission()
         self._shipped: Final = shipped_pages()
 
     def routes(self) -> list[Route]:
@@ -59,7 +62,11 @@ class JoinEndpoint:
 
     async def join(self, request: Request) -> Response:
         """Opens the door, or shows a page."""
-        arrival = await self._door.arrive(request.path_params["session"], _visitor(request))
+        try:
+            async with self._admission:
+                arrival = await self._door.arrive(request.path_params["session"], _visitor(request))
+        except Refused as refused:
+            return refused.problem
         match arrival:
             case LetIn():
                 return RedirectResponse(arrival.url, 303, _HEADERS)

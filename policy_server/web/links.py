@@ -32,6 +32,7 @@ from policy_server.conferences.view import CALL_MEANS, EXAMPLE_CALL, EXAMPLE_SES
 from policy_server.policy.links import link_of
 from policy_server.policy.names import Keyring, Role
 from policy_server.policy.ruleset import Rules, Ruleset
+from policy_server.web.admission import Admission
 from policy_server.web.api_keys import ApiKeys
 from policy_server.web.problem import ProblemResponse, Refused
 from policy_server.web.refusals import Door, Refusals
@@ -129,6 +130,7 @@ class LinkEndpoints:
         nonce: Callable[[], bytes],
         refusals: Refusals | None = None,
         audit: Callable[..., None] = lambda *_, **__: None,
+        admission: Admission | None = None,
     ) -> None:
         self._rules: Final = rules
         self._keyring: Final = keyring
@@ -137,6 +139,7 @@ class LinkEndpoints:
         self._public_url: Final = public_url.rstrip("/")
         self._refusals: Final = refusals or Refusals(Door.API)
         self._audit: Final = audit
+        self._admission: Final = admission or Admission()
         self._links: Final = CustomerLinks(keyring, keeper, nonce, api_keys.own, audit)
 
     def routes(self) -> list[Route]:
@@ -157,23 +160,26 @@ class LinkEndpoints:
     async def _create(self, request: Request, caller: str) -> Response:
         ruleset, idempotency_key = self._rules.ruleset, _idempotency_key(request)
         wanted = _read_link(await _read_body(request), ruleset)
-        link, is_new = await self._links.make(wanted, caller, idempotency_key)
+        async with self._admission:
+            link, is_new = await self._links.make(wanted, caller, idempotency_key)
         headers = {"location": f"{self._base(request)}{PATH}/{link.call}", **_NO_STORE}
         if not is_new:
             headers["idempotency-replayed"] = "true"
         return JSONResponse(self._shown(request, link, ruleset), status_code=201, headers=headers)
 
     async def _show(self, request: Request, caller: str) -> Response:
-        link = await self._links.find(request.path_params["call"], caller)
-        if link is None:
-            return _unknown()
-        self._audit("link.read", by=caller, call=link.call)
-        shown_link = self._shown(request, link, self._rules.ruleset)
-        content: LinkWithConference = {**shown_link, "conference": await self._conference(link)}
+        async with self._admission:
+            link = await self._links.find(request.path_params["call"], caller)
+            if link is None:
+                return _unknown()
+            self._audit("link.read", by=caller, call=link.call)
+            shown_link = self._shown(request, link, self._rules.ruleset)
+            content: LinkWithConference = {**shown_link, "conference": await self._conference(link)}
         return JSONResponse(content, headers=_NO_STORE)
 
     async def _revoke(self, request: Request, caller: str) -> Response:
-        is_there = await self._links.revoke(request.path_params["call"], caller)
+        async with self._admission:
+            is_there = await self._links.revoke(request.path_params["call"], caller)
         return Response(status_code=204, headers=_NO_STORE) if is_there else _unknown()
 
     async def _answer(self, request: Request, work: Callable[[Request, str], Awaitable[Response]]) -> Response:

@@ -18,6 +18,7 @@ from policy_server.web.streams import KEEP_ALIVE_SECONDS, RECONNECT_MILLISECONDS
 PATH: Final = "/openapi.json"
 
 PROBLEMS: Final[Mapping[str, str]] = {
+    "busy": "too much is asked at once; ask again after `Retry-After` seconds",
     "conversation-required": "this server looks up nothing without `conversation`",
     "forbidden": "the agent is not active, of another organisation or division, or may not read its own user",
     "genesys-unavailable": "Genesys Cloud cannot say who the agent is at the moment",
@@ -134,7 +135,7 @@ def _make_link(shapes: Json) -> Json:
             **_problem(415, "unsupported-media-type"),
             **_problem(422, "invalid-link", "unknown-link-type", "idempotency-conflict"),
             **_problem(500, "internal"),
-            **_problem(503, "store-unavailable", comes_back=True),
+            **_problem(503, "store-unavailable", "busy", comes_back=True),
         },
     }
 
@@ -174,7 +175,7 @@ def _link_refusals() -> Json:
         **_unauthorized("Bearer"),
         **_problem(404, "unknown-link", "not-found"),
         **_problem(500, "internal"),
-        **_problem(503, "store-unavailable", comes_back=True),
+        **_problem(503, "store-unavailable", "busy", comes_back=True),
     }
 
 
@@ -189,7 +190,7 @@ def _look_up(shapes: Json) -> Json:
         "responses": {
             "200": {"description": "The conference.", "content": _json("Conference", shapes)},
             **_agent_refusals(),
-            **_problem(503, "store-unavailable", "genesys-unavailable", "not-configured", comes_back=True),
+            **_problem(503, "store-unavailable", "genesys-unavailable", "busy", "not-configured", comes_back=True),
         },
     }
 
@@ -235,7 +236,9 @@ Whether the agent may see the conference is checked again all the time. A browse
             },
             **_agent_refusals(),
             **_problem(429, "too-many-streams", "too-many-refusals", "too-many-tokens", comes_back=True),
-            **_problem(503, "store-unavailable", "genesys-unavailable", "not-configured", "stopping", comes_back=True),
+            **_problem(
+                503, "store-unavailable", "genesys-unavailable", "busy", "not-configured", "stopping", comes_back=True
+            ),
         },
     }
 

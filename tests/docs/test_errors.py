@@ -10,11 +10,11 @@ from tests.docs.pages import AGENT_APP, CUSTOMER_APP, ROOT, Page, code
 @pytest.mark.parametrize(
     ("page", "head", "modules"),
     [
-        (CUSTOMER_APP, "error of a link |", ("web/links.py", "web/refusals.py")),
+        (CUSTOMER_APP, "error of a link |", ("web/links.py", "web/admission.py", "web/refusals.py")),
         (
             AGENT_APP,
             "error of a lookup |",
-            ("web/agents.py", "web/streams.py", "web/refusals.py", "web/cors.py", "app.py:_unset"),
+            ("web/agents.py", "web/admission.py", "web/streams.py", "web/refusals.py", "web/cors.py", "app.py:_unset"),
         ),
     ],
     ids=["links", "agents"],

@@ -32,7 +32,7 @@ from policy_server.conferences.store import ConferenceStore
 from policy_server.policy.names import Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
-from policy_server.web import agents, events, links, refusals, routing, streams
+from policy_server.web import admission, agents, events, links, refusals, routing, streams
 from policy_server.web.api_keys import ApiKeys
 from policy_server.web.openapi import PATH, PROBLEMS, document
 from policy_server.web.problem import TYPE_ROOT
@@ -171,7 +171,7 @@ def test_it_describes_every_route_and_nothing_else(whole: Settings, monkeypatch:
 
 def test_it_knows_every_problem() -> None:
     """Each type of problem in the sources is described, and no other."""
-    modules = (agents, events, links, refusals, routing, streams, app_module)
+    modules = (admission, agents, events, links, refusals, routing, streams, app_module)
     texts = [Path(module.__file__ or "").read_text(encoding="utf-8") for module in modules]
     made = re.compile(r'(?:ProblemResponse|agent_problem)\(\s*\d{3},\s*"([a-z-]+)"')
     kinds = {kind for text in texts for kind in made.findall(text)} | {"not-found"}
