@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import prod
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -23,14 +24,23 @@ FEW: Final = 4
 """Patterns with one prefix that are tried one by one rather than through a ``re2.Set`` of their own."""
 
 _NO_GROUPS: Final[Mapping[str, str]] = MappingProxyType({})
+_UNNAMED: Final[Mapping[str, int]] = MappingProxyType({})
 _OPTIONAL: Final = frozenset("?*{")
 _QUANTIFIERS: Final = frozenset("?*+{")
 _BRACED_NAME: Final = re.compile(r"\(\?P?<([A-Za-z_]\w*)>")
 _LEADING_FLAGS: Final = re.compile(r"\(\?[imsU]+\)")
 _LOOK_AROUND: Final = re.compile(r"\(\?(?:[=!]|<[=!])")
 _BACK_REFERENCE: Final = re.compile(r"\\[1-9]|\(\?P=")
+_LARGE_CLASS: Final = re.compile(r"\\[pPx]")
+_REPETITION: Final = re.compile(r"[{,](\d+)")
 _SPECIAL: Final = frozenset("\\.^$|?*+()[]{}")
 _ESCAPED_PUNCTUATION: Final = re.compile(r"\\([^A-Za-z0-9\x80-\U0010ffff])")
+
+SMALL: Final = 10_000
+"""Characters, each counted as often as repetitions repeat it, of expressions whose programs are never too large.
+
+One of ASCII becomes 14 instructions at the most, and RE2 takes 340,000 together.
+"""
 
 LONGEST_REASON: Final = 120
 """Characters of what RE2 says that a message repeats."""
@@ -47,6 +57,10 @@ def _options(*, ignore_case: bool, max_mem: int | None = None) -> Any:
     if max_mem is not None:
         options.max_mem = max_mem
     return options
+
+
+_EXACT_CASE: Final = _options(ignore_case=False)
+_ANY_CASE: Final = _options(ignore_case=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +120,7 @@ class Pattern:
 def compile_pattern(text: str, *, ignore_case: bool) -> Pattern:
     """Compiles one expression; raises PatternError with RE2's reason and a remedy."""
     try:
-        groups = dict(_program(text, ignore_case).groupindex)
+        groups = _named_groups(text, _ANY_CASE if ignore_case else _EXACT_CASE)
     except (re2.error, UnicodeEncodeError) as error:
         raise PatternError(_remedy(text, error)) from None
     names = _BRACED_NAME.findall(text)
@@ -123,7 +137,26 @@ def compile_pattern(text: str, *, ignore_case: bool) -> Pattern:
 # A compiled program takes some 40 KiB, 400 MiB for 10,000 rules; those of rules that callers meet stay here.
 @lru_cache(maxsize=1024)
 def _program(text: str, ignore_case: bool) -> Any:
-    return re2.compile(text, _options(ignore_case=ignore_case))
+    return re2.compile(text, _ANY_CASE if ignore_case else _EXACT_CASE)
+
+
+def _named_groups(text: str, options: Any) -> Mapping[str, int]:
+    """The named groups of an expression with their numbers; raises what RE2 raises when it would not compile."""
+    # A set only parses what is added to it, which takes a twentieth of the time of a program.
+    if "<" not in text and _is_small(text):
+        try:
+            re2.Set.FullMatchSet(options).Add(text)
+        except re2.error:
+            pass  # Without the reason, which the program tells.
+        else:
+            return _UNNAMED
+    return dict(re2.compile(text, options).groupindex)
+
+
+def _is_small(text: str) -> bool:
+    """Whether the program of an expression that can be parsed is certainly not too large."""
+    repeated = prod(max(1, int(count)) for count in _REPETITION.findall(text))
+    return text.isascii() and len(text) * repeated <= SMALL and _LARGE_CLASS.search(text) is None
 
 
 def _remedy(text: str, error: Exception) -> str:
@@ -254,12 +287,12 @@ class PatternIndex:
         Raises PatternError when a set does not fit into ``SET_MEMORY``.
         """
         literals: dict[str, list[int]] = {}
-        prefixed: dict[str, dict[Pattern, list[int]]] = {}
+        prefixed: dict[str, list[tuple[Pattern, int]]] = {}
         for pattern, owner in patterns:
             if pattern.literal is not None:
                 literals.setdefault(pattern.literal, []).append(owner)
             else:
-                prefixed.setdefault(pattern.prefix, {}).setdefault(pattern, []).append(owner)
+                prefixed.setdefault(pattern.prefix, []).append((pattern, owner))
         self._literals: Final = {text: tuple(owners) for text, owners in literals.items()}
         self._buckets: Final = {prefix: _bucket(members) for prefix, members in prefixed.items()}
         self._lengths: Final = tuple(sorted({len(prefix) for prefix in prefixed}))
@@ -270,22 +303,20 @@ class PatternIndex:
         for length in self._lengths:
             bucket = self._buckets.get(value[:length])
             if bucket is not None:
-                found = (*found, *bucket.candidates(value)) if found else bucket.candidates(value)
+                owners = bucket if isinstance(bucket, tuple) else bucket.candidates(value)
+                found = (*found, *owners) if found else owners
         return found
 
 
 @dataclass(frozen=True, slots=True)
-class _Bucket:
-    """Patterns with one prefix; ``automaton`` is absent when there are so few that each is tried by itself."""
+class _Automaton:
+    """Many patterns with one prefix, and for each the numbers to give for it."""
 
+    matches: Any
     owners: tuple[tuple[int, ...], ...]
-    everybody: tuple[int, ...]
-    automaton: Any | None
 
     def candidates(self, value: str) -> tuple[int, ...]:
-        if self.automaton is None:
-            return self.everybody
-        hits = self.automaton.Match(value.encode())
+        hits = self.matches.Match(value.encode())
         if not hits:
             return ()
         if len(hits) == 1:
@@ -293,10 +324,15 @@ class _Bucket:
         return tuple(owner for hit in hits for owner in self.owners[hit])
 
 
-def _bucket(members: Mapping[Pattern, Sequence[int]]) -> _Bucket:
-    owners = tuple(tuple(numbers) for numbers in members.values())
-    automaton = None if len(members) <= FEW else _automaton(tuple(members))
-    return _Bucket(owners, tuple(number for numbers in owners for number in numbers), automaton)
+def _bucket(members: Sequence[tuple[Pattern, int]]) -> tuple[int, ...] | _Automaton:
+    """Patterns with one prefix: the numbers of all when there are so few that each is tried by itself."""
+    if len(members) > FEW:
+        owners: dict[Pattern, list[int]] = {}
+        for pattern, owner in members:
+            owners.setdefault(pattern, []).append(owner)
+        if len(owners) > FEW:
+            return _Automaton(_automaton(tuple(owners)), tuple(map(tuple, owners.values())))
+    return tuple(owner for _, owner in members)
 
 
 def _automaton(patterns: Sequence[Pattern]) -> Any:

@@ -46,7 +46,8 @@ _EXPRESSION: Final = "A regular expression (RE2) for the whole {}, or a list of 
 class Scope:
     """What the conditions of one rule may refer to. ``link_types`` are the names of all, faulty ones too.
 
-    ``names`` are those of objects of the deployment by their kind, ``None`` where any is taken.
+    ``names`` are those of objects of the deployment by their kind, ``None`` where any is taken. ``known`` are conditions
+    of other rules, to be used again.
     """
 
     request: RequestType
@@ -57,6 +58,7 @@ class Scope:
     domains: frozenset[str]
     link_types: frozenset[str]
     used_calendars: set[str]
+    known: dict[Condition, Condition]
 
 
 SchemaOf: TypeAlias = Callable[[str, Schema], Schema]
@@ -99,15 +101,18 @@ def parameter_key(parameter: Parameter) -> ConditionKey:
             parameter.name, meaning, parameter.requests, lambda _, table, scope: read(parameter, table, scope), schema
         )
 
+    source = ParameterSource(parameter)
+
+    def read_text(parameter: Parameter, table: Table, scope: Scope) -> Condition | None:
+        return _matching(parameter.name, source, table, scope)
+
     match parameter.kind:
         case Kind.ALIAS:
-            return row(_EXPRESSION.format("alias, in any case"), one_or_more(TEXT), _read_text)
+            return row(_EXPRESSION.format("alias, in any case"), one_or_more(TEXT), read_text)
         case Kind.TEXT:
-            return row(_EXPRESSION.format("text"), one_or_more(TEXT), _read_text)
+            return row(_EXPRESSION.format("text"), one_or_more(TEXT), read_text)
         case Kind.LIST:
-            return row(
-                "A regular expression (RE2) for a whole entry, or a list of them.", one_or_more(TEXT), _read_text
-            )
+            return row("A regular expression (RE2) for a whole entry, or a list of them.", one_or_more(TEXT), read_text)
         case Kind.CHOICE:
             item: Schema = {"enum": list(parameter.choices)} if parameter.choices else TEXT
             return row("One value or a list.", one_or_more(item), _read_choice)
@@ -153,10 +158,6 @@ def attributes_key(
     values = one_or_list(TEXT, _EXPRESSION.format("value"))
     schema = one(type="object", additionalProperties=values, minProperties=1)
     return ConditionKey(key, meaning, requests, read, schema)
-
-
-def _read_text(parameter: Parameter, table: Table, scope: Scope) -> Condition | None:
-    return _matching(parameter.name, ParameterSource(parameter), table, scope)
 
 
 def _matching(key: str, source: Source, table: Table, scope: Scope) -> TextMatches | None:

@@ -9,6 +9,7 @@ from typing import Final
 
 from policy_server.pexip.parameters import PARAMETERS, PATH_ALIAS, Kind
 from policy_server.pexip.request_types import RequestType
+from policy_server.policy.condition_base import OneOf
 from policy_server.policy.conditions import (
     AllOf,
     AnyOf,
@@ -51,7 +52,10 @@ def read_conditions(node: MappingNode, scope: Scope) -> tuple[Condition, ...]:
             table.error_at(table.key_place(key), _unknown(key, scope.request))
             continue
         condition = row.read(key, table, scope)
-        if condition is not None:
+        if isinstance(condition, OneOf):
+            # Thousands of rules have the same few.
+            conditions.append(scope.known.setdefault(condition, condition))
+        elif condition is not None:
             conditions.append(condition)
         elif not scope.report.failed:
             # A condition that is dropped without a word would widen the rule.

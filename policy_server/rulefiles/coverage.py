@@ -2,29 +2,20 @@
 
 from collections.abc import Hashable, Iterable, Iterator
 from itertools import combinations
-from typing import Final, Protocol
+from typing import Final
 
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.conditions import Condition, conjuncts
 from policy_server.policy.ruleset import Rule
 from policy_server.rulefiles.problems import Place
+from policy_server.rulefiles.rules import Written
 from policy_server.wording.values import shown
 
 _MOST_COMPARED: Final = 50
 """Of the earlier rules that share a key with a rule, the number that it is compared with."""
 
 
-class _Heading(Protocol):
-    @property
-    def table(self) -> "_Table": ...
-
-
-class _Table(Protocol):
-    @property
-    def place(self) -> Place: ...
-
-
-def coverage_warnings(rules: Iterable[tuple[Rule, _Heading]], request: RequestType) -> Iterator[tuple[str, Place, str]]:
+def coverage_warnings(rules: Iterable[tuple[Rule, Written]], request: RequestType) -> Iterator[tuple[str, Place, str]]:
     """The id, the place and a sentence, for every enabled rule that can never win.
 
     Only what is certain is reported. An earlier rule is compared when it has no condition, or when its first condition
@@ -33,10 +24,10 @@ def coverage_warnings(rules: Iterable[tuple[Rule, _Heading]], request: RequestTy
     everything: tuple[Rule, Place] | None = None
     filed: dict[Hashable, list[Rule]] = {}
     places: dict[str, Place] = {}
-    for rule, heading in rules:
+    for rule, written in rules:
         if not rule.enabled:
             continue
-        place = places[rule.id] = heading.table.place
+        place = places[rule.id] = written.place
         conditions = tuple(conjuncts(rule.conditions))
         if reason := _impossible(conditions, request):
             yield rule.id, place, f"can never match: {reason}"

@@ -18,6 +18,8 @@ _LINE_BREAK = re.compile(r"[\r\n]+")
 _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 # libyaml compares every %TAG directive with every other: a file of them would take hours.
 _TAG_DIRECTIVE = re.compile(r"(?:\A|[\r\n])(%TAG)[ \t]")
+# A search in all of a long file would hold up whoever else has something to do.
+_PIECE = 64 * 1024
 
 
 def decode_document(file: str, data: bytes) -> tuple[str | None, tuple[Problem, ...]]:
@@ -66,6 +68,8 @@ def name_of_character(character: str) -> str:
 
 def pasted_character(text: str) -> str | None:
     """Say what a word processor made of a quote, a space, a dash or a colon at the edge of a text without quotes."""
+    if text.isascii():
+        return None
     if found := _PASTED_QUOTE.match(text):
         return f"{found[1]} is a typographic quote, as word processors write it; write a straight one, ' or \", at both ends"
     if _PASTED_SPACE.search(text):
@@ -91,7 +95,7 @@ def _unreadable_characters(file: str, text: str) -> list[Problem]:
     """Report the first such character of each line that has one."""
     problems: list[Problem] = []
     offset = 0
-    while len(problems) < MAX_PROBLEMS and (found := _NOT_TEXT.search(text, offset)):
+    while len(problems) < MAX_PROBLEMS and (found := _next_unreadable(text, offset)):
         problems.append(
             _error(
                 place_at(file, text, found.start()),
@@ -106,8 +110,13 @@ def _unreadable_characters(file: str, text: str) -> list[Problem]:
     return problems
 
 
+def _next_unreadable(text: str, offset: int) -> re.Match[str] | None:
+    pieces = (_NOT_TEXT.search(text, begin, begin + _PIECE) for begin in range(offset, len(text), _PIECE))
+    return next(filter(None, pieces), None)
+
+
 def _tag_directives(file: str, text: str) -> list[Problem]:
-    found = _TAG_DIRECTIVE.search(text)
+    found = _TAG_DIRECTIVE.search(text) if "%TAG" in text else None
     if found is None:
         return []
     return [_error(place_at(file, text, found.start(1)), "%TAG is not supported here; remove the line")]

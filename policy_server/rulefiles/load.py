@@ -68,12 +68,15 @@ def load_rules(
         report.error(Place(files.folder), "there is no rule file here; a rule file ends in .yaml")
     links = _read_links(merged, report, TemplateFolders(files.templates, files.folder, report))
     material = _read_material(merged, report, environment or {}, deployed=deployed)
-    lists = read_lists(merged.lists if merged.whole else {}, material)
+    has_rules = any(merged.lists.values())
+    rooms = (node for node, _ in merged.named["rooms"].values())
+    slips = tuple(attribute_warnings(chain(rooms, *merged.lists.values())))
+    lists = read_lists(merged.rules() if merged.whole else {}, material)
     directory = _read_directory(merged, report, files.pictures)
     if report.is_full:
         report.error(Place(files.folder), f"there are more than {MOST_ERRORS} errors; correct these, then check again")
     # Problems with the files themselves say it better.
-    if not any(merged.lists.values()) and not directory and not report.failed:
+    if not has_rules and not directory and not report.failed:
         report.error(Place(files.folder), "there are no rules in these files, and an empty rule set is refused")
     _warn_of_sections(merged, material, now)
     ruleset: Ruleset | None = None
@@ -88,8 +91,7 @@ def load_rules(
         for rule_id, place, message in open_room_warnings(lists[RequestType.SERVICE]):
             report.warning(place, message, rule_id)
         _warn_of_links(merged, links, lists, report)
-        rooms = (node for node, _ in merged.named["rooms"].values())
-        for place, message in attribute_warnings(chain(rooms, *merged.lists.values())):
+        for place, message in slips:
             report.warning(place, message)
         service_rules = [rule for rule, _ in lists[RequestType.SERVICE]]
         for rule_id, place, message in sharing_warnings(service_rules, material.shareable, links.values()):
@@ -175,7 +177,8 @@ def _compile(
         try:
             return rule_list(tuple(rule for rule, _ in lists[section.request]))
         except PatternError as error:
-            material.report.error(merged.lists[section.name][0].place, f"{section.name}: {error}")
+            _, first = lists[section.request][0]
+            material.report.error(first.place, f"{section.name}: {error}")
             return rule_list(())
 
     try:

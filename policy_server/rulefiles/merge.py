@@ -68,6 +68,13 @@ class Merged:
     whole: bool = True
     """Whether every file could be parsed: what seems undefined may stand in one that could not."""
 
+    def rules(self) -> dict[str, Iterator[Node]]:
+        """What stands in each list of rules, to be read once: a rule is let go of as soon as it has been read.
+
+        What is made of a rule then takes the memory of those before it.
+        """
+        return {name: _handed_over(nodes) for name, nodes in self.lists.items()}
+
     def tables(self, section: str, report: Report) -> Iterator[tuple[str, Table | None]]:
         """What stands under each name of a section; ``None``, and a problem, where it is no mapping."""
         noun = _NOUNS[section]
@@ -90,6 +97,12 @@ class Merged:
         for name, (_, place) in self.named[section].items():
             if name not in used:
                 report.warning(place, f"{_NOUNS[section]} {shown(name)} is not used by any rule")
+
+
+def _handed_over(nodes: list[Node]) -> Iterator[Node]:
+    nodes.reverse()
+    while nodes:
+        yield nodes.pop()
 
 
 def merge(files: RuleFiles, report: Report) -> Merged:

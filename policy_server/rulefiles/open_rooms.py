@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from policy_server.pexip.parameters import PARAMETERS
 from policy_server.policy.conditions import AllOf, Condition, text_matches
@@ -11,6 +11,7 @@ from policy_server.policy.names import NAMES, UNSIGNED
 from policy_server.policy.ruleset import Rule, ServeOutcome
 from policy_server.policy.templates import without_raw
 from policy_server.rulefiles.problems import Place
+from policy_server.rulefiles.rules import Written
 
 _STRANGER: Final = Supposed(link_states=UNSIGNED, stranger=True)
 
@@ -18,37 +19,24 @@ _STRANGER: Final = Supposed(link_states=UNSIGNED, stranger=True)
 _MANY: Final = re.compile(r"(?<!\\)(?:\\\\)*(?:[*+]|\{\d*,\}|\{(?:\d+,)?(?:[4-9]|\d{2,})\})")
 
 
-class _Heading(Protocol):
-    @property
-    def table(self) -> "_Table": ...
-
-    @property
-    def sources(self) -> Mapping[str, str]: ...
-
-
-class _Table(Protocol):
-    @property
-    def place(self) -> Place: ...
-
-
-def open_room_warnings(rules: Iterable[tuple[Rule, _Heading]]) -> Iterator[tuple[str, Place, str]]:
+def open_room_warnings(rules: Iterable[tuple[Rule, Written]]) -> Iterator[tuple[str, Place, str]]:
     """The id, the place and a sentence for every rule by which strangers can have any number of calls made.
 
     Only what is certain is reported: a rule that asks who the caller is, in whatever way a stranger cannot make up, is
     taken to know what it does.
     """
-    for rule, heading in rules:
+    for rule, written in rules:
         outcome = rule.outcome
         if not rule.enabled or not isinstance(outcome, ServeOutcome) or not outcome.service.legs:
             continue
         name = outcome.service.fields.template("name")
         if name is None or AllOf(rule.conditions).supposing(_STRANGER) is False:
             continue
-        chosen = [each for each in name.names if _is_chosen(each, rule.conditions, heading.sources)]
+        chosen = [each for each in name.names if _is_chosen(each, rule.conditions, written.sources)]
         if chosen:
             yield (
                 rule.id,
-                heading.table.place,
+                written.place,
                 f"whoever dials makes as many rooms as they like, since {{{chosen[0]}}} in the name is theirs to choose, and each "
                 "dials out; add a condition that strangers cannot meet, such as link: valid, registered: true or remote_address",
             )

@@ -1,6 +1,6 @@
 """The placeholders that a rule can fill, and the problems of those that it cannot."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -39,7 +39,7 @@ class Given:
         return tuple(name for name in names if not (self.doubtful and without_raw(name).isidentifier()))
 
 
-def groups_of(conditions: tuple[Condition, ...]) -> tuple[list[str], dict[str, str]]:
+def groups_of(conditions: tuple[Condition, ...]) -> tuple[list[str], Mapping[str, str]]:
     """The names that a rule's conditions always capture, one that they capture twice twice, and for each the expression
     behind it.
     """

@@ -1,6 +1,6 @@
 """The sections that hold rules, one row for each question that rules answer, and how they are read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from policy_server.pexip.request_types import RequestType
@@ -9,7 +9,7 @@ from policy_server.rulefiles import outcomes, registrations, serving
 from policy_server.rulefiles.document_nodes import MappingNode, Node
 from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import Report, Table, shown_node
-from policy_server.rulefiles.rules import Heading, Material, RuleSection, read_rule
+from policy_server.rulefiles.rules import Material, RuleSection, Written, read_rule
 from policy_server.wording.values import shown
 
 RULE_SECTIONS: Final = (
@@ -40,11 +40,11 @@ RULE_SECTIONS: Final = (
 )
 """In the order of a rule file."""
 
-ReadRules = dict[RequestType, list[tuple[Rule, Heading]]]
+ReadRules = dict[RequestType, list[tuple[Rule, Written]]]
 """The rules that answer each question, as far as they could be read, with what they were read from."""
 
 
-def read_lists(written: Mapping[str, Sequence[Node]], material: Material) -> ReadRules:
+def read_lists(written: Mapping[str, Iterable[Node]], material: Material) -> ReadRules:
     """Reads what is ``written`` in each section."""
     lists: ReadRules = {section.request: [] for section in RULE_SECTIONS}
     for section in RULE_SECTIONS:

@@ -12,11 +12,12 @@ from policy_server.policy.calendars import Calendar
 from policy_server.policy.conditions import Condition
 from policy_server.policy.names import NAME_LENGTH, NAMES
 from policy_server.policy.recall import Origin
-from policy_server.policy.ruleset import Rule, RuleOutcome
+from policy_server.policy.ruleset import Rule, RuleOutcome, ServeOutcome
 from policy_server.rulefiles.condition_values import Scope
 from policy_server.rulefiles.conditions import read_conditions
 from policy_server.rulefiles.document_nodes import MappingNode, plain
 from policy_server.rulefiles.placeholders import Given, groups_of, named_anywhere
+from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import Report, Table, shown_node
 from policy_server.rulefiles.schema_parts import Schema
 from policy_server.rulefiles.services import Draft, Vocabulary, placed
@@ -39,7 +40,7 @@ COMMON: Final[Mapping[str, Schema]] = {
 }
 """The keys that a rule of any list can have, ``when`` apart."""
 
-_SIGNED_NAME: Final = f"[a-z2-7]{{{NAME_LENGTH}}}"
+_SIGNED_NAMES: Final[Mapping[str, str]] = dict.fromkeys(NAMES, f"[a-z2-7]{{{NAME_LENGTH}}}")
 
 
 @dataclass(slots=True)
@@ -61,6 +62,10 @@ class Material:
     shareable: dict[str, Shareable] = field(default_factory=dict)
     origins: list[Origin] = field(default_factory=list)
     rooms_backwards: dict[tuple[object, ...], Origin] = field(default_factory=dict)
+    rooms_served: dict[str, ServeOutcome] = field(default_factory=dict)
+    """The outcome of every rule that serves a room as it is, by the room."""
+    conditions: dict[Condition, Condition] = field(default_factory=dict)
+    """Those of which many rules have an equal one, each once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,14 @@ class Heading:
         """The rule with its outcome."""
         place = self.table.place
         return Rule(self.id, self.conditions, outcome, self.enabled, f"{place.file}:{place.line}")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What is asked of a rule when all are read: where it is written, and the expressions behind its groups."""
+
+    place: Place
+    sources: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,11 +142,13 @@ class RuleSection:
 
 def read_rule(
     table: Table, rule_id: str, number: int, section: RuleSection, material: Material
-) -> tuple[Rule, Heading] | None:
+) -> tuple[Rule, Written] | None:
     """A rule, and what it was read from; ``None`` when it has no outcome that can be used."""
     heading = _read_heading(table, rule_id, number, section, material)
     outcome = section.outcome(heading.outcome).read(heading, material) if heading is not None else None
-    return (heading.rule(outcome), heading) if heading is not None and outcome is not None else None
+    if heading is None or outcome is None:
+        return None
+    return heading.rule(outcome), Written(table.place, heading.sources)
 
 
 def _read_heading(table: Table, rule_id: str, number: int, section: RuleSection, material: Material) -> Heading | None:
@@ -151,11 +166,10 @@ def _read_heading(table: Table, rule_id: str, number: int, section: RuleSection,
             "when",
             f"named group {shown(name)} stands twice in this rule, so its placeholder would be ambiguous; rename one",
         )
-    others = _parameter_names(request)
-    if material.link_types and "local_alias" in others:
-        others |= NAMES.keys()
-        sources |= dict.fromkeys(NAMES, _SIGNED_NAME)
-    given = Given(tuple(names), named_anywhere(conditions), others, doubtful)
+    has_names = bool(material.link_types) and "local_alias" in _parameter_names(request)
+    if has_names:
+        sources = {**sources, **_SIGNED_NAMES} if sources else _SIGNED_NAMES
+    given = Given(tuple(names), named_anywhere(conditions), _fillable(request, has_names=has_names), doubtful)
     found = [key for key in section.outcome_keys if key in table]
     if len(found) != 1:
         options = ", ".join(section.outcome_keys)
@@ -171,6 +185,13 @@ def _read_heading(table: Table, rule_id: str, number: int, section: RuleSection,
 @cache
 def _parameter_names(request: RequestType) -> frozenset[str]:
     return frozenset(parameter.name for parameter in parameters_of(request) if not parameter.secret)
+
+
+@cache
+def _fillable(request: RequestType, *, has_names: bool) -> frozenset[str]:
+    """What fills placeholders beside groups: parameters, and the names of a link's call if there are links."""
+    names = _parameter_names(request)
+    return names | NAMES.keys() if has_names else names
 
 
 def _read_when(table: Table, rule_id: str, section: RuleSection, material: Material) -> tuple[Condition, ...]:
@@ -191,6 +212,7 @@ def _read_when(table: Table, rule_id: str, section: RuleSection, material: Mater
         domains=frozenset(material.domains),
         link_types=material.link_types,
         used_calendars=material.used_calendars,
+        known=material.conditions,
     )
     return read_conditions(node, scope)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from policy_server.pexip.services import SERVICE_TYPES
 from policy_server.policy.patterns import PatternError
-from policy_server.policy.recall import Origin, destinations, origin_of
+from policy_server.policy.recall import destinations, origin_of
 from policy_server.policy.ruleset import ServeOutcome
 from policy_server.policy.services import CALLER, ROOM_NAME, Leg, ServiceTemplate
 from policy_server.rulefiles.dial_out import read_dial_out
@@ -51,30 +51,41 @@ def _read_serve(
     if name is not None and not draft.shared and draft.fields.fixed.get("service_type") in ROOM_TYPES:
         place = table.value_place(heading.outcome)
         material.shareable[heading.id] = Shareable(draft.room, name, draft.name_place, place, heading.sources)
-    template = complete(draft, legs, fallbacks)
-    warn_of_no_call(heading, template.needed)
+    outcome = _served(draft, legs, fallbacks, material)
+    warn_of_no_call(heading, outcome.service.needed)
     if heading.enabled and not material.report.failed:
         try:
-            origin = _read_backwards(draft.room, template, heading, material)
+            _read_backwards(draft.room, outcome.service, heading, material)
         except PatternError as error:
             table.error(heading.outcome, f"name and service_tag of the room cannot be read backwards: {error}")
             return None
-        if origin is not None:
-            material.origins.append(origin)
-    return ServeOutcome(template)
+    return outcome
 
 
-def _read_backwards(room: str, template: ServiceTemplate, heading: Heading, material: Material) -> Origin | None:
-    """How to tell the rule's service by its name; the same for all rules that fill one room from the same expressions."""
+def _served(draft: Draft, legs: tuple[Leg, ...], fallbacks: tuple[Leg, ...], material: Material) -> ServeOutcome:
+    """The room with the rule's legs; the same for all rules that add none."""
+    if not draft.room or legs or fallbacks:
+        return ServeOutcome(complete(draft, legs, fallbacks))
+    known = material.rooms_served.get(draft.room)
+    if known is None:
+        known = material.rooms_served[draft.room] = ServeOutcome(complete(draft, (), ()))
+    return known
+
+
+def _read_backwards(room: str, template: ServiceTemplate, heading: Heading, material: Material) -> None:
+    """Adds how to tell the rule's service by its name, the same for all rules that fill one room from the same
+    expressions. Of these only the first and those that dial are ever told apart.
+    """
     folds = folded_groups(heading.conditions)
     alike = (room, destinations(template), *sorted(folds), *sorted(heading.sources.items()))
     known = material.rooms_backwards.get(alike) if room else None
-    if known is not None:
-        return replace(known, number=heading.number, service=template)
-    origin = origin_of(heading.number, template, heading.sources.get, folds)
-    if origin is not None:
-        material.rooms_backwards[alike] = origin
-    return origin
+    if known is None:
+        origin = origin_of(heading.number, template, heading.sources.get, folds)
+        if origin is not None:
+            material.rooms_backwards[alike] = origin
+            material.origins.append(origin)
+    elif template.legs or template.fallbacks:
+        material.origins.append(replace(known, number=heading.number, service=template))
 
 
 def _read_room(table: Table, material: Material) -> Draft | None:

@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -42,6 +43,9 @@ MOST_UNREAD: Final = 20
 """Files that look like rules and are not read of which each is told."""
 MOST_LOGGED: Final = 20
 """Problems of refused rules that one line of the log lists."""
+
+SHORT_TURN: Final = 0.0005
+"""Seconds after which a thread that loads rules lets another one go on, if it asks."""
 
 log = logging.getLogger(__name__)
 
@@ -224,18 +228,29 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Loading makes a million objects and hardly any garbage; looking for it again and again takes half of the time.
-
-    What there is at the end counts as permanent, so that it is not looked through at the first occasion either.
-    """
+    """Loading makes a million objects and hardly any garbage; looking for it again and again takes half of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
-        gc.freeze()
     finally:
         if enabled:
             gc.enable()
+
+
+@contextmanager
+def _giving_way() -> Iterator[None]:
+    """Lets answers have their turn while this thread loads rules beside them.
+
+    A thread that wants to go on waits for the interpreter as long as the switch interval, usually 5 ms, and an answer wants
+    to a dozen times: whenever something arrives, goes out, or comes back from another thread.
+    """
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(SHORT_TURN)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def load_folder(
@@ -306,6 +321,8 @@ class RuleStore:
         loaded, read = load_folder(folder, now(), environment=environment, deployed=True)
         if loaded.ruleset is None:
             raise RulesError(loaded.problems)
+        # The service is complete but for what requests make of it: no more of it is looked through for garbage.
+        gc.freeze()
         self.ruleset: Ruleset = loaded.ruleset
         self.state: ReloadState = ReloadState(now(), loaded.problems)
         self.reloads: dict[str, int] = {"loaded": 1, "refused": 0}
@@ -313,8 +330,13 @@ class RuleStore:
         self._refused: tuple[str, tuple[Problem, ...]] | None = None
 
     def reload(self) -> bool:
-        """Takes the folder's content into force if it changed and is good; says whether new rules run now."""
-        with self._loading:
+        """Takes the folder's content into force if it changed and is good; says whether new rules run now.
+
+        For a thread of its own beside the one that answers: reading, checking and compiling are Python in small steps,
+        between which it gives way. A process of its own would have to hand over what cannot be sent, compiled expressions,
+        and taking in the rest would again hold answers up.
+        """
+        with self._loading, _giving_way():
             read = read_folder(self._folder)
             revision = read.rules.revision
             if not read.unreadable and revision == self.ruleset.revision:

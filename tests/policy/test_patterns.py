@@ -11,6 +11,7 @@ from policy_server.pexip.aliases import bare_alias
 from policy_server.policy.patterns import (
     FEW,
     PREFIX_LIMIT,
+    SMALL,
     PatternError,
     PatternIndex,
     compile_pattern,
@@ -54,6 +55,8 @@ def test_match(text: str, ignore_case: bool, value: str, groups: dict[str, str] 
         ("[b-a]", "invalid character class range: b-a"),
         ("mp\\", "trailing \\"),
         ("((a{100}){100}){100}", ""),
+        (r"(?:\pL{500}){2}", "pattern too large"),
+        (r"(?i)\W{1000}" * 20, "pattern too large"),
         ("\ud800", ""),
     ],
 )
@@ -63,6 +66,15 @@ def test_errors_give_the_reason_of_re2(text: str, reason: str) -> None:
         compile_pattern(text, ignore_case=False)
     assert reason in str(caught.value)
     assert str(caught.value)
+
+
+@pytest.mark.parametrize("length", [1, 20, SMALL])
+@pytest.mark.parametrize("unit", [".", r"\W", r"[\W\s]", "[^k]", "k", "(.)", "[!-~]", "[[:^word:]]"])
+def test_small_expressions_have_programs(unit: str, length: int) -> None:
+    """What is only parsed when the rules load compiles when a caller meets it: as much as there may be of each."""
+    group = f"(?:{unit * max(1, length // len(unit))})"
+    text = f"{group}{{0,{min(1000, max(1, SMALL // (len(group) + 6)))}}}"
+    assert compile_pattern(text, ignore_case=True).match("") is not None
 
 
 @pytest.mark.parametrize("text", ["a(?=b)", "a(?!b)", "(?<=a)b", "(?<!a)b"])

@@ -360,6 +360,13 @@ def test_every_line_with_an_invisible_character_is_told() -> None:
     assert [(problem.place.line, problem.place.column) for problem in problems] == [(1, 4), (3, 4), (5, 4)]
 
 
+@pytest.mark.parametrize("lines", [8191, 8192, 20_000])
+def test_an_invisible_character_is_found_in_a_long_file(lines: int) -> None:
+    """However far down it stands, and whatever pieces the file is searched in."""
+    (problem,) = parse("- text\n" * lines + "- \x07\n" + "- text\n" * 20_000)[1]
+    assert (problem.place.line, problem.place.column) == (lines + 1, 3)
+
+
 def nested(depth: int) -> str:
     """Nest lists."""
     return "[" * depth + "]" * depth

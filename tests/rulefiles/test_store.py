@@ -4,15 +4,19 @@ import gc
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from policy_server.pexip.request_types import RequestType
+from policy_server.policy.ruleset import Rule
 from policy_server.rulefiles import store
 from policy_server.rulefiles.document_text import MAX_BYTES
+from policy_server.rulefiles.load import Loaded, load_rules
 from policy_server.rulefiles.pages import TEMPLATE_BYTES
 from policy_server.rulefiles.store import Folder, RulesError, RuleStore, load_folder, read_folder
 from tests.rulefiles.faults import NOW, picture
@@ -778,3 +782,39 @@ def test_a_failure_leaves_the_garbage_collector_as_it_was(rules: Path, monkeypat
         load_folder(rules, NOW)
     assert seen == [False]
     assert gc.isenabled()
+
+
+# ---------------------------------------------------------------------- beside the answers
+
+
+@pytest.mark.parametrize("text", [BETTER, BAD], ids=["good", "bad"])
+def test_a_reload_gives_way_to_answers(rules: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Other threads have their turn often while rules are loaded, and afterwards as before."""
+    found = open_store(rules)
+    before = sys.getswitchinterval()
+    during: list[float] = []
+
+    def noted(*given: Any, **named: Any) -> Loaded:
+        during.append(sys.getswitchinterval())
+        return load_rules(*given, **named)
+
+    monkeypatch.setattr(store, "load_rules", noted)
+    (rules / "a.yaml").write_text(text)
+    found.reload()
+    assert during == [pytest.approx(store.SHORT_TURN)]
+    assert sys.getswitchinterval() == before
+
+
+@pytest.mark.usefixtures("collecting")
+def test_rules_that_were_replaced_are_let_go_of(rules: Path) -> None:
+    """However often rules are reloaded, only those that run take memory, without any search for garbage."""
+    found = open_store(rules)
+    gc.disable()
+
+    def kept_after(text: str) -> int:
+        (rules / "a.yaml").write_text(f"service: [ {{ id: {text}, when: {{ protocol: sip }}, reject: Closed }} ]\n")
+        assert found.reload()
+        return sum(isinstance(each, Rule) for each in gc.get_objects())
+
+    first = kept_after("first")
+    assert {kept_after(f"next-{number}") for number in range(10)} == {first}
