@@ -10,11 +10,15 @@ from typing import Final
 
 import orjson
 
+from policy_server.conferences.packing import unpack
+from policy_server.conferences.tables import encode
 from policy_server.policy.names import NAME_LENGTH
 from policy_server.simulator.judge import HttpAnswer
 from tests.fuzz_events import MARK, Delivery
 
 _NAMES: Final = re.compile(rf"[A-Za-z2-7]{{{NAME_LENGTH},}}")
+
+_PACKED: Final = {"events": "SELECT content FROM events", "timeline": "SELECT content FROM timeline"}
 
 
 class Ledger:
@@ -67,10 +71,11 @@ class Ledger:
         """What is wrong with the database that the server has left."""
         stored: Counter[str] = Counter()
         with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-            rows = connection.execute("SELECT data, envelope FROM events").fetchall()
+            rows = connection.execute("SELECT content FROM events").fetchall()
             doors = set(self._doors_in(connection))
-        for data, envelope in rows:
-            stored[_mark(data) or _mark(envelope)] += 1
+        for (content,) in rows:
+            *_, data, envelope = unpack(content)
+            stored[str(data.get(MARK, "") or envelope.get(MARK, ""))] += 1
         del stored[""]
         if lost := self._acknowledged - stored.keys():
             yield f"{len(lost)} messages are acknowledged and not stored: {_some(lost)}"
@@ -88,6 +93,10 @@ class Ledger:
         for statement in connection.iterdump():
             if statement.startswith("INSERT") and not self._doors.isdisjoint(_names_in(statement)):
                 yield statement.split('"')[1]
+        for table, statement in _PACKED.items():
+            for (content,) in connection.execute(statement):
+                if not self._doors.isdisjoint(_names_in(encode(unpack(content)))):
+                    yield table
 
 
 def _names_in(text: str) -> Iterator[str]:
@@ -95,10 +104,6 @@ def _names_in(text: str) -> Iterator[str]:
     for run in _NAMES.findall(text):
         for start in range(len(run) - NAME_LENGTH + 1):
             yield run[start : start + NAME_LENGTH].lower()
-
-
-def _mark(text: str) -> str:
-    return str(orjson.loads(text).get(MARK, ""))
 
 
 def _some(marks: set[str]) -> str:

@@ -9,6 +9,7 @@ from shutil import copytree
 import orjson
 import pytest
 
+from policy_server.conferences.packing import pack
 from policy_server.pexip.events import Event, parse_events
 from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.simulator.judge import HttpAnswer
@@ -64,6 +65,9 @@ def test_fuzz_notices_a_server_that_is_wrong(monkeypatch: pytest.MonkeyPatch, tm
 SERVICE = b"/policy/v1/service/configuration?local_alias=x"
 CONTINUE = b'{"status": "success", "action": "continue"}'
 FAILURE = b'{"status": "failure", "action": "continue", "rule": null}'
+
+TABLES = "CREATE TABLE events (content BLOB); CREATE TABLE timeline (content BLOB)"
+"""What the ledger reads of a database."""
 
 
 @pytest.mark.parametrize(
@@ -199,9 +203,10 @@ def test_the_database_is_compared_with_what_was_acknowledged(
     assert list(ledger.enter(_delivery("a", "b", "a"), _receipt(3, 2))) == []
     assert list(ledger.enter(_delivery("c", "a", authorized=False), HttpAnswer(401, JSON, b"{}"))) == []
     with closing(sqlite3.connect(tmp_path / "policy.db")) as connection, connection:
-        connection.execute("CREATE TABLE events (data TEXT, envelope TEXT)")
-        rows = [(orjson.dumps({MARK: mark}).decode(), "{}") for mark in stored]
-        connection.executemany("INSERT INTO events VALUES (?, ?)", rows)
+        connection.executescript(TABLES)
+        connection.executemany(
+            "INSERT INTO events VALUES (?)", [(pack(["node", {MARK: mark}, {}]),) for mark in stored]
+        )
     problems = "; ".join(ledger.audit(tmp_path / "policy.db"))
     assert (found in problems) if found else problems == ""
 
@@ -211,13 +216,15 @@ def test_the_database_is_compared_with_what_was_acknowledged(
     [("xyz", False), ("a" * 32, False), ("b" * 32, True), (f"mp{'B' * 32}@x", True), (f"a{'b' * 31}", False)],
 )
 def test_what_opens_a_door_is_found_wherever_it_is_kept(kept: str, found: bool, tmp_path: Path) -> None:
-    """A session or an agent key in any table is found, within other text and in capitals too; other names are not."""
+    """A session or an agent key in any table is found, packed, within other text and in capitals too; other names are not."""
     ledger = Ledger(["b" * 32])
     with closing(sqlite3.connect(tmp_path / "policy.db")) as connection, connection:
-        connection.execute("CREATE TABLE events (data TEXT, envelope TEXT)")
+        connection.executescript(TABLES)
         connection.execute("CREATE TABLE rooms (id INTEGER, name TEXT)")
         connection.execute("INSERT INTO rooms VALUES (1, ?)", (kept,))
-    assert list(ledger.audit(tmp_path / "policy.db")) == (["what opens a door is in the table rooms"] if found else [])
+        connection.execute("INSERT INTO timeline VALUES (?)", (pack(["told", {"text": kept}]),))
+    said = ["what opens a door is in the table rooms, timeline"]
+    assert list(ledger.audit(tmp_path / "policy.db")) == (said if found else [])
 
 
 def test_the_maker_knows_what_can_be_read_of_a_delivery() -> None:

@@ -6,22 +6,18 @@ process has committed, and every ``POLL_SECONDS`` whether another process did, w
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from datetime import datetime
-from functools import cache, partial
-from typing import Final, cast
+from functools import partial
+from typing import Final
 
-from psycopg import AsyncConnection as Psycopg
-from sqlalchemy import Connection, Row, func, literal, select
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.sql.dml import ReturningInsert
-from sqlalchemy.types import Text
-
-from policy_server.conferences.database import FAULTS, Database
+from policy_server.conferences.connection import FAULTS, POSTGRESQL, Connection, Row
+from policy_server.conferences.database import Database
 from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.conferences.location import connect_listener
 from policy_server.conferences.records import LOOK_AGAIN, Change
-from policy_server.conferences.tables import CHANGES, POSTGRESQL, SQLITE, insert_into, storable_name
+from policy_server.conferences.tables import instant, storable_name
 
 CHANNEL: Final = "policy_server_changes"
 POLL_SECONDS: Final = 0.05
@@ -29,6 +25,20 @@ FIRST_RETRY_SECONDS: Final = 0.1
 LAST_RETRY_SECONDS: Final = 5.0
 CLOSED_SECONDS: Final = 1.0
 """How soon a listener sees that the store was closed."""
+
+_COUNT_IN_SQLITE: Final = """
+    INSERT INTO changes (key, number, position)
+    SELECT ?, 1, max(?, coalesce(max(position), 0) + 1) FROM changes WHERE true
+    ON CONFLICT (key) DO UPDATE SET number = changes.number + 1, position = excluded.position
+    RETURNING key, number"""
+_COUNT_IN_POSTGRESQL: Final = """
+    WITH counted AS (
+        INSERT INTO changes (key, number, position) SELECT key, 1, ? FROM unnest(?::text[]) AS key
+        ON CONFLICT (key) DO UPDATE SET number = changes.number + 1, position = excluded.position
+        RETURNING key, number)
+    SELECT key, number, pg_notify(?, number || ':' || key) FROM counted"""
+_NEWEST: Final = "SELECT coalesce(max(position), 0) FROM changes"
+_SINCE: Final = "SELECT key, number, position FROM changes WHERE position > ? ORDER BY position"
 
 log = logging.getLogger(__name__)
 
@@ -42,25 +52,12 @@ def announce(connection: Connection, keys: Iterable[str], at: datetime) -> dict[
     ordered = sorted({storable_name(key) for key in keys if key})
     if not ordered:
         return {}
-    dialect = connection.dialect.name
-    position = 0
-    if dialect == SQLITE:
-        position = _newest_position(connection) + 1
-    rows = [{"key": key, "number": 1, "position": position, "changed_at": at} for key in ordered]
-    counted = {row.key: row.number for row in connection.execute(_count(dialect), rows)}
-    if dialect == POSTGRESQL:
-        notices = literal([f"{number}:{key}" for key, number in counted.items()], ARRAY(Text))
-        connection.execute(select(func.pg_notify(CHANNEL, func.unnest(notices))))
-    return counted
-
-
-@cache
-def _count(dialect: str) -> ReturningInsert[str, int]:
-    insert = insert_into(CHANGES, dialect)
-    fresh = {"number": CHANGES.c.number + 1, "position": insert.excluded.position}
-    latest = {"changed_at": insert.excluded.changed_at}
-    counting = insert.on_conflict_do_update(index_elements=[CHANGES.c.key], set_={**fresh, **latest})
-    return counting.returning(CHANGES.c.key, CHANGES.c.number)
+    position = instant(at)
+    if connection.dialect == POSTGRESQL:
+        rows = connection.execute(_COUNT_IN_POSTGRESQL, position, ordered, CHANNEL)
+    else:
+        rows = [row for key in ordered for row in connection.execute(_COUNT_IN_SQLITE, key, position)]
+    return {row[0]: row[1] for row in rows}
 
 
 async def listen(database: Database) -> AsyncGenerator[Change, None]:
@@ -88,15 +85,11 @@ def _hear(database: Database) -> AsyncGenerator[Change, None]:
 
 
 async def _hear_postgresql(database: Database) -> AsyncGenerator[Change, None]:
-    watcher = database.engines.watcher
-    if watcher is None:
-        raise ValueError("SQLite has no notices")
-    async with watcher.connect() as connection:
-        await connection.exec_driver_sql(f"LISTEN {CHANNEL}")
-        driver = (await connection.get_raw_connection()).driver_connection
+    async with await connect_listener(database.location, database.patience) as connection:
+        await connection.execute(f"LISTEN {CHANNEL}")
         yield LOOK_AGAIN
         while not database.closed:
-            async with aclosing(cast("Psycopg[object]", driver).notifies(timeout=CLOSED_SECONDS)) as notices:
+            async with aclosing(connection.notifies(timeout=CLOSED_SECONDS)) as notices:
                 async for notice in notices:
                     yield _read_notice(notice.payload)
 
@@ -116,9 +109,9 @@ async def _hear_sqlite(database: Database) -> AsyncGenerator[Change, None]:
         position = await database.read(_newest_position)
         yield LOOK_AGAIN
         while not database.closed:
-            for change in await database.read(partial(_find_since, position=position)):
-                position = change.position
-                yield Change(change.key, change.number)
+            for key, number, newest in await database.read(partial(_find_since, position)):
+                position = newest
+                yield Change(key, number)
             await _set_within(wake, POLL_SECONDS)
             wake.clear()
     finally:
@@ -126,13 +119,12 @@ async def _hear_sqlite(database: Database) -> AsyncGenerator[Change, None]:
 
 
 def _newest_position(connection: Connection) -> int:
-    newest = select(func.coalesce(func.max(CHANGES.c.position), 0))
-    return int(connection.execute(newest).scalar_one())
+    ((position,),) = connection.execute(_NEWEST)
+    return int(position)
 
 
-def _find_since(connection: Connection, position: int) -> Sequence[Row[str, int, int]]:
-    fresh = select(CHANGES.c.key, CHANGES.c.number, CHANGES.c.position).where(CHANGES.c.position > position)
-    return connection.execute(fresh.order_by(CHANGES.c.position)).all()
+def _find_since(position: int, connection: Connection) -> list[Row]:
+    return connection.execute(_SINCE, position)
 
 
 async def _set_within(wake: asyncio.Event, seconds: float) -> None:

@@ -7,29 +7,22 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import psycopg
-from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from policy_server.conferences.connection import FAULTS, Connection, in_transaction
 from policy_server.conferences.database_file import OpenFile
-from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
-from policy_server.conferences.location import (
-    POOL_SIZE,
-    Location,
-    check_readable,
-    make_engines,
-    make_file,
-    parse_location,
-)
+from policy_server.conferences.errors import StoreRefusalError, StoreSetupError, StoreUnavailableError
+from policy_server.conferences.location import Location, check_readable, connect, make_file, parse_location
 from policy_server.conferences.migrations import check_version, migrate
 from policy_server.conferences.postgresql_url import check_files
+from policy_server.conferences.threads import Done, Threads
+from policy_server.conferences.waiting import Waiting
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -41,10 +34,18 @@ PATIENCE: Final = 5.0
 LOG_PATIENCE: Final = 0.05
 """Seconds that emptying SQLite's log waits for readers, and writers for it: policy answers wait 0.25 for their holds."""
 
-FAULTS: Final = (SQLAlchemyError, psycopg.Error, sqlite3.Error, OSError, TimeoutError)
-"""What drivers raise when a database does not do what it should."""
+READERS: Final = 4
+"""Threads that read at the same time. One writes: SQLite allows no more, and in PostgreSQL a group of writes costs little
+more than one of them.
+"""
 
 _DEADLOCK_DETECTED: Final = "40P01"
+
+_ABOUT_VALUES: Final = (
+    *(psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError),
+    *(sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError),
+)
+"""Errors of drivers that the next write will not have."""
 
 log = logging.getLogger(__name__)
 
@@ -59,55 +60,77 @@ class Database:
 
     def __init__(self, url: str, patience: float = PATIENCE, read_only: bool = False) -> None:
         self.location: Final[Location] = parse_location(url)
-        self.engines: Final = make_engines(self.location, patience, read_only)
-        self._patience: Final = patience
+        self.closed = False
+        self.patience: Final = patience
         self._read_only: Final = read_only
         path = self.location.path
         self._file: Final = OpenFile(path) if path is not None and not read_only else None
-        self._readers: Final = ThreadPoolExecutor(POOL_SIZE, "database-reader")
-        # One writer is all that SQLite allows.
-        self._writers: Final = ThreadPoolExecutor(1 if self.location.path else POOL_SIZE, "database-writer")
-        self._tasks: Final[set[asyncio.Task[Any]]] = set()
+        self._readers: Final = Threads(READERS, "database-reader", self._session, Session.close)
+        self._writer: Final = Threads(1, "database-writer", self._session, Session.close)
+        self._waiting: Final = Waiting(patience, self._late)
         self._wakes: Final[set[asyncio.Event]] = set()
-        self._preparing: asyncio.Task[None] | None = None
+        self._preparing: asyncio.Future[None] | None = None
         self._prepared = False
-        self.closed = False
 
     async def prepare(self, patience: float = 60.0) -> None:
         """Makes what is missing: the file, the tables. Does nothing the second time."""
-        if not self._prepared or self.closed:
-            await self._run(self._prepare_once, patience)
+        if self.closed:
+            raise _closed()
+        if self._prepared:
+            return
+        # One attempt at a time, whose outcome is everybody's: while a server is away nobody queues for the next try.
+        if self._preparing is None:
+            self._preparing = asyncio.get_running_loop().create_future()
+            threads = self._readers if self._read_only else self._writer
+            threads.run(self._prepare, self._have_prepared)
+        preparing = self._preparing
+        await asyncio.wait((preparing,), timeout=patience)
+        if not preparing.done():
+            raise self._late(patience)
+        preparing.result()
+
+    async def get_ready(self) -> None:
+        """Prepares the database in time for an operation. Raises StoreUnavailableError, also when it was closed."""
+        if self.closed or not self._prepared:
+            await self.prepare(self.patience)
 
     async def read(self, work: Work[T]) -> T:
         """What ``work`` finds; each of its statements is on its own."""
-        return await self._run(partial(self._attempt, self._readers, self._read, work), self._patience)
+        await self.get_ready()
+        return await self._run(self._readers, partial(self._read, work))
 
     async def write(self, work: Work[T]) -> T:
         """Runs ``work`` in a transaction that is on disk when this returns. May run it twice, so it must not mind."""
-        result = await self._run(partial(self._attempt, self._writers, self._write, work), self._patience)
+        await self.get_ready()
+        result = await self._run(self._writer, partial(self._write, work))
         self._wake()
         return result
+
+    def begin_write(self, work: Work[T], done: Done) -> None:
+        """Begins what ``write`` does in a database that is ready; ``done`` hears what came of it, however late."""
+        self._writer.run(partial(self._write, work), partial(self._written, done))
+
+    def expect(self, answer: asyncio.Future[Any]) -> None:
+        """An answer fails unless it comes within ``patience`` seconds, and before the database was closed."""
+        self._waiting.add(answer)
+
+    def give(self, answer: asyncio.Future[Any], outcome: Any, error: BaseException | None) -> None:
+        """Gives an answer that was expected, unless nobody waits for it any more."""
+        self._waiting.settle(answer, outcome, error)
 
     async def overwrite_log(self) -> None:
         """Empties the write-ahead log of SQLite, which has everything twice; not while others read. Never raises."""
         path = self.location.path
-        if path is not None and not self._read_only:
+        if path is not None and not self._read_only and not self.closed:
             with contextlib.suppress(StoreUnavailableError):
-                await self._run(partial(self._in_thread, self._writers, _empty_log, path), self._patience)
+                await self._run(self._writer, partial(self._empty_log, path))
 
     async def close(self) -> None:
         """Waits for what still runs, then closes every connection."""
         self.closed = True
         self._wake()
-        if self._tasks:
-            await asyncio.wait(tuple(self._tasks), timeout=self._patience)
-        for task in tuple(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(tuple(self._tasks))
-        for threads in (self._readers, self._writers):
-            threads.shutdown(wait=False, cancel_futures=True)
-        await self.engines.dispose()
+        await asyncio.gather(self._readers.stop(self.patience), self._writer.stop(self.patience))
+        self._waiting.end(_closed)
 
     def wake_on_commit(self, wake: asyncio.Event) -> None:
         """Sets ``wake`` after each commit of this process, until ``forget_wake``."""
@@ -117,142 +140,151 @@ class Database:
         """Ends ``wake_on_commit``."""
         self._wakes.discard(wake)
 
-    async def _run(self, work: Callable[[], Awaitable[T]], patience: float) -> T:
-        if self.closed:
-            raise StoreUnavailableError("the database was closed because the service is stopping")
-        task = asyncio.create_task(self._translated(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-        # Neither the end of patience nor a caller that goes away stops the task: a driver that is interrupted in the
-        # middle loses its connection, and SQLite's would keep the file locked.
-        done, _ = await asyncio.wait((task,), timeout=patience)
-        if not done:
-            raise StoreUnavailableError(f"the database {self.location.name} did not answer within {patience:g} s")
-        if task.cancelled():
-            raise StoreUnavailableError("the database was closed because the service is stopping")
-        return task.result()
-
-    def _finished(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            # Takes note of it, or asyncio reports it when nobody waited.
-            task.exception()
-
-    async def _translated(self, work: Callable[[], Awaitable[T]]) -> T:
-        try:
-            return await work()
-        except StatementError as error:
-            if not isinstance(error, DBAPIError) and isinstance(error.orig, TypeError | ValueError):
-                # A value that cannot be stored is the caller's mistake.
-                raise error.orig from None
-            raise self.unavailable(error) from None
-        except FAULTS as error:
-            raise self.unavailable(error) from None
-
     def unavailable(self, error: BaseException) -> StoreUnavailableError:
         """The error to raise for one of ``FAULTS``. Drivers' own errors quote values, so they stay out of it."""
-        return StoreUnavailableError(f"the database {self.location.name}: {self.location.redact(_reason(error))}")
+        kind = StoreRefusalError if isinstance(error, _ABOUT_VALUES) else StoreUnavailableError
+        return kind(f"the database {self.location.name}: {self.location.redact(_reason(error))}")
 
-    async def _attempt(self, threads: ThreadPoolExecutor, run: Callable[[Work[T]], T], work: Work[T]) -> T:
-        if not self._prepared:
-            await self._prepare_once()
-        try:
-            return await self._in_thread(threads, run, work)
-        except DBAPIError as error:
-            # After a restart of the server every connection of the pool is dead, which says nothing about it now.
-            if not error.connection_invalidated and getattr(error.orig, "sqlstate", None) != _DEADLOCK_DETECTED:
-                raise
-        return await self._in_thread(threads, run, work)
+    def _late(self, patience: float) -> StoreUnavailableError:
+        return StoreUnavailableError(f"the database {self.location.name} did not answer within {patience:g} s")
 
-    async def _in_thread(self, threads: ThreadPoolExecutor, run: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(threads, run, *arguments)
+    async def _run(self, threads: "Threads[Session]", work: "Callable[[Session], T]") -> T:
+        # Neither the end of patience nor a caller that goes away stops the work: a driver that is interrupted in the
+        # middle loses its connection, and SQLite's would keep the file locked.
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        threads.run(work, partial(self.give, answer))
+        self.expect(answer)
+        return await answer
 
-    def _read(self, work: Work[T]) -> T:
-        if self._file is not None:
-            self._file.check()
-        with self.engines.reader.connect() as connection:
-            return work(connection)
-
-    def _write(self, work: Work[T]) -> T:
-        if self._file is not None:
-            self._file.check()
-        with self.engines.writer.begin() as connection:
-            result = work(connection)
-        if self._file is not None:
-            # It may have gone since.
-            self._file.check(is_written=True)
-        return result
+    def _written(self, done: Done, outcome: Any, error: BaseException | None) -> None:
+        done(outcome, error)
+        if error is None:
+            self._wake()
 
     def _wake(self) -> None:
         for wake in self._wakes:
             wake.set()
 
-    async def _prepare_once(self) -> None:
-        # One attempt at a time, whose outcome is everybody's: while a server is away nobody queues for the next try.
-        if self._preparing is None:
-            self._preparing = asyncio.create_task(self._prepare())
-            self._tasks.add(self._preparing)
-            self._preparing.add_done_callback(self._prepare_finished)
-        await asyncio.shield(self._preparing)
+    def _have_prepared(self, _: None, error: BaseException | None) -> None:
+        preparing, self._preparing = self._preparing, None
+        if error is None:
+            self._prepared = True
+            log.info("store.prepared: %s", self.location.name)
+        if preparing is None or preparing.done():
+            return
+        if error is None:
+            preparing.set_result(None)
+        else:
+            preparing.set_exception(error)
+            # Perhaps nobody waits any more, and asyncio reports errors that nobody looks at.
+            preparing.exception()
 
-    def _prepare_finished(self, task: asyncio.Task[Any]) -> None:
-        self._preparing = None
-        self._finished(task)
+    # -------------------------------------------------------------- in a thread
 
-    async def _prepare(self) -> None:
-        path = self.location.path
-        await self._in_thread(self._readers, check_files, self.location.parameters)
+    def _session(self) -> "Session":
+        return Session(partial(connect, self.location, self.patience, self._read_only), self.unavailable)
+
+    def _read(self, work: Work[T], session: "Session") -> T:
+        if self._file is not None:
+            self._file.check()
+        return session.run(work)
+
+    def _write(self, work: Work[T], session: "Session") -> T:
+        if self._file is not None:
+            self._file.check()
+        result = session.run(partial(in_transaction, work))
+        if self._file is not None:
+            # It may have gone since.
+            self._file.check(is_written=True)
+        return result
+
+    def _prepare(self, session: "Session") -> None:
+        path, name = self.location.path, self.location.name
+        check_files(self.location.parameters)
         if self._read_only:
             if path is not None:
-                await self._in_thread(self._readers, check_readable, path)
-            await self._in_thread(self._readers, self._read, partial(check_version, name=self.location.name))
-            self._prepared = True
+                check_readable(path)
+            session.run(partial(check_version, name=name))
             return
         if path is not None:
-            await self._in_thread(self._writers, make_file, path)
-            await self._choose_wal()
+            make_file(path)
+            session.run(partial(_choose_wal, path, self.patience))
         else:
-            await self._in_thread(self._writers, self._read, partial(_check_encoding, self.location.name))
-        await self._in_thread(self._writers, self._write, migrate)
+            session.run(partial(_check_encoding, name))
+        session.run(partial(in_transaction, migrate))
         if self._file is not None:
             self._file.remember()
-        self._prepared = True
-        log.info("store.prepared: %s", self.location.name)
 
-    async def _choose_wal(self) -> None:
-        async with asyncio.timeout(self._patience):
-            while True:
-                try:
-                    mode = await self._in_thread(self._writers, self._read, _choose_wal)
-                    break
-                except DBAPIError as error:
-                    if "file is not a database" in str(error.orig):
-                        raise StoreSetupError(
-                            f"{self.location.path} is not an SQLite database; name another file in POLICY_DATABASE_URL"
-                        ) from None
-                    # Another process changes the mode at this moment; SQLite does not wait for that by itself.
-                    if "locked" not in str(error.orig):
-                        raise
-                await asyncio.sleep(0.02)
-        if mode != "wal":
-            raise StoreSetupError(
-                f"the database file {self.location.path} cannot have a write-ahead log, as on most network drives; "
-                "name a file on a local disk in POLICY_DATABASE_URL, or use PostgreSQL"
-            )
+    def _empty_log(self, path: Path, _: "Session") -> None:
+        # A connection of its own, with a patience of its own.
+        try:
+            with contextlib.closing(sqlite3.connect(path, timeout=LOG_PATIENCE)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error as error:
+            raise self.unavailable(error) from None
 
 
-def _empty_log(path: Path) -> None:
-    # A connection of its own, with a patience of its own.
-    with contextlib.closing(sqlite3.connect(path, timeout=LOG_PATIENCE)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+class Session:
+    """The connection of one thread, opened when it is needed, and anew when it was lost."""
+
+    def __init__(self, connect: Callable[[], Connection], unavailable: Callable[[BaseException], Exception]) -> None:
+        self._connect: Final = connect
+        self._unavailable: Final = unavailable
+        self._connection: Connection | None = None
+
+    def run(self, work: Work[T]) -> T:
+        """What ``work`` makes of the connection. May run it twice. Raises StoreUnavailableError for a driver's error."""
+        try:
+            was_open = self._connection is not None
+            try:
+                return work(self._connected())
+            except psycopg.Error as error:
+                # After a restart of the server every connection is dead, which says nothing about it now.
+                is_stale = was_open and self._connection is not None and self._connection.is_lost
+                if not is_stale and error.sqlstate != _DEADLOCK_DETECTED:
+                    raise
+            return work(self._connected())
+        except FAULTS as error:
+            raise self._unavailable(error) from None
+
+    def close(self) -> None:
+        """Closes the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connected(self) -> Connection:
+        if self._connection is not None and self._connection.is_lost:
+            self.close()
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
 
 
-def _choose_wal(connection: Connection) -> str:
-    return str(connection.exec_driver_sql("PRAGMA journal_mode=WAL").scalar_one())
+def _closed() -> StoreUnavailableError:
+    return StoreUnavailableError("the database was closed because the service is stopping")
+
+
+def _choose_wal(path: Path, patience: float, connection: Connection) -> None:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            ((mode,),) = connection.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.Error as error:
+            # Another process changes the mode at this moment; SQLite does not wait for that by itself.
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.02)
+    if mode != "wal":
+        raise StoreSetupError(
+            f"the database file {path} cannot have a write-ahead log, as on most network drives; "
+            "name a file on a local disk in POLICY_DATABASE_URL, or use PostgreSQL"
+        )
 
 
 def _check_encoding(name: str, connection: Connection) -> None:
-    encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+    ((encoding,),) = connection.execute("SHOW server_encoding")
     if encoding != "UTF8":
         raise StoreSetupError(
             f"the database {name} has the encoding {encoding}, which cannot hold every name; "
@@ -261,10 +293,6 @@ def _check_encoding(name: str, connection: Connection) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, PoolTimeoutError):
-        return "every connection is busy"
-    if isinstance(error, DBAPIError) and error.orig is not None:
-        error = error.orig
     if isinstance(error, psycopg.Error):
         # The rest of what PostgreSQL says may quote a row.
         return error.diag.message_primary or " ".join(str(error).split())

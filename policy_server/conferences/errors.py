@@ -8,13 +8,21 @@ class StoreUnavailableError(Exception):
     """
 
 
+class StoreRefusalError(StoreUnavailableError):
+    """The database answers, and cannot take just this."""
+
+
 class StoreSetupError(StoreUnavailableError):
     """The database cannot be used until somebody changes the setting, the folder or the database itself."""
 
 
-class IdempotencyConflictError(Exception):
+class RefusedLinkError(Exception):
+    """A link cannot be stored, ever; nothing was written of it."""
+
+
+class IdempotencyConflictError(RefusedLinkError):
     """An idempotency key came again with another request."""
 
 
-class CallTakenError(Exception):
+class CallTakenError(RefusedLinkError):
     """Another link has this call already; sign a new one."""

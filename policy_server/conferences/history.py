@@ -1,27 +1,24 @@
 """Event-sink messages and timelines in the database, and how long they stay there."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from typing import Any, Final
+from operator import attrgetter, itemgetter
+from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, delete, exists, func, or_, select, update
-from sqlalchemy.sql.dml import ReturningInsert
-
-from policy_server.conferences.changes import announce
-from policy_server.conferences.event_groups import Written
+from policy_server.conferences.connection import Connection, Row
+from policy_server.conferences.packing import pack, unpack
 from policy_server.conferences.records import HeldConference, TimelineEntry
 from policy_server.conferences.tables import (
     CHANGES,
     CONFERENCES,
-    CONVERSATIONS,
-    DOORS,
     EVENTS,
     LINKS,
     TIMELINE,
+    Table,
     encode,
-    insert_into,
+    instant,
+    moment,
     storable_name,
 )
 from policy_server.pexip.events import Event, room_of
@@ -29,36 +26,26 @@ from policy_server.pexip.events import Event, room_of
 EARLIER: Final = timedelta(hours=1)
 """How long before a room is held it matters what was told of it: that is not about who holds it now."""
 
-ROWS_AT_ONCE: Final = 100
-"""Rows of one statement: few enough that preparing them does not keep other requests waiting."""
-
+_TOLD: Final = attrgetter("time", "node", "seq")
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_LOWER_SEQ: Final = (
-    update(EVENTS)
-    .where(EVENTS.c.digest == bindparam("copy"), EVENTS.c.seq > bindparam("lower"))
-    .values(seq=bindparam("lower"))
-)
+
+_LOWER_SEQ: Final = "UPDATE events SET seq = ? WHERE digest = ? AND seq > ?"
+_SELECT_EVENTS: Final = "SELECT arrived_at, seq, content FROM events WHERE room = ? AND arrived_at >= ?"
+_HELD_AGAIN: Final = "SELECT min(held_at) FROM conferences WHERE name = ? AND held_at > ?"
+_SELECT_ENTRIES: Final = "SELECT key, at, content FROM timeline WHERE key = ? ORDER BY at, id"
+_COUNT_CHANGES: Final = "SELECT coalesce(sum(number), 0) FROM changes WHERE key = ANY(?)"
 
 
-def add_events(connection: Connection, events: Mapping[str, Event]) -> Written:
-    """Stores the events, by their identity, that are not there yet."""
-    insert = _insert(EVENTS, connection.dialect.name)
-    changed: set[str] = set()
-    added: set[str] = set()
-    everything = list(events.items())
-    for start in range(0, len(everything), ROWS_AT_ONCE):
-        some = everything[start : start + ROWS_AT_ONCE]
-        new = set(connection.execute(insert, [_event_values(*each) for each in some]).scalars())
-        added |= new
-        # Sinks count differently. The lowest number stays, whichever copy came first, so that order is always the same.
-        copies = [{"copy": digest, "lower": event.seq} for digest, event in some if digest not in new]
-        if copies:
-            connection.execute(_LOWER_SEQ, copies)
-        for digest, event in some:
-            if digest in new:
-                changed |= {event.room, event.conference}
-    numbers = announce(connection, changed, max((event.arrived_at for event in events.values()), default=_NEVER))
-    return Written(added, numbers)
+def add_events(connection: Connection, events: Mapping[bytes, Event]) -> set[bytes]:
+    """Stores the events, by their identity, that are not there yet; the identities of those."""
+    # In one order everywhere, so that two replicas wait for each other and do not block each other.
+    rows = [_event_row(digest, events[digest]) for digest in sorted(events)]
+    new = {row[0] for row in connection.insert(EVENTS, rows)}
+    # Sinks count differently. The lowest number stays, whichever copy came first, so that order is always the same.
+    for digest in sorted(events.keys() - new):
+        seq = events[digest].seq
+        connection.execute(_LOWER_SEQ, seq, digest, seq)
+    return new
 
 
 def find_events(connection: Connection, room: str, since: datetime, until: datetime | None = None) -> tuple[Event, ...]:
@@ -66,12 +53,10 @@ def find_events(connection: Connection, room: str, since: datetime, until: datet
 
     They are in order of the nodes' clocks.
     """
-    column = EVENTS.c
-    wanted = select(EVENTS).where(column.room == room_of(room), column.arrived_at >= since)
-    if until is not None:
-        wanted = wanted.where(column.arrived_at < until)
-    rows = connection.execute(wanted.order_by(column.time, column.node, column.seq))
-    found = tuple(map(_event, rows))
+    values = [storable_name(room_of(room)), instant(since)]
+    rows = connection.execute(_SELECT_EVENTS, *values)
+    end = None if until is None else instant(until)
+    found = tuple(sorted((_event(row) for row in rows if end is None or row[0] < end), key=_TOLD))
     if room == room_of(room):
         return found
     # A room of its own that is merely named like another's breakout room.
@@ -82,106 +67,83 @@ def find_events_of(connection: Connection, conference: HeldConference) -> tuple[
     """The events of a conference until its room was held again, or free; of a call's own room all before, of another's those
     from shortly before it was held.
     """
-    column = CONFERENCES.c
-    later = (column.name == conference.name) & (column.held_at > conference.held_at)
-    again = connection.execute(select(func.min(column.held_at)).where(later)).scalar_one()
-    until = min(again or conference.expires_at, conference.expires_at)
+    ((again,),) = connection.execute(_HELD_AGAIN, storable_name(conference.name), instant(conference.held_at))
+    until = conference.expires_at if again is None else min(moment(again), conference.expires_at)
     is_own = bool(conference.call) and conference.call in conference.name
     return find_events(connection, conference.name, _NEVER if is_own else conference.held_at - EARLIER, until)
 
 
-def add_timeline(connection: Connection, entries: Sequence[TimelineEntry]) -> tuple[TimelineEntry, ...]:
-    """Stores the entries that are not there yet; those."""
-    insert = _insert(TIMELINE, connection.dialect.name)
-    new: list[TimelineEntry] = []
-    for start in range(0, len(entries), ROWS_AT_ONCE):
-        some = {_entry_identity(entry): entry for entry in entries[start : start + ROWS_AT_ONCE]}
-        rows = [_entry_values(entry, digest) for (*_, digest), entry in some.items()]
-        new += (some[tuple(row)] for row in connection.execute(insert, rows))
-    return tuple(new)
+def add_timeline(connection: Connection, entries: Iterable[TimelineEntry]) -> dict[Row, TimelineEntry]:
+    """Stores the entries that are not there yet; those, by what equal entries have in common."""
+    by_identity = {entry_identity(entry): entry for entry in entries}
+    # In one order everywhere, so that two replicas wait for each other and do not block each other.
+    ordered = sorted(by_identity, key=itemgetter(0))
+    new = connection.insert(TIMELINE, [(*identity, _packed(by_identity[identity])) for identity in ordered])
+    return {row[:3]: by_identity[row[:3]] for row in new}
 
 
 def find_timeline(connection: Connection, key: str) -> tuple[TimelineEntry, ...]:
     """The entries of a key, by time and then in the order they were stored."""
-    wanted = select(TIMELINE).where(TIMELINE.c.key == key).order_by(TIMELINE.c.at, TIMELINE.c.id)
-    rows = connection.execute(wanted)
-    return tuple(TimelineEntry(row.key, row.at, row.kind, row.data) for row in rows)
+    rows = connection.execute(_SELECT_ENTRIES, storable_name(key))
+    return tuple(TimelineEntry(key, moment(at), *unpack(content)) for key, at, content in rows)
 
 
 def count_changes(connection: Connection, keys: Sequence[str]) -> int:
     """How many changes these keys have had."""
-    counted = select(func.coalesce(func.sum(CHANGES.c.number), 0)).where(CHANGES.c.key.in_(keys))
-    return int((connection.execute(counted)).scalar_one())
+    ((count,),) = connection.execute(_COUNT_CHANGES, list(map(storable_name, keys)))
+    return int(count)
 
 
 def delete_some(connection: Connection, table: Table, before: datetime, batch: int) -> int:
     """Deletes up to ``batch`` rows of a table that are over since before a time and that nothing kept refers to."""
-    (key,) = table.primary_key.columns
-    old = select(key).where(_over(table, before)).limit(batch)
-    gone = connection.execute(delete(table).where(key.in_(old.scalar_subquery())).returning(key)).scalars().all()
+    key = "id" if table.is_numbered else table.key[0]
+    rows = connection.execute(_DELETE.format(table=table.name, key=key, over=_OVER[table]), instant(before), batch)
+    gone = [row[0] for row in rows]
     if table is CONFERENCES and gone:
-        for belonging in (DOORS, CONVERSATIONS):
-            connection.execute(delete(belonging).where(belonging.c.conference_id.in_(gone)))
+        connection.execute("DELETE FROM doors WHERE conference_id = ANY(?)", gone)
+        connection.execute("DELETE FROM conversations WHERE conference_id = ANY(?)", gone)
     return len(gone)
 
 
 RETAINED: Final = (CONFERENCES, LINKS, EVENTS, TIMELINE, CHANGES)
 """The tables in the order in which they are emptied: each keeps what belongs to a row of those before it."""
 
-
-def _over(table: Table, before: datetime) -> ColumnElement[bool]:
-    column = table.c
-    if table is CONFERENCES:
-        return func.coalesce(column.ended_at, column.expires_at) < before
-    if table is LINKS:
-        return (column.expires_at < before) & ~exists().where(CONFERENCES.c.call == column.call)
-    if table is EVENTS:
-        of_kept = (CONFERENCES.c.name == column.room) & (CONFERENCES.c.held_at <= column.arrived_at)
-        return (column.arrived_at < before) & ~exists().where(of_kept)
-    if table is TIMELINE:
-        kept = or_(
-            exists().where(LINKS.c.call == column.key),
-            exists().where(CONFERENCES.c.call == column.key),
-            exists().where((CONFERENCES.c.name == column.key) & (CONFERENCES.c.held_at <= column.at)),
-        )
-        return (column.at < before) & ~kept
+_OVER: Final[Mapping[Table, str]] = {
+    CONFERENCES: "coalesce(ended_at, expires_at) < ?",
+    LINKS: "expires_at < ? AND NOT EXISTS (SELECT 1 FROM conferences AS kept WHERE kept.call = links.call)",
+    EVENTS: """arrived_at < ? AND NOT EXISTS (
+        SELECT 1 FROM conferences AS kept WHERE kept.name = events.room AND kept.held_at <= events.arrived_at)""",
+    TIMELINE: """at < ? AND NOT EXISTS (SELECT 1 FROM links AS kept WHERE kept.call = timeline.key)
+        AND NOT EXISTS (SELECT 1 FROM conferences AS kept WHERE kept.call = timeline.key)
+        AND NOT EXISTS (
+            SELECT 1 FROM conferences AS kept WHERE kept.name = timeline.key AND kept.held_at <= timeline.at)""",
     # The newest stays: positions must not start again, or a listener would take the next change for an old one.
-    newest = select(func.max(column.position).label("newest")).scalar_subquery()
-    return (column.changed_at < before) & or_(column.position == 0, column.position < newest)
+    CHANGES: "position < ? AND position < (SELECT max(position) FROM changes)",
+}
+"""What is over since before a time, and nothing kept refers to it."""
+
+_DELETE: Final = "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {over} LIMIT ?) RETURNING {key}"
 
 
-@cache
-def _insert(table: Table, dialect: str) -> ReturningInsert[*tuple[Any, ...]]:
-    column = table.c
-    identity = (column.digest,) if table is EVENTS else (column.key, column.at, column.digest)
-    return insert_into(table, dialect).on_conflict_do_nothing().returning(*identity)
+# ------------------------------------------------------------------ rows
 
 
-def _event_values(digest: str, event: Event) -> dict[str, object]:
-    return {
-        "digest": digest,
-        "arrived_at": event.arrived_at,
-        "room": event.room,
-        "node": event.node,
-        "seq": event.seq,
-        "version": event.version,
-        "time": event.time,
-        "event": event.name,
-        "data": event.data,
-        "envelope": event.envelope,
-    }
+def _event_row(digest: bytes, event: Event) -> Row:
+    content = pack([event.node, event.version, event.time, event.name, event.data, event.envelope])
+    return digest, instant(event.arrived_at), storable_name(event.room), event.seq, content
 
 
-def _event(row: Row[*tuple[Any, ...]]) -> Event:
-    values = (row.node, row.seq, row.version, row.time, row.event, row.data, row.envelope)
-    return Event(*values, arrived_at=row.arrived_at)
+def _event(row: Row) -> Event:
+    arrived_at, seq, content = row
+    node, version, time, name, data, envelope = unpack(content)
+    return Event(node, seq, version, time, name, data, envelope, arrived_at=moment(arrived_at))
 
 
-def _entry_identity(entry: TimelineEntry) -> tuple[object, ...]:
-    """What equal entries have in common: key, time and a digest of the content."""
+def _packed(entry: TimelineEntry) -> bytes:
+    return pack([entry.kind, entry.data])
+
+
+def entry_identity(entry: TimelineEntry) -> Row:
+    """What equal entries have in common."""
     content = f"{entry.kind}\n{encode(entry.data)}".encode("utf-8", "surrogatepass")
-    return storable_name(entry.key), entry.at, hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
-def _entry_values(entry: TimelineEntry, digest: object) -> dict[str, object]:
-    return {"key": entry.key, "at": entry.at, "kind": entry.kind, "data": entry.data, "digest": digest}
+    return storable_name(entry.key), instant(entry.at), hashlib.blake2b(content, digest_size=8).digest()

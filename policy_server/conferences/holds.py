@@ -1,28 +1,41 @@
 """Held conferences in the database: one winner for each life of a room (README.md: Held rooms)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import datetime
-from functools import cache
-from typing import Any, Final
+from operator import attrgetter
+from typing import Final
 
-from sqlalchemy import Connection, Row, Select, delete, or_, select, update
-from sqlalchemy.sql.dml import ReturningInsert
-
-from policy_server.conferences.changes import announce
+from policy_server.conferences.connection import Connection, Row
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.records import Door, HeldConference
-from policy_server.conferences.tables import CONFERENCES, DOORS, insert_into
+from policy_server.conferences.tables import CONFERENCES, DOORS, decode, encode, instant, storable_name
 from policy_server.pexip.field_facts import SECRET_FIELDS
 
 ATTEMPTS: Final = 10
 """How often another replica may end or replace a conference under our hands before we give up."""
 
-IDS_AT_ONCE: Final = 500
-"""Conferences whose doors one statement asks for."""
-
-_FIELDS: Final = tuple(field.name for field in fields(HeldConference) if field.name in CONFERENCES.c)
+_COLUMNS: Final = CONFERENCES.columns[:-1]
 """The columns that a conference's record has, under the same names; its doors have a table of their own."""
+
+_SELECT: Final = CONFERENCES.select
+_HOLDERS: Final = f"{_SELECT} WHERE id = ? OR live_name = ?"
+_EXPIRE: Final = "UPDATE conferences SET live_name = NULL WHERE id = ? AND live_name = ?"
+_FIND_DOORS: Final = f"{DOORS.select} WHERE conference_id = ANY(?) ORDER BY conference_id, rule"
+_LATEST: Final = f"""{_SELECT} WHERE call = ?
+    ORDER BY name LIKE '%!_breakout!_%' ESCAPE '!', held_at DESC, id DESC LIMIT 1"""
+_LATEST_AMONG: Final = f"""{_SELECT} WHERE call = '' AND name = ANY(?) ORDER BY held_at DESC, id DESC LIMIT 1"""
+_HELD_AT: Final = f"""{_SELECT} WHERE held_at <= ? AND expires_at > ? AND (ended_at IS NULL OR ended_at > ?)
+    ORDER BY held_at"""
+_END: Final = """UPDATE conferences SET ended_at = ?, live_name = NULL WHERE live_name = ? AND held_at <= ?
+    RETURNING id, call"""
+# Only those that run have doors, so there are few to look through.
+_OVER_WITH_DOORS: Final = """
+    SELECT DISTINCT conference_id FROM doors JOIN conferences ON conferences.id = doors.conference_id
+    WHERE live_name IS NULL OR expires_at <= ? LIMIT ?"""
+_HELD: Final = "SELECT id, service, legs, fallbacks FROM conferences WHERE id = ANY(?)"
+_REPLACE_HELD: Final = "UPDATE conferences SET service = ?, legs = ?, fallbacks = ? WHERE id = ?"
+_DELETE_DOORS: Final = "DELETE FROM doors WHERE conference_id = ANY(?)"
 
 
 def hold_all(
@@ -46,22 +59,21 @@ def hold_all(
     return tuple(replace(winner, doors=doors.get(winner.id, {})) for winner in held), keys
 
 
-def _name(conference: HeldConference) -> str:
-    return conference.name
+_name: Final = attrgetter("name")
 
 
 def _insert_all(connection: Connection, conferences: Sequence[HeldConference]) -> set[str]:
     """Holds the rooms that nobody holds; the ids of those conferences."""
     # The unique index on live_name decides; PostgreSQL waits here for a rival that has not committed yet.
-    rows = [_values(conference) for conference in conferences]
-    return set(connection.execute(_insert(connection.dialect.name), rows).scalars()) if rows else set()
+    rows = {row[0]: row for row in map(_row, conferences)}
+    return {row[0] for row in connection.insert(CONFERENCES, list(rows.values()))}
 
 
 def _find_winner(connection: Connection, conference: HeldConference, new: set[str]) -> HeldConference:
     """The conference that holds the room; adds the given one to ``new`` if the room has become free."""
+    name = storable_name(conference.name)
     for _ in range(ATTEMPTS):
-        known = or_(CONFERENCES.c.id == conference.id, CONFERENCES.c.live_name == conference.name)
-        holders = [_conference(row) for row in connection.execute(select(CONFERENCES).where(known))]
+        holders = [_conference(row) for row in connection.execute(_HOLDERS, storable_name(conference.id), name)]
         again = next((holder for holder in holders if holder.id == conference.id), None)
         if again is not None:
             # A write made twice. It must not bring an ended conference back.
@@ -69,8 +81,7 @@ def _find_winner(connection: Connection, conference: HeldConference, new: set[st
         for holder in holders:
             if holder.expires_at > conference.held_at:
                 return holder
-            expired = (CONFERENCES.c.id == holder.id) & (CONFERENCES.c.live_name == conference.name)
-            connection.execute(update(CONFERENCES).where(expired).values(live_name=None))
+            connection.execute(_EXPIRE, holder.id, name)
             _forget(connection, [holder.id])
         inserted = _insert_all(connection, [conference])
         if inserted:
@@ -83,27 +94,25 @@ def _insert_doors(
     connection: Connection, conferences: Sequence[HeldConference], winners: Mapping[str, HeldConference]
 ) -> set[str]:
     """Adds the doors that are not there yet; the ids of the conferences that got one."""
-    rows = [
-        {"conference_id": winner.id, "rule": rule, "fields": door.fields, "asked": door.asked}
-        for conference in conferences
-        if (winner := winners[conference.id]).ended_at is None
-        for rule, door in sorted(conference.doors.items())
-    ]
-    return set(connection.execute(_insert_door(connection.dialect.name), rows).scalars()) if rows else set()
+    rows: dict[tuple[str, str], Row] = {}
+    for conference in conferences:
+        winner = winners[conference.id]
+        if winner.ended_at is None:
+            for rule, door in sorted(conference.doors.items()):
+                row = (winner.id, storable_name(rule), encode(door.fields), encode(door.asked))
+                rows.setdefault((row[0], row[1]), row)
+    return {row[0] for row in connection.insert(DOORS, list(rows.values()))} if rows else set()
 
 
 def _find_doors(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, Door]]:
     """The doors of some conferences, by conference and rule."""
     doors: dict[str, dict[str, Door]] = {}
-    wanted = select(DOORS).order_by(DOORS.c.conference_id, DOORS.c.rule)
-    for start in range(0, len(ids), IDS_AT_ONCE):
-        some = wanted.where(DOORS.c.conference_id.in_(ids[start : start + IDS_AT_ONCE]))
-        for row in connection.execute(some):
-            doors.setdefault(row.conference_id, {})[row.rule] = Door(row.fields, row.asked)
+    for conference_id, rule, fields, asked in connection.execute(_FIND_DOORS, ids) if ids else ():
+        doors.setdefault(conference_id, {})[rule] = Door(decode(fields), decode(asked))
     return doors
 
 
-def _with_doors(connection: Connection, rows: Iterable[Row[*tuple[Any, ...]]]) -> tuple[HeldConference, ...]:
+def _with_doors(connection: Connection, rows: Iterable[Row]) -> tuple[HeldConference, ...]:
     found = [_conference(row) for row in rows]
     doors = _find_doors(connection, [conference.id for conference in found])
     return tuple(replace(conference, doors=doors.get(conference.id, {})) for conference in found)
@@ -111,84 +120,67 @@ def _with_doors(connection: Connection, rows: Iterable[Row[*tuple[Any, ...]]]) -
 
 def find_holder(connection: Connection, name: str, at: datetime) -> HeldConference | None:
     """The conference that holds a room at a time."""
-    live = (CONFERENCES.c.live_name == name) & (CONFERENCES.c.expires_at > at)
-    return next(iter(_with_doors(connection, connection.execute(select(CONFERENCES).where(live)))), None)
+    rows = connection.execute(f"{_SELECT} WHERE live_name = ? AND expires_at > ?", storable_name(name), instant(at))
+    return next(iter(_with_doors(connection, rows)), None)
 
 
 def find_holders_among(connection: Connection, names: Sequence[str], at: datetime) -> tuple[HeldConference, ...]:
     """The conferences that hold some rooms at a time."""
-    held = CONFERENCES.c.live_name.in_(names) & (CONFERENCES.c.expires_at > at)
-    return _with_doors(connection, connection.execute(select(CONFERENCES).where(held)))
+    stored = list(map(storable_name, names))
+    rows = connection.execute(f"{_SELECT} WHERE live_name = ANY(?) AND expires_at > ?", stored, instant(at))
+    return _with_doors(connection, rows)
 
 
 def find_live(connection: Connection, at: datetime) -> tuple[HeldConference, ...]:
     """The conferences that hold their rooms at a time."""
-    live = CONFERENCES.c.live_name.is_not(None) & (CONFERENCES.c.expires_at > at)
-    rows = connection.execute(select(CONFERENCES).where(live).order_by(CONFERENCES.c.held_at))
+    rows = connection.execute(f"{_SELECT} WHERE live_name IS NOT NULL AND expires_at > ? ORDER BY held_at", instant(at))
     return _with_doors(connection, rows)
 
 
 def find_held_at(connection: Connection, at: datetime) -> tuple[HeldConference, ...]:
     """The conferences that held their rooms at a time, whatever became of them since."""
-    columns = CONFERENCES.c
-    held = (columns.held_at <= at) & (columns.expires_at > at) & (columns.ended_at.is_(None) | (columns.ended_at > at))
-    rows = connection.execute(select(CONFERENCES).where(held).order_by(columns.held_at))
-    return _with_doors(connection, rows)
+    return _with_doors(connection, connection.execute(_HELD_AT, *[instant(at)] * 3))
 
 
 def find_latest(connection: Connection, call: str) -> HeldConference | None:
     """The latest conference of a call; one in a breakout room only where there is no other."""
-    if not call:
-        return None
-    is_aside = CONFERENCES.c.name.contains("_breakout_", autoescape=True)
-    return _find_last(connection, select(CONFERENCES).where(CONFERENCES.c.call == call).order_by(is_aside))
+    return _first(connection, connection.execute(_LATEST, storable_name(call))) if call else None
 
 
 def find_latest_among(connection: Connection, names: Sequence[str]) -> HeldConference | None:
     """The latest conference without a call, of those in some rooms."""
-    without_call = (CONFERENCES.c.call == "") & CONFERENCES.c.name.in_(names)
-    return _find_last(connection, select(CONFERENCES).where(without_call))
+    return _first(connection, connection.execute(_LATEST_AMONG, list(map(storable_name, names))))
 
 
-def _find_last(connection: Connection, some: Select[*tuple[Any, ...]]) -> HeldConference | None:
-    latest = some.order_by(CONFERENCES.c.held_at.desc(), CONFERENCES.c.id.desc()).limit(1)
-    return next(iter(_with_doors(connection, connection.execute(latest))), None)
+def _first(connection: Connection, rows: Sequence[Row]) -> HeldConference | None:
+    return next(iter(_with_doors(connection, rows)), None)
 
 
-def end(connection: Connection, name: str, at: datetime) -> bool:
-    """Ends the conference that holds a room, if it was held by then; says whether it did."""
-    live = (CONFERENCES.c.live_name == name) & (CONFERENCES.c.held_at <= at)
-    ending = update(CONFERENCES).where(live).values(ended_at=at, live_name=None)
-    ended = (connection.execute(ending.returning(CONFERENCES.c.id, CONFERENCES.c.call))).one_or_none()
-    if ended is None:
-        return False
-    _forget(connection, [ended.id])
-    announce(connection, [name, ended.call], at)
-    return True
+def end(connection: Connection, name: str, at: datetime) -> str | None:
+    """Ends the conference that holds a room, if it was held by then; its call, or ``None`` if there was none."""
+    ended = connection.execute(_END, instant(at), storable_name(name), instant(at))
+    if not ended:
+        return None
+    ((ended_id, call),) = ended
+    _forget(connection, [ended_id])
+    return str(call)
 
 
 def forget_secrets(connection: Connection, at: datetime, most: int) -> int:
     """Deletes the PINs of up to ``most`` conferences that no longer hold their rooms at a time; of how many it did."""
-    columns = CONFERENCES.c
-    over = columns.live_name.is_(None) | (columns.expires_at <= at)
-    # Only those that run have doors, so there are few to look through.
-    kept = select(DOORS.c.conference_id).distinct().join(CONFERENCES, columns.id == DOORS.c.conference_id)
-    ids = connection.execute(kept.where(over).limit(most)).scalars().all()
+    ids = [row[0] for row in connection.execute(_OVER_WITH_DOORS, instant(at), most)]
     _forget(connection, ids)
     return len(ids)
 
 
 def _forget(connection: Connection, ids: Sequence[str]) -> None:
     """Deletes the doors of conferences that are over, and what else in them is secret."""
-    columns = CONFERENCES.c
-    held = (columns.service, columns.legs, columns.fallbacks)
-    for row in connection.execute(select(columns.id, *held).where(columns.id.in_(ids))).all():
-        values = {column.name: value for column, value in zip(held, row[1:], strict=True)}
-        public = {name: _without_secrets(value) for name, value in values.items()}
-        if public != values:
-            connection.execute(update(CONFERENCES).where(columns.id == row.id).values(public))
+    for row_id, *held in connection.execute(_HELD, ids) if ids else ():
+        public = [encode(_without_secrets(decode(value))) for value in held]
+        if public != held:
+            connection.execute(_REPLACE_HELD, *public, row_id)
     if ids:
-        connection.execute(delete(DOORS).where(DOORS.c.conference_id.in_(ids)))
+        connection.execute(_DELETE_DOORS, ids)
 
 
 def _without_secrets(value: object) -> object:
@@ -197,21 +189,13 @@ def _without_secrets(value: object) -> object:
     return [_without_secrets(item) for item in value] if isinstance(value, list) else value
 
 
-@cache
-def _insert(dialect: str) -> ReturningInsert[*tuple[Any, ...]]:
-    return insert_into(CONFERENCES, dialect).on_conflict_do_nothing().returning(CONFERENCES.c.id)
+def _row(conference: HeldConference) -> Row:
+    values = (*_values_of(conference), conference.name)
+    return tuple([column.encode(value) for column, value in zip(CONFERENCES.columns, values, strict=True)])
 
 
-@cache
-def _insert_door(dialect: str) -> ReturningInsert[*tuple[Any, ...]]:
-    return insert_into(DOORS, dialect).on_conflict_do_nothing().returning(DOORS.c.conference_id)
+_values_of: Final = attrgetter(*(column.name for column in _COLUMNS))
 
 
-def _values(conference: HeldConference) -> dict[str, object]:
-    values = {name: getattr(conference, name) for name in _FIELDS if name != "ended_at"}
-    return {**values, "live_name": conference.name}
-
-
-def _conference(row: Row[*tuple[Any, ...]]) -> HeldConference:
-    values: dict[str, Any] = {name: getattr(row, name) for name in _FIELDS}
-    return HeldConference(**{**values, "legs": tuple(row.legs), "fallbacks": tuple(row.fallbacks)})
+def _conference(row: Row) -> HeldConference:
+    return HeldConference(**{column.name: column.decode(value) for column, value in zip(_COLUMNS, row, strict=False)})

@@ -1,81 +1,94 @@
 """Customer links in the database (README.md: Links)."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import datetime
-from functools import cache
-from typing import Any, Final
-
-from sqlalchemy import Connection, Row, select, update
-from sqlalchemy.sql.dml import ReturningInsert
+from operator import attrgetter
+from typing import Final
 
 from policy_server.conferences.changes import announce
-from policy_server.conferences.errors import CallTakenError, IdempotencyConflictError
+from policy_server.conferences.connection import Connection, Row
+from policy_server.conferences.errors import CallTakenError, IdempotencyConflictError, RefusedLinkError
 from policy_server.conferences.records import Link
-from policy_server.conferences.tables import LINKS, insert_into
+from policy_server.conferences.tables import LINKS, instant, storable_name
 
-_FIELDS: Final = tuple(field.name for field in fields(Link))
-"""The columns that a link's record has, under the same names."""
+_COLUMNS: Final = LINKS.columns[: len(fields(Link))]
+"""Those that a link's record has, in the same order; those behind it are about the request."""
+
+_OF_CALL: Final = f"{LINKS.select} WHERE call = ?"
+_OF_CALLS: Final = f"{LINKS.select} WHERE call = ANY(?)"
+_OF_REQUEST: Final = f"{LINKS.select} WHERE created_by = ? AND idempotency_key = ?"
+_GOOD: Final = f"{LINKS.select} WHERE expires_at > ?"
+_REVOKE: Final = "UPDATE links SET revoked_at = ? WHERE call = ? AND revoked_at IS NULL RETURNING call"
 
 
-def create_link(connection: Connection, link: Link, idempotency_key: str | None, digest: str) -> Link:
-    """Stores a link, or finds the one that the same request made before."""
-    row = {name: getattr(link, name) for name in _FIELDS} | {
-        "idempotency_key": idempotency_key,
-        "request_digest": digest,
-    }
-    created = (connection.execute(_insert(connection.dialect.name), row)).one_or_none()
-    if created is not None:
-        announce(connection, [link.call], link.created_at)
-        return _link(created)
-    if idempotency_key is not None:
-        same = (LINKS.c.created_by == link.created_by) & (LINKS.c.idempotency_key == idempotency_key)
-        first = (connection.execute(select(LINKS).where(same))).one_or_none()
-        if first is not None:
-            if first.request_digest != digest:
-                raise IdempotencyConflictError(
-                    "this Idempotency-Key was used for another request; use a new one for each link"
-                )
-            return _link(first)
-    stored = (connection.execute(select(LINKS).where(LINKS.c.call == link.call))).one_or_none()
+@dataclass(frozen=True, slots=True)
+class NewLink:
+    """A link to be stored. The same request has the same ``idempotency_key``, if any, and then the same ``digest``."""
+
+    link: Link
+    idempotency_key: str | None
+    digest: str
+
+
+def create_links(connection: Connection, wanted: Sequence[NewLink]) -> list[tuple[Link | RefusedLinkError, bool]]:
+    """Stores links, or finds those that the same requests made before; whether each is new."""
+    # In one order everywhere, so that two replicas wait for each other and do not block each other.
+    ordered = sorted(range(len(wanted)), key=lambda place: wanted[place].link.call)
+    found = {place: _create(connection, wanted[place]) for place in ordered}
+    return [found[place] for place in range(len(wanted))]
+
+
+def _create(connection: Connection, wanted: NewLink) -> tuple[Link | RefusedLinkError, bool]:
+    row = _row(wanted)
+    if connection.insert(LINKS, [row]):
+        return _link(row), True
+    link, key = wanted.link, wanted.idempotency_key
+    if key is not None:
+        same = connection.execute(_OF_REQUEST, storable_name(link.created_by), storable_name(key))
+        if same:
+            if same[0][-1] != wanted.digest:
+                detail = "this Idempotency-Key was used for another request; use a new one for each link"
+                return IdempotencyConflictError(detail), False
+            return _link(same[0]), False
+    stored = find_link(connection, link.call)
     # The same link again is a repeated write. Anything else would hand one customer's room to another.
     if stored is None or (stored.created_by, stored.created_at) != (link.created_by, link.created_at):
-        raise CallTakenError("another link has this call already")
-    return _link(stored)
+        return CallTakenError("another link has this call already"), False
+    return stored, False
 
 
 def find_link(connection: Connection, call: str) -> Link | None:
     """The link of a call."""
-    row = (connection.execute(select(LINKS).where(LINKS.c.call == call))).one_or_none()
-    return None if row is None else _link(row)
+    rows = connection.execute(_OF_CALL, storable_name(call))
+    return _link(rows[0]) if rows else None
 
 
 def find_links(connection: Connection, calls: Sequence[str]) -> tuple[Link, ...]:
     """The links of some calls."""
-    rows = connection.execute(select(LINKS).where(LINKS.c.call.in_(calls)))
-    return tuple(_link(row) for row in rows)
+    return tuple(map(_link, connection.execute(_OF_CALLS, list(map(storable_name, calls)))))
 
 
 def find_good(connection: Connection, at: datetime) -> tuple[Link, ...]:
     """The links that have not expired at a time."""
-    rows = connection.execute(select(LINKS).where(LINKS.c.expires_at > at))
-    return tuple(_link(row) for row in rows)
+    return tuple(map(_link, connection.execute(_GOOD, instant(at))))
 
 
 def revoke_link(connection: Connection, call: str, at: datetime) -> bool:
     """Revokes a link unless that was done before; says whether there is one."""
-    valid = (LINKS.c.call == call) & LINKS.c.revoked_at.is_(None)
-    revoked = connection.execute(update(LINKS).where(valid).values(revoked_at=at).returning(LINKS.c.call))
-    if revoked.one_or_none() is not None:
+    if connection.execute(_REVOKE, instant(at), storable_name(call)):
         announce(connection, [call], at)
         return True
     return find_link(connection, call) is not None
 
 
-@cache
-def _insert(dialect: str) -> ReturningInsert[*tuple[Any, ...]]:
-    return insert_into(LINKS, dialect).on_conflict_do_nothing().returning(LINKS)
+def _row(wanted: NewLink) -> Row:
+    values = (*_values_of(wanted.link), wanted.idempotency_key, wanted.digest if wanted.idempotency_key else None)
+    return tuple([column.encode(value) for column, value in zip(LINKS.columns, values, strict=True)])
 
 
-def _link(row: Row[*tuple[Any, ...]]) -> Link:
-    return Link(**{name: getattr(row, name) for name in _FIELDS})
+_values_of: Final = attrgetter(*(column.name for column in _COLUMNS))
+
+
+def _link(row: Row) -> Link:
+    return Link(*[column.decode(value) for column, value in zip(_COLUMNS, row, strict=False)])

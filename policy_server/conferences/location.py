@@ -1,19 +1,24 @@
-"""Where the database is: ``POLICY_DATABASE_URL``, and the engines that reach it (README.md: Database)."""
+"""Where the database is: ``POLICY_DATABASE_URL``, and the connections that reach it (README.md: Database)."""
 
 import errno
 import os
 import re
 import sqlite3
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import URL, Engine, create_engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+import psycopg
+from psycopg.types.numeric import Int8Dumper
 
+from policy_server.conferences.connection import (
+    POSTGRESQL,
+    SQLITE,
+    Connection,
+    PostgresqlConnection,
+    Row,
+    SqliteConnection,
+)
 from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
 from policy_server.conferences.postgresql_url import (
     EXAMPLE,
@@ -24,11 +29,9 @@ from policy_server.conferences.postgresql_url import (
     redact,
     told_postgresql,
 )
-from policy_server.conferences.tables import POSTGRESQL, SQLITE
 
 SETTING: Final = "POLICY_DATABASE_URL"
 EXAMPLES: Final = f"sqlite:///var/policy.db or {EXAMPLE}"
-POOL_SIZE: Final = 4
 
 _SQLITE_SCHEME: Final = "sqlite://"
 _CREDENTIALS: Final = re.compile(r":.*@")
@@ -52,25 +55,6 @@ class Location:
     def redact(self, message: str) -> str:
         """A message without the password, should a driver ever repeat it."""
         return redact(message, self.parameters)
-
-
-@dataclass(frozen=True, slots=True)
-class Engines:
-    """Connections for three uses: ``reader`` outside transactions, ``writer`` in them, ``watcher`` to wait for notices.
-
-    Reader and writer block their thread. SQLite has no notices.
-    """
-
-    reader: Engine
-    writer: Engine
-    watcher: AsyncEngine | None
-
-    async def dispose(self) -> None:
-        """Closes every connection that is not in use."""
-        self.reader.dispose()
-        self.writer.dispose()
-        if self.watcher is not None:
-            await self.watcher.dispose()
 
 
 def parse_location(url: str, setting: str = SETTING) -> Location:
@@ -99,41 +83,41 @@ def parse_location(url: str, setting: str = SETTING) -> Location:
     raise StoreSetupError(f"{setting} must start with sqlite:/// or postgresql://{driver}; write {EXAMPLES}")
 
 
-def make_engines(location: Location, patience: float, read_only: bool = False) -> Engines:
-    """The engines; none connects yet. Whatever takes longer than ``patience`` seconds is given up by the driver.
+def connect(location: Location, patience: float, read_only: bool = False) -> Connection:
+    """A new connection, for one thread. Whatever takes longer than ``patience`` seconds is given up by the driver.
 
     With ``read_only`` nothing can be written, not even by mistake.
     """
-    common: dict[str, Any] = {
-        # Statements are logged and quoted in errors without the PINs and names among their values.
-        "hide_parameters": True,
-        # A little less, so that the driver's own reason comes before ours.
-        "connect_args": (
-            {"timeout": patience * 0.9} if location.path else _postgresql_arguments(location.parameters, patience)
-        ),
-    }
-    unlocked = {**common, "isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
-    pool = {"pool_size": POOL_SIZE, "max_overflow": 0, "pool_timeout": patience}
     if location.path is None:
-        # Where it is stands in the arguments, as libpq read it: SQLAlchemy reads URLs in another way.
-        url = URL.create("postgresql+psycopg")
-        watcher = create_async_engine(url, **unlocked, poolclass=NullPool)
-        writer = create_engine(url, **common, **pool, isolation_level="READ COMMITTED")
-        reader = create_engine(url, **unlocked, **pool)
+        driver = psycopg.connect(**_postgresql_arguments(location.parameters, patience), autocommit=True)
+        # One way to write a number, or each size of it would be a statement of its own to the server.
+        driver.adapters.register_dumper(int, Int8Dumper)
         if read_only:
-            for engine in (reader, writer):
-                event.listen(engine, "connect", _forbid_writing)
-        return Engines(reader, writer, watcher)
-    url = URL.create("sqlite+pysqlite", database=str(location.path))
-    if read_only:
-        unlocked["creator"] = common["creator"] = partial(_open_unchanged, location.path, patience * 0.9)
-    # One writer is all that SQLite allows; the others wait in this process, in turn, and not in SQLite by luck.
-    writer = create_engine(url, **common, **{**pool, "pool_size": 1})
-    reader = create_engine(url, **unlocked, **pool)
-    for engine in (reader, writer):
-        event.listen(engine, "connect", _set_up_sqlite)
-    event.listen(writer, "begin", _begin_immediate)
-    return Engines(reader, writer, None)
+            # Not by an option of the connection: libpq would take the server for one that nobody can write to, and
+            # pass it by.
+            driver.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+        return PostgresqlConnection(driver)
+    # A little less, so that the driver's own reason comes before ours.
+    timeout = patience * 0.9
+    opened = _open_unchanged(location.path, timeout) if read_only else sqlite3.connect(location.path, timeout=timeout)
+    connection = SqliteConnection(opened)
+    try:
+        _set_up(connection)
+    except sqlite3.Error as error:
+        connection.close()
+        if error.sqlite_errorname == "SQLITE_NOTADB":
+            raise StoreSetupError(
+                f"{location.path} is not an SQLite database; name another file in POLICY_DATABASE_URL"
+            ) from None
+        raise
+    return connection
+
+
+async def connect_listener(location: Location, patience: float) -> psycopg.AsyncConnection[Row]:
+    """A new connection to PostgreSQL that waits for notices in the event loop."""
+    return await psycopg.AsyncConnection.connect(
+        **_postgresql_arguments(location.parameters, patience), autocommit=True
+    )
 
 
 def _postgresql_arguments(parameters: Parameters, patience: float) -> dict[str, Any]:
@@ -157,17 +141,12 @@ def _postgresql_arguments(parameters: Parameters, patience: float) -> dict[str, 
     return {**arguments, **parameters, "options": f"{options} {parameters.get('options', '')}".rstrip()}
 
 
-def _set_up_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+def _set_up(connection: SqliteConnection) -> None:
     # FULL and not NORMAL: in WAL mode NORMAL survives a killed process but loses the last commits when the power
     # fails, and nobody sends an acknowledged event again. It costs one fsync a commit.
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA synchronous=FULL")
     # A PIN that was deleted is overwritten and not merely forgotten.
-    cursor.execute("PRAGMA secure_delete=ON")
-    cursor.close()
-    # Leaves transactions to _begin_immediate; the driver would begin them late, as readers.
-    connection.isolation_level = None
+    connection.execute("PRAGMA secure_delete=ON")
 
 
 def _open_unchanged(path: Path, patience: float) -> sqlite3.Connection:
@@ -175,7 +154,7 @@ def _open_unchanged(path: Path, patience: float) -> sqlite3.Connection:
     is_busy = any(_size(Path(f"{path}{ending}")) for ending in ("-wal", "-journal"))
     how = "mode=ro" if is_busy else "mode=ro&immutable=1"
     uri = f"{path.absolute().as_uri()}?{how}"
-    return sqlite3.connect(uri, timeout=patience, uri=True, check_same_thread=False)
+    return sqlite3.connect(uri, timeout=patience, uri=True)
 
 
 def _size(path: Path) -> int:
@@ -183,14 +162,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _forbid_writing(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    # Not by an option of the connection: libpq would take the server for one that nobody can write to, and pass it by.
-    cursor = connection.cursor()
-    cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
-    cursor.close()
-    connection.commit()
 
 
 def check_readable(path: Path) -> None:
@@ -203,10 +174,6 @@ def check_readable(path: Path) -> None:
     except OSError as error:
         reason = f"{error.strerror}; run this as the user of the server"
     raise StoreSetupError(f"the database file {path.absolute()} cannot be read: {reason}")
-
-
-def _begin_immediate(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def make_file(path: Path) -> None:

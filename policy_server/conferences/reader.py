@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection
-
 from policy_server.conferences import history, holds, links
+from policy_server.conferences.connection import Connection
 from policy_server.conferences.records import HeldConference, Link, TimelineEntry
 from policy_server.pexip.events import Event
 

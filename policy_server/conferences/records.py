@@ -137,4 +137,17 @@ class Added(NamedTuple):
     new: tuple[Event, ...]
     """Those that were not stored before."""
     numbers: Mapping[str, int]
-    """The number of the change that this made of each room and conference that they are about."""
+    """The number of the change of each room and conference that they are about, unless somebody else changed more of it at
+    the same time.
+    """
+
+
+class Recorded(NamedTuple):
+    """What became of some conferences and timeline entries."""
+
+    holders: tuple[HeldConference, ...]
+    """The conference that holds each room, in the order given."""
+    noted: tuple[TimelineEntry, ...]
+    """Entries that are new."""
+    numbers: Mapping[str, int]
+    """The number of the change of each key that this made, unless an end or a link changed it at the same time."""

@@ -1,22 +1,24 @@
 """The store of conferences: what every replica knows of links, rooms, events and timelines."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import chain
-from operator import attrgetter
 from types import TracebackType
-from typing import Concatenate, Final, NamedTuple, ParamSpec, Self, TypeVar
+from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 
-from sqlalchemy import Connection, text
-
-from policy_server.conferences import changes, conversations, history, holds, links
+from policy_server.conferences import batches, changes, conversations, history, holds, links
+from policy_server.conferences.batches import Batch, Ending, Written, different
+from policy_server.conferences.connection import Connection
 from policy_server.conferences.database import PATIENCE, Database
-from policy_server.conferences.event_groups import EVENTS_AT_ONCE, EventGroups, Written, different
+from policy_server.conferences.errors import RefusedLinkError
+from policy_server.conferences.groups import ROWS_AT_ONCE, Groups
+from policy_server.conferences.links import NewLink
 from policy_server.conferences.reader import Reader
-from policy_server.conferences.records import Added, Change, HeldConference, Link, TimelineEntry
+from policy_server.conferences.records import Added, Change, HeldConference, Link, Recorded, TimelineEntry
 from policy_server.conferences.tables import CHANGES
+from policy_server.conferences.threads import Done
 from policy_server.pexip.events import Event
 
 SESSIONS_AT_ONCE: Final = 500
@@ -30,17 +32,6 @@ MANY_EVENTS: Final = 200
 
 IDEMPOTENCY_KEY_LENGTH: Final = 255
 """Characters that an idempotency key may have."""
-
-
-class Recorded(NamedTuple):
-    """What became of some conferences and timeline entries."""
-
-    holders: tuple[HeldConference, ...]
-    """The conference that holds each room, in the order given."""
-    noted: tuple[TimelineEntry, ...]
-    """Entries that are new."""
-    numbers: Mapping[str, int]
-    """The number of the change of each key that this made."""
 
 
 class ConferenceStore:
@@ -59,7 +50,7 @@ class ConferenceStore:
 
     def __init__(self, url: str, *, patience: float = PATIENCE, read_only: bool = False) -> None:
         self._database: Final = Database(url, patience, read_only)
-        self._event_groups: Final = EventGroups(self._add_events)
+        self._groups: Final[Groups[Batch, Written]] = Groups(self._begin_writing, self._database.give)
 
     async def __aenter__(self) -> Self:
         return self
@@ -102,9 +93,10 @@ class ConferenceStore:
         """
         if idempotency_key is not None and not 0 < len(idempotency_key) <= IDEMPOTENCY_KEY_LENGTH:
             raise ValueError(f"an idempotency key has 1 to {IDEMPOTENCY_KEY_LENGTH} characters")
-        return await self._database.write(
-            partial(links.create_link, link=link, idempotency_key=idempotency_key, digest=request_digest)
-        )
+        made = (await self._write(Batch(link=NewLink(link, idempotency_key, request_digest)))).link
+        if made is None or isinstance(made, RefusedLinkError):
+            raise made or ValueError("no link was asked for")
+        return made
 
     async def link(self, call: str) -> Link | None:
         """The link of a call, revoked or expired ones too."""
@@ -165,7 +157,7 @@ class ConferenceStore:
 
         A conference held after ``at`` is not ended: the news is about an earlier one.
         """
-        return await self._database.write(partial(holds.end, name=name, at=at))
+        return (await self._write(Batch(ending=Ending(name, at)))).has_ended
 
     async def bind(self, conference_id: str, conversation: str, places: int) -> bool:
         """Whether a conversation of Genesys Cloud is one of the first ``places`` that came for a conference.
@@ -201,14 +193,11 @@ class ConferenceStore:
         ready = await asyncio.to_thread(_by_identity, events) if many else _by_identity(events)
         new: list[Event] = []
         numbers: dict[str, int] = {}
-        for start in range(0, len(ready), EVENTS_AT_ONCE):
-            added = await self._event_groups.add(dict(ready[start : start + EVENTS_AT_ONCE]))
-            new += added.new
-            numbers |= added.numbers
+        for start in range(0, len(ready), ROWS_AT_ONCE):
+            written = await self._write(Batch(events=dict(ready[start : start + ROWS_AT_ONCE])))
+            new += written.new
+            numbers.update(written.numbers)
         return Added(tuple(new), numbers)
-
-    async def _add_events(self, events: Mapping[str, Event]) -> Written:
-        return await self._database.write(partial(history.add_events, events=events))
 
     async def add_timeline(self, entries: Sequence[TimelineEntry]) -> int:
         """Stores timeline entries and returns how many are new; equal entries are the same."""
@@ -216,8 +205,8 @@ class ConferenceStore:
 
     async def record(self, conferences: Sequence[HeldConference], entries: Sequence[TimelineEntry]) -> Recorded:
         """What ``hold_all`` and ``add_timeline`` do, in one transaction."""
-        ordered = sorted(entries, key=attrgetter("key"))
-        return await self._database.write(partial(_record, conferences=conferences, entries=ordered))
+        written = await self._write(Batch(conferences, entries))
+        return Recorded(written.holders, written.noted, written.numbers)
 
     def changes(self) -> AsyncGenerator[Change, None]:
         """Every change, of this process and all others, within 100 ms of its commit.
@@ -242,20 +231,19 @@ class ConferenceStore:
                 total += 0 if table is CHANGES else deleted
         return total
 
+    async def _write(self, batch: Batch) -> Written:
+        await self._database.get_ready()
+        written = self._groups.add(batch)
+        self._database.expect(written)
+        return await written
 
-def _record(
-    connection: Connection, conferences: Sequence[HeldConference], entries: Sequence[TimelineEntry]
-) -> Recorded:
-    holders, keys = holds.hold_all(connection, conferences)
-    noted = history.add_timeline(connection, entries)
-    moments = [*(conference.held_at for conference in conferences), *(entry.at for entry in entries)]
-    numbers = changes.announce(connection, [*keys, *(entry.key for entry in noted)], max(moments)) if moments else {}
-    return Recorded(holders, noted, numbers)
+    def _begin_writing(self, group: Sequence[Batch], done: Done) -> None:
+        self._database.begin_write(partial(batches.write, group), done)
 
 
-def _by_identity(events: Sequence[Event]) -> list[tuple[str, Event]]:
-    return list(different((event.identity, event) for event in events).items())
+def _by_identity(events: Sequence[Event]) -> list[tuple[bytes, Event]]:
+    return list(different((bytes.fromhex(event.identity), event) for event in events).items())
 
 
 def _answer(connection: Connection) -> None:
-    connection.execute(text("SELECT 1"))
+    connection.execute("SELECT 1")

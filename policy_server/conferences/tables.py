@@ -4,81 +4,38 @@ Times are microseconds since 1970, so that both databases compare them alike and
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import BigInteger, Column, Dialect, Double, Integer, MetaData, Table, Text
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.types import TypeDecorator
 
 NAME_LENGTH: Final = 500
 """Characters kept of a name: twice Pexip's limit, and what fits into an index of PostgreSQL."""
-
-SQLITE: Final = "sqlite"
-POSTGRESQL: Final = "postgresql"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-class Instant(TypeDecorator[datetime]):
-    """An aware datetime. A naive one raises ValueError."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        """Microseconds since 1970."""
-        if value is None:
-            return None
-        if value.utcoffset() is None:
-            raise ValueError(f"a time must have a zone, but {value.isoformat()} has none")
-        return (value - _EPOCH) // _MICROSECOND
-
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
-        """The time in UTC."""
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
+# ------------------------------------------------------------------ values
 
 
-class Line(TypeDecorator[str]):
-    """Text from anywhere. What PostgreSQL cannot hold, NUL and lone surrogates, is replaced, also when comparing."""
-
-    impl = Text
-    cache_ok = True
-
-    def __init__(self, limit: int | None = None) -> None:
-        super().__init__()
-        self.limit = limit
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """The text as it can be stored."""
-        return None if value is None else storable(value[: self.limit])
+def instant(at: datetime) -> int:
+    """Microseconds since 1970. Raises ValueError for a time without a zone."""
+    if at.utcoffset() is None:
+        raise ValueError(f"a time must have a zone, but {at.isoformat()} has none")
+    return (at - _EPOCH) // _MICROSECOND
 
 
-class Json(TypeDecorator[Any]):
-    """A value of JSON, as text: PostgreSQL's own type refuses strings with NUL, which callers can send."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Any | None, dialect: Dialect) -> str | None:
-        """The text of a value."""
-        return encode(value)
-
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> Any | None:
-        """The value of a text."""
-        if value is None:
-            return None
-        try:
-            return orjson.loads(value)
-        except ValueError:
-            return json.loads(value)
+def moment(microseconds: int) -> datetime:
+    """The time in UTC of so many microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def storable(text: str) -> str:
-    """The text with U+FFFD for what not every database can hold."""
+    """The text with U+FFFD for what PostgreSQL cannot hold: NUL and lone surrogates."""
+    if text.isprintable():
+        return text
     if "\0" in text:
         text = text.replace("\0", "\ufffd")
     try:
@@ -95,11 +52,24 @@ def storable_name(name: str) -> str:
 
 def encode(value: object) -> str:
     """JSON text of a value, in the order of its keys. Raises TypeError for what is not JSON."""
+    return encode_bytes(value).decode()
+
+
+def encode_bytes(value: object) -> bytes:
+    """``encode`` in UTF-8."""
     try:
-        return orjson.dumps(value, default=_plain).decode()
+        return orjson.dumps(value, default=_plain)
     except TypeError:
         # orjson refuses numbers over 64 bits and lone surrogates, which are legal JSON.
-        return json.dumps(value, default=_plain)
+        return json.dumps(value, default=_plain).encode()
+
+
+def decode(text: str | bytes) -> Any:
+    """The value of a JSON text."""
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return json.loads(text)
 
 
 def _plain(value: object) -> object:
@@ -108,130 +78,165 @@ def _plain(value: object) -> object:
     raise TypeError(f"a value of type {type(value).__name__} cannot be stored as JSON")
 
 
-def _name(name: str, *, nullable: bool = False, unique: bool = False) -> "Column[Any]":
-    return Column(name, Line(NAME_LENGTH), nullable=nullable, unique=unique)
+# ------------------------------------------------------------------ columns
 
 
-def _instant(name: str, *, nullable: bool = False) -> "Column[Any]":
-    return Column(name, Instant, nullable=nullable)
+class Kind(NamedTuple):
+    """What lies in a column: PostgreSQL's name for it, and how it gets there and back."""
+
+    sql: str
+    encode: Callable[[Any], Any]
+    decode: Callable[[Any], Any]
 
 
-def _text(name: str) -> "Column[Any]":
-    return Column(name, Line, nullable=False)
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
-def _json(name: str) -> "Column[Any]":
-    return Column(name, Json, nullable=False)
+_NAME: Final = Kind("text", storable_name, _as_it_is)
+_TEXT: Final = Kind("text", storable, _as_it_is)
+_JSON: Final = Kind("text", encode, decode)
+_LIST: Final = Kind("text", encode, lambda text: tuple(decode(text)))
+_INSTANT: Final = Kind("bigint", instant, moment)
+_NUMBER: Final = Kind("bigint", _as_it_is, _as_it_is)
+_BYTES: Final = Kind("bytea", _as_it_is, _as_it_is)
 
 
-def _number(name: str) -> "Column[Any]":
-    return Column(name, BigInteger, nullable=False)
+class Column(NamedTuple):
+    """A column, under the name that the record's field has."""
+
+    name: str
+    kind: Kind
+    is_nullable: bool = False
+
+    def encode(self, value: Any) -> Any:
+        """The value as it is stored."""
+        return None if value is None and self.is_nullable else self.kind.encode(value)
+
+    def decode(self, stored: Any) -> Any:
+        """The value that was stored."""
+        return None if stored is None else self.kind.decode(stored)
 
 
-def _row_number() -> "Column[Any]":
-    return Column("id", BigInteger().with_variant(Integer, SQLITE), primary_key=True)
+_SELECT: Final = "SELECT {names} FROM {table}"
+_INSERT_ONE: Final = "INSERT INTO {into} VALUES ({values}) ON CONFLICT DO NOTHING"
+_INSERT_MANY: Final = "INSERT INTO {into} SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING RETURNING {keys}"
 
 
-METADATA: Final = MetaData()
+class Table:
+    """A table. ``key`` is what tells its rows apart; ``is_numbered`` says whether they also have a number, ``id``."""
+
+    def __init__(self, name: str, *columns: Column, key: tuple[str, ...], is_numbered: bool = False) -> None:
+        self.name: Final = name
+        self.columns: Final = columns
+        self.key: Final = key
+        self.is_numbered: Final = is_numbered
+        names = [column.name for column in columns]
+        self.names: Final = tuple(names)
+        self.key_places: Final = tuple(map(names.index, key))
+        listed = ", ".join(names)
+        self.select: Final = _SELECT.format(names=listed, table=name)
+        """Every column but the number, in the order of ``columns``."""
+        into = f"{name} ({listed})"
+        values = ", ".join("?" for _ in names)
+        self.insert_one: Final = _INSERT_ONE.format(into=into, values=values)
+        """Adds a row unless it is there."""
+        arrays = ", ".join(f"?::{column.kind.sql}[]" for column in columns)
+        self.insert_many: Final = _INSERT_MANY.format(into=into, arrays=arrays, keys=", ".join(key))
+        """Adds the rows that are not there, from an array for each column, and gives their keys; in PostgreSQL."""
+
 
 LINKS: Final = Table(
     "links",
-    METADATA,
-    Column("call", Line(NAME_LENGTH), primary_key=True),
-    _text("type"),
-    _text("name"),
-    _json("attributes"),
-    _instant("created_at"),
-    _instant("expires_at"),
-    _instant("revoked_at", nullable=True),
-    _name("created_by"),
-    _name("idempotency_key", nullable=True),
-    Column("request_digest", Text),
+    Column("call", _NAME),
+    Column("type", _TEXT),
+    Column("name", _TEXT),
+    Column("attributes", _JSON),
+    Column("created_at", _INSTANT),
+    Column("expires_at", _INSTANT),
+    Column("created_by", _NAME),
+    Column("revoked_at", _INSTANT, is_nullable=True),
+    Column("idempotency_key", _NAME, is_nullable=True),
+    # Of the request that had the key.
+    Column("request_digest", _TEXT, is_nullable=True),
+    key=("call",),
 )
 
 CONFERENCES: Final = Table(
     "conferences",
-    METADATA,
-    Column("id", Line(NAME_LENGTH), primary_key=True),
-    _name("name"),
+    Column("id", _NAME),
+    Column("name", _NAME),
+    Column("call", _NAME),
+    Column("link_type", _TEXT),
+    Column("service_tag", _TEXT),
+    Column("service", _JSON),
+    Column("legs", _LIST),
+    Column("fallbacks", _LIST),
+    Column("rule", _TEXT),
+    Column("revision", _TEXT),
+    Column("alias", _TEXT),
+    Column("held_at", _INSTANT),
+    Column("expires_at", _INSTANT),
+    Column("ended_at", _INSTANT, is_nullable=True),
+    Column("aliases", _JSON),
     # The room name while this conference holds it, so that a unique index chooses the winner; null once it has ended
     # or another took the room after it expired.
-    _name("live_name", nullable=True, unique=True),
-    _name("call"),
-    _text("link_type"),
-    _text("service_tag"),
-    _json("service"),
-    _json("legs"),
-    _json("fallbacks"),
-    _text("rule"),
-    _text("revision"),
-    _text("alias"),
-    _json("aliases"),
-    _instant("held_at"),
-    _instant("expires_at"),
-    _instant("ended_at", nullable=True),
+    Column("live_name", _NAME, is_nullable=True),
+    key=("id",),
 )
 
 DOORS: Final = Table(
     "doors",
-    METADATA,
-    Column("conference_id", Line(NAME_LENGTH), primary_key=True),
-    Column("rule", Line(NAME_LENGTH), primary_key=True),
-    _json("fields"),
-    _json("asked"),
+    Column("conference_id", _NAME),
+    Column("rule", _NAME),
+    Column("fields", _JSON),
+    Column("asked", _JSON),
+    key=("conference_id", "rule"),
 )
 
 CONVERSATIONS: Final = Table(
     "conversations",
-    METADATA,
-    Column("conference_id", Line(NAME_LENGTH), primary_key=True),
+    Column("conference_id", _NAME),
     # From 0: the first conversation of the conference, the second, …
-    Column("place", Integer, primary_key=True),
-    _name("conversation_id"),
+    Column("place", _NUMBER),
+    Column("conversation_id", _NAME),
+    key=("conference_id", "place"),
 )
 
 EVENTS: Final = Table(
     "events",
-    METADATA,
-    _row_number(),
     # Of the content, without seq.
-    _name("digest"),
-    _instant("arrived_at"),
-    # What the message is found by; data has the name of the service itself.
-    _name("room"),
-    _text("node"),
-    _number("seq"),
-    _number("version"),
-    Column("time", Double, nullable=False),
-    _text("event"),
-    _json("data"),
-    _json("envelope"),
+    Column("digest", _BYTES),
+    Column("arrived_at", _INSTANT),
+    # What the message is found by; the content has the name of the service itself.
+    Column("room", _NAME),
+    Column("seq", _NUMBER),
+    # Packed: node, version, time, name, data, envelope.
+    Column("content", _BYTES),
+    key=("digest",),
+    is_numbered=True,
 )
 
 TIMELINE: Final = Table(
     "timeline",
-    METADATA,
-    _row_number(),
-    _name("key"),
-    _instant("at"),
-    _text("kind"),
-    _json("data"),
-    Column("digest", Text, nullable=False),
+    Column("key", _NAME),
+    Column("at", _INSTANT),
+    # Of the content.
+    Column("digest", _BYTES),
+    # Packed: kind, data.
+    Column("content", _BYTES),
+    key=("key", "at", "digest"),
+    is_numbered=True,
 )
 
 CHANGES: Final = Table(
     "changes",
-    METADATA,
-    Column("key", Line(NAME_LENGTH), primary_key=True),
-    _number("number"),
-    # Grows over all keys: by it another process on the same SQLite file finds what is new. 0 in PostgreSQL.
-    _number("position"),
-    _instant("changed_at"),
+    Column("key", _NAME),
+    Column("number", _NUMBER),
+    # When it was, and in SQLite one more than that of any other change if that is later: by it another process on the
+    # same file finds what is new.
+    Column("position", _NUMBER),
+    key=("key",),
 )
 
-SCHEMA_VERSION: Final = Table("schema_version", METADATA, Column("version", Integer, nullable=False))
-
-
-def insert_into(table: Table, dialect: str) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT that knows ON CONFLICT, which both databases spell alike and SQL has not."""
-    return sqlite.insert(table) if dialect == SQLITE else postgresql.insert(table)
+TABLES: Final = (LINKS, CONFERENCES, DOORS, CONVERSATIONS, EVENTS, TIMELINE, CHANGES)

@@ -62,10 +62,10 @@ def test_a_power_cut_loses_nothing_acknowledged(sqlite_place: Place) -> None:
     """SQLite waits for the disk at each commit, in write-ahead mode, and the file is its owner's only."""
 
     async def scenario(store: ConferenceStore) -> None:
-        await store.prepare()
-        with store._database.engines.writer.connect() as connection:
-            for pragma, value in (("synchronous", 2), ("journal_mode", "wal"), ("foreign_keys", 1)):
-                assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar_one() == value
+        found = await store._database.write(
+            lambda connection: [connection.execute(f"PRAGMA {name}") for name in ("synchronous", "journal_mode")]
+        )
+        assert found == [[(2,)], [("wal",)]]
         folder = Path(sqlite_place.url.removeprefix("sqlite:///")).parent
         assert {path.stat().st_mode & 0o777 for path in folder.glob("policy.db*")} == {0o600}
         assert len(list(folder.glob("policy.db*"))) == 3

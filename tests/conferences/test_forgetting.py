@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
 from policy_server.conferences.holds import forget_secrets
 from policy_server.conferences.records import Door, HeldConference
@@ -32,7 +31,7 @@ def content(folder: Path) -> bytes:
 async def _stored(store: ConferenceStore) -> str:
     """All that the database has of conferences."""
     rows = await store._database.read(
-        lambda connection: [list(connection.execute(select(table))) for table in (CONFERENCES, DOORS)]
+        lambda connection: [connection.execute(table.select) for table in (CONFERENCES, DOORS)]
     )
     return str(rows)
 

@@ -17,8 +17,8 @@ from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.pace import Limits, Pace
 from policy_server.conferences.reader import Reader
-from policy_server.conferences.records import LOOK_AGAIN, Change, HeldConference, Link, TimelineEntry
-from policy_server.conferences.store import ConferenceStore, Recorded
+from policy_server.conferences.records import LOOK_AGAIN, Change, HeldConference, Link, Recorded, TimelineEntry
+from policy_server.conferences.store import ConferenceStore
 from tests.conferences.samples import CALL, HOUR, NOW, SECOND, Place, conference, entry, eventually, link
 
 T = TypeVar("T")

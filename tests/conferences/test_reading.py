@@ -1,7 +1,9 @@
 """What is explained is what the live endpoint answers, in whatever state a call is; and explaining changes nothing."""
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -273,8 +275,9 @@ def test_a_writer_is_not_waited_for(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with ConferenceStore(url) as store:
             await store.create_link(LINK)
-            with store._database.engines.writer.begin() as connection:
-                connection.exec_driver_sql("UPDATE links SET name = 'changing'")
+            with closing(sqlite3.connect(tmp_path / "policy.db", isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                other.execute("UPDATE links SET name = 'changing'")
                 assert (await explained(url, RULES, call(), NOON))[0] == "patient"
 
     run(scenario)
@@ -306,9 +309,7 @@ def test_a_database_that_is_not_ours_is_refused_and_left_alone(place: Place, sta
 
     async def scenario() -> None:
         async with ConferenceStore(place.url) as store:
-            await store.prepare()
-            with store._database.engines.writer.begin() as connection:
-                connection.exec_driver_sql(statement)
+            await store._database.write(lambda connection: connection.execute(statement))
         with pytest.raises(StoreSetupError, match=said):
             await explained(place.url, RULES, call(), NOON)
 

@@ -258,7 +258,7 @@ def test_a_cancelled_write_is_still_made(place: Place) -> None:
 
 def test_a_cancelled_listener_leaves_nothing(sqlite_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that is still being opened when its listener is cancelled is closed before the store is."""
-    opening, may_open, connect = threading.Event(), threading.Event(), sqlite3.dbapi2.connect
+    opening, may_open, connect = threading.Event(), threading.Event(), sqlite3.connect
 
     def connect_late(*arguments: Any, **options: Any) -> Any:
         opening.set()
@@ -270,7 +270,7 @@ def test_a_cancelled_listener_leaves_nothing(sqlite_place: Place, monkeypatch: p
             pass
 
     async def scenario(store: ConferenceStore) -> None:
-        monkeypatch.setattr(sqlite3.dbapi2, "connect", connect_late)
+        monkeypatch.setattr(sqlite3, "connect", connect_late)
         listening = asyncio.create_task(listen(store))
         await eventually(lambda: asyncio.sleep(0, opening.is_set()))
         listening.cancel()

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from policy_server.conferences.pace import Limits, Pace
+from policy_server.conferences.packing import unpack
 from policy_server.pexip.events import Event
 from policy_server.policy.names import Keyring, Role
 from policy_server.rulefiles.store import RuleStore
@@ -250,13 +251,14 @@ def test_the_same_question_is_told_once_a_minute(rules: Path, sqlite_place: Plac
         server.serve(alias, remote_display_name="Ada")
         server.settled()
     answered = [entry for entry in entries(sqlite_place, call_id) if entry[1] == "policy.answered"]
-    assert [json.loads(data)["remote_display_name"] for _, _, data in answered] == ["Ada", "Bob", "Ada"]
+    assert [data["remote_display_name"] for _, _, data in answered] == ["Ada", "Bob", "Ada"]
 
 
-def entries(where: Place, key: str) -> list[tuple[str, str, str]]:
+def entries(where: Place, key: str) -> list[tuple[str, str, dict[str, str]]]:
     """The timeline as it lies in the file: key, kind and data."""
     with closing(sqlite3.connect(where.url.removeprefix("sqlite:///"))) as database:
-        return database.execute("SELECT key, kind, data FROM timeline WHERE key = ? ORDER BY at, id", (key,)).fetchall()
+        rows = database.execute("SELECT key, content FROM timeline WHERE key = ? ORDER BY at, id", (key,)).fetchall()
+    return [(found, *unpack(content)) for found, content in rows]
 
 
 # One room, one service.
@@ -478,7 +480,7 @@ def test_the_host_pin_is_told_to_the_agent_and_nobody_else(
         server.tell(*hang_up(made, NOON + timedelta(minutes=1)))
         server.settled()
         seen += [json.dumps(made), repr(server.settings), repr(server.rules.ruleset)]
-        seen += [data for _, _, data in entries(sqlite_place, call_id)]
+        seen += [json.dumps(data) for _, _, data in entries(sqlite_place, call_id)]
         assert len(entries(sqlite_place, call_id)) >= 6
     seen += [*server.lines, caplog.text]
     assert len(server.lines) == 3

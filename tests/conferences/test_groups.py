@@ -1,0 +1,167 @@
+"""Writes that arrive while another is on its way share the next transaction, and nothing else."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+import pytest
+
+from policy_server.conferences.errors import StoreRefusalError, StoreUnavailableError
+from policy_server.conferences.groups import ROWS_AT_ONCE, Groups
+from policy_server.conferences.threads import Done
+
+
+class Parcel(NamedTuple):
+    """Something to write."""
+
+    name: str
+    size: int = 1
+    is_urgent: bool = False
+
+
+class Disk:
+    """Takes one group after the other, each when the test says so."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+        self.groups: list[list[str]] = []
+        self.error: Exception | None = None
+        self.groups_of = Groups[Parcel, str](self._begin, self._give)
+        self._done: Done | None = None
+
+    def add(self, *names: str, size: int = 1) -> list[asyncio.Future[str]]:
+        """Hands in parcels; those with an exclamation mark are urgent."""
+        return [self.groups_of.add(Parcel(name, size, name.endswith("!"))) for name in names]
+
+    def turn(self) -> None:
+        """Ends the transaction that is on its way."""
+        assert self._done is not None
+        done, self._done = self._done, None
+        group = self.groups[-1]
+        if self.error is not None:
+            done(None, self.error)
+        elif "odd" in group:
+            done(None, TypeError("this is no JSON"))
+        elif "refused" in group:
+            done(None, StoreRefusalError("the database does not take this"))
+        else:
+            self.written += group
+            done([name.upper() for name in group], None)
+
+    def empty(self) -> None:
+        """Ends one transaction after the other until nothing waits."""
+        while self._done is not None:
+            self.turn()
+
+    def _begin(self, group: Sequence[Parcel], done: Done) -> None:
+        assert self._done is None, "one transaction at a time"
+        self.groups.append([parcel.name for parcel in group])
+        self._done = done
+
+    def _give(self, answer: asyncio.Future[str], written: str | None, error: BaseException | None) -> None:
+        if answer.done():
+            return
+        if error is None and written is not None:
+            answer.set_result(written)
+        elif error is not None:
+            answer.set_exception(error)
+
+
+def play(scenario: Callable[[Disk], Awaitable[None]]) -> None:
+    """Runs a scenario."""
+
+    async def run() -> None:
+        await scenario(Disk())
+
+    asyncio.run(asyncio.wait_for(run(), 10))
+
+
+def test_what_arrives_meanwhile_is_written_together() -> None:
+    """Three writes behind one are one transaction, and each caller hears of its own when that is on disk."""
+
+    async def scenario(disk: Disk) -> None:
+        first, *others = disk.add("a", "b", "c", "d")
+        assert disk.groups == [["a"]]
+        assert not first.done()
+        disk.turn()
+        assert await first == "A"
+        assert not any(other.done() for other in others)
+        disk.turn()
+        assert [await other for other in others] == ["B", "C", "D"]
+        assert disk.groups == [["a"], ["b", "c", "d"]]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(("name", "error"), [("odd", TypeError), ("refused", StoreRefusalError)])
+def test_what_cannot_be_written_costs_no_other(name: str, error: type[Exception]) -> None:
+    """Of a group that fails each is tried alone, and only its own caller hears what is wrong with it."""
+
+    async def scenario(disk: Disk) -> None:
+        answers = disk.add("a", "b", name, "c")
+        disk.empty()
+        assert [await answers[place] for place in (0, 1, 3)] == ["A", "B", "C"]
+        with pytest.raises(error):
+            await answers[2]
+        assert disk.groups == [["a"], ["b", name, "c"], ["b"], [name], ["c"]]
+
+    play(scenario)
+
+
+def test_a_disk_that_is_away_fails_all_who_wait() -> None:
+    """Nobody waits for one try after the other, and what comes next is tried again."""
+
+    async def scenario(disk: Disk) -> None:
+        answers = disk.add("a", "b", "c!")
+        disk.error = StoreUnavailableError("the disk is away")
+        disk.turn()
+        for answer in answers:
+            with pytest.raises(StoreUnavailableError):
+                await answer
+        disk.error = None
+        (again,) = disk.add("b")
+        disk.turn()
+        assert await again == "B"
+        assert disk.groups == [["a"], ["b"]]
+
+    play(scenario)
+
+
+def test_who_goes_away_takes_nothing_back() -> None:
+    """What a caller who hangs up has handed in is written, and so is what others have."""
+
+    async def scenario(disk: Disk) -> None:
+        _, gone, other = disk.add("a", "b", "c")
+        gone.cancel()
+        disk.empty()
+        assert await other == "C"
+        assert disk.written == ["a", "b", "c"]
+
+    play(scenario)
+
+
+def test_what_failed_before_its_turn_is_not_written() -> None:
+    """Whoever was told that it failed hands it in again, so it need not keep others waiting."""
+
+    async def scenario(disk: Disk) -> None:
+        _, late, other = disk.add("a", "b", "c")
+        late.set_exception(StoreUnavailableError("it took too long"))
+        disk.empty()
+        assert await other == "C"
+        assert disk.written == ["a", "c"]
+        with pytest.raises(StoreUnavailableError):
+            await late
+
+    play(scenario)
+
+
+def test_a_call_goes_first_and_a_group_has_an_end() -> None:
+    """What is urgent waits for one transaction at the most, and none has more than so many rows."""
+
+    async def scenario(disk: Disk) -> None:
+        answers = disk.add("a", "b", "c", size=ROWS_AT_ONCE // 2) + disk.add("d!")
+        disk.empty()
+        assert [await answer for answer in answers] == ["A", "B", "C", "D!"]
+        assert disk.groups == [["a"], ["d!", "b"], ["c"]]
+
+    play(scenario)
