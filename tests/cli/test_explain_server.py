@@ -107,7 +107,7 @@ def test_attributes_can_be_given_instead(server: Beside) -> None:
     [
         ("sqlite:///nowhere/policy.db", "/nowhere/policy.db cannot be read: there is none yet"),
         ("sqlite:///rules", "/rules cannot be read: Is a directory"),
-        ("sqlite:///rules/rules.yaml", "file is not a database"),
+        ("sqlite:///rules/rules.yaml", "is not an SQLite database; name another file"),
         ("postgresql://policy:s3cret-of-ours@127.0.0.1:1/policy", "the database postgresql://127.0.0.1:1/policy"),
     ],
     ids=["not there", "a folder", "another file", "away"],
