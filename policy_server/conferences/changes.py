@@ -1,7 +1,7 @@
 """Who is told of what was written, in this process and in others, and how they hear it.
 
-PostgreSQL carries a notice with each transaction (NOTIFY). SQLite has none: a listener looks at once when its own
-process has committed, and every ``POLL_SECONDS`` whether another process did, which is one look into an index.
+PostgreSQL carries a notice with each transaction (NOTIFY). SQLite has none: a listener is told what its own process has
+committed, and looks every ``POLL_SECONDS`` whether another process did, which is one look into an index.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ _COUNT_IN_SQLITE: Final = """
     INSERT INTO changes (key, number, position)
     SELECT ?, 1, max(?, coalesce(max(position), 0) + 1) FROM changes WHERE true
     ON CONFLICT (key) DO UPDATE SET number = changes.number + 1, position = excluded.position
-    RETURNING key, number"""
+    RETURNING key, number, position"""
 _COUNT_IN_POSTGRESQL: Final = """
     WITH counted AS (
         INSERT INTO changes (key, number, position) SELECT key, 1, ? FROM unnest(?::text[]) AS key
@@ -57,6 +57,7 @@ def announce(connection: Connection, keys: Iterable[str], at: datetime) -> dict[
         rows = connection.execute(_COUNT_IN_POSTGRESQL, position, ordered, CHANNEL)
     else:
         rows = [row for key in ordered for row in connection.execute(_COUNT_IN_SQLITE, key, position)]
+    connection.announced += rows
     return {row[0]: row[1] for row in rows}
 
 
@@ -103,19 +104,28 @@ def _read_notice(payload: str) -> Change:
 async def _hear_sqlite(database: Database) -> AsyncGenerator[Change, None]:
     # Has no connection of its own. A listener is cancelled at any moment, and a connection that is interrupted while it
     # opens is never closed; what ``read`` has begun ends by itself.
-    wake = asyncio.Event()
-    database.wake_on_commit(wake)
-    try:
-        position = await database.read(_newest_position)
+    loop = asyncio.get_running_loop()
+    with database.listening() as own:
+        seen: int = await database.read(_newest_position)
         yield LOOK_AGAIN
+        told: set[int] = set()
+        look_at = 0.0
         while not database.closed:
-            for key, number, newest in await database.read(partial(_find_since, position)):
-                position = newest
-                yield Change(key, number)
-            await _set_within(wake, POLL_SECONDS)
-            wake.clear()
-    finally:
-        database.forget_wake(wake)
+            # What this process has written itself is known without reading it.
+            for key, number, position in own.take():
+                if position > seen:
+                    told.add(position)
+                    yield Change(key, number)
+            if loop.time() >= look_at:
+                for key, number, position in await database.read(partial(_find_since, seen)):
+                    seen = position
+                    if position not in told:
+                        yield Change(key, number)
+                told = {position for position in told if position > seen}
+                look_at = loop.time() + POLL_SECONDS
+                loop.call_at(look_at, own.wake.set)
+            await own.wake.wait()
+            own.wake.clear()
 
 
 def _newest_position(connection: Connection) -> int:
@@ -125,11 +135,3 @@ def _newest_position(connection: Connection) -> int:
 
 def _find_since(position: int, connection: Connection) -> list[Row]:
     return connection.execute(_SINCE, position)
-
-
-async def _set_within(wake: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await wake.wait()
-    except TimeoutError:
-        return

@@ -26,7 +26,12 @@ FAULTS: Final = (psycopg.Error, sqlite3.Error, OSError, TimeoutError)
 
 
 class Connection(Protocol):
-    """Statements, for use in one thread. Each raises what its driver does."""
+    """Statements, for use in one thread. Each raises what its driver does.
+
+    ``announced`` are the changes that the transaction makes, which this process need not read to hear of them.
+    """
+
+    announced: list[Row]
 
     @property
     def dialect(self) -> str:
@@ -55,8 +60,11 @@ class Connection(Protocol):
         """Closes it. Never raises."""
 
 
-def in_transaction(work: Callable[[Connection], T], connection: Connection) -> T:
-    """What ``work`` returns, when all that it wrote is on disk; nothing is written when it raises."""
+def in_transaction(work: Callable[[Connection], T], connection: Connection) -> tuple[T, list[Row]]:
+    """What ``work`` returns and which changes it announced, when all that it wrote is on disk; nothing is written when it
+    raises.
+    """
+    connection.announced = []
     connection.begin()
     try:
         result = work(connection)
@@ -64,7 +72,7 @@ def in_transaction(work: Callable[[Connection], T], connection: Connection) -> T
     except BaseException:
         connection.roll_back()
         raise
-    return result
+    return result, connection.announced
 
 
 class SqliteConnection:
@@ -76,6 +84,7 @@ class SqliteConnection:
     def __init__(self, driver: sqlite3.Connection) -> None:
         # Transactions are begun here; the driver would begin them late, as readers.
         driver.isolation_level = None
+        self.announced: list[Row] = []
         self._driver: Final = driver
 
     def execute(self, statement: str, *values: object) -> list[Row]:
@@ -113,6 +122,7 @@ class PostgresqlConnection:
     dialect: Final = POSTGRESQL
 
     def __init__(self, driver: psycopg.Connection[Row]) -> None:
+        self.announced: list[Row] = []
         self._driver: Final = driver
 
     @property

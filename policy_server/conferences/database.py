@@ -8,14 +8,14 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import psycopg
 
-from policy_server.conferences.connection import FAULTS, Connection, in_transaction
+from policy_server.conferences.connection import FAULTS, Connection, Row, in_transaction
 from policy_server.conferences.database_file import OpenFile
 from policy_server.conferences.errors import StoreRefusalError, StoreSetupError, StoreUnavailableError
 from policy_server.conferences.location import Location, check_readable, connect, make_file, parse_location
@@ -68,7 +68,7 @@ class Database:
         self._readers: Final = Threads(READERS, "database-reader", self._session, Session.close)
         self._writer: Final = Threads(1, "database-writer", self._session, Session.close)
         self._waiting: Final = Waiting(patience, self._late)
-        self._wakes: Final[set[asyncio.Event]] = set()
+        self._listeners: Final[set[OwnChanges]] = set()
         self._preparing: asyncio.Future[None] | None = None
         self._prepared = False
 
@@ -102,9 +102,10 @@ class Database:
     async def write(self, work: Work[T]) -> T:
         """Runs ``work`` in a transaction that is on disk when this returns. May run it twice, so it must not mind."""
         await self.get_ready()
-        result = await self._run(self._writer, partial(self._write, work))
-        self._wake()
-        return result
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.begin_write(work, partial(self.give, answer))
+        self.expect(answer)
+        return await answer
 
     def begin_write(self, work: Work[T], done: Done) -> None:
         """Begins what ``write`` does in a database that is ready; ``done`` hears what came of it, however late."""
@@ -128,17 +129,19 @@ class Database:
     async def close(self) -> None:
         """Waits for what still runs, then closes every connection."""
         self.closed = True
-        self._wake()
+        self._tell(())
         await asyncio.gather(self._readers.stop(self.patience), self._writer.stop(self.patience))
         self._waiting.end(_closed)
 
-    def wake_on_commit(self, wake: asyncio.Event) -> None:
-        """Sets ``wake`` after each commit of this process, until ``forget_wake``."""
-        self._wakes.add(wake)
-
-    def forget_wake(self, wake: asyncio.Event) -> None:
-        """Ends ``wake_on_commit``."""
-        self._wakes.discard(wake)
+    @contextlib.contextmanager
+    def listening(self) -> "Iterator[OwnChanges]":
+        """The changes that this process commits from now on, as long as the block runs."""
+        own = OwnChanges()
+        self._listeners.add(own)
+        try:
+            yield own
+        finally:
+            self._listeners.discard(own)
 
     def unavailable(self, error: BaseException) -> StoreUnavailableError:
         """The error to raise for one of ``FAULTS``. Drivers' own errors quote values, so they stay out of it."""
@@ -156,14 +159,18 @@ class Database:
         self.expect(answer)
         return await answer
 
-    def _written(self, done: Done, outcome: Any, error: BaseException | None) -> None:
-        done(outcome, error)
-        if error is None:
-            self._wake()
+    def _written(self, done: Done, written: tuple[Any, list[Row]] | None, error: BaseException | None) -> None:
+        if written is None:
+            done(None, error)
+        else:
+            outcome, announced = written
+            done(outcome, error)
+            if announced:
+                self._tell(announced)
 
-    def _wake(self) -> None:
-        for wake in self._wakes:
-            wake.set()
+    def _tell(self, announced: Sequence[Row]) -> None:
+        for own in self._listeners:
+            own.add(announced)
 
     def _have_prepared(self, _: None, error: BaseException | None) -> None:
         preparing, self._preparing = self._preparing, None
@@ -189,14 +196,14 @@ class Database:
             self._file.check()
         return session.run(work)
 
-    def _write(self, work: Work[T], session: "Session") -> T:
+    def _write(self, work: Work[T], session: "Session") -> tuple[T, list[Row]]:
         if self._file is not None:
             self._file.check()
-        result = session.run(partial(in_transaction, work))
+        written = session.run(partial(in_transaction, work))
         if self._file is not None:
             # It may have gone since.
             self._file.check(is_written=True)
-        return result
+        return written
 
     def _prepare(self, session: "Session") -> None:
         path, name = self.location.path, self.location.name
@@ -222,6 +229,24 @@ class Database:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.Error as error:
             raise self.unavailable(error) from None
+
+
+class OwnChanges:
+    """Changes that this process has committed, for one listener, whom ``wake`` wakes."""
+
+    def __init__(self) -> None:
+        self.wake: Final = asyncio.Event()
+        self._rows: list[Row] = []
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Adds key, number and position of some changes."""
+        self._rows += rows
+        self.wake.set()
+
+    def take(self) -> list[Row]:
+        """The changes since this was asked last."""
+        rows, self._rows = self._rows, []
+        return rows
 
 
 class Session:
