@@ -5,9 +5,10 @@ import contextlib
 import logging
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from types import FrameType
 from typing import Any, Final
 from uuid import uuid4
@@ -53,6 +54,9 @@ from policy_server.web.streams import STREAMS_PATH, AgentStreams
 
 RELOAD_INTERVAL: Final = 1.0
 """Seconds between looks at the rules folder."""
+
+CLOSE_SECONDS: Final = 3.5
+"""Seconds that the service has to write what is left when it stops."""
 
 log = logging.getLogger(__name__)
 
@@ -177,26 +181,6 @@ def create_app(
             "policy_events_unreadable", "Messages of nodes that cannot be read", lambda: events.unreadable, "sum"
         )
 
-    @asynccontextmanager
-    async def running() -> AsyncIterator[None]:
-        decisions.start()
-        audit.start()
-        await conferences.start()
-        metrics.update()
-        watching = asyncio.create_task(_watch(rules, metrics))
-        try:
-            with _told_to_stop(agents.stop):
-                yield
-        finally:
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
-            await agents.close()
-            await endings.close()
-            await conferences.stop()
-            decisions.stop()
-            audit.stop()
-
     sink_routes = [_unset(EVENTS_PATH, "POLICY_EVENTS_USERNAME and POLICY_EVENTS_PASSWORD")]
     for_nodes = [*operators.routes(), *(events.routes() if events is not None else sink_routes)]
     for_public = [*links.routes(), *join.routes(), *agents.routes()]
@@ -211,8 +195,47 @@ def create_app(
         behind([*for_nodes, *for_public], policy, Door.LISTENER),
         behind(for_nodes, policy, Door.NODES_LISTENER),
         behind(for_public, None, Door.PUBLIC_LISTENER),
-        running,
+        partial(_running, rules, metrics, (decisions, audit), conferences, endings, agents),
     )
+
+
+@asynccontextmanager
+async def _running(
+    rules: RuleStore,
+    metrics: Metrics,
+    logs: Sequence[DecisionLog | AuditLog],
+    conferences: Conferences,
+    endings: Endings,
+    agents: "_Agents",
+) -> AsyncIterator[None]:
+    """What runs beside the answers."""
+    for each in logs:
+        each.start()
+    await conferences.start()
+    metrics.update()
+    watching = asyncio.create_task(_watch(rules, metrics))
+
+    async def close() -> None:
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+        await agents.close()
+        await endings.close()
+        await conferences.stop()
+
+    try:
+        with _told_to_stop(agents.stop):
+            yield
+    finally:
+        # In a task: what does not end is left behind, and keeps nobody from writing the logs.
+        closing = asyncio.create_task(close())
+        done, _ = await asyncio.wait((closing,), timeout=CLOSE_SECONDS)
+        if not done:
+            log.warning("stop.unfinished: after %g s %d records are not written", CLOSE_SECONDS, conferences.waiting)
+        for each in logs:
+            each.stop()
+        for finished in done:
+            finished.result()
 
 
 def _event_sink(

@@ -9,8 +9,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 CUT_SECONDS: Final = 4.0
 """Seconds that a server which stops waits for responses and bodies under way, before it cuts their connections."""
 
-STOP_SECONDS: Final = 8
-"""Seconds after which it waits for nothing any more: less than the ten that containers are given."""
+STOP_SECONDS: Final = 5
+"""Seconds after which it waits for no request any more."""
 
 log = logging.getLogger(__name__)
 

@@ -23,6 +23,7 @@ from policy_server.cli.common import Unusable, checked_keyring, echo, environmen
 from policy_server.cli.logs import set_up_logging
 from policy_server.cli.server import Config, Processes, Server, Tls, raise_open_files
 from policy_server.cli.start_checks import check_credentials, check_files, check_reach, check_shared
+from policy_server.cli.stopping import end_in_time
 from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.request_types import RequestType
@@ -155,6 +156,7 @@ def _check(ready: Settings, addresses: Sequence[Address]) -> list[str]:
 
 
 def _stopped(_signal: int, _frame: FrameType | None) -> NoReturn:
+    end_in_time()
     sys.exit(0)
 
 

@@ -6,6 +6,7 @@ import ssl
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -16,6 +17,7 @@ from policy_server.app import Application
 from policy_server.cli.bounded import BoundedConnection
 from policy_server.cli.connections import STOP_SECONDS
 from policy_server.cli.listener import Listener
+from policy_server.cli.stopping import end_in_time, stop_with_parent
 from policy_server.web.doors import Doors
 from policy_server.web.places import ENOUGH_FILES, Place, Places, connection_limit
 
@@ -92,7 +94,13 @@ class Server(uvicorn.Server):
         ]
         # What uvicorn does with them is to close them, and to wait for that.
         self.servers = listeners  # type: ignore[assignment]
+        stop_with_parent()
         self.started = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begins to stop."""
+        end_in_time()
+        super().handle_exit(sig, frame)
 
 
 class _Process(multiprocess.Process):
