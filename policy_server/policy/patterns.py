@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import takewhile
 from math import prod
 from types import MappingProxyType
 from typing import Any, Final
@@ -33,8 +34,8 @@ _LOOK_AROUND: Final = re.compile(r"\(\?(?:[=!]|<[=!])")
 _BACK_REFERENCE: Final = re.compile(r"\\[1-9]|\(\?P=")
 _LARGE_CLASS: Final = re.compile(r"\\[pPx]")
 _REPETITION: Final = re.compile(r"[{,](\d+)")
-_SPECIAL: Final = frozenset("\\.^$|?*+()[]{}")
 _ESCAPED_PUNCTUATION: Final = re.compile(r"\\([^A-Za-z0-9\x80-\U0010ffff])")
+_PLAIN: Final = re.compile(r"([^\\.^$|?*+()\[\]{}]|\\[^A-Za-z0-9\x80-\U0010ffff])*+")
 
 SMALL: Final = 10_000
 """Characters, each counted as often as repetitions repeat it, of expressions whose programs are never too large.
@@ -180,8 +181,7 @@ def _remedy(text: str, error: Exception) -> str:
 
 
 def _literal(text: str, *, ignore_case: bool) -> str | None:
-    plain = _ESCAPED_PUNCTUATION.sub("", text)
-    if _SPECIAL & set(plain) or not text:
+    if not text or _PLAIN.fullmatch(text) is None:
         return None
     literal = _ESCAPED_PUNCTUATION.sub(r"\1", text)
     # Values compared without regard to case arrive in lower case (aliases.py); a letter whose other case has another
@@ -195,21 +195,15 @@ def _prefix(text: str, *, ignore_case: bool) -> str:
     """The literal text with which every match begins; ``""`` where that is not plain to see."""
     if "\\Q" in text or _alternatives_at_top(text):
         return ""
-    prefix: list[str] = []
-    position = 0
-    while position < len(text):
-        escaped = _ESCAPED_PUNCTUATION.match(text, position)
-        character = escaped[1] if escaped else text[position]
-        if not escaped and character in _SPECIAL:
-            break
-        if ignore_case and not character.isascii():
-            break
-        position += 2 if escaped else 1
-        if text[position : position + 1] in _QUANTIFIERS:
-            break
-        prefix.append(character)
-    found = "".join(prefix)[:PREFIX_LIMIT]
-    return found.lower() if ignore_case else found
+    plain = _PLAIN.match(text)
+    if plain is None:
+        return ""
+    certain = plain.end()
+    if text[certain : certain + 1] in _QUANTIFIERS:
+        # Of the last character there may be none.
+        certain = max(plain.start(1), 0)
+    found = _ESCAPED_PUNCTUATION.sub(r"\1", text[:certain])[:PREFIX_LIMIT]
+    return "".join(takewhile(str.isascii, found)).lower() if ignore_case else found
 
 
 def _alternatives_at_top(text: str) -> bool:

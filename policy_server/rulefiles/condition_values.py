@@ -234,8 +234,12 @@ def _read_documented(parameter: Parameter, table: Table) -> set[str]:
 @cache
 def _choices(parameter: Parameter) -> tuple[frozenset[str], str]:
     """The values of a parameter in lower case, and how a message lists them."""
-    choices = parameter.choices
-    return frozenset(choice.lower() for choice in choices), f"one of {', '.join(map(shown, choices))}"
+    return frozenset(choice.lower() for choice in parameter.choices), _listed(parameter.choices)
+
+
+@cache
+def _listed(words: tuple[str, ...]) -> str:
+    return f"one of {', '.join(map(shown, words))}"
 
 
 def _read_names(key: str, named: Named, table: Table, scope: Scope) -> set[str]:
@@ -304,7 +308,7 @@ def _network_hint(text: str) -> str:
 def read_words(key: str, words: tuple[Word, ...], table: Table) -> set[Word]:
     """One of some words of ours, or a list of them."""
     found: set[Word] = set()
-    for text, place in read_texts(key, table, f"one of {', '.join(map(shown, words))}"):
+    for text, place in read_texts(key, table, _listed(words)):
         word = next((word for word in words if word == text), None)
         if word is not None:
             found.add(word)

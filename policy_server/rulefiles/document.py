@@ -6,8 +6,10 @@ equal keys, and lets a short file expand to any size.
 """
 
 import re
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any, Final
 
 import yaml
 
@@ -146,16 +148,6 @@ class _Anchored:
     height: int
 
 
-_Event: TypeAlias = (
-    yaml.ScalarEvent
-    | yaml.SequenceStartEvent
-    | yaml.MappingStartEvent
-    | yaml.SequenceEndEvent
-    | yaml.MappingEndEvent
-    | yaml.AliasEvent
-    | yaml.DocumentStartEvent
-)
-
 _UNRESOLVED = ScalarNode(None, "", quoted=True, place=Place(""))
 
 
@@ -164,8 +156,7 @@ class _Composer:
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self.read_to = 0
-        """Characters that the events taken so far have come from."""
+        self._last: yaml.Event | None = None
         self._root: Node | None = None
         self._open: list[_Open] = []
         self._anchors: dict[str, _Anchored | _Open] = {}
@@ -175,26 +166,17 @@ class _Composer:
         self._unlisted = 0
         self._is_usable = True
 
-    def take(self, event: object) -> None:
+    def take(self, event: yaml.Event) -> None:
         """Take the next event of the parser."""
-        if isinstance(event, yaml.Event) and event.end_mark is not None:
-            self.read_to = event.end_mark.index
-        match event:
-            case yaml.ScalarEvent():
-                self._take_scalar(event)
-            case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
-                self._take_start(event)
-            case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
-                self._take_end()
-            case yaml.AliasEvent():
-                self._take_alias(event)
-            case yaml.DocumentStartEvent():
-                self._documents += 1
-                if self._documents > 1:
-                    message = "a second document begins here; a file holds one: remove this '---' or make two files"
-                    raise _RefusedError(self._place(event), message)
-            case _:
-                pass
+        self._last = event
+        taken = _TAKEN.get(type(event))
+        if taken is not None:
+            taken(self, event)
+
+    @property
+    def read_to(self) -> int:
+        """How many characters the events taken so far have come from."""
+        return 0 if self._last is None or self._last.end_mark is None else self._last.end_mark.index
 
     @property
     def depth(self) -> int:
@@ -223,7 +205,7 @@ class _Composer:
             root = None
         return root, tuple(problems)
 
-    def _place(self, event: _Event) -> Place:
+    def _place(self, event: yaml.Event) -> Place:
         mark = event.start_mark
         if mark is None:
             return Place(self.file)
@@ -241,7 +223,8 @@ class _Composer:
             return
         parent = self._open[-1]
         parent.nodes.append(node)
-        parent.height = max(parent.height, height)
+        if height > parent.height:
+            parent.height = height
 
     def _grow(self, size: int, place: Place, reason: str) -> None:
         self._size += size
@@ -251,7 +234,8 @@ class _Composer:
     def _take_scalar(self, event: yaml.ScalarEvent) -> None:
         place = self._place(event)
         self._grow(1, place, "the file has")
-        text, tag = event.value, event.tag
+        # Keys and many values are the same few texts.
+        text, tag = sys.intern(event.value), event.tag
         quoted = bool(event.style)
         if event.style == '"' and not text.isprintable() and (bad := find_unreadable_character(text)):
             self._report(
@@ -261,7 +245,7 @@ class _Composer:
                 "expressions)",
             )
             text = without_unreadable_characters(text)
-        if not quoted and (pasted := pasted_character(text)):
+        if not quoted and not text.isascii() and (pasted := pasted_character(text)):
             self._report(place, pasted)
         if tag is not None:
             node = self._tagged_scalar(place, tag, text)
@@ -304,7 +288,7 @@ class _Composer:
             self._anchors[event.anchor] = opened
         self._open.append(opened)
 
-    def _take_end(self) -> None:
+    def _take_end(self, _: yaml.Event | None = None) -> None:
         closed = self._open.pop()
         node = self._mapping(closed) if closed.is_mapping else SequenceNode(tuple(closed.nodes), closed.place)
         height = closed.height + 1
@@ -312,6 +296,12 @@ class _Composer:
         if closed.anchor is not None and self._anchors.get(closed.anchor) is closed:
             self._anchors[closed.anchor] = _Anchored(node, self._size - closed.size_before, height)
         self._add(node, height)
+
+    def _take_document(self, event: yaml.DocumentStartEvent) -> None:
+        self._documents += 1
+        if self._documents > 1:
+            message = "a second document begins here; a file holds one: remove this '---' or make two files"
+            raise _RefusedError(self._place(event), message)
 
     def _take_alias(self, event: yaml.AliasEvent) -> None:
         place = self._place(event)
@@ -375,3 +365,15 @@ class _Composer:
         else:
             message = f"a key must be text, but {key.text} is not: write {shown(key.text)}, in quotes"
         self._report(key.place, message)
+
+
+_TAKEN: Final[Mapping[type[yaml.Event], Callable[[_Composer, Any], None]]] = {
+    yaml.ScalarEvent: _Composer._take_scalar,
+    yaml.SequenceStartEvent: _Composer._take_start,
+    yaml.MappingStartEvent: _Composer._take_start,
+    yaml.SequenceEndEvent: _Composer._take_end,
+    yaml.MappingEndEvent: _Composer._take_end,
+    yaml.AliasEvent: _Composer._take_alias,
+    yaml.DocumentStartEvent: _Composer._take_document,
+}
+"""What becomes of each event; the others say nothing."""

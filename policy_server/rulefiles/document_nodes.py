@@ -1,4 +1,8 @@
-"""The values of a YAML document, each with the place where it is written."""
+"""The values of a YAML document, each with the place where it is written.
+
+Nobody changes them. They are not frozen, since Python needs three times as long to make a frozen one, and a large file
+has a hundred thousand.
+"""
 
 import math
 import re
@@ -19,7 +23,7 @@ _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"-?(?:(?:0|[1-9][0-9]{0,99})(?:\.[0-9]{0,99})?|\.[0-9]{1,99})(?:[eE][-+]?[0-9]{1,5})?")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ScalarNode:
     """One value: text, a number, true, false or nothing.
 
@@ -32,7 +36,7 @@ class ScalarNode:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SequenceNode:
     """A list."""
 
@@ -40,7 +44,7 @@ class SequenceNode:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     """One key of a mapping with its value."""
 
@@ -53,7 +57,7 @@ class Entry:
         return self.key.text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MappingNode:
     """Keys with values, in the order written (those of `<<` last); keys are text, each there once."""
 

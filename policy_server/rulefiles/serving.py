@@ -77,7 +77,7 @@ def _read_backwards(room: str, template: ServiceTemplate, heading: Heading, mate
     expressions. Of these only the first and those that dial are ever told apart.
     """
     folds = folded_groups(heading.conditions)
-    alike = (room, destinations(template), *sorted(folds), *sorted(heading.sources.items()))
+    alike = (room, destinations(template), folds, frozenset(heading.sources.items()))
     known = material.rooms_backwards.get(alike) if room else None
     if known is None:
         origin = origin_of(heading.number, template, heading.sources.get, folds)
