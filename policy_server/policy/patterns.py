@@ -5,18 +5,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import takewhile
-from math import prod
+from math import ceil, prod
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import re2
 
 from policy_server.wording.values import printable
 
-SET_MEMORY: Final = 64 * 1024 * 1024
-"""Bytes that the automaton of one ``re2.Set`` may take. RE2's default of 8 MiB makes 1,000 patterns with leading
-wildcards rebuild their states on every alias never seen before, and 10,000 fail to compile.
+SET_SIZE: Final = 250
+"""Patterns of one ``re2.Set`` at the most. Where patterns begin with wildcards, a new alias makes states of the size of the
+set: for one of a thousand that takes four times as long as for four of 250. Making a set stops all other threads.
 """
+
+SETS_MEMORY: Final = 64 * 1024 * 1024
+"""Bytes that the automata of all sets of one prefix may take together; they grow with the aliases that come."""
 
 PREFIX_LIMIT: Final = 24
 """Characters of a literal prefix that the index uses: each length in use costs one look-up."""
@@ -278,7 +281,7 @@ class PatternIndex:
     def __init__(self, patterns: Iterable[tuple[Pattern, int]]) -> None:
         """Takes each pattern with the number that ``candidates`` shall give for it.
 
-        Raises PatternError when a set does not fit into ``SET_MEMORY``.
+        Raises PatternError when sets do not fit into ``SETS_MEMORY``.
         """
         literals: dict[str, list[int]] = {}
         prefixed: dict[str, list[tuple[Pattern, int]]] = {}
@@ -293,7 +296,7 @@ class PatternIndex:
 
     def candidates(self, value: str) -> Sequence[int]:
         """The numbers of the patterns that may match the whole value, in no particular order."""
-        found = self._literals.get(value, ())
+        found: Sequence[int] = self._literals.get(value, ())
         for length in self._lengths:
             bucket = self._buckets.get(value[:length])
             if bucket is not None:
@@ -302,43 +305,49 @@ class PatternIndex:
         return found
 
 
+_Set: TypeAlias = tuple[Any, tuple[tuple[int, ...], ...]]
+"""A ``re2.Set``, and the numbers to give for each of its patterns."""
+
+
 @dataclass(frozen=True, slots=True)
-class _Automaton:
-    """Many patterns with one prefix, and for each the numbers to give for it."""
+class _Automata:
+    """Many patterns with one prefix, in sets."""
 
-    matches: Any
-    owners: tuple[tuple[int, ...], ...]
+    sets: tuple[_Set, ...]
 
-    def candidates(self, value: str) -> tuple[int, ...]:
-        hits = self.matches.Match(value.encode())
-        if not hits:
-            return ()
-        if len(hits) == 1:
-            return self.owners[hits[0]]
-        return tuple(owner for hit in hits for owner in self.owners[hit])
+    def candidates(self, value: str) -> list[int]:
+        encoded = value.encode()
+        # Without a match there is no list.
+        return [number for one, owners in self.sets for hit in one.Match(encoded) or () for number in owners[hit]]
 
 
-def _bucket(members: Sequence[tuple[Pattern, int]]) -> tuple[int, ...] | _Automaton:
+def _bucket(members: Sequence[tuple[Pattern, int]]) -> tuple[int, ...] | _Automata:
     """Patterns with one prefix: the numbers of all when there are so few that each is tried by itself."""
     if len(members) > FEW:
         owners: dict[Pattern, list[int]] = {}
         for pattern, owner in members:
             owners.setdefault(pattern, []).append(owner)
         if len(owners) > FEW:
-            return _Automaton(_automaton(tuple(owners)), tuple(map(tuple, owners.values())))
+            return _automata(tuple((pattern, tuple(numbers)) for pattern, numbers in owners.items()))
     return tuple(owner for _, owner in members)
 
 
-def _automaton(patterns: Sequence[Pattern]) -> Any:
-    automaton = re2.Set.FullMatchSet(_options(ignore_case=False, max_mem=SET_MEMORY))
+def _automata(members: Sequence[tuple[Pattern, tuple[int, ...]]]) -> _Automata:
+    number = ceil(len(members) / SET_SIZE)
+    options = _options(ignore_case=False, max_mem=SETS_MEMORY // number)
     try:
-        for pattern in patterns:
-            # A set has one option for all of its members, so each carries its own flag.
-            automaton.Add(f"(?i){pattern.text}" if pattern.ignore_case else pattern.text)
-        automaton.Compile()
+        return _Automata(tuple(_set_of(members[place::number], options) for place in range(number)))
     except re2.error:
         raise PatternError(
-            f"{len(patterns)} regular expressions on one parameter need more than {SET_MEMORY // 1024 // 1024} MiB "
+            f"{len(members)} regular expressions on one parameter need more than {SETS_MEMORY // 1024 // 1024} MiB "
             "together; let each begin with text of its own, or write exact values"
         ) from None
-    return automaton
+
+
+def _set_of(members: Sequence[tuple[Pattern, tuple[int, ...]]], options: Any) -> _Set:
+    one = re2.Set.FullMatchSet(options)
+    for pattern, _ in members:
+        # A set has one option for all of its members, so each carries its own flag.
+        one.Add(f"(?i){pattern.text}" if pattern.ignore_case else pattern.text)
+    one.Compile()
+    return one, tuple(numbers for _, numbers in members)

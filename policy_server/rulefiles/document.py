@@ -223,7 +223,7 @@ class _Composer:
             return
         parent = self._open[-1]
         parent.nodes.append(node)
-        if height > parent.height:
+        if height > parent.height:  # noqa: PLR1730
             parent.height = height
 
     def _grow(self, size: int, place: Place, reason: str) -> None:

@@ -11,6 +11,7 @@ from policy_server.pexip.aliases import bare_alias
 from policy_server.policy.patterns import (
     FEW,
     PREFIX_LIMIT,
+    SET_SIZE,
     SMALL,
     PatternError,
     PatternIndex,
@@ -216,15 +217,17 @@ def test_index_leaves_no_match_out(written: list[Expression], ignore_case: bool,
         assert matching <= set(index.candidates(value))
 
 
-@pytest.mark.parametrize("number", [1, FEW, FEW + 1, 50], ids=["one", "few", "more", "many"])
+@pytest.mark.parametrize(
+    "number", [1, FEW, FEW + 1, SET_SIZE, 2 * SET_SIZE + 1], ids=["one", "few", "more", "many", "several sets"]
+)
 @pytest.mark.parametrize("form", ["desk-{}", "desk-{}x?", ".*-{}", "(?i)desk-{}", r"\Qdesk-{}"])
 def test_index_of_any_size(number: int, form: str) -> None:
-    """One by one or in one automaton, the pattern that matches is found, and hardly another."""
+    """One by one or in sets, the pattern that matches is found, and hardly another."""
     patterns = [compile_pattern(form.format(place), ignore_case=True) for place in range(number)]
     found = PatternIndex((pattern, place) for place, pattern in enumerate(patterns)).candidates(f"desk-{number - 1}")
     assert number - 1 in found
     assert len(found) <= FEW
-    # Beyond a few, patterns without text of their own share an automaton, which names no other.
+    # Beyond a few, patterns without text of their own are in sets, which name no other.
     if number > FEW and not form.startswith("desk"):
         assert list(found) == [number - 1]
 
