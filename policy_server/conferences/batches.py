@@ -15,7 +15,7 @@ from policy_server.conferences.changes import announce
 from policy_server.conferences.connection import Connection
 from policy_server.conferences.errors import RefusedLinkError
 from policy_server.conferences.links import NewLink
-from policy_server.conferences.records import HeldConference, Link, TimelineEntry
+from policy_server.conferences.records import HeldConference, Link, News, TimelineEntry
 from policy_server.conferences.tables import storable_name
 from policy_server.pexip.events import Event
 
@@ -106,6 +106,22 @@ def write(batches: Sequence[Batch], connection: Connection) -> list[Written]:
         )
         for batch in batches
     ]
+
+
+def news(batches: Sequence[Batch], written: Sequence[Written]) -> News:
+    """What a transaction wrote about calls and rooms."""
+    every = different(chain.from_iterable(batch.events.items() for batch in batches))
+    new = {id(event) for one in written for event in one.new}
+    numbers: dict[str, int] = {}
+    for one in written:
+        numbers.update(one.numbers)
+    return News(
+        numbers,
+        {identity: event for identity, event in every.items() if id(event) in new},
+        {identity: event for identity, event in every.items() if id(event) not in new},
+        tuple(chain.from_iterable(one.noted for one in written)),
+        tuple(chain.from_iterable(one.holders for one in written)),
+    )
 
 
 def _moments(batch: Batch) -> Iterator[datetime]:

@@ -4,18 +4,17 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from policy_server.conferences.errors import StoreUnavailableError
-from policy_server.conferences.fold import ConferenceState, Phase, fold
+from policy_server.conferences.fold import Chronicle, ConferenceState, Phase
 from policy_server.conferences.live import Conferences
-from policy_server.conferences.lives import LAST_WORDS, told_since
-from policy_server.conferences.reader import Reader
+from policy_server.conferences.lives import LAST_WORDS
+from policy_server.conferences.reader import BEGINNING, CallSource
 from policy_server.conferences.records import HeldConference
+from policy_server.conferences.running import NotKept
 from policy_server.pexip.events import Event
-
-BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 FOLD_PATIENCE: Final = 1.0
 """Seconds that a node waits until it is known which conferences ended; nodes give up after about five."""
@@ -30,34 +29,27 @@ log = logging.getLogger(__name__)
 class Course:
     """How a conference goes, by what its nodes tell and by its hold.
 
-    ``events`` and the state ``whole`` are of all lives of a call's own room, and of another room since it was held;
-    ``latest`` is the state of the latest life.
+    ``whole`` is what was told of all lives of a call's own room, and of another room since it was held; ``latest`` is what
+    was told of the latest life.
     """
 
-    events: tuple[Event, ...]
-    whole: ConferenceState
-    latest: ConferenceState
+    whole: Chronicle
+    latest: Chronicle
     phase: Phase
 
 
-def course_of(reader: Reader, held: HeldConference, now: datetime) -> Course:
+def course_of(reader: CallSource, held: HeldConference, now: datetime) -> Course:
     """How a conference goes that holds its room, or held it."""
     room = str(held.service.get("name") or held.name)
-    # In a room that is not a call's own, others meet at other times.
-    is_own = bool(held.call) and held.call in room
-    told = reader.events(room, BEGINNING) if is_own else reader.events_of(held)
-    since = told_since(told, held.held_at)
-    events = told if is_own else since
-    latest = fold(since)
-    whole = latest if len(since) == len(events) else fold(events)
-    return Course(events, whole, latest, phase_of(latest, held, now))
+    told = reader.told(room, BEGINNING) if held.is_in_own_room else reader.told_of(held)
+    latest = told.since(held.held_at)
+    return Course(told if held.is_in_own_room else latest, latest, phase_of(latest.state, held, now))
 
 
-def course_in(reader: Reader, room: str, since: datetime) -> Course:
+def course_in(reader: CallSource, room: str, since: datetime) -> Course:
     """How it goes in a room that nobody holds, by what arrived since a time."""
-    events = reader.events(room, since)
-    state = fold(events)
-    return Course(events, state, state, state.phase)
+    told = reader.told(room, since)
+    return Course(told, told, told.state.phase)
 
 
 def phase_of(latest: ConferenceState, held: HeldConference | None, now: datetime) -> Phase:
@@ -93,9 +85,10 @@ class Endings:
         """
         ending = (event for event in events if event.conference and event.name in LAST_WORDS)
         names = dict.fromkeys(name for event in ending for name in (event.room, event.conference))
-        if not names:
+        doubtful = tuple(name for name in names if self._may_be_over(name))
+        if not doubtful:
             return True
-        folding = asyncio.create_task(self._end_all(tuple(names)))
+        folding = asyncio.create_task(self._end_all(doubtful))
         self._folding.add(folding)
         folding.add_done_callback(self._folded)
         done, _ = await asyncio.wait((folding,), timeout=FOLD_PATIENCE)
@@ -116,9 +109,17 @@ class Endings:
                 # The messages are stored. Refusing them would hold up all that follow.
                 log.exception("conferences.not_ended: its messages cannot be understood")
 
+    def _may_be_over(self, name: str) -> bool:
+        """Whether what is kept in memory does not show that a room's conference goes on."""
+        try:
+            return _is_room_over(self._conferences.running, name, self._conferences.clock()) is not False
+        except NotKept:
+            return True
+
     async def _end_if_over(self, name: str) -> None:
         store, now = self._conferences.store, self._conferences.clock()
-        is_over = await store.read(_is_room_over, name, now)
+        with self._conferences.running.reading() as reading:
+            is_over = await store.read(lambda reader: _is_room_over(reading.of(reader), name, now))
         if is_over is None and (running := self._conferences.live(name, now)) is not None:
             # A call as short as that: its hold is still waiting to be written. Holds may be written twice.
             held = await store.hold(running)
@@ -128,12 +129,13 @@ class Endings:
             await store.end(name, now)
 
 
-def _is_room_over(reader: Reader, name: str, now: datetime) -> bool | None:
+def _is_room_over(reader: CallSource, name: str, now: datetime) -> bool | None:
     """Whether what holds a room has ended; ``None`` where nothing does."""
+    reader.change_number((name,))
     held = reader.holder(name, now)
     return None if held is None else _is_over(reader, held)
 
 
-def _is_over(reader: Reader, held: HeldConference) -> bool:
+def _is_over(reader: CallSource, held: HeldConference) -> bool:
     # Of this room alone: while its main room runs a breakout room may be over.
-    return fold(told_since(reader.events_of(held), held.held_at)).ended_at is not None
+    return reader.told_of(held).since(held.held_at).state.ended_at is not None

@@ -1,15 +1,19 @@
 """The state of a conference, from its event-sink messages (pexip/README.md: Events).
 
-A pure function of the *set* of messages of one conference: any order and any duplicates give the same result.
-Give all messages of one service name and its breakout rooms; its lives, when all left and somebody returned, are one
-conference here. Whoever is in a breakout room is with the call, whose start and end are those of the room itself.
+A pure function of the *set* of messages of one conference: any order and any duplicates give the same result. They are
+put in order by the time their nodes give, never by the order in which they came.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
+from itertools import groupby
+from typing import Final
 
-from policy_server.conferences.attendance import attendances, in_order, room_of, runs_by_service
+from policy_server.conferences.attendance import DISCONNECTED, Attendance
+from policy_server.conferences.lives import told_since
 from policy_server.conferences.participants import (
     Participant,
     TrunkLeg,
@@ -21,7 +25,18 @@ from policy_server.conferences.participants import (
     is_trunk_leg,
     keep_latest,
 )
+from policy_server.conferences.runs import ENDED, STARTED, UPDATED, Run, Runs
 from policy_server.pexip.events import Event
+
+# At one moment the end of a life comes last, so that it wins.
+_RANKS: Final = {
+    STARTED: 0,
+    "participant_connected": 0,
+    UPDATED: 1,
+    "participant_updated": 1,
+    ENDED: 2,
+    DISCONNECTED: 2,
+}
 
 
 class Phase(StrEnum):
@@ -56,27 +71,170 @@ class ConferenceState:
     """How many participants came beyond ``MAX_PARTICIPANTS``."""
 
 
+class Chronicle:
+    """What messages tell of a conference, and further ones as they come; whatever was told in which order, the same
+    messages tell the same.
+
+    Give it all messages of one service name and its breakout rooms; its lives, when all left and somebody returned, are
+    one conference here. Whoever is in a breakout room is with the call, whose start and end are those of the room itself.
+    Other messages are ignored. ``arrived_at`` is when the latest of all arrived.
+    """
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self.arrived_at: datetime | None = None
+        self._first_at: datetime | None = None
+        self._since: dict[datetime, Chronicle] = {}
+        self._ordered: list[Event] = []
+        self._services: dict[str, Runs] = {}
+        self._closes: dict[str, tuple[tuple[float, float], ...]] = {}
+        self._attendances: dict[str, Attendance] = {}
+        self.tell(events)
+
+    def tell(self, events: Iterable[Event]) -> None:
+        """Takes further messages: at the price of these alone if they come in order."""
+        some = tuple(events)
+        if some:
+            arrivals = [event.arrived_at for event in some]
+            self.arrived_at = max(filter(None, (self.arrived_at, *arrivals)))
+            self._first_at = min(filter(None, (self._first_at, *arrivals)))
+        fresh = in_order(some)
+        if not fresh:
+            return
+        if self._ordered and _when(self._ordered[-1]) < _when(fresh[0]):
+            for event in fresh:
+                if not self._advance(event):
+                    # What ended before has not, or at another time, on which may depend who left.
+                    self._begin_again(fresh)
+                    break
+            else:
+                self._ordered += fresh
+        else:
+            self._begin_again(fresh)
+        self._forget()
+
+    def _advance(self, event: Event) -> bool:
+        """Takes one message, the latest of all; false if that changes what was made of those before."""
+        if event.name.startswith("conference_"):
+            closes = self._closes.get(event.conference, ())
+            self._run(event)
+            return self._closes[event.conference][: len(closes)] == closes
+        self._hear(event)
+        return True
+
+    def _begin_again(self, fresh: Iterable[Event]) -> None:
+        self._ordered = in_order([*self._ordered, *fresh])
+        self._services, self._closes, self._attendances = {}, {}, {}
+        for event in self._ordered:
+            if event.name.startswith("conference_"):
+                self._run(event)
+        for event in self._ordered:
+            self._hear(event)
+
+    def _run(self, event: Event) -> None:
+        runs = self._services.setdefault(event.conference, Runs())
+        runs.tell(event)
+        self._closes[event.conference] = runs.closes
+
+    def _hear(self, event: Event) -> None:
+        if uuid := event.participant:
+            attendance = self._attendances.get(uuid)
+            if attendance is None:
+                attendance = self._attendances[uuid] = Attendance(uuid)
+            attendance.hear(event, self._closes)
+
+    def _forget(self) -> None:
+        self._since.clear()
+        for name in ("room", "everybody", "kept", "state"):
+            self.__dict__.pop(name, None)
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """The messages, in order."""
+        return self._ordered
+
+    def since(self, held_at: datetime) -> "Chronicle":
+        """What was told of the life of the room that began when it was held, without that of lives before."""
+        if self._first_at is None or self._first_at >= held_at:
+            return self
+        if held_at not in self._since:
+            told = told_since(self._ordered, held_at)
+            self._since[held_at] = self if len(told) == len(self._ordered) else Chronicle(told)
+        return self._since[held_at]
+
+    @cached_property
+    def room(self) -> str:
+        """The service that all messages are about: the one whose breakout rooms the others are, if there are others."""
+        names = {event.conference for event in self._ordered} - {""}
+        return min(names, key=lambda name: (len(name), name), default="")
+
+    @property
+    def runs(self) -> Sequence[Run]:
+        """The lives of the room itself."""
+        runs = self._services.get(self.room)
+        return runs.runs if runs is not None else ()
+
+    @cached_property
+    def everybody(self) -> Sequence[Attendance]:
+        """All participants."""
+        return [attendance.at_last(self._closes) for attendance in self._attendances.values()]
+
+    @cached_property
+    def kept(self) -> Sequence[Attendance]:
+        """``MAX_PARTICIPANTS`` of them at the most, by when they came."""
+        return keep_latest(self.everybody)
+
+    @cached_property
+    def state(self) -> ConferenceState:
+        """The state of the conference."""
+        runs, kept = self.runs, self.kept
+        is_over = bool(runs) and runs[-1].ended_at is not None
+        phase = Phase.WAITING
+        if any(is_in(attendance) for attendance in self.everybody):
+            phase = Phase.ACTIVE
+        elif is_over and not any(attendance.is_present for attendance in self.everybody):
+            phase = Phase.ENDED
+        return ConferenceState(
+            phase=phase,
+            started_at=runs[0].started_at if runs else None,
+            ended_at=runs[-1].ended_at if phase is Phase.ENDED else None,
+            is_locked=bool(runs) and runs[-1].is_locked,
+            participants=tuple(as_participant(attendance) for attendance in kept),
+            people=tuple(as_person(halves) for halves in group_people(kept)),
+            trunk_legs=tuple(as_trunk_leg(attendance) for attendance in kept if is_trunk_leg(attendance)),
+            nodes=tuple(sorted({event.node for event in self._ordered})),
+            left_out=len(self.everybody) - len(kept),
+        )
+
+
 def fold(events: Iterable[Event]) -> ConferenceState:
-    """The state of the conference that the messages are about; other messages are ignored."""
-    ordered = in_order(events)
-    services = runs_by_service(ordered)
-    runs = services.get(room_of(ordered), [])
-    everybody = attendances(ordered, services)
-    kept = keep_latest(everybody.values())
-    is_over = bool(runs) and runs[-1].ended_at is not None
-    phase = Phase.WAITING
-    if any(is_in(attendance) for attendance in everybody.values()):
-        phase = Phase.ACTIVE
-    elif is_over and not any(attendance.is_present for attendance in everybody.values()):
-        phase = Phase.ENDED
-    return ConferenceState(
-        phase=phase,
-        started_at=runs[0].started_at if runs else None,
-        ended_at=runs[-1].ended_at if phase is Phase.ENDED else None,
-        is_locked=bool(runs) and runs[-1].is_locked,
-        participants=tuple(as_participant(attendance) for attendance in kept),
-        people=tuple(as_person(halves) for halves in group_people(kept)),
-        trunk_legs=tuple(as_trunk_leg(attendance) for attendance in kept if is_trunk_leg(attendance)),
-        nodes=tuple(sorted({event.node for event in ordered})),
-        left_out=len(everybody) - len(kept),
-    )
+    """The state of the conference that the messages are about."""
+    return Chronicle(events).state
+
+
+def tells(event: Event) -> bool:
+    """Whether it is a message that tells of a conference or participant."""
+    return event.name in _RANKS
+
+
+def in_order(events: Iterable[Event]) -> list[Event]:
+    """The messages that tell of conferences and participants, each once, by time.
+
+    Nothing but the set of events decides: what is equal in time and kind is ordered by the lowest seq that any sink
+    gave it, by node and by content.
+    """
+    ordered: list[Event] = []
+    for _, same in groupby(sorted(filter(tells, events), key=_when), key=_when):
+        moment = list(same)
+        if len(moment) > 1:
+            different = {event.identity: event for event in sorted(moment, key=_place, reverse=True)}
+            moment = [event for _, event in sorted(different.items(), key=lambda item: (*_place(item[1]), item[0]))]
+        ordered += moment
+    return ordered
+
+
+def _when(event: Event) -> tuple[float, int]:
+    return event.time, _RANKS[event.name]
+
+
+def _place(event: Event) -> tuple[int, str, str]:
+    return event.seq, event.node, event.name

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -11,12 +11,13 @@ from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.mirror import Mirror
 from policy_server.conferences.pace import Pace
 from policy_server.conferences.records import LOOK_AGAIN, Change, HeldConference, Link
+from policy_server.conferences.running import RunningCalls
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.subscriptions import Subscriptions
 from policy_server.conferences.writer import Writer
 
-HEARD_LIMIT: Final = 20_000
-"""Keys whose last change is remembered; one that is forgotten is only read again."""
+KEYS_LIMIT: Final = 20_000
+"""Keys whose last change is remembered, and keys whose own changes are; one that is forgotten is only read again."""
 
 READ_AT_ONCE: Final = 500
 
@@ -31,6 +32,7 @@ class Follower:
         store: ConferenceStore,
         mirror: Mirror,
         writer: Writer,
+        running: RunningCalls,
         subscriptions: Subscriptions,
         clock: Callable[[], datetime],
         pace: Pace,
@@ -38,10 +40,12 @@ class Follower:
         self._store: Final = store
         self._mirror: Final = mirror
         self._writer: Final = writer
+        self._running: Final = running
         self._subscriptions: Final = subscriptions
         self._clock: Final = clock
         self._pace: Final = pace
         self._heard: Final[dict[str, int]] = {}
+        self._own: Final[dict[str, set[int]]] = {}
         self._stale: Final[set[str]] = set()
         self._to_renew: Final = asyncio.Event()
         self._loaded: Final = asyncio.Event()
@@ -56,23 +60,29 @@ class Follower:
         """Hears of changes until the store is closed."""
         async with contextlib.aclosing(self._store.changes()) as changes:
             async for change in changes:
-                if self._is_own(change):
-                    # Nothing but what this process has held and noted itself.
-                    self._subscriptions.tell((change.key,))
-                else:
+                self._running.hear(change.key, change.number)
+                # Of what this process has written itself everybody here has heard.
+                if not self._is_own(change):
                     self._stale.add(change.key)
                     self._to_renew.set()
         # The store was closed.
         await asyncio.sleep(self._pace.retry)
+
+    def expect(self, numbers: Mapping[str, int]) -> None:
+        """This process has made these changes, which it will hear of: what it holds, notes and is told by nodes."""
+        if len(self._own) > KEYS_LIMIT:
+            self._own.clear()
+        for key, number in numbers.items():
+            self._own.setdefault(key, set()).add(number)
 
     def _is_own(self, change: Change) -> bool:
         """Whether this process itself wrote all that changed since a key was heard of last.
 
         Not every change is heard: SQLite tells only the latest of several.
         """
-        if len(self._heard) > HEARD_LIMIT:
+        if len(self._heard) > KEYS_LIMIT:
             self._heard.clear()
-        heard, own = self._heard.get(change.key, 0), self._writer.own_changes(change.key)
+        heard, own = self._heard.get(change.key, 0), self._own.pop(change.key, ())
         self._heard[change.key] = change.number
         return heard < change.number and all(number in own for number in range(heard + 1, change.number + 1))
 
@@ -99,6 +109,7 @@ class Follower:
 
     async def _renew_all(self) -> None:
         now = self._clock()
+        self._running.forget_all()
         before = self._dropped_unless_found(self._mirror.names)
         rooms = await self._store.live(now)
         self._take(await self._store.links_that_matter(now, rooms), rooms, before)

@@ -69,8 +69,8 @@ def find_events_of(connection: Connection, conference: HeldConference) -> tuple[
     """
     ((again,),) = connection.execute(_HELD_AGAIN, storable_name(conference.name), instant(conference.held_at))
     until = conference.expires_at if again is None else min(moment(again), conference.expires_at)
-    is_own = bool(conference.call) and conference.call in conference.name
-    return find_events(connection, conference.name, _NEVER if is_own else conference.held_at - EARLIER, until)
+    since = _NEVER if conference.is_in_own_room else conference.held_at - EARLIER
+    return find_events(connection, conference.name, since, until)
 
 
 def add_timeline(connection: Connection, entries: Iterable[TimelineEntry]) -> dict[Row, TimelineEntry]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from policy_server.conferences.reader import Reader
+from policy_server.conferences.reader import CallSource
 from policy_server.conferences.records import HeldConference, Link
 from policy_server.conferences.store import ConferenceStore
 
@@ -33,6 +33,6 @@ class Keeper(Protocol):
         """Puts something on a timeline."""
 
 
-def latest_of_call(keeper: Keeper, reader: Reader, call: str, now: datetime) -> HeldConference | None:
+def latest_of_call(keeper: Keeper, reader: CallSource, call: str, now: datetime) -> HeldConference | None:
     """The latest conference that a call's link led to, also one that is not written yet."""
     return reader.conference_of_call(call) or keeper.live_of_call(call, now)

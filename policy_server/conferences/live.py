@@ -16,7 +16,8 @@ from policy_server.conferences.follower import Follower
 from policy_server.conferences.holding import with_door
 from policy_server.conferences.mirror import Mirror
 from policy_server.conferences.pace import Limits, Pace
-from policy_server.conferences.records import Door, HeldConference, Link, TimelineEntry
+from policy_server.conferences.records import Door, HeldConference, Link, News, TimelineEntry
+from policy_server.conferences.running import RunningCalls
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.subscriptions import Subscription, Subscriptions
 from policy_server.conferences.writer import Writer
@@ -52,7 +53,11 @@ class Conferences:
         self._retention: Final = retention
         self._mirror: Final = Mirror()
         self._writer: Final = Writer(store, self._mirror, self._pace, self.limits)
-        self._follower: Final = Follower(store, self._mirror, self._writer, self.subscriptions, clock, self._pace)
+        self.running: Final = RunningCalls(self._mirror.live)
+        self._follower: Final = Follower(
+            store, self._mirror, self._writer, self.running, self.subscriptions, clock, self._pace
+        )
+        store.tell_news(self._hear_news)
         self._said_at = -self._pace.say
         self._tasks: Final[list[asyncio.Task[None]]] = []
 
@@ -115,6 +120,7 @@ class Conferences:
     def learn(self, link: Link) -> None:
         """Takes note of a link that this process has stored or revoked, before the store says so."""
         self._mirror.learn(link)
+        self.running.forget(link.call)
 
     def live(self, name: str, at: datetime) -> HeldConference | None:
         """The conference that holds a room."""
@@ -174,6 +180,14 @@ class Conferences:
         """The conference that holds a room, when all who may hold it have been heard, or ``Pace.hold`` is over."""
         return await self._writer.agreed(held, rule)
 
+    def _hear_news(self, news: News) -> None:
+        for conference in news.conferences:
+            if conference.ended_at is None:
+                self._mirror.keep(conference)
+        self.running.hear_news(news)
+        self._follower.expect(news.numbers)
+        self.subscriptions.tell(news.numbers)
+
     def _say_unheld(self, is_open: bool) -> None:
         self.unheld += 1
         now = asyncio.get_running_loop().time()
@@ -196,6 +210,7 @@ class Conferences:
         await asyncio.sleep(self._pace.tidy)
         now = self.clock()
         self._mirror.forget_expired(now)
+        self.running.tidy(lambda key: self.subscriptions.has(key) or self._mirror.has(key))
         try:
             await self.store.forget_secrets(now)
         except StoreUnavailableError as error:

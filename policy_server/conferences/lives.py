@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from policy_server.conferences.attendance import DISCONNECTED, ENDED
+from policy_server.conferences.attendance import DISCONNECTED
+from policy_server.conferences.runs import ENDED
 from policy_server.pexip.events import Event
 
 LAST_WORDS: Final = frozenset({ENDED, DISCONNECTED})

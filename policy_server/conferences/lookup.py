@@ -1,22 +1,27 @@
 """Finding the conference that somebody asks for, whichever of its names they have (README.md: Agents)."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from itertools import chain
 from typing import Final
 
+import orjson
+
 from policy_server.conferences.caller_names import caller_aliases
-from policy_server.conferences.ending import BEGINNING, Course, course_in, course_of
+from policy_server.conferences.ending import Course, course_in, course_of
 from policy_server.conferences.fold import ConferenceState
 from policy_server.conferences.holding import LEGS, entered, held_to, room_of
 from policy_server.conferences.keeper import latest_of_call
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.once import OnceAMinute
-from policy_server.conferences.reader import Reader
+from policy_server.conferences.reader import BEGINNING, CallSource
 from policy_server.conferences.records import HeldConference, TimelineEntry, alias_key
+from policy_server.conferences.running import NotKept, RunningCalls
 from policy_server.conferences.tables import NAME_LENGTH
 from policy_server.conferences.timeline import agent_looked_up
 from policy_server.conferences.view import Conference, Known, render, room_name
@@ -39,6 +44,9 @@ AT_ONCE: Final = 2
 ask comes first.
 """
 
+SHOWN_LIMIT: Final = 1000
+"""Conferences whose latest answer is kept for the others who watch them."""
+
 _NO_SERVICE: Final[Mapping[str, object]] = {}
 
 Service = Mapping[str, object]
@@ -57,7 +65,7 @@ class Subject:
     name: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Found:
     """A conference as it was read. ``keys`` are the call id and room name whose changes concern it; what changes after
     change number ``number`` may be missing from the answer. ``dials`` are the aliases that its room dials,
@@ -71,6 +79,25 @@ class Found:
     dials: frozenset[str] = field(repr=False)
     conference: HeldConference | None = field(repr=False)
     latest: ConferenceState = field(repr=False)
+
+    @cached_property
+    def body(self) -> bytes:
+        """The answer in JSON, made once for all who get it."""
+        return orjson.dumps(self.answer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A conference as it was shown, and by which rules."""
+
+    found: Found
+    ruleset: Ruleset
+
+    def holds(self, running: RunningCalls, ruleset: Ruleset, now: datetime) -> bool:
+        """Whether it would be shown so again. Raises NotKept when that is not known."""
+        held = self.found.conference
+        is_same = self.found.number == running.change_number(self.found.keys) and self.ruleset is ruleset
+        return is_same and held is not None and now < held.expires_at
 
 
 class ConferenceLookup:
@@ -94,6 +121,8 @@ class ConferenceLookup:
         self._noted: Final = OnceAMinute()
         self._turns: Final = asyncio.Semaphore(AT_ONCE)
         self._audit: Final = audit
+        # What was looked up longest ago comes first.
+        self._shown: Final[dict[Subject, _Shown]] = {}
 
     def subject_of(self, alias: str) -> Subject:
         """What an alias is about: a call id or an agents' alias, however it is spelt, also as a telephone system shows it.
@@ -120,8 +149,14 @@ class ConferenceLookup:
         Raises StoreUnavailableError.
         """
         ruleset, now = self._rules.ruleset, self.conferences.clock()
+        running = self.conferences.running
+        with contextlib.suppress(NotKept):
+            return self._look_up_again(running, subject, ruleset, now)
         async with self._turns:
-            return await self.conferences.store.read(self._look_up, subject, ruleset, now)
+            with running.reading() as reading:
+                return await self.conferences.store.read(
+                    lambda reader: self._look_up(reading.of(reader), subject, ruleset, now)
+                )
 
     async def look_up_room(self, name: str) -> Conference | None:
         """The conference in a room by its name, also of a call that is over and whose names nobody has; else what was noted
@@ -131,7 +166,21 @@ class ConferenceLookup:
         async with self._turns:
             return await self.conferences.store.read(self._look_up_room, name, ruleset, now)
 
-    def _look_up(self, reader: Reader, subject: Subject, ruleset: Ruleset, now: datetime) -> Found | None:
+    def _look_up_again(self, running: RunningCalls, subject: Subject, ruleset: Ruleset, now: datetime) -> Found | None:
+        """From what is kept in memory; worked out once for all who watch the conference. Raises NotKept."""
+        shown = self._shown.pop(subject, None)
+        if shown is None or not shown.holds(running, ruleset, now):
+            found = self._look_up(running, subject, ruleset, now)
+            if found is None or found.conference is None:
+                # What nobody holds depends on the hour.
+                return found
+            shown = _Shown(found, ruleset)
+        self._shown[subject] = shown
+        if len(self._shown) > SHOWN_LIMIT:
+            del self._shown[next(iter(self._shown))]
+        return shown.found
+
+    def _look_up(self, reader: CallSource, subject: Subject, ruleset: Ruleset, now: datetime) -> Found | None:
         # Read before what it stands for, so that whatever is written meanwhile counts as a change.
         number = reader.change_number((subject.call,))
         known = self._known(reader, subject, ruleset, now)
@@ -146,17 +195,17 @@ class ConferenceLookup:
             return None
         answer = self._render(known, ruleset, service, entries, course, now)
         dials = self._dials(known, ruleset, now)
-        return Found(known.call, keys, number, answer, dials, known.conference, course.latest)
+        return Found(known.call, keys, number, answer, dials, known.conference, course.latest.state)
 
-    def _look_up_room(self, reader: Reader, name: str, ruleset: Ruleset, now: datetime) -> Conference | None:
+    def _look_up_room(self, reader: CallSource, name: str, ruleset: Ruleset, now: datetime) -> Conference | None:
         held = reader.holder(name, now)
         course = course_of(reader, held, now) if held is not None else course_in(reader, name, BEGINNING)
-        call = held.call if held is not None else self._call_of_room(ruleset, name, course.events, now)
+        call = held.call if held is not None else self._call_of_room(ruleset, name, course.whole.events, now)
         found = self._look_up(reader, Subject(call), ruleset, now) if call else None
         if found is not None and found.answer["name"] == name:
             return found.answer
         entries = reader.timeline(name)
-        if held is None and not course.events and not entries:
+        if held is None and course.whole.arrived_at is None and not entries:
             return None
         known = Known("", None, held, None, None)
         service: Service = held.service if held is not None else {"name": name}
@@ -174,7 +223,7 @@ class ConferenceLookup:
         if self._noted.is_first((found.call, agent_id, conversation), now, _NOTED_LIMIT):
             self.conferences.note(found.call, *agent_looked_up(agent_id, agent_name, conversation), now)
 
-    def _known(self, reader: Reader, subject: Subject, ruleset: Ruleset, now: datetime) -> Known:
+    def _known(self, reader: CallSource, subject: Subject, ruleset: Ruleset, now: datetime) -> Known:
         call = subject.call
         link = reader.link(call)
         if subject.name:
@@ -191,7 +240,7 @@ class ConferenceLookup:
         link_type = ruleset.links.get(opened.type) if opened is not None else None
         return Known(call, link, conference, opened, link_type)
 
-    def _room(self, reader: Reader, subject: Subject, now: datetime) -> HeldConference | None:
+    def _room(self, reader: CallSource, subject: Subject, now: datetime) -> HeldConference | None:
         """A room without a call: the one that runs by this name or alias, or else the latest of this name."""
         conferences = self.conferences
         latest = reader.conference_of_room(subject.name, subject.call)
@@ -244,7 +293,7 @@ class ConferenceLookup:
         listed = [leg for leg in legs if isinstance(leg, dict)] if isinstance(legs, list) else ()
         return _aliases(listed, decision.fallbacks)
 
-    def _course(self, reader: Reader, subject: Subject, known: Known, room: str, now: datetime) -> Course:
+    def _course(self, reader: CallSource, subject: Subject, known: Known, room: str, now: datetime) -> Course:
         """How it goes in the room."""
         if known.conference is not None:
             return course_of(reader, known.conference, now)

@@ -39,6 +39,10 @@ class Mirror:
         """The names of the rooms that are held."""
         return self._rooms.keys()
 
+    def has(self, key: str) -> bool:
+        """Whether a room of this name is held, or one of this call."""
+        return key in self._rooms or key in self._of_call
+
     def is_open(self, key: str) -> bool:
         """Whether a timeline is that of a room that no signed link led to: its key is the room's name or call."""
         return key in self._open or any(room.name in self._open for room in self._of_call.get(key, ()))

@@ -1,6 +1,6 @@
 """What the store keeps, as frozen records. Times are aware datetimes and come back in UTC."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
@@ -94,6 +94,11 @@ class HeldConference:
     aliases: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
+    def is_in_own_room(self) -> bool:
+        """Whether the room is that of its call alone; in other rooms others meet at other times."""
+        return bool(self.call) and self.call in self.name
+
+    @property
     def dialled(self) -> str:
         """The alias that was dialled first, as ``alias_key`` writes it."""
         return self.aliases.get(DIALLED, "")
@@ -151,3 +156,18 @@ class Recorded(NamedTuple):
     """Entries that are new."""
     numbers: Mapping[str, int]
     """The number of the change of each key that this made, unless an end or a link changed it at the same time."""
+
+
+class News(NamedTuple):
+    """What one transaction of this process wrote about calls and rooms, in the store by now."""
+
+    numbers: Mapping[str, int]
+    """The number of the change that it made of each call and room name; of one whose link or end is new as well it is not
+    known.
+    """
+    events: Mapping[bytes, Event]
+    """By their identity."""
+    copies: Mapping[bytes, Event]
+    """Messages that were there before, perhaps with a higher number, which the store then lowered to that of the copy."""
+    entries: Sequence[TimelineEntry]
+    conferences: Sequence[HeldConference]

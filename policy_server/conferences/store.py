@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from functools import partial
 from itertools import chain
@@ -16,7 +17,7 @@ from policy_server.conferences.errors import RefusedLinkError
 from policy_server.conferences.groups import ROWS_AT_ONCE, Groups
 from policy_server.conferences.links import NewLink
 from policy_server.conferences.reader import Reader
-from policy_server.conferences.records import Added, Change, HeldConference, Link, Recorded, TimelineEntry
+from policy_server.conferences.records import Added, Change, HeldConference, Link, News, Recorded, TimelineEntry
 from policy_server.conferences.tables import CHANGES
 from policy_server.conferences.threads import Done
 from policy_server.pexip.events import Event
@@ -51,6 +52,12 @@ class ConferenceStore:
     def __init__(self, url: str, *, patience: float = PATIENCE, read_only: bool = False) -> None:
         self._database: Final = Database(url, patience, read_only)
         self._groups: Final[Groups[Batch, Written]] = Groups(self._begin_writing, self._database.give)
+        self._tell: Callable[[News], None] = _tell_nobody
+        self._under_way: asyncio.Future[None] | None = None
+
+    def tell_news(self, tell: Callable[[News], None]) -> None:
+        """Tells of every transaction of this process, as soon as it is on disk and before anybody else hears of it."""
+        self._tell = tell
 
     async def __aenter__(self) -> Self:
         return self
@@ -208,13 +215,19 @@ class ConferenceStore:
         written = await self._write(Batch(conferences, entries))
         return Recorded(written.holders, written.noted, written.numbers)
 
-    def changes(self) -> AsyncGenerator[Change, None]:
-        """Every change, of this process and all others, within 100 ms of its commit.
+    async def changes(self) -> AsyncGenerator[Change, None]:
+        """Every change, of this process and all others, within 100 ms of its commit; of what this process has written only
+        after ``tell_news`` told of it.
 
         Never raises, and ends only when the store is closed. It starts with LOOK_AGAIN as soon as it listens, and
         yields that again after the database was away. Each reader has a connection of its own, so share one.
         """
-        return changes.listen(self._database)
+        async with aclosing(changes.listen(self._database)) as heard:
+            async for change in heard:
+                if self._under_way is not None:
+                    # It may have made this change.
+                    await asyncio.wait((self._under_way,))
+                yield change
 
     async def purge(self, before: datetime, batch: int = 500) -> int:
         """Deletes what was over before a time and returns how many links, conferences, events and entries that were.
@@ -238,11 +251,24 @@ class ConferenceStore:
         return await written
 
     def _begin_writing(self, group: Sequence[Batch], done: Done) -> None:
-        self._database.begin_write(partial(batches.write, group), done)
+        under_way = self._under_way = asyncio.get_running_loop().create_future()
+
+        def tell_first(written: Sequence[Written] | None, error: BaseException | None) -> None:
+            self._under_way = None
+            under_way.set_result(None)
+            if written is not None:
+                self._tell(batches.news(group, written))
+            done(written, error)
+
+        self._database.begin_write(partial(batches.write, group), tell_first)
 
 
 def _by_identity(events: Sequence[Event]) -> list[tuple[bytes, Event]]:
     return list(different((bytes.fromhex(event.identity), event) for event in events).items())
+
+
+def _tell_nobody(_: News) -> None:
+    """Nobody keeps in memory what was written."""
 
 
 def _answer(connection: Connection) -> None:

@@ -38,6 +38,10 @@ class Subscriptions:
         """The calls and room names that somebody waits for."""
         return tuple(self._of_key)
 
+    def has(self, key: str) -> bool:
+        """Whether somebody waits for a call or room name."""
+        return key in self._of_key
+
     @contextmanager
     def subscribe(self, *keys: str) -> Iterator[Subscription]:
         """A subscription to some calls and room names for as long as the block runs."""

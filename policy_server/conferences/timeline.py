@@ -5,29 +5,16 @@ no datum is a PIN.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple, assert_never
 
-from policy_server.conferences.attendance import (
-    Attendance,
-    Run,
-    attendances,
-    in_order,
-    room_of,
-    runs_by_service,
-    stays,
-)
-from policy_server.conferences.participants import (
-    as_person,
-    as_trunk_leg,
-    group_people,
-    is_trunk_leg,
-    keep_latest,
-    leg_end,
-)
-from policy_server.pexip.events import Event, LegEnd
+from policy_server.conferences.attendance import Attendance, stays
+from policy_server.conferences.fold import Chronicle
+from policy_server.conferences.participants import as_person, as_trunk_leg, group_people, is_trunk_leg, leg_end
+from policy_server.conferences.runs import Run
+from policy_server.pexip.events import LegEnd
 from policy_server.pexip.query import clean
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.decisions import (
@@ -171,19 +158,14 @@ class TimelineEvent:
     data: Mapping[str, object] = field(hash=False)
 
 
-def timeline_events(events: Iterable[Event]) -> tuple[TimelineEvent, ...]:
+def timeline_events(told: Chronicle) -> tuple[TimelineEvent, ...]:
     """What a person wants to read of the messages, by time: the conference, who came and left, who presented,
     and the contact centre's legs. A browser's two halves come and leave once.
     """
-    ordered = in_order(events)
-    room = room_of(ordered)
-    services = runs_by_service(ordered)
-    runs = services.get(room, [])
-    kept = keep_latest(attendances(ordered, services).values())
-    lines = list(_run_lines(runs))
-    for halves in group_people(kept):
-        lines += _person_lines(halves, room)
-    for attendance in filter(is_trunk_leg, kept):
+    lines = list(_run_lines(told.runs))
+    for halves in group_people(told.kept):
+        lines += _person_lines(halves, told.room)
+    for attendance in filter(is_trunk_leg, told.kept):
         lines += _leg_lines(attendance)
     return tuple(sorted(lines, key=lambda line: (line.time, _ORDER[line.kind])))
 

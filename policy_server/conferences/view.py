@@ -12,13 +12,13 @@ from typing_extensions import TypedDict
 
 from policy_server.conferences import participants as roster
 from policy_server.conferences.ending import Course
-from policy_server.conferences.fold import Phase
+from policy_server.conferences.fold import Chronicle, Phase
 from policy_server.conferences.participants import LegState
 from policy_server.conferences.records import HeldConference, Link, TimelineEntry
 from policy_server.conferences.shapes import Count, Time, means, stamp
 from policy_server.conferences.timeline import Kind, timeline_events
 from policy_server.pexip.aliases import normalise_alias
-from policy_server.pexip.events import Event, LegEnd
+from policy_server.pexip.events import LegEnd
 from policy_server.pexip.field_facts import masked
 from policy_server.policy.masking import HIDDEN
 from policy_server.policy.names import Call
@@ -218,9 +218,9 @@ def render(
     ``service`` is the room's: as held, or else as the rules would make it now; empty when they would not.
     """
     link, conference, noted = known.link, known.conference, tuple(entries)
-    state, is_over = course.whole, course.phase is Phase.ENDED
-    arrived = max((event.arrived_at for event in course.events), default=now)
-    lines = sorted([*_noted(noted), *_happened(course.events, arrived)], key=lambda line: line[0])
+    state, is_over = course.whole.state, course.phase is Phase.ENDED
+    arrived = course.whole.arrived_at or now
+    lines = sorted([*_noted(noted), *_happened(course.whole, arrived)], key=lambda line: line[0])
     opened_at = next((entry.at for entry in noted if entry.kind == Kind.LINK_OPENED), None)
     ended_at = conference.ended_at if conference is not None else None
     service_tag = conference.service_tag if conference is not None else service.get("service_tag")
@@ -246,7 +246,7 @@ def render(
         "created_at": stamp(link.created_at if link is not None else None),
         "opened_at": stamp(opened_at),
         "started_at": stamp(moment(state.started_at, arrived)),
-        "ended_at": stamp(moment(course.latest.ended_at, arrived) or ended_at) if is_over else None,
+        "ended_at": stamp(moment(course.latest.state.ended_at, arrived) or ended_at) if is_over else None,
         "expires_at": stamp(known.expires_at),
         "revoked_at": stamp(link.revoked_at if link is not None else None),
     }
@@ -320,8 +320,8 @@ def _noted(entries: Sequence[TimelineEntry]) -> Iterator[_Line]:
         yield entry.at, _line(entry.at, entry.kind, str(text), data)
 
 
-def _happened(events: Sequence[Event], arrived: datetime) -> Iterator[_Line]:
-    for event in timeline_events(events):
+def _happened(told: Chronicle, arrived: datetime) -> Iterator[_Line]:
+    for event in timeline_events(told):
         at = moment(event.time, arrived) or arrived
         yield at, _line(at, event.kind, event.text, event.data)
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,9 +15,6 @@ from policy_server.conferences.records import HeldConference, TimelineEntry
 from policy_server.conferences.store import ConferenceStore
 
 WRITTEN_AT_ONCE: Final = 500
-
-OWN_LIMIT: Final = 20_000
-"""Keys whose own changes are remembered; one that is forgotten is only read again."""
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +45,6 @@ class Writer:
         self._limits: Final = limits
         self._notes: Final[deque[TimelineEntry]] = deque()
         self._holds: Final[dict[tuple[str, str], Hold]] = {}
-        self._own: Final[dict[str, set[int]]] = {}
         self._unwritten: Final = asyncio.Event()
         self._urgent: Final = asyncio.Event()
 
@@ -65,10 +61,6 @@ class Writer:
     def is_writing(self, conference: HeldConference) -> bool:
         """Whether the conference is not known to be in the store yet."""
         return (conference.id, conference.rule) in self._holds
-
-    def own_changes(self, key: str) -> Collection[int]:
-        """The numbers of the changes of a key that were made here since this was asked last."""
-        return self._own.pop(key, ())
 
     def note(self, entry: TimelineEntry) -> None:
         """Puts something on a timeline, when the database has time."""
@@ -151,10 +143,6 @@ class Writer:
     async def _record(self, holds: Sequence[Hold], notes: Sequence[TimelineEntry]) -> None:
         recorded = await self._store.record([hold.conference for hold in holds], notes)
         self._is_away = False
-        if len(self._own) > OWN_LIMIT:
-            self._own.clear()
-        for key, number in recorded.numbers.items():
-            self._own.setdefault(key, set()).add(number)
         self._settle(holds, recorded.holders)
 
     def _settle(self, holds: Sequence[Hold], holders: Sequence[HeldConference]) -> None:

@@ -229,7 +229,7 @@ Whether the agent may see the conference is checked again all the time. A browse
                     # OpenAPI 3.1 has no word for the events of a stream; tools take the schema for that of each.
                     "text/event-stream": {
                         "schema": {"oneOf": [ref("ConferenceEvent"), ref("EndEvent")]},
-                        "example": f"retry: {RECONNECT_MILLISECONDS}\n\nevent: conference\nid: 7\n"
+                        "example": f"retry: {RECONNECT_MILLISECONDS[0]}\n\nevent: conference\nid: 7\n"
                         'data: {"call": "…", "state": "active", …}\n\n: keep-alive\n\n',
                     }
                 },

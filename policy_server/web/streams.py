@@ -8,11 +8,11 @@ import contextlib
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, NamedTuple, NoReturn
+from random import randint
+from typing import Final, NamedTuple, NoReturn
 
-import orjson
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
@@ -21,6 +21,7 @@ from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.lookup import Found, Subject
 from policy_server.conferences.subscriptions import Subscription
 from policy_server.genesys.results import Agent
+from policy_server.web.admission import Admission
 from policy_server.web.agents import PATH, AgentDesk, agent_problem, unknown_conference
 from policy_server.web.problem import ProblemResponse, Refused
 
@@ -45,8 +46,10 @@ STALLED_SECONDS: Final = 30.0
 RETRY_SECONDS: Final = 1.0
 """Seconds between attempts to read while the database is away."""
 
-RECONNECT_MILLISECONDS: Final = 2000
-"""How long a client waits before it connects again."""
+RECONNECT_MILLISECONDS: Final = (1000, 4000)
+"""How long a client waits at the least and at the most before it connects again: each another time, so that after a restart
+not all come at once.
+"""
 
 LAST_WORDS_SECONDS: Final = 1.0
 """Seconds that the server waits to say why it ends a stream."""
@@ -76,11 +79,14 @@ class AgentStreams:
         check_seconds: float = CHECK_SECONDS,
         keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
         pause_seconds: float = PAUSE_SECONDS,
+        random: Callable[[int, int], int] = randint,
     ) -> None:
-        self._parts: Final = _Parts(desk, check_seconds, keep_alive_seconds, pause_seconds)
+        self._parts: Final = _Parts(desk, Admission(), check_seconds, keep_alive_seconds, pause_seconds)
         self._limit: Final = limit
+        self._random: Final = random
         self._open: Final[Counter[str]] = Counter()
-        self._closed: Final = asyncio.Event()
+        self._streams: Final[set[_Stream]] = set()
+        self._is_closed = False
 
     def routes(self) -> list[Route]:
         """The routes, for the application."""
@@ -93,7 +99,9 @@ class AgentStreams:
 
     def close(self) -> None:
         """Ends every stream, and begins none any more."""
-        self._closed.set()
+        self._is_closed = True
+        for stream in self._streams:
+            stream.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request, for as long as the stream lasts."""
@@ -106,11 +114,17 @@ class AgentStreams:
         if request.method != "GET":
             raise Refused(agent_problem(405, "method-not-allowed", "Method not allowed", headers={"allow": "GET"}))
         subject, admitted = await self._parts.desk.admit(request)
-        if self._closed.is_set():
-            raise Refused(_stopping())
+        reconnect = self._random(*RECONNECT_MILLISECONDS)
         with self._slot(admitted.agent):
             found = await self._parts.desk.open(request, subject, admitted)
-            await _Stream(self._parts, request, subject, send).run(found, self._closed)
+            if self._is_closed:
+                raise Refused(_stopping(reconnect))
+            stream = _Stream(self._parts, request, subject, send, reconnect)
+            self._streams.add(stream)
+            try:
+                await stream.run(found)
+            finally:
+                self._streams.discard(stream)
 
     @contextmanager
     def _slot(self, agent: Agent) -> Iterator[None]:
@@ -130,6 +144,7 @@ class _Parts(NamedTuple):
     """What all streams share. Times are in seconds."""
 
     desk: AgentDesk
+    turns: Admission
     check: float
     keep_alive: float
     pause: float
@@ -144,64 +159,71 @@ class _End(Exception):  # noqa: N818  the end of a stream is no error
 
 
 class _Stream:
-    """One stream to one widget."""
+    """One stream to one widget, which comes back after ``reconnect`` milliseconds."""
 
-    def __init__(self, parts: _Parts, request: Request, subject: Subject, send: Send) -> None:
+    def __init__(self, parts: _Parts, request: Request, subject: Subject, send: Send, reconnect: int) -> None:
         self._parts: Final = parts
         self._request: Final = request
         self._subject: Final = subject
         self._send_message: Final = send
+        self._reconnect: Final = reconnect
         self._clock: Final = asyncio.get_running_loop().time
         self._check_at = self._clock() + parts.check
         self._keep_alive_at = self._clock() + parts.keep_alive
+        self._subscription: Subscription | None = None
+        self._is_left = False
+        self._is_stopped = False
 
-    async def run(self, found: Found, closed: asyncio.Event) -> None:
+    def stop(self) -> None:
+        """The server stops."""
+        self._is_stopped = True
+        self._wake()
+
+    async def run(self, found: Found) -> None:
         """Sends what there is until the client goes away, the agent is refused or the server stops."""
+        # Nothing else says that a browser has gone while there is nothing to send.
+        leaving = asyncio.create_task(self._leave())
         try:
             await self._send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-            await self._send_text(b"retry: %d\n\n" % RECONNECT_MILLISECONDS)
-            await self._tell_until_over(found, closed)
+            await self._send_text(b"retry: %d\n\n" % self._reconnect)
+            await self._tell(found)
         except _End as end:
             if end.problem is not None:
                 await self._say_why(end.problem)
-
-    async def _tell_until_over(self, found: Found, closed: asyncio.Event) -> None:
-        telling, leaving = asyncio.create_task(self._tell(found)), asyncio.create_task(self._leave())
-        stopping = asyncio.create_task(closed.wait())
-        tasks = (telling, leaving, stopping)
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if telling.done():
-                telling.result()
-            elif not leaving.done():
-                raise _End(_stopping())
         finally:
-            await _cancel(tasks)
+            leaving.cancel()
 
     async def _leave(self) -> None:
         while (await self._request.receive())["type"] != "http.disconnect":
             pass
+        self._is_left = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._subscription is not None:
+            self._subscription.tell()
 
     async def _tell(self, found: Found) -> NoReturn:
         told = _last_event_id(self._request)
         while True:
-            with self._parts.desk.lookup.conferences.subscribe(*found.keys) as subscription:
+            with self._parts.desk.lookup.conferences.subscribe(*found.keys) as self._subscription:
                 # Read again: something may have changed before the subscription began.
                 fresh = await self._read()
                 while fresh is None or fresh.keys == found.keys:
                     if fresh is not None and fresh.number != told:
                         told = fresh.number
-                        await self._send_text(_event("conference", orjson.dumps(fresh.answer), told))
+                        await self._send_text(_event("conference", fresh.body, told))
                         await asyncio.sleep(self._parts.pause)
-                    await self._wait(subscription, RETRY_SECONDS if fresh is None else math.inf)
+                    await self._wait(self._subscription, RETRY_SECONDS if fresh is None else math.inf)
                     fresh = await self._read()
                 found = fresh
 
     async def _read(self) -> Found | None:
-        """The conference now; ``None`` while the database is away."""
+        """The conference now; ``None`` while the database is away or there is too much to do."""
         try:
-            found = await self._parts.desk.lookup.look_up(self._subject)
-        except StoreUnavailableError:
+            async with self._parts.turns:
+                found = await self._parts.desk.lookup.look_up(self._subject)
+        except (StoreUnavailableError, Refused):
             return None
         if found is None:
             raise _End(unknown_conference())
@@ -212,10 +234,18 @@ class _Stream:
         until = min(self._clock() + longest, self._keep_alive_at)
         changed = False
         while not changed and self._clock() < until:
+            self._end_if_over()
             changed = await subscription.wait(max(0.0, min(until, self._check_at) - self._clock()))
+            self._end_if_over()
             await self._check()
         if self._clock() >= self._keep_alive_at:
             await self._send_text(b": keep-alive\n\n")
+
+    def _end_if_over(self) -> None:
+        if self._is_left:
+            raise _End
+        if self._is_stopped:
+            raise _End(_stopping(self._reconnect))
 
     async def _check(self) -> None:
         if self._clock() < self._check_at:
@@ -245,19 +275,6 @@ class _Stream:
             raise _End from None
 
 
-async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Ends tasks, and takes note of their errors so that asyncio does not report them."""
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        # Once may not do: asyncio.wait_for of Python 3.11 drops a cancellation that comes together with its result.
-        done, pending = await asyncio.wait(pending, timeout=0.1)
-        for task in done:
-            if not task.cancelled():
-                task.exception()
-
-
 def _event(name: str, data: bytes, number: int | None = None) -> bytes:
     identifier = b"" if number is None else b"id: %d\n" % number
     return b"event: %b\n%bdata: %b\n\n" % (name.encode(), identifier, data)
@@ -268,6 +285,6 @@ def _last_event_id(request: Request) -> int | None:
     return int(given) if _EVENT_ID.fullmatch(given) else None
 
 
-def _stopping() -> ProblemResponse:
-    headers = {"retry-after": str(RECONNECT_MILLISECONDS // 1000)}
+def _stopping(reconnect: int) -> ProblemResponse:
+    headers = {"retry-after": str(math.ceil(reconnect / 1000))}
     return agent_problem(503, "stopping", "The server stops", "connect again", headers)

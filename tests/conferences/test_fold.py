@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_server.conferences.fold import ConferenceState, Phase, fold
+from policy_server.conferences.fold import Chronicle, ConferenceState, Phase, fold
 from policy_server.conferences.participants import MAX_PARTICIPANTS, LegState, Participant
 from policy_server.conferences.timeline import timeline_events
 from policy_server.pexip.events import Event, LegEnd, parse_events
@@ -520,7 +520,7 @@ def test_state_of_a_visit() -> None:
 
 def both(events: list[Event]) -> tuple[ConferenceState, object]:
     """All that is made of a list of messages."""
-    return fold(events), timeline_events(events)
+    return fold(events), timeline_events(Chronicle(events))
 
 
 @given(histories(), st.randoms(use_true_random=False), st.floats(0, 1))
@@ -528,6 +528,21 @@ def test_only_the_set_of_messages_counts(history: History, order: random.Random,
     """Any order and any duplicates of the messages that were not lost give the same state and timeline."""
     events = [event for event in history.events if order.random() >= loss * 0.5]
     assert both(jumbled(events, order)) == both(events)
+
+
+@given(histories(), st.randoms(use_true_random=False), st.floats(0, 1), st.floats(0, 1))
+def test_telling_on_is_telling_all(history: History, order: random.Random, loss: float, disorder: float) -> None:
+    """Messages that are told as they come, in whatever pieces and however late, come to what all of them come to at once,
+    at every moment.
+    """
+    events = [event for event in delivered(history.events, order) if order.random() >= loss * 0.5]
+    events.sort(key=lambda event: event.time + order.random() * disorder * 100)
+    told, place = Chronicle(), 0
+    while place < len(events):
+        after = place + order.randint(1, 3)
+        told.tell(events[place:after])
+        place = after
+        assert (told.state, timeline_events(told)) == both(events[:place])
 
 
 @given(histories(), st.randoms(use_true_random=False))
@@ -544,7 +559,7 @@ def test_whole_history_is_told_right(history: History, order: random.Random) -> 
 @given(histories(), st.randoms(use_true_random=False))
 def test_whole_timeline_is_told_right(history: History, order: random.Random) -> None:
     """When nothing is lost, everybody joins once, and leaves once when it is over; lines are in order of time."""
-    timeline = timeline_events(jumbled(history.events, order))
+    timeline = timeline_events(Chronicle(jumbled(history.events, order)))
     kinds = [line.kind.value for line in timeline]
     assert kinds.count("joined") == history.people
     assert kinds.count("trunk_answered") == history.legs
@@ -580,7 +595,7 @@ def test_two_sinks_in_any_order_tell_what_one_tells(history: History, order: ran
             kept[copy.identity] = copy
     assert set(kept) == {event.identity for event in history.events}
     assert fold(kept.values()) == fold(copies)
-    assert timeline_events(kept.values()) == timeline_events(copies)
+    assert timeline_events(Chronicle(kept.values())) == timeline_events(Chronicle(copies))
 
 
 # ------------------------------------------------------------------ breakout rooms

@@ -3,6 +3,7 @@
 import orjson
 import pytest
 
+from policy_server.conferences.fold import Chronicle
 from policy_server.conferences.timeline import (
     Doorstep,
     Kind,
@@ -72,7 +73,7 @@ def test_an_agent_is_named(name: str, conversation: str, text: str) -> None:
 
 def lines(*events: Event) -> list[tuple[float, str]]:
     """The timeline as times and sentences."""
-    return [(line.time, line.text) for line in timeline_events(events)]
+    return [(line.time, line.text) for line in timeline_events(Chronicle(events))]
 
 
 def test_timeline_of_a_visit() -> None:
@@ -213,7 +214,7 @@ def test_timeline(events: list[Event], expected: list[tuple[float, str]]) -> Non
 
 def test_data_of_timeline() -> None:
     """A line carries what a program needs to know of it, and can be written as JSON."""
-    by_kind = {line.kind.value: line.data for line in timeline_events(VISIT)}
+    by_kind = {line.kind.value: line.data for line in timeline_events(Chronicle(VISIT))}
     assert by_kind["trunk_ended"] == {
         "participant": "l",
         "number": NUMBER,

@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 import pytest
 
-from policy_server.conferences.fold import Phase, fold
+from policy_server.conferences.fold import Chronicle, Phase, fold
 from policy_server.conferences.participants import LegState
 from policy_server.conferences.timeline import timeline_events
 from policy_server.pexip.events import Event, LegEnd, parse_events
@@ -151,7 +151,7 @@ def test_a_whole_call() -> None:
     state = fold(events)
     assert (state.phase, state.ended_at) == (Phase.ENDED, NOON.timestamp() + 11)
     assert not any(person.is_present for person in state.people)
-    assert [line.kind for line in timeline_events(events)] == [
+    assert [line.kind for line in timeline_events(Chronicle(events))] == [
         "conference_started",
         "joined",
         "trunk_answered",

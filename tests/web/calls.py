@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from policy_server.conferences.ending import Endings
 from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.conferences.fold import Chronicle
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.lookup import ConferenceLookup
 from policy_server.conferences.pace import Pace
@@ -253,15 +254,15 @@ class WatchedReader(Reader):
         self._enter("conference_of_call")
         return super().conference_of_room(*names)
 
-    def events(self, room: str, since: datetime, until: datetime | None = None) -> tuple[Event, ...]:
+    def told(self, room: str, since: datetime) -> Chronicle:
         """As the store does it."""
         self._enter("events")
-        return super().events(room, since, until)
+        return super().told(room, since)
 
-    def events_of(self, conference: HeldConference) -> tuple[Event, ...]:
+    def told_of(self, conference: HeldConference) -> Chronicle:
         """As the store does it."""
         self._enter("events")
-        return super().events_of(conference)
+        return super().told_of(conference)
 
     def timeline(self, key: str) -> tuple[TimelineEntry, ...]:
         """As the store does it."""

@@ -448,10 +448,10 @@ def test_a_fault_of_ours_does_not_hold_up_the_queue_of_a_node(
 ) -> None:
     """Messages that are stored but cannot be folded are answered 200, and the log has the error."""
 
-    def broken(_: object) -> None:
+    def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(ending, "fold", broken)
+    monkeypatch.setattr(ending, "_is_over", broken)
     desk.store_hold()
     assert desk.post(bulk([started(), ended(9)])).status_code == 200
     assert "conferences.not_ended" in caplog.text

@@ -44,6 +44,7 @@ export interface Conference {
 const REQUEST_LIMIT = 8_000;
 /** The server says something every 15 s. */
 const SILENCE_LIMIT = 40_000;
+/** Before the server says when to come back after a break. */
 const PAUSE = 2_000;
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -52,6 +53,7 @@ export class Lookup {
   readonly #server: string;
   readonly #token: string;
   readonly #conversationId: string;
+  #reconnect = PAUSE;
 
   constructor(server: string, token: string, conversationId: string) {
     this.#server = server;
@@ -72,6 +74,7 @@ export class Lookup {
   /** Follows the conference until aborted or refused; reports each state. Throws LookupError when refused. */
   async follow(callId: string, onChange: (conference: Conference) => void, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      let atLeast = 0;
       try {
         await this.#read(callId, onChange, signal);
       } catch (error) {
@@ -79,8 +82,11 @@ export class Lookup {
         if (isFinal && !signal.aborted) {
           throw error;
         }
+        if (error instanceof LookupError) {
+          atLeast = error.retryAfter;
+        }
       }
-      await pause(PAUSE, signal);
+      await pause(Math.max(this.#reconnect, atLeast), signal);
     }
   }
 
@@ -94,7 +100,9 @@ export class Lookup {
       for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
         clearTimeout(timer);
         timer = setTimeout(() => silence.abort(), SILENCE_LIMIT);
-        for (const { name, data } of events.feed(part.value)) {
+        const told = events.feed(part.value);
+        this.#reconnect = events.retry ?? this.#reconnect;
+        for (const { name, data } of told) {
           if (name === "conference") {
             onChange(parseConference(JSON.parse(data)));
           } else if (name === "end") {
@@ -189,6 +197,8 @@ export function hasRoom(conference: Conference): boolean {
 
 /** Server-Sent Events out of pieces of text. */
 export class EventParser {
+  /** How long to wait before connecting again, in milliseconds; `undefined` until it was said. */
+  retry: number | undefined;
   #rest = "";
   #name = "";
   #data: string[] = [];
@@ -204,6 +214,8 @@ export class EventParser {
         }
         this.#name = "";
         this.#data = [];
+      } else if (/^retry: ?\d+$/.test(line)) {
+        this.retry = Number(line.slice(6));
       } else if (line.startsWith("event:")) {
         this.#name = line.slice(6).trimStart();
       } else if (line.startsWith("data:")) {

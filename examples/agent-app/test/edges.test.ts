@@ -182,6 +182,7 @@ test("Events are read however they are cut.", () => {
       { name: "conference", data: '{"a":\n1}' },
       { name: "end", data: "{}" },
     ]);
+    assert.equal(parser.retry, 2000);
   }
 });
 

@@ -1,0 +1,303 @@
+"""Calls that run, as the store has them, kept in memory: whoever watches them reads no database at each change.
+
+A call is read once, when somebody first looks at it; from then on each transaction of this process carries it on. What
+another process has written shows as a gap in the numbers of its changes, or is heard of: then it is read again. So what
+is kept is at each moment what the store said at some number of its change.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from operator import attrgetter
+from typing import Final, TypeVar
+
+from policy_server.conferences.fold import Chronicle, tells
+from policy_server.conferences.reader import BEGINNING, CallSource
+from policy_server.conferences.records import HeldConference, Link, News, TimelineEntry
+from policy_server.conferences.tables import storable_name
+from policy_server.pexip.events import Event, room_of
+
+ROWS: Final = 40_000
+"""Messages and timeline entries that are kept of all calls together, some two kilobytes each; what was asked for longest ago
+goes first.
+"""
+
+ROWS_OF_CALL: Final = 400
+"""Messages and timeline entries of a call that is kept: what comes of more takes so long that a thread has to do it."""
+
+T = TypeVar("T")
+
+
+class NotKept(Exception):  # noqa: N818  nothing is wrong
+    """The database has to be read."""
+
+
+class _Told:
+    """What was told of a room, and the number of each message by its identity."""
+
+    def __init__(self, chronicle: Chronicle) -> None:
+        self.chronicle: Final = chronicle
+        self.numbers: Final = {_identity(event): event.seq for event in chronicle.events}
+
+    def tell(self, news: News, room: str) -> None:
+        """Takes what was stored about the room."""
+        fresh = {identity: event for identity, event in news.events.items() if event.room == room}
+        fresh = {identity: event for identity, event in fresh.items() if identity not in self.numbers}
+        lower = {
+            identity: event.seq for identity, event in news.copies.items() if event.seq < self.numbers.get(identity, 0)
+        }
+        known = [event for event in self.chronicle.events if _identity(event) in lower] if lower else ()
+        self.chronicle.tell((*fresh.values(), *(replace(event, seq=lower[_identity(event)]) for event in known)))
+        self.numbers.update(lower | {identity: event.seq for identity, event in fresh.items() if tells(event)})
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What is kept of a call or room name: the store's answers, each in a tuple that is empty until it was given."""
+
+    number: int
+    link: tuple[Link | None, ...] = ()
+    conference: tuple[HeldConference | None, ...] = ()
+    timeline: tuple[list[TimelineEntry], ...] = ()
+    told: tuple[_Told, ...] = ()
+    counted: int = 0
+    """Its rows when they were counted last."""
+
+    @property
+    def rows(self) -> int:
+        """How much it is."""
+        return 1 + sum(map(len, self.timeline)) + sum(len(told.numbers) for told in self.told)
+
+    def note(self, entries: Iterable[TimelineEntry]) -> None:
+        """Takes new entries of a timeline."""
+        for timeline in self.timeline:
+            timeline += [entry for entry in entries if entry not in timeline]
+            timeline.sort(key=attrgetter("at"))
+
+    def fill(self, other: "_Kept") -> None:
+        """Takes what was learnt at the same number of the change."""
+        self.link, self.conference = self.link or other.link, self.conference or other.conference
+        self.timeline, self.told = self.timeline or other.timeline, self.told or other.told
+
+
+class Reading(CallSource):
+    """Asks another source, and remembers what it answered. Made in the event loop, used wherever that may be used."""
+
+    def __init__(self) -> None:
+        self.learnt: Final[dict[str, _Kept]] = {}
+        self.changed: Final[set[str]] = set()
+        """What changed meanwhile."""
+        self._source: CallSource
+
+    def of(self, source: CallSource) -> "Reading":
+        """The source that is asked."""
+        self._source = source
+        return self
+
+    def link(self, call: str) -> Link | None:
+        """Passed on and remembered."""
+        found = self._source.link(call)
+        if call in self.learnt:
+            self.learnt[call].link = (found,)
+        return found
+
+    def holder(self, name: str, at: datetime) -> HeldConference | None:
+        """Passed on."""
+        return self._source.holder(name, at)
+
+    def conference_of_call(self, call: str) -> HeldConference | None:
+        """Passed on and remembered."""
+        found = self._source.conference_of_call(call)
+        if call in self.learnt:
+            self.learnt[call].conference = (found,)
+        return found
+
+    def conference_of_room(self, *names: str) -> HeldConference | None:
+        """Passed on."""
+        return self._source.conference_of_room(*names)
+
+    def told(self, room: str, since: datetime) -> Chronicle:
+        """Passed on and remembered if it is all that was told of the room."""
+        told = self._source.told(room, since)
+        if since == BEGINNING and room in self.learnt and room == room_of(room):
+            self.learnt[room].told = (_Told(told),)
+        return told
+
+    def told_of(self, conference: HeldConference) -> Chronicle:
+        """Passed on and remembered if it is all that was told of the room."""
+        told = self._source.told_of(conference)
+        room = conference.name
+        if conference.is_in_own_room and room in self.learnt and room == room_of(room):
+            self.learnt[room].told = (_Told(told),)
+        return told
+
+    def timeline(self, key: str) -> Sequence[TimelineEntry]:
+        """Passed on and remembered."""
+        entries = self._source.timeline(key)
+        if key in self.learnt:
+            self.learnt[key].timeline = (list(entries),)
+        return entries
+
+    def change_number(self, keys: Sequence[str]) -> int:
+        """Passed on; of a single key all that is asked from now on is remembered."""
+        number = self._source.change_number(keys)
+        if len(keys) == 1:
+            self.learnt.setdefault(keys[0], _Kept(number))
+        return number
+
+
+class RunningCalls(CallSource):
+    """Answers for what is kept; for anything else it raises NotKept.
+
+    ``live`` gives the conference that holds a room at a time, as far as this process knows.
+    """
+
+    def __init__(self, live: Callable[[str, datetime], HeldConference | None]) -> None:
+        self._live: Final = live
+        # What was asked for longest ago comes first.
+        self._kept: Final[dict[str, _Kept]] = {}
+        self._readings: Final[set[Reading]] = set()
+        self._rows = 0
+
+    # -------------------------------------------------------------- what is kept
+
+    @contextmanager
+    def reading(self) -> Iterator[Reading]:
+        """What is read in the block is kept, unless it changes in the meantime."""
+        reading = Reading()
+        self._readings.add(reading)
+        try:
+            yield reading
+        finally:
+            self._readings.discard(reading)
+        for key, kept in reading.learnt.items():
+            if key not in reading.changed and kept.rows <= ROWS_OF_CALL:
+                self._keep(key, kept)
+
+    def hear_news(self, news: News) -> None:
+        """This process has written something."""
+        entries: dict[str, list[TimelineEntry]] = {}
+        for entry in news.entries:
+            entries.setdefault(storable_name(entry.key), []).append(entry)
+        held = {name for conference in news.conferences for name in (conference.name, conference.call)}
+        for key in {*held, *entries, *(event.room for event in news.events.values())} - news.numbers.keys():
+            self.forget(key)
+        for key, number in news.numbers.items():
+            self._note_change(key)
+            kept = self._kept.get(key)
+            if kept is None:
+                continue
+            if number not in (kept.number, kept.number + 1):
+                self.forget(key)
+                continue
+            kept.number = number
+            if key in held:
+                kept.conference = ()
+            kept.note(entries.get(key, ()))
+            for told in kept.told:
+                told.tell(news, key)
+            self._count(key, kept)
+
+    def hear(self, key: str, number: int) -> None:
+        """A change of a call or room name was heard of, perhaps one that is known: this process's own come back to it."""
+        kept = self._kept.get(key)
+        if kept is None or kept.number < number:
+            self.forget(key)
+
+    def forget(self, key: str) -> None:
+        """Something about a call or room name is not what it was."""
+        self._note_change(key)
+        kept = self._kept.pop(key, None)
+        if kept is not None:
+            self._rows -= kept.counted
+
+    def forget_all(self) -> None:
+        """Anything may have changed."""
+        for key in (*self._kept, *(key for reading in self._readings for key in reading.learnt)):
+            self.forget(key)
+
+    def _note_change(self, key: str) -> None:
+        for reading in self._readings:
+            reading.changed.add(key)
+
+    def tidy(self, is_wanted: Callable[[str], bool]) -> None:
+        """Forgets the calls and room names that nobody needs any more."""
+        for key in [key for key in self._kept if not is_wanted(key)]:
+            self.forget(key)
+
+    def _keep(self, key: str, learnt: _Kept) -> None:
+        kept = self._kept.get(key)
+        if kept is not None and kept.number == learnt.number:
+            kept.fill(learnt)
+        else:
+            if kept is not None:
+                self._rows -= kept.counted
+            kept = self._kept[key] = learnt
+        self._count(key, kept)
+
+    def _count(self, key: str, kept: _Kept) -> None:
+        self._rows += kept.rows - kept.counted
+        kept.counted = kept.rows
+        if kept.counted > ROWS_OF_CALL:
+            self.forget(key)
+        while self._rows > ROWS:
+            self.forget(next(iter(self._kept)))
+
+    # -------------------------------------------------------------- what can be asked
+
+    def link(self, call: str) -> Link | None:
+        """The link of a call."""
+        return _first(self._of(call).link)
+
+    def holder(self, name: str, at: datetime) -> HeldConference | None:
+        """The conference that holds a room."""
+        held = self._live(name, at)
+        if held is None:
+            raise NotKept
+        return held
+
+    def conference_of_call(self, call: str) -> HeldConference | None:
+        """The latest conference of a call."""
+        return _first(self._of(call).conference)
+
+    def conference_of_room(self, *names: str) -> HeldConference | None:
+        """Not kept: of rooms without a call nothing is."""
+        raise NotKept
+
+    def told(self, room: str, since: datetime) -> Chronicle:
+        """What was told of a room."""
+        if since != BEGINNING:
+            raise NotKept
+        return _first(self._of(room).told).chronicle
+
+    def told_of(self, conference: HeldConference) -> Chronicle:
+        """What was told of a conference in its call's own room."""
+        if not conference.is_in_own_room:
+            raise NotKept
+        return self.told(conference.name, BEGINNING)
+
+    def timeline(self, key: str) -> Sequence[TimelineEntry]:
+        """The timeline of a call or room name."""
+        return _first(self._of(key).timeline)
+
+    def change_number(self, keys: Sequence[str]) -> int:
+        """How many changes there were of any of these calls and room names."""
+        return sum(self._of(key).number for key in keys)
+
+    def _of(self, key: str) -> _Kept:
+        kept = self._kept.pop(storable_name(key), None)
+        if kept is None:
+            raise NotKept
+        self._kept[storable_name(key)] = kept
+        return kept
+
+
+def _identity(event: Event) -> bytes:
+    return bytes.fromhex(event.identity)
+
+
+def _first(answers: tuple[T, ...]) -> T:
+    if not answers:
+        raise NotKept
+    return answers[0]
