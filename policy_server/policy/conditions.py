@@ -320,5 +320,6 @@ def captured_groups(conditions: Iterable[Condition], facts: Facts, names: Collec
     originals = any(name.endswith(RAW) for name in names)
     groups: dict[str, str] = {}
     for condition in conditions:
-        groups |= condition.groups(facts, originals=originals)
+        if found := condition.groups(facts, originals=originals):
+            groups |= found
     return groups

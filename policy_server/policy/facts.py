@@ -62,16 +62,19 @@ class ParameterSource:
     def texts(self, facts: "Facts") -> tuple[str, ...]:
         """Every text that a pattern may match; empty when the value is missing."""
         parameter = self.parameter
+        name, kind = parameter.name, parameter.kind
         if self.raw:
-            text = facts.request.text(parameter.name)
-            return (text,) if text else ()
-        if parameter.kind is Kind.LIST:
-            return facts.request.values(parameter.name)
-        text = facts.text(parameter)
-        if text and parameter.name == PATH_ALIAS.name:
-            # Devices register user@domain, and rules for them are written either way, so both forms count.
-            full = bare_alias(facts.request.text(parameter.name))
-            return (text,) if full == text else (text, full)
+            text = facts.request.text(name)
+        elif kind is Kind.ALIAS:
+            text = facts.alias(name)
+            if text and name == PATH_ALIAS.name:
+                # Devices register user@domain, and rules for them are written either way, so both forms count.
+                full = bare_alias(facts.request.text(name))
+                return (text,) if full == text else (text, full)
+        elif kind is Kind.LIST:
+            return facts.request.values(name)
+        else:
+            text = facts.text(parameter)
         return (text,) if text else ()
 
     def lacks(self, supposed: Supposed) -> bool:
@@ -174,17 +177,28 @@ class Facts:
     __slots__ = (
         "_aliases",
         "_find_link",
-        "_link",
+        "_known_link",
         "_link_attributes",
-        "_link_state",
         "_mask",
-        "alias_forms",
+        "call",
+        "call_id",
         "domains",
         "groups",
         "keyring",
+        "link",
+        "link_state",
         "now",
         "request",
     )
+
+    link: LinkAlias | None
+    """What the alias that was dialled says of a link; ``None`` when it is of no link type."""
+    call: Call | None
+    """The call that the alias belongs to; ``None`` without one that we signed."""
+    call_id: str
+    """The call's name for everybody, ``""`` without one."""
+    link_state: LinkState
+    """Whether the link was signed by us for this alias, and is still good."""
 
     def __init__(
         self,
@@ -203,15 +217,15 @@ class Facts:
         self.now: Final = now
         self.keyring: Final = keyring
         self.domains: Final = domains
-        self.alias_forms: Final = alias_forms
         self._mask: Final = mask
         self._link_attributes: Final = link_attributes
         self._find_link: Final = find_link
         self.groups: Final[dict[int, Mapping[str, str] | None]] = {}
-        self._aliases: Final[dict[str, str]] = {"local_alias": dialled.alias} if dialled is not None else {}
-        # Empty until somebody asks.
-        self._link: tuple[LinkAlias | None, ...] = (dialled.link,) if dialled is not None else ()
-        self._link_state: LinkState | None = None
+        if dialled is None:
+            alias = normalise_alias(request.text("local_alias"), domains)
+            dialled = ReadAlias(alias, read_alias(alias_forms, keyring, alias))
+        self._aliases: Final[dict[str, str]] = {"local_alias": dialled.alias}
+        self.recall(dialled.link)
 
     def alias(self, name: str) -> str:
         """An alias parameter in the form in which aliases are compared; ``""`` when missing."""
@@ -236,49 +250,23 @@ class Facts:
         """A text as a finding may quote it: nothing in it opens a door."""
         return self._mask.text(text, self.keyring)
 
-    @property
-    def link(self) -> LinkAlias | None:
-        """What the alias that was dialled says of a link; ``None`` when it is of no link type."""
-        if not self._link:
-            self._link = (read_alias(self.alias_forms, self.keyring, self.alias("local_alias")),)
-        return self._link[0]
-
-    @property
-    def call(self) -> Call | None:
-        """The call that the alias belongs to; ``None`` without one that we signed."""
-        return self.link.call if self.link is not None else None
-
-    @property
-    def call_id(self) -> str:
-        """The call's name for everybody, ``""`` without one."""
-        return self.link.call_id if self.link is not None else ""
-
     def recall(self, link: LinkAlias | None) -> None:
-        """Takes the link from a room's name: what the alias is in a call out of a room is not documented."""
-        if link is not None:
-            self._link = (link,)
-            self._link_state = None
+        """Takes what there is to know of a link. In a call out of a room it comes from the room's name: what the alias is
+        there is not documented.
+        """
+        self.link = link
+        self.call = call = None if link is None else link.call
+        self.call_id = "" if call is None else call.id
+        self._known_link = known = None if call is None else self._find_link(self.call_id)
+        if link is None:
+            self.link_state = LinkState.ABSENT
+        elif known is not None and known.revoked_at is not None:
+            self.link_state = LinkState.INVALID
+        else:
+            self.link_state = link_state(call, self.now)
 
     @property
     def link_attributes(self) -> Mapping[str, str]:
         """The attributes of the link that the alias belongs to; none when nothing is known of it."""
-        known = attributes_of(self._known_link())
+        known = attributes_of(self._known_link)
         return {**known, **self._link_attributes} if self._link_attributes else known
-
-    @property
-    def link_state(self) -> LinkState:
-        """Whether the link was signed by us for this alias, and is still good."""
-        if self._link_state is None:
-            self._link_state = self._find_state()
-        return self._link_state
-
-    def _find_state(self) -> LinkState:
-        if self.link is None:
-            return LinkState.ABSENT
-        known = self._known_link()
-        if known is not None and known.revoked_at is not None:
-            return LinkState.INVALID
-        return link_state(self.call, self.now)
-
-    def _known_link(self) -> KnownLink | None:
-        return self._find_link(self.call_id) if self.call is not None else None

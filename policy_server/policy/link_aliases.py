@@ -6,13 +6,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from policy_server.policy.names import Call, Keyring, Role
-from policy_server.policy.patterns import Pattern
-
-KEY: Final = "key"
-"""The group of a form's expression: the name of the call in the alias."""
+from policy_server.policy.names import NAME_LENGTH, Call, Keyring, Role
 
 
 class Entrance(StrEnum):
@@ -24,7 +20,7 @@ class Entrance(StrEnum):
 
 class AliasForm(NamedTuple):
     """One of the aliases that a link type makes. ``role`` says which name of the call stands in it, between ``before``
-    and ``after``.
+    and ``after``, which are in lower case.
     """
 
     type: str
@@ -32,7 +28,14 @@ class AliasForm(NamedTuple):
     role: Role
     before: str
     after: str
-    pattern: Pattern
+
+    def name_in(self, alias: str) -> str:
+        """What stands in an alias in normal form where the call has its name; ``""`` when the alias is no such one."""
+        begin, end = len(self.before), len(alias) - len(self.after)
+        if end - begin != NAME_LENGTH or not alias.startswith(self.before) or not alias.endswith(self.after):
+            return ""
+        name = alias[begin:end]
+        return name if name.isalnum() and name.isascii() else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +66,10 @@ def read_alias(forms: Iterable[AliasForm], keyring: Keyring, alias: str) -> Link
     """
     looks: LinkAlias | None = None
     for form in forms:
-        groups = form.pattern.match(alias)
-        if groups is None:
+        name = form.name_in(alias)
+        if not name:
             continue
-        call = keyring.open(groups[KEY], form.role, (form.type,))
+        call = keyring.open(name, form.role, (form.type,))
         if call is not None:
             return LinkAlias(form.type, form.entrance, call)
         looks = looks or LinkAlias(form.type, form.entrance, None)

@@ -15,7 +15,7 @@ Each is 32 characters of lower-case base32 (`a-z2-7`), which is exactly 20 bytes
 So whoever has the key turns one name into the others, and nobody else does.
 """
 
-import base64
+import hashlib
 import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,6 +53,8 @@ _LONGEST_SPAN: Final = _SPAN_EXACT + (_SPAN_EXACT - 1) * _SPAN_STEP
 _ALPHABET: Final = b"abcdefghijklmnopqrstuvwxyz234567"
 _DIGITS: Final = b"0123456789abcdefghijklmnopqrstuv"
 _TO_DIGITS: Final = bytes(_DIGITS[_ALPHABET.index(byte)] if byte in _ALPHABET else ord("!") for byte in range(256))
+_LETTERS: Final = _ALPHABET.decode("ascii")
+_PAIRS: Final = tuple(first + second for first in _LETTERS for second in _LETTERS)
 
 
 class Role(StrEnum):
@@ -111,7 +113,7 @@ class Call:
         name = self._names.get(role)
         if name is None:
             signature = self._key.signature(role, self._signed, self.type)
-            name = self._names[role] = base64.b32encode(self._signed + signature).decode("ascii").lower()
+            name = self._names[role] = _written(self._signed) + _written(signature)
         return name
 
     @property
@@ -226,7 +228,9 @@ class Keyring:
                     found = (link_type, key)
         if found is None or content[0] >> 4 != _VERSION:
             return None
-        return _read(*found, signed)
+        call = _read(*found, signed)
+        call._names[role] = text
+        return call
 
     def room_pins(self, room: str) -> Pins:
         """Derive the PINs of a room that no call belongs to, of its name; they change with the current key."""
@@ -238,23 +242,50 @@ def link_state(call: Call | None, now: datetime) -> LinkState:
     return LinkState.INVALID if call is None else call.state(now)
 
 
+@dataclass(frozen=True, slots=True)
+class _Mac:
+    """HMAC-SHA256 by one secret (RFC 2104), of which the secret's part is done once and not for every message."""
+
+    secret: bytes = field(repr=False)
+    inner: "hashlib._Hash" = field(init=False, repr=False, compare=False)
+    outer: "hashlib._Hash" = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        block = self.secret.ljust(64, b"\0")
+        object.__setattr__(self, "inner", hashlib.sha256(bytes(byte ^ 0x36 for byte in block)))
+        object.__setattr__(self, "outer", hashlib.sha256(bytes(byte ^ 0x5C for byte in block)))
+
+    def digest(self, message: bytes) -> bytes:
+        """What signs a message."""
+        inner, outer = self.inner.copy(), self.outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.digest()
+
+
 class _Key(NamedTuple):
-    """What is derived from one secret: its number, and one key for each purpose."""
+    """What is derived from one secret: its number, and for each purpose what signs."""
 
     number: int
-    signatures: bytes
-    pins: bytes
+    signatures: _Mac
+    pins: _Mac
 
     def signature(self, role: Role, signed: bytes, link_type: str) -> bytes:
         # The first byte and the fixed length of what follows keep all three apart.
         message = _ROLES[role] + signed + link_type.encode("utf-8", "surrogatepass")
-        return hmac.digest(self.signatures, message, "sha256")[: _NAME_BYTES - _SIGNED_BYTES]
+        return self.signatures.digest(message)[: _NAME_BYTES - _SIGNED_BYTES]
 
     def __repr__(self) -> str:
         return f"<key {self.number}>"
 
 
 _ROLES: Final = {Role.SESSION: b"s", Role.AGENT: b"a", Role.CALL: b"c"}
+
+
+def _written(half: bytes) -> str:
+    """Half of a name as text: 10 bytes are 16 characters, and two of them are looked up at a time."""
+    bits = int.from_bytes(half, "big")
+    return "".join([_PAIRS[bits >> shift & 0x3FF] for shift in range(70, -10, -10)])
 
 
 def _read(link_type: str, key: _Key, signed: bytes) -> Call:
@@ -278,12 +309,12 @@ def _coded_span(expires: int, opens_at: datetime) -> int:
 
 
 def _pins(key: _Key, text: str) -> Pins:
-    digest = hmac.digest(key.pins, text.encode("utf-8", "surrogatepass"), "sha256")
+    digest = key.pins.digest(text.encode("utf-8", "surrogatepass"))
     host = int.from_bytes(digest[:16], "big") % _HOST_PINS
     guest = int.from_bytes(digest[16:], "big") % _GUEST_PINS
     # Counting on past the host's PIN keeps the two apart and every guest PIN as likely as any other.
     guest += guest >= host
-    return Pins(str(host).zfill(PIN_DIGITS), str(guest).zfill(PIN_DIGITS))
+    return Pins(f"{host:0{PIN_DIGITS}}", f"{guest:0{PIN_DIGITS}}")
 
 
 def _derive(secret: bytes, purpose: str) -> bytes:
@@ -292,7 +323,7 @@ def _derive(secret: bytes, purpose: str) -> bytes:
 
 def _derive_key(secret: bytes) -> _Key:
     number = _derive(secret, "key number")[0] & 15
-    return _Key(number, _derive(secret, "name signature"), _derive(secret, "room pins"))
+    return _Key(number, _Mac(_derive(secret, "name signature")), _Mac(_derive(secret, "room pins")))
 
 
 def _check_aware(moment: datetime) -> None:

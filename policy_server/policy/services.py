@@ -41,10 +41,11 @@ def blank_identity(needed: Iterable[tuple[str, str]], values: Mapping[str, str])
 
 def fill(field_name: str, template: Template, values: Mapping[str, str]) -> str:
     """A field with its placeholders replaced, cut where that is harmless."""
-    text = template.render(values)
-    if len(text) > FIELD_LIMIT and field_name in _DISPLAY_FIELDS:
-        text = text[:FIELD_LIMIT]
-    return text
+    return _cut(field_name, template.render(values))
+
+
+def _cut(field_name: str, text: str) -> str:
+    return text[:FIELD_LIMIT] if field_name in _DISPLAY_FIELDS else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class FieldsTemplate:
 
     fixed: Mapping[str, object] = field(repr=False)
     filled: tuple[tuple[str, Template], ...] = ()
+    names: frozenset[str] = field(init=False)
+    """The placeholders of all fields."""
     needed: tuple[tuple[str, str], ...] = field(init=False)
     """The fields that are identities, each with a placeholder that must not be empty."""
 
@@ -60,12 +63,14 @@ class FieldsTemplate:
         identities = ((name, template) for name, template in self.filled if name in _IDENTITY_FIELDS)
         needed = tuple((name, placeholder) for name, template in identities for placeholder in template.needed)
         object.__setattr__(self, "needed", needed)
+        object.__setattr__(self, "names", frozenset(name for _, template in self.filled for name in template.names))
 
     def fill(self, values: Mapping[str, str]) -> Fields:
         """The fields for one question."""
         fields = dict(self.fixed)
         for name, template in self.filled:
-            fields[name] = fill(name, template, values)
+            text = template.render(values)
+            fields[name] = text if len(text) <= FIELD_LIMIT else _cut(name, text)
         return fields
 
     def template(self, name: str) -> Template | None:
@@ -87,11 +92,6 @@ class FieldsTemplate:
     def is_plain(self) -> bool:
         """Whether ``fits`` is all there is to check about the filled fields."""
         return all(name in _PLAIN_FIELDS for name, _ in self.filled)
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The placeholders of all fields."""
-        return frozenset(name for _, template in self.filled for name in template.names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,8 @@ def uri_user(text: str) -> str:
     beginning with ``~`` and 16 hexadecimal digits of its BLAKE2b, which no other text becomes; to find such a room,
     write the names of the candidates in the same way.
     """
-    user = quote(text, safe="").replace("~", "%7E")
+    # A call id stands for itself.
+    user = text if text.isalnum() and text.isascii() else quote(text, safe="").replace("~", "%7E")
     if len(user) <= _LONGEST_USER:
         return user
     digest = blake2b(text.encode(), digest_size=8).hexdigest()

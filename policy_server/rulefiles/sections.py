@@ -11,10 +11,9 @@ from policy_server.pexip.fields import Named
 from policy_server.pexip.properties import check_directory_entry
 from policy_server.policy.calendars import Calendar, parse_calendar
 from policy_server.policy.directory import DirectoryEntry
-from policy_server.policy.link_aliases import KEY, AliasForm, Entrance
+from policy_server.policy.link_aliases import AliasForm, Entrance
 from policy_server.policy.links import DEFAULT_TTL, TTL
 from policy_server.policy.names import Role
-from policy_server.policy.patterns import compile_pattern
 from policy_server.policy.ruleset import LinkType
 from policy_server.policy.templates import Template
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
@@ -45,10 +44,6 @@ _NOT_FOR_CUSTOMERS: Final = {
     "agent": "the agents' key",
     "agent_alias": "the agents' alias",
 }
-NAME_SHAPE: Final = "[a-z0-9]{32}"
-"""What looks like one of a call's names, signed or made up."""
-
-
 def read_domains(node: Node, report: Report) -> list[str]:
     """Domains in lower case, in order."""
     found: list[str] = []
@@ -260,8 +255,7 @@ def around_name(template: Template) -> tuple[str, ...]:
 
 def _alias_form(name: str, entrance: Entrance, template: Template) -> AliasForm:
     before, placeholder, after = template.pieces
-    pattern = compile_pattern(f"{re.escape(before)}(?P<{KEY}>{NAME_SHAPE}){re.escape(after)}", ignore_case=True)
-    return AliasForm(name, entrance, Role(placeholder), before, after, pattern)
+    return AliasForm(name, entrance, Role(placeholder), before.lower(), after.lower())
 
 
 def mapping_of(node: Node, where: str, report: Report) -> MappingNode | None:
