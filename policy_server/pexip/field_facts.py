@@ -35,6 +35,10 @@ def masked(fields: Mapping[str, object]) -> dict[str, object]:
 
 
 def _masked(value: object) -> object:
-    if isinstance(value, Mapping):
-        return masked(value)
-    return [_masked(item) for item in value] if isinstance(value, list | tuple) else value
+    match value:
+        case dict() | Mapping():
+            return masked(value)
+        case list() | tuple():
+            return [_masked(item) for item in value]
+        case _:
+            return value

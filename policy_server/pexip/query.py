@@ -4,13 +4,10 @@ Equal to ``urllib.parse.parse_qsl(keep_blank_values=True, errors="replace")`` fo
 ASCII, which the documentation's undecoded examples suggest (pexip/README.md: Encoding), are read as UTF-8.
 """
 
-import re
+from urllib.parse import unquote_to_bytes
 
 QUERY_LIMIT = 16 * 1024
 """Longest query string that is read, in bytes; a real question has about 1,000."""
-
-# Whole runs at a time: strangers' names may consist of nothing else.
-_ENCODED = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 
 # C0, DEL and C1 controls, and the two separators that Unicode treats as line ends; half a surrogate pair, which the
 # JSON of a header parameter can spell, is no text and becomes what bytes become that are not UTF-8.
@@ -29,7 +26,7 @@ def decode(raw: bytes) -> str:
     if b"+" in raw:
         raw = raw.replace(b"+", b" ")
     if b"%" in raw:
-        raw = _ENCODED.sub(lambda run: bytes.fromhex(run[0].replace(b"%", b"").decode()), raw)
+        raw = unquote_to_bytes(raw)
     return raw.decode("utf-8", "replace")
 
 

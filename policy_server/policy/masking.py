@@ -14,6 +14,8 @@ HIDDEN: Final = "…"
 """What stands for a name that is not shown."""
 
 _NAME: Final = rf"[a-z0-9]{{{NAME_LENGTH}}}"
+_LONG_ENOUGH: Final = re.compile(rf"[A-Za-z0-9\u0130\u0131\u017f\u212a]{{{NAME_LENGTH}}}")
+"""What every name is, in whatever case: without such a run of letters and digits there is nothing to hide."""
 _ALONE: Final = rf"(?<![a-z0-9])[a-z2-7]{{{NAME_LENGTH}}}(?![a-z0-9])"
 
 
@@ -37,6 +39,11 @@ class NameMask:
         too. ``call`` is a call id that is known to be one.
         """
         if len(text) < NAME_LENGTH:
+            return text
+        # Most long texts have the call's own id in them, and nothing else that could be a name.
+        if call and len(text) - NAME_LENGTH * text.count(call) < NAME_LENGTH:
+            return text
+        if _LONG_ENOUGH.search(text) is None:
             return text
 
         def hide(match: re.Match[str]) -> str:
@@ -65,7 +72,7 @@ class NameMask:
                 return self.text(value, keyring, call)
             case bool() | int() | float() | None:
                 return value
-            case Mapping():
+            case dict() | Mapping():
                 return self.fields(value, keyring, call)
             case list() | tuple():
                 return [self.value(item, keyring, call) for item in value]
