@@ -6,9 +6,8 @@ revoked link shuts the customer out, not the agent.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from policy_server.conferences.holding import (
     LEGS,
@@ -35,8 +34,7 @@ from policy_server.policy.templates import RAW
 _NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """A decision, and what it is about: each is ``""`` for none of ours.
 
     ``key`` is the call or room name whose timeline it belongs to, ``call`` the call whose alias was dialled, ``room`` the
@@ -49,8 +47,7 @@ class Settled:
     room: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Dialled:
+class _Dialled(NamedTuple):
     """An alias that was dialled, also as ``alias_key`` writes it, its call, and the rooms that it has led to."""
 
     read: ReadAlias

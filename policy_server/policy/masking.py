@@ -16,6 +16,7 @@ HIDDEN: Final = "…"
 _NAME: Final = rf"[a-z0-9]{{{NAME_LENGTH}}}"
 _LONG_ENOUGH: Final = re.compile(rf"[A-Za-z0-9\u0130\u0131\u017f\u212a]{{{NAME_LENGTH}}}")
 """What every name is, in whatever case: without such a run of letters and digits there is nothing to hide."""
+_NO_TEXT: Final = frozenset({bool, int, float, type(None)})
 _ALONE: Final = rf"(?<![a-z0-9])[a-z2-7]{{{NAME_LENGTH}}}(?![a-z0-9])"
 
 
@@ -57,21 +58,21 @@ class NameMask:
 
     def fields(self, fields: Mapping[str, object], keyring: Keyring, call: str = "") -> dict[str, object]:
         """Named values of JSON, with every text in them so, also the names."""
-        return {
-            # Every answer comes by here, and most of its texts are too short to hold a name: they are spared the call.
-            name if len(name) < NAME_LENGTH else self.text(name, keyring, call): value
-            if type(value) is str and len(value) < NAME_LENGTH
-            else self.value(value, keyring, call)
-            for name, value in fields.items()
-        }
+        shown: dict[str, object] = {}
+        for name, value in fields.items():
+            key = name if len(name) < NAME_LENGTH else self.text(name, keyring, call)
+            # Every answer comes by here, and most of it are numbers and short texts: they are spared the calls.
+            if type(value) is str:
+                shown[key] = value if len(value) < NAME_LENGTH else self.text(value, keyring, call)
+            else:
+                shown[key] = value if type(value) in _NO_TEXT else self.value(value, keyring, call)
+        return shown
 
     def value(self, value: object, keyring: Keyring, call: str = "") -> object:
         """A value of JSON, with every text in it so."""
         match value:
             case str():
                 return self.text(value, keyring, call)
-            case bool() | int() | float() | None:
-                return value
             case dict() | Mapping():
                 return self.fields(value, keyring, call)
             case list() | tuple():

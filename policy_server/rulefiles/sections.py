@@ -44,6 +44,8 @@ _NOT_FOR_CUSTOMERS: Final = {
     "agent": "the agents' key",
     "agent_alias": "the agents' alias",
 }
+
+
 def read_domains(node: Node, report: Report) -> list[str]:
     """Domains in lower case, in order."""
     found: list[str] = []

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event, Thread
 from typing import Final
 
@@ -21,7 +21,7 @@ STANDARD_ERROR: Final = 2
 STOP_SECONDS: Final = 2.0
 """How long the end waits for a writer that is stuck; what it could not write is dropped."""
 
-Record = dict[str, object]
+Record = Mapping[str, object]
 
 
 def render_json(record: Record) -> bytes:

@@ -61,13 +61,14 @@ class Doors:
         """Passes one request, or the lifespan, on."""
         if scope["type"] == "http":
             self.proxies.see_through(scope)
-            send = with_safe_headers(scope, send)
             path = scope.get("raw_path") or scope["path"].encode()
-            if not is_plain(path):
-                await nothing_here()(scope, receive, send)
-                return
+            is_known = is_plain(path)
             # The plain endpoint, before all others.
-            if self._policy is not None and self.is_question(path):
+            if is_known and self._policy is not None and self.is_question(path):
                 await self._policy(scope, receive, send)
+                return
+            send = with_safe_headers(scope, send)
+            if not is_known:
+                await nothing_here()(scope, receive, send)
                 return
         await self._others(scope, receive, send)

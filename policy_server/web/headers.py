@@ -4,6 +4,8 @@ from typing import Final
 
 from starlette.types import Message, Scope, Send
 
+Header = tuple[bytes, bytes]
+
 NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 NO_STORE: Final = (b"cache-control", b"no-store")
 
@@ -11,13 +13,24 @@ HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
 """For a year, and for this host alone: others of the domain may not have https."""
 
 
-def with_safe_headers(scope: Scope, send: Send) -> Send:
-    """Adds to an answer what it does not say for itself: around all endpoints, so that none can forget.
+_SAFE: Final = (NOSNIFF, NO_STORE)
+_SAFE_BY_TLS: Final = (NOSNIFF, NO_STORE, HSTS)
+
+
+def safe_headers(scope: Scope) -> tuple[Header, ...]:
+    """What every answer to a request says.
 
     Nothing here may be kept by anybody: nearly all of it is about a person, or holds a PIN. Over https browsers are told
     to come by https alone; ``scope["scheme"]`` is what the server or a trusted proxy says.
     """
-    wanted = (NOSNIFF, NO_STORE, HSTS) if scope.get("scheme") == "https" else (NOSNIFF, NO_STORE)
+    return _SAFE_BY_TLS if scope.get("scheme") == "https" else _SAFE
+
+
+def with_safe_headers(scope: Scope, send: Send) -> Send:
+    """Adds them to an answer that does not say them for itself: around all endpoints, so that none can forget, but for
+    the policy endpoint, which is asked too often.
+    """
+    wanted = safe_headers(scope)
 
     async def send_safe(message: Message) -> None:
         if message["type"] == "http.response.start":

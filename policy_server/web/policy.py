@@ -5,37 +5,32 @@ Plain ASGI: a framework's routing and request objects would cost more than the d
 
 import logging
 import os
+from asyncio import to_thread
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from itertools import count
 from time import perf_counter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, assert_never
 
 import orjson
-from anyio.to_thread import run_sync
 from starlette.types import Receive, Scope, Send
 
 from policy_server.conferences.live import Conferences
-from policy_server.conferences.rooms import Rooms
+from policy_server.conferences.rooms import Rooms, Settled
 from policy_server.conferences.timeline import policy_answered
 from policy_server.pexip.field_facts import masked
 from policy_server.pexip.query import QuestionError
 from policy_server.pexip.request_types import RequestType, route
 from policy_server.pexip.requests import PolicyRequest, parse_request
 from policy_server.policy.answers import failure_answer, render_answer
-from policy_server.policy.decisions import (
-    Decision,
-    Fail,
-    Serve,
-    SetProperties,
-    ShowPicture,
-)
+from policy_server.policy.decisions import Fail, Serve, SetProperties, ShowPicture
 from policy_server.policy.ruleset import Rules, Ruleset
 from policy_server.web.avatars import render_avatar
 from policy_server.web.basic import CHALLENGE, BasicAuthentication
 from policy_server.web.callers import caller_address
 from policy_server.web.decision_log import DecisionLog
+from policy_server.web.headers import Header, safe_headers, with_safe_headers
 from policy_server.web.metrics import Metrics
 from policy_server.web.refusals import Door, Refusals
 
@@ -61,19 +56,31 @@ LOGGED_LENGTH: Final = 250
 LOGGED_OF_CALLER: Final = ("remote_address", "vendor")
 """Further ones that only the log shows: operators look for a scanner; agents, who read timelines, need no addresses."""
 
-CALLERS_LIMIT: Final = 256
+NODES_LIMIT: Final = 256
 """Addresses of nodes whose text for the log is kept."""
 
 
-class _Response(NamedTuple):
-    """What one question leads to: the answer, and what log and metrics say of it."""
+class _Decided(NamedTuple):
+    """A question that was understood, and what became of it."""
+
+    request: PolicyRequest
+    settled: Settled
+
+
+class _Failed(NamedTuple):
+    """A question that was not, or that something of ours went wrong with: ``outcome`` says which."""
+
+    outcome: str
+    reason: str
+
+
+class _Answer(NamedTuple):
+    """What goes out, and what log, timeline and metrics are told of once it is out."""
 
     status: int
-    content_type: tuple[bytes, bytes]
+    content_type: Header
     body: bytes
-    log_fields: bytes
-    outcome: str
-    rule: str
+    about: _Decided | _Failed
 
 
 class PolicyEndpoint:
@@ -106,50 +113,53 @@ class PolicyEndpoint:
         self._last_resort: Final = orjson.dumps(failure_answer(on_failure))
         self._noted: Final[defaultdict[str, set[int]]] = defaultdict(set)
         self._noted_in = 0
-        self._callers: Final[dict[str, bytes]] = {}
+        self._nodes: Final[dict[str, bytes]] = {}
         self._refusals: Final = refusals or Refusals(Door.POLICY)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one HTTP request."""
         started = perf_counter()
         if not self._authentication.accepts(scope["headers"]):
-            self._metrics.refused(caller_address(scope))
-            refused = await self._authentication.refuse(self._refusals, scope)
-            if refused.status_code == 401:
-                await _respond(send, 401, b"", _TEXT, CHALLENGE)
-            else:
-                await refused(scope, receive, send)
+            await self._refuse(scope, receive, send)
             return
-        raw_path = scope.get("raw_path") or scope["path"].encode()
-        routed = route(raw_path, self._path_prefix)
+        routed = route(scope.get("raw_path") or scope["path"].encode(), self._path_prefix)
         if routed is None:
-            await _respond(send, 404, b"", _TEXT)
+            await _respond(scope, send, 404, b"", _TEXT)
             return
         if scope["method"] != "GET":
-            await _respond(send, 405, b"", _TEXT, _GET_ONLY)
+            await _respond(scope, send, 405, b"", _TEXT, _GET_ONLY)
             return
+        request_type, alias = routed
         decision_id = f"{self._prefix}-{next(self._numbers):x}"
         try:
-            now = self._clock()
-            response = await self._respond_to(*routed, scope["query_string"], now, decision_id)
+            now, ruleset = self._clock(), self._rules.ruleset
+            answer = await self._answer(ruleset, request_type, alias, scope["query_string"], now, decision_id)
         except Exception:
-            # What makes the answer to a failure failed itself: a clock, or the log's renderer.
+            # What makes the answer to a failure failed itself: a clock, or the rules.
             log.exception("question.failed: %s", decision_id)
-            await _respond(send, 200, self._last_resort, _JSON)
+            await _respond(scope, send, 200, self._last_resort, _JSON)
             return
         seconds = perf_counter() - started
-        # The answer first: no call depends on whether it could be logged or counted.
-        await _respond(send, response.status, response.body, response.content_type)
+        # The answer first: no call depends on whether it could be logged, counted or noted.
+        await _respond(scope, send, answer.status, answer.body, answer.content_type)
         try:
-            self._log.put(_stamp(now), decision_id.encode(), seconds, response.log_fields + self._caller(scope))
-            self._metrics.answered(routed[0].value, response.outcome, response.rule, seconds)
+            outcome, rule, fields = self._tell(ruleset, request_type, answer.about, now, decision_id)
+            self._log.put(_stamp(now), decision_id.encode(), seconds, fields + self._node(scope))
+            self._metrics.answered(request_type, outcome, rule, seconds)
         except Exception:
             log.exception("question.unrecorded: %s", decision_id)
 
-    async def _respond_to(
-        self, request_type: RequestType, alias: str, query: bytes, now: datetime, decision_id: str
-    ) -> _Response:
-        ruleset = self._rules.ruleset
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._metrics.refused(caller_address(scope))
+        refused = await self._authentication.refuse(self._refusals, scope)
+        if refused.status_code == 401:
+            await _respond(scope, send, 401, b"", _TEXT, CHALLENGE)
+        else:
+            await refused(scope, receive, with_safe_headers(scope, send))
+
+    async def _answer(
+        self, ruleset: Ruleset, request_type: RequestType, alias: str, query: bytes, now: datetime, decision_id: str
+    ) -> _Answer:
         request: PolicyRequest | None = None
         try:
             request = parse_request(request_type, query, alias)
@@ -157,39 +167,57 @@ class PolicyEndpoint:
             decision = settled.decision
             if isinstance(decision, ShowPicture):
                 picture = ruleset.pictures[decision.picture]
-                body = await run_sync(render_avatar, picture, decision.width, decision.height)
-                logged = self._logged(request, _record(request, decision, ruleset), ruleset)
-                return _Response(200, _JPEG, body, logged, *_names(decision))
-            named = {"call": settled.call} if settled.call else {}
-            record = self._rooms.shown(ruleset, {**_record(request, decision, ruleset), **named}, settled.call)
-            response = self._rendered(request, decision, ruleset, record, decision_id)
+                body = await to_thread(render_avatar, picture, decision.width, decision.height)
+                return _Answer(200, _JPEG, body, _Decided(request, settled))
+            extra = {"rule": decision.rule, "revision": ruleset.revision, "decision_id": decision_id}
+            body = orjson.dumps(render_answer(request_type, decision, self._on_failure, extra))
+            status = 404 if request_type is RequestType.AVATAR else 200
+            return _Answer(status, _JSON, body, _Decided(request, settled))
         except QuestionError as error:
-            return self._failed(request_type, "misunderstood", str(error), ruleset, decision_id)
+            failed = _Failed("misunderstood", str(error))
         except Exception:
             # The one place where everything is caught: a node must get an answer, and the log the reason.
             log.exception("question.failed: %s %s", decision_id, self._safe_question(request, ruleset))
-            return self._failed(request_type, "error", "an error of ours; see the log", ruleset, decision_id)
-        if settled.key:
-            caller = {"remote_display_name": request.text("remote_display_name")[:LOGGED_LENGTH]}
-            noted = {"decision_id": decision_id, **record, **self._rooms.shown(ruleset, caller)}
-            self._note(settled.key, request, query, decision, noted, now)
-        return response
+            failed = _Failed("error", "an error of ours; see the log")
+        extra = {"rule": None, "revision": ruleset.revision, "decision_id": decision_id}
+        return _Answer(200, _JSON, orjson.dumps(failure_answer(self._on_failure, extra)), failed)
+
+    def _tell(
+        self, ruleset: Ruleset, request_type: RequestType, about: _Decided | _Failed, now: datetime, decision_id: str
+    ) -> tuple[str, str, bytes]:
+        """Puts an answer on the timeline; returns its outcome, its rule and the fields of its log line."""
+        match about:
+            case _Decided(request, settled):
+                decision = settled.decision
+                record = self._rooms.shown(ruleset, _record(request, settled, ruleset), settled.call)
+                if settled.key:
+                    self._note(ruleset, about, record, now, decision_id)
+                caller = self._rooms.shown(ruleset, _texts(request, LOGGED_OF_CALLER))
+                fields = self._log.render({"event": "decision.made", **record, **caller})
+                return decision.word, decision.rule or "", fields
+            case _Failed(outcome, reason):
+                failure = {
+                    "event": "decision.failed",
+                    "question": request_type.value,
+                    "outcome": outcome,
+                    "revision": ruleset.revision,
+                    "reason": reason,
+                }
+                return outcome, "", self._log.render(failure)
+            case _:
+                assert_never(about)
 
     def _note(
-        self,
-        key: str,
-        request: PolicyRequest,
-        query: bytes,
-        decision: Decision,
-        record: Mapping[str, object],
-        now: datetime,
+        self, ruleset: Ruleset, about: _Decided, record: Mapping[str, object], now: datetime, decision_id: str
     ) -> None:
         """Puts an answer on the timeline. The same one to the same question within the minute is only logged."""
+        request, settled = about
+        decision, key = settled.decision, settled.key
         minute = int(now.timestamp()) // 60
         if minute != self._noted_in:
             self._noted.clear()
             self._noted_in = minute
-        asked = hash((key, request.type, query, record["outcome"], decision.rule, record["revision"]))
+        asked = hash((key, request.type, request.query, decision.word, decision.rule, ruleset.revision))
         noted = self._noted[key]
         if asked in noted or len(noted) >= NOTES_A_MINUTE:
             return
@@ -200,33 +228,19 @@ class PolicyEndpoint:
                 return
             together.add(asked)
         noted.add(asked)
-        self._conferences.note(key, *policy_answered(request.type, decision, record), now)
+        name = {"remote_display_name": request.text("remote_display_name")[:LOGGED_LENGTH]}
+        told = {"decision_id": decision_id, **record, **self._rooms.shown(ruleset, name)}
+        self._conferences.note(key, *policy_answered(request.type, decision, told), now)
 
-    def _rendered(
-        self,
-        request: PolicyRequest,
-        decision: Decision,
-        ruleset: Ruleset,
-        record: Mapping[str, object],
-        decision_id: str,
-    ) -> _Response:
-        extra = {"rule": decision.rule, "revision": ruleset.revision, "decision_id": decision_id}
-        answer = orjson.dumps(render_answer(request.type, decision, self._on_failure, extra))
-        status = 404 if request.type is RequestType.AVATAR else 200
-        return _Response(status, _JSON, answer, self._logged(request, record, ruleset), *_names(decision))
-
-    def _logged(self, request: PolicyRequest, record: Mapping[str, object], ruleset: Ruleset) -> bytes:
-        caller = {name: value[:LOGGED_LENGTH] for name in LOGGED_OF_CALLER if (value := request.text(name))}
-        return self._log.render({"event": "decision.made", **record, **self._rooms.shown(ruleset, caller)})
-
-    def _caller(self, scope: Scope) -> bytes:
+    def _node(self, scope: Scope) -> bytes:
         """The node that asked, to be put behind other fields of the log; nodes are few."""
-        address = caller_address(scope)
-        rendered = self._callers.get(address)
+        address = scope["client"][0] if scope.get("client") else ""
+        rendered = self._nodes.get(address)
         if rendered is None:
-            if len(self._callers) >= CALLERS_LIMIT:
-                self._callers.clear()
-            rendered = self._callers[address] = self._log.separator + self._log.render({"node": address})
+            if len(self._nodes) >= NODES_LIMIT:
+                self._nodes.clear()
+            node = self._log.render({"node": caller_address(scope)})
+            rendered = self._nodes[address] = self._log.separator + node
         return rendered
 
     def _safe_question(self, request: PolicyRequest | None, ruleset: Ruleset) -> Mapping[str, object]:
@@ -235,58 +249,39 @@ class PolicyEndpoint:
         except Exception:  # The log line about a failure must not become one.
             return {}
 
-    def _failed(
-        self, request_type: RequestType, outcome: str, reason: str, ruleset: Ruleset, decision_id: str
-    ) -> _Response:
-        extra = {"rule": None, "revision": ruleset.revision, "decision_id": decision_id}
-        answer = orjson.dumps(failure_answer(self._on_failure, extra))
-        fields = self._log.render(
-            {
-                "event": "decision.failed",
-                "question": request_type.value,
-                "outcome": outcome,
-                "revision": ruleset.revision,
-                "reason": reason,
-            }
-        )
-        return _Response(200, _JSON, answer, fields, outcome, "")
 
-
-def _record(request: PolicyRequest, decision: Decision, ruleset: Ruleset) -> dict[str, object]:
+def _record(request: PolicyRequest, settled: Settled, ruleset: Ruleset) -> dict[str, object]:
     """What log and timeline say of a decision; nothing secret is in it."""
-    outcome, _ = _names(decision)
+    decision = settled.decision
     record: dict[str, object] = {
         "question": request.type.value,
-        "outcome": outcome,
+        "outcome": decision.word,
         "rule": decision.rule,
         "revision": ruleset.revision,
+        **_texts(request, LOGGED),
     }
-    for name in LOGGED:
-        if value := request.text(name):
-            record[name] = value[:LOGGED_LENGTH]
     if isinstance(decision, Serve):
         record["result"] = masked(decision.service)
     elif isinstance(decision, SetProperties):
         record["result"] = masked(decision.properties)
     elif isinstance(decision, Fail):
         record["reason"] = decision.reason
+    if settled.call:
+        record["call"] = settled.call
     return record
 
 
-def _names(decision: Decision) -> tuple[str, str]:
-    return decision.word, decision.rule or ""
+def _texts(request: PolicyRequest, names: Iterable[str]) -> dict[str, str]:
+    """Those of some parameters that have a value, each as far as the log shows it."""
+    return {name: value[:LOGGED_LENGTH] for name in names if (value := request.text(name))}
 
 
 def _stamp(now: datetime) -> bytes:
     return now.isoformat(timespec="milliseconds").encode()
 
 
-async def _respond(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [*headers, (b"content-length", b"%d" % len(body))],
-        }
-    )
+async def _respond(scope: Scope, send: Send, status: int, body: bytes, *headers: Header) -> None:
+    length = (b"content-length", b"%d" % len(body))
+    safe = [*headers, length, *safe_headers(scope)]
+    await send({"type": "http.response.start", "status": status, "headers": safe})
     await send({"type": "http.response.body", "body": body})
