@@ -15,7 +15,10 @@ from tests.benchmarks.versions import NOW, Version
 RATE: Final = 4.0
 """Calls a second at which they are weighed: version 0.1 can carry them."""
 
-FIRST_RATE: Final = 4.0
+SHORT_CALL_SECONDS: Final = 3.0
+"""Of calls in that search, so that soon as many end as begin."""
+
+FIRST_RATE: Final = 8.0
 """The search for the highest rate begins here, and doubles or halves it until one end is known."""
 
 EXTREMES: Final = (0.5, 256.0)
@@ -94,7 +97,8 @@ async def _search(bench: Bench, version: Version) -> list[Played]:
 
 
 async def _run_at(bench: Bench, version: Version, rate: float) -> Played:
+    seconds = bench.effort.knee_seconds
     async with contact_centre(version, bench.new_folder()) as centre:
         with centre.serving() as server:
             await warm_up(server, centre.genesys)
-            return await play(server, centre.genesys, rate, bench.effort.knee_seconds, gives_up=True)
+            return await play(server, centre.genesys, rate, seconds, call_seconds=SHORT_CALL_SECONDS, gives_up=True)

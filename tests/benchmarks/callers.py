@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import statistics
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -36,14 +37,19 @@ def agents(number: int) -> dict[str, User]:
 class Seen:
     """What the callers saw: seconds of each request by kind, and what went wrong."""
 
+    window: tuple[float, float] = (0.0, math.inf)
+    """Requests that begin within it count, by the clock of perf_counter."""
     seconds: dict[str, list[float]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     finished: int = 0
     slow: int = 0
     """Policy answers that took longer than POLICY_LIMIT."""
 
-    def took(self, kind: str, seconds: float) -> None:
-        """Notes an answer."""
+    def answered(self, kind: str, began: float) -> None:
+        """Notes an answer that has just come."""
+        if not self.window[0] <= began < self.window[1]:
+            return
+        seconds = perf_counter() - began
         self.seconds.setdefault(kind, []).append(seconds)
         self.slow += kind == "policy" and seconds > POLICY_LIMIT
 
@@ -124,7 +130,7 @@ class Callers:
             began = perf_counter()
             status, found = await connection.send(method, target, headers, sent)
             answer = await connection.body(found)
-            self.seen.took(kind, perf_counter() - began)
+            self.seen.answered(kind, began)
         if status >= 400:
             self.seen.faults.append(f"{kind}: {status} {answer[:200]!r}")
         return status, found, answer
@@ -225,7 +231,7 @@ class Callers:
             self.seen.faults.append(f"stream: {status}")
         chunks = connection.chunks()
         await anext(chunks)
-        self.seen.took("stream", perf_counter() - began)
+        self.seen.answered("stream", began)
         reading = asyncio.create_task(_drain(chunks))
         try:
             yield
