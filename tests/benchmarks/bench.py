@@ -23,8 +23,11 @@ class Effort:
     streams: int
     watched: int
     watched_seconds: float
+    deaf_seconds: float
     calls_in_a_row: int
     rules: int
+    reloads: int
+    reloads_in_a_row: int
 
 
 DEFAULT: Final = Effort(
@@ -37,8 +40,11 @@ DEFAULT: Final = Effort(
     streams=800,
     watched=300,
     watched_seconds=10.0,
+    deaf_seconds=50.0,
     calls_in_a_row=1_500,
     rules=10_000,
+    reloads=2,
+    reloads_in_a_row=10,
 )
 
 QUICK: Final = Effort(
@@ -51,8 +57,11 @@ QUICK: Final = Effort(
     streams=80,
     watched=30,
     watched_seconds=3.0,
+    deaf_seconds=3.0,
     calls_in_a_row=60,
     rules=1_000,
+    reloads=1,
+    reloads_in_a_row=1,
 )
 """Whether everything runs: its figures mean nothing."""
 

@@ -3,13 +3,14 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Final
 
 Headers = Mapping[str, str]
 
 
 class Connection:
-    """A connection to a server on loopback that is opened when it is first used, and kept alive."""
+    """A connection to a server on loopback that is opened when it is used, and kept alive."""
 
     def __init__(self, port: int) -> None:
         self._port: Final = port
@@ -17,11 +18,22 @@ class Connection:
         self._writer: asyncio.StreamWriter | None = None
 
     async def send(self, method: str, target: str, headers: Headers, body: bytes = b"") -> tuple[int, Headers]:
-        """Sends a request; the status and the headers of its answer, whose body ``body`` reads. Raises OSError."""
-        if self._writer is None:
-            self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
-        self._writer.write(written(method, target, headers, body))
+        """Sends a request; the status and the headers of its answer, whose body ``body`` reads. Raises OSError and EOFError.
+
+        Once more where the server closed the connection because nobody used it, as every client does.
+        """
+        request = written(method, target, headers, body)
+        if self._writer is not None:
+            with suppress(OSError, asyncio.IncompleteReadError):
+                return await self._exchange(request)
+            self.close()
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+        return await self._exchange(request)
+
+    async def _exchange(self, request: bytes) -> tuple[int, Headers]:
         assert self._reader is not None
+        assert self._writer is not None
+        self._writer.write(request)
         status_line, *header_lines = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         found = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in header_lines)}
         return int(status_line.split()[1]), found

@@ -128,3 +128,9 @@ def questions(count: int, rooms: int | None = None) -> list[str]:
         )
         for number in range(count)
     ]
+
+
+def write_questions(file: Path, queries: list[str]) -> Path:
+    """Puts questions into a file, one a line."""
+    file.write_text("\n".join(queries) + "\n")
+    return file

@@ -16,7 +16,7 @@ from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Ruleset
 from policy_server.rulefiles.store import load_folder
 from tests.benchmarks.bench import Bench
-from tests.benchmarks.material import SECRET, questions, write_rules
+from tests.benchmarks.material import SECRET, questions, write_questions, write_rules
 from tests.benchmarks.servers import Server, bare_server, serving
 from tests.benchmarks.table import Beside, Goal, Row
 from tests.benchmarks.versions import HERE
@@ -40,7 +40,7 @@ EVALUATE_ROUNDS: Final = 30
 async def different_questions(bench: Bench) -> AsyncIterator[Row]:
     """Every question about another call or from another caller: the service beside the bare endpoint."""
     folder, seconds = bench.new_folder(), bench.effort.wrk_seconds
-    distinct = _write(folder / "distinct.txt", questions(QUESTIONS, ROOMS))
+    distinct = write_questions(folder / "distinct.txt", questions(QUESTIONS, ROOMS))
     ruled, wildcards, new = (
         write_rules(folder / name, 1000, kind)
         for name, kind in (("rules", "prefixed"), ("wildcards", "wildcards"), ("new", "prefixed"))
@@ -56,7 +56,7 @@ async def different_questions(bench: Bench) -> AsyncIterator[Row]:
                 return lambda: load(server, distinct, seconds=seconds, close=close)
 
             def held() -> Run:
-                return load(fresh, _write(folder / "new.txt", questions(NEW_ROOMS)), seconds=seconds)
+                return load(fresh, write_questions(folder / "new.txt", questions(NEW_ROOMS)), seconds=seconds)
 
             yield _pair(bench, "every question different", asked(ours), "bare", asked(bare), 0.80)
             yield _pair(bench, "patterns with wildcards", asked(wild), "bare", asked(bare), 0.80)
@@ -76,7 +76,7 @@ async def different_questions(bench: Bench) -> AsyncIterator[Row]:
 async def many_rules(bench: Bench) -> AsyncIterator[Row]:
     """What 10,000 rules cost beside 10: each question, the start, memory."""
     folder, seconds = bench.new_folder(), bench.effort.wrk_seconds
-    distinct = _write(folder / "distinct.txt", questions(QUESTIONS, ROOMS))
+    distinct = write_questions(folder / "distinct.txt", questions(QUESTIONS, ROOMS))
     rules = {count: write_rules(folder / str(count), count) for count in (10, bench.effort.rules)}
     with serving(rules[bench.effort.rules], HERE) as many, serving(rules[10], HERE) as few:
         name = f"{bench.effort.rules:,} rules"
@@ -130,8 +130,3 @@ def _pair(bench: Bench, what: str, one: Callable[[], Run], name: str, other: Cal
     first, second = (statistics.median(run.rate for run in column) for column in zip(*runs, strict=True))
     faults = tuple(fault for run, _ in runs for fault in run.faults)
     return Row(what, first, "/s", Goal(goal, "at least", "ratio"), Beside(name, second), ratio, faults)
-
-
-def _write(path: Path, queries: list[str]) -> Path:
-    path.write_text("\n".join(queries) + "\n")
-    return path

@@ -14,7 +14,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Final
 
-from tests.benchmarks import call_costs, questions
+from tests.benchmarks import agent_streams, call_costs, outage, questions, reloading
 from tests.benchmarks.bench import DEFAULT, QUICK, Bench, Scenario
 from tests.benchmarks.servers import take_load_core
 from tests.benchmarks.table import HEADING, lines
@@ -31,6 +31,9 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "sqlite": call_costs.costs_on_sqlite,
     "postgresql": call_costs.costs_on_postgresql,
     "rate": call_costs.highest_rate,
+    "streams": agent_streams.streams,
+    "reload": reloading.reload,
+    "outage": outage.outage,
 }
 
 

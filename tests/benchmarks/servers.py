@@ -59,6 +59,13 @@ class Server:
         """CPU that it has used: all threads and processes, those that have ended too."""
         return sum(map(_cpu_ticks, _family(self.pid))) / _TICKS
 
+    def metric(self, name: str) -> float:
+        """A gauge without labels, which is a second old at the most."""
+        with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as response:
+            text: str = response.read().decode()
+        line = next(line for line in text.splitlines() if line.startswith(f"{name} "))
+        return float(line.split()[1])
+
     def ask(self, query: str) -> bytes:
         """One answer."""
         request = Request(f"http://127.0.0.1:{self.port}{PATH}?{query}", headers={"Authorization": AUTHORIZATION})
