@@ -26,6 +26,10 @@ _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_EVENTS: Final[Mapping[bytes, Event]] = {}
 
 
+LINGER: Final = 0.005
+"""Seconds that a write waits for others: each commit waits for the disk, which costs more than what is in it."""
+
+
 class Ending(NamedTuple):
     """The end of the conference that holds a room, unless that was held after ``at``."""
 
@@ -37,7 +41,7 @@ class Ending(NamedTuple):
 class Batch:
     """What one caller wants written: conferences to be held, entries and events to be stored, a link, an end.
 
-    Events are by their identity.
+    Events are by their identity. ``patience`` is how many seconds it waits for others to be written with.
     """
 
     conferences: Sequence[HeldConference] = ()
@@ -45,6 +49,7 @@ class Batch:
     events: Mapping[bytes, Event] = field(default_factory=lambda: _NO_EVENTS)
     link: NewLink | None = None
     ending: Ending | None = None
+    patience: float = LINGER
 
     @property
     def size(self) -> int:
@@ -52,9 +57,9 @@ class Batch:
         return max(1, len(self.conferences) + len(self.entries) + len(self.events))
 
     @property
-    def is_urgent(self) -> bool:
-        """Whether a call waits for it."""
-        return bool(self.conferences)
+    def linger(self) -> float:
+        """Seconds that it waits for others; a call waits for its hold."""
+        return 0.0 if self.conferences else self.patience
 
     def keys(self) -> set[str]:
         """The calls and rooms whose conferences, entries and events are in it."""

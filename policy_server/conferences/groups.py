@@ -3,6 +3,8 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import chain
+from math import inf
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from policy_server.conferences.errors import StoreRefusalError, StoreUnavailableError
@@ -20,8 +22,8 @@ class Sized(Protocol):
         """How many rows it may make."""
 
     @property
-    def is_urgent(self) -> bool:
-        """Whether it goes before what has waited longer."""
+    def linger(self) -> float:
+        """Seconds that it waits for others to be written with; 0 is also before what has waited longer."""
 
 
 B = TypeVar("B", bound=Sized)
@@ -31,6 +33,8 @@ R = TypeVar("R")
 class _Waiting(NamedTuple, Generic[B, R]):
     batch: B
     answer: asyncio.Future[R]
+    due: float
+    """By the clock of the event loop."""
 
 
 class Groups(Generic[B, R]):
@@ -52,19 +56,47 @@ class Groups(Generic[B, R]):
         # Each of these is written alone, since something in one of them cannot be written, ever.
         self._alone: Final[deque[_Waiting[B, R]]] = deque()
         self._group: list[_Waiting[B, R]] = []
+        self._due = inf
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_in_haste = False
 
     def add(self, batch: B) -> asyncio.Future[R]:
         """Writes a batch; what became of it, or what writing it raised. What cannot be written costs no other batch."""
-        answer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        (self._urgent if batch.is_urgent else self._waiting).append(_Waiting(batch, answer))
-        if not self._group:
-            self._write_next()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[R] = loop.create_future()
+        waiting = _Waiting(batch, answer, loop.time() + batch.linger)
+        (self._waiting if batch.linger else self._urgent).append(waiting)
+        self._due = min(self._due, waiting.due)
+        self._write_in_time(loop)
         return answer
 
-    def _write_next(self) -> None:
+    def hurry(self) -> None:
+        """Nothing waits for others from now on."""
+        self._is_in_haste = True
+        self._write_in_time(asyncio.get_running_loop())
+
+    def _write_in_time(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begins the next group if nothing is on its way and something has waited long enough."""
+        if self._group or self._due == inf:
+            return
+        if self._due > loop.time() and not self._is_in_haste:
+            self._wait_until(self._due, loop)
+            return
         self._group = self._next_group()
+        self._due = min((waiting.due for waiting in chain(self._alone, self._urgent, self._waiting)), default=inf)
         if self._group:
             self._begin([waiting.batch for waiting in self._group], self._written)
+
+    def _wait_until(self, due: float, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            if self._timer.when() <= due:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_at(due, self._stop_waiting, loop)
+
+    def _stop_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        self._write_in_time(loop)
 
     def _next_group(self) -> list[_Waiting[B, R]]:
         if self._alone:
@@ -91,8 +123,10 @@ class Groups(Generic[B, R]):
                 for waiting in line:
                     self._give(waiting.answer, None, error)
                 line.clear()
+            self._due = inf
         elif len(group) > 1:
             self._alone.extend(group)
+            self._due = 0.0
         else:
             self._give(group[0].answer, None, error)
-        self._write_next()
+        self._write_in_time(asyncio.get_running_loop())

@@ -63,7 +63,13 @@ class Conferences:
 
     async def start(self) -> None:
         """Begins to follow the store and to write to it. Waits a moment for what it knows; it need not be there yet."""
-        loops = (self._follower.listen, self._follower.renew, self._writer.work, self._tidy)
+        loops = (
+            self._follower.listen,
+            self._follower.renew,
+            self._writer.write_holds,
+            self._writer.write_notes,
+            self._tidy,
+        )
         self._tasks.extend(asyncio.create_task(self._for_ever(loop)) for loop in loops)
         await self._follower.wait(self._pace.start)
 

@@ -23,7 +23,7 @@ class Pace:
     stop: float = 3.0
     """The end waits so long until everything is written."""
     gather: float = 0.05
-    """Notes wait so long for others to be written with, unless a hold comes, for which calls wait."""
+    """Notes wait so long at the most for something else to be written with."""
     retry: float = 1.0
     """After a failure, until it is tried again."""
     tidy: float = 60.0

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 
 from policy_server.conferences import batches, changes, conversations, history, holds, links
-from policy_server.conferences.batches import Batch, Ending, Written, different
+from policy_server.conferences.batches import LINGER, Batch, Ending, Written, different
 from policy_server.conferences.connection import Connection
 from policy_server.conferences.database import PATIENCE, Database
 from policy_server.conferences.errors import RefusedLinkError
@@ -89,6 +89,7 @@ class ConferenceStore:
 
     async def close(self) -> None:
         """Waits for what is under way and lets go of the database; ``changes`` ends within a second or so."""
+        self._groups.hurry()
         await self._database.close()
 
     async def create_link(self, link: Link, idempotency_key: str | None = None, request_digest: str = "") -> Link:
@@ -210,9 +211,13 @@ class ConferenceStore:
         """Stores timeline entries and returns how many are new; equal entries are the same."""
         return len((await self.record((), entries)).noted)
 
-    async def record(self, conferences: Sequence[HeldConference], entries: Sequence[TimelineEntry]) -> Recorded:
-        """What ``hold_all`` and ``add_timeline`` do, in one transaction."""
-        written = await self._write(Batch(conferences, entries))
+    async def record(
+        self, conferences: Sequence[HeldConference], entries: Sequence[TimelineEntry], linger: float = LINGER
+    ) -> Recorded:
+        """What ``hold_all`` and ``add_timeline`` do, in one transaction. Entries alone wait up to ``linger`` seconds for
+        something else to be written with.
+        """
+        written = await self._write(Batch(conferences, entries, patience=linger))
         return Recorded(written.holders, written.noted, written.numbers)
 
     async def changes(self) -> AsyncGenerator[Change, None]:

@@ -1,11 +1,11 @@
 """What this process still has to write: rooms that it holds, for which calls wait a moment, and notes, for which nobody does."""
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from policy_server.conferences.errors import StoreUnavailableError
@@ -30,7 +30,8 @@ class Hold:
 
 
 class Writer:
-    """Writes to the store in groups, again and again until it succeeds; ``work`` runs one round of it.
+    """Writes to the store in groups, again and again until it succeeds; ``write_holds`` and
+    ``write_notes`` each run one round of it.
 
     ``late`` counts answers that did not wait for their hold, ``dropped`` what could not be kept for writing.
     """
@@ -81,7 +82,6 @@ class Writer:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + (0.0 if self._is_away else self._pace.hold)
         self._holds[conference.id, rule] = Hold(conference, rule, loop.create_future(), deadline)
-        self._unwritten.set()
         self._urgent.set()
         return await self.agreed(conference, rule)
 
@@ -105,43 +105,63 @@ class Writer:
             held = hold.holder.result()
         return held
 
-    async def work(self) -> None:
-        """Waits until there is something to write, and writes it."""
-        await self._unwritten.wait()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._pace.gather):
-                await self._urgent.wait()
-        self._unwritten.clear()
+    async def write_holds(self) -> None:
+        """Waits until there are holds to write, and writes them."""
+        await self._urgent.wait()
         self._urgent.clear()
         try:
-            await self.write_all()
-        except StoreUnavailableError as error:
-            log.warning(
-                "conferences.unwritten: %d holds and %d notes wait; %s", self.hold_count, self.note_count, error
-            )
-            await asyncio.sleep(self._pace.retry)
+            await self._retried(self._write_holds)
         finally:
-            if self._holds or self._notes:
+            if self._holds:
+                self._urgent.set()
+
+    async def write_notes(self) -> None:
+        """Waits until there are notes to write, and writes them, with whatever else is to be written by then."""
+        await self._unwritten.wait()
+        self._unwritten.clear()
+        try:
+            await self._retried(self._write_notes)
+        finally:
+            if self._notes:
                 self._unwritten.set()
 
     async def write_all(self) -> None:
         """Writes everything. Raises StoreUnavailableError."""
         while self._holds or self._notes:
-            holds = list(self._holds.values())[:WRITTEN_AT_ONCE]
-            # As many notes only as do not keep calls waiting for their holds.
-            notes = [self._notes[place] for place in range(min(len(self._notes), WRITTEN_AT_ONCE))]
-            try:
+            await self._write_holds()
+            await self._write_notes()
+
+    async def _retried(self, write: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await write()
+        except StoreUnavailableError as error:
+            log.warning(
+                "conferences.unwritten: %d holds and %d notes wait; %s", self.hold_count, self.note_count, error
+            )
+            await asyncio.sleep(self._pace.retry)
+
+    async def _write_holds(self) -> None:
+        await self._write_some(list(islice(self._holds.values(), WRITTEN_AT_ONCE)), ())
+
+    async def _write_notes(self) -> None:
+        # As many only as do not keep calls waiting for their holds.
+        notes = list(islice(self._notes, WRITTEN_AT_ONCE))
+        await self._write_some((), notes)
+        for _ in notes:
+            self._notes.popleft()
+
+    async def _write_some(self, holds: Sequence[Hold], notes: Sequence[TimelineEntry]) -> None:
+        try:
+            if holds or notes:
                 await self._record(holds, notes)
-            except (ValueError, TypeError):
-                # Something among them cannot be written, ever.
-                log.exception("conferences.unwritable: %d holds and %d notes are dropped", len(holds), len(notes))
-                self.dropped += len(holds) + len(notes)
-                self._settle(holds, [hold.conference for hold in holds])
-            for _ in notes:
-                self._notes.popleft()
+        except (ValueError, TypeError):
+            # Something among them cannot be written, ever.
+            log.exception("conferences.unwritable: %d holds and %d notes are dropped", len(holds), len(notes))
+            self.dropped += len(holds) + len(notes)
+            self._settle(holds, [hold.conference for hold in holds])
 
     async def _record(self, holds: Sequence[Hold], notes: Sequence[TimelineEntry]) -> None:
-        recorded = await self._store.record([hold.conference for hold in holds], notes)
+        recorded = await self._store.record([hold.conference for hold in holds], notes, self._pace.gather)
         self._is_away = False
         self._settle(holds, recorded.holders)
 

@@ -15,8 +15,8 @@ class Parcel(NamedTuple):
     """Something to write."""
 
     name: str
-    size: int = 1
-    is_urgent: bool = False
+    size: int
+    linger: float
 
 
 class Disk:
@@ -26,12 +26,14 @@ class Disk:
         self.written: list[str] = []
         self.groups: list[list[str]] = []
         self.error: Exception | None = None
-        self.groups_of = Groups[Parcel, str](self._begin, self._give)
+        self.writes = Groups[Parcel, str](self._begin, self._give)
+        self.has_begun = asyncio.Event()
         self._done: Done | None = None
 
-    def add(self, *names: str, size: int = 1) -> list[asyncio.Future[str]]:
+    def add(self, *names: str, size: int = 1, linger: float = 600.0) -> list[asyncio.Future[str]]:
         """Hands in parcels; those with an exclamation mark are urgent."""
-        return [self.groups_of.add(Parcel(name, size, name.endswith("!"))) for name in names]
+        parcels = (Parcel(name, size, 0.0 if name.endswith("!") else linger) for name in names)
+        return [self.writes.add(parcel) for parcel in parcels]
 
     def turn(self) -> None:
         """Ends the transaction that is on its way."""
@@ -57,6 +59,7 @@ class Disk:
         assert self._done is None, "one transaction at a time"
         self.groups.append([parcel.name for parcel in group])
         self._done = done
+        self.has_begun.set()
 
     def _give(self, answer: asyncio.Future[str], written: str | None, error: BaseException | None) -> None:
         if answer.done():
@@ -67,11 +70,14 @@ class Disk:
             answer.set_exception(error)
 
 
-def play(scenario: Callable[[Disk], Awaitable[None]]) -> None:
-    """Runs a scenario."""
+def play(scenario: Callable[[Disk], Awaitable[None]], *, lingers: bool = False) -> None:
+    """Runs a scenario; unless it ``lingers``, what comes to an idle disk is written at once."""
 
     async def run() -> None:
-        await scenario(Disk())
+        disk = Disk()
+        if not lingers:
+            disk.writes.hurry()
+        await scenario(disk)
 
     asyncio.run(asyncio.wait_for(run(), 10))
 
@@ -165,3 +171,34 @@ def test_a_call_goes_first_and_a_group_has_an_end() -> None:
         assert disk.groups == [["a"], ["d!", "b"], ["c"]]
 
     play(scenario)
+
+
+def test_what_may_wait_goes_with_what_may_not() -> None:
+    """A write that may linger costs no transaction of its own when another comes in time."""
+
+    async def scenario(disk: Disk) -> None:
+        patient = disk.add("a", "b")
+        assert disk.groups == []
+        urgent = disk.add("c!")
+        disk.turn()
+        assert [await answer for answer in (*patient, *urgent)] == ["A", "B", "C!"]
+        assert disk.groups == [["c!", "a", "b"]]
+
+    play(scenario, lingers=True)
+
+
+def test_nothing_waits_for_others_for_ever() -> None:
+    """A write to which nothing comes is made when it has lingered, whatever else may wait longer, and all go at the end."""
+
+    async def scenario(disk: Disk) -> None:
+        late, soon = disk.add("a") + disk.add("b", linger=0.001)
+        await disk.has_begun.wait()
+        disk.turn()
+        assert [await late, await soon] == ["A", "B"]
+        (last,) = disk.add("c")
+        assert len(disk.groups) == 1
+        disk.writes.hurry()
+        disk.turn()
+        assert await last == "C"
+
+    play(scenario, lingers=True)

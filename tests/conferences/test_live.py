@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 import psycopg
 import pytest
 
+from policy_server.conferences.batches import LINGER
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.pace import Limits, Pace
@@ -65,10 +66,12 @@ class SteeredStore(ConferenceStore):
                 yield change
                 await self._enter("changes")
 
-    async def record(self, conferences: Sequence[HeldConference], entries: Sequence[TimelineEntry]) -> Recorded:
+    async def record(
+        self, conferences: Sequence[HeldConference], entries: Sequence[TimelineEntry], linger: float = LINGER
+    ) -> Recorded:
         """As the store does it."""
         await self._enter("record")
-        recorded = await super().record(conferences, entries)
+        recorded = await super().record(conferences, entries, linger)
         if self.loses_replies and conferences:
             raise StoreUnavailableError("it took too long")
         return recorded
