@@ -22,7 +22,7 @@ from policy_server.genesys.results import (
     TokenRefused,
     TooManyTokens,
 )
-from policy_server.genesys.strangers import AT_ONCE, Strangers
+from policy_server.genesys.strangers import AT_ONCE, WAITING_LIMIT, Strangers
 from policy_server.genesys.tenant import UUID_TEXT, Tenant
 
 TIMEOUT: Final = 2.0
@@ -45,7 +45,7 @@ CACHE_ENTRIES: Final = 10_000
 FLIGHTS: Final = 500
 """Questions under way at a time about agents who were verified, and about conversations."""
 
-STRANGERS_CONNECTIONS: Final = 5
+STRANGERS_CONNECTIONS: Final = AT_ONCE
 """Connections to Genesys for tokens that are not known yet, beside those of agents."""
 
 RETRY_SECONDS: Final = 5
@@ -87,7 +87,7 @@ class GenesysClient:
         self._paused_tokens: Final[Expiring[str, float]] = Expiring(CACHE_ENTRIES)
         self._paused_until = float("-inf")
         self._agent_flights: Final[Flights[str, AgentResult]] = Flights(FLIGHTS)
-        self._stranger_flights: Final[Flights[str, AgentResult]] = Flights(AT_ONCE)
+        self._stranger_flights: Final[Flights[str, AgentResult]] = Flights(AT_ONCE + WAITING_LIMIT)
         self._conversation_flights: Final[Flights[tuple[str, str], ConversationResult]] = Flights(FLIGHTS)
 
     async def __aenter__(self) -> Self:
@@ -108,7 +108,7 @@ class GenesysClient:
 
         A token verified within the cache's time is not asked about again, so that agents go on working while Genesys
         cannot be reached. Everything that is not a clear yes is something other than an Agent. ``address`` is who asks:
-        of tokens that were never verified only so many are asked about, of one address and in all.
+        tokens that were never verified are asked about in turn, so many of one address and in all.
         """
         if not _TOKEN.fullmatch(token):
             return TokenRefused("malformed")
@@ -118,8 +118,6 @@ class GenesysClient:
             return known
         if self._known.get(key, now):
             return await self._agent_flights.join(key, lambda: self._ask_agent(key, token, now)) or _BUSY
-        if key not in self._stranger_flights and (seconds := self._strangers.enter(address, now)):
-            return TooManyTokens(seconds)
         return await self._stranger_flights.join(key, lambda: self._ask_stranger(address, key, token, now)) or _BUSY
 
     async def conversation(self, token: str, conversation_id: str, now: float, address: str = "") -> ConversationResult:
@@ -145,6 +143,8 @@ class GenesysClient:
         return await asking or _BUSY
 
     async def _ask_stranger(self, address: str, key: str, token: str, now: float) -> AgentResult:
+        if seconds := await self._strangers.enter(address, now):
+            return TooManyTokens(seconds)
         found: AgentResult = _BUSY
         try:
             found = await self._ask_agent(key, token, now, self._strangers_exchange)
