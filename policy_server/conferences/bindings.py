@@ -4,17 +4,13 @@ Anybody can call the contact centre under any name, so a caller who is named lik
 have come in where the room called, and as the room's own.
 """
 
-import logging
 from collections.abc import Iterable
 
 from policy_server.conferences.caller_names import caller_aliases
-from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.lookup import Found, Subject
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.aliases import bare_alias
 from policy_server.telephony.numbers import number_in
-
-log = logging.getLogger(__name__)
 
 
 def names(subject: Subject, caller: str | None) -> bool:
@@ -45,19 +41,15 @@ def check_dialled(dialled: str | None, dials: Iterable[str]) -> str:
 async def check_place(store: ConferenceStore, found: Found, conversation: str) -> str:
     """Why a conversation that fits is not the conference's own, because another came first; ``""`` if it is.
 
-    A conference has as many as legs of it were connected, one at least: a leg that fails is dialled again.
+    A conference has as many as legs of it were connected, one at least: a leg that fails is dialled again. Raises
+    StoreUnavailableError.
     """
     if found.conference is None:
         return ""
-    try:
-        is_own = await store.bind(found.conference.id, conversation, 1)
-        if not is_own:
-            legs = sum(leg.connected_at is not None for leg in found.latest.trunk_legs)
-            is_own = await store.bind(found.conference.id, conversation, legs)
-    except StoreUnavailableError as error:
-        # What was read is enough to let the agent help the customer; only nothing is remembered.
-        log.warning("conversations.unwritten: %s", error)
-        return ""
+    is_own = await store.bind(found.conference.id, conversation, 1)
+    if not is_own:
+        legs = sum(leg.connected_at is not None for leg in found.latest.trunk_legs)
+        is_own = await store.bind(found.conference.id, conversation, legs)
     return "" if is_own else "another conversation came first for this conference: that caller only has its name"
 
 

@@ -1,5 +1,6 @@
 """The agents' lookup: who may ask, and the answer (README.md: Agents)."""
 
+import logging
 import re
 from collections.abc import Callable
 from time import monotonic
@@ -16,6 +17,7 @@ from policy_server.conferences.link_reading import undisguised
 from policy_server.conferences.lookup import ConferenceLookup, Found, Subject
 from policy_server.conferences.store import ConferenceStore
 from policy_server.genesys.client import GenesysClient
+from policy_server.genesys.memory import Expiring
 from policy_server.genesys.results import (
     Agent,
     AgentForbidden,
@@ -37,6 +39,10 @@ PATH: Final = "/agent/v1/conferences/{alias}"
 RETRY_SECONDS: Final = 2
 """What an agent's widget is told when the database is away."""
 
+OWN_SECONDS: Final = 43_200.0
+OWN_LIMIT: Final = 10_000
+"""For how long it is remembered that a conversation is a conference's own, and of how many."""
+
 _FORBIDDEN: Final[dict[ForbiddenReason, str]] = {
     "organization": "the token is of another Genesys Cloud organisation",
     "division": "the user is in a division whose agents are not let in",
@@ -52,6 +58,9 @@ _PLACEHOLDER: Final = re.compile(r"\{\{|\}\}|\$\{|pcConversationId|^:\w+$|^<\w+>
 _MOST_SHOWN: Final = 40
 # Not what is missing or away: that is no attempt to come in.
 _REFUSALS: Final = frozenset({401, 403, 429})
+
+
+log = logging.getLogger(__name__)
 
 
 class Admitted(NamedTuple):
@@ -85,6 +94,7 @@ class AgentAccess:
         self._binding_required: Final = binding_required
         self._now: Final = now
         self._refusals: Final = refusals or Refusals(Door.AGENTS)
+        self._own: Final[Expiring[tuple[str, str, str | None], bool]] = Expiring(OWN_LIMIT)
 
     async def admit(self, request: Request, subject: Subject) -> Admitted:
         """Who asks. May be asked again with the same request, for as long as it lasts. Raises Refused."""
@@ -95,12 +105,25 @@ class AgentAccess:
 
     async def bind(self, request: Request, admitted: Admitted, found: Found, store: ConferenceStore) -> None:
         """Raises Refused when the conversation of an agent who was let in is not that of the conference that was found."""
-        if admitted.bound is None:
+        bound, conference, now = admitted.bound, found.conference, self._now()
+        if bound is None:
             return
-        reason = check_dialled(admitted.bound.dialled, found.dials)
-        reason = reason or await check_place(store, found, admitted.conversation)
+        own = (conference.id if conference is not None else "", bound.conversation_id, bound.dialled)
+        if self._own.get(own, now):
+            return
+        reason = check_dialled(bound.dialled, found.dials)
+        if not reason:
+            try:
+                reason = await check_place(store, found, bound.conversation_id)
+            except StoreUnavailableError as error:
+                # What was read is enough to let the agent help the customer; only nothing is remembered.
+                log.warning("conversations.unwritten: %s", error)
+                return
         if reason:
             raise Refused(await self._noted(request, _not_bound(reason)))
+        if conference is not None:
+            # What such a room dials never changes, nor does the place that the conversation has.
+            self._own.put(own, True, now + OWN_SECONDS)
 
     async def _noted(self, request: Request, refusal: ProblemResponse) -> ProblemResponse:
         if refusal.status_code not in _REFUSALS:

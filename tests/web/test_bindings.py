@@ -181,3 +181,20 @@ def test_a_database_that_takes_nothing_keeps_no_agent_out(desk: Desk, genesys: G
     desk.store_hold()
     desk.store.away.add("bind")
     assert desk.ask(conversation=call(genesys)).status_code == 200
+    # It is not taken for the conference's own either: who comes first once it can be remembered is.
+    desk.store.away.clear()
+    assert desk.ask(conversation=call(genesys, conversation=ANOTHER)).status_code == 200
+    assert refused(desk, CONVERSATION)
+
+
+def test_a_conversation_that_was_its_own_is_not_asked_about_again(
+    desk: Desk, genesys: Genesys, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The database is not needed for an agent who asks again."""
+    desk.store_hold()
+    assert desk.ask(conversation=call(genesys)).status_code == 200
+    desk.store.away.add("bind")
+    assert desk.ask(conversation=CONVERSATION).status_code == 200
+    assert "conversations.unwritten" not in caplog.text
+    assert desk.ask(conversation=call(genesys, conversation=ANOTHER)).status_code == 200
+    assert "conversations.unwritten" in caplog.text
