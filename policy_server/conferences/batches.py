@@ -26,7 +26,7 @@ _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_EVENTS: Final[Mapping[bytes, Event]] = {}
 
 
-LINGER: Final = 0.005
+LINGER: Final = 0.010
 """Seconds that a write waits for others: each commit waits for the disk, which costs more than what is in it."""
 
 

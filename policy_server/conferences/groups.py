@@ -57,7 +57,8 @@ class Groups(Generic[B, R]):
         self._alone: Final[deque[_Waiting[B, R]]] = deque()
         self._group: list[_Waiting[B, R]] = []
         self._due = inf
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._wakes_at = inf
         self._is_in_haste = False
 
     def add(self, batch: B) -> asyncio.Future[R]:
@@ -88,14 +89,14 @@ class Groups(Generic[B, R]):
             self._begin([waiting.batch for waiting in self._group], self._written)
 
     def _wait_until(self, due: float, loop: asyncio.AbstractEventLoop) -> None:
-        if self._timer is not None:
-            if self._timer.when() <= due:
-                return
-            self._timer.cancel()
-        self._timer = loop.call_at(due, self._stop_waiting, loop)
+        if due < self._wakes_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._wakes_at = due
+            self._timer = loop.call_at(due, self._stop_waiting, loop)
 
     def _stop_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = None
+        self._timer, self._wakes_at = None, inf
         self._write_in_time(loop)
 
     def _next_group(self) -> list[_Waiting[B, R]]:

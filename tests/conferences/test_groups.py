@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import pytest
+import uvloop
 
 from policy_server.conferences.errors import StoreRefusalError, StoreUnavailableError
 from policy_server.conferences.groups import ROWS_AT_ONCE, Groups
@@ -70,7 +72,12 @@ class Disk:
             answer.set_exception(error)
 
 
-def play(scenario: Callable[[Disk], Awaitable[None]], *, lingers: bool = False) -> None:
+def play(
+    scenario: Callable[[Disk], Awaitable[None]],
+    runner: Callable[[], asyncio.Runner] = asyncio.Runner,
+    *,
+    lingers: bool = False,
+) -> None:
     """Runs a scenario; unless it ``lingers``, what comes to an idle disk is written at once."""
 
     async def run() -> None:
@@ -79,7 +86,8 @@ def play(scenario: Callable[[Disk], Awaitable[None]], *, lingers: bool = False) 
             disk.writes.hurry()
         await scenario(disk)
 
-    asyncio.run(asyncio.wait_for(run(), 10))
+    with runner() as loop:
+        loop.run(asyncio.wait_for(run(), 10))
 
 
 def test_what_arrives_meanwhile_is_written_together() -> None:
@@ -187,18 +195,19 @@ def test_what_may_wait_goes_with_what_may_not() -> None:
     play(scenario, lingers=True)
 
 
-def test_nothing_waits_for_others_for_ever() -> None:
+@pytest.mark.parametrize("runner", [asyncio.Runner, partial(asyncio.Runner, loop_factory=uvloop.new_event_loop)])
+def test_nothing_waits_for_others_for_ever(runner: Callable[[], asyncio.Runner]) -> None:
     """A write to which nothing comes is made when it has lingered, whatever else may wait longer, and all go at the end."""
 
     async def scenario(disk: Disk) -> None:
-        late, soon = disk.add("a") + disk.add("b", linger=0.001)
+        late, soon, sooner = disk.add("a") + disk.add("b", linger=0.000_4) + disk.add("c", linger=0.001)
         await disk.has_begun.wait()
         disk.turn()
-        assert [await late, await soon] == ["A", "B"]
-        (last,) = disk.add("c")
+        assert [await late, await soon, await sooner] == ["A", "B", "C"]
+        (last,) = disk.add("d")
         assert len(disk.groups) == 1
         disk.writes.hurry()
         disk.turn()
-        assert await last == "C"
+        assert await last == "D"
 
-    play(scenario, lingers=True)
+    play(scenario, runner, lingers=True)
