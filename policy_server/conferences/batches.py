@@ -88,10 +88,10 @@ def write(batches: Sequence[Batch], connection: Connection) -> list[Written]:
     holders, keys = holds.hold_all(connection, rooms) if rooms else ((), set())
     endings = {batch.ending for batch in batches if batch.ending is not None}
     ended = {ending: holds.end(connection, *ending) for ending in sorted(endings)}
-    new = _add_events(connection, batches)
+    new, lowered = _add_events(connection, batches)
     noted = history.add_timeline(connection, chain.from_iterable(batch.entries for batch in batches))
 
-    keys.update(chain.from_iterable((event.room, event.conference) for event in new.values()))
+    keys.update(chain.from_iterable((event.room, event.conference) for event in chain(new.values(), lowered)))
     keys.update(entry.key for entry in noted.values())
     # Whoever hears of these has to look what it is.
     loud = {link.call for link, is_new in made if is_new and isinstance(link, Link)}
@@ -139,10 +139,13 @@ def _moments(batch: Batch) -> Iterator[datetime]:
         yield batch.ending.at
 
 
-def _add_events(connection: Connection, batches: Iterable[Batch]) -> dict[bytes, Event]:
-    """Stores the events of all; those that are new."""
+def _add_events(connection: Connection, batches: Iterable[Batch]) -> tuple[dict[bytes, Event], list[Event]]:
+    """Stores the events of all; those that are new, and those whose copies had a higher number."""
     merged = different(chain.from_iterable(batch.events.items() for batch in batches))
-    return {identity: merged[identity] for identity in history.add_events(connection, merged)} if merged else {}
+    if not merged:
+        return {}, []
+    new, lowered = history.add_events(connection, merged)
+    return {identity: merged[identity] for identity in new}, [merged[identity] for identity in lowered]
 
 
 def _taken(found: dict[K, V], keys: Iterable[K]) -> tuple[V, ...]:

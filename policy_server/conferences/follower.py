@@ -10,6 +10,7 @@ from typing import Final
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.mirror import Mirror
 from policy_server.conferences.pace import Pace
+from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import LOOK_AGAIN, Change, HeldConference, Link
 from policy_server.conferences.running import RunningCalls
 from policy_server.conferences.store import ConferenceStore
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Follower:
-    """Follows the changes of the store; ``listen`` and ``renew`` each run one round of it."""
+    """Follows the changes of the store; ``listen``, ``renew`` and ``check`` each run one round of it."""
 
     def __init__(
         self,
@@ -60,13 +61,29 @@ class Follower:
         """Hears of changes until the store is closed."""
         async with contextlib.aclosing(self._store.changes()) as changes:
             async for change in changes:
-                self._running.hear(change.key, change.number)
-                # Of what this process has written itself everybody here has heard.
-                if not self._is_own(change):
-                    self._stale.add(change.key)
-                    self._to_renew.set()
+                self._hear(change)
         # The store was closed.
         await asyncio.sleep(self._pace.retry)
+
+    async def check(self) -> None:
+        """Looks after a while whether a notice was lost: a connection may be dead without either end knowing."""
+        await asyncio.sleep(self._pace.check)
+        keys = self._subscriptions.keys
+        for start in range(0, len(keys), READ_AT_ONCE):
+            try:
+                numbers = await self._store.read(Reader.change_numbers, keys[start : start + READ_AT_ONCE])
+            except StoreUnavailableError:
+                return
+            for key, number in numbers.items():
+                if number > self._heard.get(key, 0):
+                    self._hear(Change(key, number))
+
+    def _hear(self, change: Change) -> None:
+        self._running.hear(change.key, change.number)
+        # Of what this process has written itself everybody here has heard.
+        if not self._is_own(change):
+            self._stale.add(change.key)
+            self._to_renew.set()
 
     def expect(self, numbers: Mapping[str, int]) -> None:
         """This process has made these changes, which it will hear of: what it holds, notes and is told by nodes."""

@@ -29,23 +29,24 @@ EARLIER: Final = timedelta(hours=1)
 _TOLD: Final = attrgetter("time", "node", "seq")
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
-_LOWER_SEQ: Final = "UPDATE events SET seq = ? WHERE digest = ? AND seq > ?"
+_LOWER_SEQ: Final = "UPDATE events SET seq = ? WHERE digest = ? AND seq > ? RETURNING digest"
 _SELECT_EVENTS: Final = "SELECT arrived_at, seq, content FROM events WHERE room = ? AND arrived_at >= ?"
 _HELD_AGAIN: Final = "SELECT min(held_at) FROM conferences WHERE name = ? AND held_at > ?"
 _SELECT_ENTRIES: Final = "SELECT key, at, content FROM timeline WHERE key = ? ORDER BY at, id"
-_COUNT_CHANGES: Final = "SELECT coalesce(sum(number), 0) FROM changes WHERE key = ANY(?)"
+_CHANGE_NUMBERS: Final = "SELECT key, number FROM changes WHERE key = ANY(?)"
 
 
-def add_events(connection: Connection, events: Mapping[bytes, Event]) -> set[bytes]:
-    """Stores the events, by their identity, that are not there yet; the identities of those."""
+def add_events(connection: Connection, events: Mapping[bytes, Event]) -> tuple[set[bytes], set[bytes]]:
+    """Stores the events, by their identity, that are not there yet; the identities of those, and of what is different now."""
     # In one order everywhere, so that two replicas wait for each other and do not block each other.
     rows = [_event_row(digest, events[digest]) for digest in sorted(events)]
     new = {row[0] for row in connection.insert(EVENTS, rows)}
     # Sinks count differently. The lowest number stays, whichever copy came first, so that order is always the same.
+    lowered: set[bytes] = set()
     for digest in sorted(events.keys() - new):
         seq = events[digest].seq
-        connection.execute(_LOWER_SEQ, seq, digest, seq)
-    return new
+        lowered.update(row[0] for row in connection.execute(_LOWER_SEQ, seq, digest, seq))
+    return new, lowered
 
 
 def find_events(connection: Connection, room: str, since: datetime, until: datetime | None = None) -> tuple[Event, ...]:
@@ -88,10 +89,9 @@ def find_timeline(connection: Connection, key: str) -> tuple[TimelineEntry, ...]
     return tuple(TimelineEntry(key, moment(at), *unpack(content)) for key, at, content in rows)
 
 
-def count_changes(connection: Connection, keys: Sequence[str]) -> int:
-    """How many changes these keys have had."""
-    ((count,),) = connection.execute(_COUNT_CHANGES, list(map(storable_name, keys)))
-    return int(count)
+def find_change_numbers(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
+    """How many changes these keys have had, as far as there were any."""
+    return dict(connection.execute(_CHANGE_NUMBERS, list(map(storable_name, keys))))
 
 
 def delete_some(connection: Connection, table: Table, before: datetime, batch: int) -> int:

@@ -66,6 +66,7 @@ class Conferences:
         loops = (
             self._follower.listen,
             self._follower.renew,
+            self._follower.check,
             self._writer.write_holds,
             self._writer.write_notes,
             self._tidy,

@@ -28,6 +28,8 @@ class Pace:
     """After a failure, until it is tried again."""
     tidy: float = 60.0
     """Between two times at which what is over is forgotten here, and what is too old is deleted from the store."""
+    check: float = 15.0
+    """Between two looks at whether a notice of a change was lost that somebody here waits for."""
     say: float = 60.0
     """Between two lines of the log that say the same."""
 

@@ -89,4 +89,8 @@ class Reader:
 
     def change_number(self, keys: Sequence[str]) -> int:
         """How many changes there were of any of these calls and room names."""
-        return history.count_changes(self.connection, keys)
+        return sum(self.change_numbers(keys).values())
+
+    def change_numbers(self, keys: Sequence[str]) -> dict[str, int]:
+        """The number of the latest change of each call and room name that had one."""
+        return history.find_change_numbers(self.connection, keys)

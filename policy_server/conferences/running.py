@@ -5,6 +5,7 @@ another process has written shows as a gap in the numbers of its changes, or is 
 is kept is at each moment what the store said at some number of its change.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -86,8 +87,8 @@ class Reading(CallSource):
 
     def __init__(self) -> None:
         self.learnt: Final[dict[str, _Kept]] = {}
-        self.changed: Final[set[str]] = set()
-        """What changed meanwhile."""
+        self.changed: Final[dict[str, float]] = {}
+        """What changed meanwhile, and the latest number of each."""
         self._source: CallSource
 
     def of(self, source: CallSource) -> "Reading":
@@ -172,7 +173,7 @@ class RunningCalls(CallSource):
         finally:
             self._readings.discard(reading)
         for key, kept in reading.learnt.items():
-            if key not in reading.changed and kept.rows <= ROWS_OF_CALL:
+            if kept.number >= reading.changed.get(key, 0) and kept.rows <= ROWS_OF_CALL:
                 self._keep(key, kept)
 
     def hear_news(self, news: News) -> None:
@@ -184,12 +185,12 @@ class RunningCalls(CallSource):
         for key in {*held, *entries, *(event.room for event in news.events.values())} - news.numbers.keys():
             self.forget(key)
         for key, number in news.numbers.items():
-            self._note_change(key)
+            self._note_change(key, number)
             kept = self._kept.get(key)
             if kept is None:
                 continue
             if number not in (kept.number, kept.number + 1):
-                self.forget(key)
+                self._drop(key)
                 continue
             kept.number = number
             if key in held:
@@ -201,13 +202,17 @@ class RunningCalls(CallSource):
 
     def hear(self, key: str, number: int) -> None:
         """A change of a call or room name was heard of, perhaps one that is known: this process's own come back to it."""
+        self._note_change(key, number)
         kept = self._kept.get(key)
-        if kept is None or kept.number < number:
-            self.forget(key)
+        if kept is not None and kept.number < number:
+            self._drop(key)
 
     def forget(self, key: str) -> None:
         """Something about a call or room name is not what it was."""
-        self._note_change(key)
+        self._note_change(key, math.inf)
+        self._drop(key)
+
+    def _drop(self, key: str) -> None:
         kept = self._kept.pop(key, None)
         if kept is not None:
             self._rows -= kept.counted
@@ -217,14 +222,14 @@ class RunningCalls(CallSource):
         for key in (*self._kept, *(key for reading in self._readings for key in reading.learnt)):
             self.forget(key)
 
-    def _note_change(self, key: str) -> None:
+    def _note_change(self, key: str, number: float) -> None:
         for reading in self._readings:
-            reading.changed.add(key)
+            reading.changed[key] = max(number, reading.changed.get(key, 0))
 
     def tidy(self, is_wanted: Callable[[str], bool]) -> None:
         """Forgets the calls and room names that nobody needs any more."""
         for key in [key for key in self._kept if not is_wanted(key)]:
-            self.forget(key)
+            self._drop(key)
 
     def _keep(self, key: str, learnt: _Kept) -> None:
         kept = self._kept.get(key)
@@ -240,9 +245,9 @@ class RunningCalls(CallSource):
         self._rows += kept.rows - kept.counted
         kept.counted = kept.rows
         if kept.counted > ROWS_OF_CALL:
-            self.forget(key)
+            self._drop(key)
         while self._rows > ROWS:
-            self.forget(next(iter(self._kept)))
+            self._drop(next(iter(self._kept)))
 
     # -------------------------------------------------------------- what can be asked
 
