@@ -5,12 +5,13 @@ understood of an expression counts as able to match: only what is certain is rep
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from typing import Final
+from functools import cache, lru_cache
+from typing import Final, NamedTuple
 
-from policy_server.pexip.aliases import PARAMETER_MARKS, SCHEMES, folded
+from policy_server.pexip.aliases import PARAMETER_MARKS, SCHEMES, folded, normalise_alias
 from policy_server.pexip.query import clean
 from policy_server.policy.patterns import Pattern
 
@@ -18,6 +19,9 @@ _HARMLESS: Final = re.compile(
     r"(?:[A-Za-z0-9_.,=<>!~/&#%'\"-]|\\[dw.+*()|/_-]|\[[a-z0-9_.+-]+\]|[()+*|]|\{[0-9,]+\}|\(\?(?:P?<\w+>|:)|[\])}*+a-z0-9.]\?)*\Z"
 )
 """Expressions with nothing in them that could stand in the way; most are, and there are many rules."""
+
+_ALIAS: Final = re.compile(r"(?:[A-Za-z0-9_@:/# .-]|\\[.@_/-])+")
+"""Expressions that are an alias as it would be written, which they match, whatever else a dot stands for."""
 
 _MOST_STATES: Final = 3000
 _LAST: Final = 0x10FFFF
@@ -71,7 +75,7 @@ def why_never(pattern: Pattern, domains: AbstractSet[str]) -> str:
 
 
 def _why_never(pattern: Pattern, domains: AbstractSet[str]) -> str:
-    if _HARMLESS.match(pattern.text):
+    if _HARMLESS.match(pattern.text) or _matches_itself(pattern, domains):
         return ""
     try:
         automaton = _read(pattern)
@@ -88,11 +92,18 @@ def _why_never(pattern: Pattern, domains: AbstractSet[str]) -> str:
     return ""
 
 
+def _matches_itself(pattern: Pattern, domains: AbstractSet[str]) -> bool:
+    """Whether the text of an expression is an alias that it matches, in the form in which aliases are compared."""
+    if not pattern.ignore_case or _ALIAS.fullmatch(pattern.text) is None:
+        return False
+    alias = pattern.text.replace("\\", "").lower()
+    return normalise_alias(alias, domains) == alias
+
+
 # ------------------------------------------------------------------ the compared form
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
+class _Form(NamedTuple):
     """What is to be known of a text to tell, when it ends, whether it is in the compared form.
 
     ``scheme`` is its beginning while that may become a scheme. ``since_at`` is what follows the last ``@`` while that
@@ -106,6 +117,7 @@ class _Form:
     blank: bool = False
 
 
+@lru_cache(maxsize=4096)
 def _step(form: _Form, character: str, domains: AbstractSet[str], without: AbstractSet[str]) -> _Form | None:
     """The text with one more character; ``None`` when no text in the compared form begins so."""
     if character in PARAMETER_MARKS and "parameters" not in without:
@@ -153,13 +165,23 @@ def _may_end(form: _Form, domains: AbstractSet[str], without: AbstractSet[str]) 
 # ------------------------------------------------------------------ the expression
 
 
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """One character of some ranges, or of none of them, and the state that it leads to."""
+
+    ranges: Ranges
+    opposite: bool
+    ignore_case: bool
+    after: int
+
+
 @dataclass(slots=True)
 class _Automaton:
     """States by number: where each goes without a character, and with one of some characters. The last is the end."""
 
     empty: list[list[int]] = field(default_factory=list)
-    moves: list[tuple[Callable[[str], bool], int] | None] = field(default_factory=list)
-    bounds: set[int] = field(default_factory=set)
+    moves: list[_Move | None] = field(default_factory=list)
+    ways: Mapping[int, tuple[tuple[str, ...], int]] = field(default_factory=dict)
     end: int = 0
 
     def state(self) -> int:
@@ -170,21 +192,52 @@ class _Automaton:
         return len(self.empty) - 1
 
 
-def _reaches(automaton: _Automaton, domains: AbstractSet[str], without: AbstractSet[str]) -> bool:
-    characters = tuple(
-        dict.fromkeys((*_USUAL, *(chr(b) for bound in automaton.bounds for b in (bound, ord(folded(chr(bound)))))))
-    )
+def _ways(moves: list[_Move | None]) -> dict[int, tuple[tuple[str, ...], int]]:
+    """For each state with a move the characters that it may be made with, of all that make a difference, and where to."""
+    made = [(state, move) for state, move in enumerate(moves) if move is not None]
+    bounds = {bound for _, move in made for low, high in move.ranges for bound in (low, min(high + 1, _LAST))}
+    told_apart = (chr(code) for bound in bounds for code in (bound, ord(folded(chr(bound)))))
+    characters = tuple(dict.fromkeys((*_USUAL, *told_apart)))
+    by_code = {ignore_case: _by_code(characters, ignore_case=ignore_case) for ignore_case in (False, True)}
+    return {state: (_characters_of(move, characters, by_code[move.ignore_case]), move.after) for state, move in made}
 
+
+def _by_code(characters: Iterable[str], *, ignore_case: bool) -> dict[int, list[str]]:
+    """Characters by the codes in an expression that stand for them."""
+    found: dict[int, list[str]] = {}
+    for character in characters:
+        for code in _codes(character) if ignore_case else (ord(character),):
+            found.setdefault(code, []).append(character)
+    return found
+
+
+@cache
+def _codes(character: str) -> frozenset[int]:
+    """A character and the others that are the same without regard to case."""
+    forms = (character, character.upper(), character.lower(), _VARIANTS.get(character, ""))
+    return frozenset(ord(form) for form in forms if len(form) == 1)
+
+
+def _characters_of(move: _Move, characters: tuple[str, ...], by_code: dict[int, list[str]]) -> tuple[str, ...]:
+    if move.ranges == _ANYTHING:
+        return () if move.opposite else characters
+    hit: set[str] = set()
+    for low, high in move.ranges:
+        codes = (low,) if low == high else (code for code in by_code if low <= code <= high)
+        hit.update(character for code in codes for character in by_code.get(code, ()))
+    return tuple(character for character in characters if character not in hit) if move.opposite else tuple(hit)
+
+
+def _reaches(automaton: _Automaton, domains: AbstractSet[str], without: AbstractSet[str]) -> bool:
     def onwards(state: int, form: _Form) -> Iterator[tuple[int, _Form]]:
         for other in automaton.empty[state]:
             yield other, form
-        move = automaton.moves[state]
-        if move is not None:
+        if state in automaton.ways:
+            characters, after = automaton.ways[state]
             for character in characters:
-                if move[0](character):
-                    after = _step(form, character, domains, without)
-                    if after is not None:
-                        yield move[1], after
+                changed = _step(form, character, domains, without)
+                if changed is not None:
+                    yield after, changed
 
     start = (0, _Form())
     seen = {start}
@@ -209,6 +262,7 @@ def _read(pattern: Pattern) -> _Automaton:
     if reader.place != len(pattern.text):
         raise _NotUnderstoodError
     automaton.end = end
+    automaton.ways = _ways(automaton.moves)
     return automaton
 
 
@@ -365,20 +419,9 @@ class _Reader:
 
     def _move(self, state: int, ranges: Ranges, opposite: bool = False, *, ignore_case: bool) -> int:
         automaton = self.automaton
-        automaton.bounds.update(bound for low, high in ranges for bound in (low, min(high + 1, _LAST)))
-
-        def matches(character: str) -> bool:
-            forms = (
-                (character, character.upper(), character.lower(), _VARIANTS.get(character, ""))
-                if ignore_case
-                else (character,)
-            )
-            hit = any(len(form) == 1 and low <= ord(form) <= high for form in forms for low, high in ranges)
-            return hit is not opposite
-
         last = automaton.state()
         # A state with two ways on would lose one of them.
         step = automaton.state()
         automaton.empty[state].append(step)
-        automaton.moves[step] = (matches, last)
+        automaton.moves[step] = _Move(ranges, opposite, ignore_case, last)
         return last
