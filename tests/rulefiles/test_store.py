@@ -814,6 +814,7 @@ def test_rules_that_were_replaced_are_let_go_of(rules: Path) -> None:
     def kept_after(text: str) -> int:
         (rules / "a.yaml").write_text(f"service: [ {{ id: {text}, when: {{ protocol: sip }}, reject: Closed }} ]\n")
         assert found.reload()
+        gc.unfreeze()
         return sum(isinstance(each, Rule) for each in gc.get_objects())
 
     first = kept_after("first")
