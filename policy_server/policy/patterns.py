@@ -1,7 +1,7 @@
 """Regular expressions of rules: RE2, so linear in time whatever a stranger sends, and indexed by ``re2.Set``."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import takewhile
@@ -33,6 +33,10 @@ _OPTIONAL: Final = frozenset("?*{")
 _QUANTIFIERS: Final = frozenset("?*+{")
 _BRACED_NAME: Final = re.compile(r"\(\?P?<([A-Za-z_]\w*)>")
 _LEADING_FLAGS: Final = re.compile(r"\(\?[imsU]+\)")
+# An escape, a class (where a `]` that comes first stands for itself), or what groups are made of.
+_TOKEN: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|\[:.*?:\]|[^\]\\])*+|[()|]", re.DOTALL)
+_DEPTHS: Final = {"(": 1, ")": -1, "|": 0}
+_NO_GROUP: Final = re.compile(r"\(\?(?!P?<)")
 _LOOK_AROUND: Final = re.compile(r"\(\?(?:[=!]|<[=!])")
 _BACK_REFERENCE: Final = re.compile(r"\\[1-9]|\(\?P=")
 _LARGE_CLASS: Final = re.compile(r"\\[pPx]")
@@ -147,14 +151,34 @@ def _program(text: str, ignore_case: bool) -> Any:
 def _named_groups(text: str, options: Any) -> Mapping[str, int]:
     """The named groups of an expression with their numbers; raises what RE2 raises when it would not compile."""
     # A set only parses what is added to it, which takes a twentieth of the time of a program.
-    if "<" not in text and _is_small(text):
+    if _is_small(text) and (groups := _numbered(text)) is not None:
         try:
             re2.Set.FullMatchSet(options).Add(text)
         except re2.error:
             pass  # Without the reason, which the program tells.
         else:
-            return _UNNAMED
+            return groups
     return dict(re2.compile(text, options).groupindex)
+
+
+def _numbered(text: str) -> Mapping[str, int] | None:
+    """The named groups of an expression that can be parsed, by counting; ``None`` where RE2 has to say."""
+    if "<" not in text:
+        return _UNNAMED
+    if "\\Q" in text:
+        return None
+    groups: dict[str, int] = {}
+    number = 0
+    for place, character, _ in _structure(text):
+        if character != "(" or _NO_GROUP.match(text, place):
+            continue
+        number += 1
+        if text.startswith("(?", place):
+            named = _BRACED_NAME.match(text, place)
+            if named is None:
+                return None
+            groups.setdefault(named[1], number)
+    return groups
 
 
 def _is_small(text: str) -> bool:
@@ -210,7 +234,7 @@ def _prefix(text: str, *, ignore_case: bool) -> str:
 
 
 def _alternatives_at_top(text: str) -> bool:
-    return "|" in text and _scan(text, 0, lambda character, depth: character == "|" and depth == 0) is not None
+    return "|" in text and any(character == "|" and depth == 0 for _, character, depth in _structure(text))
 
 
 def group_source(text: str, name: str) -> str | None:
@@ -231,42 +255,25 @@ def _may_be_absent(text: str, name: str) -> bool:
     for match in _BRACED_NAME.finditer(text):
         if match[1] == name:
             end = _closing_parenthesis(text, match.end())
-            inside_another = _scan(text, 0, lambda character, depth: character == "(" and depth > 1) is not None
+            inside_another = any(character == "(" and depth > 1 for _, character, depth in _structure(text))
             return end is None or text[end + 1 : end + 2] in _OPTIONAL or inside_another or _alternatives_at_top(text)
     return True
 
 
 def _closing_parenthesis(text: str, start: int) -> int | None:
-    return _scan(text, start, lambda character, depth: character == ")" and depth == -1)
+    return next(
+        (place for place, character, depth in _structure(text, start) if character == ")" and depth == -1), None
+    )
 
 
-def _scan(text: str, start: int, found: Callable[[str, int], bool]) -> int | None:
-    """The first position from ``start`` on whose character, outside classes and escapes, is ``found`` at its depth."""
-    depth, position = 0, start
-    while position < len(text):
-        character = text[position]
-        if character == "\\":
-            position += 1
-        elif character == "[":
-            position = _end_of_class(text, position)
-        else:
-            depth += {"(": 1, ")": -1}.get(character, 0)
-            if found(character, depth):
-                return position
-        position += 1
-    return None
-
-
-def _end_of_class(text: str, start: int) -> int:
-    position = start + (2 if text[start + 1 : start + 2] == "^" else 1)
-    # A `]` that comes first in a class stands for itself.
-    position += text[position : position + 1] == "]"
-    while position < len(text) and text[position] != "]":
-        if text.startswith("[:", position) and (named := text.find(":]", position)) >= 0:
-            position = named + 2
-        else:
-            position += 2 if text[position] == "\\" else 1
-    return position
+def _structure(text: str, start: int = 0) -> Iterator[tuple[int, str, int]]:
+    """The place of each parenthesis and ``|`` outside classes and escapes, and how many groups are open behind it."""
+    depth = 0
+    for token in _TOKEN.finditer(text, start):
+        character = token[0]
+        if character in _DEPTHS:
+            depth += _DEPTHS[character]
+            yield token.start(), character, depth
 
 
 class PatternIndex:

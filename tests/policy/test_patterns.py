@@ -95,6 +95,27 @@ def test_back_references_have_a_remedy(text: str) -> None:
     assert str(caught.value).endswith("RE2 has no back-references: write the repeated part out")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(a)(?P<n>b)",
+        "(?:a)(?P<n>b)",
+        "(?i:a)(?i)((?<n>b))(?P<m>c)",
+        r"\((?P<n>b)[(](?P<m>c)",
+        r"[](](?P<n>b)[^](](?P<m>c)[[:alpha:](](?P<x>d)[\](](?P<y>e)",
+        r"\(?P<n>a",
+        "[(?P<n>](?P<m>b)",
+        r"\Q(\E(?P<n>b)",
+        "(a)(?P<1>b)(?P<m>c)",
+        "(é)(?P<ñ>b)(?P<n>c)",
+        r"(a)(?P<n>\pL{100})",
+    ],
+)
+def test_groups_are_numbered_as_by_re2(text: str) -> None:
+    """Counted or told by RE2, each named group has the number that matches have it by."""
+    assert compile_pattern(text, ignore_case=False).groups == re2.compile(text).groupindex
+
+
 @pytest.mark.parametrize("text", ["mp(?P<s>.)|hcp(?P<s>.)", "(?P<s>a)(?<s>b)"])
 def test_group_named_twice(text: str) -> None:
     """Of two groups with one name RE2 would fill only the first, so the second is refused."""
@@ -174,8 +195,9 @@ def test_prefixes(text: str, ignore_case: bool, prefix: str) -> None:
 @given(expression=expressions(), ignore_case=st.booleans())
 @settings(deadline=None)
 def test_matches_begin_with_the_prefix(expression: Expression, ignore_case: bool) -> None:
-    """A text that matches begins with the prefix, and is the literal if there is one."""
+    """A text that matches begins with the prefix, and is the literal if there is one; groups are those of RE2."""
     pattern = compile_pattern(expression.text, ignore_case=ignore_case)
+    assert pattern.groups == re2.compile(expression.text).groupindex
     sample = expression.sample.lower() if ignore_case else expression.sample
     if re2.fullmatch(f"(?i){expression.text}" if ignore_case else expression.text, sample):
         assert sample.startswith(pattern.prefix)
