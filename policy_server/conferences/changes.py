@@ -23,8 +23,6 @@ CHANNEL: Final = "policy_server_changes"
 POLL_SECONDS: Final = 0.05
 FIRST_RETRY_SECONDS: Final = 0.1
 LAST_RETRY_SECONDS: Final = 5.0
-CLOSED_SECONDS: Final = 1.0
-"""How soon a listener sees that the store was closed."""
 
 _COUNT_IN_SQLITE: Final = """
     INSERT INTO changes (key, number, position)
@@ -86,13 +84,27 @@ def _hear(database: Database) -> AsyncGenerator[Change, None]:
 
 
 async def _hear_postgresql(database: Database) -> AsyncGenerator[Change, None]:
-    async with await connect_listener(database.location, database.patience) as connection:
-        await connection.execute(f"LISTEN {CHANNEL}")
-        yield LOOK_AGAIN
-        while not database.closed:
-            async with aclosing(connection.notifies(timeout=CLOSED_SECONDS)) as notices:
-                async for notice in notices:
-                    yield _read_notice(notice.payload)
+    # Waits for the socket itself: the driver's way costs several turns of the event loop for each notice.
+    loop = asyncio.get_running_loop()
+    with database.listening() as own:
+        async with await connect_listener(database.location, database.patience) as connection:
+            await connection.execute(f"LISTEN {CHANNEL}")
+            driver = connection.pgconn
+            # A connection that was lost has none any more.
+            socket = driver.socket
+            loop.add_reader(socket, own.wake.set)
+            try:
+                yield LOOK_AGAIN
+                while not database.closed:
+                    driver.consume_input()
+                    while (notice := driver.notifies()) is not None:
+                        yield _read_notice(notice.extra.decode(errors="replace"))
+                    # There is a notice of these too, in the order of everybody's.
+                    own.take()
+                    await own.wake.wait()
+                    own.wake.clear()
+            finally:
+                loop.remove_reader(socket)
 
 
 def _read_notice(payload: str) -> Change:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
-from psycopg.types.numeric import Int8Dumper
+from psycopg.types.numeric import Int8BinaryDumper
 
 from policy_server.conferences.connection import (
     POSTGRESQL,
@@ -91,7 +91,7 @@ def connect(location: Location, patience: float, read_only: bool = False) -> Con
     if location.path is None:
         driver = psycopg.connect(**_postgresql_arguments(location.parameters, patience), autocommit=True)
         # One way to write a number, or each size of it would be a statement of its own to the server.
-        driver.adapters.register_dumper(int, Int8Dumper)
+        driver.adapters.register_dumper(int, Int8BinaryDumper)
         if read_only:
             # Not by an option of the connection: libpq would take the server for one that nobody can write to, and
             # pass it by.
