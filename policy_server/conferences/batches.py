@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import Final, NamedTuple, TypeVar
 
-from policy_server.conferences import history, holds, links
+from policy_server.conferences import conversations, history, holds, links
 from policy_server.conferences.changes import announce
 from policy_server.conferences.connection import Connection
 from policy_server.conferences.errors import RefusedLinkError
@@ -37,9 +37,17 @@ class Ending(NamedTuple):
     at: datetime
 
 
+class Binding(NamedTuple):
+    """A conversation of Genesys Cloud that takes one of the first ``places`` of a conference."""
+
+    conference_id: str
+    conversation: str
+    places: int
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one caller wants written: conferences to be held, entries and events to be stored, a link, an end.
+    """What one caller wants written: conferences to be held, entries and events to be stored, a link, an end, a binding.
 
     Events are by their identity. ``patience`` is how many seconds it waits for others to be written with.
     """
@@ -49,6 +57,7 @@ class Batch:
     events: Mapping[bytes, Event] = field(default_factory=lambda: _NO_EVENTS)
     link: NewLink | None = None
     ending: Ending | None = None
+    binding: Binding | None = None
     patience: float = LINGER
 
     @property
@@ -78,6 +87,7 @@ class Written(NamedTuple):
     new: tuple[Event, ...]
     link: Link | RefusedLinkError | None
     has_ended: bool
+    is_bound: bool
     numbers: Mapping[str, int]
 
 
@@ -88,6 +98,8 @@ def write(batches: Sequence[Batch], connection: Connection) -> list[Written]:
     holders, keys = holds.hold_all(connection, rooms) if rooms else ((), set())
     endings = {batch.ending for batch in batches if batch.ending is not None}
     ended = {ending: holds.end(connection, *ending) for ending in sorted(endings)}
+    bindings = {batch.binding for batch in batches if batch.binding is not None}
+    bound = {binding for binding in sorted(bindings) if conversations.bind(connection, *binding)}
     new, lowered = _add_events(connection, batches)
     noted = history.add_timeline(connection, chain.from_iterable(batch.entries for batch in batches))
 
@@ -107,6 +119,7 @@ def write(batches: Sequence[Batch], connection: Connection) -> list[Written]:
             _taken(new, batch.events),
             None if batch.link is None else next(next_link),
             batch.ending is not None and ended.pop(batch.ending, None) is not None,
+            batch.binding in bound,
             {key: quiet[key] for key in batch.keys() & quiet.keys()},
         )
         for batch in batches
