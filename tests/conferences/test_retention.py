@@ -141,3 +141,24 @@ def test_a_listener_hears_of_changes_after_everything_was_purged(place: Place) -
         await changes.aclose()
 
     place.run(scenario)
+
+
+def test_space_that_was_freed_is_used_again(sqlite_place: Place) -> None:
+    """With as many calls a day as are forgotten, the file grows no more, and changes that are over are forgotten too."""
+    pages: list[int] = []
+
+    async def count(store: ConferenceStore, statement: str) -> int:
+        ((found,),) = await store._database.read(lambda connection: connection.execute(statement))
+        return int(found)
+
+    async def scenario(store: ConferenceStore) -> int:
+        for day in range(-8, 0):
+            at = day * DAY
+            await asyncio.gather(*(_call(store, f"{day}-{number}", at, at + HOUR) for number in range(40)))
+            await store.purge(NOW + at - DAY)
+            await store.forget_secrets(NOW + at)
+            pages.append(await count(store, "PRAGMA page_count"))
+        return await count(store, "SELECT count(*) FROM changes")
+
+    assert sqlite_place.run(scenario) == 2 * 40
+    assert pages[-1] <= pages[3] * 1.05
