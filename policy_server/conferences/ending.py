@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from policy_server.conferences.errors import StoreUnavailableError
-from policy_server.conferences.fold import Chronicle, ConferenceState, Phase
+from policy_server.conferences.fold import Chronicle, Phase
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.lives import LAST_WORDS
 from policy_server.conferences.reader import BEGINNING, CallSource
@@ -43,7 +43,7 @@ def course_of(reader: CallSource, held: HeldConference, now: datetime) -> Course
     room = str(held.service.get("name") or held.name)
     told = reader.told(room, BEGINNING) if held.is_in_own_room else reader.told_of(held)
     latest = told.since(held.held_at)
-    return Course(told if held.is_in_own_room else latest, latest, phase_of(latest.state, held, now))
+    return Course(told if held.is_in_own_room else latest, latest, phase_of(latest.phase, held, now))
 
 
 def course_in(reader: CallSource, room: str, since: datetime) -> Course:
@@ -52,16 +52,14 @@ def course_in(reader: CallSource, room: str, since: datetime) -> Course:
     return Course(told, told, told.state.phase)
 
 
-def phase_of(latest: ConferenceState, held: HeldConference | None, now: datetime) -> Phase:
+def phase_of(latest: Phase, held: HeldConference | None, now: datetime) -> Phase:
     """Where a conference is in its life, by its nodes since it was held and by its hold."""
     if held is None:
-        return latest.phase
+        return latest
     if held.expires_at <= now:
         # Whoever still seems to be there left without a word.
         return Phase.ENDED
-    if latest.phase is Phase.ACTIVE:
-        return Phase.ACTIVE
-    return latest.phase if held.ended_at is None else Phase.ENDED
+    return latest if latest is Phase.ACTIVE or held.ended_at is None else Phase.ENDED
 
 
 # ------------------------------------------------------------------ freeing its room

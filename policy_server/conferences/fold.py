@@ -144,7 +144,7 @@ class Chronicle:
 
     def _forget(self) -> None:
         self._since.clear()
-        for name in ("room", "everybody", "kept", "state"):
+        for name in ("room", "everybody", "kept", "phase", "state"):
             self.__dict__.pop(name, None)
 
     @property
@@ -184,15 +184,19 @@ class Chronicle:
         return keep_latest(self.everybody)
 
     @cached_property
+    def phase(self) -> Phase:
+        """Where the conference is in its life."""
+        if any(map(is_in, self.everybody)):
+            return Phase.ACTIVE
+        is_over = bool(self.runs) and self.runs[-1].ended_at is not None
+        if is_over and not any(attendance.is_present for attendance in self.everybody):
+            return Phase.ENDED
+        return Phase.WAITING
+
+    @cached_property
     def state(self) -> ConferenceState:
         """The state of the conference."""
-        runs, kept = self.runs, self.kept
-        is_over = bool(runs) and runs[-1].ended_at is not None
-        phase = Phase.WAITING
-        if any(is_in(attendance) for attendance in self.everybody):
-            phase = Phase.ACTIVE
-        elif is_over and not any(attendance.is_present for attendance in self.everybody):
-            phase = Phase.ENDED
+        runs, kept, phase = self.runs, self.kept, self.phase
         return ConferenceState(
             phase=phase,
             started_at=runs[0].started_at if runs else None,

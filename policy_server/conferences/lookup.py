@@ -1,7 +1,6 @@
 """Finding the conference that somebody asks for, whichever of its names they have (README.md: Agents)."""
 
 import asyncio
-import contextlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -88,14 +87,17 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """A conference as it was shown, and by which rules."""
+    """A conference as it was shown, and what that came from: what was known of it, and the room by these rules."""
 
     found: Found
     ruleset: Ruleset
+    known: Known
+    service: Service
 
     def holds(self, running: RunningCalls, ruleset: Ruleset, now: datetime) -> bool:
         """Whether it would be shown so again. Raises NotKept when that is not known."""
-        held = self.found.conference
+        # What nobody holds depends on the hour.
+        held = self.known.conference
         is_same = self.found.number == running.change_number(self.found.keys) and self.ruleset is ruleset
         return is_same and held is not None and now < held.expires_at
 
@@ -149,14 +151,23 @@ class ConferenceLookup:
         Raises StoreUnavailableError.
         """
         ruleset, now = self._rules.ruleset, self.conferences.clock()
-        running = self.conferences.running
-        with contextlib.suppress(NotKept):
-            return self._look_up_again(running, subject, ruleset, now)
-        async with self._turns:
-            with running.reading() as reading:
-                return await self.conferences.store.read(
-                    lambda reader: self._look_up(reading.of(reader), subject, ruleset, now)
-                )
+        running, before = self.conferences.running, self._shown.pop(subject, None)
+        try:
+            # Worked out once for all who watch the conference.
+            same = before is not None and before.holds(running, ruleset, now)
+            shown = before if same else self._look_up(running, subject, ruleset, now, before)
+        except NotKept:
+            async with self._turns:
+                with running.reading() as reading:
+                    shown = await self.conferences.store.read(
+                        lambda reader: self._look_up(reading.of(reader), subject, ruleset, now, before)
+                    )
+        if shown is None:
+            return None
+        self._shown[subject] = shown
+        if len(self._shown) > SHOWN_LIMIT:
+            del self._shown[next(iter(self._shown))]
+        return shown.found
 
     async def look_up_room(self, name: str) -> Conference | None:
         """The conference in a room by its name, also of a call that is over and whose names nobody has; else what was noted
@@ -166,25 +177,17 @@ class ConferenceLookup:
         async with self._turns:
             return await self.conferences.store.read(self._look_up_room, name, ruleset, now)
 
-    def _look_up_again(self, running: RunningCalls, subject: Subject, ruleset: Ruleset, now: datetime) -> Found | None:
-        """From what is kept in memory; worked out once for all who watch the conference. Raises NotKept."""
-        shown = self._shown.pop(subject, None)
-        if shown is None or not shown.holds(running, ruleset, now):
-            found = self._look_up(running, subject, ruleset, now)
-            if found is None or found.conference is None:
-                # What nobody holds depends on the hour.
-                return found
-            shown = _Shown(found, ruleset)
-        self._shown[subject] = shown
-        if len(self._shown) > SHOWN_LIMIT:
-            del self._shown[next(iter(self._shown))]
-        return shown.found
-
-    def _look_up(self, reader: CallSource, subject: Subject, ruleset: Ruleset, now: datetime) -> Found | None:
+    def _look_up(
+        self, reader: CallSource, subject: Subject, ruleset: Ruleset, now: datetime, before: _Shown | None = None
+    ) -> _Shown | None:
         # Read before what it stands for, so that whatever is written meanwhile counts as a change.
         number = reader.change_number((subject.call,))
         known = self._known(reader, subject, ruleset, now)
-        service = self._service(known, ruleset, now)
+        if before is not None and before.ruleset is ruleset and before.known == known and known.conference is not None:
+            # As it was when the room began.
+            service, dials = before.service, before.found.dials
+        else:
+            service, dials = self._service(known, ruleset, now), self._dials(known, ruleset, now)
         room = room_name(service, known.call)
         keys = tuple(dict.fromkeys((subject.call, room)))
         if keys[1:]:
@@ -194,16 +197,16 @@ class ConferenceLookup:
         if known.opened is None and known.link is None and known.conference is None:
             return None
         answer = self._render(known, ruleset, service, entries, course, now)
-        dials = self._dials(known, ruleset, now)
-        return Found(known.call, keys, number, answer, dials, known.conference, course.latest.state)
+        found = Found(known.call, keys, number, answer, dials, known.conference, course.latest.state)
+        return _Shown(found, ruleset, known, service)
 
     def _look_up_room(self, reader: CallSource, name: str, ruleset: Ruleset, now: datetime) -> Conference | None:
         held = reader.holder(name, now)
         course = course_of(reader, held, now) if held is not None else course_in(reader, name, BEGINNING)
         call = held.call if held is not None else self._call_of_room(ruleset, name, course.whole.events, now)
-        found = self._look_up(reader, Subject(call), ruleset, now) if call else None
-        if found is not None and found.answer["name"] == name:
-            return found.answer
+        shown = self._look_up(reader, Subject(call), ruleset, now) if call else None
+        if shown is not None and shown.found.answer["name"] == name:
+            return shown.found.answer
         entries = reader.timeline(name)
         if held is None and course.whole.arrived_at is None and not entries:
             return None

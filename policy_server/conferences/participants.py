@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 from policy_server.conferences.attendance import Attendance, Stint, stays
@@ -212,6 +213,8 @@ def leg_end(stint: Stint) -> LegEnd:
     return leg_class(stint.reason) if stint.is_told else LegEnd.CONFERENCE_OVER
 
 
+# The legs of all calls go to a few numbers, and are looked at again with each change.
+@lru_cache(1024)
 def _number(destination: str) -> str:
     """The number in what was dialled: ``99+13129998045``, ``sip:+1…@host;…``."""
     return number_in(bare_alias(destination).partition("@")[0])

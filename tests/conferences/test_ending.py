@@ -56,4 +56,4 @@ def test_the_state_by_events_and_pin(
 ) -> None:
     """What nodes say and what is held make one state; whoever is there makes it active until the hold expires."""
     conference = None if pin is None else a_pin(**pin)
-    assert phase_of(fold(events), conference, NOON + timedelta(seconds=at)) is expected
+    assert phase_of(fold(events).phase, conference, NOON + timedelta(seconds=at)) is expected
