@@ -4,7 +4,7 @@ A pure function of the *set* of messages of one conference: any order and any du
 put in order by the time their nodes give, never by the order in which they came.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -69,6 +69,10 @@ class ConferenceState:
     """The nodes that sent the messages, sorted."""
     left_out: int = 0
     """How many participants came beyond ``MAX_PARTICIPANTS``."""
+
+
+_WORKED_OUT: Final = ("room", "everybody", "kept", "participants", "people", "trunk_legs", "phase", "state")
+"""What a chronicle works out when it is asked, and forgets when it is told more."""
 
 
 class Chronicle:
@@ -144,7 +148,7 @@ class Chronicle:
 
     def _forget(self) -> None:
         self._since.clear()
-        for name in ("room", "everybody", "kept", "phase", "state"):
+        for name in _WORKED_OUT:
             self.__dict__.pop(name, None)
 
     @property
@@ -184,6 +188,22 @@ class Chronicle:
         return keep_latest(self.everybody)
 
     @cached_property
+    def participants(self) -> Mapping[str, Participant]:
+        """The participants that are kept, by their uuids."""
+        return {attendance.uuid: as_participant(attendance) for attendance in self.kept}
+
+    @cached_property
+    def people(self) -> Sequence[tuple[Sequence[Attendance], Participant]]:
+        """The persons among them, each with the participants that it is."""
+        return [(halves, as_person(halves, self.participants)) for halves in group_people(self.kept)]
+
+    @cached_property
+    def trunk_legs(self) -> Sequence[tuple[Attendance, TrunkLeg]]:
+        """The trunk legs among them."""
+        legs = filter(is_trunk_leg, self.kept)
+        return [(attendance, as_trunk_leg(attendance, self.participants[attendance.uuid])) for attendance in legs]
+
+    @cached_property
     def phase(self) -> Phase:
         """Where the conference is in its life."""
         if any(map(is_in, self.everybody)):
@@ -196,17 +216,17 @@ class Chronicle:
     @cached_property
     def state(self) -> ConferenceState:
         """The state of the conference."""
-        runs, kept, phase = self.runs, self.kept, self.phase
+        runs, phase = self.runs, self.phase
         return ConferenceState(
             phase=phase,
             started_at=runs[0].started_at if runs else None,
             ended_at=runs[-1].ended_at if phase is Phase.ENDED else None,
             is_locked=bool(runs) and runs[-1].is_locked,
-            participants=tuple(as_participant(attendance) for attendance in kept),
-            people=tuple(as_person(halves) for halves in group_people(kept)),
-            trunk_legs=tuple(as_trunk_leg(attendance) for attendance in kept if is_trunk_leg(attendance)),
+            participants=tuple(self.participants.values()),
+            people=tuple(person for _, person in self.people),
+            trunk_legs=tuple(leg for _, leg in self.trunk_legs),
             nodes=tuple(sorted({event.node for event in self._ordered})),
-            left_out=len(self.everybody) - len(kept),
+            left_out=len(self.everybody) - len(self.kept),
         )
 
 

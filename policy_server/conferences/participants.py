@@ -1,6 +1,6 @@
 """Participants, people and trunk legs of a conference, as its attendances tell (pexip/README.md: Events)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -169,10 +169,12 @@ def group_people(kept: Sequence[Attendance]) -> list[list[Attendance]]:
     return list(people.values())
 
 
-def as_person(halves: Sequence[Attendance]) -> Participant:
-    """One person of one or more participants: the one with media speaks for all, the others fill its gaps."""
+def as_person(halves: Sequence[Attendance], participants: Mapping[str, Participant]) -> Participant:
+    """One person of one or more participants, given by their uuids too: the one with media speaks for all, the others fill
+    its gaps.
+    """
     parts = sorted(
-        map(as_participant, halves),
+        (participants[half.uuid] for half in halves),
         key=lambda part: (part.is_present, part.has_media, part.connected_at or 0.0, part.uuids),
         reverse=True,
     )
@@ -193,9 +195,8 @@ def as_person(halves: Sequence[Attendance]) -> Participant:
     )
 
 
-def as_trunk_leg(attendance: Attendance) -> TrunkLeg:
-    """An outgoing SIP call as it was last heard of."""
-    leg = as_participant(attendance)
+def as_trunk_leg(attendance: Attendance, leg: Participant) -> TrunkLeg:
+    """An outgoing SIP call as it was last heard of; ``leg`` is the participant that it is."""
     state = LegState.DIALLING if leg.connected_at is None else LegState.CONNECTED
     return TrunkLeg(
         uuid=attendance.uuid,

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, assert_never
 
 from policy_server.conferences.attendance import Attendance, stays
 from policy_server.conferences.fold import Chronicle
-from policy_server.conferences.participants import as_person, as_trunk_leg, group_people, is_trunk_leg, leg_end
+from policy_server.conferences.participants import Participant, TrunkLeg, leg_end
 from policy_server.conferences.runs import Run
 from policy_server.pexip.events import LegEnd
 from policy_server.pexip.query import clean
@@ -163,10 +163,10 @@ def timeline_events(told: Chronicle) -> tuple[TimelineEvent, ...]:
     and the contact centre's legs. A browser's two halves come and leave once.
     """
     lines = list(_run_lines(told.runs))
-    for halves in group_people(told.kept):
-        lines += _person_lines(halves, told.room)
-    for attendance in filter(is_trunk_leg, told.kept):
-        lines += _leg_lines(attendance)
+    for halves, person in told.people:
+        lines += _person_lines(halves, person, told.room)
+    for attendance, leg in told.trunk_legs:
+        lines += _leg_lines(attendance, leg)
     return tuple(sorted(lines, key=lambda line: (line.time, _ORDER[line.kind])))
 
 
@@ -179,8 +179,7 @@ def _run_lines(runs: Sequence[Run]) -> Iterator[TimelineEvent]:
             yield TimelineEvent(run.ended_at, Kind.CONFERENCE_ENDED, "The conference ended.", {})
 
 
-def _person_lines(halves: Sequence[Attendance], room: str) -> Iterator[TimelineEvent]:
-    person = as_person(halves)
+def _person_lines(halves: Sequence[Attendance], person: Participant, room: str) -> Iterator[TimelineEvent]:
     name = clean(person.display_name)[:_MAX_NAME_SHOWN] or "Somebody without a name"
     data = {"participants": list(person.uuids), "display_name": name, "protocol": person.protocol}
     role = {"chair": " as Host", "guest": " as Guest"}.get(person.role, "")
@@ -208,8 +207,7 @@ def _person_lines(halves: Sequence[Attendance], room: str) -> Iterator[TimelineE
                 yield TimelineEvent(time, Kind.PRESENTATION_STOPPED, f"{name} stopped presenting.", data)
 
 
-def _leg_lines(attendance: Attendance) -> Iterator[TimelineEvent]:
-    leg = as_trunk_leg(attendance)
+def _leg_lines(attendance: Attendance, leg: TrunkLeg) -> Iterator[TimelineEvent]:
     number = leg.number or "A number that is not known"
     data = {"participant": leg.uuid, "number": leg.number}
     for stint in attendance.stints:
