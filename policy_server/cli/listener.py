@@ -33,7 +33,7 @@ class Listener:
         doors: Doors,
         places: Places,
         tls: ssl.SSLContext | None,
-        connect: Callable[[Doors, Place], BoundedConnection],
+        connect: Callable[[tuple[str, int], Doors, Place], BoundedConnection],
     ) -> None:
         self._socket: Final = listening
         self._doors: Final = doors
@@ -89,7 +89,7 @@ class Listener:
         seconds = (HEAD_SECONDS, REST_SECONDS) if self._tls is not None else (None, None)
         try:
             await self._loop.connect_accepted_socket(
-                lambda: self._connect(self._doors, place),
+                lambda: self._connect(address[:2], self._doors, place),
                 connected,
                 ssl=self._tls,
                 ssl_handshake_timeout=seconds[0],

@@ -60,7 +60,6 @@ class Config(uvicorn.Config):
             app,
             factory=workers > 1,
             workers=workers,
-            http=BoundedConnection,
             loop="uvloop",
             ws="none",
             access_log=False,
@@ -90,8 +89,8 @@ class Server(uvicorn.Server):
             raise TypeError("this server runs the application of this program alone")
         limit = connection_limit(open_files(), len(listening))
 
-        def connect(doors: Doors, place: Place) -> BoundedConnection:
-            return BoundedConnection(config, self.server_state, self.lifespan.state, doors, place)
+        def connect(client: tuple[str, int], doors: Doors, place: Place) -> BoundedConnection:
+            return BoundedConnection(self.server_state, client, doors, place)
 
         parts = (app.whole,) if len(listening) == 1 else (app.nodes, app.public)
         listeners = [

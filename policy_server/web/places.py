@@ -101,7 +101,10 @@ class Places:
     def lay_down(self, place: Place, caller: str) -> None:
         """Puts a place at the end of those that others may get."""
         if place in self._taken:
-            self._resting[place] = self._resting_of[caller][place] = None
+            mine = self._resting_of[caller]
+            if self._resting.pop(place, self) is None:
+                del mine[place]
+            self._resting[place] = mine[place] = None
 
     def pick_up(self, place: Place, caller: str) -> None:
         """Takes a place from those that others may get."""

@@ -4,14 +4,20 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import pytest
 import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
 
 from policy_server.cli import connections
-from policy_server.cli.connections import Connection
+from policy_server.cli.bounded import BoundedConnection
+from policy_server.web.callers import Proxies
+from policy_server.web.doors import Doors
+from policy_server.web.places import Places
+from policy_server.web.refusals import Door, Refusals
 from tests.servers import eventually
 
 GET = b"GET / HTTP/1.1\r\nhost: policy.example.com\r\n\r\n"
@@ -47,9 +53,16 @@ Scenario = Callable[[App, asyncio.StreamReader, asyncio.StreamWriter, uvicorn.Se
 async def played(scenario: Scenario) -> None:
     """Plays something with one client of a server, then stops the server; as many requests as it says have ended."""
     app = App()
-    config = uvicorn.Config(
-        app, http=Connection, ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=20
-    )
+    doors, places = Doors(None, app, "", Proxies(), Refusals(Door.LISTENER)), Places(10)
+
+    def connect(*, server_state: ServerState, **_: object) -> BoundedConnection:
+        place = places.take("127.0.0.1")
+        assert place is not None
+        return BoundedConnection(server_state, ("127.0.0.1", 50_000), doors, place)
+
+    # uvicorn would have a class, and calls it.
+    http = cast("type[asyncio.Protocol]", connect)
+    config = uvicorn.Config(app, http=http, ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=20)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         serving = asyncio.create_task(server.serve([listener]))
