@@ -14,6 +14,10 @@ ROWS_AT_ONCE: Final = 1000
 """Rows of one transaction: few enough that a room can be held between two of them."""
 
 
+_TICK: Final = 0.001
+"""Seconds by which a timer of the event loop may be early: waiting for the rest would only turn the loop."""
+
+
 class Sized(Protocol):
     """What can be written together with others."""
 
@@ -80,7 +84,7 @@ class Groups(Generic[B, R]):
         """Begins the next group if nothing is on its way and something has waited long enough."""
         if self._group or self._due == inf:
             return
-        if self._due > loop.time() and not self._is_in_haste:
+        if self._due > loop.time() + _TICK and not self._is_in_haste:
             self._wait_until(self._due, loop)
             return
         self._group = self._next_group()
