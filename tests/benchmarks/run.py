@@ -10,11 +10,12 @@ import os
 import platform
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Final
 
-from tests.benchmarks import agent_streams, call_costs, outage, questions, reloading
+from tests.benchmarks import agent_streams, call_costs, growth, outage, questions, reloading
 from tests.benchmarks.bench import DEFAULT, QUICK, Bench, Scenario
 from tests.benchmarks.servers import take_load_core
 from tests.benchmarks.table import HEADING, lines
@@ -34,6 +35,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "streams": agent_streams.streams,
     "reload": reloading.reload,
     "outage": outage.outage,
+    "growth": growth.growth,
 }
 
 
@@ -42,13 +44,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=tuple(SCENARIOS), metavar="NAME")
     parser.add_argument("--quick", action="store_true", help="only whether everything runs: its figures mean nothing")
+    parser.add_argument("--calls", type=int, help="of growth; 100000 take an hour or so")
     parser.add_argument("--alone", action="store_true", help="without version 0.1")
     parser.epilog = f"NAME is one of {', '.join(SCENARIOS)}."
     options = parser.parse_args()
     take_load_core()
     first = None if options.alone else _first_version()
     with tempfile.TemporaryDirectory(prefix="policy-server-bench-") as folder:
-        bench = Bench(Path(folder), QUICK if options.quick else DEFAULT, first)
+        effort = QUICK if options.quick else DEFAULT
+        if options.calls:
+            effort = replace(effort, calls_in_a_row=options.calls)
+        bench = Bench(Path(folder), effort, first)
         asyncio.run(_run(bench, {name: SCENARIOS[name] for name in options.only}))
     out = BUILD / "bench.json"
     out.parent.mkdir(exist_ok=True)

@@ -1,0 +1,71 @@
+"""What grows with every call that was ever made: nothing should, once retention has deleted what is old."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from policy_server.conferences.store import ConferenceStore
+from tests.benchmarks.bench import Bench
+from tests.benchmarks.callers import Callers
+from tests.benchmarks.contact_centre import contact_centre
+from tests.benchmarks.databases import sqlite
+from tests.benchmarks.table import Beside, Goal, Row
+from tests.benchmarks.versions import NOW
+
+AT_ONCE: Final = 8
+"""Calls that are under way at a time."""
+
+LOOKS: Final = 6
+"""So often is the memory read meanwhile; what it is after the first look is what is warm."""
+
+LATER: Final = timedelta(days=90)
+"""After this everything is old."""
+
+
+async def growth(bench: Bench) -> AsyncIterator[Row]:
+    """Memory while many calls are made, and the database once they are deleted, and as many more."""
+    folder, number = bench.new_folder(), bench.effort.calls_in_a_row
+    with sqlite(folder) as database:
+        async with contact_centre(NOW, folder / "rules", database=database.url) as centre:
+            sizes: list[int] = []
+            memory: list[float] = []
+            faults: list[str] = []
+            for _ in range(2):
+                memory.clear()
+                with centre.serving() as server:
+                    callers = Callers(server, centre.genesys, 0)
+                    numbers = iter(range(number))
+                    for _ in range(LOOKS):
+                        await _play(callers, numbers, number // LOOKS)
+                        memory.append(server.resident_mib)
+                    callers.close()
+                    faults.extend(callers.seen.reasons)
+                await _purge(database.url)
+                sizes.append(database.size())
+    bench.raw["growth"] = {"mib": memory, "bytes": sizes, "calls": number}
+    before, after = (size / 2**20 for size in sizes)
+    counted = number // LOOKS * (LOOKS - 1)
+    slope = (memory[-1] - memory[0]) / counted * 1000
+    what = f"memory grown by 1,000 calls, of {counted:,}"
+    yield Row(what, slope, "MiB", Goal(0.5, "at most", "figure"), faults=tuple(faults))
+    what = f"database after {number:,} calls and as many more, all deleted"
+    yield Row(what, after, "MiB", Goal(1.05, "at most", "ratio"), Beside("before", before))
+
+
+async def _play(callers: Callers, numbers: Iterator[int], calls: int) -> None:
+    """So many calls without a pause."""
+    left = iter(range(calls))
+
+    async def play_some() -> None:
+        for _ in left:
+            await callers.call(next(numbers))
+
+    async with asyncio.TaskGroup() as playing:
+        for _ in range(AT_ONCE):
+            playing.create_task(play_some())
+
+
+async def _purge(url: str) -> None:
+    async with ConferenceStore(url) as store:
+        await store.purge(datetime.now(UTC) + LATER)
