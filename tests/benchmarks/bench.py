@@ -25,6 +25,8 @@ class Effort:
     watched_seconds: float
     deaf_seconds: float
     calls_in_a_row: int
+    forget_seconds: float
+    """After these the service has forgotten what it keeps of a call for a time."""
     rules: int
     reloads: int
     reloads_in_a_row: int
@@ -42,6 +44,7 @@ DEFAULT: Final = Effort(
     watched_seconds=10.0,
     deaf_seconds=50.0,
     calls_in_a_row=600,
+    forget_seconds=65.0,
     rules=10_000,
     reloads=2,
     reloads_in_a_row=10,
@@ -59,6 +62,7 @@ QUICK: Final = Effort(
     watched_seconds=3.0,
     deaf_seconds=3.0,
     calls_in_a_row=60,
+    forget_seconds=0.0,
     rules=1_000,
     reloads=1,
     reloads_in_a_row=1,
