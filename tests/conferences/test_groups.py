@@ -200,7 +200,7 @@ def test_nothing_waits_for_others_for_ever(runner: Callable[[], asyncio.Runner])
     """A write to which nothing comes is made when it has lingered, whatever else may wait longer, and all go at the end."""
 
     async def scenario(disk: Disk) -> None:
-        late, soon, sooner = disk.add("a") + disk.add("b", linger=0.000_4) + disk.add("c", linger=0.001)
+        late, soon, sooner = disk.add("a") + disk.add("b", linger=0.03) + disk.add("c", linger=0.02)
         await disk.has_begun.wait()
         disk.turn()
         assert [await late, await soon, await sooner] == ["A", "B", "C"]
