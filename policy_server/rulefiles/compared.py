@@ -70,7 +70,8 @@ def why_never(pattern: Pattern, domains: AbstractSet[str]) -> str:
     """
     text = pattern.text
     for domain in domains:
-        text = text.replace(domain, re.escape(domain))
+        if domain in text:
+            text = text.replace(domain, re.escape(domain))
     return _why_never(pattern if text == pattern.text else replace(pattern, text=text), domains)
 
 
