@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from policy_server.cli.bounded import HEAD_SECONDS, REST_SECONDS, BoundedConnection
+from policy_server.cli.bounded import HEAD_SECONDS, REST_SECONDS, STALL_SECONDS, BoundedConnection
 from policy_server.web.doors import Doors
 from policy_server.web.places import Place, Places
 
@@ -44,6 +44,10 @@ class Listener:
         self._beginning: Final[set[asyncio.Task[None]]] = set()
         self._pause: asyncio.TimerHandle | None = None
         listening.setblocking(False)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # Each connection has it from here. A client that takes nothing may still have room in the system's buffers for
+            # hours of what a stream tells; one that is gone would be tried again for a quarter of an hour.
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STALL_SECONDS * 1000))
         self._begin()
 
     def close(self) -> None:

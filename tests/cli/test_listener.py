@@ -68,3 +68,18 @@ def test_a_client_that_goes_at_once_is_nothing_to_tell(
         socket.create_connection(("127.0.0.1", server.ports[0])).close()
     assert ask(server, trusting) == 200
     assert "access.refused" not in caplog.text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system does not look")
+def test_a_client_that_takes_nothing_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection ends whose client has not read for a while, although the system would still take more to send."""
+    monkeypatch.setattr(listener, "STALL_SECONDS", 0.3)
+    with running(tmp_path, 1) as server, socket.socket() as client:
+        # Too little for the answer, of which the rest waits in the system of the server.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        client.connect(("127.0.0.1", server.ports[0]))
+        ends = f"0100007F:{server.ports[0]:04X} 0100007F:{client.getsockname()[1]:04X}"
+        assert ends in Path("/proc/net/tcp").read_text()
+        client.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: policy.example.com\r\n\r\n")
+        eventually(lambda: ends not in Path("/proc/net/tcp").read_text())
