@@ -1,12 +1,13 @@
 """Who is told of what was written, in this process and in others, and how they hear it.
 
 PostgreSQL carries a notice with each transaction (NOTIFY). SQLite has none: a listener is told what its own process has
-committed, and looks every ``POLL_SECONDS`` whether another process did, which is one look into an index.
+committed, whose transactions see whether another process has committed too. While there are none, it looks every
+``POLL_SECONDS`` itself, which is one look into an index.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from datetime import datetime
 from functools import partial
@@ -20,7 +21,7 @@ from policy_server.conferences.records import LOOK_AGAIN, Change
 from policy_server.conferences.tables import instant, storable_name
 
 CHANNEL: Final = "policy_server_changes"
-POLL_SECONDS: Final = 0.05
+POLL_SECONDS: Final = 0.04
 FIRST_RETRY_SECONDS: Final = 0.1
 LAST_RETRY_SECONDS: Final = 5.0
 
@@ -116,28 +117,60 @@ def _read_notice(payload: str) -> Change:
 async def _hear_sqlite(database: Database) -> AsyncGenerator[Change, None]:
     # Has no connection of its own. A listener is cancelled at any moment, and a connection that is interrupted while it
     # opens is never closed; what ``read`` has begun ends by itself.
-    loop = asyncio.get_running_loop()
     with database.listening() as own:
         seen: int = await database.read(_newest_position)
         yield LOOK_AGAIN
         told: set[int] = set()
-        look_at = 0.0
-        while not database.closed:
-            # What this process has written itself is known without reading it.
-            for key, number, position in own.take():
-                if position > seen:
-                    told.add(position)
-                    yield Change(key, number)
-            if loop.time() >= look_at:
-                for key, number, position in await database.read(partial(_find_since, seen)):
-                    seen = position
-                    if position not in told:
+        alarm, is_quiet = _Alarm(own.wake.set), True
+        try:
+            while not database.closed:
+                # What this process has written itself is known without reading it.
+                rows = own.take()
+                for key, number, position in rows:
+                    if position > seen:
+                        told.add(position)
                         yield Change(key, number)
-                told = {position for position in told if position > seen}
-                look_at = loop.time() + POLL_SECONDS
-                loop.call_at(look_at, own.wake.set)
-            await own.wake.wait()
-            own.wake.clear()
+                is_quiet = is_quiet and not rows
+                if own.have_others_written or (alarm.has_rung and is_quiet):
+                    own.have_others_written = False
+                    for key, number, position in await database.read(partial(_find_since, seen)):
+                        seen = position
+                        if position not in told:
+                            yield Change(key, number)
+                    told = {position for position in told if position > seen}
+                elif rows:
+                    seen = max(seen, rows[-1][2])
+                    told.clear()
+                if alarm.has_rung:
+                    is_quiet = True
+                    alarm.set(POLL_SECONDS)
+                await own.wake.wait()
+                own.wake.clear()
+        finally:
+            alarm.stop()
+
+
+class _Alarm:
+    """Wakes somebody after some seconds; it has rung at first."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self.has_rung = True
+        self._wake: Final = wake
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, seconds: float) -> None:
+        """Rings after so many seconds."""
+        self.has_rung = False
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._ring)
+
+    def stop(self) -> None:
+        """Does not ring any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _ring(self) -> None:
+        self.has_rung = True
+        self._wake()
 
 
 def _newest_position(connection: Connection) -> int:

@@ -9,7 +9,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
 
 import psycopg
 from psycopg.abc import Buffer
@@ -33,10 +33,12 @@ FAULTS: Final = (psycopg.Error, sqlite3.Error, OSError, TimeoutError)
 class Connection(Protocol):
     """Statements, for use in one thread. Each raises what its driver does.
 
-    ``announced`` are the changes that the transaction makes, which this process need not read to hear of them.
+    ``announced`` are the changes that the transaction makes, which this process need not read to hear of them; where it
+    ``is_alone``, nobody else has written since the last one.
     """
 
     announced: list[Row]
+    is_alone: bool
 
     @property
     def dialect(self) -> str:
@@ -65,10 +67,18 @@ class Connection(Protocol):
         """Closes it. Never raises."""
 
 
-def in_transaction(work: Callable[[Connection], T], connection: Connection) -> tuple[T, list[Row]]:
-    """What ``work`` returns and which changes it announced, when all that it wrote is on disk; nothing is written when it
-    raises.
+class Committed(NamedTuple, Generic[T]):
+    """A transaction that is on disk: what its work returned, the changes that it announced, and whether nobody else has
+    written since the one before.
     """
+
+    result: T
+    announced: list[Row]
+    is_alone: bool
+
+
+def in_transaction(work: Callable[[Connection], T], connection: Connection) -> Committed[T]:
+    """Runs ``work`` in a transaction; nothing is written when it raises."""
     connection.announced = []
     connection.begin()
     try:
@@ -77,7 +87,7 @@ def in_transaction(work: Callable[[Connection], T], connection: Connection) -> t
     except BaseException:
         connection.roll_back()
         raise
-    return result, connection.announced
+    return Committed(result, connection.announced, connection.is_alone)
 
 
 class SqliteConnection:
@@ -90,7 +100,9 @@ class SqliteConnection:
         # Transactions are begun here; the driver would begin them late, as readers.
         driver.isolation_level = None
         self.announced: list[Row] = []
+        self.is_alone = False
         self._driver: Final = driver
+        self._version = -1
 
     def execute(self, statement: str, *values: object) -> list[Row]:
         """Runs a statement; its rows, if it has any."""
@@ -105,6 +117,9 @@ class SqliteConnection:
     def begin(self) -> None:
         """Begins a transaction that will write."""
         self._driver.execute("BEGIN IMMEDIATE")
+        # Changes when another connection commits.
+        ((version,),) = self._driver.execute("PRAGMA data_version")
+        self.is_alone, self._version = version == self._version, version
 
     def commit(self) -> None:
         """Ends a transaction: it is on disk."""
@@ -128,6 +143,7 @@ class PostgresqlConnection:
 
     def __init__(self, driver: psycopg.Connection[Row]) -> None:
         self.announced: list[Row] = []
+        self.is_alone = False
         self._driver: Final = driver
         self._prepared: Final[dict[tuple[str, tuple[int, ...] | None], bytes]] = {}
 

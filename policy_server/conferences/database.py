@@ -8,14 +8,14 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import psycopg
 
-from policy_server.conferences.connection import FAULTS, Connection, Row, in_transaction
+from policy_server.conferences.connection import FAULTS, Committed, Connection, Row, in_transaction
 from policy_server.conferences.database_file import OpenFile
 from policy_server.conferences.errors import StoreRefusalError, StoreSetupError, StoreUnavailableError
 from policy_server.conferences.location import Location, check_readable, connect, make_file, parse_location
@@ -129,7 +129,8 @@ class Database:
     async def close(self) -> None:
         """Waits for what still runs, then closes every connection."""
         self.closed = True
-        self._tell(())
+        for own in self._listeners:
+            own.wake.set()
         await asyncio.gather(self._readers.stop(self.patience), self._writer.stop(self.patience))
         self._waiting.end(_closed)
 
@@ -159,18 +160,13 @@ class Database:
         self.expect(answer)
         return await answer
 
-    def _written(self, done: Done, written: tuple[Any, list[Row]] | None, error: BaseException | None) -> None:
+    def _written(self, done: Done, written: Committed[Any] | None, error: BaseException | None) -> None:
         if written is None:
             done(None, error)
-        else:
-            outcome, announced = written
-            done(outcome, error)
-            if announced:
-                self._tell(announced)
-
-    def _tell(self, announced: Sequence[Row]) -> None:
+            return
+        done(written.result, None)
         for own in self._listeners:
-            own.add(announced)
+            own.add(written)
 
     def _have_prepared(self, _: None, error: BaseException | None) -> None:
         preparing, self._preparing = self._preparing, None
@@ -196,7 +192,7 @@ class Database:
             self._file.check()
         return session.run(work)
 
-    def _write(self, work: Work[T], session: "Session") -> tuple[T, list[Row]]:
+    def _write(self, work: Work[T], session: "Session") -> Committed[T]:
         if self._file is not None:
             self._file.check()
         written = session.run(partial(in_transaction, work))
@@ -232,19 +228,26 @@ class Database:
 
 
 class OwnChanges:
-    """Changes that this process has committed, for one listener, whom ``wake`` wakes."""
+    """Changes that this process has committed, for one listener, whom ``wake`` wakes.
+
+    ``have_others_written`` says whether there are changes by others too, as far as a transaction of this process could see
+    it; who looks for them says that it did.
+    """
 
     def __init__(self) -> None:
         self.wake: Final = asyncio.Event()
+        self.have_others_written = False
         self._rows: list[Row] = []
 
-    def add(self, rows: Sequence[Row]) -> None:
-        """Adds key, number and position of some changes."""
-        self._rows += rows
-        self.wake.set()
+    def add(self, committed: Committed[Any]) -> None:
+        """Adds the changes of a transaction."""
+        if committed.announced:
+            self._rows += committed.announced
+            self.have_others_written |= not committed.is_alone
+            self.wake.set()
 
     def take(self) -> list[Row]:
-        """The changes since this was asked last."""
+        """Key, number and position of the changes since this was asked last."""
         rows, self._rows = self._rows, []
         return rows
 

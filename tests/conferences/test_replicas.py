@@ -128,6 +128,28 @@ def test_each_change_is_announced_to_every_replica(place: Place) -> None:
     place.run_two(scenario)
 
 
+def test_a_replica_that_writes_all_the_time_hears_the_others(place: Place) -> None:
+    """Between changes of its own a listener hears those of another store, each once, and none is missed."""
+
+    async def scenario(one: ConferenceStore, other: ConferenceStore) -> None:
+        async def write(store: ConferenceStore, name: str) -> None:
+            for number in range(40):
+                await store.record([conference(f"{name}-{number}", call="")], ())
+
+        async with aclosing(one.changes()) as changes:
+            assert await _next(changes) == LOOK_AGAIN
+            writing = asyncio.gather(write(one, "own"), write(other, "foreign"))
+            heard = [await _next(changes) for _ in range(80)]
+            await writing
+            assert {change.key for change in heard} == {
+                f"{name}-{number}" for name in ("own", "foreign") for number in range(40)
+            }
+            await one.add_timeline([entry()])
+            assert await _next(changes) == Change(CALL, 1), "nothing was told twice"
+
+    place.run_two(scenario)
+
+
 def test_a_change_arrives_within_a_tenth_of_a_second(place: Place) -> None:
     """The median of nine notices between replicas takes less than 100 ms."""
 
