@@ -12,7 +12,7 @@ from policy_server.cli.bounded import HEAD_SECONDS, REST_SECONDS, STALL_SECONDS,
 from policy_server.web.doors import Doors
 from policy_server.web.places import Place, Places
 
-AT_A_TIME: Final = 64
+AT_A_TIME: Final = 8
 """Connections that are taken before answers get their turn."""
 
 PAUSE: Final = 0.5
