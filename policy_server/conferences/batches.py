@@ -4,10 +4,10 @@ Rows of all of them go in together, kind by kind and each kind in one order, so 
 do not block each other; and a key whose changes several of them make is counted, and announced, once.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import chain, islice
+from itertools import islice
 from typing import Final, NamedTuple, TypeVar
 
 from policy_server.conferences import conversations, history, holds, links
@@ -16,7 +16,6 @@ from policy_server.conferences.connection import Connection
 from policy_server.conferences.errors import RefusedLinkError
 from policy_server.conferences.links import NewLink
 from policy_server.conferences.records import HeldConference, Link, News, TimelineEntry
-from policy_server.conferences.tables import storable_name
 from policy_server.pexip.events import Event
 
 K = TypeVar("K")
@@ -70,100 +69,90 @@ class Batch:
         """Seconds that it waits for others; a call waits for its hold."""
         return 0.0 if self.conferences else self.patience
 
-    def keys(self) -> set[str]:
-        """The calls and rooms whose conferences, entries and events are in it."""
-        of_rooms = chain.from_iterable((one.name, one.call) for one in self.conferences)
-        of_events = chain.from_iterable((event.room, event.conference) for event in self.events.values())
-        return {storable_name(key) for key in chain(of_rooms, of_events, (entry.key for entry in self.entries))}
+    def moments(self) -> list[datetime]:
+        """When what is in it happened."""
+        at = [conference.held_at for conference in self.conferences]
+        at += [entry.at for entry in self.entries]
+        at += [event.arrived_at for event in self.events.values()]
+        if self.link is not None:
+            at.append(self.link.link.created_at)
+        if self.ending is not None:
+            at.append(self.ending.at)
+        return at
 
 
 class Written(NamedTuple):
-    """What became of a batch. ``numbers`` are those of the changes of its ``keys``, but for keys that somebody's link or end
-    changed as well.
-    """
+    """What became of a batch: who holds its rooms, and how many of its entries and events are new."""
 
     holders: tuple[HeldConference, ...]
-    noted: tuple[TimelineEntry, ...]
-    new: tuple[Event, ...]
+    noted: int
+    added: int
     link: Link | RefusedLinkError | None
     has_ended: bool
     is_bound: bool
-    numbers: Mapping[str, int]
 
 
-def write(batches: Sequence[Batch], connection: Connection) -> list[Written]:
-    """Writes some batches, in the transaction that ``connection`` is in; what became of each."""
-    made = links.create_links(connection, [batch.link for batch in batches if batch.link is not None])
+class Together(NamedTuple):
+    """What became of each batch of a transaction, and what is new in the store."""
+
+    written: list[Written]
+    news: News
+
+
+def write(batches: Sequence[Batch], connection: Connection) -> Together:
+    """Writes some batches, in the transaction that ``connection`` is in."""
+    wanted = [batch.link for batch in batches if batch.link is not None]
+    made = links.create_links(connection, wanted) if wanted else []
     rooms = [conference for batch in batches for conference in batch.conferences]
     holders, keys = holds.hold_all(connection, rooms) if rooms else ((), set())
-    endings = {batch.ending for batch in batches if batch.ending is not None}
-    ended = {ending: holds.end(connection, *ending) for ending in sorted(endings)}
-    bindings = {batch.binding for batch in batches if batch.binding is not None}
-    bound = {binding for binding in sorted(bindings) if conversations.bind(connection, *binding)}
-    new, lowered = _add_events(connection, batches)
-    noted = history.add_timeline(connection, chain.from_iterable(batch.entries for batch in batches))
+    endings = sorted({batch.ending for batch in batches if batch.ending is not None})
+    ended = {ending: over for ending in endings if (over := holds.end(connection, *ending)) is not None}
+    bindings = sorted({batch.binding for batch in batches if batch.binding is not None})
+    bound = {binding for binding in bindings if conversations.bind(connection, *binding)}
+    told = different(pair for batch in batches for pair in batch.events.items())
+    new, lowered = history.add_events(connection, told) if told else (set(), set())
+    entries = [{history.entry_identity(entry): entry for entry in batch.entries} for batch in batches]
+    noted = history.add_timeline(connection, entries) if any(entries) else {}
 
-    keys.update(chain.from_iterable((event.room, event.conference) for event in chain(new.values(), lowered)))
+    fresh = [link for link, is_new in made if is_new and isinstance(link, Link)]
+    keys.update(link.call for link in fresh)
+    for over in ended.values():
+        keys |= {over.room, over.call}
+    for identity in new | lowered:
+        keys |= {told[identity].room, told[identity].conference}
     keys.update(entry.key for entry in noted.values())
-    # Whoever hears of these has to look what it is.
-    loud = {link.call for link, is_new in made if is_new and isinstance(link, Link)}
-    loud.update(chain.from_iterable((ending.room, call) for ending, call in ended.items() if call is not None))
-    numbers = announce(connection, keys | loud, max(chain.from_iterable(map(_moments, batches)), default=_NEVER))
-    quiet = {key: number for key, number in numbers.items() if key not in set(map(storable_name, loud))}
+    moments = [moment for batch in batches for moment in batch.moments()]
+    news = News(
+        numbers=announce(connection, keys, max(moments)) if keys else {},
+        events={identity: told[identity] for identity in new},
+        copies={identity: event for identity, event in told.items() if identity not in new},
+        entries=tuple(noted.values()),
+        conferences=holders,
+        links=tuple(fresh),
+        ended=tuple(ended.values()),
+    )
 
+    unclaimed = set(noted)
     next_link, next_holder = (link for link, _ in made), iter(holders)
-    return [
+    written = [
         Written(
             tuple(islice(next_holder, len(batch.conferences))),
-            _taken(noted, map(history.entry_identity, batch.entries)),
-            _taken(new, batch.events),
+            _take(unclaimed, noted_here) if noted else 0,
+            _take(new, batch.events) if new else 0,
             None if batch.link is None else next(next_link),
             batch.ending is not None and ended.pop(batch.ending, None) is not None,
             batch.binding in bound,
-            {key: quiet[key] for key in batch.keys() & quiet.keys()},
         )
-        for batch in batches
+        for batch, noted_here in zip(batches, entries, strict=True)
     ]
+    return Together(written, news)
 
 
-def news(batches: Sequence[Batch], written: Sequence[Written]) -> News:
-    """What a transaction wrote about calls and rooms."""
-    every = different(chain.from_iterable(batch.events.items() for batch in batches))
-    new = {id(event) for one in written for event in one.new}
-    numbers: dict[str, int] = {}
-    for one in written:
-        numbers.update(one.numbers)
-    return News(
-        numbers,
-        {identity: event for identity, event in every.items() if id(event) in new},
-        {identity: event for identity, event in every.items() if id(event) not in new},
-        tuple(chain.from_iterable(one.noted for one in written)),
-        tuple(chain.from_iterable(one.holders for one in written)),
-    )
-
-
-def _moments(batch: Batch) -> Iterator[datetime]:
-    yield from (conference.held_at for conference in batch.conferences)
-    yield from (entry.at for entry in batch.entries)
-    yield from (event.arrived_at for event in batch.events.values())
-    if batch.link is not None:
-        yield batch.link.link.created_at
-    if batch.ending is not None:
-        yield batch.ending.at
-
-
-def _add_events(connection: Connection, batches: Iterable[Batch]) -> tuple[dict[bytes, Event], list[Event]]:
-    """Stores the events of all; those that are new, and those whose copies had a higher number."""
-    merged = different(chain.from_iterable(batch.events.items() for batch in batches))
-    if not merged:
-        return {}, []
-    new, lowered = history.add_events(connection, merged)
-    return {identity: merged[identity] for identity in new}, [merged[identity] for identity in lowered]
-
-
-def _taken(found: dict[K, V], keys: Iterable[K]) -> tuple[V, ...]:
-    """What of it is there, which is nobody else's then: what is new in two batches is new once."""
-    return tuple([found.pop(key) for key in keys if key in found])
+def _take(new: set[K], keys: Iterable[K]) -> int:
+    """How many of some keys are new, and nobody else's then: what two batches have is new once."""
+    own = new.intersection(keys)
+    new -= own
+    return len(own)
 
 
 def different(events: Iterable[tuple[bytes, Event]]) -> dict[bytes, Event]:

@@ -89,14 +89,20 @@ class Database:
             raise self._late(patience)
         preparing.result()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether an operation may begin."""
+        return self._prepared and not self.closed
+
     async def get_ready(self) -> None:
         """Prepares the database in time for an operation. Raises StoreUnavailableError, also when it was closed."""
-        if self.closed or not self._prepared:
+        if not self.is_ready:
             await self.prepare(self.patience)
 
     async def read(self, work: Work[T]) -> T:
         """What ``work`` finds; each of its statements is on its own."""
-        await self.get_ready()
+        if not self.is_ready:
+            await self.get_ready()
         return await self._run(self._readers, partial(self._read, work))
 
     async def write(self, work: Work[T]) -> T:
@@ -152,13 +158,13 @@ class Database:
     def _late(self, patience: float) -> StoreUnavailableError:
         return StoreUnavailableError(f"the database {self.location.name} did not answer within {patience:g} s")
 
-    async def _run(self, threads: "Threads[Session]", work: "Callable[[Session], T]") -> T:
+    def _run(self, threads: "Threads[Session]", work: "Callable[[Session], T]") -> asyncio.Future[T]:
         # Neither the end of patience nor a caller that goes away stops the work: a driver that is interrupted in the
         # middle loses its connection, and SQLite's would keep the file locked.
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         threads.run(work, partial(self.give, answer))
         self.expect(answer)
-        return await answer
+        return answer
 
     def _written(self, done: Done, written: Committed[Any] | None, error: BaseException | None) -> None:
         if written is None:

@@ -74,13 +74,15 @@ def find_events_of(connection: Connection, conference: HeldConference) -> tuple[
     return find_events(connection, conference.name, since, until)
 
 
-def add_timeline(connection: Connection, entries: Iterable[TimelineEntry]) -> dict[Row, TimelineEntry]:
-    """Stores the entries that are not there yet; those, by what equal entries have in common."""
-    by_identity = {entry_identity(entry): entry for entry in entries}
+def add_timeline(connection: Connection, groups: Iterable[Mapping[Row, TimelineEntry]]) -> dict[Row, TimelineEntry]:
+    """Stores the entries of some groups, by their identity, that are not there yet; those."""
+    entries: dict[Row, TimelineEntry] = {}
+    for group in groups:
+        entries.update(group)
     # In one order everywhere, so that two replicas wait for each other and do not block each other.
-    ordered = sorted(by_identity, key=itemgetter(0))
-    new = connection.insert(TIMELINE, [(*identity, _packed(by_identity[identity])) for identity in ordered])
-    return {row[:3]: by_identity[row[:3]] for row in new}
+    ordered = sorted(entries, key=itemgetter(0))
+    new = connection.insert(TIMELINE, [(*identity, _packed(entries[identity])) for identity in ordered])
+    return {row[:3]: entries[row[:3]] for row in new}
 
 
 def find_timeline(connection: Connection, key: str) -> tuple[TimelineEntry, ...]:

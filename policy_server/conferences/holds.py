@@ -8,7 +8,7 @@ from typing import Final
 
 from policy_server.conferences.connection import Connection, Row
 from policy_server.conferences.errors import StoreUnavailableError
-from policy_server.conferences.records import Door, HeldConference
+from policy_server.conferences.records import Door, Ended, HeldConference
 from policy_server.conferences.tables import CONFERENCES, DOORS, decode, encode, instant, storable_name
 from policy_server.pexip.field_facts import SECRET_FIELDS
 
@@ -156,14 +156,14 @@ def _first(connection: Connection, rows: Sequence[Row]) -> HeldConference | None
     return next(iter(_with_doors(connection, rows)), None)
 
 
-def end(connection: Connection, name: str, at: datetime) -> str | None:
-    """Ends the conference that holds a room, if it was held by then; its call, or ``None`` if there was none."""
+def end(connection: Connection, name: str, at: datetime) -> Ended | None:
+    """Ends the conference that holds a room, if it was held by then."""
     ended = connection.execute(_END, instant(at), storable_name(name), instant(at))
     if not ended:
         return None
     ((ended_id, call),) = ended
     _forget(connection, [ended_id])
-    return str(call)
+    return Ended(ended_id, storable_name(name), call)
 
 
 def forget_secrets(connection: Connection, at: datetime, most: int) -> int:

@@ -191,6 +191,12 @@ class Conferences:
         for conference in news.conferences:
             if conference.ended_at is None:
                 self._mirror.keep(conference)
+        for link in news.links:
+            self.learn(link)
+        for over in news.ended:
+            self._mirror.end(over)
+            self.running.forget(over.room)
+            self.running.forget(over.call)
         self.running.hear_news(news)
         self._follower.expect(news.numbers)
         self.subscriptions.tell(news.numbers)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from policy_server.conferences.records import HeldConference, Link
+from policy_server.conferences.records import Ended, HeldConference, Link
 from policy_server.pexip.events import room_of
 
 NEARBY_LIMIT: Final = 4
@@ -110,6 +110,12 @@ class Mirror:
         present = self._rooms.get(conference.name)
         if present is not None and present.id == conference.id:
             self.drop(conference.name)
+
+    def end(self, over: Ended) -> None:
+        """A conference holds its room no more."""
+        present = self._rooms.get(over.room)
+        if present is not None and present.id == over.id:
+            self.drop(over.room)
 
     def forget_expired(self, now: datetime) -> None:
         """Forgets rooms that have expired, and expired links that no room needs."""

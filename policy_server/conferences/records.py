@@ -136,38 +136,34 @@ LOOK_AGAIN: Final = Change("", 0)
 """Anything may have changed: listening has just begun, or had broken off for a while."""
 
 
-class Added(NamedTuple):
-    """What became of some events."""
-
-    new: tuple[Event, ...]
-    """Those that were not stored before."""
-    numbers: Mapping[str, int]
-    """The number of the change of each room and conference that they are about, unless somebody else changed more of it at
-    the same time.
-    """
-
-
 class Recorded(NamedTuple):
     """What became of some conferences and timeline entries."""
 
     holders: tuple[HeldConference, ...]
     """The conference that holds each room, in the order given."""
-    noted: tuple[TimelineEntry, ...]
+    noted: int
     """Entries that are new."""
-    numbers: Mapping[str, int]
-    """The number of the change of each key that this made, unless an end or a link changed it at the same time."""
+
+
+class Ended(NamedTuple):
+    """A conference that was ended: its id, its room and its call."""
+
+    id: str
+    room: str
+    call: str
 
 
 class News(NamedTuple):
     """What one transaction of this process wrote about calls and rooms, in the store by now."""
 
     numbers: Mapping[str, int]
-    """The number of the change that it made of each call and room name; of one whose link or end is new as well it is not
-    known.
-    """
+    """The number of the change that it made of each call and room name."""
     events: Mapping[bytes, Event]
     """By their identity."""
     copies: Mapping[bytes, Event]
     """Messages that were there before, perhaps with a higher number, which the store then lowered to that of the copy."""
     entries: Sequence[TimelineEntry]
     conferences: Sequence[HeldConference]
+    """Those that hold the rooms that were to be held, whoever held them first."""
+    links: Sequence[Link]
+    ended: Sequence[Ended]

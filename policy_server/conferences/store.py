@@ -10,14 +10,14 @@ from types import TracebackType
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 
 from policy_server.conferences import batches, changes, conversations, history, holds, links
-from policy_server.conferences.batches import LINGER, Batch, Binding, Ending, Written, different
+from policy_server.conferences.batches import LINGER, Batch, Binding, Ending, Together, Written, different
 from policy_server.conferences.connection import Connection
 from policy_server.conferences.database import PATIENCE, Database
 from policy_server.conferences.errors import RefusedLinkError
 from policy_server.conferences.groups import ROWS_AT_ONCE, Groups
 from policy_server.conferences.links import NewLink
 from policy_server.conferences.reader import Reader
-from policy_server.conferences.records import Added, Change, HeldConference, Link, News, Recorded, TimelineEntry
+from policy_server.conferences.records import Change, HeldConference, Link, News, Recorded, TimelineEntry
 from policy_server.conferences.tables import CHANGES
 from policy_server.conferences.threads import Done
 from policy_server.pexip.events import Event
@@ -202,24 +202,21 @@ class ConferenceStore:
         await self._database.overwrite_log()
         return total
 
-    async def add_events(self, events: Sequence[Event]) -> Added:
-        """Stores events, in any number: those of one identity are the same.
+    async def add_events(self, events: Sequence[Event]) -> int:
+        """Stores events, in any number, and returns how many are new: those of one identity are the same.
 
         When it raises, some of the events may be stored.
         """
         many = len(events) > MANY_EVENTS
         ready = await asyncio.to_thread(_by_identity, events) if many else _by_identity(events)
-        new: list[Event] = []
-        numbers: dict[str, int] = {}
+        added = 0
         for start in range(0, len(ready), ROWS_AT_ONCE):
-            written = await self._write(Batch(events=dict(ready[start : start + ROWS_AT_ONCE])))
-            new += written.new
-            numbers.update(written.numbers)
-        return Added(tuple(new), numbers)
+            added += (await self._write(Batch(events=dict(ready[start : start + ROWS_AT_ONCE])))).added
+        return added
 
     async def add_timeline(self, entries: Sequence[TimelineEntry]) -> int:
         """Stores timeline entries and returns how many are new; equal entries are the same."""
-        return len((await self.record((), entries)).noted)
+        return (await self.record((), entries)).noted
 
     async def record(
         self, conferences: Sequence[HeldConference], entries: Sequence[TimelineEntry], linger: float = LINGER
@@ -228,7 +225,7 @@ class ConferenceStore:
         something else to be written with.
         """
         written = await self._write(Batch(conferences, entries, patience=linger))
-        return Recorded(written.holders, written.noted, written.numbers)
+        return Recorded(written.holders, written.noted)
 
     async def changes(self) -> AsyncGenerator[Change, None]:
         """Every change, of this process and all others, within 100 ms of its commit; of what this process has written only
@@ -260,7 +257,8 @@ class ConferenceStore:
         return total
 
     async def _write(self, batch: Batch) -> Written:
-        await self._database.get_ready()
+        if not self._database.is_ready:
+            await self._database.get_ready()
         written = self._groups.add(batch)
         self._database.expect(written)
         return await written
@@ -268,12 +266,14 @@ class ConferenceStore:
     def _begin_writing(self, group: Sequence[Batch], done: Done) -> None:
         under_way = self._under_way = asyncio.get_running_loop().create_future()
 
-        def tell_first(written: Sequence[Written] | None, error: BaseException | None) -> None:
+        def tell_first(together: Together | None, error: BaseException | None) -> None:
             self._under_way = None
             under_way.set_result(None)
-            if written is not None:
-                self._tell(batches.news(group, written))
-            done(written, error)
+            if together is None:
+                done(None, error)
+            else:
+                self._tell(together.news)
+                done(together.written, None)
 
         self._database.begin_write(partial(batches.write, group), tell_first)
 

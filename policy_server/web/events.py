@@ -147,7 +147,7 @@ class EventSinkEndpoint:
         for event in parsed.events:
             if "time" not in event.envelope:
                 self.clocks.learn(event.node, event.time, now.timestamp())
-        taken: EventsTaken = {"received": len(parsed.events), "new": len(added.new)}
+        taken: EventsTaken = {"received": len(parsed.events), "new": added}
         if parsed.unreadable:
             taken["unreadable"] = parsed.unreadable
         return Response(orjson.dumps(taken), media_type="application/json")

@@ -427,7 +427,7 @@ async def fill():
         added = 0
         try:
             while True:
-                added += len((await store.add_events([stored_event(added + seq, data={"x": "y" * 500}) for seq in range(50)])).new)
+                added += await store.add_events([stored_event(added + seq, data={"x": "y" * 500}) for seq in range(50)])
         except StoreUnavailableError as error:
             print(error)
         assert added > 0

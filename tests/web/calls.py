@@ -24,7 +24,6 @@ from policy_server.conferences.pace import Pace
 from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import (
     DIALLED,
-    Added,
     Change,
     Door,
     HeldConference,
@@ -327,7 +326,7 @@ class WatchedStore(ConferenceStore):
             raise StoreUnavailableError("the database is away")
         return await super().bind(conference_id, conversation, places)
 
-    async def add_events(self, events: Sequence[Event]) -> Added:
+    async def add_events(self, events: Sequence[Event]) -> int:
         """As the store does it."""
         await self._enter("add_events")
         return await super().add_events(events)
