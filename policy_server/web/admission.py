@@ -12,7 +12,7 @@ from typing import Final
 
 from policy_server.web.problem import ProblemResponse, Refused
 
-AT_ONCE: Final = 4
+AT_ONCE: Final = 8
 """Requests of an audience that are worked on at a time, and that begin in one round of the event loop."""
 
 WAITING_LIMIT: Final = 1000

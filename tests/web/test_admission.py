@@ -194,3 +194,34 @@ def test_nodes_wait_for_no_turn(genesys: Genesys, tmp_path: Path, monkeypatch: p
         link = post(server.app, "/api/v1/links", f"Bearer {API_KEY}", {"type": "visit"})
         assert server.run(link).status_code == 503
         assert "policy_requests_put_off 7.0\n" in server.metrics()
+
+
+def test_a_question_passes_a_burst_of_invitations(tmp_path: Path) -> None:
+    """Of many links that are asked for at once each is made or put off; a node that asks behind them all is answered while
+    most of them still wait.
+    """
+    many = 200
+    with InProcess(
+        sample_folder(tmp_path), environment={"KIOSK_PASSWORD": KIOSK_PASSWORD}, api_keys=ApiKeys({"booking": API_KEY})
+    ) as server:
+        made: list[int] = []
+
+        async def make() -> None:
+            answer = await post(server.app, "/api/v1/links", f"Bearer {API_KEY}", {"type": "visit"})
+            made.append(answer.status_code)
+
+        async def burst() -> int:
+            making = [asyncio.create_task(make()) for _ in range(many)]
+            transport = httpx.ASGITransport(server.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://policy.example.com") as node:
+                await asyncio.sleep(0)
+                asked = "/policy/v1/service/configuration?local_alias=moved"
+                answer = await node.get(asked, headers={"authorization": basic()})
+            assert answer.json()["status"] == "success"
+            before = len(made)
+            await asyncio.gather(*making)
+            return before
+
+        assert server.run(burst()) < many / 2
+    assert len(made) == many
+    assert set(made) <= {201, 503}
