@@ -49,8 +49,9 @@ async def streams(bench: Bench) -> AsyncIterator[Row]:
     effort = bench.effort
     async with contact_centre(NOW, folder / "rules", number_of_agents=effort.streams) as centre:
         with centre.serving() as server:
-            callers = Callers(server, centre.genesys, 0)
+            callers, memory = Callers(server, centre.genesys, 0), server.resident_mib
             calls = await begin_calls(callers, effort.streams)
+            bench.raw["memory of calls that run"] = {"calls": len(calls), "mib": server.resident_mib - memory}
             queries = write_questions(folder / "questions.txt", await ask_of_calls(callers, ASKED_CALLS))
             callers.close()
         with centre.serving() as server:

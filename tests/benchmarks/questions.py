@@ -85,7 +85,7 @@ async def many_rules(bench: Bench) -> AsyncIterator[Row]:
             load(server, distinct, seconds=seconds)
         yield _pair(
             bench,
-            name,
+            f"{name} beside 10",
             lambda: load(many, distinct, seconds=seconds),
             "10 rules",
             lambda: load(few, distinct, seconds=seconds),
