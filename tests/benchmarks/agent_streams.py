@@ -21,12 +21,6 @@ from tests.benchmarks.table import Goal, Row
 from tests.benchmarks.versions import NOW
 from tests.benchmarks.watchers import Watcher, deaf
 
-QUESTIONS: Final = 50.0
-"""Policy questions a second meanwhile."""
-
-ASKED_CALLS: Final = 100
-"""Calls that they are about."""
-
 CHANGES: Final = 10.0
 """Messages of nodes a second about calls that are watched."""
 
@@ -52,7 +46,7 @@ async def streams(bench: Bench) -> AsyncIterator[Row]:
             callers, memory = Callers(server, centre.genesys, 0), server.resident_mib
             calls = await begin_calls(callers, effort.streams)
             bench.raw["memory of calls that run"] = {"calls": len(calls), "mib": server.resident_mib - memory}
-            queries = write_questions(folder / "questions.txt", await ask_of_calls(callers, ASKED_CALLS))
+            queries = write_questions(folder / "questions.txt", await ask_of_calls(callers))
             callers.close()
         with centre.serving() as server:
             async for row in _connect(bench, server, calls, queries):
@@ -67,7 +61,7 @@ async def streams(bench: Bench) -> AsyncIterator[Row]:
 
 
 async def _connect(bench: Bench, server: Server, calls: Sequence[Answered], queries: Path) -> AsyncIterator[Row]:
-    async with probing(server, queries, QUESTIONS) as probe:
+    async with probing(server, queries) as probe:
         await asyncio.sleep(SETTLE_SECONDS)
         began = perf_counter()
         async with _watching(server, calls) as watchers:
@@ -93,7 +87,7 @@ async def _change(
     bench: Bench, centre: ContactCentre, server: Server, calls: Sequence[Answered], queries: Path
 ) -> AsyncIterator[Row]:
     watching = _watching(server, [*calls] * STREAMS_A_CALL)
-    async with probing(server, queries, QUESTIONS) as probe, watching as watchers:
+    async with probing(server, queries) as probe, watching as watchers:
         await _all_told(watchers, CONNECT_SECONDS)
         await asyncio.sleep(SETTLE_SECONDS)
         told, began, before = sum(watcher.told for watcher in watchers), perf_counter(), server.cpu_seconds
@@ -120,7 +114,7 @@ async def _ignore(
     spread = (message for pair in zip(_changes([busiest]), _changes(others), strict=False) for message in pair)
     async with (
         deaf(server.port, [*calls] * STREAMS_A_CALL),
-        probing(server, queries, QUESTIONS) as probe,
+        probing(server, queries) as probe,
     ):
         await asyncio.sleep(SETTLE_SECONDS)
         before = await asyncio.to_thread(server.metric, "policy_agent_streams")

@@ -1,4 +1,4 @@
-"""A node that asks a policy question so often a second, whatever comes of those before, from a process of its own.
+"""A node that asks policy questions at a steady rate, whatever comes of those before, from a process of its own.
 
 What the driver does at the same time must not show in what the node waits. ``probing`` starts it.
 """
@@ -18,6 +18,9 @@ from typing import Final
 from tests.benchmarks.connection import Connection
 from tests.benchmarks.servers import AUTHORIZATION, PATH, Server
 from tests.benchmarks.versions import HERE
+
+RATE: Final = 50.0
+"""Questions a second."""
 
 PATIENCE: Final = 5.0
 """Seconds that a node waits (pexip/README.md: Transport)."""
@@ -63,10 +66,10 @@ class Waits:
 
 
 @asynccontextmanager
-async def probing(server: Server, queries: Path, rate: float) -> AsyncIterator[Probe]:
+async def probing(server: Server, queries: Path) -> AsyncIterator[Probe]:
     """Asks the queries of a file in turn while the block lasts; ``Probe`` is filled when it ends."""
     probe = Probe()
-    arguments = ("-m", "tests.benchmarks.probe", str(server.port), str(queries), str(rate))
+    arguments = ("-m", "tests.benchmarks.probe", str(server.port), str(queries))
     process = await asyncio.create_subprocess_exec(
         sys.executable, *arguments, cwd=HERE, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
@@ -91,7 +94,7 @@ class _Node:
         self._queries: Final = queries
         self._idle: Final[list[Connection]] = []
 
-    async def ask_until(self, ended: asyncio.Event, rate: float) -> None:
+    async def ask_until(self, ended: asyncio.Event) -> None:
         """Asks from now on, and waits for the last answer."""
         began = perf_counter()
         async with asyncio.TaskGroup() as asking:
@@ -99,7 +102,7 @@ class _Node:
             while not ended.is_set():
                 asking.create_task(self._ask(self._queries[number % len(self._queries)]))
                 number += 1
-                await asyncio.sleep(max(0.0, began + number / rate - perf_counter()))
+                await asyncio.sleep(max(0.0, began + number / RATE - perf_counter()))
 
     async def _ask(self, query: str) -> None:
         connection = self._idle.pop() if self._idle else Connection(self._port)
@@ -118,18 +121,18 @@ class _Node:
         self._idle.append(connection)
 
 
-async def _ask_while_input_lasts(port: int, queries: Sequence[str], rate: float) -> Probe:
+async def _ask_while_input_lasts(port: int, queries: Sequence[str]) -> Probe:
     node, ended = _Node(port, queries), asyncio.Event()
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), ended.set)
     print("asking", flush=True)
-    await node.ask_until(ended, rate)
+    await node.ask_until(ended)
     return node.seen
 
 
 def main() -> None:
     """Asks until its input ends, then prints what it saw."""
-    _, port, queries, rate = sys.argv
-    seen = asyncio.run(_ask_while_input_lasts(int(port), Path(queries).read_text().splitlines(), float(rate)))
+    _, port, queries = sys.argv
+    seen = asyncio.run(_ask_while_input_lasts(int(port), Path(queries).read_text().splitlines()))
     print(json.dumps({"answers": seen.answers, "faults": seen.faults}))
 
 

@@ -19,12 +19,6 @@ from tests.benchmarks.servers import Server
 from tests.benchmarks.table import Goal, Row
 from tests.benchmarks.versions import NOW
 
-QUESTIONS: Final = 50.0
-"""Policy questions a second meanwhile."""
-
-ASKED_CALLS: Final = 100
-"""Calls that they are about."""
-
 FEWER: Final = 1000
 """Rules of the set that is loaded again and again."""
 
@@ -51,9 +45,9 @@ async def _while_reloading(bench: Bench, rules: int, times: int) -> tuple[Waits,
     async with contact_centre(NOW, folder / "rules", rules=rules) as centre:
         with centre.serving() as server:
             callers = Callers(server, centre.genesys, 0)
-            questions = await ask_of_calls(callers, ASKED_CALLS)
+            questions = await ask_of_calls(callers)
             callers.close()
-            async with probing(server, write_questions(folder / "questions.txt", questions), QUESTIONS) as probe:
+            async with probing(server, write_questions(folder / "questions.txt", questions)) as probe:
                 await asyncio.sleep(SETTLE_SECONDS)
                 began = perf_counter()
                 for _ in range(times):

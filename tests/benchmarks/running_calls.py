@@ -9,6 +9,7 @@ from policy_server.simulator.node import web_question
 from tests.benchmarks.callers import Answered, Callers
 
 AT_ONCE: Final = 8
+ASKED_CALLS: Final = 100
 QUESTIONS_A_CALL: Final = 30
 
 
@@ -30,9 +31,9 @@ async def begin_calls(callers: Callers, number: int) -> list[Answered]:
     return await asyncio.gather(*map(begin, range(number)))
 
 
-async def ask_of_calls(callers: Callers, calls: int) -> list[str]:
+async def ask_of_calls(callers: Callers) -> list[str]:
     """Questions about new calls, each from another caller, some for each call."""
-    links = [await callers.link(f"Grace {number}") for number in range(calls)]
+    links = [await callers.link(f"Grace {number}") for number in range(ASKED_CALLS)]
     return [
         encode_query(web_question(link["alias"], f"Grace {number} of {turn}"))
         for number, link in enumerate(links)
