@@ -25,6 +25,7 @@ class Effort:
     watched_seconds: float
     deaf_seconds: float
     calls_in_a_row: int
+    """More than the thousand conferences that the service keeps as they were shown last."""
     forget_seconds: float
     """After these the service has forgotten what it keeps of a call for a time."""
     rules: int
@@ -43,7 +44,7 @@ DEFAULT: Final = Effort(
     watched=300,
     watched_seconds=10.0,
     deaf_seconds=70.0,
-    calls_in_a_row=600,
+    calls_in_a_row=1_200,
     forget_seconds=65.0,
     rules=10_000,
     reloads=2,

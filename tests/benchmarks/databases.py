@@ -11,7 +11,7 @@ from tests.conferences.postgres import running_postgres
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A database: its URL, and how to learn how many bytes it has."""
+    """A database: its URL, and how to learn how many bytes it has in use."""
 
     url: str
     size: Callable[[], int]
@@ -28,9 +28,9 @@ def sqlite(folder: Path) -> Iterator[Database]:
 
     def size() -> int:
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
-            asked = (connection.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_count", "page_size"))
-            pages, page = map(int, asked)
-        return pages * page
+            names = ("page_count", "freelist_count", "page_size")
+            pages, free, page = (int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in names)
+        return (pages - free) * page
 
     yield Database(f"sqlite:///{file}", size)
 

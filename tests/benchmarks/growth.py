@@ -42,7 +42,7 @@ async def growth(bench: Bench) -> AsyncIterator[Row]:
     what = f"memory grown by 1,000 calls, of {number:,} after {number:,}"
     yield Row(what, grown, "MiB", Goal(0.5, "at most", "figure"), faults=faults)
     before, after = (size / 2**20 for size in sizes)
-    what = f"database after {number:,} calls deleted, and {number:,} more"
+    what = f"database once {number:,} calls are deleted, and {number:,} more"
     yield Row(what, after, "MiB", Goal(1.05, "at most", "ratio"), Beside("before", before), faults=faults)
 
 
