@@ -20,6 +20,7 @@ from policy_server.conferences.holding import (
 )
 from policy_server.conferences.records import DIALLED, Door, HeldConference, Link, alias_key
 from policy_server.pexip.aliases import normalise_alias
+from policy_server.pexip.field_facts import SECRET_FIELDS
 from policy_server.pexip.parameters import PARAMETERS, Kind
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import PolicyRequest
@@ -103,8 +104,8 @@ class Rooms:
         self._new_id: Final = new_id
 
     def shown(self, ruleset: Ruleset, value: Mapping[str, object], call: str = "") -> dict[str, object]:
-        """Values as logs and timelines may show them: no session and no agent key in them."""
-        return ruleset.mask.fields(value, self._keyring, call)
+        """Values as logs and timelines may show them: no PIN or password, no session and no agent key in them."""
+        return ruleset.mask.fields(value, self._keyring, call, SECRET_FIELDS)
 
     async def settle(self, ruleset: Ruleset, request: PolicyRequest, now: datetime) -> Settled:
         """Decides one question, and holds the room that it is the first to be served.

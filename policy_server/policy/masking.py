@@ -4,9 +4,10 @@ A customer's alias is shown as `mp…`. Call ids are no secret and stay.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Final
 
+from policy_server.pexip.field_facts import MASK
 from policy_server.policy.link_aliases import AliasForm
 from policy_server.policy.names import NAME_LENGTH, Keyring, Role
 
@@ -56,26 +57,31 @@ class NameMask:
 
         return self._pattern.sub(hide, text)
 
-    def fields(self, fields: Mapping[str, object], keyring: Keyring, call: str = "") -> dict[str, object]:
-        """Named values of JSON, with every text in them so, also the names."""
+    def fields(
+        self, fields: Mapping[str, object], keyring: Keyring, call: str = "", secret: Container[str] = ()
+    ) -> dict[str, object]:
+        """Named values of JSON, with every text in them so, also the names. Of fields that are ``secret``, wherever they
+        are, no more can be seen than that there is something.
+        """
         shown: dict[str, object] = {}
         for name, value in fields.items():
             key = name if len(name) < NAME_LENGTH else self.text(name, keyring, call)
             # Every answer comes by here, and most of it are numbers and short texts: they are spared the calls.
-            if type(value) is str:
+            if value and name in secret:
+                shown[key] = MASK
+            elif type(value) is str:
                 shown[key] = value if len(value) < NAME_LENGTH else self.text(value, keyring, call)
             else:
-                shown[key] = value if type(value) in _NO_TEXT else self.value(value, keyring, call)
+                shown[key] = value if type(value) in _NO_TEXT else self._value(value, keyring, call, secret)
         return shown
 
-    def value(self, value: object, keyring: Keyring, call: str = "") -> object:
-        """A value of JSON, with every text in it so."""
+    def _value(self, value: object, keyring: Keyring, call: str, secret: Container[str]) -> object:
         match value:
             case str():
                 return self.text(value, keyring, call)
             case dict() | Mapping():
-                return self.fields(value, keyring, call)
+                return self.fields(value, keyring, call, secret)
             case list() | tuple():
-                return [self.value(item, keyring, call) for item in value]
+                return [self._value(item, keyring, call, secret) for item in value]
             case _:
                 return value

@@ -50,22 +50,28 @@ class Metrics:
             "policy_unauthorized", "Questions with wrong or no credentials, by node", ["node"], registry=self.registry
         )
         self._refused_at: Final = Counter("policy_refused", "Refused callers by door", ["door"], registry=self.registry)
+        self._answered: list[tuple[str, str, str, float]] = []
         self._answer_children: Final[dict[tuple[str, str, str], Counter]] = {}
         self._second_children: Final[dict[str, Histogram]] = {}
         self._nodes: Final[set[str]] = set()
 
     def answered(self, question: str, outcome: str, rule: str, seconds: float) -> None:
-        """Counts one answer."""
-        # Finding a child by its labels takes three times as long as counting.
-        key = (question, outcome, rule)
-        child = self._answer_children.get(key)
-        if child is None:
-            child = self._answer_children[key] = self._answers.labels(*key)
-        child.inc()
-        histogram = self._second_children.get(question)
-        if histogram is None:
-            histogram = self._second_children[question] = self._seconds.labels(question)
-        histogram.observe(seconds)
+        """Counts one answer, when the gauges are read next: nobody waits for that."""
+        self._answered.append((question, outcome, rule, seconds))
+
+    def _count_answers(self) -> None:
+        counted, self._answered = self._answered, []
+        for question, outcome, rule, seconds in counted:
+            # Finding a child by its labels takes three times as long as counting.
+            key = (question, outcome, rule)
+            child = self._answer_children.get(key)
+            if child is None:
+                child = self._answer_children[key] = self._answers.labels(*key)
+            child.inc()
+            histogram = self._second_children.get(question)
+            if histogram is None:
+                histogram = self._second_children[question] = self._seconds.labels(question)
+            histogram.observe(seconds)
 
     def refused(self, node: str) -> None:
         """Counts a question with wrong or no credentials."""
@@ -84,7 +90,8 @@ class Metrics:
         self._watched.append((Gauge(name, text, registry=self.registry, multiprocess_mode=together), read))
 
     def update(self) -> None:
-        """Reads the gauges. Call it now and then, so that other processes see those of this one."""
+        """Reads the gauges and counts answers. Call it now and then, so that other processes see those of this one."""
+        self._count_answers()
         for gauge, read in self._watched:
             gauge.set(read())
 

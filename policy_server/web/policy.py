@@ -7,7 +7,7 @@ import logging
 import os
 from asyncio import to_thread
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from itertools import count
 from time import perf_counter
@@ -19,7 +19,6 @@ from starlette.types import Receive, Scope, Send
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.rooms import Rooms, Settled
 from policy_server.conferences.timeline import policy_answered
-from policy_server.pexip.field_facts import masked
 from policy_server.pexip.query import QuestionError
 from policy_server.pexip.request_types import RequestType, route
 from policy_server.pexip.requests import PolicyRequest, parse_request
@@ -55,6 +54,9 @@ LOGGED_LENGTH: Final = 250
 
 LOGGED_OF_CALLER: Final = ("remote_address", "vendor")
 """Further ones that only the log shows: operators look for a scanner; agents, who read timelines, need no addresses."""
+
+CALLER_NAME: Final = "remote_display_name"
+"""One that only the timeline shows."""
 
 NODES_LIMIT: Final = 256
 """Addresses of nodes whose text for the log is kept."""
@@ -190,10 +192,12 @@ class PolicyEndpoint:
             case _Decided(request, settled):
                 decision = settled.decision
                 record = self._rooms.shown(ruleset, _record(request, settled, ruleset), settled.call)
-                if settled.key:
-                    self._note(ruleset, about, record, now, decision_id)
-                caller = self._rooms.shown(ruleset, _texts(request, LOGGED_OF_CALLER))
-                fields = self._log.render({"event": "decision.made", **record, **caller})
+                name = record.pop(CALLER_NAME, "")
+                fields = self._log.render({"event": "decision.made", **record})
+                if settled.key and self._is_news(ruleset, about, now):
+                    noted = {key: value for key, value in record.items() if key not in LOGGED_OF_CALLER}
+                    told = {"decision_id": decision_id, **noted, CALLER_NAME: name}
+                    self._conferences.note(settled.key, *policy_answered(request_type, decision, told), now)
                 return decision.word, decision.rule or "", fields
             case _Failed(outcome, reason):
                 failure = {
@@ -207,10 +211,8 @@ class PolicyEndpoint:
             case _:
                 assert_never(about)
 
-    def _note(
-        self, ruleset: Ruleset, about: _Decided, record: Mapping[str, object], now: datetime, decision_id: str
-    ) -> None:
-        """Puts an answer on the timeline. The same one to the same question within the minute is only logged."""
+    def _is_news(self, ruleset: Ruleset, about: _Decided, now: datetime) -> bool:
+        """Whether an answer is for the timeline. The same one to the same question within the minute is only logged."""
         request, settled = about
         decision, key = settled.decision, settled.key
         minute = int(now.timestamp()) // 60
@@ -220,17 +222,15 @@ class PolicyEndpoint:
         asked = hash((key, request.type, request.query, decision.word, decision.rule, ruleset.revision))
         noted = self._noted[key]
         if asked in noted or len(noted) >= NOTES_A_MINUTE:
-            return
+            return False
         if self._conferences.is_open(key):
             # Counted together under the key that no timeline has.
             together = self._noted[""]
             if len(together) >= OPEN_NOTES_A_MINUTE:
-                return
+                return False
             together.add(asked)
         noted.add(asked)
-        name = {"remote_display_name": request.text("remote_display_name")[:LOGGED_LENGTH]}
-        told = {"decision_id": decision_id, **record, **self._rooms.shown(ruleset, name)}
-        self._conferences.note(key, *policy_answered(request.type, decision, told), now)
+        return True
 
     def _node(self, scope: Scope) -> bytes:
         """The node that asked, to be put behind other fields of the log; nodes are few."""
@@ -251,29 +251,29 @@ class PolicyEndpoint:
 
 
 def _record(request: PolicyRequest, settled: Settled, ruleset: Ruleset) -> dict[str, object]:
-    """What log and timeline say of a decision; nothing secret is in it."""
+    """What there is to say of a decision, before anything in it is hidden."""
     decision = settled.decision
     record: dict[str, object] = {
         "question": request.type.value,
         "outcome": decision.word,
         "rule": decision.rule,
         "revision": ruleset.revision,
-        **_texts(request, LOGGED),
     }
+    for name in LOGGED:
+        if value := request.text(name):
+            record[name] = value[:LOGGED_LENGTH]
     if isinstance(decision, Serve):
-        record["result"] = masked(decision.service)
+        record["result"] = decision.service
     elif isinstance(decision, SetProperties):
-        record["result"] = masked(decision.properties)
+        record["result"] = decision.properties
     elif isinstance(decision, Fail):
         record["reason"] = decision.reason
     if settled.call:
         record["call"] = settled.call
+    for name in (*LOGGED_OF_CALLER, CALLER_NAME):
+        if value := request.text(name):
+            record[name] = value[:LOGGED_LENGTH]
     return record
-
-
-def _texts(request: PolicyRequest, names: Iterable[str]) -> dict[str, str]:
-    """Those of some parameters that have a value, each as far as the log shows it."""
-    return {name: value[:LOGGED_LENGTH] for name in names if (value := request.text(name))}
 
 
 def _stamp(now: datetime) -> bytes:
