@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -38,13 +37,12 @@ class AliasForm(NamedTuple):
         return name if name.isalnum() and name.isascii() else ""
 
 
-@dataclass(frozen=True, slots=True)
-class LinkAlias:
+class LinkAlias(NamedTuple):
     """What an alias says that looks like a link's. ``call`` is ``None`` when no key of ours signed it for this alias."""
 
     type: str
     entrance: Entrance
-    call: Call | None = field(repr=False)
+    call: Call | None
 
     @property
     def call_id(self) -> str:

@@ -55,6 +55,7 @@ _DIGITS: Final = b"0123456789abcdefghijklmnopqrstuv"
 _TO_DIGITS: Final = bytes(_DIGITS[_ALPHABET.index(byte)] if byte in _ALPHABET else ord("!") for byte in range(256))
 _LETTERS: Final = _ALPHABET.decode("ascii")
 _PAIRS: Final = tuple(first + second for first in _LETTERS for second in _LETTERS)
+_SHIFTS: Final = tuple(range(70, -10, -10))
 
 
 class Role(StrEnum):
@@ -95,14 +96,9 @@ class Pins(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call that one of our keys signed, of one link type; its door is open from `opens_at` until `expires_at` (UTC).
-
-    `opens_at` is `None` for a door that is open from the start.
-    """
+    """A call that one of our keys signed, of one link type."""
 
     type: str
-    expires_at: datetime
-    opens_at: datetime | None
     _key: "_Key" = field(repr=False)
     _signed: bytes = field(repr=False)
     _names: dict[Role, str] = field(default_factory=dict, repr=False, compare=False)
@@ -112,8 +108,11 @@ class Call:
         """One of the three names."""
         name = self._names.get(role)
         if name is None:
-            signature = self._key.signature(role, self._signed, self.type)
-            name = self._names[role] = _written(self._signed) + _written(signature)
+            # All names begin alike.
+            known = next(iter(self._names.values()), None)
+            begin = _written(self._signed) if known is None else known[: NAME_LENGTH // 2]
+            name = begin + _written(self._key.signature(role, self._signed, self.type))
+            self._names[role] = name
         return name
 
     @property
@@ -136,12 +135,26 @@ class Call:
         """The derived PINs of the call's room, of the key that signed it: they outlive a change of keys."""
         return _pins(self._key, self.id)
 
+    @property
+    def opens_at(self) -> datetime | None:
+        """When its door opens (UTC); `None` for one that is open from the start."""
+        opens, _ = _minutes(self._signed)
+        return None if opens is None else _EPOCH + opens * _MINUTE
+
+    @property
+    def expires_at(self) -> datetime:
+        """When its door is shut (UTC)."""
+        _, expires = _minutes(self._signed)
+        return _EPOCH + expires * _MINUTE
+
     def state(self, now: datetime) -> LinkState:
         """What the call's link is worth by its times. Raises `ValueError` for a `now` without zone."""
         _check_aware(now)
-        if self.opens_at is not None and now < self.opens_at:
+        opens, expires = _minutes(self._signed)
+        minute = (now - _EPOCH) // _MINUTE
+        if opens is not None and minute < opens:
             return LinkState.EARLY
-        return LinkState.VALID if now < self.expires_at else LinkState.EXPIRED
+        return LinkState.VALID if minute < expires else LinkState.EXPIRED
 
 
 class Keyring:
@@ -210,7 +223,7 @@ class Keyring:
         span = 0 if opens_at is None else _coded_span(minutes, opens_at)
         head = _VERSION << 4 | self._current.number
         packed = head << 72 | minutes << 44 | span << 32 | int.from_bytes(nonce, "big")
-        return _read(link_type, self._current, packed.to_bytes(_SIGNED_BYTES, "big"))
+        return Call(link_type, self._current, packed.to_bytes(_SIGNED_BYTES, "big"))
 
     def open(self, text: str, role: Role, link_types: Iterable[str]) -> Call | None:
         """The call that a text names in a role, as one of some link types; None if none of our keys signed it so."""
@@ -228,9 +241,7 @@ class Keyring:
                     found = (link_type, key)
         if found is None or content[0] >> 4 != _VERSION:
             return None
-        call = _read(*found, signed)
-        call._names[role] = text
-        return call
+        return Call(*found, signed, {role: text})
 
     def room_pins(self, room: str) -> Pins:
         """Derive the PINs of a room that no call belongs to, of its name; they change with the current key."""
@@ -285,15 +296,16 @@ _ROLES: Final = {Role.SESSION: b"s", Role.AGENT: b"a", Role.CALL: b"c"}
 def _written(half: bytes) -> str:
     """Half of a name as text: 10 bytes are 16 characters, and two of them are looked up at a time."""
     bits = int.from_bytes(half, "big")
-    return "".join([_PAIRS[bits >> shift & 0x3FF] for shift in range(70, -10, -10)])
+    return "".join([_PAIRS[bits >> shift & 0x3FF] for shift in _SHIFTS])
 
 
-def _read(link_type: str, key: _Key, signed: bytes) -> Call:
+def _minutes(signed: bytes) -> tuple[int | None, int]:
+    """The minutes since the epoch in which a door opens, `None` for one that is open from the start, and is shut."""
     packed = int.from_bytes(signed, "big")
     expires, span = packed >> 44 & _LAST_MINUTE, packed >> 32 & 0xFFF
-    minutes = span if span < _SPAN_EXACT else _SPAN_EXACT + (span - _SPAN_EXACT) * _SPAN_STEP
-    opens_at = _EPOCH + (expires - minutes) * _MINUTE if minutes else None
-    return Call(link_type, _EPOCH + expires * _MINUTE, opens_at, key, signed)
+    if not span:
+        return None, expires
+    return expires - (span if span < _SPAN_EXACT else _SPAN_EXACT + (span - _SPAN_EXACT) * _SPAN_STEP), expires
 
 
 def _coded_span(expires: int, opens_at: datetime) -> int:
