@@ -166,16 +166,18 @@ class Exchange:
     def _start(self, status: int, headers: Iterable[Header]) -> None:
         if self._head or self.is_begun:
             raise RuntimeError("a response begins once")
-        lines, length = [_STATUS_LINES[status]], None
+        texts: list[bytes] = []
+        length = None
         for name, value in (*self._given, *headers):
             if name == b"content-length":
                 length = int(value)
             elif name == b"connection" and value == b"close":
                 self.keep_alive = False
                 continue
-            if (name + value).translate(None, _FIT):
-                raise RuntimeError("a header has a control character in it")
-            lines.append(b"%b: %b\r\n" % (name, value))
+            texts += (name, value)
+        if b"".join(texts).translate(None, _FIT):
+            raise RuntimeError("a header has a control character in it")
+        lines = [_STATUS_LINES[status], b"%b: %b\r\n" * (len(texts) // 2) % tuple(texts)]
         if self.scope["method"] == "HEAD" or status in _WITHOUT_BODY:
             self._framing = _Framing.NO_BODY
         elif length is not None:

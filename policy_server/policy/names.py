@@ -55,7 +55,6 @@ _DIGITS: Final = b"0123456789abcdefghijklmnopqrstuv"
 _TO_DIGITS: Final = bytes(_DIGITS[_ALPHABET.index(byte)] if byte in _ALPHABET else ord("!") for byte in range(256))
 _LETTERS: Final = _ALPHABET.decode("ascii")
 _PAIRS: Final = tuple(first + second for first in _LETTERS for second in _LETTERS)
-_SHIFTS: Final = tuple(range(70, -10, -10))
 
 
 class Role(StrEnum):
@@ -295,8 +294,11 @@ _ROLES: Final = {Role.SESSION: b"s", Role.AGENT: b"a", Role.CALL: b"c"}
 
 def _written(half: bytes) -> str:
     """Half of a name as text: 10 bytes are 16 characters, and two of them are looked up at a time."""
-    bits = int.from_bytes(half, "big")
-    return "".join([_PAIRS[bits >> shift & 0x3FF] for shift in _SHIFTS])
+    first, last = int.from_bytes(half[:5], "big"), int.from_bytes(half[5:], "big")
+    return (
+        f"{_PAIRS[first >> 30]}{_PAIRS[first >> 20 & 1023]}{_PAIRS[first >> 10 & 1023]}{_PAIRS[first & 1023]}"
+        f"{_PAIRS[last >> 30]}{_PAIRS[last >> 20 & 1023]}{_PAIRS[last >> 10 & 1023]}{_PAIRS[last & 1023]}"
+    )
 
 
 def _minutes(signed: bytes) -> tuple[int | None, int]:

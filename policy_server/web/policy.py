@@ -5,8 +5,8 @@ Plain ASGI: a framework's routing and request objects would cost more than the d
 
 import logging
 import os
-from asyncio import to_thread
-from collections import defaultdict
+from asyncio import get_running_loop, to_thread
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from itertools import count
@@ -77,12 +77,24 @@ class _Failed(NamedTuple):
 
 
 class _Answer(NamedTuple):
-    """What goes out, and what log, timeline and metrics are told of once it is out."""
+    """What goes out, and what it is about."""
 
     status: int
     content_type: Header
     body: bytes
     about: _Decided | _Failed
+
+
+class _Untold(NamedTuple):
+    """An answer that is out, and that log, timeline and metrics have not been told of."""
+
+    ruleset: Ruleset
+    request_type: RequestType
+    about: _Decided | _Failed
+    at: datetime
+    decision_id: str
+    seconds: float
+    scope: Scope
 
 
 class PolicyEndpoint:
@@ -115,6 +127,7 @@ class PolicyEndpoint:
         self._last_resort: Final = orjson.dumps(failure_answer(on_failure))
         self._noted: Final[defaultdict[str, set[int]]] = defaultdict(set)
         self._noted_in = 0
+        self._untold: Final[deque[_Untold]] = deque()
         self._nodes: Final[dict[str, bytes]] = {}
         self._refusals: Final = refusals or Refusals(Door.POLICY)
 
@@ -142,14 +155,22 @@ class PolicyEndpoint:
             await _respond(scope, send, 200, self._last_resort, _JSON)
             return
         seconds = perf_counter() - started
-        # The answer first: no call depends on whether it could be logged, counted or noted.
         await _respond(scope, send, answer.status, answer.body, answer.content_type)
-        try:
-            outcome, rule, fields = self._tell(ruleset, request_type, answer.about, now, decision_id)
-            self._log.put(_stamp(now), decision_id.encode(), seconds, fields + self._node(scope))
-            self._metrics.answered(request_type, outcome, rule, seconds)
-        except Exception:
-            log.exception("question.unrecorded: %s", decision_id)
+        # No call depends on whether its answer could be logged, counted or noted, and those that ask now come first.
+        if not self._untold:
+            get_running_loop().call_soon(self._tell_all)
+        self._untold.append(_Untold(ruleset, request_type, answer.about, now, decision_id, seconds, scope))
+
+    def _tell_all(self) -> None:
+        while self._untold:
+            untold = self._untold.popleft()
+            try:
+                outcome, rule, fields = self._tell(untold)
+                fields += self._node(untold.scope)
+                self._log.put(_stamp(untold.at), untold.decision_id.encode(), untold.seconds, fields)
+                self._metrics.answered(untold.request_type, outcome, rule, untold.seconds)
+            except Exception:
+                log.exception("question.unrecorded: %s", untold.decision_id)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._metrics.refused(caller_address(scope))
@@ -184,25 +205,25 @@ class PolicyEndpoint:
         extra = {"rule": None, "revision": ruleset.revision, "decision_id": decision_id}
         return _Answer(200, _JSON, orjson.dumps(failure_answer(self._on_failure, extra)), failed)
 
-    def _tell(
-        self, ruleset: Ruleset, request_type: RequestType, about: _Decided | _Failed, now: datetime, decision_id: str
-    ) -> tuple[str, str, bytes]:
+    def _tell(self, untold: _Untold) -> tuple[str, str, bytes]:
         """Puts an answer on the timeline; returns its outcome, its rule and the fields of its log line."""
+        ruleset, about = untold.ruleset, untold.about
         match about:
             case _Decided(request, settled):
                 decision = settled.decision
                 record = self._rooms.shown(ruleset, _record(request, settled, ruleset), settled.call)
                 name = record.pop(CALLER_NAME, "")
                 fields = self._log.render({"event": "decision.made", **record})
-                if settled.key and self._is_news(ruleset, about, now):
+                if settled.key and self._is_news(ruleset, about, untold.at):
                     noted = {key: value for key, value in record.items() if key not in LOGGED_OF_CALLER}
-                    told = {"decision_id": decision_id, **noted, CALLER_NAME: name}
-                    self._conferences.note(settled.key, *policy_answered(request_type, decision, told), now)
+                    told = {"decision_id": untold.decision_id, **noted, CALLER_NAME: name}
+                    note = policy_answered(request.type, decision, told)
+                    self._conferences.note(settled.key, *note, untold.at)
                 return decision.word, decision.rule or "", fields
             case _Failed(outcome, reason):
                 failure = {
                     "event": "decision.failed",
-                    "question": request_type.value,
+                    "question": untold.request_type.value,
                     "outcome": outcome,
                     "revision": ruleset.revision,
                     "reason": reason,
