@@ -223,8 +223,7 @@ class _Composer:
             return
         parent = self._open[-1]
         parent.nodes.append(node)
-        if height > parent.height:  # noqa: PLR1730
-            parent.height = height
+        parent.height = max(parent.height, height)
 
     def _grow(self, size: int, place: Place, reason: str) -> None:
         self._size += size
