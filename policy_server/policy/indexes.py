@@ -6,7 +6,8 @@ from typing import Final, Protocol, TypeAlias
 
 from policy_server.pexip.parameters import Parameter
 from policy_server.policy.facts import Facts, Source
-from policy_server.policy.patterns import Pattern, PatternIndex
+from policy_server.policy.pattern_index import PatternIndex
+from policy_server.policy.patterns import Pattern
 
 Network: TypeAlias = IPv4Network | IPv6Network
 

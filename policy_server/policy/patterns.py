@@ -1,31 +1,20 @@
-"""Regular expressions of rules: RE2, so linear in time whatever a stranger sends, and indexed by ``re2.Set``."""
+"""Regular expressions of rules: RE2, so linear in time whatever a stranger sends."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import takewhile
-from math import ceil, prod
+from math import prod
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import re2
 
 from policy_server.wording.values import printable
 
-SET_SIZE: Final = 250
-"""Patterns of one ``re2.Set`` at the most. Where patterns begin with wildcards, a new alias makes states of the size of the
-set: for one of a thousand that takes four times as long as for four of 250. Making a set stops all other threads.
-"""
-
-SETS_MEMORY: Final = 64 * 1024 * 1024
-"""Bytes that the automata of all sets of one prefix may take together; they grow with the aliases that come."""
-
 PREFIX_LIMIT: Final = 24
 """Characters of a literal prefix that the index uses: each length in use costs one look-up."""
-
-FEW: Final = 4
-"""Patterns with one prefix that are tried one by one rather than through a ``re2.Set`` of their own."""
 
 _NO_GROUPS: Final[Mapping[str, str]] = MappingProxyType({})
 _UNNAMED: Final[Mapping[str, int]] = MappingProxyType({})
@@ -58,7 +47,8 @@ class PatternError(ValueError):
     """A regular expression that RE2 refuses; the text says why and what to write instead."""
 
 
-def _options(*, ignore_case: bool, max_mem: int | None = None) -> Any:
+def re2_options(*, ignore_case: bool, max_mem: int | None = None) -> Any:
+    """RE2's options for our expressions; ``max_mem`` are bytes, RE2's own default without."""
     options = re2.Options()
     options.case_sensitive = not ignore_case
     options.log_errors = False
@@ -67,8 +57,8 @@ def _options(*, ignore_case: bool, max_mem: int | None = None) -> Any:
     return options
 
 
-_EXACT_CASE: Final = _options(ignore_case=False)
-_ANY_CASE: Final = _options(ignore_case=True)
+_EXACT_CASE: Final = re2_options(ignore_case=False)
+_ANY_CASE: Final = re2_options(ignore_case=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,87 +264,3 @@ def _structure(text: str, start: int = 0) -> Iterator[tuple[int, str, int]]:
         if character in _DEPTHS:
             depth += _DEPTHS[character]
             yield token.start(), character, depth
-
-
-class PatternIndex:
-    """Which of many patterns can match a value: a dictionary for literals and prefixes, ``re2.Set`` for the rest.
-
-    Answers may name a pattern that does not match; they never leave out one that does. Patterns that begin with
-    text of their own cost nothing until a value begins with it, however many there are.
-    """
-
-    __slots__ = ("_buckets", "_lengths", "_literals")
-
-    def __init__(self, patterns: Iterable[tuple[Pattern, int]]) -> None:
-        """Takes each pattern with the number that ``candidates`` shall give for it.
-
-        Raises PatternError when sets do not fit into ``SETS_MEMORY``.
-        """
-        literals: dict[str, list[int]] = {}
-        prefixed: dict[str, list[tuple[Pattern, int]]] = {}
-        for pattern, owner in patterns:
-            if pattern.literal is not None:
-                literals.setdefault(pattern.literal, []).append(owner)
-            else:
-                prefixed.setdefault(pattern.prefix, []).append((pattern, owner))
-        self._literals: Final = {text: tuple(owners) for text, owners in literals.items()}
-        self._buckets: Final = {prefix: _bucket(members) for prefix, members in prefixed.items()}
-        self._lengths: Final = tuple(sorted({len(prefix) for prefix in prefixed}))
-
-    def candidates(self, value: str) -> Sequence[int]:
-        """The numbers of the patterns that may match the whole value, in no particular order."""
-        found: Sequence[int] = self._literals.get(value, ())
-        for length in self._lengths:
-            bucket = self._buckets.get(value[:length])
-            if bucket is not None:
-                owners = bucket if isinstance(bucket, tuple) else bucket.candidates(value)
-                found = (*found, *owners) if found else owners
-        return found
-
-
-_Set: TypeAlias = tuple[Any, tuple[tuple[int, ...], ...]]
-"""A ``re2.Set``, and the numbers to give for each of its patterns."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Automata:
-    """Many patterns with one prefix, in sets."""
-
-    sets: tuple[_Set, ...]
-
-    def candidates(self, value: str) -> list[int]:
-        encoded = value.encode()
-        # Without a match there is no list.
-        return [number for one, owners in self.sets for hit in one.Match(encoded) or () for number in owners[hit]]
-
-
-def _bucket(members: Sequence[tuple[Pattern, int]]) -> tuple[int, ...] | _Automata:
-    """Patterns with one prefix: the numbers of all when there are so few that each is tried by itself."""
-    if len(members) > FEW:
-        owners: dict[Pattern, list[int]] = {}
-        for pattern, owner in members:
-            owners.setdefault(pattern, []).append(owner)
-        if len(owners) > FEW:
-            return _automata(tuple((pattern, tuple(numbers)) for pattern, numbers in owners.items()))
-    return tuple(owner for _, owner in members)
-
-
-def _automata(members: Sequence[tuple[Pattern, tuple[int, ...]]]) -> _Automata:
-    number = ceil(len(members) / SET_SIZE)
-    options = _options(ignore_case=False, max_mem=SETS_MEMORY // number)
-    try:
-        return _Automata(tuple(_set_of(members[place::number], options) for place in range(number)))
-    except re2.error:
-        raise PatternError(
-            f"{len(members)} regular expressions on one parameter need more than {SETS_MEMORY // 1024 // 1024} MiB "
-            "together; let each begin with text of its own, or write exact values"
-        ) from None
-
-
-def _set_of(members: Sequence[tuple[Pattern, tuple[int, ...]]], options: Any) -> _Set:
-    one = re2.Set.FullMatchSet(options)
-    for pattern, _ in members:
-        # A set has one option for all of its members, so each carries its own flag.
-        one.Add(f"(?i){pattern.text}" if pattern.ignore_case else pattern.text)
-    one.Compile()
-    return one, tuple(numbers for _, numbers in members)

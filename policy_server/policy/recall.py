@@ -10,7 +10,8 @@ from functools import partial
 from typing import Final
 
 from policy_server.pexip.aliases import bare_alias, folded
-from policy_server.policy.patterns import Pattern, PatternIndex, compile_pattern
+from policy_server.policy.pattern_index import PatternIndex
+from policy_server.policy.patterns import Pattern, compile_pattern
 from policy_server.policy.services import Leg, ServiceTemplate
 from policy_server.policy.templates import Template, backwards, is_blank, recovered, without_raw
 

@@ -7,14 +7,10 @@ import re2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy_server.pexip.aliases import bare_alias
 from policy_server.policy.patterns import (
-    FEW,
     PREFIX_LIMIT,
-    SET_SIZE,
     SMALL,
     PatternError,
-    PatternIndex,
     compile_pattern,
     group_source,
 )
@@ -224,47 +220,3 @@ def test_matches_begin_with_the_prefix(expression: Expression, ignore_case: bool
 def test_group_source(text: str, name: str, source: str | None) -> None:
     """The expression inside a named group is cut out whole, names inside it dropped."""
     assert group_source(text, name) == source
-
-
-@given(written=st.lists(expressions(), min_size=1, max_size=12), ignore_case=st.booleans(), other=st.text(max_size=4))
-@settings(deadline=None)
-def test_index_leaves_no_match_out(written: list[Expression], ignore_case: bool, other: str) -> None:
-    """Whatever an expression matches, the index names it: compared with RE2 itself, for each text of any of them."""
-    patterns = [compile_pattern(expression.text, ignore_case=ignore_case) for expression in written]
-    index = PatternIndex((pattern, number) for number, pattern in enumerate(patterns))
-    for text in (other, *(expression.sample for expression in written)):
-        value = bare_alias(text) if ignore_case else text
-        flag = "(?i)" if ignore_case else ""
-        matching = {number for number, expression in enumerate(written) if re2.fullmatch(flag + expression.text, value)}
-        assert matching <= set(index.candidates(value))
-
-
-@pytest.mark.parametrize(
-    "number", [1, FEW, FEW + 1, SET_SIZE, 2 * SET_SIZE + 1], ids=["one", "few", "more", "many", "several sets"]
-)
-@pytest.mark.parametrize("form", ["desk-{}", "desk-{}x?", ".*-{}", "(?i)desk-{}", r"\Qdesk-{}"])
-def test_index_of_any_size(number: int, form: str) -> None:
-    """One by one or in sets, the pattern that matches is found, and hardly another."""
-    patterns = [compile_pattern(form.format(place), ignore_case=True) for place in range(number)]
-    found = PatternIndex((pattern, place) for place, pattern in enumerate(patterns)).candidates(f"desk-{number - 1}")
-    assert number - 1 in found
-    assert len(found) <= FEW
-    # Beyond a few, patterns without text of their own are in sets, which name no other.
-    if number > FEW and not form.startswith("desk"):
-        assert list(found) == [number - 1]
-
-
-def test_index_of_equal_patterns() -> None:
-    """Rules that share an expression are all named."""
-    pattern = compile_pattern("mp.*", ignore_case=True)
-    assert sorted(PatternIndex([(pattern, 4), (pattern, 2)]).candidates("mp1")) == [2, 4]
-    assert not PatternIndex([(pattern, 4)]).candidates("hcp1")
-
-
-@pytest.mark.slow
-def test_index_too_large() -> None:
-    """Expressions that need too much memory together are refused, and the error says what to do."""
-    wide = [compile_pattern(f".*{letter}.{{900}}.*", ignore_case=False) for letter in "abcdefghijklmnopqrstuvwxyz" * 8]
-    many = [compile_pattern(f".*{pattern.text}{place}", ignore_case=False) for place, pattern in enumerate(wide)]
-    with pytest.raises(PatternError, match=r"^208 regular expressions on one parameter need more than 64 MiB together"):
-        PatternIndex((pattern, place) for place, pattern in enumerate(many))

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from policy_server.conferences.rehearsal import rehearse
-from policy_server.policy import patterns
+from policy_server.policy import pattern_index
 from policy_server.policy.names import Keyring
 from policy_server.policy.patterns import PatternError
 from policy_server.policy.ruleset import RuleList
@@ -157,7 +157,7 @@ def test_very_many_errors_end_the_checking_of_every_section(section: str, entry:
 
 def test_expressions_that_need_too_much_memory_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     """Expressions that RE2 cannot put into one automaton refuse the rules, at the list that they are in."""
-    monkeypatch.setattr(patterns, "SETS_MEMORY", 1)
+    monkeypatch.setattr(pattern_index, "SETS_MEMORY", 1)
     rules = [{"id": f"r{n}", "when": {"vendor": f".*x{n}.*y"}, "reject": "x"} for n in range(20)]
     (line,) = problems(as_yaml({"service": rules}).decode())
     assert line.startswith("rules/x.yaml:3:3: error: service: 20 regular expressions on one parameter need more than")
@@ -165,7 +165,7 @@ def test_expressions_that_need_too_much_memory_are_a_problem(monkeypatch: pytest
 
 def test_names_of_rooms_that_need_too_much_memory_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names are read backwards by expressions too, which must fit as well."""
-    monkeypatch.setattr(patterns, "SETS_MEMORY", 1)
+    monkeypatch.setattr(pattern_index, "SETS_MEMORY", 1)
     rules = [{"id": f"r{n}", "when": {"protocol": "sip", "bandwidth": n}, "room": f"r{n}"} for n in range(20)]
     rooms = {f"r{n}": {"name": f"{{vendor}}-{n}", "shared": True} for n in range(20)}
     (line,) = problems(as_yaml({"rooms": rooms, "service": rules}).decode())
