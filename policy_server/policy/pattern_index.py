@@ -141,7 +141,7 @@ def _automata(members: Sequence[tuple[Pattern, tuple[int, ...]]]) -> _Automata:
     except re2.error:
         raise PatternError(
             f"{len(members)} regular expressions on one parameter need more than {SETS_MEMORY // 1024 // 1024} MiB "
-            "together; let each begin with text of its own, or write exact values"
+            "together; let each have a text of its own, or write exact values"
         ) from None
 
 
