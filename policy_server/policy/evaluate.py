@@ -122,7 +122,7 @@ def _decide(rules: RuleList, facts: Facts) -> Decision:
             values = _values(outcome.properties.names, rule, facts)
             if reason := blank_identity(outcome.properties.needed, values):
                 return Fail(rule.id, reason, trace)
-            properties = outcome.properties.fill(values)
+            properties, _ = outcome.properties.fill(values)
             if not accepts_properties(properties):
                 return Fail(rule.id, faults_of_answer(properties, participant=True), trace)
             return SetProperties(rule.id, _MATCHED, trace, properties)
@@ -142,7 +142,7 @@ def _serve(
     values = _filled_in(template.names, groups, facts)
     if blank := blank_identity(template.needed, values):
         return Fail(rule, blank, trace)
-    service = template.fill(values)
+    service, fits = template.fill(values)
     call = facts.call
     if template.derived_pin or template.derived_guest_pin:
         pins = call.pins if call is not None else facts.keyring.room_pins(str(service.get("name", "")))
@@ -150,9 +150,9 @@ def _serve(
             service["pin"] = pins.host
         if template.derived_guest_pin:
             service["guest_pin"] = pins.guest
-    if not template.accepts(service):
+    if not template.accepts(service, fits=fits):
         return Fail(rule, faults_of_answer(service), trace)
-    fallbacks = tuple(leg.fields.fill(values) for leg in template.fallbacks) if template.fallbacks else ()
+    fallbacks = tuple(leg.fields.fill(values)[0] for leg in template.fallbacks) if template.fallbacks else ()
     return Serve(rule, reason, trace, service, facts.call_id, fallbacks)
 
 

@@ -65,13 +65,18 @@ class FieldsTemplate:
         object.__setattr__(self, "needed", needed)
         object.__setattr__(self, "names", frozenset(name for _, template in self.filled for name in template.names))
 
-    def fill(self, values: Mapping[str, str]) -> Fields:
-        """The fields for one question."""
-        fields = dict(self.fixed)
+    def fill(self, values: Mapping[str, str]) -> tuple[Fields, bool]:
+        """The fields for one question, and whether every filled one has from one character to as many as Pexip takes,
+        which no field objects to.
+        """
+        fields, fits = dict(self.fixed), True
         for name, template in self.filled:
             text = template.render(values)
-            fields[name] = text if len(text) <= FIELD_LIMIT else _cut(name, text)
-        return fields
+            if not 0 < len(text) <= FIELD_LIMIT:
+                text = _cut(name, text)
+                fits = fits and 0 < len(text) <= FIELD_LIMIT
+            fields[name] = text
+        return fields, fits
 
     def template(self, name: str) -> Template | None:
         """How a field is filled, fixed text included; ``None`` when it is absent."""
@@ -80,17 +85,9 @@ class FieldsTemplate:
             return Template(value, (value,))
         return next((template for field_name, template in self.filled if field_name == name), None)
 
-    def fits(self, fields: Mapping[str, object]) -> bool:
-        """Whether every filled field has from one character to as many as Pexip takes, which no field objects to."""
-        for name, _ in self.filled:
-            text = fields[name]
-            if isinstance(text, str) and not 0 < len(text) <= FIELD_LIMIT:
-                return False
-        return True
-
     @property
     def is_plain(self) -> bool:
-        """Whether ``fits`` is all there is to check about the filled fields."""
+        """Whether their lengths are all there is to check about the filled fields."""
         return all(name in _PLAIN_FIELDS for name, _ in self.filled)
 
 
@@ -134,11 +131,14 @@ class ServiceTemplate:
         plain = pins_agree and self.fields.is_plain and all(leg.fields.is_plain for leg in self.legs)
         object.__setattr__(self, "is_plain", plain)
 
-    def accepts(self, service: Fields) -> bool:
-        """Whether Pexip would use a service that this template was filled to; one without a name never."""
+    def accepts(self, service: Fields, *, fits: bool) -> bool:
+        """Whether Pexip would use a service that this template was filled to; one without a name never.
+
+        ``fits`` is what ``fill`` said.
+        """
         if is_blank(str(service.get("name", ""))):
             return False
-        return (self.is_plain and self._fits(service)) or accepts_service(service)
+        return (self.is_plain and fits) or accepts_service(service)
 
     def without_blank_legs(self, values: Mapping[str, str]) -> "ServiceTemplate":
         """The same without the legs that these values do not say whom to dial for."""
@@ -150,24 +150,21 @@ class ServiceTemplate:
 
         return replace(self, legs=known(self.legs), fallbacks=known(self.fallbacks))
 
-    def fill(self, values: dict[str, str]) -> Fields:
-        """The service for one question without its derived PINs. ``values`` also gets the name of the room."""
-        service = self.fields.fill(values)
+    def fill(self, values: dict[str, str]) -> tuple[Fields, bool]:
+        """The service for one question without its derived PINs, and whether the lengths of all that is filled in are good.
+
+        ``values`` also gets the name of the room.
+        """
+        service, fits = self.fields.fill(values)
         shown = values[ROOM_NAME] = values.get("call") or str(service.get("name", ""))
         values[CALLER] = uri_user(shown)
         if self.legs:
-            service["automatic_participants"] = [leg.fields.fill(values) for leg in self.legs]
-        return service
-
-    def _fits(self, service: Fields) -> bool:
-        if not self.legs:
-            return self.fields.fits(service)
-        legs = service["automatic_participants"]
-        return self.fields.fits(service) and isinstance(legs, list) and all(map(_leg_fits, self.legs, legs))
-
-
-def _leg_fits(leg: Leg, fields: Fields) -> bool:
-    return leg.fields.fits(fields)
+            legs = service["automatic_participants"] = []
+            for leg in self.legs:
+                fields, leg_fits = leg.fields.fill(values)
+                legs.append(fields)
+                fits = fits and leg_fits
+        return service, fits
 
 
 ROOM_NAME: Final = "room.name"
