@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
 from typing import Any, Final
-from uuid import uuid4
 
 from anyio.to_thread import run_sync
 from starlette.requests import Request
@@ -25,7 +24,7 @@ from policy_server.conferences.joining import CustomersDoor
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.lookup import ConferenceLookup
 from policy_server.conferences.pace import Limits, Pace
-from policy_server.conferences.rooms import Rooms
+from policy_server.conferences.rooms import Rooms, conference_ids
 from policy_server.conferences.store import ConferenceStore
 from policy_server.genesys.client import GenesysClient
 from policy_server.pexip.events import Data
@@ -124,7 +123,7 @@ def create_app(
 
     policy = PolicyEndpoint(
         rules,
-        Rooms(conferences, keyring, new_id=lambda: uuid4().hex),
+        Rooms(conferences, keyring, conference_ids(secrets.token_hex(10))),
         conferences,
         BasicAuthentication(settings.pexip.username, settings.pexip.password),
         settings.on_failure,

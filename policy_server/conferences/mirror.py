@@ -84,9 +84,11 @@ class Mirror:
         present = self._rooms.get(conference.name)
         if present is not None and present.id == conference.id:
             # Doors are only ever added, and some may not be written yet.
-            conference = replace(conference, doors={**present.doors, **conference.doors})
-        if present == conference:
-            return
+            doors = {**present.doors, **conference.doors}
+            if doors != conference.doors:
+                conference = replace(conference, doors=doors)
+            if present == conference:
+                return
         self.drop(conference.name)
         self._rooms[conference.name] = conference
         if not conference.call:

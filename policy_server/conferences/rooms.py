@@ -7,6 +7,7 @@ revoked link shuts the customer out, not the agent.
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Final, NamedTuple, Protocol
 
 from policy_server.conferences.holding import (
@@ -83,6 +84,14 @@ class Known(Protocol):
 
     async def open_door(self, held: HeldConference, rule: str, door: Door) -> HeldConference:
         """Holds the door of one more rule of a room; the conference with its doors."""
+
+
+def conference_ids(process: str) -> Callable[[], str]:
+    """Makes ids of conferences for a process of that name, which no other has. They are in order, so that those of one
+    time stand side by side in an index.
+    """
+    numbers = count(1)
+    return lambda: f"{process}{next(numbers):012x}"
 
 
 class Rooms:

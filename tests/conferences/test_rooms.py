@@ -15,7 +15,7 @@ from policy_server.conferences.live import Conferences
 from policy_server.conferences.mirror import NEARBY_LIMIT
 from policy_server.conferences.pace import Pace
 from policy_server.conferences.records import HeldConference, alias_key
-from policy_server.conferences.rooms import Rooms, Settled
+from policy_server.conferences.rooms import Rooms, Settled, conference_ids
 from policy_server.conferences.store import ConferenceStore
 from policy_server.policy.decisions import Continue, Decision, Redirect, Reject, Serve
 from policy_server.policy.ruleset import Ruleset
@@ -539,3 +539,12 @@ def test_attributes_choose_the_trunk(sqlite_place: Place) -> None:
         assert await one.serve() == first
 
     play(sqlite_place.url, scenario)
+
+
+def test_conferences_get_ids_in_order() -> None:
+    """No two are alike, of one process or of two, and they come in order."""
+    one, other = conference_ids("a" * 20), conference_ids("b" * 20)
+    ids = [new_id() for _ in range(20) for new_id in (one, other)]
+    assert ids[::2] == sorted(set(ids[::2]))
+    assert len(set(ids)) == 40
+    assert {len(each) for each in ids} == {32}
