@@ -6,8 +6,6 @@ Only what is certain is said.
 import re
 from typing import Final
 
-from policy_server.policy.patterns import Pattern
-
 _ITEM: Final = re.compile(
     r"""
     (?P<plain>[^\\.^$|?*+()\[\]{}]) | \\(?P<escaped>[^A-Za-z0-9]) | \[(?P<alone>[^\\\]^\[])\]
@@ -19,9 +17,8 @@ _ITEM: Final = re.compile(
 """A piece of an expression. Of one that has others too nothing is said."""
 
 
-def certain_texts(pattern: Pattern) -> tuple[str, ...]:
-    """Stretches of text of which each stands in every value that the pattern matches, folded where it ignores case."""
-    text = pattern.text
+def certain_texts(text: str, *, ignore_case: bool) -> tuple[str, ...]:
+    """Texts of which each stands in every value that an expression matches, in lower case where it ignores case."""
     if not text.isascii():
         return ()
     found: list[str] = []
@@ -43,4 +40,4 @@ def certain_texts(pattern: Pattern) -> tuple[str, ...]:
         current = ""
         depth += {"(": 1, ")": -1}.get(item[0][0], 0)
     found.append(current)
-    return tuple(each.lower() if pattern.ignore_case else each for each in found if each)
+    return tuple(each.lower() if ignore_case else each for each in found if each)

@@ -87,7 +87,8 @@ def _by_rarest_stretch(members: Sequence[_Member]) -> tuple[dict[str, list[_Memb
     """Patterns by a stretch of text that each needs, the one that the fewest others need; and those that need none."""
     if len(members) <= FEW:
         return {}, list(members)
-    needed = [frozenset().union(*map(_stretches, certain_texts(pattern))) for pattern, _ in members]
+    certain = (certain_texts(pattern.text, ignore_case=pattern.ignore_case) for pattern, _ in members)
+    needed = [frozenset().union(*map(_stretches, texts)) for texts in certain]
     common = Counter(chain.from_iterable(needed))
     found: dict[str, list[_Member]] = {}
     rest: list[_Member] = []

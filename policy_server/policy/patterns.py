@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import re2
 
+from policy_server.policy.certain_text import certain_texts
 from policy_server.wording.values import printable
 
 PREFIX_LIMIT: Final = 24
@@ -21,7 +22,7 @@ _UNNAMED: Final[Mapping[str, int]] = MappingProxyType({})
 _OPTIONAL: Final = frozenset("?*{")
 _QUANTIFIERS: Final = frozenset("?*+{")
 _BRACED_NAME: Final = re.compile(r"\(\?P?<([A-Za-z_]\w*)>")
-_LEADING_FLAGS: Final = re.compile(r"\(\?[imsU]+\)")
+_FLAGS: Final = re.compile(r"\(\?[imsU-]+\)")
 # An escape, a class (where a `]` that comes first stands for itself), or what groups are made of.
 _TOKEN: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|\[:.*?:\]|[^\]\\])*+|[()|]", re.DOTALL)
 _DEPTHS: Final = {"(": 1, ")": -1, "|": 0}
@@ -66,7 +67,7 @@ class Pattern:
     """An expression that must match a whole value; two are equal when they match the same by the same text.
 
     ``groups`` are the named groups with their numbers. ``literal`` is the text that it matches when that is the only
-    one. ``prefix`` begins every value that it matches.
+    one. ``prefix`` begins every value that it matches; where there is none, ``needed`` stands in it.
     """
 
     text: str
@@ -74,10 +75,11 @@ class Pattern:
     groups: Mapping[str, int] = field(compare=False)
     literal: str | None
     prefix: str
+    needed: str = field(compare=False)
 
     def match(self, value: str) -> Mapping[str, str] | None:
         """The named groups of a match of the whole value (absent ones as ``""``), or ``None`` without a match."""
-        if self._begins_otherwise(value):
+        if self._differs_plainly(value):
             return None
         # Bytes spare the binding its translation of offsets, most of the time of a match.
         encoded = value.encode()
@@ -89,11 +91,15 @@ class Pattern:
         # The span of an absent group is (-1, -1), which slices to nothing.
         return {name: encoded[slice(*match.span(number))].decode() for name, number in self.groups.items()}
 
-    def _begins_otherwise(self, value: str) -> bool:
-        """Whether ``prefix`` alone tells that the value does not match, so that nothing need be compiled."""
-        head = value[: len(self.prefix)]
+    def _differs_plainly(self, value: str) -> bool:
+        """Whether ``prefix`` or ``needed`` alone tells that the value does not match, so that nothing need be compiled."""
+        plain = value[: len(self.prefix)] if self.prefix else value if self.needed else ""
         # Some letters have another case in ASCII: RE2 knows which.
-        return head.isascii() and (head.lower() if self.ignore_case else head) != self.prefix
+        if not plain.isascii():
+            return False
+        if self.ignore_case:
+            plain = plain.lower()
+        return plain != self.prefix if self.prefix else self.needed not in plain
 
     def spans(self, value: str) -> Mapping[str, tuple[int, int]] | None:
         """Where in ``value`` its named groups stand, in characters; ``None`` without a match of the whole value."""
@@ -109,7 +115,7 @@ class Pattern:
 
     def source_of(self, group: str) -> str:
         """The expression behind one of its named groups, for use in another expression."""
-        leading = _LEADING_FLAGS.match(self.text)
+        leading = _FLAGS.match(self.text)
         flags = "(?i)" if self.ignore_case else leading[0] if leading else ""
         source = f"(?:{flags}{group_source(self.text, group) or '.+'})"
         return f"{source}?" if _may_be_absent(self.text, group) else source
@@ -129,7 +135,8 @@ def compile_pattern(text: str, *, ignore_case: bool) -> Pattern:
         )
     literal = _literal(text, ignore_case=ignore_case)
     prefix = _prefix(text, ignore_case=ignore_case) if literal is None else literal
-    return Pattern(text, ignore_case, groups, literal, prefix)
+    needed = "" if prefix else max(certain_texts(text, ignore_case=ignore_case), key=len, default="")
+    return Pattern(text, ignore_case, groups, literal, prefix, needed)
 
 
 # A compiled program takes some 40 KiB, 400 MiB for 10,000 rules; those of rules that callers meet stay here.
@@ -216,8 +223,8 @@ def _prefix(text: str, *, ignore_case: bool) -> str:
     if plain is None:
         return ""
     certain = plain.end()
-    if text[certain : certain + 1] in _QUANTIFIERS:
-        # Of the last character there may be none.
+    if text[certain : certain + 1] in _QUANTIFIERS or _FLAGS.match(text, certain):
+        # Of the last character there may be none: what repeats flags repeats what stands before them.
         certain = max(plain.start(1), 0)
     found = _ESCAPED_PUNCTUATION.sub(r"\1", text[:certain])[:PREFIX_LIMIT]
     return "".join(takewhile(str.isascii, found)).lower() if ignore_case else found

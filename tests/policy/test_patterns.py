@@ -172,6 +172,8 @@ def test_literals(text: str, ignore_case: bool, literal: str | None) -> None:
         ("zoë.*", True, "zo"),
         ("(?i)ab.*", False, ""),
         ("^ab", False, ""),
+        ("ab(?i)*c.", False, "a"),
+        ("ab(?-s)(?i)*c.", False, "a"),
         (".*ab", False, ""),
         ("x" * 40 + ".", False, "x" * PREFIX_LIMIT),
         (r"x\Q(\Ea|b", False, ""),
