@@ -221,8 +221,8 @@ class BoundedConnection(Connection):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
-        self._end_of_headers()
         self._is_at_head = True
+        self._end_of_headers()
         if self._latest is not None and not self._latest.is_complete:
             self._latest.end_body()
 

@@ -214,7 +214,8 @@ class Exchange:
                 assert_never(self._framing)
         if is_last:
             self.is_complete = True
-            self._tell()
+            if self._news is not None:
+                self._news.set()
             if not self.keep_alive:
                 self._transport.close()
             self._over()

@@ -91,6 +91,8 @@ class Writer:
         So it is with the door of ``rule``. All questions about the room wait together, until ``Pace.hold`` after the
         first at the most.
         """
+        if not self._holds:
+            return held
         for key in dict.fromkeys(((held.id, held.rule), (held.id, rule))):
             hold = self._holds.get(key)
             if hold is None:

@@ -29,7 +29,11 @@ def bare_alias(text: str) -> str:
     """An alias without scheme and parameters, in lower case: ``sip:Meet.Bob@Example.com;transport=tls`` is
     ``meet.bob@example.com``.
     """
-    alias = _after_schemes(folded(text)).rstrip()
+    alias = folded(text)
+    if alias.isalnum():
+        # There is nothing in it to leave out.
+        return alias
+    alias = _after_schemes(alias).rstrip()
     if ";" in alias or "?" in alias:
         alias = alias.partition(";")[0].partition("?")[0].rstrip()
     return _without_port(alias)
