@@ -117,7 +117,8 @@ class BoundedConnection(Connection):
         for exchange in self._give_up_answers():
             exchange.disconnect()
         self.flow.resume_writing()
-        self._parser = None
+        # What leads back here would keep it until garbage is looked for.
+        self._parser = self._patience = self._latest = self._answered = None
 
     def data_received(self, data: bytes) -> None:
         """Lets the parser read, looks at what that led to, and answers what is whole."""

@@ -128,6 +128,7 @@ class Exchange:
             return
         if self.is_begun:
             self._transport.close()
+            self._over()
             return
         self._head, self.keep_alive = b"", False
         await self.send({"type": "http.response.start", "status": 500, "headers": [(b"content-length", b"0")]})

@@ -1,6 +1,8 @@
 """What a request and its response look like on the wire, whatever the application does."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -221,6 +223,19 @@ def test_a_body_reaches_the_application(sent: tuple[bytes, ...]) -> None:
     assert exchanged(_echoes, *sent).written == [LENGTH + b"\r\nab"]
 
 
+def test_trailers_are_no_headers() -> None:
+    """What comes after the body says nothing of who asks."""
+    seen: list[list[tuple[bytes, bytes]]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await _echoes(scope, receive, send)
+        seen.append(scope["headers"])
+
+    chunked = get(b"POST / HTTP/1.1", b"transfer-encoding: chunked") + b"2\r\nab\r\n0\r\nauthorization: me\r\n\r\n"
+    assert exchanged(app, chunked).written == [LENGTH + b"\r\nab"]
+    assert [[name for name, _ in headers] for headers in seen] == [[b"host", b"transfer-encoding"]]
+
+
 def test_a_client_that_asks_first_is_told_to_go_on() -> None:
     """A body is asked for when the application wants it, and not before."""
     sent = get(b"POST / HTTP/1.1", b"content-length: 2", b"expect: 100-continue")
@@ -308,3 +323,21 @@ def test_a_question_that_is_given_up_ends_as_others_do() -> None:
 
     asyncio.run(cancels())
     assert ended == [asyncio.CancelledError]
+
+
+@pytest.mark.parametrize("path", [ROOT + b"registrations", b"/healthz"], ids=["question", "other"])
+def test_a_connection_that_is_over_leaves_nothing_behind(path: bytes) -> None:
+    """Its memory is free at once, and not when garbage is looked for next: thousands may come and go in a second."""
+
+    async def comes_and_goes() -> weakref.ref[BoundedConnection]:
+        connection, _ = connected(SMALL)
+        connection.data_received(get(b"GET %b HTTP/1.1" % path))
+        await settled(connection)
+        connection.connection_lost(None)
+        return weakref.ref(connection)
+
+    gc.disable()
+    try:
+        assert asyncio.run(comes_and_goes())() is None
+    finally:
+        gc.enable()
