@@ -110,7 +110,7 @@ class Endings:
     def _may_be_over(self, name: str) -> bool:
         """Whether what is kept in memory does not show that a room's conference goes on."""
         try:
-            return _is_room_over(self._conferences.running, name, self._conferences.clock()) is not False
+            return _is_room_over(self._conferences.running, name, self._conferences.clock()) is True
         except NotKept:
             return True
 

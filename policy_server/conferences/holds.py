@@ -163,7 +163,7 @@ def end(connection: Connection, name: str, at: datetime) -> Ended | None:
         return None
     ((ended_id, call),) = ended
     _forget(connection, [ended_id])
-    return Ended(ended_id, storable_name(name), call)
+    return Ended(ended_id, storable_name(name), call, find_latest(connection, call))
 
 
 def forget_secrets(connection: Connection, at: datetime, most: int) -> int:

@@ -195,8 +195,6 @@ class Conferences:
             self.learn(link)
         for over in news.ended:
             self._mirror.end(over)
-            self.running.forget(over.room)
-            self.running.forget(over.call)
         self.running.hear_news(news)
         self._follower.expect(news.numbers)
         self.subscriptions.tell(news.numbers)

@@ -146,11 +146,12 @@ class Recorded(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A conference that was ended: its id, its room and its call."""
+    """A conference that was ended: its id, its room and its call, and which is the latest of that call now."""
 
     id: str
     room: str
     call: str
+    latest: HeldConference | None
 
 
 class News(NamedTuple):

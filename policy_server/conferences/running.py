@@ -181,7 +181,8 @@ class RunningCalls(CallSource):
         entries: dict[str, list[TimelineEntry]] = {}
         for entry in news.entries:
             entries.setdefault(storable_name(entry.key), []).append(entry)
-        held = {name for conference in news.conferences for name in (conference.name, conference.call)}
+        held = {name: conference for conference in news.conferences for name in (conference.name, conference.call)}
+        latest = {over.call: over.latest for over in news.ended if over.call}
         for key in {*held, *entries, *(event.room for event in news.events.values())} - news.numbers.keys():
             self.forget(key)
         for key, number in news.numbers.items():
@@ -193,8 +194,12 @@ class RunningCalls(CallSource):
                 self._drop(key)
                 continue
             kept.number = number
-            if key in held:
-                kept.conference = ()
+            if key in latest:
+                kept.conference = (latest[key],)
+            elif key in held:
+                # Of another one it is not known whether it is the call's latest.
+                known = kept.conference[0] if kept.conference else None
+                kept.conference = (held[key],) if known is not None and known.id == held[key].id else ()
             kept.note(entries.get(key, ()))
             for told in kept.told:
                 told.tell(news, key)
@@ -259,7 +264,9 @@ class RunningCalls(CallSource):
         """The conference that holds a room."""
         held = self._live(name, at)
         if held is None:
-            raise NotKept
+            over = _first(self._of(name).conference)
+            if over is None or over.name != name or over.ended_at is None:
+                raise NotKept
         return held
 
     def conference_of_call(self, call: str) -> HeldConference | None:
