@@ -1,15 +1,16 @@
 """One GET of the Genesys API over HTTP: in time, of bounded size, without redirects and without memory."""
 
-import asyncio
+import os
 import re
 import ssl
 from dataclasses import dataclass, field
 from functools import cache
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-import httpx
+import aiohttp
+import certifi
 
 from policy_server.genesys.replies import code_or_nothing
 
@@ -60,52 +61,71 @@ class Exchange:
     def __init__(self, api: str, timeout: float, connections: int = CONNECTIONS) -> None:
         self._api: Final = api
         self._timeout: Final = timeout
-        self._http: Final = httpx.AsyncClient(
-            headers={"accept": "application/json", "accept-encoding": "identity", "user-agent": "policy-server"},
-            # One agent's session cookie must never go out with another agent's token.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            follow_redirects=False,
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-            timeout=timeout,
-            trust_env=urlsplit(api).scheme == "https",
-            verify=_certificates(),
-        )
+        self._connections: Final = connections
+        self._proxy: Final = _proxy(api)
+        # Read here, and not while others wait for their answers.
+        self._certificates: Final = _certificates() if urlsplit(api).scheme == "https" else True
+        self._opened: aiohttp.ClientSession | None = None
 
     async def get(self, path: str, token: str) -> Reply | NoReply:
         """Asks for a path on behalf of the owner of a token. Never raises for what the other side does."""
-        request = self._http.stream("GET", self._api + path, headers={"authorization": f"Bearer {token}"})
+        headers = {"authorization": f"Bearer {token}"}
         try:
-            # httpx limits each step; a server that drips bytes would be waited for without end.
-            async with asyncio.timeout(self._timeout), request as response:
+            async with self._session().get(self._api + path, headers=headers, allow_redirects=False) as response:
                 return await _read(response)
-        except (TimeoutError, httpx.TimeoutException):
+        except TimeoutError:
             return NoReply("timeout", f"no whole answer within {self._timeout:g} s")
-        except httpx.ConnectError as error:
+        except aiohttp.ClientConnectorError as error:
             return NoReply("connection", f"cannot connect: {error}")
-        except httpx.HTTPError as error:
+        except aiohttp.ClientError as error:
             # Without its text, which may quote what was sent.
             return NoReply("connection", type(error).__name__)
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._http.aclose()
+        if self._opened is not None:
+            await self._opened.close()
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._opened is None:
+            # Not before there is an event loop.
+            self._opened = aiohttp.ClientSession(
+                headers={"accept": "application/json", "accept-encoding": "identity", "user-agent": "policy-server"},
+                # One agent's session cookie must never go out with another agent's token.
+                cookie_jar=aiohttp.DummyCookieJar(),
+                connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._certificates),
+                timeout=aiohttp.ClientTimeout(self._timeout),
+                # It was asked for plain, and what is packed all the same has no bound once it is unpacked.
+                auto_decompress=False,
+                proxy=self._proxy,
+            )
+        return self._opened
 
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
+    is_set = any(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+    return ssl.create_default_context(cafile=None if is_set else certifi.where())
 
 
-async def _read(response: httpx.Response) -> Reply | NoReply:
+def _proxy(api: str) -> str | None:
+    parts, proxies = urlsplit(api), getproxies()
+    if parts.scheme != "https" or proxy_bypass(parts.hostname or ""):
+        return None
+    return proxies.get("https") or proxies.get("all")
+
+
+async def _read(response: aiohttp.ClientResponse) -> Reply | NoReply:
     body = bytearray()
-    # Raw: it was asked for plain, and what is packed all the same has no bound once it is unpacked.
-    async for chunk in response.aiter_raw():
+    async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > BODY_LIMIT:
+            # The rest of it is not waited for.
+            response.close()
             return NoReply("too_large", f"the body is larger than {BODY_LIMIT} bytes")
     headers = response.headers
     return Reply(
-        response.status_code,
+        response.status,
         bytes(body),
         _seconds(headers.get("retry-after")),
         _seconds(headers.get("inin-ratelimit-reset")),

@@ -58,7 +58,7 @@ def test_tokens_are_not_shown(
     shown = repr(run(work())) + caplog.text + "".join(repr(vars(record)) for record in caplog.records)
     assert TOKEN not in shown
     assert hash_token(TOKEN) not in shown
-    assert "GET" in caplog.text
+    assert ("GET" in caplog.text) is (situation is not good)
 
 
 def test_tokens_are_not_shown_without_a_connection(caplog: pytest.LogCaptureFixture) -> None:

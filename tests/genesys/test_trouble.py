@@ -178,6 +178,38 @@ def test_https_to_a_server_without(genesys: Genesys) -> None:
     assert genesys.paths == []
 
 
+@pytest.mark.parametrize(("left_out", "reason"), [("", "connection"), ("api.usw2.pure.cloud", "timeout")])
+def test_a_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch, left_out: str, reason: UnavailableReason) -> None:
+    """Over HTTPS the API is asked through the proxy that the environment names, unless it leaves it out; the proxy hears
+    where to, and no token.
+    """
+    heard: list[bytes] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async def hang(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    async def work() -> AgentResult:
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+            monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            monkeypatch.setenv("NO_PROXY", left_out)
+            if left_out:
+                # Nobody outside is asked.
+                monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", hang)
+            async with GenesysClient(tenant("https://api.usw2.pure.cloud"), timeout=SHORT) as client:
+                return await client.agent(TOKEN, 0.0)
+
+    assert run(work()) == GenesysUnavailable(5, reason)
+    assert [each.split(b"\r\n")[0] for each in heard] == (
+        [] if left_out else [b"CONNECT api.usw2.pure.cloud:443 HTTP/1.1"]
+    )
+    assert TOKEN.encode() not in b"".join(heard)
+
+
 def test_a_rate_limit_pauses_its_token(genesys: Genesys) -> None:
     """Until Retry-After has passed nothing is asked with that token, and others are asked about as before."""
     genesys.stand_in.users[OTHER_TOKEN] = User("Somebody Else")
