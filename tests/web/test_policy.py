@@ -373,9 +373,11 @@ def test_an_exception_inside(
     assert counted(server, sample) == before + 1
 
 
-@pytest.mark.parametrize("broken", ["put", "answered", "clock", "render"])
-def test_an_exception_beside_the_decision(folder: Path, broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A log, a metric or a clock that raises costs nobody a call either: 200 and an envelope."""
+@pytest.mark.parametrize("broken", ["put", "answered", "clock", "render", "shown"])
+def test_an_exception_beside_the_decision(
+    folder: Path, broken: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A log or a metric that raises changes no answer, and a clock that does costs nobody a call: 200 and an envelope."""
 
     def fail(*_: object) -> NoReturn:
         raise RuntimeError("broken")
@@ -389,15 +391,16 @@ def test_an_exception_beside_the_decision(folder: Path, broken: str, monkeypatch
         if broken == "clock":
             clock.append(fail)
         else:
-            owner = Metrics if broken == "answered" else DecisionLog
+            owners = {"answered": Metrics, "shown": rooms.Rooms}
             if broken == "render":
                 monkeypatch.setattr(server.decision_log, "render", fail)
             else:
-                monkeypatch.setattr(owner, broken, fail)
+                monkeypatch.setattr(owners.get(broken, DecisionLog), broken, fail)
         response = server.get(f"{SERVICE}?local_alias=moved")
         clock.append(lambda: NOW)
     assert response.status_code == 200
-    assert response.json()["status"] in {"success", "failure"}
+    assert response.json()["status"] == ("failure" if broken == "clock" else "success")
+    assert ("question.failed" if broken == "clock" else "question.unrecorded") in caplog.text
 
 
 def test_the_next_question_is_answered_again(server: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
