@@ -1,6 +1,7 @@
 """The store of conferences: what every replica knows of links, rooms, events and timelines."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
@@ -36,6 +37,8 @@ BOUND_LIMIT: Final = 20_000
 
 IDEMPOTENCY_KEY_LENGTH: Final = 255
 """Characters that an idempotency key may have."""
+
+log = logging.getLogger(__name__)
 
 
 class ConferenceStore:
@@ -271,9 +274,13 @@ class ConferenceStore:
             under_way.set_result(None)
             if together is None:
                 done(None, error)
-            else:
+                return
+            try:
                 self._tell(together.news)
-                done(together.written, None)
+            except Exception:
+                # It is on disk all the same, and whoever waits for it is told so.
+                log.exception("store.untold: what was written is not taken note of")
+            done(together.written, None)
 
         self._database.begin_write(partial(batches.write, group), tell_first)
 

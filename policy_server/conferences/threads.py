@@ -74,9 +74,11 @@ class Threads(Generic[S]):
 
     def _hand_over(self, done: Done, outcome: Any, error: BaseException | None) -> None:
         self._busy -= 1
-        done(outcome, error)
-        if not self._busy and self._idle is not None:
-            _settle(self._idle)
+        try:
+            done(outcome, error)
+        finally:
+            if not self._busy and self._idle is not None:
+                _settle(self._idle)
 
 
 def _settle(ended: asyncio.Future[None]) -> None:

@@ -296,6 +296,23 @@ def test_a_timeline_comes_back_by_time_and_once(place: Place) -> None:
     place.run(scenario)
 
 
+def test_what_is_written_is_acknowledged_whoever_fails_to_hear_of_it(
+    sqlite_place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fault in what takes note of a transaction is logged, and neither its callers nor the next ones wait for it."""
+
+    def fail(news: object) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    async def scenario(store: ConferenceStore) -> None:
+        store.tell_news(fail)
+        for seq in range(2):
+            assert await store.add_events([stored_event(seq, node=str(seq))]) == 1
+
+    sqlite_place.run(scenario)
+    assert [record.getMessage().partition(":")[0] for record in caplog.records].count("store.untold") == 2
+
+
 def test_a_time_without_a_zone_is_refused(place: Place) -> None:
     """A naive datetime is the caller's mistake and no failure of the database."""
     naive = NOW.replace(tzinfo=None)
