@@ -11,7 +11,7 @@ from tests.benchmarks.versions import NOW, Version
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is done. ``rounds`` are runs of each pair, ``seconds`` is what one of them takes."""
+    """How much is done: how often, for how many seconds each, and with how many streams, calls and rules."""
 
     rounds: int
     wrk_seconds: int

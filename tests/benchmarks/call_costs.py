@@ -48,7 +48,8 @@ async def _costs(bench: Bench, name: str, kind: Kind) -> AsyncIterator[Row]:
     bench.raw[f"calls on {name}"] = [{version.name: asdict(run) for version, run in pair.items()} for pair in runs]
     cpu = {one: statistics.median(run[one].played.cpu_a_call for run in runs) for one in bench.versions}
     size = {one: statistics.median(run[one].bytes_a_call / 1024 for run in runs) for one in bench.versions}
-    faults = tuple(fault for run in runs for fault in run[NOW].played.faults)
+    # A version that loses calls is none to be compared with either.
+    faults = tuple(f"{one.name}: {fault}" for run in runs for one in bench.versions for fault in run[one].played.faults)
     for what, unit, figures, limit in (("CPU", "ms", cpu, 0.25), ("database", "KiB", size, 0.5)):
         goal = Goal(limit, "at most", "ratio")
         yield Row(f"{what} a call, {name}", figures[NOW], unit, goal, bench.beside(figures), faults=faults)
