@@ -6,7 +6,7 @@ do not block each other; and a key whose changes several of them make is counted
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import Final, NamedTuple, TypeVar
 
@@ -19,14 +19,11 @@ from policy_server.conferences.records import HeldConference, Link, News, Timeli
 from policy_server.pexip.events import Event
 
 K = TypeVar("K")
-V = TypeVar("V")
-
-_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_NO_EVENTS: Final[Mapping[bytes, Event]] = {}
-
 
 LINGER: Final = 0.010
 """Seconds that a write waits for others: each commit waits for the disk, which costs more than what is in it."""
+
+_NO_EVENTS: Final[Mapping[bytes, Event]] = {}
 
 
 class Ending(NamedTuple):

@@ -13,7 +13,6 @@ from policy_server.conferences.threads import Done
 ROWS_AT_ONCE: Final = 1000
 """Rows of one transaction: few enough that a room can be held between two of them."""
 
-
 _TICK: Final = 0.001
 """Seconds by which a timer of the event loop may be early: waiting for the rest would only turn the loop."""
 
