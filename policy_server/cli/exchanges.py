@@ -136,7 +136,7 @@ class Exchange:
 
     async def receive(self) -> Message:
         """The next piece of the request's body, or that the client is gone or has its answer."""
-        if self._expects_continue and not self.is_disconnected and not self._head:
+        if self._expects_continue and not self.is_disconnected:
             self._expects_continue = False
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if not self.is_disconnected and not self.is_complete:
@@ -167,6 +167,7 @@ class Exchange:
     def _start(self, status: int, headers: Iterable[Header]) -> None:
         if self._head or self.is_begun:
             raise RuntimeError("a response begins once")
+        self._expects_continue = False
         texts: list[bytes] = []
         length = None
         for name, value in (*self._given, *headers):

@@ -242,6 +242,14 @@ def test_a_client_that_asks_first_is_told_to_go_on() -> None:
     assert exchanged(_echoes, sent, b"ab").written == [b"HTTP/1.1 100 Continue\r\n\r\n", LENGTH + b"\r\nab"]
     assert exchanged(SMALL, sent).written == [LENGTH + b"\r\n{}"]
 
+    async def looks_later(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start())
+        await receive()
+        await send(body(b"one"))
+
+    streamed = [OK + SAFE + b"transfer-encoding: chunked\r\n\r\n", b"3\r\none\r\n0\r\n\r\n"]
+    assert exchanged(looks_later, sent, b"ab").written == streamed, "nobody goes on in the middle of a response"
+
 
 def test_an_application_is_told_that_its_client_has_gone() -> None:
     """While it waits for more, and after the answer."""
