@@ -1,7 +1,7 @@
 """Held conferences in the database: one winner for each life of a room (README.md: Held rooms)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from operator import attrgetter
 from typing import Final
@@ -15,8 +15,11 @@ from policy_server.pexip.field_facts import SECRET_FIELDS
 ATTEMPTS: Final = 10
 """How often another replica may end or replace a conference under our hands before we give up."""
 
-_COLUMNS: Final = CONFERENCES.columns[:-1]
+_FIELDS: Final = frozenset(field.name for field in fields(HeldConference))
 """The columns that a conference's record has, under the same names; its doors have a table of their own."""
+
+_HOLDS: Final = {"live_name": "name"}
+"""The room that a conference begins to hold."""
 
 _SELECT: Final = CONFERENCES.select
 _HOLDERS: Final = f"{_SELECT} WHERE id = ? OR live_name = ?"
@@ -107,8 +110,8 @@ def _insert_doors(
 def _find_doors(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, Door]]:
     """The doors of some conferences, by conference and rule."""
     doors: dict[str, dict[str, Door]] = {}
-    for conference_id, rule, fields, asked in connection.execute(_FIND_DOORS, ids) if ids else ():
-        doors.setdefault(conference_id, {})[rule] = Door(decode(fields), decode(asked))
+    for conference_id, rule, shown, asked in connection.execute(_FIND_DOORS, ids) if ids else ():
+        doors.setdefault(conference_id, {})[rule] = Door(decode(shown), decode(asked))
     return doors
 
 
@@ -190,12 +193,10 @@ def _without_secrets(value: object) -> object:
 
 
 def _row(conference: HeldConference) -> Row:
-    values = (*_values_of(conference), conference.name)
+    values = (getattr(conference, name if name in _FIELDS else _HOLDS[name]) for name in CONFERENCES.names)
     return tuple([column.encode(value) for column, value in zip(CONFERENCES.columns, values, strict=True)])
 
 
-_values_of: Final = attrgetter(*(column.name for column in _COLUMNS))
-
-
 def _conference(row: Row) -> HeldConference:
-    return HeldConference(**{column.name: column.decode(value) for column, value in zip(_COLUMNS, row, strict=False)})
+    found = zip(CONFERENCES.columns, row, strict=True)
+    return HeldConference(**{column.name: column.decode(value) for column, value in found if column.name in _FIELDS})

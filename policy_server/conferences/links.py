@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from operator import attrgetter
 from typing import Final
 
 from policy_server.conferences.changes import announce
@@ -12,8 +11,8 @@ from policy_server.conferences.errors import CallTakenError, IdempotencyConflict
 from policy_server.conferences.records import Link
 from policy_server.conferences.tables import LINKS, instant, storable_name
 
-_COLUMNS: Final = LINKS.columns[: len(fields(Link))]
-"""Those that a link's record has, in the same order; those behind it are about the request."""
+_FIELDS: Final = frozenset(field.name for field in fields(Link))
+"""The columns that a link's record has, under the same names; the others are about the request."""
 
 _OF_CALL: Final = f"{LINKS.select} WHERE call = ?"
 _OF_CALLS: Final = f"{LINKS.select} WHERE call = ANY(?)"
@@ -83,12 +82,12 @@ def revoke_link(connection: Connection, call: str, at: datetime) -> bool:
 
 
 def _row(wanted: NewLink) -> Row:
-    values = (*_values_of(wanted.link), wanted.idempotency_key, wanted.digest if wanted.idempotency_key else None)
+    key = wanted.idempotency_key
+    of_request = {"idempotency_key": key, "request_digest": wanted.digest if key is not None else None}
+    values = (getattr(wanted.link, name) if name in _FIELDS else of_request[name] for name in LINKS.names)
     return tuple([column.encode(value) for column, value in zip(LINKS.columns, values, strict=True)])
 
 
-_values_of: Final = attrgetter(*(column.name for column in _COLUMNS))
-
-
 def _link(row: Row) -> Link:
-    return Link(*[column.decode(value) for column, value in zip(_COLUMNS, row, strict=False)])
+    found = zip(LINKS.columns, row, strict=True)
+    return Link(**{column.name: column.decode(value) for column, value in found if column.name in _FIELDS})
