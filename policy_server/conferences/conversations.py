@@ -11,15 +11,11 @@ ATTEMPTS: Final = 10
 _FIND: Final = "SELECT conversation_id FROM conversations WHERE conference_id = ? ORDER BY place"
 
 
-def find(connection: Connection, conference_id: str) -> tuple[str, ...]:
-    """The conversations of a conference, in the order in which they came."""
-    return tuple(row[0] for row in connection.execute(_FIND, storable_name(conference_id)))
-
-
 def bind(connection: Connection, conference_id: str, conversation: str, places: int) -> bool:
     """Takes the next place for a conversation, and says whether it has one."""
     for _ in range(ATTEMPTS):
-        taken = find(connection, conference_id)
+        # In the order in which they came.
+        taken = [row[0] for row in connection.execute(_FIND, storable_name(conference_id))]
         if conversation in taken:
             return True
         if len(taken) >= places:

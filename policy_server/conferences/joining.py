@@ -132,14 +132,15 @@ class CustomersDoor:
         return Closed(templates, opening, is_in_time=opening is not None and opening < call.expires_at)
 
     async def _find_link(self, call: str) -> Link | None:
-        """The link of a call, as far as it is known."""
-        if not call:
-            return None
+        """The link of a call, as far as it is known: in memory, as policy answers know it, or else to the database."""
+        known = self._keeper.link(call)
+        if known is not None or not call:
+            return known
         try:
             async with asyncio.timeout(PATIENCE):
                 return await self._keeper.store.link(call)
         except (StoreUnavailableError, TimeoutError):
-            return self._keeper.link(call)
+            return None
 
     def _note(self, call: Call, door: Doorstep, visitor: Visitor, now: datetime) -> None:
         """Puts on the timeline that a customer opened the link, or that somebody's preview was fetched.

@@ -10,7 +10,7 @@ from itertools import chain
 from types import TracebackType
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 
-from policy_server.conferences import batches, changes, conversations, history, holds, links
+from policy_server.conferences import batches, changes, history, holds, links
 from policy_server.conferences.batches import LINGER, Batch, Binding, Ending, Together, Written, different
 from policy_server.conferences.connection import Connection
 from policy_server.conferences.database import PATIENCE, Database
@@ -181,9 +181,7 @@ class ConferenceStore:
         """
         if (conference_id, conversation) in self._bound:
             return True
-        is_bound = conversation in await self._database.read(partial(conversations.find, conference_id=conference_id))
-        if not is_bound:
-            is_bound = (await self._write(Batch(binding=Binding(conference_id, conversation, places)))).is_bound
+        is_bound = (await self._write(Batch(binding=Binding(conference_id, conversation, places)))).is_bound
         if is_bound:
             # For good, so it need not be read again.
             if len(self._bound) >= BOUND_LIMIT:

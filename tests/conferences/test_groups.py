@@ -9,7 +9,7 @@ import pytest
 import uvloop
 
 from policy_server.conferences.errors import StoreRefusalError, StoreUnavailableError
-from policy_server.conferences.groups import ROWS_AT_ONCE, Groups
+from policy_server.conferences.groups import HASTE, ROWS_AT_ONCE, Groups
 from policy_server.conferences.threads import Done
 
 
@@ -211,3 +211,38 @@ def test_nothing_waits_for_others_for_ever(runner: Callable[[], asyncio.Runner])
         assert await last == "D"
 
     play(scenario, runner, lingers=True)
+
+
+class StandingClock(asyncio.SelectorEventLoop):
+    """An event loop whose time passes when the test says so."""
+
+    now = 0.0
+
+    def time(self) -> float:
+        """Seconds."""
+        return self.now
+
+
+def test_where_nobody_comes_nobody_waits_long() -> None:
+    """One node that sends a message after the other waits less for others each time; where others come it waits again."""
+    longest = HASTE + 0.01
+    loop = StandingClock()
+
+    async def waited(disk: Disk, *names: str) -> float:
+        began, groups = loop.now, len(disk.groups)
+        answers = disk.add(*names, linger=longest)
+        while len(disk.groups) == groups:
+            loop.now += 0.0005
+            await asyncio.sleep(0)
+        disk.turn()
+        await asyncio.gather(*answers)
+        return round(loop.now - began, 6)
+
+    async def scenario(disk: Disk) -> None:
+        alone = [await waited(disk, "a") for _ in range(20)]
+        assert alone == sorted(alone, reverse=True)
+        assert (alone[0], alone[-1]) == pytest.approx((longest, longest - HASTE), abs=0.0015)
+        together = [await waited(disk, "a", "b") for _ in range(10)]
+        assert together[-1] == pytest.approx(longest, abs=0.0015)
+
+    play(scenario, lambda: asyncio.Runner(loop_factory=lambda: loop), lingers=True)
