@@ -53,7 +53,7 @@ class Conferences:
         self._retention: Final = retention
         self._mirror: Final = Mirror()
         self._writer: Final = Writer(store, self._mirror, self._pace, self.limits)
-        self.running: Final = RunningCalls(self._mirror.live)
+        self.running: Final = RunningCalls(self._mirror.live, self.is_wanted)
         self._follower: Final = Follower(
             store, self._mirror, self._writer, self.running, self.subscriptions, clock, self._pace
         )
@@ -144,6 +144,10 @@ class Conferences:
         """
         return self._mirror.nearby(call, alias)
 
+    def is_wanted(self, key: str) -> bool:
+        """Whether a call or room runs, or somebody waits for its changes."""
+        return self.subscriptions.has(key) or self._mirror.has(key)
+
     def subscribe(self, *keys: str) -> AbstractContextManager[Subscription]:
         """A subscription to some calls and room names for as long as the block runs."""
         return self.subscriptions.subscribe(*keys)
@@ -221,7 +225,6 @@ class Conferences:
         await asyncio.sleep(self._pace.tidy)
         now = self.clock()
         self._mirror.forget_expired(now)
-        self.running.tidy(lambda key: self.subscriptions.has(key) or self._mirror.has(key))
         try:
             await self.store.forget_secrets(now)
         except StoreUnavailableError as error:

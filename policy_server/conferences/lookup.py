@@ -20,7 +20,7 @@ from policy_server.conferences.live import Conferences
 from policy_server.conferences.once import OnceAMinute
 from policy_server.conferences.reader import BEGINNING, CallSource
 from policy_server.conferences.records import HeldConference, TimelineEntry, alias_key
-from policy_server.conferences.running import NotKept, RunningCalls
+from policy_server.conferences.running import FEW, NotKept, RunningCalls
 from policy_server.conferences.tables import NAME_LENGTH
 from policy_server.conferences.timeline import agent_looked_up
 from policy_server.conferences.view import Conference, Known, render, room_name
@@ -165,9 +165,16 @@ class ConferenceLookup:
         if shown is None:
             return None
         self._shown[subject] = shown
-        if len(self._shown) > SHOWN_LIMIT:
-            del self._shown[next(iter(self._shown))]
+        self._forget_oldest()
         return shown.found
+
+    def _forget_oldest(self) -> None:
+        """Forgets what was shown long ago of calls that are over, or of too many."""
+        for _ in range(2 if len(self._shown) > FEW else 0):
+            oldest = next(iter(self._shown))
+            shown = self._shown.pop(oldest)
+            if len(self._shown) < SHOWN_LIMIT and self.conferences.is_wanted(oldest.call):
+                self._shown[oldest] = shown
 
     async def look_up_room(self, name: str) -> Conference | None:
         """The conference in a room by its name, also of a call that is over and whose names nobody has; else what was noted

@@ -24,6 +24,9 @@ ROWS: Final = 40_000
 goes first.
 """
 
+FEW: Final = 100
+"""Calls that may be kept although they do not run and nobody watches them: somebody may be about to."""
+
 ROWS_OF_CALL: Final = 400
 """Messages and timeline entries of a call that is kept: what comes of more takes so long that a thread has to do it."""
 
@@ -151,11 +154,15 @@ class Reading(CallSource):
 class RunningCalls(CallSource):
     """Answers for what is kept; for anything else it raises NotKept.
 
-    ``live`` gives the conference that holds a room at a time, as far as this process knows.
+    ``live`` gives the conference that holds a room at a time, as far as this process knows; ``is_wanted`` says whether a
+    call or room runs, or is watched.
     """
 
-    def __init__(self, live: Callable[[str, datetime], HeldConference | None]) -> None:
+    def __init__(
+        self, live: Callable[[str, datetime], HeldConference | None], is_wanted: Callable[[str], bool]
+    ) -> None:
         self._live: Final = live
+        self._is_wanted: Final = is_wanted
         # What was asked for longest ago comes first.
         self._kept: Final[dict[str, _Kept]] = {}
         self._readings: Final[set[Reading]] = set()
@@ -231,11 +238,6 @@ class RunningCalls(CallSource):
         for reading in self._readings:
             reading.changed[key] = max(number, reading.changed.get(key, 0))
 
-    def tidy(self, is_wanted: Callable[[str], bool]) -> None:
-        """Forgets the calls and room names that nobody needs any more."""
-        for key in [key for key in self._kept if not is_wanted(key)]:
-            self._drop(key)
-
     def _keep(self, key: str, learnt: _Kept) -> None:
         kept = self._kept.get(key)
         if kept is not None and kept.number == learnt.number:
@@ -253,6 +255,13 @@ class RunningCalls(CallSource):
             self._drop(key)
         while self._rows > ROWS:
             self._drop(next(iter(self._kept)))
+        # Two are looked at for each that comes, so that those that are over do not pile up behind those that are not.
+        for _ in range(2 if len(self._kept) > FEW else 0):
+            oldest = next(iter(self._kept))
+            if self._is_wanted(oldest):
+                self._kept[oldest] = self._kept.pop(oldest)
+            else:
+                self._drop(oldest)
 
     # -------------------------------------------------------------- what can be asked
 

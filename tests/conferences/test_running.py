@@ -214,8 +214,24 @@ def test_what_was_asked_for_longest_ago_goes_first(sqlite_place: Place, monkeypa
             fourth = conference(f"e{CALL[1:]}")
             await look(one, fourth)
             assert [is_kept(one.running, held) for held in (first, second, third, fourth)] == [True, False, True, True]
-            one.running.tidy(lambda key: key == third.call)
-            assert [is_kept(one.running, held) for held in (first, third, fourth)] == [False, True, False]
+
+    asyncio.run(scenario())
+
+
+def test_of_calls_that_are_over_few_are_kept(sqlite_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What neither runs nor is watched goes before what does, however long ago that was asked for."""
+    monkeypatch.setattr(running, "FEW", 2)
+    held, watched, *over = (conference(f"{letter}{CALL[1:]}") for letter in "bcdef")
+
+    async def scenario() -> None:
+        async with replica(sqlite_place.url) as one:
+            await one.hold(held)
+            with one.subscribe(watched.call):
+                for each in (*over, held, watched, *over):
+                    await look(one, each)
+                assert [is_kept(one.running, each) for each in (held, watched)] == [True, True]
+            await look(one, conference(f"g{CALL[1:]}"))
+            assert len([each for each in (*over, watched) if is_kept(one.running, each)]) <= 2
 
     asyncio.run(scenario())
 
