@@ -5,6 +5,7 @@ from typing import Final
 
 import click
 
+from policy_server.cli.calendars import calendar
 from policy_server.cli.common import Unusable
 from policy_server.cli.conferences import conference
 from policy_server.cli.explain import explain
@@ -50,7 +51,7 @@ def main() -> None:
     """External policy server for Pexip Infinity: routes a contact centre's video calls by YAML rules."""
 
 
-for command in (serve, check, explain, run_tests, schema, link, conference, simulate):
+for command in (serve, check, explain, run_tests, schema, calendar, link, conference, simulate):
     main.add_command(command)
 
 __all__ = ["main"]

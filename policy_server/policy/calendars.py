@@ -1,34 +1,38 @@
-"""Opening hours: when a calendar is open, and when it opens next.
+"""Opening hours: when a calendar is open, why it is not as every week, and when it opens next.
 
 Hours are wall-clock hours in the calendar's own time zone. On the night the clocks go forward, the skipped
 hour does not happen; on the night they go back, the repeated hour is open both times.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from math import ceil
 from zoneinfo import ZoneInfo
 
+from policy_server.policy.holidays import (
+    NEVER_CLOSED,
+    ClosedDays,
+    Days,
+    HolidayList,
+    closed_days,
+    looks_like_days,
+    parse_date,
+    parse_days,
+)
+from policy_server.policy.hours import DAY, Span, parse_hours, quoted
 from policy_server.policy.zones import parse_zone, zone_fault
+from policy_server.wording.words import one_of
 
 LOOK_AHEAD = timedelta(days=400)
 """How far `Calendar.next_opening` looks: a year of closed dates and some."""
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
-Span = tuple[int, int]
-"""An opening in minutes since 00:00 of the day it begins on: start, and end (not included). The end may be
-past 1440, in the next day."""
-
 _FULL_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DAY_NUMBERS = {name: number for names in (DAYS, _FULL_NAMES) for number, name in enumerate(names)}
-_DAY = 1440
 _MAX_SHOWN = 60
 _ONE_DAY = timedelta(days=1)
-_HOURS = re.compile(r"\s*([0-9]{2}):([0-9]{2})\s*-\s*([0-9]{2}):([0-9]{2})\s*")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,44 +45,97 @@ class CalendarFault:
 
 
 @dataclass(frozen=True, slots=True)
-class Calendar:
-    """Weekly opening hours in a time zone, less some closed dates.
+class CalendarDay:
+    """A date of a calendar: the parts of it that are open, in minutes since 00:00, and why they are not those of every
+    week.
+    """
 
-    `week` has a tuple of spans for each day, Monday first; spans may overlap. A closed date is closed from
-    its 00:00 to its 24:00, and so is what would go on past midnight of an opening that began on it.
+    date: date
+    open: tuple[Span, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Weekly opening hours in a time zone, less what is closed, with other hours on some dates.
+
+    `week` has a tuple of spans for each day, Monday first; spans may overlap. Where a closing lasts until 24:00, what
+    would go on past that midnight is closed too. A date of `instead` has these hours whatever else there is; those that
+    go on past midnight do so unless the next day has something to say about it.
     """
 
     name: str
     timezone: ZoneInfo
     week: tuple[tuple[Span, ...], ...]
-    closed: frozenset[date] = frozenset()
+    closed: ClosedDays = NEVER_CLOSED
+    instead: Mapping[date, tuple[Span, ...]] = field(default_factory=dict, hash=False)
     _today: tuple[tuple[Span, ...], ...] = field(init=False, repr=False, compare=False)
     _until: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.week) != len(DAYS):
             raise ValueError(f"a week has 7 days, not {len(self.week)}")
-        for start, end in (span for day in self.week for span in day):
-            if not (0 <= start < _DAY and start < end <= start + _DAY):
+        for start, end in (span for day in (*self.week, *self.instead.values()) for span in day):
+            if not (0 <= start < DAY and start < end <= start + DAY):
                 raise ValueError(f"an opening from minute {start} to minute {end} is not possible")
-        today = tuple(tuple(sorted((start, min(end, _DAY)) for start, end in day)) for day in self.week)
-        until = tuple(max((end - _DAY for _, end in self.week[day - 1]), default=0) for day in range(len(DAYS)))
+        today = tuple(_begun_on(day) for day in self.week)
+        until = tuple(_carried_over(self.week[day - 1]) for day in range(len(DAYS)))
         object.__setattr__(self, "_today", today)
         object.__setattr__(self, "_until", until)
 
     @property
     def has_openings(self) -> bool:
-        """Whether any day of the week has opening hours; a calendar without is never open."""
-        return any(self.week)
+        """Whether any day has opening hours; a calendar without is never open."""
+        return any(self.week) or any(self.instead.values())
 
     def is_open(self, now: datetime) -> bool:
         """Say whether the calendar is open at a moment, given in any time zone.
 
         Raises `ValueError` for a moment without zone.
         """
-        if now.utcoffset() is None:
-            raise ValueError(f"{now.isoformat()} needs a time zone")
-        return self._is_open_on_wall(now.astimezone(self.timezone))
+        wall = self._wall(now)
+        return self._is_open_at(wall.date(), wall.hour * 60 + wall.minute)
+
+    def exception(self, now: datetime) -> str:
+        """Why the calendar is not as every week at a moment; `""` where it is.
+
+        Raises `ValueError` for a moment without zone.
+        """
+        wall = self._wall(now)
+        day, minute = wall.date(), wall.hour * 60 + wall.minute
+        if day in self.instead:
+            return _instead_of_the_week(day)
+        if (closing := self.closed.at(day, minute)) is not None:
+            return closing.reason
+        until, reasons = self._night_before(day)
+        of_today = any(start <= minute < end for start, end in self._today[day.weekday()])
+        return reasons[0] if minute < until and not of_today else ""
+
+    def day(self, day: date) -> CalendarDay:
+        """Say what is open on a date, on a wall clock that is not changed on it."""
+        changes = self.possible_changes(day)
+        spans: list[Span] = []
+        for start, end in zip(changes, (*changes[1:], DAY), strict=True):
+            if not self._is_open_at(day, start):
+                continue
+            begin = spans.pop()[0] if spans and spans[-1][1] == start else start
+            spans.append((begin, end))
+        if day in self.instead:
+            return CalendarDay(day, tuple(spans), (_instead_of_the_week(day),))
+        begun = [closing.reason for closing in self.closed.on(day)]
+        going_on = [closing.reason for closing in self.closed.on(day - _ONE_DAY) if closing.end > DAY]
+        _, of_the_night = self._night_before(day)
+        return CalendarDay(day, tuple(spans), tuple(dict.fromkeys((*of_the_night, *going_on, *begun))))
+
+    def possible_changes(self, day: date) -> tuple[int, ...]:
+        """The minutes of a date, in order, at which the calendar may open or close; 0 is one of them."""
+        today, yesterday = self._hours(day), self._hours(day - _ONE_DAY)
+        closed, closed_before = self.closed.on(day), self.closed.on(day - _ONE_DAY)
+        minutes = {0, *(minute for span in today for minute in span)}
+        minutes.update(end - DAY for _, end in yesterday)
+        minutes.update(minute for start, end, _ in closed for minute in (start, end))
+        minutes.update(end - DAY for _, end, _ in closed_before)
+        return tuple(sorted(minute for minute in minutes if 0 <= minute < DAY))
 
     def next_opening(self, now: datetime) -> datetime | None:
         """Return the first moment from `now` on that is open, in the calendar's zone.
@@ -110,24 +167,49 @@ class Calendar:
         """Say whether the calendar stays closed for `LOOK_AHEAD` from a moment on."""
         return self.next_opening(after) is None
 
-    def _is_open_on_wall(self, wall: datetime) -> bool:
-        weekday = wall.weekday()
-        minute = wall.hour * 60 + wall.minute
-        for start, end in self._today[weekday]:
+    def _wall(self, now: datetime) -> datetime:
+        if now.utcoffset() is None:
+            raise ValueError(f"{now.isoformat()} needs a time zone")
+        return now.astimezone(self.timezone)
+
+    def _hours(self, day: date) -> tuple[Span, ...]:
+        """The hours that begin on a date, before anything is closed."""
+        return self.instead.get(day, self.week[day.weekday()])
+
+    def _is_open_at(self, day: date, minute: int) -> bool:
+        if self.instead and (hours := self.instead.get(day)) is not None:
+            return any(start <= minute < end for start, end in hours)
+        for start, end in self._today[day.weekday()]:
             if start <= minute < end:
-                return wall.date() not in self.closed
-        if minute < self._until[weekday]:
-            today = wall.date()
-            return today not in self.closed and today - _ONE_DAY not in self.closed
-        return False
+                return self.closed.at(day, minute) is None
+        return minute < self._open_since_yesterday(day) and self.closed.at(day, minute) is None
+
+    def _open_since_yesterday(self, day: date) -> int:
+        """The minute of a date until which the hours of the day before go on."""
+        if self.instead and (hours := self.instead.get(day - _ONE_DAY)) is not None:
+            return _carried_over(hours)
+        until = self._until[day.weekday()]
+        if until and any(closing.end >= DAY for closing in self.closed.on(day - _ONE_DAY)):
+            return 0
+        return until
+
+    def _night_before(self, day: date) -> tuple[int, tuple[str, ...]]:
+        """Until which minute of a date the hours of the day before do not go on as every week, and why; 0 if they do."""
+        until, yesterday = self._until[day.weekday()], day - _ONE_DAY
+        if (hours := self.instead.get(yesterday)) is not None:
+            carried = _carried_over(hours)
+            return (0, ()) if carried == until else (max(carried, until), (_instead_of_the_week(yesterday),))
+        reasons = tuple(closing.reason for closing in self.closed.on(yesterday) if closing.end >= DAY)
+        return (until, reasons) if until and reasons else (0, ())
 
     def _next_on_wall(self, wall: datetime, last: datetime) -> datetime | None:
         """Return the next opening on a wall clock that is never changed, if it comes before the day after `last`."""
         midnight = wall.replace(hour=0, minute=0, second=0, microsecond=0)
         while midnight.date() <= last.date():
-            for start, _ in self._today[midnight.weekday()]:
-                opening = midnight + timedelta(minutes=start)
-                if opening >= wall and self._is_open_on_wall(opening):
+            day = midnight.date()
+            for minute in self.possible_changes(day):
+                opening = midnight + timedelta(minutes=minute)
+                if opening >= wall and self._is_open_at(day, minute):
                     return opening
             midnight += _ONE_DAY
         return None
@@ -156,22 +238,43 @@ class Calendar:
         return moment.astimezone(self.timezone).utcoffset() or timedelta(0)
 
 
+def _begun_on(hours: Sequence[Span]) -> tuple[Span, ...]:
+    """Hours, as far as they are on the day that they begin on."""
+    return tuple(sorted((start, min(end, DAY)) for start, end in hours))
+
+
+def _carried_over(hours: Sequence[Span]) -> int:
+    """The minute until which hours go on on the next day; 0 when they do not."""
+    return max(0, max((end - DAY for _, end in hours), default=0))
+
+
+def _instead_of_the_week(day: date) -> str:
+    return f"{day} (instead)"
+
+
 def parse_calendar(
-    name: str, timezone: str, open_hours: Mapping[str, Sequence[str]], closed: Sequence[str] = ()
+    name: str,
+    timezone: str,
+    open_hours: Mapping[str, Sequence[str]],
+    closed: Sequence[str] = (),
+    instead: Mapping[str, Sequence[str]] | None = None,
+    lists: Mapping[str, HolidayList | None] | None = None,
 ) -> tuple[Calendar | None, tuple[CalendarFault, ...]]:
     """Build a calendar from what an admin wrote, or report everything that is wrong with it.
 
     Keys of `open_hours` are days, ranges of days and lists of both (`mon`, `mon-fri`, `fri-mon`,
     `sat,sun`), in any case, short or in full; values are lists of `HH:MM-HH:MM`. An end at or before the
-    start is in the next day. `closed` holds dates as `YYYY-MM-DD`.
+    start is in the next day. `closed` holds days as `policy.holidays.parse_days` reads them, and names of `lists` (of
+    which those that are None could not be read). `instead` has dates as `YYYY-MM-DD`, each with its hours.
     """
     faults: list[CalendarFault] = []
     zone = _parse_timezone(timezone, faults)
     week = _parse_week(open_hours, faults)
-    dates = [_parse_date(text, place, faults) for place, text in enumerate(closed)]
+    days = [found for place, text in enumerate(closed) for found in _parse_closed(text, place, lists or {}, faults)]
+    other_hours = _parse_instead(instead or {}, faults)
     if faults or zone is None:
         return None, tuple(faults)
-    return Calendar(name, zone, week, frozenset(day for day in dates if day is not None)), ()
+    return Calendar(name, zone, week, closed_days(days), other_hours), ()
 
 
 def _parse_timezone(text: str, faults: list[CalendarFault]) -> ZoneInfo | None:
@@ -189,11 +292,11 @@ def _parse_week(open_hours: Mapping[str, Sequence[str]], faults: list[CalendarFa
         days = _parse_days(key, faults)
         for day in days:
             if day in written:
-                where = "twice" if written[day] == key else f"and in {_show(key)}"
-                message = f"{DAYS[day]} is in {_show(written[day])} {where}: write each day once"
+                where = "twice" if written[day] == key else f"and in {quoted(key)}"
+                message = f"{DAYS[day]} is in {quoted(written[day])} {where}: write each day once"
                 faults.append(CalendarFault(("open", key), message))
             written[day] = key
-        spans = _parse_hours(key, hours, faults)
+        spans = _parse_spans(("open", key), hours, faults)
         for day in days:
             week[day] = spans
     return tuple(week)
@@ -205,8 +308,8 @@ def _parse_days(key: str, faults: list[CalendarFault]) -> list[int]:
         names = [name.strip() for name in part.split("-")]
         unknown = [name for name in names if name not in _DAY_NUMBERS]
         if unknown or len(names) > 2:
-            what = f"{_show(unknown[0])} is not a day" if unknown else f"{_show(part)} is not a range of days"
-            message = f"{what} in {_show(key)}: write days like 'mon', 'mon-fri' or 'sat,sun'"
+            what = f"{quoted(unknown[0])} is not a day" if unknown else f"{quoted(part)} is not a range of days"
+            message = f"{what} in {quoted(key)}: write days like 'mon', 'mon-fri' or 'sat,sun'"
             faults.append(CalendarFault(("open", key), message, DAYS))
             continue
         first, last = _DAY_NUMBERS[names[0]], _DAY_NUMBERS[names[-1]]
@@ -214,48 +317,50 @@ def _parse_days(key: str, faults: list[CalendarFault]) -> list[int]:
     return days
 
 
-def _parse_hours(key: str, hours: Sequence[str], faults: list[CalendarFault]) -> tuple[Span, ...]:
+def _parse_spans(path: tuple[str, str], hours: Sequence[str], faults: list[CalendarFault]) -> tuple[Span, ...]:
     if isinstance(hours, str):
-        message = f'hours must be a list but are {_show(hours)}: write ["{hours[:_MAX_SHOWN]}"]'
-        faults.append(CalendarFault(("open", key), message))
+        message = f'hours must be a list but are {quoted(hours)}: write ["{hours[:_MAX_SHOWN]}"]'
+        faults.append(CalendarFault(path, message))
         return ()
     spans: list[Span] = []
     for place, text in enumerate(hours):
-        span = _parse_span(text)
+        span = parse_hours(text)
         if isinstance(span, str):
-            faults.append(CalendarFault(("open", key, place), span))
+            faults.append(CalendarFault((*path, place), span))
         else:
             spans.append(span)
     return tuple(sorted(spans))
 
 
-def _parse_span(text: str) -> Span | str:
-    """Return an opening, or what is wrong with its text."""
-    match = _HOURS.fullmatch(text)
-    if match is None:
-        return f"hours must look like '08:00-18:00' but are {_show(text)}"
-    start_hour, start_minute, end_hour, end_minute = map(int, match.groups())
-    start, end = start_hour * 60 + start_minute, end_hour * 60 + end_minute
-    if start_minute > 59 or end_minute > 59 or end > _DAY or start > _DAY:
-        return f"there is no such time of day: {_show(text)} (hours go from 00:00 to 24:00)"
-    if start == _DAY:
-        return f"an opening cannot start at 24:00, but is {_show(text)}: write 00:00 on the next day"
-    if start == end:
-        return f"{_show(text)} starts and ends at the same time: for the whole day write '00:00-24:00'"
-    return (start, end) if end > start else (start, end + _DAY)
+def _parse_closed(
+    text: str, place: int, lists: Mapping[str, HolidayList | None], faults: list[CalendarFault]
+) -> tuple[Days, ...]:
+    if text in lists:
+        found = lists[text]
+        return () if found is None else found.days
+    if not looks_like_days(text):
+        if lists:
+            message = one_of("closed", lists, text)
+        else:
+            message = f"holiday list {quoted(text)} is not defined; define it under holidays, or write a day such as 2026-12-25"
+        faults.append(CalendarFault(("closed", place), message))
+        return ()
+    days = parse_days(text, "closed")
+    if isinstance(days, str):
+        faults.append(CalendarFault(("closed", place), days))
+        return ()
+    return (days,)
 
 
-def _parse_date(text: str, place: int, faults: list[CalendarFault]) -> date | None:
-    if not _DATE.fullmatch(text):
-        message = f"a closed date must look like '2026-12-25' but is {_show(text)}"
-    else:
-        try:
-            return date.fromisoformat(text)
-        except ValueError:
-            message = f"there is no such date: {_show(text)}"
-    faults.append(CalendarFault(("closed", place), message))
-    return None
-
-
-def _show(text: str) -> str:
-    return repr(text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…")
+def _parse_instead(
+    instead: Mapping[str, Sequence[str]], faults: list[CalendarFault]
+) -> Mapping[date, tuple[Span, ...]]:
+    found: dict[date, tuple[Span, ...]] = {}
+    for key, hours in instead.items():
+        day = parse_date(key)
+        spans = _parse_spans(("instead", key), hours, faults)
+        if isinstance(day, str):
+            faults.append(CalendarFault(("instead", key), day))
+        else:
+            found[day] = spans
+    return found

@@ -47,10 +47,13 @@ class CalendarIs(OneOf[bool]):
         return self.calendar.is_open(facts.now)
 
     def found(self, facts: Facts) -> str:
-        """What the calendar is, and at which local time."""
+        """What the calendar is, at which local time, and by which exception."""
         local = facts.now.astimezone(self.calendar.timezone)
         state = "open" if self.actual(facts) else "closed"
-        return f"calendar {self.calendar.name} is {state} at {local:%a %Y-%m-%d %H:%M} ({self.calendar.timezone.key})"
+        exception = self.calendar.exception(facts.now)
+        why = f": {exception}" if exception else ""
+        zone = self.calendar.timezone.key
+        return f"calendar {self.calendar.name} is {state} at {local:%a %Y-%m-%d %H:%M} ({zone}){why}"
 
     miss = found
 

@@ -20,7 +20,6 @@ MOST_CHANGES: Final = 200
 
 _MINUTE: Final = timedelta(minutes=1)
 _DAY: Final = timedelta(days=1)
-_MINUTES_OF_A_DAY: Final = 1440
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +118,7 @@ def _next_change(calendar: Calendar, after: datetime) -> datetime | None:
 
 
 def _possible_closings(calendar: Calendar, midnight: datetime) -> list[datetime]:
-    """The ends of openings that fall on a day, and its midnight, at which a closed date begins (UTC, in order)."""
-    today, yesterday = calendar.week[midnight.weekday()], calendar.week[midnight.weekday() - 1]
-    minutes = {0, *(end for _, end in today), *(end - _MINUTES_OF_A_DAY for _, end in yesterday)}
-    walls = [midnight + timedelta(minutes=minute) for minute in minutes if 0 <= minute < _MINUTES_OF_A_DAY]
+    """When the calendar may close on a day, at its midnight at the earliest (UTC, in order)."""
+    walls = [midnight + timedelta(minutes=minute) for minute in calendar.possible_changes(midnight.date())]
     # In the night when the clocks go back, a time of day comes twice.
     return sorted({wall.replace(fold=fold).astimezone(UTC) for wall in walls for fold in (0, 1)})

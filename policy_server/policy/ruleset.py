@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from policy_server.pexip.request_types import RequestType
+from policy_server.policy.calendars import Calendar
 from policy_server.policy.candidates import CandidateIndex, build_index
 from policy_server.policy.conditions import Condition, parameters_in
 from policy_server.policy.decisions import Finding, Outcome, Trace
@@ -209,6 +210,7 @@ class Ruleset:
     mask: NameMask
     recall: Recall
     pictures: Mapping[str, bytes]
+    calendars: Mapping[str, Calendar]
 
     @property
     def count(self) -> int:

@@ -16,6 +16,7 @@ from policy_server.policy.ruleset import LinkType, RuleList, Ruleset, rule_list
 from policy_server.rulefiles.attributes import attribute_warnings
 from policy_server.rulefiles.coverage import coverage_warnings
 from policy_server.rulefiles.document_nodes import MappingNode
+from policy_server.rulefiles.holidays import read_holidays, warn_of_holidays
 from policy_server.rulefiles.link_doors import link_warnings
 from policy_server.rulefiles.merge import Merged, RuleFiles, merge
 from policy_server.rulefiles.open_rooms import open_room_warnings
@@ -59,15 +60,16 @@ def load_rules(
 ) -> Loaded:
     """Compiles the rules of a folder.
 
-    ``now`` decides whether a calendar has openings left. ``environment`` holds the variables that ``password_env``
-    names; a missing one is an error only where the server runs (``deployed``).
+    ``now`` decides whether a calendar has openings left, and of which years public holidays are known.
+    ``environment`` holds the variables that ``password_env`` names; a missing one is an error only where the server runs
+    (``deployed``).
     """
     report = Report()
     merged = merge(files, report)
     if not files.documents:
         report.error(Place(files.folder), "there is no rule file here; a rule file ends in .yaml")
     links = _read_links(merged, report, TemplateFolders(files.templates, files.folder, report))
-    material = _read_material(merged, report, environment or {}, deployed=deployed)
+    material = _read_material(merged, report, environment or {}, now, deployed=deployed)
     has_rules = any(merged.lists.values())
     rooms = (node for node, _ in merged.named["rooms"].values())
     slips = tuple(attribute_warnings(chain(rooms, *merged.lists.values())))
@@ -84,6 +86,7 @@ def load_rules(
         # A rule that could not be read whole may use what seems unused, and matches less than it seems to.
         merged.warn_of_unused("trunks", material.used_trunks, report)
         merged.warn_of_unused("calendars", material.used_calendars, report)
+        merged.warn_of_unused("holidays", material.used_holidays, report, by="calendar")
         merged.warn_of_unused("rooms", material.used_rooms, report)
         for section in RULE_SECTIONS:
             for rule_id, place, message in coverage_warnings(lists[section.request], section.request):
@@ -100,7 +103,9 @@ def load_rules(
     return Loaded(None if report.failed else ruleset, report.in_order())
 
 
-def _read_material(merged: Merged, report: Report, environment: Mapping[str, str], *, deployed: bool) -> Material:
+def _read_material(
+    merged: Merged, report: Report, environment: Mapping[str, str], now: datetime, *, deployed: bool
+) -> Material:
     domains = [domain for node in merged.domains for domain in read_domains(node, report)]
     vocabulary = Vocabulary({kind: frozenset(names) for kind, names in merged.deployment.items() if merged.whole})
 
@@ -110,17 +115,21 @@ def _read_material(merged: Merged, report: Report, environment: Mapping[str, str
     def read_room(name: str, table: Table) -> Draft | None:
         return read_service(table, vocabulary, room=name)
 
+    holidays = read_holidays(merged.named["holidays"], now, report)
+    warn_of_holidays(merged.named["holidays"], holidays, now, report)
+    used_holidays: set[str] = set()
     regions = regions_of(node for node, _ in merged.named["trunks"].values())
     return Material(
         report=report,
         vocabulary=vocabulary,
         domains=tuple(domains),
-        calendars=read_named("calendars", read_calendar),
+        calendars=read_named("calendars", partial(read_calendar, lists=holidays, used=used_holidays)),
         trunks=read_named("trunks", partial(read_trunk, likely=regions)),
         rooms=read_named("rooms", read_room),
         link_types=frozenset(merged.named["links"]),
         environment=environment,
         deployed=deployed,
+        used_holidays=used_holidays,
     )
 
 
@@ -197,6 +206,7 @@ def _compile(
         mask=NameMask(forms),
         recall=recall,
         pictures={entry.picture: files.pictures[entry.picture] for entry in directory if entry.picture},
+        calendars={name: calendar for name, calendar in material.calendars.items() if calendar is not None},
     )
 
 

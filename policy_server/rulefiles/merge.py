@@ -20,6 +20,7 @@ from policy_server.wording.words import unknown_key
 
 _NOUNS: Final[Mapping[str, str]] = {
     "trunks": "trunk",
+    "holidays": "holiday list",
     "calendars": "calendar",
     "rooms": "room",
     "links": "link type",
@@ -27,7 +28,7 @@ _NOUNS: Final[Mapping[str, str]] = {
 """The sections with a name for each thing, and what a message calls one."""
 
 SECTIONS: Final = (
-    *("domains", "pexip", "trunks", "calendars", "rooms"),
+    *("domains", "pexip", "trunks", "holidays", "calendars", "rooms"),
     *(section.name for section in RULE_SECTIONS),
     *("directory", "links"),
 )
@@ -92,11 +93,11 @@ class Merged:
                 report.error(node.place, f"{noun} {shown(name)} must have keys and values but is {shown_node(node)}")
                 yield name, None
 
-    def warn_of_unused(self, section: str, used: Collection[str], report: Report) -> None:
-        """Warns of what has a name in a section, and no rule refers to."""
+    def warn_of_unused(self, section: str, used: Collection[str], report: Report, by: str = "rule") -> None:
+        """Warns of what has a name in a section, and no rule (or whatever is to use it) refers to."""
         for name, (_, place) in self.named[section].items():
             if name not in used:
-                report.warning(place, f"{_NOUNS[section]} {shown(name)} is not used by any rule")
+                report.warning(place, f"{_NOUNS[section]} {shown(name)} is not used by any {by}")
 
 
 def _handed_over(nodes: list[Node]) -> Iterator[Node]:

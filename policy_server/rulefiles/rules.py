@@ -56,6 +56,7 @@ class Material:
     link_types: frozenset[str]
     environment: Mapping[str, str]
     deployed: bool
+    used_holidays: set[str] = field(default_factory=set)
     used_calendars: set[str] = field(default_factory=set)
     used_trunks: set[str] = field(default_factory=set)
     used_rooms: set[str] = field(default_factory=set)

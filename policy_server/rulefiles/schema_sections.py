@@ -46,11 +46,13 @@ def section_definitions() -> dict[str, Schema]:
         "domains_section": {**domains, "anyOf": [*domains["anyOf"], {"type": "null"}]},
         "pexip_section": _deployment(),
         "trunks_section": _named("Where the contact centre's phone numbers are reached, by name.", "trunk"),
+        "holidays_section": _named("Lists of days, by name, for closed in calendars.", "holiday_list"),
         "calendars_section": _named("Opening hours, by name, for the conditions open and closed.", "calendar"),
         "rooms_section": _named("Templates of meeting rooms, by name, for the outcome room.", "room"),
         "links_section": _named("Kinds of customer links, by name, for policy-server link create.", "link"),
         "directory_section": _directory(),
         "trunk": TRUNK,
+        "holiday_list": HOLIDAY_LIST,
         "calendar": CALENDAR,
         "directory_entry": DIRECTORY_ENTRY,
         "link": LINK,
@@ -143,6 +145,10 @@ _HOURS: Final[Schema] = {
     "patternErrorMessage": "Write hours as 08:00-18:00",
     "examples": ["08:00-18:00"],
 }
+_DAY_OF_YEAR: Final = "[0-1][0-9]-[0-3][0-9]"
+_DATE: Final = f"[0-9]{{4}}-{_DAY_OF_YEAR}"
+_PART: Final = r"\s+[0-2][0-9]:[0-5][0-9]\s*-\s*[0-2][0-9]:[0-5][0-9]"
+_DAYS: Final = rf"\s*({_DATE}(\s*\.\.\s*{_DATE})?|{_DAY_OF_YEAR}(\s*\.\.\s*{_DAY_OF_YEAR})?)({_PART})?\s*"
 _USUAL_DAYS: Final = (*DAYS, "mon-fri", "sat,sun", "mon-sun")
 
 
@@ -168,18 +174,61 @@ def _calendar() -> Schema:
         "closed": one_or_list(
             {
                 "type": "string",
-                "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
-                "patternErrorMessage": "Write a date as 2026-12-25",
+                "pattern": f"^([^0-9]|({_DAYS})$)",
+                "patternErrorMessage": "Write a name under holidays, or days as 2026-12-25, 12-25 or 12-24 12:00-24:00",
             },
-            "Dates on which it stays closed, such as 2026-12-25.",
+            "When it stays closed: names under holidays, and days as they are written there.",
             may_be_empty=True,
         ),
+        "instead": {
+            "type": "object",
+            "description": "Hours of single dates, such as 2026-12-23, that hold whatever the rest says.",
+            "patternProperties": {f"^{_DATE}$": hours},
+            "additionalProperties": False,
+        },
         "description": NOTE,
     }
     return table("Opening hours in a time zone.", fields, required=["timezone", "open"])
 
 
 CALENDAR: Final = _calendar()
+
+
+def _holiday_country() -> Schema:
+    fields: dict[str, Schema] = {
+        "country": {
+            "type": "string",
+            "pattern": "^[A-Z]{2}$",
+            "patternErrorMessage": "Write a country code of two letters, such as CH",
+            "description": "The country (ISO 3166, two letters) whose public holidays these are.",
+        },
+        "subdivision": {
+            **WRITTEN,
+            "description": "The part of the country, by its code, such as ZH for Zurich or CA for California.",
+        },
+        "description": NOTE,
+    }
+    return table("The public holidays of a country or a part of it.", fields, required=["country"])
+
+
+HOLIDAY_COUNTRY: Final = _holiday_country()
+
+
+def _holiday_list() -> Schema:
+    day: Schema = {
+        "type": "string",
+        "pattern": f"^{_DAYS}$",
+        "patternErrorMessage": "Write days as 2026-12-25, 12-25 (every year), 2027-07-19..2027-08-06 or 12-24 12:00-24:00",
+        "examples": ["2026-12-25", "12-25", "2027-07-19..2027-08-06", "12-24 12:00-24:00"],
+    }
+    own = one_or_list(day, "Days: of one year or of every year, whole or in part.", may_be_empty=True)
+    return {
+        "description": "Days on which calendars are closed: a list of days, or the public holidays of a country.",
+        "anyOf": [*own["anyOf"], HOLIDAY_COUNTRY],
+    }
+
+
+HOLIDAY_LIST: Final = _holiday_list()
 
 
 def _directory_entry() -> Schema:

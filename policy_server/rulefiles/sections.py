@@ -11,6 +11,7 @@ from policy_server.pexip.fields import Named
 from policy_server.pexip.properties import check_directory_entry
 from policy_server.policy.calendars import Calendar, parse_calendar
 from policy_server.policy.directory import DirectoryEntry
+from policy_server.policy.holidays import HolidayList
 from policy_server.policy.link_aliases import AliasForm, Entrance
 from policy_server.policy.links import DEFAULT_TTL, TTL
 from policy_server.policy.names import Role
@@ -110,8 +111,8 @@ def read_trunk(name: str, table: Table, likely: Iterable[str] = ()) -> Trunk | N
     return trunk if table.report.errors == before else None
 
 
-def read_calendar(name: str, table: Table) -> Calendar | None:
-    """One calendar."""
+def read_calendar(name: str, table: Table, lists: Mapping[str, HolidayList | None], used: set[str]) -> Calendar | None:
+    """One calendar. ``lists`` are those of ``holidays``; the names of those that it is closed on go into ``used``."""
     table.finish(CALENDAR["properties"])
     before = table.report.errors
     table.text("description")
@@ -120,12 +121,17 @@ def read_calendar(name: str, table: Table) -> Calendar | None:
         table.missing("open")
     opening = table.table("open", 'days with their hours such as {mon-fri: ["08:00-18:00"]}')
     hours = {day: opening.texts(day) for day in opening} if opening else {}
-    closed = [found for node in table.nodes("closed") if (found := _date_text(node, table)) is not None]
+    closed = [found for node in table.nodes("closed") if (found := _day_text(node, table)) is not None]
+    used.update(text for text, _ in closed)
+    other = table.table("instead", 'dates with their hours such as {"2026-12-23": ["08:00-14:00"]}')
+    instead = {day: other.texts(day) for day in other} if other else {}
     calendar, faults = parse_calendar(
         name,
         timezone or "UTC",
         {day: [text for text, _ in texts] for day, texts in hours.items()},
         [text for text, _ in closed],
+        {day: [text for text, _ in texts] for day, texts in instead.items()},
+        lists,
     )
     for fault in faults:
         match fault.path:
@@ -133,6 +139,10 @@ def read_calendar(name: str, table: Table) -> Calendar | None:
                 table.error_at(hours[day][number][1], fault.message)
             case ("open", str(day)) if opening:
                 _report_fault(opening, (day,), fault.message, fault.allowed, opening.key_place(day))
+            case ("instead", str(day), int(number)):
+                table.error_at(instead[day][number][1], fault.message)
+            case ("instead", str(day)) if other:
+                table.error_at(other.key_place(day), fault.message)
             case ("closed", int(number)):
                 table.error_at(closed[number][1], fault.message)
             case _:
@@ -140,10 +150,10 @@ def read_calendar(name: str, table: Table) -> Calendar | None:
     return calendar if table.report.errors == before else None
 
 
-def _date_text(node: Node, table: Table) -> tuple[str, Place] | None:
+def _day_text(node: Node, table: Table) -> tuple[str, Place] | None:
     if isinstance(node, ScalarNode) and node.value is not None and not isinstance(node.value, bool):
         return node.text, node.place
-    table.wrong("closed", node, "dates such as 2026-12-25")
+    table.wrong("closed", node, "days such as 2026-12-25, and names of lists under holidays,")
     return None
 
 

@@ -268,6 +268,7 @@ def test_the_commands() -> None:
         "explain",
         "test",
         "schema",
+        "calendar",
         "link",
         "link create",
         "link inspect",

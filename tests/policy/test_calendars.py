@@ -1,8 +1,10 @@
 """Calendars open when the clock on their wall says so, through closed dates, midnights and clock changes."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,9 +16,10 @@ from policy_server.policy.calendars import (
     LOOK_AHEAD,
     Calendar,
     CalendarFault,
-    Span,
     parse_calendar,
 )
+from policy_server.policy.holidays import Dates, Days, HolidayList, Yearly, closed_days
+from policy_server.policy.hours import Span
 
 CHICAGO = ZoneInfo("America/Chicago")
 MINUTE = timedelta(minutes=1)
@@ -58,32 +61,78 @@ moments = st.builds(
 )
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A calendar, the days it is closed on as they were written, and a moment near them."""
+
+    calendar: Calendar
+    closed: tuple[Days, ...]
+    now: datetime
+
+
 @st.composite
-def calendars_and_moments(draw: st.DrawFn) -> tuple[Calendar, datetime]:
-    """Draw a calendar and a moment near a clock change, with closed dates around it."""
+def drawn_calendars(draw: st.DrawFn) -> Drawn:
+    """Draw a calendar and a moment near a clock change, with closed days of every kind and other hours around it."""
     now = draw(moments)
-    closed = draw(st.frozensets(st.integers(-3, 4).map(lambda days: (now + timedelta(days=days)).date()), max_size=3))
-    return Calendar("any", draw(st.sampled_from(ZONES)), draw(weeks), closed), now
+    dates = st.integers(-3, 4).map(lambda days: (now + timedelta(days=days)).date())
+    hours = st.just((0, 1440)) | spans
+    closed: list[Days] = []
+    for first, last, part, yearly in draw(st.lists(st.tuples(dates, dates, hours, st.booleans()), max_size=3)):
+        if yearly:
+            closed.append(Yearly((first.month, first.day), (last.month, last.day), part, "yearly"))
+        else:
+            closed.append(Dates(min(first, last), max(first, last), part, "dates"))
+    instead = draw(st.dictionaries(dates, st.lists(spans, max_size=2).map(tuple), max_size=2))
+    calendar = Calendar("any", draw(st.sampled_from(ZONES)), draw(weeks), closed_days(closed), instead)
+    return Drawn(calendar, tuple(closed), now)
 
 
-def model_is_open(calendar: Calendar, now: datetime) -> bool:
-    """Say whether a calendar is open by listing every open minute of today, as the rules are worded."""
-    wall = now.astimezone(calendar.timezone)
-    today, yesterday = wall.date(), wall.date() - timedelta(days=1)
-    open_minutes: set[int] = set()
-    for start, end in calendar.week[today.weekday()]:
-        open_minutes.update(range(start, end))
-    if yesterday not in calendar.closed:
-        for start, end in calendar.week[yesterday.weekday()]:
-            open_minutes.update(minute - 1440 for minute in range(start, end))
-    return today not in calendar.closed and wall.hour * 60 + wall.minute in open_minutes
+def begins_on(days: Days, day: date) -> bool:
+    """Say whether a closing begins on a day, by counting from its first day to its last."""
+    if isinstance(days, Dates):
+        return day in {days.first + timedelta(days=number) for number in range((days.last - days.first).days + 1)}
+    counted, wanted = date(2000, *days.first), days.last
+    while (counted.month, counted.day) != (day.month, day.day):
+        if (counted.month, counted.day) == wanted:
+            return False
+        counted += timedelta(days=1)
+    return True
+
+
+def minutes_of(spans_of_day: Iterable[Span]) -> set[int]:
+    """List every minute of some hours; those of the next day are past 1440."""
+    return {minute for start, end in spans_of_day for minute in range(start, end)}
+
+
+def model_minutes(drawn: Drawn, today: date) -> set[int]:
+    """List every open minute of a date on the wall, as the rules are worded."""
+    calendar, yesterday = drawn.calendar, today - timedelta(days=1)
+    if today in calendar.instead:
+        return minutes_of(calendar.instead[today]) & set(range(1440))
+    closed = minutes_of(days.hours for days in drawn.closed if begins_on(days, today))
+    closed_before = minutes_of(days.hours for days in drawn.closed if begins_on(days, yesterday))
+    begun_before = minutes_of(calendar.instead.get(yesterday, calendar.week[yesterday.weekday()]))
+    if 1439 in closed_before and yesterday not in calendar.instead:
+        begun_before = set()
+    opened = minutes_of(calendar.week[today.weekday()]) | {minute - 1440 for minute in begun_before}
+    return (opened & set(range(1440))) - closed - {minute - 1440 for minute in closed_before}
+
+
+def model_is_open(drawn: Drawn, now: datetime) -> bool:
+    """Say whether a calendar is open by looking for the minute on its wall."""
+    wall = now.astimezone(drawn.calendar.timezone)
+    return wall.hour * 60 + wall.minute in model_minutes(drawn, wall.date())
 
 
 def parsed(
-    open_hours: Mapping[str, Sequence[str]], closed: Sequence[str] = (), timezone: str = "America/Chicago"
+    open_hours: Mapping[str, Sequence[str]],
+    closed: Sequence[str] = (),
+    timezone: str = "America/Chicago",
+    instead: Mapping[str, Sequence[str]] | None = None,
+    lists: Mapping[str, HolidayList | None] | None = None,
 ) -> Calendar:
     """Parse a calendar that has no faults."""
-    calendar, faults = parse_calendar("hours", timezone, open_hours, closed)
+    calendar, faults = parse_calendar("hours", timezone, open_hours, closed, instead, lists)
     assert faults == ()
     assert calendar is not None
     return calendar
@@ -270,32 +319,40 @@ def test_moment_without_zone_is_refused() -> None:
     """A time without zone would mean another moment on every machine."""
     naive = at("2026-11-23T10:00").replace(tzinfo=None)
     calendar = parsed(CLINIC)
-    for ask in (calendar.is_open, calendar.next_opening, calendar.never_opens):
+    for ask in (calendar.is_open, calendar.exception, calendar.next_opening, calendar.never_opens):
         with pytest.raises(ValueError, match="2026-11-23T10:00:00 needs a time zone"):
             ask(naive)
 
 
-@given(drawn=calendars_and_moments(), minutes=st.lists(st.integers(-4_000, 4_000), min_size=20, max_size=20))
-def test_is_open_agrees_with_a_minute_by_minute_model(drawn: tuple[Calendar, datetime], minutes: list[int]) -> None:
+@given(drawn=drawn_calendars(), minutes=st.lists(st.integers(-4_000, 4_000), min_size=20, max_size=20))
+def test_is_open_agrees_with_a_minute_by_minute_model(drawn: Drawn, minutes: list[int]) -> None:
     """Open exactly at the minutes that the rules, taken literally, list."""
-    calendar, now = drawn
     for minute in minutes:
-        moment = now + minute * MINUTE
-        assert calendar.is_open(moment) == model_is_open(calendar, moment)
+        moment = drawn.now + minute * MINUTE
+        assert drawn.calendar.is_open(moment) == model_is_open(drawn, moment)
 
 
-@given(drawn=calendars_and_moments(), minutes=st.integers(-1439, 1439))
-def test_is_open_does_not_depend_on_the_asking_zone(drawn: tuple[Calendar, datetime], minutes: int) -> None:
+@given(drawn=drawn_calendars(), days=st.integers(-4, 5))
+def test_a_day_has_the_minutes_of_the_model(drawn: Drawn, days: int) -> None:
+    """A day is listed with all its open minutes, in order, no span touching the next; only there may it change."""
+    today = drawn.now.date() + timedelta(days=days)
+    listed = drawn.calendar.day(today).open
+    assert minutes_of(listed) == model_minutes(drawn, today)
+    assert all(end < start for (_, end), (start, _) in pairwise(listed))
+    assert {minute for span in listed for minute in span} <= {*drawn.calendar.possible_changes(today), 1440}
+
+
+@given(drawn=drawn_calendars(), minutes=st.integers(-1439, 1439))
+def test_is_open_does_not_depend_on_the_asking_zone(drawn: Drawn, minutes: int) -> None:
     """The same moment gets the same answer however it is written."""
-    calendar, now = drawn
-    elsewhere = now.astimezone(timezone(timedelta(minutes=minutes)))
-    assert calendar.is_open(elsewhere) == calendar.is_open(now)
+    elsewhere = drawn.now.astimezone(timezone(timedelta(minutes=minutes)))
+    assert drawn.calendar.is_open(elsewhere) == drawn.calendar.is_open(drawn.now)
 
 
-@given(drawn=calendars_and_moments(), data=st.data())
-def test_next_opening_is_open_and_the_first(drawn: tuple[Calendar, datetime], data: st.DataObject) -> None:
+@given(drawn=drawn_calendars(), data=st.data())
+def test_next_opening_is_open_and_the_first(drawn: Drawn, data: st.DataObject) -> None:
     """The moment is open, not in the past, and no minute between now and then is."""
-    calendar, now = drawn
+    calendar, now = drawn.calendar, drawn.now
     opening = calendar.next_opening(now)
     # In UTC, because arithmetic within one zone is that of its wall clock, which has gaps.
     last = now + LOOK_AHEAD if opening is None else opening.astimezone(UTC)
@@ -309,7 +366,128 @@ def test_next_opening_is_open_and_the_first(drawn: tuple[Calendar, datetime], da
     sampled = [now + waiting * data.draw(st.floats(0, 1)) for _ in range(10)]
     for moment in [now, *near_the_end, *sampled]:
         if now <= moment < last:
-            assert not model_is_open(calendar, moment)
+            assert not model_is_open(drawn, moment)
+
+
+HOUSE = {"house": HolidayList("house", (Yearly((12, 24), (12, 24), (720, 1440), "12-24 12:00-24:00 (house)"),))}
+
+
+@pytest.mark.parametrize(
+    ("closed", "moment", "is_open", "exception"),
+    [
+        pytest.param(["house"], "2026-12-24T11:59", True, "", id="before the part of a day that is closed"),
+        pytest.param(["house"], "2026-12-24T12:00", False, "12-24 12:00-24:00 (house)", id="in it"),
+        pytest.param(["house"], "2031-12-24T12:00", False, "12-24 12:00-24:00 (house)", id="in another year"),
+        pytest.param(["12-24..01-02"], "2026-12-31T10:00", False, "12-24..01-02 (closed)", id="over New Year, before"),
+        pytest.param(["12-24..01-02"], "2027-01-01T10:00", False, "12-24..01-02 (closed)", id="over New Year, after"),
+        pytest.param(["12-24..01-02"], "2026-12-23T10:00", True, "", id="the day before a range"),
+        pytest.param(["12-24..01-02"], "2027-01-04T10:00", True, "", id="after a range"),
+        pytest.param(["02-29"], "2028-02-29T10:00", False, "02-29 (closed)", id="leap day"),
+        pytest.param(["02-29"], "2027-03-01T10:00", True, "", id="no leap day"),
+        pytest.param(
+            ["2027-07-19..2027-08-06"], "2027-07-19T10:00", False, "2027-07-19..2027-08-06 (closed)", id="first"
+        ),
+        pytest.param(
+            ["2027-07-19..2027-08-06"], "2027-08-06T10:00", False, "2027-07-19..2027-08-06 (closed)", id="last"
+        ),
+        pytest.param(["2027-07-19..2027-08-06"], "2028-07-19T10:00", True, "", id="a range of one year"),
+        pytest.param(
+            ["2026-12-21..2026-12-23 08:00-09:00"],
+            "2026-12-22T08:30",
+            False,
+            "2026-12-21..2026-12-23 08:00-09:00 (closed)",
+            id="the same part of each",
+        ),
+        pytest.param(
+            ["2026-12-21 22:00-09:00"],
+            "2026-12-22T08:30",
+            False,
+            "2026-12-21 22:00-09:00 (closed)",
+            id="a part past midnight",
+        ),
+        pytest.param(["2026-12-21 22:00-09:00"], "2026-12-22T09:00", True, "", id="after such a part"),
+    ],
+)
+def test_closed_days(closed: list[str], moment: str, is_open: bool, exception: str) -> None:
+    """Days of every year, ranges, parts of days and lists of them close a calendar, each with its reason."""
+    calendar = parsed(CLINIC, closed, lists=HOUSE)
+    assert calendar.is_open(at(moment)) is is_open
+    assert calendar.exception(at(moment)) == exception
+
+
+@pytest.mark.parametrize(
+    ("hours", "moment", "is_open"),
+    [
+        pytest.param(["08:00-14:00"], "2026-12-25T13:59", True, id="open on a closed day"),
+        pytest.param(["08:00-14:00"], "2026-12-25T14:00", False, id="and not longer than that"),
+        pytest.param([], "2026-12-25T10:00", False, id="no hours"),
+        pytest.param(["20:00-02:00"], "2026-12-26T01:59", True, id="goes on past midnight"),
+        pytest.param(["08:00-14:00"], "2026-12-25T01:00", False, id="cuts off the night before"),
+    ],
+)
+def test_other_hours_on_a_date(hours: list[str], moment: str, is_open: bool) -> None:
+    """On a date of ``instead`` these hours hold, whatever week and closed days say, and are the exception that is told."""
+    calendar = parsed({"thu": ["22:00-02:00"]}, ["12-25"], instead={"2026-12-25": hours})
+    assert calendar.is_open(at(moment)) is is_open
+    assert calendar.exception(at("2026-12-25T10:00")) == "2026-12-25 (instead)"
+    assert calendar.has_openings
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        pytest.param("2026-12-24T13:00", "2026-12-26T09:00:00-06:00", id="after a half day and a holiday"),
+        pytest.param("2026-12-22T18:00", "2026-12-23T10:00:00-06:00", id="when a closed morning ends"),
+        pytest.param("2026-12-26T14:00", "2026-12-27T07:00:00-06:00", id="hours of a Sunday that has some"),
+        pytest.param("2026-12-28T20:00", "2026-12-29T10:00:00-06:00", id="when a closing of the night before ends"),
+    ],
+)
+def test_next_opening_among_exceptions(moment: str, expected: str) -> None:
+    """The next opening may be the end of a closing, or one that no other week has."""
+    closed = ["house", "12-25", "2026-12-23 00:00-10:00", "2026-12-28 22:00-10:00"]
+    opening = parsed(CLINIC, closed, lists=HOUSE, instead={"2026-12-27": ["07:00-08:00"]}).next_opening(at(moment))
+    assert opening is not None
+    assert opening.isoformat() == expected
+
+
+def test_a_day_tells_its_reasons_once() -> None:
+    """A day that two closings close has both reasons, those of the night before first."""
+    calendar = parsed(CLINIC, ["2026-12-23 22:00-09:00", "house", "house", "2026-12-24"], lists=HOUSE)
+    day = calendar.day(date(2026, 12, 24))
+    assert day.open == ()
+    assert day.reasons == ("2026-12-23 22:00-09:00 (closed)", "2026-12-24 (closed)", "12-24 12:00-24:00 (house)")
+
+
+@pytest.mark.parametrize(
+    ("closed", "instead", "hours", "exception"),
+    [
+        pytest.param([], {}, ((0, 120),), "", id="as every week"),
+        pytest.param(["2026-11-27"], {}, (), "2026-11-27 (closed)", id="the day before was closed"),
+        pytest.param(
+            ["2026-11-27 12:00-24:00"], {}, (), "2026-11-27 12:00-24:00 (closed)", id="its evening was closed"
+        ),
+        pytest.param(["2026-11-27 12:00-18:00"], {}, ((0, 120),), "", id="its afternoon was closed"),
+        pytest.param([], {"2026-11-27": ["20:00-22:00"]}, (), "2026-11-27 (instead)", id="it had other hours"),
+        pytest.param(
+            [], {"2026-11-27": ["20:00-03:00"]}, ((0, 180),), "2026-11-27 (instead)", id="it had longer hours"
+        ),
+        pytest.param([], {"2026-11-27": ["23:00-02:00"]}, ((0, 120),), "", id="it had other hours with the same end"),
+    ],
+)
+def test_a_night_that_does_not_go_on_says_why(
+    closed: list[str], instead: dict[str, list[str]], hours: tuple[Span, ...], exception: str
+) -> None:
+    """What ends the night before is the reason of the morning that it should have lasted into."""
+    calendar = parsed(NIGHT, closed, instead=instead)
+    day = calendar.day(date(2026, 11, 28))
+    assert (day.open, day.reasons) == (hours, (exception,) if exception else ())
+    assert calendar.exception(at("2026-11-28T01:00")) == exception
+    assert calendar.exception(at("2026-11-28T03:00")) == ""
+
+
+def test_a_list_that_could_not_be_read_is_no_second_fault() -> None:
+    """What is wrong with a list is told where it stands."""
+    assert parse_calendar("hours", "UTC", CLINIC, ["house"], None, {"house": None})[1] == ()
 
 
 @pytest.mark.parametrize(
@@ -355,6 +533,14 @@ def shape(text: str) -> str:
     return f"hours must look like '08:00-18:00' but are {text!r}"
 
 
+def no_day(text: str) -> str:
+    """Give the message for what does not look like a day."""
+    return (
+        "a day must look like '2026-12-25', '12-25' (every year), '2027-07-19..2027-08-06' or '12-24 12:00-24:00' "
+        f"but is {text!r}"
+    )
+
+
 @pytest.mark.parametrize(
     ("open_hours", "closed", "expected"),
     [
@@ -391,7 +577,7 @@ def shape(text: str) -> str:
             [],
             (
                 ("open", "mon", 0),
-                "an opening cannot start at 24:00, but is '24:00-02:00': write 00:00 on the next day",
+                "hours cannot start at 24:00, but are '24:00-02:00': write 00:00 on the next day",
             ),
             id="start at 24:00",
         ),
@@ -423,14 +609,46 @@ def shape(text: str) -> str:
         pytest.param(
             {},
             ["2026-12-25", "25.12.2026"],
-            (("closed", 1), "a closed date must look like '2026-12-25' but is '25.12.2026'"),
+            (("closed", 1), no_day("25.12.2026")),
             id="other date format",
         ),
         pytest.param(
             {},
             ["20261225"],
-            (("closed", 0), "a closed date must look like '2026-12-25' but is '20261225'"),
+            (("closed", 0), no_day("20261225")),
             id="date without hyphens",
+        ),
+        pytest.param(
+            {},
+            ["13-01"],
+            (("closed", 0), "there is no such day of the year: '13-01' (write month and day, as in '12-25')"),
+            id="month 13",
+        ),
+        pytest.param(
+            {},
+            ["2027-08-06..2027-07-19"],
+            (("closed", 0), "'2027-08-06..2027-07-19' ends before it begins"),
+            id="range backwards",
+        ),
+        pytest.param(
+            {},
+            ["2026-12-24..01-02"],
+            (
+                ("closed", 0),
+                "'2026-12-24..01-02' has a year on one side alone: write it on both sides, or on neither for every year",
+            ),
+            id="range with one year",
+        ),
+        pytest.param({}, ["12-24.."], (("closed", 0), no_day("12-24..")), id="range without end"),
+        pytest.param({}, ["12-24 noon"], (("closed", 0), shape("noon")), id="part that is none"),
+        pytest.param(
+            {},
+            ["zurich"],
+            (
+                ("closed", 0),
+                "holiday list 'zurich' is not defined; define it under holidays, or write a day such as 2026-12-25",
+            ),
+            id="list where there is none",
         ),
     ],
 )
@@ -529,6 +747,31 @@ def test_path_is_no_timezone(timezone: str) -> None:
     assert [fault.path for fault in faults] == [("timezone",)]
 
 
+@pytest.mark.parametrize(
+    ("instead", "expected"),
+    [
+        pytest.param(
+            {"12-23": []}, (("instead", "12-23"), "a date must look like '2026-12-25' but is '12-23'"), id="no year"
+        ),
+        pytest.param(
+            {"2026-02-30": []}, (("instead", "2026-02-30"), "there is no such date: '2026-02-30'"), id="30 February"
+        ),
+        pytest.param({"2026-12-23": ["8-14"]}, (("instead", "2026-12-23", 0), shape("8-14")), id="hours"),
+    ],
+)
+def test_faults_of_other_hours(instead: dict[str, list[str]], expected: tuple[tuple[str | int, ...], str]) -> None:
+    """Dates and hours of ``instead`` are told at their place."""
+    calendar, faults = parse_calendar("hours", "America/Chicago", CLINIC, [], instead)
+    assert calendar is None
+    assert [(fault.path, fault.message) for fault in faults] == [expected]
+
+
+def test_an_unknown_list_names_the_nearest() -> None:
+    """A list that does not exist is refused with those that do."""
+    _, (fault,) = parse_calendar("hours", "UTC", CLINIC, ["hause"], None, HOUSE)
+    assert fault.message == "closed must be 'house' but is 'hause' (did you mean 'house'?)"
+
+
 def test_all_faults_at_once() -> None:
     """Zone, days, hours and dates are all reported in one go."""
     _, faults = parse_calendar(
@@ -545,17 +788,22 @@ def test_all_faults_at_once() -> None:
     ]
 
 
-texts = st.text(max_size=12) | st.sampled_from(["mon", "tue-fri", "08:00-18:00", "22:00-02:00", "2026-12-25", "UTC"])
+texts = st.text(max_size=12) | st.sampled_from(
+    ["mon", "tue-fri", "08:00-18:00", "22:00-02:00", "2026-12-25", "UTC", "12-24 12:00-24:00", "12-24..01-02", "house"]
+)
 
 
 @given(
     timezone=texts,
     open_hours=st.dictionaries(texts, st.lists(texts, max_size=3), max_size=4),
     closed=st.lists(texts, max_size=3),
+    instead=st.dictionaries(texts, st.lists(texts, max_size=2), max_size=2),
 )
-def test_any_text_is_a_calendar_or_faults(timezone: str, open_hours: dict[str, list[str]], closed: list[str]) -> None:
+def test_any_text_is_a_calendar_or_faults(
+    timezone: str, open_hours: dict[str, list[str]], closed: list[str], instead: dict[str, list[str]]
+) -> None:
     """No text makes the parser fail in any other way than with faults."""
-    calendar, faults = parse_calendar("hours", timezone, open_hours, closed)
+    calendar, faults = parse_calendar("hours", timezone, open_hours, closed, instead, HOUSE)
     assert (calendar is None) == bool(faults)
     assert all(fault.message for fault in faults)
 

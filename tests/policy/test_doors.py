@@ -19,6 +19,11 @@ CALENDARS = """
 calendars:
   hours: { timezone: America/Chicago, open: { mon-fri: ["08:00-18:00"] }, closed: ["2026-11-26"] }
   lunch: { timezone: America/Chicago, open: { mon-sun: ["11:30-12:30"] } }
+  holidays:
+    timezone: America/Chicago
+    open: { mon-fri: ["08:00-18:00"] }
+    closed: ["11-24 12:00-24:00", "2026-11-25..2026-11-27", "2026-11-30 08:00-10:00"]
+    instead: { "2026-11-28": ["07:00-08:00"] }
   london: { timezone: Europe/London, open: { mon-fri: ["09:00-17:00"] } }
   nights: { timezone: America/Chicago, open: { mon-sun: ["22:00-06:00"] } }
   always: { timezone: UTC, open: { mon-sun: ["00:00-24:00"] }, closed: ["2026-11-25"] }
@@ -72,6 +77,10 @@ def local(text: str) -> datetime:
         ),
         pytest.param("closed: sunday-night", "2026-11-01T01:20-05:00", "2026-11-01T01:45-05:00", id="first 1:45"),
         pytest.param("closed: sunday-night", "2026-11-01T01:20-06:00", "2026-11-01T01:45-06:00", id="second 1:45"),
+        pytest.param("open: holidays", "2026-11-24T12:00-06:00", "2026-11-28T07:00-06:00", id="other hours on a date"),
+        pytest.param("open: holidays", "2026-11-28T08:00-06:00", "2026-11-30T10:00-06:00", id="a closed morning ends"),
+        pytest.param("closed: holidays", "2026-11-24T09:00-06:00", "2026-11-24T12:00-06:00", id="a half day begins"),
+        pytest.param("closed: holidays", "2026-11-28T07:30-06:00", "2026-11-28T08:00-06:00", id="other hours end"),
         pytest.param("open: never", "2026-11-23T12:00-06:00", None, id="never"),
         pytest.param("open: hours, link: expired", "2026-11-23T19:00-06:00", None, id="for another link"),
         pytest.param("open: hours, protocol: sip", "2026-11-23T19:00-06:00", None, id="for another protocol"),

@@ -20,11 +20,16 @@ trunks:
     termination: pexbackup.byoc.usw2.pure.cloud
     form: fqdn                      # fqdn (default) | tgrp
 
+holidays:                           # lists of days, shared by calendars
+  illinois: { country: US, subdivision: IL }   # public holidays, from the library `holidays`
+  house: ["12-24 12:00-24:00", "2026-12-31", "2027-07-19..2027-08-06"]
+
 calendars:
   clinic-hours:
     timezone: America/Chicago
     open: { mon-fri: ["08:00-18:00"], sat: ["09:00-13:00"] }
-    closed: ["2026-12-25", "2027-01-01"]
+    closed: [illinois, house, "2027-01-02"]
+    instead: { "2026-12-23": ["08:00-14:00"] }
 
 rooms:                              # VMR templates: any field of Pexip's conference/lecture service
   telehealth:
@@ -105,6 +110,11 @@ GOOD: dict[str, str] = {
     "days in full and in any case": (
         "calendars: { c: { timezone: UTC, open: { Monday - Wed: '08:00-18:00', 'sat, SUN': [] }, closed: 2026-12-25 } }"
     ),
+    "days of every kind": (
+        "holidays: { h: [2026-12-25, '12-25', 2027-07-19..2027-08-06, '12-24 .. 01-02', '12-24 12:00-24:00'], one: '12-24' }\n"
+        "calendars: { c: { timezone: UTC, open: {}, closed: [h, one, '12-24 12:00-24:00'], instead: { '2026-12-23': [] } } }"
+    ),
+    "public holidays": "holidays: { h: { country: CH, subdivision: ZH }, g: { country: AT, subdivision: 9 } }",
     "a lecture": "rooms: { r: { service_type: lecture, name: x, host_view: one_main_one_pip, crypto_mode: null } }",
     "digits as PIN": "rooms: { r: { name: x, pin: '1234#' } }",
     "long text with placeholders": f"rooms: {{ r: {{ name: x, description: '{{remote_alias}}{'x' * 240}' }} }}",
@@ -144,6 +154,12 @@ BAD: dict[str, str] = {
     "termination with a scheme": "trunks: { t: { number: '+13129998045', termination: 'sip:a.b' } }",
     "hours that are none": "calendars: { c: { timezone: UTC, open: { mon: [8-18] } } }",
     "a day that is none": "calendars: { c: { timezone: UTC, open: { today: ['08:00-18:00'] } } }",
+    "a holiday list of numbers": "holidays: { h: [5] }",
+    "a month that is none": "holidays: { h: ['25-12'] }",
+    "a range with words": "holidays: { h: ['12-24 to 12-26'] }",
+    "a country in words": "holidays: { h: { country: Switzerland } }",
+    "a subdivision without country": "holidays: { h: { subdivision: ZH } }",
+    "other hours every year": "calendars: { c: { timezone: UTC, open: {}, instead: { 12-23: ['08:00-14:00'] } } }",
     "a date that is none": "calendars: { c: { timezone: UTC, open: {}, closed: [25.12.2026] } }",
     "room without name": "rooms: { r: { service_tag: x } }",
     "unknown field of a room": "rooms: { r: { name: x, guestpin: derived } }",

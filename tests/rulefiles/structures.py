@@ -14,7 +14,14 @@ from policy_server.rulefiles.conditions import condition_keys
 from policy_server.rulefiles.merge import SECTIONS
 from policy_server.rulefiles.rule_lists import RULE_SECTIONS
 from policy_server.rulefiles.rules import OutcomeKey, RuleSection
-from policy_server.rulefiles.schema_sections import CALENDAR, DEPLOYMENT_LISTS, DIRECTORY_ENTRY, LINK, TRUNK
+from policy_server.rulefiles.schema_sections import (
+    CALENDAR,
+    DEPLOYMENT_LISTS,
+    DIRECTORY_ENTRY,
+    HOLIDAY_COUNTRY,
+    LINK,
+    TRUNK,
+)
 
 Strategy = st.SearchStrategy[Any]
 
@@ -69,6 +76,9 @@ TEXTS = (
         "22:00-02:00",
         "2026-12-25",
         "2026-02-30",
+        "12-24 12:00-24:00",
+        "2027-07-19..2027-08-06",
+        "CH",
         "4h",
         "0s",
     ],
@@ -81,7 +91,9 @@ SCALARS = (None, True, False, 0, 1, -1, 4, 50, 100, 101, 4096, 128_000, 2**63, 1
 
 def _all_keys() -> tuple[str, ...]:
     keys: set[str] = {*SECTIONS, *DEPLOYMENT_LISTS}
-    keys |= {key for schema in (TRUNK, CALENDAR, DIRECTORY_ENTRY, LINK) for key in schema["properties"]}
+    keys |= {
+        key for schema in (TRUNK, CALENDAR, HOLIDAY_COUNTRY, DIRECTORY_ENTRY, LINK) for key in schema["properties"]
+    }
     keys |= {key for request in RequestType for key in condition_keys(request)}
     keys |= {field for shape in SHAPES.values() for field in shape.facets}
     return tuple(
@@ -274,8 +286,19 @@ _days = st.dictionaries(
     st.sampled_from(["mon", "tue-fri", "sat,sun"]), often(some(["08:00-18:00", "22:00-02:00"])), min_size=1, max_size=2
 )
 _calendar = table(
-    {"timezone": st.just("America/Chicago"), "open": _days, "closed": some(["2026-12-25", "2027-01-01"])},
+    {
+        "timezone": st.just("America/Chicago"),
+        "open": _days,
+        "closed": some(["2026-12-25", "12-24", "h", "house"]),
+        "instead": st.dictionaries(
+            st.sampled_from(["2026-12-23", "2027-01-01"]), often(some(["08:00-18:00", "22:00-02:00"])), max_size=2
+        ),
+    },
     ["timezone", "open"],
+)
+_holiday_list = st.one_of(
+    some(["2026-12-25", "12-24 12:00-24:00", "2027-07-19..2027-08-06", "12-24..01-02"]),
+    table({"country": st.sampled_from(["CH", "US"]), "subdivision": st.sampled_from(["AR", "ZH"])}, ["country"]),
 )
 _entry = table({"alias": st.just("desk"), "description": _texts, "avatar": st.just("a.jpg")}, ["alias"])
 
@@ -297,6 +320,7 @@ _SECTIONS: dict[str, Strategy] = {
     "domains": some(["video.example.com", "Example.org"]),
     "pexip": table({name: st.just(["London", "Oslo", "Telehealth"]) for name in DEPLOYMENT_LISTS}),
     "trunks": _named(["t", "t2"], _trunk),
+    "holidays": _named(["h", "house"], _holiday_list),
     "calendars": _named(["c", "closed"], _calendar),
     "rooms": _named(["r", "r2"], table(_service_fields("conference"), ["name"])),
     **{section.name: _rules(section) for section in RULE_SECTIONS},
