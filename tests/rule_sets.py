@@ -35,10 +35,12 @@ def load(
     text: str,
     *,
     pictures: Mapping[str, bytes] | None = None,
+    tables: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Ruleset:
-    """Compile the rules of a text; problems that refuse them fail the test."""
-    files = RuleFiles({"rules/test.yaml": dedent(text).encode()}, pictures or {})
+    """Compile the rules of a text; problems that refuse them fail the test. ``tables`` are CSV files by their path."""
+    sheets = {path: sheet.encode() for path, sheet in (tables or {}).items()}
+    files = RuleFiles({"rules/test.yaml": dedent(text).encode()}, pictures or {}, tables=sheets)
     loaded = load_rules(files, NOON, environment=environment)
     if loaded.ruleset is None:
         pytest.fail("\n".join(str(problem) for problem in loaded.problems))

@@ -15,6 +15,7 @@ from policy_server.policy.facts import Facts, Supposed
 from policy_server.policy.link_aliases import Entrance
 from policy_server.policy.names import LinkState
 from policy_server.policy.parameter_conditions import AddressIn, BooleanIs, ChoiceIs, IntegerIs, TextMatches
+from policy_server.policy.tables import TableHas
 from policy_server.policy.templates import RAW
 
 
@@ -280,6 +281,7 @@ Condition: TypeAlias = (
     | LinkTypeIs
     | DoorIs
     | PercentOf
+    | TableHas
     | AllOf
     | AnyOf
     | NotAllOf
@@ -326,3 +328,16 @@ def captured_groups(conditions: Iterable[Condition], facts: Facts, names: Collec
         if found := condition.groups(facts, originals=originals):
             groups |= found
     return groups
+
+
+def table_conditions(conditions: Iterable[Condition], *, negated: bool = False) -> Iterator[TableHas]:
+    """The conditions that look something up; with ``negated=False`` those that may give columns."""
+    return (condition for condition in walk(conditions, negated=negated) if isinstance(condition, TableHas))
+
+
+def recalled_columns(conditions: Iterable[Condition], known: Mapping[str, str], facts: Facts) -> dict[str, str]:
+    """What the tables of a rule say of a room that it made, as far as that can be told from what is ``known`` of it."""
+    columns: dict[str, str] = {}
+    for condition in table_conditions(conditions):
+        columns |= condition.recalled({**known, **columns}, facts)
+    return columns

@@ -1,15 +1,14 @@
 """The one evaluator: a question, the rules and the time in; a decision with its trace out. No I/O."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Final, assert_never
 
-from policy_server.pexip.parameters import PARAMETERS, PATH_ALIAS
 from policy_server.pexip.properties import accepts_properties
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import PolicyRequest
-from policy_server.policy.conditions import captured_groups
+from policy_server.policy.conditions import captured_groups, recalled_columns
 from policy_server.policy.decisions import (
     AllowRegistration,
     Continue,
@@ -27,7 +26,7 @@ from policy_server.policy.decisions import (
     Trace,
     no_rows,
 )
-from policy_server.policy.facts import Facts, FindLink, no_link
+from policy_server.policy.facts import Facts, FindLink, filled_in, no_link
 from policy_server.policy.faults import faults_of_answer
 from policy_server.policy.link_aliases import Entrance, LinkAlias, ReadAlias
 from policy_server.policy.names import NAMES, Keyring
@@ -44,7 +43,6 @@ from policy_server.policy.ruleset import (
     SetOutcome,
 )
 from policy_server.policy.services import FIELD_LIMIT, ServiceTemplate, blank_identity, fill
-from policy_server.policy.templates import RAW, without_raw
 
 DIRECTORY_LIMIT: Final = 10
 """Entries in a directory answer when the question does not say; Pexip always says 10 (pexip/README.md: Parameters)."""
@@ -127,6 +125,8 @@ def _decide(rules: RuleList, facts: Facts) -> Decision:
                 return Fail(rule.id, faults_of_answer(properties, participant=True), trace)
             return SetProperties(rule.id, _MATCHED, trace, properties)
         case LocationOutcome():
+            if outcome.templates:
+                return _place(rule, outcome, trace, facts)
             return PlaceMedia(rule.id, _MATCHED, trace, outcome.location, outcome.overflow_locations)
         case AllowOutcome():
             return AllowRegistration(rule.id, _MATCHED, trace, outcome.username, outcome.password)
@@ -136,10 +136,18 @@ def _decide(rules: RuleList, facts: Facts) -> Decision:
             assert_never(outcome)
 
 
+def _place(rule: Rule, outcome: LocationOutcome, trace: Trace, facts: Facts) -> PlaceMedia:
+    """Locations that come from a table; one that is missing or comes twice is no overflow."""
+    values = _values(frozenset(name for template in outcome.templates for name in template.names), rule, facts)
+    location, *others = (template.render(values) for template in outcome.templates)
+    overflow = dict.fromkeys(other for other in others if other and other != location)
+    return PlaceMedia(rule.id, _MATCHED, trace, location, tuple(overflow))
+
+
 def _serve(
     rule: str, reason: str, trace: Trace, template: ServiceTemplate, groups: Mapping[str, str], facts: Facts
 ) -> Decision:
-    values = _filled_in(template.names, groups, facts)
+    values = filled_in(template.names, groups, facts)
     if blank := blank_identity(template.needed, values):
         return Fail(rule, blank, trace)
     service, fits = template.fill(values)
@@ -177,8 +185,9 @@ def _recall_service(ruleset: Ruleset, facts: Facts) -> Decision:
         for name, default in origin.defaulted.items()
         if name.startswith("link.") and facts.link_attributes.get(name[5:]) == default
     }
+    placeholders |= recalled_columns(rule.conditions, placeholders, facts)
     # The room exists: a leg whose number nobody can tell any more must not cost it its other calls.
-    service = origin.service.without_blank_legs(_filled_in(origin.service.names, placeholders, facts))
+    service = origin.service.without_blank_legs(filled_in(origin.service.names, placeholders, facts))
     return _serve(rule.id, "the room's name and tag are this rule's", trace, service, placeholders, facts)
 
 
@@ -219,23 +228,4 @@ def _find_picture(ruleset: Ruleset, facts: Facts) -> ShowPicture | Continue:
 
 def _values(names: Collection[str], rule: Rule, facts: Facts) -> dict[str, str]:
     """What the placeholders of a rule's text stand for."""
-    return _filled_in(names, captured_groups(rule.conditions, facts, names), facts) if names else {}
-
-
-def _filled_in(names: Iterable[str], groups: Mapping[str, str], facts: Facts) -> dict[str, str]:
-    """A value for each placeholder: a named group, an attribute of the link, a parameter; ``""`` when missing."""
-    values: dict[str, str] = {}
-    for name in names:
-        if name in groups:
-            values[name] = groups[name]
-        elif (role := NAMES.get(without_raw(name))) is not None:
-            values[name] = facts.call.name(role) if facts.call is not None else ""
-        elif name.startswith("link."):
-            values[name] = facts.link_attributes.get(name[5:], "")
-        elif name in PARAMETERS:
-            values[name] = facts.text(PARAMETERS[name])
-        elif name.endswith(RAW):
-            values[name] = facts.request.text(without_raw(name))
-        else:
-            values[name] = facts.alias("alias") if name == PATH_ALIAS.name else ""
-    return values
+    return filled_in(names, captured_groups(rule.conditions, facts, names), facts) if names else {}

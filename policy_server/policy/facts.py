@@ -1,18 +1,18 @@
 """What one evaluation may look at: the question, the time, and what our own links say."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
 from policy_server.pexip.aliases import bare_alias, normalise_alias, original_stretch
-from policy_server.pexip.parameters import PATH_ALIAS, Kind, Parameter
+from policy_server.pexip.parameters import PARAMETERS, PATH_ALIAS, Kind, Parameter
 from policy_server.pexip.requests import PolicyRequest
 from policy_server.policy.link_aliases import AliasForm, Entrance, LinkAlias, ReadAlias, read_alias
 from policy_server.policy.masking import NameMask
-from policy_server.policy.names import UNSIGNED, Call, Keyring, LinkState, link_state
-from policy_server.policy.templates import RAW
+from policy_server.policy.names import NAMES, UNSIGNED, Call, Keyring, LinkState, link_state
+from policy_server.policy.templates import RAW, without_raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,3 +270,22 @@ class Facts:
         """The attributes of the link that the alias belongs to; none when nothing is known of it."""
         known = attributes_of(self._known_link)
         return {**known, **self._link_attributes} if self._link_attributes else known
+
+
+def filled_in(names: Iterable[str], groups: Mapping[str, str], facts: Facts) -> dict[str, str]:
+    """A value for each placeholder: a named group or a column of a table, an attribute of the link, a parameter; ``""`` when missing."""
+    values: dict[str, str] = {}
+    for name in names:
+        if name in groups:
+            values[name] = groups[name]
+        elif (role := NAMES.get(without_raw(name))) is not None:
+            values[name] = facts.call.name(role) if facts.call is not None else ""
+        elif name.startswith("link."):
+            values[name] = facts.link_attributes.get(name[5:], "")
+        elif name in PARAMETERS:
+            values[name] = facts.text(PARAMETERS[name])
+        elif name.endswith(RAW):
+            values[name] = facts.request.text(without_raw(name))
+        else:
+            values[name] = facts.alias("alias") if name == PATH_ALIAS.name else ""
+    return values

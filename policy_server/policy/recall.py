@@ -14,6 +14,7 @@ from policy_server.policy.pattern_index import PatternIndex
 from policy_server.policy.patterns import Pattern, compile_pattern
 from policy_server.policy.services import Leg, ServiceTemplate
 from policy_server.policy.templates import Template, backwards, is_blank, recovered, without_raw
+from policy_server.telephony.trunks import Trunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,23 +153,24 @@ def _dials(service: ServiceTemplate, remote_alias: str) -> bool:
     # Before or after the Call Routing Rule changed the alias (pexip/README.md: Calls that Pexip places): the number is in
     # it either way.
     for leg in (*service.legs, *service.fallbacks):
-        if leg.trunk is None:
-            if (
-                leg.fields.fixed.get("remote_alias")
-                and bare_alias(str(leg.fields.fixed["remote_alias"])) == remote_alias
-            ):
-                return True
-        else:
-            _, number, rest = remote_alias.partition(leg.trunk.number)
-            if number and not rest[:1].isdigit():
-                return True
+        trunks = (*leg.trunks.values(),) if leg.trunk is None else (leg.trunk,)
+        if any(_is_through(trunk, remote_alias) for trunk in trunks):
+            return True
+        fixed = "" if trunks else str(leg.fields.fixed.get("remote_alias") or "")
+        if fixed and bare_alias(fixed) == remote_alias:
+            return True
     return False
 
 
+def _is_through(trunk: Trunk, remote_alias: str) -> bool:
+    _, number, rest = remote_alias.partition(trunk.number)
+    return bool(number) and not rest[:1].isdigit()
+
+
 def destinations(service: ServiceTemplate) -> tuple[Template, ...]:
-    """Whom its legs dial, where that has placeholders."""
+    """Whom its legs dial, where that has placeholders; not those whose trunk a table names."""
     legs: tuple[Leg, ...] = (*service.legs, *service.fallbacks)
-    found = (leg.fields.template("remote_alias") for leg in legs)
+    found = (leg.fields.template("remote_alias") for leg in legs if not leg.trunks)
     return tuple(template for template in found if template is not None and template.names)
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, assert_never
 
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.calendars import Calendar
 from policy_server.policy.candidates import CandidateIndex, build_index
-from policy_server.policy.conditions import Condition, parameters_in
+from policy_server.policy.conditions import Condition, parameters_in, table_conditions
 from policy_server.policy.decisions import Finding, Outcome, Trace
 from policy_server.policy.directory import Directory
 from policy_server.policy.facts import Facts
@@ -61,6 +61,8 @@ class LocationOutcome:
 
     location: str
     overflow_locations: tuple[str, ...]
+    templates: tuple[Template, ...] = ()
+    """All of them in order, where one comes from a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,27 @@ class Rule:
     outcome: RuleOutcome
     enabled: bool = True
     place: str = ""
+
+
+def placeholders_of(rule: Rule) -> frozenset[str]:
+    """Every placeholder of a rule: of what it decides, and of keys that it looks up."""
+    keys = frozenset(name for table in table_conditions(rule.conditions, negated=True) for name in table.wanted.names)
+    outcome = rule.outcome
+    match outcome:
+        case ServeOutcome():
+            return keys | outcome.service.names
+        case RedirectOutcome():
+            return keys.union(outcome.new_alias.names)
+        case RejectOutcome():
+            return keys.union(outcome.text.names)
+        case SetOutcome():
+            return keys | outcome.properties.names
+        case LocationOutcome():
+            return keys.union(*(template.names for template in outcome.templates))
+        case AllowOutcome() | ContinueOutcome():
+            return keys
+        case _:
+            assert_never(outcome)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -27,6 +27,9 @@ _PLAIN_FIELDS: Final = frozenset(
 )
 """Fields of text that may hold anything of up to ``FIELD_LIMIT`` characters."""
 
+_NAMES: Final = frozenset(name for shape in SHAPES.values() for name, facet in shape.facets.items() if facet.names)
+"""Fields that name an object of the deployment."""
+
 Fields = dict[str, object]
 
 
@@ -73,6 +76,10 @@ class FieldsTemplate:
         for name, template in self.filled:
             text = template.render(values)
             if not 0 < len(text) <= FIELD_LIMIT:
+                if not text and name in _NAMES:
+                    # A table names no such object for this row.
+                    fits = False
+                    continue
                 text = _cut(name, text)
                 fits = fits and 0 < len(text) <= FIELD_LIMIT
             fields[name] = text
@@ -93,10 +100,14 @@ class FieldsTemplate:
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One entry of ``dial_out``: an automatic participant, and the trunk it goes through if it names one."""
+    """One entry of ``dial_out``: an automatic participant, and the trunk it goes through if it names one.
+
+    Where a table names the trunk, ``trunks`` has those that it may name.
+    """
 
     trunk: Trunk | None
     fields: FieldsTemplate
+    trunks: Mapping[str, Trunk] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 _BRACES: Final = re.compile(r"\{([^{}]*)\}|[{}]")
@@ -83,6 +83,17 @@ class Template:
     def with_defaults(self, change: Callable[[str], str]) -> "Template":
         """The same with its defaults changed, as for a place where values are written in another way."""
         return replace(self, defaults=tuple(None if text is None else change(text) for text in self.defaults))
+
+
+@dataclass(frozen=True, slots=True)
+class MeaningTemplate(Template):
+    """A text that stands for another one: ``meanings`` has what each says; any that is not there says nothing."""
+
+    meanings: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def render(self, values: Mapping[str, str]) -> str:
+        """What the text means."""
+        return self.meanings.get(Template.render(self, values), "")
 
 
 def parse_template(text: str) -> Template:

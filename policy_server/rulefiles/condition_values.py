@@ -24,6 +24,7 @@ from policy_server.rulefiles.document_nodes import MappingNode, ScalarNode
 from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import Report, Table, unlisted
 from policy_server.rulefiles.schema_parts import Schema, one_or_list
+from policy_server.rulefiles.tables import Tables
 from policy_server.wording.values import printable, shown
 from policy_server.wording.words import one_of
 
@@ -47,7 +48,7 @@ class Scope:
     """What the conditions of one rule may refer to. ``link_types`` are the names of all, faulty ones too.
 
     ``names`` are those of objects of the deployment by their kind, ``None`` where any is taken. ``known`` are conditions
-    of other rules, to be used again.
+    of other rules, to be used again. ``around`` are those of this rule that hold whenever the ones to be read count.
     """
 
     request: RequestType
@@ -59,6 +60,9 @@ class Scope:
     link_types: frozenset[str]
     used_calendars: set[str]
     known: dict[Condition, Condition]
+    tables: Tables
+    used_tables: set[str]
+    around: tuple[Condition, ...] = ()
 
 
 SchemaOf: TypeAlias = Callable[[str, Schema], Schema]

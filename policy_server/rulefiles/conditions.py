@@ -3,7 +3,8 @@
 Every key of a rule becomes a condition or a problem, never nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -24,6 +25,8 @@ from policy_server.policy.conditions import (
 from policy_server.policy.facts import IdpAttributeSource, LinkAttributeSource
 from policy_server.policy.link_aliases import Entrance
 from policy_server.policy.names import LinkState
+from policy_server.policy.tables import TableHas
+from policy_server.policy.templates import Template, without_raw
 from policy_server.rulefiles.condition_values import (
     TEXT,
     ConditionKey,
@@ -37,30 +40,41 @@ from policy_server.rulefiles.condition_values import (
     read_words,
 )
 from policy_server.rulefiles.document_nodes import MappingNode, ScalarNode, SequenceNode
+from policy_server.rulefiles.placeholders import Given, fillable, groups_of, named_anywhere
 from policy_server.rulefiles.reader import Table, shown_node, undefined
-from policy_server.rulefiles.schema_parts import Schema, one_or_list
-from policy_server.wording.words import unknown_key
+from policy_server.rulefiles.schema_parts import TEMPLATE, Schema, one_or_list
+from policy_server.rulefiles.tables import TableFile
+from policy_server.wording.values import shown
+from policy_server.wording.words import nearest, unknown_key
 
 
 def read_conditions(node: MappingNode, scope: Scope) -> tuple[Condition, ...]:
     """The conditions of a ``when``, or of one entry of ``any``, ``all`` or ``not``."""
-    conditions: list[Condition] = []
+    around = scope.around
+    conditions: dict[str, Condition] = {}
     table = Table(node, "when", scope.report, scope.rule)
-    for key in table:
+    for key in sorted(table, key=_when_read):
         row = CONDITIONS.get(key)
         if row is None or scope.request not in row.requests:
             table.error_at(table.key_place(key), _unknown(key, scope.request))
             continue
+        if _when_read(key):
+            scope = replace(scope, around=(*around, *conditions.values()))
         condition = row.read(key, table, scope)
         if isinstance(condition, OneOf):
             # Thousands of rules have the same few.
-            conditions.append(scope.known.setdefault(condition, condition))
+            conditions[key] = scope.known.setdefault(condition, condition)
         elif condition is not None:
-            conditions.append(condition)
+            conditions[key] = condition
         elif not scope.report.failed:
             # A condition that is dropped without a word would widen the rule.
             table.error(key, f"{key} cannot be read")
-    return tuple(conditions)
+    return tuple(conditions[key] for key in table if key in conditions)
+
+
+def _when_read(key: str) -> int:
+    """What a key of a table is made of is read before it."""
+    return _LATER.get(key, 0)
 
 
 def condition_keys(request: RequestType) -> tuple[str, ...]:
@@ -138,6 +152,66 @@ def _read_percent(key: str, table: Table, scope: Scope) -> Condition | None:
     return PercentOf(float(value), scope.rule) if isinstance(value, int | float) else None
 
 
+# ------------------------------------------------------------------ tables
+
+
+def _read_table(key: str, table: Table, scope: Scope) -> Condition | None:
+    within = table.table(key, "names of tables with the key to look up such as {queues: '{link.language}'}")
+    if within is None:
+        return None
+    if not within.node.entries:
+        table.error(
+            key, "table is empty; write the name of a table and the key to look up, as in {queues: '{link.language}'}"
+        )
+    found: list[TableHas] = []
+    for name in within:
+        wanted = within.template(name)
+        scope.used_tables.add(name)
+        if name not in scope.tables:
+            noun = undefined(key, "table", name, scope.tables, "tables")
+            within.error_at(within.key_place(name), noun)
+        elif wanted is not None and _is_good_key(name, wanted, within, scope, found) and (file := scope.tables[name]):
+            bases = frozenset(map(without_raw, wanted.names)).union(wanted.names)
+            around = (*scope.around, *found)
+            givers = tuple(each for each in around if not bases.isdisjoint(named_anywhere((each,))))
+            found.append(TableHas(file.lookup, wanted, givers, named_anywhere(givers)))
+            _warn_of_keys(file, wanted, givers, scope)
+    if len(found) < len(within.node.entries):
+        return None
+    return found[0] if len(found) == 1 else AllOf(tuple(found)) if found else None
+
+
+def _is_good_key(name: str, wanted: Template, within: Table, scope: Scope, earlier: Sequence[Condition]) -> bool:
+    if not wanted.names:
+        message = f"the key of table {shown(name)} is the same for every question; write a placeholder such as {{link.language}}"
+        within.error(name, message)
+        return False
+    before = scope.report.errors
+    conditions = (*scope.around, *earlier)
+    names, _ = groups_of(conditions)
+    others = fillable(scope.request, has_names=bool(scope.link_types) and scope.request in _WITH_LINK)
+    given = Given(tuple(names), named_anywhere(conditions), others, tables=scope.tables)
+    for placeholder in given.unknown(wanted):
+        reason = given.column(placeholder)
+        if reason is None and without_raw(placeholder) in given.partly:
+            reason = "only some of this rule's alternatives capture it; capture it in each of them"
+        elif reason is None:
+            near = nearest(placeholder, (*given.groups, *sorted(others)))
+            near_hint = f"did you mean {{{near}}}? " if near else ""
+            reason = f"{near_hint}it can be a named group of the conditions beside this one, a request parameter, or {{link.ATTRIBUTE}}"
+        within.error(name, f"placeholder {{{placeholder}}} is unknown: {reason}")
+    return scope.report.errors == before
+
+
+def _warn_of_keys(file: TableFile, wanted: Template, givers: Sequence[Condition], scope: Scope) -> None:
+    """Warns of keys in a form that the one parameter of which the key is made never has."""
+    (name, *others) = wanted.names
+    parameter = PATH_ALIAS if name == PATH_ALIAS.name else PARAMETERS.get(name)
+    if others or givers or any(wanted.literals) or parameter is None or parameter.kind is not Kind.ALIAS:
+        return
+    file.warn_of_keys(scope.domains, name, scope.report)
+
+
 # ------------------------------------------------------------------ conditions made of conditions
 
 
@@ -185,6 +259,8 @@ def _read_not(key: str, table: Table, scope: Scope) -> Condition | None:
 _ANY_QUESTION: Final = frozenset(RequestType)
 _WITH_LINK: Final = PARAMETERS["local_alias"].requests
 _PARAMETERS: Final = (PATH_ALIAS, *PARAMETERS.values())
+_LATER: Final = {"any": 1, "all": 1, "not": 1, "table": 2}
+"""Conditions that others of the rule may give something to, in the order in which they are read."""
 
 _ROWS: Final = (
     *map(parameter_key, _PARAMETERS),
@@ -236,6 +312,18 @@ _ROWS: Final = (
         "Attributes that the customer's link was given, each with a regular expression.",
         _WITH_LINK,
         LinkAttributeSource,
+    ),
+    ConditionKey(
+        "table",
+        "Tables (under tables), each with the key that it must have, in any case; the row fills {NAME.COLUMN}.",
+        _ANY_QUESTION,
+        _read_table,
+        one(
+            type="object",
+            minProperties=1,
+            propertyNames={"pattern": "^[A-Za-z_][A-Za-z0-9_-]*$"},
+            additionalProperties={"type": "string", "pattern": rf"^(?=[^{{]*\{{){TEMPLATE.removeprefix('^')}"},
+        ),
     ),
     ConditionKey(
         "percent",

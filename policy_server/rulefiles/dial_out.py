@@ -1,7 +1,7 @@
 """Reading ``dial_out``: the legs that a room dials."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from policy_server.pexip.fields import Fault
@@ -9,17 +9,33 @@ from policy_server.pexip.service_parts import AutomaticParticipant
 from policy_server.pexip.services import check_service
 from policy_server.pexip.shapes import SHAPES
 from policy_server.policy.services import CALLER, ROOM_NAME, FieldsTemplate, Leg
-from policy_server.policy.templates import Template
+from policy_server.policy.templates import MeaningTemplate, Template, parse_template
 from policy_server.rulefiles.document_nodes import Entry, MappingNode, ScalarNode, SequenceNode, plain
 from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import Table, shown_node, undefined
 from policy_server.rulefiles.services import ANY_TEXT, FAILED, LEG_DEFAULTS, TemplateReader, Vocabulary, check_names
-from policy_server.telephony.trunks import Trunk, dial_string
+from policy_server.rulefiles.tables import empty_cell
+from policy_server.telephony.trunks import DialString, Trunk, dial_string
 from policy_server.wording.words import did_you_mean, unknown_key
 
 _BARE_ROOM: Final = {"service_type": "conference", "name": "x", "service_tag": ""}
 _SHORT: Final = {"display_name": "local_display_name"}
 """Names of our own for fields of an automatic participant."""
+
+
+@dataclass(frozen=True, slots=True)
+class _NamedTrunks:
+    """The trunks that a table may name, and the placeholder that does."""
+
+    template: Template
+    place: Place
+    trunks: Mapping[str, Trunk]
+
+    def meaning(self, part: Callable[[DialString], str]) -> MeaningTemplate:
+        """What a field of the leg is for the trunk that is named."""
+        template = self.template
+        meanings = {name: part(dial_string(trunk)) for name, trunk in self.trunks.items()}
+        return MeaningTemplate(template.source, template.pieces, template.defaults, meanings)
 
 
 def read_dial_out(
@@ -48,7 +64,7 @@ def read_dial_out(
             entry.error("when", "the first entry of dial_out is dialled with the room, so it cannot wait for a failure")
         elif when == FAILED:
             entry.warning("when", "nothing dials this entry yet: a leg that fails is not replaced by another")
-        dialled = _read_destination(entry, trunks, used_trunks)
+        dialled = _read_destination(entry, trunks, used_trunks, vocabulary)
         leg = _read_leg(entry, dialled, domain, reader, vocabulary)
         if leg is not None:
             (failed if when == FAILED else first).append(leg)
@@ -56,9 +72,11 @@ def read_dial_out(
 
 
 def _read_destination(
-    entry: Table, trunks: Mapping[str, Trunk | None], used_trunks: set[str]
-) -> Trunk | Mapping[str, object] | None:
-    """The trunk of an entry, or nothing to add to its own ``remote_alias``; ``None`` when there is neither."""
+    entry: Table, trunks: Mapping[str, Trunk | None], used_trunks: set[str], vocabulary: Vocabulary
+) -> Trunk | _NamedTrunks | Mapping[str, object] | None:
+    """The trunk of an entry, the trunks that a table may name, or nothing to add to its own ``remote_alias``; ``None`` when
+    there is neither.
+    """
     if "trunk" not in entry:
         if "remote_alias" in entry:
             return {}
@@ -69,19 +87,54 @@ def _read_destination(
     name = entry.text("trunk", wanted="the name of a trunk")
     if name is None:
         return None
+    if "{" in name or "}" in name:
+        return _read_column(name, entry, trunks, used_trunks, vocabulary)
     used_trunks.add(name)
     if name not in trunks:
         entry.error("trunk", undefined("trunk", "trunk", name, trunks, "trunks"))
     return trunks.get(name)
 
 
+def _read_column(
+    text: str, entry: Table, trunks: Mapping[str, Trunk | None], used_trunks: set[str], vocabulary: Vocabulary
+) -> _NamedTrunks | None:
+    """The trunks that a column names; each of its rows has to name one."""
+    column = vocabulary.column(text)
+    if column is None:
+        entry.error(
+            "trunk", "trunk must be the name of a trunk, or a column of a table and nothing else, as in {queues.trunk}"
+        )
+        return None
+    place = entry.value_place("trunk")
+    template = parse_template(text)
+    if column.file is None or column.placeholder not in column.file.lookup.columns:
+        # The one is reported already, the other with the placeholders.
+        return _NamedTrunks(template, place, {})
+
+    def fault_of(name: str) -> str:
+        if not name:
+            return empty_cell(column.placeholder, "the name of a trunk", place) if column.default is None else ""
+        return "" if name in trunks else undefined("trunk", "trunk", name, trunks, "trunks")
+
+    column.file.check(column.placeholder, f"trunk {column.default is None}", fault_of, entry.report)
+    names = {name for name in column.file.values(column.placeholder) if name}
+    if column.default is not None:
+        names.add(column.default)
+        if column.default not in trunks:
+            entry.error("trunk", undefined("trunk", "trunk", column.default, trunks, "trunks"))
+    used_trunks |= names
+    found = ((name, trunks.get(name)) for name in sorted(names))
+    return _NamedTrunks(template, place, {name: trunk for name, trunk in found if trunk is not None})
+
+
 def _read_leg(
     entry: Table,
-    destination: Trunk | Mapping[str, object] | None,
+    destination: Trunk | _NamedTrunks | Mapping[str, object] | None,
     domain: str,
     reader: TemplateReader,
     vocabulary: Vocabulary,
 ) -> Leg | None:
+    named = destination if isinstance(destination, _NamedTrunks) else None
     trunk = destination if isinstance(destination, Trunk) else None
     node = _with_full_names(entry)
     values: dict[str, object] = {item.name: plain(item.value) for item in node.entries}
@@ -90,7 +143,7 @@ def _read_leg(
     if trunk is not None:
         dialled = dial_string(trunk)
         values = {"routing": dialled.routing} | values | {"remote_alias": dialled.remote_alias}
-    elif destination is None:
+    elif destination is None or named is not None:
         # What else is wrong with the entry can be told without knowing where it dials.
         values["remote_alias"] = ANY_TEXT
     calling = f"{{{CALLER}}}@{domain}" if domain else f"{{{CALLER}}}"
@@ -102,7 +155,15 @@ def _read_leg(
     check_names(sample, entry, node, ("automatic_participants", 0), vocabulary)
     if destination is None:
         return None
-    return Leg(trunk, FieldsTemplate(read.fixed, tuple(read.filled.items())))
+    if named is None:
+        return Leg(trunk, FieldsTemplate(read.fixed, tuple(read.filled.items())))
+    reader.templates.append((named.template, named.place))
+    filled = dict(read.filled)
+    filled["remote_alias"] = named.meaning(lambda dialled: dialled.remote_alias)
+    if "routing" not in read.fixed:
+        filled["routing"] = named.meaning(lambda dialled: dialled.routing)
+    fixed = {name: value for name, value in read.fixed.items() if name != "remote_alias"}
+    return Leg(None, FieldsTemplate(fixed, tuple(filled.items())), named.trunks)
 
 
 def _with_full_names(entry: Table) -> MappingNode:

@@ -12,7 +12,7 @@ from policy_server.policy.directory import DirectoryEntry, build_directory
 from policy_server.policy.masking import NameMask
 from policy_server.policy.patterns import PatternError
 from policy_server.policy.recall import Recall
-from policy_server.policy.ruleset import LinkType, RuleList, Ruleset, rule_list
+from policy_server.policy.ruleset import LinkType, RuleList, Ruleset, placeholders_of, rule_list
 from policy_server.rulefiles.attributes import attribute_warnings
 from policy_server.rulefiles.coverage import coverage_warnings
 from policy_server.rulefiles.document_nodes import MappingNode
@@ -36,6 +36,7 @@ from policy_server.rulefiles.sections import (
 )
 from policy_server.rulefiles.services import Draft, Vocabulary, read_service, warn_of_shared_pins
 from policy_server.rulefiles.sharing import sharing_warnings
+from policy_server.rulefiles.tables import Tables, read_tables, unused_columns
 from policy_server.wording.values import shown
 from policy_server.wording.words import listed
 
@@ -69,7 +70,8 @@ def load_rules(
     if not files.documents:
         report.error(Place(files.folder), "there is no rule file here; a rule file ends in .yaml")
     links = _read_links(merged, report, TemplateFolders(files.templates, files.folder, report))
-    material = _read_material(merged, report, environment or {}, now, deployed=deployed)
+    tables = read_tables(merged.named["tables"], files.tables, files.folder, report)
+    material = _read_material(merged, report, tables, environment or {}, now, deployed=deployed)
     has_rules = any(merged.lists.values())
     rooms = (node for node, _ in merged.named["rooms"].values())
     slips = tuple(attribute_warnings(chain(rooms, *merged.lists.values())))
@@ -88,6 +90,11 @@ def load_rules(
         merged.warn_of_unused("calendars", material.used_calendars, report)
         merged.warn_of_unused("holidays", material.used_holidays, report, by="calendar")
         merged.warn_of_unused("rooms", material.used_rooms, report)
+        merged.warn_of_unused("tables", material.used_tables, report)
+        used = frozenset(name for rules in lists.values() for rule, _ in rules for name in placeholders_of(rule))
+        looked_up = {name: table for name, table in tables.items() if name in material.used_tables}
+        for place, message in unused_columns(looked_up, used):
+            report.warning(place, message)
         for section in RULE_SECTIONS:
             for rule_id, place, message in coverage_warnings(lists[section.request], section.request):
                 report.warning(place, message, rule_id)
@@ -104,10 +111,17 @@ def load_rules(
 
 
 def _read_material(
-    merged: Merged, report: Report, environment: Mapping[str, str], now: datetime, *, deployed: bool
+    merged: Merged,
+    report: Report,
+    tables: Tables,
+    environment: Mapping[str, str],
+    now: datetime,
+    *,
+    deployed: bool,
 ) -> Material:
     domains = [domain for node in merged.domains for domain in read_domains(node, report)]
-    vocabulary = Vocabulary({kind: frozenset(names) for kind, names in merged.deployment.items() if merged.whole})
+    known = {kind: frozenset(names) for kind, names in merged.deployment.items() if merged.whole}
+    vocabulary = Vocabulary(known, tables)
 
     def read_named(section: str, read: Callable[[str, Table], T | None]) -> dict[str, T | None]:
         return {name: read(name, table) if table else None for name, table in merged.tables(section, report)}
@@ -126,6 +140,7 @@ def _read_material(
         calendars=read_named("calendars", partial(read_calendar, lists=holidays, used=used_holidays)),
         trunks=read_named("trunks", partial(read_trunk, likely=regions)),
         rooms=read_named("rooms", read_room),
+        tables=tables,
         link_types=frozenset(merged.named["links"]),
         environment=environment,
         deployed=deployed,

@@ -22,13 +22,14 @@ _NOUNS: Final[Mapping[str, str]] = {
     "trunks": "trunk",
     "holidays": "holiday list",
     "calendars": "calendar",
+    "tables": "table",
     "rooms": "room",
     "links": "link type",
 }
 """The sections with a name for each thing, and what a message calls one."""
 
 SECTIONS: Final = (
-    *("domains", "pexip", "trunks", "holidays", "calendars", "rooms"),
+    *("domains", "pexip", "trunks", "holidays", "calendars", "tables", "rooms"),
     *(section.name for section in RULE_SECTIONS),
     *("directory", "links"),
 )
@@ -36,21 +37,22 @@ SECTIONS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class RuleFiles:
-    """The content of a rules folder: rule files by the path to show; pictures and page templates by their path below the
-    folder.
+    """The content of a rules folder: rule files by the path to show; pictures, page templates and tables by their path below
+    the folder.
     """
 
     documents: Mapping[str, bytes]
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     folder: str = "rules"
     templates: Mapping[str, bytes] = field(default_factory=dict)
+    tables: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def revision(self) -> str:
         """A short name of the content, the same for the same files whatever their dates and wherever the folder lies."""
         digest = sha256()
         documents = {PurePath(path).name: data for path, data in self.documents.items()}
-        kinds = (documents, self.pictures, self.templates)
+        kinds = (documents, self.pictures, self.templates, self.tables)
         for name, data in chain.from_iterable(sorted(files.items()) for files in kinds):
             digest.update(f"{len(name)} {name} {len(data)} ".encode("utf-8", "surrogateescape") + data)
         return digest.hexdigest()[:12]
@@ -147,7 +149,10 @@ def _merge_section(section: str, node: Node, place: Place, merged: Merged, repor
                 node.place, f"{section} must be a list of rules, each beginning with -, but is {shown_node(node)}"
             )
     elif not isinstance(node, MappingNode):
-        message = f"{section} must have a name for each {_NOUNS[section]}, as in NAME: {{…}}, but is {shown_node(node)}"
+        value = "tables/NAME.csv" if section == "tables" else "{…}"
+        message = (
+            f"{section} must have a name for each {_NOUNS[section]}, as in NAME: {value}, but is {shown_node(node)}"
+        )
         report.error(node.place, message)
     else:
         for entry in node.entries:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from policy_server.pexip.parameters import PARAMETERS
-from policy_server.policy.conditions import AllOf, Condition, text_matches
+from policy_server.policy.conditions import AllOf, Condition, table_conditions, text_matches
 from policy_server.policy.facts import Supposed
 from policy_server.policy.names import NAMES, UNSIGNED
 from policy_server.policy.ruleset import Rule, ServeOutcome
@@ -47,6 +47,8 @@ def _is_chosen(placeholder: str, conditions: tuple[Condition, ...], sources: Map
     name = without_raw(placeholder)
     if name in NAMES:
         return False  # A name of a call that we signed.
+    if any(name in table.names or placeholder in table.wanted.names for table in table_conditions(conditions)):
+        return False  # No more than there are rows.
     if name in sources:
         return _MANY.search(sources[name]) is not None
     if name not in PARAMETERS or not PARAMETERS[name].chosen:

@@ -12,12 +12,12 @@ from policy_server.pexip.properties import (
 from policy_server.pexip.shapes import SHAPES
 from policy_server.policy.ruleset import ContinueOutcome, LocationOutcome, RedirectOutcome, RejectOutcome, SetOutcome
 from policy_server.policy.services import FIELD_LIMIT, FieldsTemplate
-from policy_server.policy.templates import Template
+from policy_server.policy.templates import Template, parse_template
 from policy_server.rulefiles.document_nodes import plain
 from policy_server.rulefiles.placeholders import check_placeholders
 from policy_server.rulefiles.rules import Heading, Material, OutcomeKey, report_faults, warn_of_no_call
 from policy_server.rulefiles.schema_parts import NAME, TEMPLATE, Schema, described, one_or_list, ref
-from policy_server.rulefiles.services import check_braces_below
+from policy_server.rulefiles.services import ANY_TEXT, check_braces_below
 
 _FREE_TEXT: Final = SHAPES[ParticipantProperties].free_text
 _TEXT: Final[Schema] = {"type": "string", "pattern": rf"^(?=[\s\S]*\S){TEMPLATE.removeprefix('^')}"}
@@ -94,12 +94,22 @@ def _read_location(heading: Heading, material: Material) -> LocationOutcome | No
     overflow = table.texts("overflow_locations")
     named += [("overflow_locations", text, place) for text, place in overflow]
     for key, name, place in named:
-        material.vocabulary.check(Named.LOCATION, name, key, place, table)
+        material.vocabulary.check(Named.LOCATION, name, key, place, table, needed=key == "location")
     names = [text for text, _ in overflow]
     if location is None or len(names) < len(table.nodes("overflow_locations")):
         return None
-    report_faults(check_media_location({"location": location, "overflow_locations": names}), table)
-    return LocationOutcome(location, tuple(names))
+    columns = [(name, place) for _, name, place in named if material.vocabulary.column(name) is not None]
+    if not columns:
+        report_faults(check_media_location({"location": location, "overflow_locations": names}), table)
+        return LocationOutcome(location, tuple(names))
+    check_placeholders([(parse_template(name), place) for name, place in columns], heading.given, table)
+    written = {name for name in (location, *names) if "{" not in name}
+    report_faults(check_media_location({"location": ANY_TEXT, "overflow_locations": sorted(written)}), table)
+    return LocationOutcome(location, tuple(names), tuple(_filled(name) for name in (location, *names)))
+
+
+def _filled(name: str) -> Template:
+    return parse_template(name) if "{" in name and "}" in name else Template(name, (name,))
 
 
 def _reject(whom: str) -> OutcomeKey:

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Final
 
 from policy_server.pexip.fields import Fault
-from policy_server.pexip.parameters import parameters_of
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.calendars import Calendar
 from policy_server.policy.conditions import Condition
@@ -16,12 +15,13 @@ from policy_server.policy.ruleset import Rule, RuleOutcome, ServeOutcome
 from policy_server.rulefiles.condition_values import Scope
 from policy_server.rulefiles.conditions import read_conditions
 from policy_server.rulefiles.document_nodes import MappingNode, plain
-from policy_server.rulefiles.placeholders import Given, groups_of, named_anywhere
+from policy_server.rulefiles.placeholders import Given, fillable, groups_of, named_anywhere, parameter_names
 from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import Report, Table, shown_node
 from policy_server.rulefiles.schema_parts import Schema
 from policy_server.rulefiles.services import Draft, Vocabulary, placed
 from policy_server.rulefiles.sharing import Shareable, without_call
+from policy_server.rulefiles.tables import Tables
 from policy_server.telephony.trunks import Trunk
 from policy_server.wording.values import shown
 from policy_server.wording.words import listed
@@ -53,6 +53,7 @@ class Material:
     calendars: Mapping[str, Calendar | None]
     trunks: Mapping[str, Trunk | None]
     rooms: Mapping[str, Draft | None]
+    tables: Tables
     link_types: frozenset[str]
     environment: Mapping[str, str]
     deployed: bool
@@ -60,6 +61,7 @@ class Material:
     used_calendars: set[str] = field(default_factory=set)
     used_trunks: set[str] = field(default_factory=set)
     used_rooms: set[str] = field(default_factory=set)
+    used_tables: set[str] = field(default_factory=set)
     shareable: dict[str, Shareable] = field(default_factory=dict)
     origins: list[Origin] = field(default_factory=list)
     rooms_backwards: dict[tuple[object, ...], Origin] = field(default_factory=dict)
@@ -162,15 +164,13 @@ def _read_heading(table: Table, rule_id: str, number: int, section: RuleSection,
     conditions = _read_when(table, rule_id, section, material)
     doubtful = material.report.errors > before
     names, sources = groups_of(conditions)
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        table.error(
-            "when",
-            f"named group {shown(name)} stands twice in this rule, so its placeholder would be ambiguous; rename one",
-        )
-    has_names = bool(material.link_types) and "local_alias" in _parameter_names(request)
+    _report_twice(names, table)
+    has_names = bool(material.link_types) and "local_alias" in parameter_names(request)
     if has_names:
         sources = {**sources, **_SIGNED_NAMES} if sources else _SIGNED_NAMES
-    given = Given(tuple(names), named_anywhere(conditions), _fillable(request, has_names=has_names), doubtful)
+    given = Given(
+        tuple(names), named_anywhere(conditions), fillable(request, has_names=has_names), doubtful, material.tables
+    )
     found = [key for key in section.outcome_keys if key in table]
     if len(found) != 1:
         options = ", ".join(section.outcome_keys)
@@ -183,16 +183,21 @@ def _read_heading(table: Table, rule_id: str, number: int, section: RuleSection,
     return Heading(table, rule_id, number, enabled, conditions, found[0], given, sources)
 
 
-@cache
-def _parameter_names(request: RequestType) -> frozenset[str]:
-    return frozenset(parameter.name for parameter in parameters_of(request) if not parameter.secret)
-
-
-@cache
-def _fillable(request: RequestType, *, has_names: bool) -> frozenset[str]:
-    """What fills placeholders beside groups: parameters, and the names of a link's call if there are links."""
-    names = _parameter_names(request)
-    return names | NAMES.keys() if has_names else names
+def _report_twice(names: list[str], table: Table) -> None:
+    """Reports placeholders that could mean two things."""
+    twice = {name for name in names if names.count(name) > 1}
+    tables = {name.partition(".")[0] for name in twice if "." in name}
+    for name in sorted(tables):
+        table.error(
+            "when",
+            f"table {shown(name)} is looked up twice in this rule, so its placeholders would be ambiguous; give the same "
+            "file another name under tables for the second",
+        )
+    for name in sorted(name for name in twice if "." not in name):
+        table.error(
+            "when",
+            f"named group {shown(name)} stands twice in this rule, so its placeholder would be ambiguous; rename one",
+        )
 
 
 def _read_when(table: Table, rule_id: str, section: RuleSection, material: Material) -> tuple[Condition, ...]:
@@ -213,6 +218,8 @@ def _read_when(table: Table, rule_id: str, section: RuleSection, material: Mater
         domains=frozenset(material.domains),
         link_types=material.link_types,
         used_calendars=material.used_calendars,
+        tables=material.tables,
+        used_tables=material.used_tables,
         known=material.conditions,
     )
     return read_conditions(node, scope)

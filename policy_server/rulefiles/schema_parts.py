@@ -10,6 +10,9 @@ Schema: TypeAlias = dict[str, Any]
 TEMPLATE: Final = r"^([^{}]|\{(?!link\.[|}]|link\.[^{}|]*\.raw[|}])[A-Za-z_][A-Za-z0-9_.~-]*(\|[^{}]*)?\})*$"
 """Text in which every brace belongs to a placeholder, as ``read_template`` reads it."""
 
+WRITTEN_OUT: Final = r"^([^{}]*|\{[A-Za-z_][A-Za-z0-9_-]*\.[A-Za-z_][A-Za-z0-9_-]*(\|[^{}]*)?\})$"
+"""A name, or a column of a table that has it."""
+
 NAME: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 250}
 LINE: Final[Schema] = {"type": "string", "maxLength": 250}
 WRITTEN: Final[Schema] = {"type": ["string", "integer"], "minimum": 0}

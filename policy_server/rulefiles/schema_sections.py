@@ -48,6 +48,7 @@ def section_definitions() -> dict[str, Schema]:
         "trunks_section": _named("Where the contact centre's phone numbers are reached, by name.", "trunk"),
         "holidays_section": _named("Lists of days, by name, for closed in calendars.", "holiday_list"),
         "calendars_section": _named("Opening hours, by name, for the conditions open and closed.", "calendar"),
+        "tables_section": _tables(),
         "rooms_section": _named("Templates of meeting rooms, by name, for the outcome room.", "room"),
         "links_section": _named("Kinds of customer links, by name, for policy-server link create.", "link"),
         "directory_section": _directory(),
@@ -62,6 +63,21 @@ def section_definitions() -> dict[str, Schema]:
 def _named(description: str, definition: str) -> Schema:
     # A heading with nothing below it is null.
     return {"description": description, "type": ["object", "null"], "additionalProperties": ref(definition)}
+
+
+def _tables() -> Schema:
+    return {
+        "description": "Tables to look things up in, by name: CSV files, each by its path below the rules folder. The first "
+        "line names the columns, the first column is the key.",
+        "type": ["object", "null"],
+        "propertyNames": {"pattern": "^(?!(link|room)$)[A-Za-z_][A-Za-z0-9_-]*$"},
+        "additionalProperties": {
+            "type": "string",
+            "pattern": rf"\.{any_case('csv')}$",
+            "patternErrorMessage": "Write the path of a CSV file below the rules folder, such as tables/queues.csv",
+            "examples": ["tables/queues.csv"],
+        },
+    }
 
 
 def _directory() -> Schema:

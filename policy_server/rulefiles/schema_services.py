@@ -9,15 +9,13 @@ from policy_server.pexip.properties import ParticipantProperties
 from policy_server.pexip.service_parts import AutomaticParticipant
 from policy_server.pexip.services import SERVICE_TYPES
 from policy_server.pexip.shapes import SHAPES, Shape
-from policy_server.rulefiles.schema_parts import TEMPLATE, Schema, ref
+from policy_server.rulefiles.schema_parts import TEMPLATE, WRITTEN_OUT, Schema, ref
 from policy_server.rulefiles.services import DERIVED, FAILED, LEG_DEFAULTS, PIN_FIELDS, ROOM_TYPES, SHARED
-
-_WRITTEN_OUT: Final = "^[^{}]*$"
 
 _LEG_KEYS: Final[Schema] = {
     "trunk": {
         "type": "string",
-        "description": "The trunk to dial, by its name under trunks. It gives remote_alias and routing.",
+        "description": "The trunk to dial, by its name under trunks, or {TABLE.COLUMN}. It gives remote_alias and routing.",
     },
     "display_name": {
         "type": "string",
@@ -102,7 +100,7 @@ def _open_to_placeholders(fields: Schema, shape: Shape) -> None:
         if "pattern" in field:
             continue
         if shape.facets[name].names:
-            field["pattern"] = _WRITTEN_OUT
+            field["pattern"] = WRITTEN_OUT
         else:
             field["pattern"] = TEMPLATE
             field.pop("maxLength", None)

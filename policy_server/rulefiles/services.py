@@ -1,7 +1,7 @@
 """Reading rooms and written-out services: what becomes a service configuration answer."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from policy_server.pexip.field_facts import fields_with
@@ -14,6 +14,7 @@ from policy_server.policy.templates import Template, TemplateError
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
 from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import BOOLEANS, Table, node_at, read_template, unlisted
+from policy_server.rulefiles.tables import Column, Tables, column_of, empty_cell
 from policy_server.wording.words import did_you_mean, one_of, unknown_key
 
 DERIVED: Final = "derived"
@@ -32,6 +33,9 @@ LEG_DEFAULTS: Final[Mapping[str, str]] = {
 }
 """What suits a contact centre: an audio leg that needs no PIN and does not keep the room alive by itself."""
 
+_NEEDED: Final = frozenset({Named.MEDIA_PLAYLIST})
+"""The kinds of names that no field can be without."""
+
 # Stand-ins with which a service is checked when the rules load; the real values are checked with each answer.
 _ANY_PIN: Final = {"pin": "12345678", "guest_pin": "87654321"}
 ANY_TEXT: Final = "x"
@@ -40,18 +44,52 @@ _ANY_UUID: Final = "00000000-0000-4000-8000-000000000000"
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The names that fields may use: of the deployment by kind, where the rules list them."""
+    """The names that fields may use: of the deployment by kind, where the rules list them; or those in a table."""
 
     names: Mapping[Named, frozenset[str]]
+    tables: Tables = field(default_factory=dict)
 
-    def check(self, kind: Named, name: str, field: str, place: Place, table: Table) -> None:
-        """Reports a name with a placeholder, and one that is not in the list of its kind."""
+    def check(self, kind: Named, name: str, field: str, place: Place, table: Table, *, needed: bool = False) -> None:
+        """Reports a name that is not in the list of its kind, in each row of the column that it comes from, if it does.
+
+        ``needed``: a row that names nothing is reported too.
+        """
         known = self.names.get(kind)
         if "{" in name or "}" in name:
-            message = "must be written out, without placeholders: a name that does not exist voids the whole answer"
-            table.error_at(place, f"{field} {message}")
+            column = self.column(name)
+            if column is None:
+                message = "must be written out, without placeholders: a name that does not exist voids the whole answer"
+                remedy = (
+                    "; only a column of a table can stand for it, alone, as in {queues.theme}" if self.tables else ""
+                )
+                table.error_at(place, f"{field} {message}{remedy}")
+                return
+            needed = (needed or kind in _NEEDED) and not column.default
+            self._check_column(column, kind, field, place, table, needed=needed)
         elif known is not None and name and name not in known:
             table.error_at(place, unlisted(field, known, name, kind))
+
+    def column(self, text: str) -> Column | None:
+        """The column of a table that a text is, perhaps with a default, and nothing else; ``None`` for any other text.
+
+        Of a table that could not be read there is none, but nothing more is said of it.
+        """
+        return column_of(text, self.tables)
+
+    def _check_column(
+        self, column: Column, kind: Named, field: str, place: Place, table: Table, *, needed: bool
+    ) -> None:
+        known = self.names.get(kind)
+        if column.default is not None and known is not None and column.default and column.default not in known:
+            table.error_at(place, unlisted(field, known, column.default, kind))
+
+        def fault_of(name: str) -> str:
+            if not name and needed:
+                return empty_cell(column.placeholder, f"the name of a {kind.replace('_', ' ')}", place)
+            return unlisted(field, known, name, kind) if name and known is not None and name not in known else ""
+
+        if column.file is not None and column.placeholder in column.file.lookup.columns:
+            column.file.check(column.placeholder, f"{kind} {needed}", fault_of, table.report)
 
 
 @dataclass(frozen=True, slots=True)

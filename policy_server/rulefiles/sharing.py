@@ -6,13 +6,14 @@ from functools import lru_cache
 from typing import Final
 
 from policy_server.pexip.parameters import PARAMETERS
-from policy_server.policy.conditions import AllOf, Condition, conjuncts, text_matches
+from policy_server.policy.conditions import AllOf, Condition, conjuncts, table_conditions, text_matches
 from policy_server.policy.facts import LinkAttributeSource, Supposed
 from policy_server.policy.link_aliases import Entrance
 from policy_server.policy.names import NAMES, UNSIGNED, LinkState
 from policy_server.policy.parameter_conditions import TextMatches
 from policy_server.policy.patterns import compile_pattern
 from policy_server.policy.ruleset import LinkType, Rule
+from policy_server.policy.tables import TableHas
 from policy_server.policy.templates import Template, without_raw
 from policy_server.rulefiles.placeholders import named_anywhere
 from policy_server.rulefiles.problems import Place
@@ -83,6 +84,8 @@ def _may_be_missing(name: str, conditions: tuple[Condition, ...], sources: Mappi
     base = without_raw(name)
     if base in sources:
         return _matches_nothing(sources[base])
+    if any(isinstance(each, TableHas) and name in each.wanted.needed for each in conjuncts(conditions)):
+        return False
     if base.startswith("link."):
         attribute = LinkAttributeSource(base.removeprefix("link."))
         return all(condition.source != attribute for condition in text_matches(conditions))
@@ -135,6 +138,10 @@ def _is_one_for(aliases: tuple[str, str], conditions: tuple[Condition, ...], nam
         if isinstance(condition.source, LinkAttributeSource)
         for group in condition.names
     }
+    for table in table_conditions(conditions):
+        keys = {without_raw(key) for key in table.wanted.names}
+        if all(key in of_links or key.startswith("link.") for key in keys):
+            of_links |= table.names
     if not names.isdisjoint(named_anywhere(conditions) - of_alias - of_links):
         return False
     values: list[dict[str, str]] = []

@@ -30,6 +30,7 @@ from policy_server.rulefiles.merge import RuleFiles
 from policy_server.rulefiles.pages import TEMPLATE_BYTES, TEMPLATE_ENDINGS
 from policy_server.rulefiles.pictures import PICTURE_BYTES, PICTURE_ENDINGS
 from policy_server.rulefiles.problems import Place, Problem, Severity
+from policy_server.rulefiles.tables import TABLE_BYTES, TABLE_ENDINGS
 from policy_server.wording.values import shown
 
 TEST_ENDING: Final = ".test.yaml"
@@ -39,6 +40,9 @@ PICTURES_BYTES: Final = 64 * 1024 * 1024
 TEMPLATES_LIMIT: Final = 500
 TEMPLATES_BYTES: Final = 16 * 1024 * 1024
 """The same for page templates."""
+TABLES_LIMIT: Final = 200
+TABLES_BYTES: Final = 32 * 1024 * 1024
+"""The same for tables."""
 MOST_UNREAD: Final = 20
 """Files that look like rules and are not read of which each is told."""
 MOST_LOGGED: Final = 20
@@ -73,7 +77,7 @@ class Folder:
 
 
 def read_folder(folder: Path) -> Folder:
-    """Reads every rule file, rule test, picture and page template of a folder; a file that cannot be read is a problem."""
+    """Reads every rule file, rule test, picture, page template and table of a folder; a file that cannot be read is a problem."""
     problems: list[Problem] = []
     documents: dict[str, bytes] = {}
     tests: dict[str, bytes] = {}
@@ -95,12 +99,14 @@ def read_folder(folder: Path) -> Folder:
     problems += _unread(folder, paths, [*beside, *_files_of_linked_folders(entries, folder)])
     pictures = _Beside("pictures", PICTURE_ENDINGS, PICTURE_BYTES, PICTURES_LIMIT, PICTURES_BYTES)
     templates = _Beside("page templates", TEMPLATE_ENDINGS, TEMPLATE_BYTES, TEMPLATES_LIMIT, TEMPLATES_BYTES)
+    tables = _Beside("tables", TABLE_ENDINGS, TABLE_BYTES, TABLES_LIMIT, TABLES_BYTES)
     files = RuleFiles(
         documents,
         pictures.read(folder, beside, problems),
         _name(folder),
         # Templates lie in folders of their own; beside the rules there may be their JSON Schema.
         templates.read(folder, [path for path in beside if path.parent != folder], problems),
+        tables.read(folder, beside, problems),
     )
     return Folder(files, tests, tuple(problems))
 

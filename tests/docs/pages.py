@@ -95,5 +95,5 @@ PAGES: Final = (START, RULES, CUSTOMER_APP, AGENT_APP, DEPLOY, page("examples/re
 MAINTAINERS: Final = page("policy_server/README.md")
 YAML: Final = blocks("yaml")
 HTML: Final = blocks("html")
-FILES: Final = (*YAML, *HTML, *blocks("json"))
+FILES: Final = (*YAML, *HTML, *blocks("json"), *blocks("csv"))
 CONSOLE: Final = blocks("console")

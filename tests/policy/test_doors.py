@@ -134,6 +134,17 @@ def test_attributes_of_the_link_decide(language: str | None, rule: str) -> None:
     assert isinstance(decision, Serve if rule == "spanish" else Reject)
 
 
+@pytest.mark.parametrize(("language", "opening"), [("es", "2026-11-24T08:00-06:00"), ("en", None)])
+def test_a_table_decides_with_the_attributes_of_the_link(language: str, opening: str | None) -> None:
+    """A door that no row lets in never opens; one with a row opens as its calendar does."""
+    rule = "{ id: in, when: { link_type: patient, open: hours, table: { t: '{link.language}' } }, room: visit }"
+    text = f"{CALENDARS}tables: {{ t: t.csv }}\nservice: [{rule}, {{ id: out, reject: closed }}]"
+    ruleset = load(text, tables={"t.csv": "language\nES\n"})
+    shut = Door(ruleset, KEYRING, ruleset.links["patient"], CALL, {"language": language})
+    expected = None if opening is None else local(opening)
+    assert shut.next_opening(local("2026-11-23T19:00-06:00")) == expected
+
+
 def test_the_question_is_a_browsers() -> None:
     """The rules see what a node will ask when a browser dials the customer's alias."""
     asked = "protocol: api, call_direction: dial_in, trigger: web"

@@ -1,10 +1,15 @@
-"""A good value for every key of ``when``, where ``hours`` is a calendar, ``patient`` a link type and Oslo a location."""
+"""A good value for every key of ``when``, where ``hours`` is a calendar, ``patient`` a link type and Oslo a location.
+
+``offices`` is the table of ``TABLES``.
+"""
 
 from collections.abc import Iterator
 from typing import Final
 
 from policy_server.pexip.parameters import PARAMETERS, PATH_ALIAS, Kind, Parameter
 from policy_server.policy.templates import without_raw
+
+TABLES: Final = {"tables/offices.csv": b"location,trunk\nOslo,clinic\n"}
 
 _OWN: Final[dict[str, object]] = {
     "open": "hours",
@@ -15,6 +20,7 @@ _OWN: Final[dict[str, object]] = {
     "link_attributes": {"language": ["no", "sv"]},
     "idp_attributes": {"groups": "agents"},
     "percent": 12.5,
+    "table": {"offices": "{location}"},
     "any": [{"location": "Oslo"}, {"node_ip": "10.0.0.1"}],
     "all": [{"location": "Oslo", "open": "hours"}],
     "not": [{"location": ["Oslo"]}, {"any": [{"version_id": "35"}]}],

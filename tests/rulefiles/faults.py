@@ -45,13 +45,14 @@ def load(
     *,
     pictures: Mapping[str, bytes] | None = None,
     templates: Mapping[str, bytes] | None = None,
+    tables: Mapping[str, bytes] | None = None,
     environment: Mapping[str, str] | None = None,
     deployed: bool = False,
 ) -> Loaded:
     """Load one file, or several by name."""
     files = text if isinstance(text, Mapping) else {"rules/x.yaml": text}
     documents = {name: data.encode() if isinstance(data, str) else data for name, data in files.items()}
-    read = RuleFiles(documents, pictures or {}, templates=templates or {})
+    read = RuleFiles(documents, pictures or {}, templates=templates or {}, tables=tables or {})
     return load_rules(read, NOW, environment=environment, deployed=deployed)
 
 
@@ -96,7 +97,9 @@ def without_keys(problem: object) -> str:
 def check(fault: Fault) -> None:
     """Check that loading gives exactly the problems of a fault, and rules only if none is an error."""
     documents = {name: text for name, text in fault.files.items() if name.endswith(".yaml")}
-    templates = {name: text.encode() for name, text in fault.files.items() if name not in documents}
-    loaded = load(documents, templates=templates, deployed=fault.deployed)
+    beside = {name: text.encode() for name, text in fault.files.items() if name not in documents}
+    tables = {name: data for name, data in beside.items() if name.endswith(".csv")}
+    templates = {name: data for name, data in beside.items() if name not in tables}
+    loaded = load(documents, templates=templates, tables=tables, deployed=fault.deployed)
     assert [without_keys(problem) for problem in loaded.problems] == list(fault.expected)
     assert (loaded.ruleset is None) == any(": error: " in line for line in fault.expected)

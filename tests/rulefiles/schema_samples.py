@@ -97,6 +97,7 @@ BASE = """
     rooms: { visit: { name: "{local_alias}" } }
     trunks: { clinic: { number: "+1 312 999 8045" } }
     calendars: { hours: { timezone: America/Chicago, open: { mon-fri: ["08:00-18:00"] } } }
+    tables: { offices: tables/offices.csv }
     links: { patient: { alias: "mp{session}" } }
 """
 """What the short files below may refer to."""
@@ -121,6 +122,14 @@ GOOD: dict[str, str] = {
     "a service written out": (
         "service: [{ id: a, service: { service_type: gateway, name: x, service_tag: '', outgoing_protocol: sip, "
         "local_alias: a, remote_alias: '{local_alias}' } }]"
+    ),
+    "a trunk, a theme and a tag from a table": (
+        "service: [{ id: a, when: { table: { offices: '{location}' } }, service: { service_type: conference, name: x, "
+        "service_tag: '{offices.location}', ivr_theme_name: '{offices.trunk|}' }, dial_out: [{ trunk: '{offices.trunk}' }] }]"
+    ),
+    "a location from a table": (
+        "locations: [{ id: a, when: { table: { offices: 'x-{location|y}' } }, location: '{offices.location}', "
+        "overflow_locations: ['{offices.trunk}', London] }]"
     ),
     "a leg without trunk": "service: [{ id: a, room: visit, dial_out: [{ remote_alias: a, role: guest }] }]",
     "a leg with everything": (
@@ -161,6 +170,11 @@ BAD: dict[str, str] = {
     "a subdivision without country": "holidays: { h: { subdivision: ZH } }",
     "other hours every year": "calendars: { c: { timezone: UTC, open: {}, instead: { 12-23: ['08:00-14:00'] } } }",
     "a date that is none": "calendars: { c: { timezone: UTC, open: {}, closed: [25.12.2026] } }",
+    "a table that is no CSV file": "tables: { t: tables/t.xlsx }",
+    "a table whose name is a placeholder's": "tables: { link: tables/offices.csv }",
+    "a table whose name has a dot": "tables: { a.b: tables/offices.csv }",
+    "a key without placeholder": "service: [{ id: a, when: { table: { offices: Oslo } }, continue: true }]",
+    "a lookup in no table": "service: [{ id: a, when: { table: {} }, continue: true }]",
     "room without name": "rooms: { r: { service_tag: x } }",
     "unknown field of a room": "rooms: { r: { name: x, guestpin: derived } }",
     "unknown word in a room": "rooms: { r: { name: x, view: one_main }  }",

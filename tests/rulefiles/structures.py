@@ -145,8 +145,20 @@ _expressions = some(
     ["mp.*", "mp(?P<visitor>[a-z]{3})", "(?P<x>.+)", "hcp[0-9]+", "desk", "sip:desk", "(?P<visitor>a)|(b)"]
 )
 _names = st.sampled_from(
-    ["fixed", "fixed", "fixed", "{local_alias}", "{location}-x", "{link.a}", "{visitor}", "{call}", "{call|x}"]
+    [
+        "fixed",
+        "fixed",
+        "fixed",
+        "{local_alias}",
+        "{location}-x",
+        "{link.a}",
+        "{visitor}",
+        "{call}",
+        "{call|x}",
+        "{q.name}",
+    ]
 )
+_keys = st.sampled_from(["{local_alias}", "{link.a}", "x-{visitor|x}", "{q.trunk}", "{location}"])
 _ids = st.sampled_from(["a", "b", "c", "d-1", "e", "f", "g", "h"])
 
 
@@ -163,6 +175,7 @@ def _conditions(request: RequestType) -> Strategy:
         "link_type": some(["l", "mp"]),
         "door": some(["customer", "agent"]),
         "percent": st.sampled_from([0, 12.5, 100]),
+        "table": st.dictionaries(st.sampled_from(["q", "q2"]), _keys, min_size=1, max_size=2),
         "open": st.sampled_from(["c", "closed"]),
         "closed": st.sampled_from(["c", "closed"]),
         "link_attributes": st.dictionaries(st.sampled_from(["a", "b"]), _expressions, min_size=1, max_size=2),
@@ -179,7 +192,7 @@ def _conditions(request: RequestType) -> Strategy:
 
 _leg = table(
     {
-        "trunk": st.sampled_from(["t", "t2"]),
+        "trunk": st.sampled_from(["t", "t2", "{q.trunk}"]),
         "display_name": _names,
         "role": st.sampled_from(["chair", "guest"]),
         "routing": st.just("manual"),
@@ -212,7 +225,7 @@ def _service_fields(service_type: str) -> dict[str, Strategy]:
         "guest_pin": st.just(""),
         "allow_guests": st.just(False),
         "view": st.just("one_main_seven_pips"),
-        "ivr_theme_name": st.just("Telehealth"),
+        "ivr_theme_name": st.sampled_from(["Telehealth", "{q.theme}"]),
         "automatic_participants": st.lists(table(_participant, _participant), max_size=2),
         "max_callrate_in": st.just(128_000),
         "local_alias": _names,
@@ -247,7 +260,7 @@ _OUTCOMES: dict[OutcomeKey, Strategy] = {
     outcomes.REJECT_CALL: _names,
     outcomes.REJECT_PARTICIPANT: _names,
     outcomes.SET: _properties,
-    outcomes.LOCATION: st.just("London"),
+    outcomes.LOCATION: st.sampled_from(["London", "{q.theme|London}"]),
     outcomes.CONTINUE: st.just(True),
     registrations.ALLOW: st.just(True) | _allow,
     registrations.REJECT: st.just(True),
@@ -322,6 +335,7 @@ _SECTIONS: dict[str, Strategy] = {
     "trunks": _named(["t", "t2"], _trunk),
     "holidays": _named(["h", "house"], _holiday_list),
     "calendars": _named(["c", "closed"], _calendar),
+    "tables": st.sampled_from([{"q": "q.csv", "q2": "q.csv"}, {"q": "q.csv", "q2": "bad.csv"}]),
     "rooms": _named(["r", "r2"], table(_service_fields("conference"), ["name"])),
     **{section.name: _rules(section) for section in RULE_SECTIONS},
     "directory": st.lists(often(_entry), max_size=2),
@@ -330,6 +344,9 @@ _SECTIONS: dict[str, Strategy] = {
 
 structures: Strategy = st.fixed_dictionaries({section: often(inner) for section, inner in _SECTIONS.items()})
 """Whole rule files as plain values."""
+
+TABLES: Mapping[str, bytes] = {"q.csv": b"key,name,trunk,theme\na,A,t,\nb,,t2,Telehealth\n", "bad.csv": b"key\na\nA\n"}
+"""The tables of such files."""
 
 _test = table(
     {

@@ -24,18 +24,19 @@ from policy_server.rulefiles import conditions
 from policy_server.rulefiles.conditions import CONDITIONS, condition_keys
 from policy_server.rulefiles.rule_lists import RULE_SECTIONS
 from policy_server.rulefiles.rules import RuleSection
-from tests.rulefiles.condition_samples import sample
+from tests.rulefiles.condition_samples import TABLES, sample
 from tests.rulefiles.faults import Fault, check, each_fault, load
 from tests.rulefiles.structures import as_yaml
 
 LINKS = {"patient": {"alias": "mp{session}"}}
+OFFICES = {"offices": "tables/offices.csv"}
 CALENDARS = {"hours": {"timezone": "UTC", "open": {"mon": ["08:00-18:00"]}}}
 
 
 def conditions_of(when: object, section: str = "service", outcome: str = "continue") -> tuple[Condition, ...]:
     """Load one rule with this ``when``; problems fail the test."""
     rule = {"id": "patient", "when": when, outcome: True}
-    loaded = load(as_yaml({section: [rule], "links": LINKS, "calendars": CALENDARS}))
+    loaded = load(as_yaml({section: [rule], "links": LINKS, "calendars": CALENDARS, "tables": OFFICES}), tables=TABLES)
     told = [str(problem) for problem in loaded.problems]
     assert [each for each in told if "is not used" not in each and "no service rule serves" not in each] == []
     assert loaded.ruleset is not None
@@ -147,6 +148,6 @@ def test_an_empty_condition_is_never_dropped(request_type: RequestType, data: st
     known = condition_keys(RequestType.REGISTRATION if section == "registrations" else request_type)
     key, value = data.draw(st.sampled_from(known)), data.draw(_EMPTY)
     rule = {"id": "patient", "when": {key: value}, "continue": True}
-    loaded = load(as_yaml({section: [rule], "links": LINKS, "calendars": CALENDARS}))
+    loaded = load(as_yaml({section: [rule], "links": LINKS, "calendars": CALENDARS, "tables": OFFICES}), tables=TABLES)
     assert loaded.ruleset is None
     assert {problem.rule for problem in loaded.errors} == {"patient"}

@@ -22,7 +22,7 @@ from policy_server.rulefiles.ruletests import parse_tests, run_test
 from policy_server.rulefiles.store import load_folder
 from tests.rulefiles.faults import NOW, Fault, check, each_fault, load, picture, problems
 from tests.rulefiles.schema_samples import DESIGN
-from tests.rulefiles.structures import anything, as_yaml, structures
+from tests.rulefiles.structures import TABLES, anything, as_yaml, structures
 
 KEYRING = Keyring(b"the secret key of every test of rules")
 PICTURES = {"a.jpg": picture(), "avatars/desk.jpg": picture()}
@@ -110,7 +110,7 @@ def test_problems_of_a_file_do_not_hide_those_of_another() -> None:
 
 
 def test_the_revision_names_the_content() -> None:
-    """The same files have the same revision; any change of a name, a file, a picture or a template gives another."""
+    """The same files have the same revision; any change of a name, a file, a picture, a template or a table gives another."""
     files = {"a.yaml": b"1", "b.yaml": b"2"}
     pictures = {"x.jpg": b"3"}
     revision = RuleFiles(files, pictures).revision
@@ -121,6 +121,8 @@ def test_the_revision_names_the_content() -> None:
         RuleFiles(files, {"x.jpg": b"4"}),
         RuleFiles(files, pictures, templates={"p/x.html": b"5"}),
         RuleFiles(files, pictures, templates={"p/x.html": b"6"}),
+        RuleFiles(files, pictures, tables={"t/x.csv": b"7"}),
+        RuleFiles(files, pictures, tables={"t/x.csv": b"8"}),
         RuleFiles(files, {}),
     ]
     assert len({revision, *(other.revision for other in others)}) == 1 + len(others)
@@ -212,7 +214,8 @@ def check_outcome(loaded: Loaded, structure: object) -> None:
 @given(structures)
 def test_any_structure_gives_problems_or_rules(structure: dict[str, Any]) -> None:
     """The real sections and keys, with values of every kind in every place, never make the loader fail."""
-    files = RuleFiles({"rules/x.yaml": as_yaml(structure)}, PICTURES, templates={"p/closed.en.html": b"<h1>x</h1>"})
+    pages = {"p/closed.en.html": b"<h1>x</h1>"}
+    files = RuleFiles({"rules/x.yaml": as_yaml(structure)}, PICTURES, templates=pages, tables=TABLES)
     loaded = load_rules(files, NOW, environment={"PASSWORD": "x"}, deployed=True)
     check_outcome(loaded, structure)
 

@@ -23,7 +23,7 @@ from policy_server.rulefiles.reader import Table
 from policy_server.rulefiles.rule_lists import RULE_SECTIONS
 from policy_server.rulefiles.schema import rule_file_schema
 from tests.rule_sets import ask, load
-from tests.rulefiles.condition_samples import sample
+from tests.rulefiles.condition_samples import TABLES, sample
 from tests.rulefiles.faults import problems
 from tests.rulefiles.structures import as_yaml
 
@@ -221,8 +221,10 @@ def test_every_class_of_the_union_has_a_row() -> None:
                     section.name: [rule],
                     "links": {"patient": {"alias": "mp{session}"}},
                     "calendars": {"hours": {"timezone": "UTC", "open": {"mon": ["08:00-18:00"]}}},
+                    "tables": {"offices": "tables/offices.csv"},
                 }
-            ).decode()
+            ).decode(),
+            tables={path: sheet.decode() for path, sheet in TABLES.items()},
         )
         made |= {type(condition) for condition in walk(ruleset.lists[section.request].rules[0].conditions)}
     assert made == set(get_args(Condition))

@@ -34,7 +34,7 @@ from policy_server.rulefiles.schema_parts import TEMPLATE
 from policy_server.rulefiles.schema_services import LEG_KEYS
 from policy_server.rulefiles.services import ROOM_TYPES, SHARED
 from policy_server.wording.durations import parse_duration
-from tests.rulefiles.condition_samples import samples
+from tests.rulefiles.condition_samples import TABLES, samples
 from tests.rulefiles.schema_samples import BAD, BASE, DESIGN, GOOD
 from tests.strategies import services
 
@@ -72,7 +72,8 @@ def edited(text: str) -> bool:
 
 def loaded(text: str) -> bool:
     """Whether the loader takes a file."""
-    return not load_rules(RuleFiles({"rules/test.yaml": text.encode()}, PICTURES, templates=TEMPLATES), NOW).errors
+    files = RuleFiles({"rules/test.yaml": text.encode()}, PICTURES, templates=TEMPLATES, tables=TABLES)
+    return not load_rules(files, NOW).errors
 
 
 def yaml(value: object) -> str:

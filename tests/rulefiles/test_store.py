@@ -124,7 +124,7 @@ def test_a_missing_variable_refuses_the_rules_where_the_server_runs(rules: Path)
                 ".hidden.yaml": GOOD,
                 ".a.yaml.swp": GOOD,
                 "README.md": "x",
-                "rules.csv": "a,b",
+                "rules.ods": "a,b",
             },
             ["rules: error: there is no rule file here; a rule file ends in .yaml"],
             id="tests, hidden files, others",
@@ -161,7 +161,7 @@ def test_a_missing_variable_refuses_the_rules_where_the_server_runs(rules: Path)
             id="texts about rules",
         ),
         pytest.param(
-            {"a.yaml": GOOD, "extra/b.yaml": GOOD, "extra/deep/c.yml": GOOD, "pages/a.html": "x", "tables/q.csv": "a"},
+            {"a.yaml": GOOD, "extra/b.yaml": GOOD, "extra/deep/c.yml": GOOD, "pages/a.html": "x", "tables/q.txt": "a"},
             [
                 f"rules/{name}: warning: rule files lie in the rules folder itself, so this one is not read; "
                 "move it there, or out of the folder"
@@ -819,3 +819,51 @@ def test_rules_that_were_replaced_are_let_go_of(rules: Path) -> None:
 
     first = kept_after("first")
     assert {kept_after(f"next-{number}") for number in range(10)} == {first}
+
+
+# ---------------------------------------------------------------------- tables
+
+LOOKUP = (
+    "tables: { t: tables/t.csv }\nservice: [ { id: one, when: { table: { t: '{vendor}' } }, reject: '{t.text}' } ]\n"
+)
+
+
+def test_a_change_of_a_table_is_taken_into_force(rules: Path) -> None:
+    """A table is part of the rules: a new row gives a new revision, a bad one keeps the rules that run, and so does its end."""
+    (rules / "a.yaml").write_text(LOOKUP)
+    (rules / "tables").mkdir()
+    sheet = rules / "tables" / "t.csv"
+    sheet.write_bytes(b"key,text\na,one\n")
+    found = open_store(rules)
+    revision = found.ruleset.revision
+    sheet.write_bytes(b"key,text\na,one\nb,two\n")
+    assert found.reload() is True
+    assert found.ruleset.revision != revision
+    sheet.write_bytes(b"key,text\na,one\nA,two\n")
+    assert found.reload() is False
+    assert str(found.state.problems[0]).startswith(f"{sheet}:3:1: error: table 't': key 'A' stands twice")
+    sheet.unlink()
+    assert found.reload() is False
+    assert "is not a file below the rules folder" in str(found.state.problems[0])
+
+
+def test_a_table_is_not_read_from_elsewhere(rules: Path) -> None:
+    """A link that leads out of the folder may lead to anything, of which parts would stand in answers."""
+    (rules / "a.yaml").write_text(LOOKUP)
+    (rules / "tables").mkdir()
+    (rules.parent / "secret.csv").write_text("key,text\na,hunter2\n")
+    (rules / "tables" / "t.csv").symlink_to(rules.parent / "secret.csv")
+    loaded, _ = load_folder(rules, NOW)
+    assert loaded.ruleset is None
+    assert "leads out of the rules folder" in str(loaded.problems[0])
+
+
+def test_tables_have_a_limit_together(rules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies beside the rules is read whenever somebody may have changed it, so not without an end."""
+    monkeypatch.setattr(store, "TABLES_LIMIT", 1)
+    for name in ("x.csv", "y.csv"):
+        (rules / name).write_text("key\na\n")
+    problems = [str(problem) for problem in read_folder(rules).problems]
+    assert [problem.rpartition("/")[2] for problem in problems] == [
+        "y.csv: warning: no more than 1 tables or 32 MiB of them are read, so not this one"
+    ]
