@@ -14,6 +14,7 @@ from typing import Final
 from urllib.request import Request, urlopen
 
 from tests.benchmarks.material import PASSWORD, SECRET, USERNAME
+from tests.benchmarks.versions import LIBRARIES
 
 PATH: Final = "/policy/v1/service/configuration"
 SERVER_CORE: Final = 0
@@ -114,23 +115,25 @@ def serving(rules: Path, checkout: Path, further: Mapping[str, str] | None = Non
         "POLICY_SECRET_KEY": SECRET,
         "POLICY_LOG_FORMAT": "json",
         "POLICY_DATABASE_URL": f"sqlite:///{rules}/var/policy.db",
-        "PYTHONPATH": str(checkout),
+        "PYTHONPATH": f"{checkout}{os.pathsep}{checkout / LIBRARIES}",
         **(further or {}),
     }
     arguments = ["-m", "policy_server", "serve", "--port", str(port), "--rules", str(rules)]
-    with _running(arguments, port, environment, rules / "decisions.log") as server:
+    with _running(arguments, port, environment, rules / "decisions.log", checkout) as server:
         yield server
 
 
 @contextmanager
-def _running(arguments: list[str], port: int, environment: Mapping[str, str], log: Path) -> Iterator[Server]:
+def _running(
+    arguments: list[str], port: int, environment: Mapping[str, str], log: Path, folder: Path | None = None
+) -> Iterator[Server]:
     started = time.perf_counter()
     with log.open("wb") as output:
         process = subprocess.Popen(
             ["taskset", "-c", str(SERVER_CORE), sys.executable, *arguments],
             env={**os.environ, **environment},
             # Python looks here first.
-            cwd=environment.get("PYTHONPATH"),
+            cwd=folder,
             stdout=output,
             stderr=output,
         )

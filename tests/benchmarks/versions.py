@@ -3,6 +3,7 @@
 import io
 import shutil
 import subprocess
+import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,17 @@ HERE: Final = Path(__file__).parents[2]
 FIRST: Final = "0bd62976f129f493c44339326a73b9b977a9c292"
 """The commit that is version 0.1."""
 
+LIBRARIES: Final = "libraries"
+"""In the folder of a version: what it needs beside what this one does."""
+
+_NEEDED_BY_FIRST: Final = ("sqlalchemy==2.1.9", "greenlet==3.5.6")
+
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of the service, installed in a folder. Both run in the virtual environment of this process."""
+    """A version of the service, installed in a folder. Both run in the virtual environment of this process, with libraries of
+    their own before it.
+    """
 
     name: str
     checkout: Path
@@ -30,7 +38,7 @@ NOW: Final = Version("now", HERE)
 
 
 class NoHistoryError(Exception):
-    """The repository does not have version 0.1: it is no clone, or a shallow one."""
+    """There is no version 0.1: the repository is no clone, or a shallow one, or what it needs cannot be had."""
 
 
 def first_version(folder: Path) -> Version:
@@ -45,6 +53,11 @@ def first_version(folder: Path) -> Version:
         shutil.rmtree(fresh, ignore_errors=True)
         with tarfile.open(fileobj=io.BytesIO(archive)) as files:
             files.extractall(fresh, filter="data")
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        try:
+            subprocess.run([*install, "--target", fresh / LIBRARIES, *_NEEDED_BY_FIRST], check=True)
+        except subprocess.CalledProcessError:
+            raise NoHistoryError("what version 0.1 needs cannot be installed") from None
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
     return Version("0.1", folder)
