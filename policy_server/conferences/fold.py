@@ -230,11 +230,6 @@ class Chronicle:
         )
 
 
-def fold(events: Iterable[Event]) -> ConferenceState:
-    """The state of the conference that the messages are about."""
-    return Chronicle(events).state
-
-
 def tells(event: Event) -> bool:
     """Whether it is a message that tells of a conference or participant."""
     return event.name in _RANKS

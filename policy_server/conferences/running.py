@@ -46,8 +46,11 @@ class _Told:
 
     def tell(self, news: News, room: str) -> None:
         """Takes what was stored about the room."""
-        fresh = {identity: event for identity, event in news.events.items() if event.room == room}
-        fresh = {identity: event for identity, event in fresh.items() if identity not in self.numbers}
+        fresh = {
+            identity: event
+            for identity, event in news.events.items()
+            if event.room == room and identity not in self.numbers
+        }
         lower = {
             identity: event.seq for identity, event in news.copies.items() if event.seq < self.numbers.get(identity, 0)
         }
@@ -190,8 +193,6 @@ class RunningCalls(CallSource):
             entries.setdefault(storable_name(entry.key), []).append(entry)
         held = {name: conference for conference in news.conferences for name in (conference.name, conference.call)}
         latest = {over.call: over.latest for over in news.ended if over.call}
-        for key in {*held, *entries, *(event.room for event in news.events.values())} - news.numbers.keys():
-            self.forget(key)
         for key, number in news.numbers.items():
             self._note_change(key, number)
             kept = self._kept.get(key)
@@ -243,8 +244,7 @@ class RunningCalls(CallSource):
         if kept is not None and kept.number == learnt.number:
             kept.fill(learnt)
         else:
-            if kept is not None:
-                self._rows -= kept.counted
+            self._drop(key)
             kept = self._kept[key] = learnt
         self._count(key, kept)
 

@@ -32,9 +32,6 @@ T = TypeVar("T")
 MANY_EVENTS: Final = 200
 """Events that take so long to compare that other requests would wait, so it is done in a thread."""
 
-BOUND_LIMIT: Final = 20_000
-"""Conversations that are remembered to be a conference's own; one that is forgotten is only read again."""
-
 IDEMPOTENCY_KEY_LENGTH: Final = 255
 """Characters that an idempotency key may have."""
 
@@ -58,7 +55,6 @@ class ConferenceStore:
     def __init__(self, url: str, *, patience: float = PATIENCE, read_only: bool = False) -> None:
         self._database: Final = Database(url, patience, read_only)
         self._groups: Final[Groups[Batch, Written]] = Groups(self._begin_writing, self._database.give)
-        self._bound: Final[set[tuple[str, str]]] = set()
         self._tell: Callable[[News], None] = _tell_nobody
         self._under_way: asyncio.Future[None] | None = None
 
@@ -179,15 +175,7 @@ class ConferenceStore:
 
         It becomes one if a place is free. Binding it again changes nothing.
         """
-        if (conference_id, conversation) in self._bound:
-            return True
-        is_bound = (await self._write(Batch(binding=Binding(conference_id, conversation, places)))).is_bound
-        if is_bound:
-            # For good, so it need not be read again.
-            if len(self._bound) >= BOUND_LIMIT:
-                self._bound.clear()
-            self._bound.add((conference_id, conversation))
-        return is_bound
+        return (await self._write(Batch(binding=Binding(conference_id, conversation, places)))).is_bound
 
     async def forget_secrets(self, at: datetime, batch: int = 500) -> int:
         """Deletes the PINs and tones of conferences that no longer hold their rooms; returns how many had any.

@@ -172,11 +172,9 @@ class Writer:
         for hold, holder in zip(holds, holders, strict=True):
             conference = hold.conference
             self._holds.pop((conference.id, hold.rule), None)
+            # The mirror has heard already who holds it.
             room = self._mirror.room(conference.name)
-            if holder.ended_at is None:
-                self._mirror.keep(holder)
-                room = self._mirror.room(conference.name)
-            else:
+            if holder.ended_at is not None:
                 # It was written before, although that could not be seen from here, and ended meanwhile.
                 self._mirror.drop_if(conference)
             if not hold.holder.done():

@@ -10,6 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from policy_server.conferences.fold import Chronicle, ConferenceState
 from policy_server.pexip.events import Event
 
 NODE = "10.0.0.1"
@@ -205,6 +206,11 @@ def delivered(events: Iterable[Event], order: random.Random) -> list[Event]:
             seq = 1 if order.random() < 0.1 else seq + 1
             copies.append(replace(event, seq=seq + ahead))
     return jumbled(copies, order)
+
+
+def fold(events: Iterable[Event]) -> ConferenceState:
+    """The state of the conference that the messages are about."""
+    return Chronicle(events).state
 
 
 def jumbled(events: Iterable[Event], order: random.Random) -> list[Event]:

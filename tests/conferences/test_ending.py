@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from policy_server.conferences.ending import phase_of
-from policy_server.conferences.fold import Phase, fold
+from policy_server.conferences.fold import Phase
 from policy_server.pexip.events import Event
+from tests.conferences.event_histories import fold
 from tests.rule_sets import NOON
 from tests.web.calls import a_pin, customer, ended, left, started
 

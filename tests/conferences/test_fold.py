@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_server.conferences.fold import Chronicle, ConferenceState, Phase, fold
+from policy_server.conferences.fold import Chronicle, ConferenceState, Phase
 from policy_server.conferences.participants import MAX_PARTICIPANTS, LegState, Participant
 from policy_server.conferences.timeline import timeline_events
 from policy_server.pexip.events import Event, LegEnd, parse_events
@@ -23,6 +23,7 @@ from tests.conferences.event_histories import (
     changed,
     delivered,
     ended,
+    fold,
     histories,
     joined,
     jumbled,

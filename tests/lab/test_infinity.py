@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from policy_server.app import utc_now
-from policy_server.conferences.fold import Chronicle, Phase, fold
+from policy_server.conferences.fold import Chronicle, Phase
 from policy_server.conferences.timeline import timeline_events
 from policy_server.lab.node.dialling import RoutingRule
 from policy_server.lab.node.happenings import LEFT, NOBODY_KEEPS_IT
@@ -24,6 +24,7 @@ from policy_server.policy.links import CustomerLink, make_link
 from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.settings import Credentials
 from policy_server.simulator.judge import judge
+from tests.conferences.event_histories import fold
 from tests.lab.lab_node import DIALLING, LEG, Lab, Trunk, World, lab, questions, serving, until
 from tests.servers import PASSWORD, SECRET_KEY, USERNAME, InProcess, write_rules
 

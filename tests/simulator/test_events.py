@@ -8,11 +8,12 @@ from typing import Any, Final
 import orjson
 import pytest
 
-from policy_server.conferences.fold import Chronicle, Phase, fold
+from policy_server.conferences.fold import Chronicle, Phase
 from policy_server.conferences.participants import LegState
 from policy_server.conferences.timeline import timeline_events
 from policy_server.pexip.events import Event, LegEnd, parse_events
 from policy_server.simulator.events import Message, Reporter, browser, bulk, trunk_leg
+from tests.conferences.event_histories import fold
 from tests.docs.pages import code
 from tests.pexip.reference import section
 
