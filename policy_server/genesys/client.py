@@ -7,7 +7,7 @@ from hashlib import sha256
 from math import ceil
 from typing import Final, Self, assert_never
 
-from policy_server.genesys.exchange import Exchange, NoReply, Reply
+from policy_server.genesys.exchange import Exchange, Reply
 from policy_server.genesys.memory import Expiring, Flights
 from policy_server.genesys.replies import parse_agent, parse_conversation, parse_error
 from policy_server.genesys.results import (
@@ -24,6 +24,7 @@ from policy_server.genesys.results import (
 )
 from policy_server.genesys.strangers import AT_ONCE, WAITING_LIMIT, Strangers
 from policy_server.genesys.tenant import UUID_TEXT, Tenant
+from policy_server.outbound.exchange import NoReply
 
 TIMEOUT: Final = 2.0
 """Seconds that an answer may take in all."""

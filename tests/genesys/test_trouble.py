@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from policy_server.genesys.client import STRANGERS_CONNECTIONS, GenesysClient
-from policy_server.genesys.exchange import BODY_LIMIT
 from policy_server.genesys.results import Agent, AgentResult, Binding, GenesysUnavailable, UnavailableReason
+from policy_server.outbound.exchange import BODY_LIMIT
 from policy_server.simulator.genesys import User, participant
 from tests.genesys.asking import CONVERSATION, MARIA, OTHER_TOKEN, TOKEN, Genesys, run, tenant
 
