@@ -12,6 +12,7 @@ from policy_server.conferences.records import HeldConference, TimelineEntry
 from policy_server.conferences.tables import (
     CHANGES,
     CONFERENCES,
+    DUE_ACTIONS,
     EVENTS,
     LINKS,
     TIMELINE,
@@ -107,7 +108,7 @@ def delete_some(connection: Connection, table: Table, before: datetime, batch: i
     return len(gone)
 
 
-RETAINED: Final = (CONFERENCES, LINKS, EVENTS, TIMELINE, CHANGES)
+RETAINED: Final = (CONFERENCES, LINKS, EVENTS, TIMELINE, DUE_ACTIONS, CHANGES)
 """The tables in the order in which they are emptied: each keeps what belongs to a row of those before it."""
 
 _OVER: Final[Mapping[Table, str]] = {
@@ -119,6 +120,7 @@ _OVER: Final[Mapping[Table, str]] = {
         AND NOT EXISTS (SELECT 1 FROM conferences AS kept WHERE kept.call = timeline.key)
         AND NOT EXISTS (
             SELECT 1 FROM conferences AS kept WHERE kept.name = timeline.key AND kept.held_at <= timeline.at)""",
+    DUE_ACTIONS: "coalesce(done_at, due_at) < ?",
     # The newest stays: positions must not start again, or a listener would take the next change for an old one.
     CHANGES: "position < ? AND position < (SELECT max(position) FROM changes)",
 }

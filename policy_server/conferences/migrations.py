@@ -63,7 +63,18 @@ _VERSION_3: Final = (
     "CREATE INDEX changes_position ON changes (position)",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = ((), (), _VERSION_3)
+_VERSION_4: Final = (
+    """CREATE TABLE due_actions (
+        id TEXT NOT NULL PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, lane TEXT NOT NULL, place BIGINT NOT NULL,
+        due_at BIGINT NOT NULL, data TEXT NOT NULL, attempts BIGINT NOT NULL, owner TEXT, leased_until BIGINT,
+        done_at BIGINT, outcome TEXT)""",
+    "CREATE INDEX due_actions_due_at ON due_actions (due_at) WHERE done_at IS NULL",
+    "CREATE INDEX due_actions_lane ON due_actions (lane, place) WHERE done_at IS NULL",
+    "CREATE INDEX due_actions_key ON due_actions (key)",
+    "CREATE INDEX due_actions_done_at ON due_actions (coalesce(done_at, due_at))",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = ((), (), _VERSION_3, _VERSION_4)
 """What makes version 1 out of an empty database, version 2 out of 1, …; version 1 was that of 0.1 and version 2 came before
 0.2.0 was released, and neither is read.
 """

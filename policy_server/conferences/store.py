@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from functools import partial
@@ -10,16 +10,17 @@ from itertools import chain
 from types import TracebackType
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 
-from policy_server.conferences import batches, changes, history, holds, links
+from policy_server.conferences import batches, changes, due, history, holds, links
 from policy_server.conferences.batches import LINGER, Batch, Binding, Ending, Together, Written, different
 from policy_server.conferences.connection import Connection
 from policy_server.conferences.database import PATIENCE, Database
+from policy_server.conferences.due import DueAction
 from policy_server.conferences.errors import RefusedLinkError
 from policy_server.conferences.groups import ROWS_AT_ONCE, Groups
 from policy_server.conferences.links import NewLink
 from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import Change, HeldConference, Link, News, Recorded, TimelineEntry
-from policy_server.conferences.tables import CHANGES
+from policy_server.conferences.tables import CHANGES, moment
 from policy_server.conferences.threads import Done
 from policy_server.pexip.events import Event
 
@@ -215,6 +216,55 @@ class ConferenceStore:
         """
         written = await self._write(Batch(conferences, entries, patience=linger))
         return Recorded(written.holders, written.noted)
+
+    async def schedule(self, actions: Sequence[DueAction]) -> int:
+        """Stores actions that are due some time and returns how many are new: those of one ``id`` are the same."""
+        return len(await self._database.write(partial(due.add, actions=actions)))
+
+    async def is_due(self, kind: str, at: datetime) -> bool:
+        """Whether an action of a kind is due that nobody has taken."""
+        return await self._database.read(partial(due.find_due, kind=kind, at=at))
+
+    async def take_due(
+        self, kind: str, owner: str, at: datetime, until: datetime, most: int = 1
+    ) -> tuple[DueAction, ...]:
+        """Takes up to ``most`` actions that are due, for an owner until a time; then others may take them. Each is taken
+        by one owner, whatever others do at that moment.
+        """
+        return await self._database.write(partial(due.take, kind=kind, owner=owner, at=at, until=until, most=most))
+
+    async def finish_due(self, action: DueAction, at: datetime, outcome: str) -> bool:
+        """Says how an action ended that was taken; false, and nothing is changed, if another has taken it since."""
+        return await self._database.write(partial(due.finish, action=action, at=at, outcome=outcome))
+
+    async def postpone_due(self, action: DueAction, until: datetime, data: Mapping[str, object]) -> bool:
+        """Puts an action off that was taken, with what is to be known of it then; false if another has taken it since."""
+        return await self._database.write(partial(due.postpone, action=action, until=until, data=data))
+
+    async def bring_forward_due(self, action_id: str, at: datetime) -> bool:
+        """Has an action be due at a time if it would be later, and says whether it was."""
+        return await self._database.write(partial(due.bring_forward, action_id=action_id, at=at))
+
+    async def withdraw_due(self, action_id: str, at: datetime, outcome: str) -> bool:
+        """Ends an action that nobody need carry out any more; whoever has it finds that out when they finish it."""
+        return await self._database.write(partial(due.withdraw, action_id=action_id, at=at, outcome=outcome))
+
+    async def reopen_due(self, action_id: str, at: datetime) -> bool:
+        """Has an action that is done be carried out again, at a time, and says whether there is one."""
+        return await self._database.write(partial(due.reopen, action_id=action_id, at=at))
+
+    async def due_of(self, key: str) -> tuple[DueAction, ...]:
+        """All actions about a call or room name, done or not."""
+        return await self._database.read(partial(due.find_of, key=key))
+
+    async def done_due(self, kind: str, outcome: str, since: datetime) -> tuple[DueAction, ...]:
+        """Up to 1000 actions of a kind that ended in one way since a time."""
+        return await self._database.read(partial(due.find_done, kind=kind, outcome=outcome, since=since))
+
+    async def count_due(self) -> dict[str, tuple[int, datetime]]:
+        """For each kind how many actions are not done, and when the first of them is or was due."""
+        found = await self._database.read(due.count)
+        return {kind: (number, moment(first)) for kind, (number, first) in found.items()}
 
     async def changes(self) -> AsyncGenerator[Change, None]:
         """Every change, of this process and all others, within 100 ms of its commit; of what this process has written only

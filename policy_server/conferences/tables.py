@@ -229,6 +229,23 @@ TIMELINE: Final = Table(
     is_numbered=True,
 )
 
+DUE_ACTIONS: Final = Table(
+    "due_actions",
+    Column("id", _NAME),
+    Column("kind", _NAME),
+    Column("key", _NAME),
+    Column("lane", _NAME),
+    Column("place", _NUMBER),
+    Column("due_at", _INSTANT),
+    Column("data", _JSON),
+    Column("attempts", _NUMBER),
+    Column("owner", _NAME, is_nullable=True),
+    Column("leased_until", _INSTANT, is_nullable=True),
+    Column("done_at", _INSTANT, is_nullable=True),
+    Column("outcome", _TEXT, is_nullable=True),
+    key=("id",),
+)
+
 CHANGES: Final = Table(
     "changes",
     Column("key", _NAME),
@@ -239,4 +256,4 @@ CHANGES: Final = Table(
     key=("key",),
 )
 
-TABLES: Final = (LINKS, CONFERENCES, DOORS, CONVERSATIONS, EVENTS, TIMELINE, CHANGES)
+TABLES: Final = (LINKS, CONFERENCES, DOORS, CONVERSATIONS, EVENTS, TIMELINE, DUE_ACTIONS, CHANGES)
