@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from policy_server.conferences.attendance import Attendance, Stint, stays
 from policy_server.pexip.aliases import bare_alias
-from policy_server.pexip.events import LegEnd, is_outgoing, leg_class
+from policy_server.pexip.events import is_outgoing
+from policy_server.pexip.leg_ends import LegEnd, leg_class
 from policy_server.telephony.numbers import number_in
 
 MAX_PARTICIPANTS: Final = 1_000
@@ -211,7 +212,7 @@ def as_trunk_leg(attendance: Attendance, leg: Participant) -> TrunkLeg:
 
 def leg_end(stint: Stint) -> LegEnd:
     """Why an outgoing call ended."""
-    return leg_class(stint.reason) if stint.is_told else LegEnd.CONFERENCE_OVER
+    return leg_class(stint.reason) if stint.is_told else LegEnd.ENDED
 
 
 # The legs of all calls go to a few numbers, and are looked at again with each change.

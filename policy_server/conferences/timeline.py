@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple, assert_never
 
-from policy_server.conferences.attendance import Attendance, stays
+from policy_server.conferences.attendance import Attendance, Stint, stays
 from policy_server.conferences.fold import Chronicle
 from policy_server.conferences.participants import Participant, TrunkLeg, leg_end
 from policy_server.conferences.runs import Run
-from policy_server.pexip.events import LegEnd
+from policy_server.pexip.leg_ends import LegEnd, is_hung_up
 from policy_server.pexip.query import clean
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.decisions import (
@@ -218,20 +218,24 @@ def _leg_lines(attendance: Attendance, leg: TrunkLeg) -> Iterator[TimelineEvent]
             yield TimelineEvent(answered_at, Kind.TRUNK_ANSWERED, f"{number} answered.", data)
         if ended_at is not None:
             end = leg_end(stint)
-            text = f"{number} {_ended(end)}{_because(stint.reason)}."
+            text = f"{number} {_ended(end, stint)}{_because(stint.reason)}."
             reason = {"disconnect_reason": stint.reason, "leg_end": end.value}
             yield TimelineEvent(ended_at, Kind.TRUNK_ENDED, text, {**data, **reason})
 
 
-def _ended(end: LegEnd) -> str:
+def _ended(end: LegEnd, stint: Stint) -> str:
     match end:
-        case LegEnd.ENDED_BY_FAR_END:
-            return "hung up"
-        case LegEnd.REFUSED:
+        case LegEnd.BUSY:
+            return "was busy"
+        case LegEnd.REJECTED:
             return "refused the call"
-        case LegEnd.TEMPORARY:
-            return "failed for the moment"
-        case LegEnd.CONFERENCE_OVER | LegEnd.UNKNOWN:
+        case LegEnd.NO_ANSWER:
+            return "did not answer"
+        case LegEnd.UNREACHABLE:
+            return "could not be reached" if stint.connected_at is None else "was lost"
+        case LegEnd.ENDED if is_hung_up(stint.reason):
+            return "hung up"
+        case LegEnd.ENDED | LegEnd.UNKNOWN:
             return "was disconnected"
         case _:
             assert_never(end)

@@ -18,8 +18,8 @@ from policy_server.conferences.records import HeldConference, Link, TimelineEntr
 from policy_server.conferences.shapes import Count, Time, means, stamp
 from policy_server.conferences.timeline import Kind, timeline_events
 from policy_server.pexip.aliases import normalise_alias
-from policy_server.pexip.events import LegEnd
 from policy_server.pexip.field_facts import masked
+from policy_server.pexip.leg_ends import LegEnd
 from policy_server.policy.masking import HIDDEN
 from policy_server.policy.names import Call
 from policy_server.policy.ruleset import LinkType
@@ -77,9 +77,7 @@ class TrunkLeg(TypedDict):
     connected_at: Annotated[Time | None, means("When it was answered.", "2026-11-23T16:05:14.000+00:00")]
     ended_at: Annotated[Time | None, means("When it ended.", None)]
     disconnect_reason: Annotated[str | None, means("Why the last one that ended did, in Pexip's words.", None)]
-    leg_end: Annotated[
-        LegEnd | None, means("The same in one word; only after `temporary` it is worth another try.", None)
-    ]
+    leg_end: Annotated[LegEnd | None, means("The same in one word.", None)]
     attempts: Annotated[Count, means("How many calls were placed.", 1)]
 
 

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Final
 
 import orjson
@@ -317,56 +316,3 @@ def _keep(value: object, depth: int) -> object:
 def _cut(text: str) -> str:
     text = text[:MAX_TEXT]
     return text if text.isprintable() else text.translate(_UNSTORABLE)
-
-
-# ------------------------------------------------------------------ why a leg ended
-
-
-class LegEnd(StrEnum):
-    """Why an outgoing leg ended; redialling is reasonable only after ``TEMPORARY``.
-
-    (pexip/README.md: Disconnect reasons)
-    """
-
-    ENDED_BY_FAR_END = "ended_by_far_end"
-    REFUSED = "refused"
-    TEMPORARY = "temporary"
-    CONFERENCE_OVER = "conference_over"
-    UNKNOWN = "unknown"
-
-
-# A part of a text that makes its class, documented texts and the words that several of them share, in lower case.
-_CLASSES: Final[Mapping[str, LegEnd]] = {
-    "call disconnected": LegEnd.ENDED_BY_FAR_END,
-    "call rejected": LegEnd.REFUSED,
-    "resource": LegEnd.TEMPORARY,  # "Resource unavailable", "Out of transcoding resource"
-    "node disconnected": LegEnd.TEMPORARY,  # "Signaling node …", "Media node …"
-    "media process disconnected": LegEnd.TEMPORARY,
-    "proxied participant disconnected": LegEnd.TEMPORARY,
-    "maintenance mode": LegEnd.TEMPORARY,
-    "conference terminated": LegEnd.CONFERENCE_OVER,  # "… by a Host participant", "… by an administrator"
-    "conference termination": LegEnd.CONFERENCE_OVER,
-    "conference ended": LegEnd.CONFERENCE_OVER,
-    "ended the conference": LegEnd.CONFERENCE_OVER,
-    "api initiated participant disconnect": LegEnd.CONFERENCE_OVER,
-    "disconnected by an administrator": LegEnd.CONFERENCE_OVER,
-    "disconnected by another participant": LegEnd.CONFERENCE_OVER,
-    "timeout waiting for conference host": LegEnd.CONFERENCE_OVER,
-    "no participants can keep conference alive": LegEnd.CONFERENCE_OVER,
-    "all conference hosts departed": LegEnd.CONFERENCE_OVER,
-    "last remaining participant removed": LegEnd.CONFERENCE_OVER,
-}
-# "Unexpected Response: 503", and a status line alone such as "404 Not Found".
-_SIP_STATUS: Final = re.compile(r"(?:unexpected response: ?|^)([4-6])[0-9]{2}(?![0-9])")
-_SIP_CLASSES: Final[Mapping[str, LegEnd]] = {"4": LegEnd.REFUSED, "5": LegEnd.TEMPORARY, "6": LegEnd.REFUSED}
-
-
-def leg_class(disconnect_reason: str) -> LegEnd:
-    """The class of a ``disconnect_reason``, which is free text and may say more than the documented text.
-
-    A SIP status decides by its first digit, otherwise the first part that is known. Case and white space do not count.
-    """
-    reason = " ".join(disconnect_reason.lower().split())
-    if found := _SIP_STATUS.search(reason):
-        return _SIP_CLASSES[found[1]]
-    return next((leg_end for part, leg_end in _CLASSES.items() if part in reason), LegEnd.UNKNOWN)

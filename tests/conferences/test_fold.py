@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from policy_server.conferences.fold import Chronicle, ConferenceState, Phase
 from policy_server.conferences.participants import MAX_PARTICIPANTS, LegState, Participant
 from policy_server.conferences.timeline import timeline_events
-from policy_server.pexip.events import Event, LegEnd, parse_events
+from policy_server.pexip.events import Event, parse_events
+from policy_server.pexip.leg_ends import LegEnd
 from tests.conferences.event_histories import (
     NUMBER,
     OTHER,
@@ -291,7 +292,7 @@ def test_documented_example() -> None:
     """The documented message alone tells of a leg that the far end hung up."""
     state = fold(parse_events(GOLDEN, ARRIVED).events)
     (found,) = state.trunk_legs
-    assert (found.number, found.state, found.leg_end) == (NUMBER, LegState.ENDED, LegEnd.ENDED_BY_FAR_END)
+    assert (found.number, found.state, found.leg_end) == (NUMBER, LegState.ENDED, LegEnd.ENDED)
     assert (found.connected_at, found.ended_at) == (1760000057.7, 1760000117.97)
     assert state.people == ()
     assert state.phase is WAITING
@@ -423,7 +424,7 @@ def test_number_of_a_leg(destination: str, number: str) -> None:
             LegState.ENDED,
             101.0,
             110.0,
-            LegEnd.ENDED_BY_FAR_END,
+            LegEnd.ENDED,
             id="hung up",
         ),
         pytest.param(
@@ -434,10 +435,10 @@ def test_number_of_a_leg(destination: str, number: str) -> None:
             LegState.ENDED,
             None,
             110.0,
-            LegEnd.TEMPORARY,
+            LegEnd.UNREACHABLE,
             id="never answered",
         ),
-        pytest.param([leg("l", 101), ended(110)], LegState.ENDED, 101.0, 110.0, LegEnd.CONFERENCE_OVER, id="cut off"),
+        pytest.param([leg("l", 101), ended(110)], LegState.ENDED, 101.0, 110.0, LegEnd.ENDED, id="cut off"),
         pytest.param(
             [leg("l", 101), left("l", 110, disconnect_reason="")], LegState.ENDED, 101.0, 110.0, LegEnd.UNKNOWN, id="?"
         ),
@@ -512,7 +513,7 @@ def test_state_of_a_visit() -> None:
     state = fold(VISIT)
     assert (state.phase, state.started_at, state.ended_at) == (ENDED, 100.0, 156.0)
     assert [person.display_name for person in state.people] == ["Ada L", "Agent: Maria"]
-    assert [found.leg_end for found in state.trunk_legs] == [LegEnd.ENDED_BY_FAR_END]
+    assert [found.leg_end for found in state.trunk_legs] == [LegEnd.ENDED]
     assert seen(state) == []
 
 

@@ -196,7 +196,7 @@ def test_timeline_of_a_visit() -> None:
         ),
         pytest.param(
             [leg("l", 101), left("l", 103, disconnect_reason="Media node disconnected")],
-            [(101, "+13175551234 answered."), (103, "+13175551234 failed for the moment (Media node disconnected).")],
+            [(101, "+13175551234 answered."), (103, "+13175551234 was lost (Media node disconnected).")],
             id="failed",
         ),
         pytest.param(
@@ -219,7 +219,7 @@ def test_data_of_timeline() -> None:
         "participant": "l",
         "number": NUMBER,
         "disconnect_reason": "Call disconnected",
-        "leg_end": "ended_by_far_end",
+        "leg_end": "ended",
     }
     assert by_kind["joined"]["participants"] == ["Agent: Maria-control", "Agent: Maria-media"]
     assert by_kind["left"]["disconnect_reason"] == "Browser closed"

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import pytest
 
-from policy_server.pexip.events import leg_class
 from policy_server.pexip.field_facts import DOOR_FIELDS
+from policy_server.pexip.leg_ends import leg_class
 from policy_server.pexip.parameters import PARAMETERS, PATH_ALIAS, Kind
 from policy_server.pexip.properties import ParticipantProperties
 from policy_server.pexip.shapes import SHAPES

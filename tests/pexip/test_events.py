@@ -19,9 +19,7 @@ from policy_server.pexip.events import (
     MAX_REASONS,
     MAX_TEXT,
     Event,
-    LegEnd,
     Parsed,
-    leg_class,
     parse_events,
 )
 from tests.pexip.reference import section
@@ -446,71 +444,6 @@ def test_a_bulk_that_is_broken_somewhere_loses_little(sent: list[dict[str, Any]]
 def test_noise_does_no_harm(body: bytes) -> None:
     """Bytes that are no message are counted, whatever they are."""
     assert parse_events(body, ARRIVED).events == ()
-
-
-@pytest.mark.parametrize(
-    ("reason", "expected"),
-    [
-        ("Call disconnected", LegEnd.ENDED_BY_FAR_END),
-        (" call  DISCONNECTED\n", LegEnd.ENDED_BY_FAR_END),
-        ("Call disconnected by remote", LegEnd.ENDED_BY_FAR_END),
-        ("Call rejected", LegEnd.REFUSED),
-        ("Call rejected: busy", LegEnd.REFUSED),
-        ("404 Not Found", LegEnd.REFUSED),
-        ("Unexpected Response: 404", LegEnd.REFUSED),
-        ("Unexpected Response: 486", LegEnd.REFUSED),
-        ("Unexpected Response: 486 Busy Here", LegEnd.REFUSED),
-        ("Unexpected Response: 603", LegEnd.REFUSED),
-        ("Unexpected Response: 503", LegEnd.TEMPORARY),
-        ("unexpected response:500", LegEnd.TEMPORARY),
-        ("Unexpected Response: 503 Call rejected", LegEnd.TEMPORARY),
-        ("503 Service Unavailable", LegEnd.TEMPORARY),
-        ("Unexpected Response: 302", LegEnd.UNKNOWN),
-        ("Unexpected Response: 5031", LegEnd.UNKNOWN),
-        ("Unexpected Response", LegEnd.UNKNOWN),
-        ("Resource unavailable", LegEnd.TEMPORARY),
-        ("Out of resource", LegEnd.TEMPORARY),
-        ("Out of transcoding resource", LegEnd.TEMPORARY),
-        ("Out of proxying resource", LegEnd.TEMPORARY),
-        ("Out of some new resource", LegEnd.TEMPORARY),
-        ("Signaling node disconnected", LegEnd.TEMPORARY),
-        ("Media process disconnected", LegEnd.TEMPORARY),
-        ("Media node disconnected", LegEnd.TEMPORARY),
-        ("Proxied participant disconnected", LegEnd.TEMPORARY),
-        ("System in maintenance mode", LegEnd.TEMPORARY),
-        ("Conference host ended the conference with a DTMF command", LegEnd.CONFERENCE_OVER),
-        ("Conference terminated by a Host participant", LegEnd.CONFERENCE_OVER),
-        ("API initiated conference termination", LegEnd.CONFERENCE_OVER),
-        ("Conference terminated by an administrator", LegEnd.CONFERENCE_OVER),
-        ("API initiated participant disconnect", LegEnd.CONFERENCE_OVER),
-        ("Disconnected by an administrator", LegEnd.CONFERENCE_OVER),
-        ("Disconnected by another participant", LegEnd.CONFERENCE_OVER),
-        ("Conference terminated by another participant", LegEnd.CONFERENCE_OVER),
-        ("Conference terminated by somebody new", LegEnd.CONFERENCE_OVER),
-        (
-            "Timeout waiting for conference host to join or permit access to locked conference",
-            LegEnd.CONFERENCE_OVER,
-        ),
-        ("No participants can keep conference alive", LegEnd.CONFERENCE_OVER),
-        ("All conference hosts departed hosted conference", LegEnd.CONFERENCE_OVER),
-        ("Last remaining participant removed from conference after timeout", LegEnd.CONFERENCE_OVER),
-        ("Edge node disconnected", LegEnd.TEMPORARY),
-        ("Node in maintenance mode", LegEnd.TEMPORARY),
-        ("Conference ended", LegEnd.CONFERENCE_OVER),
-        ("", LegEnd.UNKNOWN),
-        ("Neither conference nor gateway found", LegEnd.UNKNOWN),
-        ("invalid gateway routing rule transform", LegEnd.UNKNOWN),
-        ("Gateway dial out failed", LegEnd.UNKNOWN),
-        ("No direct route between Edge and Transcoding", LegEnd.UNKNOWN),
-        ("Insufficient licenses", LegEnd.UNKNOWN),
-        ("Participant limit reached", LegEnd.UNKNOWN),
-        ("Timer expired awaiting token refresh", LegEnd.UNKNOWN),
-        ("User initiated disconnect", LegEnd.UNKNOWN),
-    ],
-)
-def test_classes_of_disconnect_reasons(reason: str, expected: LegEnd) -> None:
-    """A reason has its class by the whole text, a SIP status, or the words that make the class."""
-    assert leg_class(reason) is expected
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ import pytest
 from policy_server.conferences.fold import Chronicle, Phase
 from policy_server.conferences.participants import LegState
 from policy_server.conferences.timeline import timeline_events
-from policy_server.pexip.events import Event, LegEnd, parse_events
+from policy_server.pexip.events import Event, parse_events
+from policy_server.pexip.leg_ends import LegEnd
 from policy_server.simulator.events import Message, Reporter, browser, bulk, trunk_leg
 from tests.conferences.event_histories import fold
 from tests.docs.pages import code
@@ -143,7 +144,7 @@ def test_a_leg() -> None:
     (up,) = fold(parsed(*messages)).trunk_legs
     assert (up.number, up.state) == ("+13129998045", LegState.CONNECTED)
     (down,) = fold(parsed(*messages, reporter.disconnected(leg, "Call disconnected"))).trunk_legs
-    assert (down.state, down.leg_end) == (LegState.ENDED, LegEnd.ENDED_BY_FAR_END)
+    assert (down.state, down.leg_end) == (LegState.ENDED, LegEnd.ENDED)
 
 
 def test_a_whole_call() -> None:

@@ -255,7 +255,7 @@ def test_an_ended_call(desk: Desk) -> None:
         "connected_at": iso(12),
         "ended_at": iso(60),
         "disconnect_reason": "Call disconnected",
-        "leg_end": "ended_by_far_end",
+        "leg_end": "ended",
         "attempts": 1,
     }
     assert answer["customer"]["is_present"] is False
@@ -279,7 +279,7 @@ def test_a_second_leg_after_a_failed_one(desk: Desk) -> None:
     desk.tell(left("leg", 20, disconnect_reason="Unexpected Response: 503"), trunk(25, uuid="second"))
     leg = desk.found()["trunk_leg"]
     assert (leg["state"], leg["connected_at"], leg["ended_at"], leg["attempts"]) == ("connected", iso(25), None, 2)
-    assert (leg["disconnect_reason"], leg["leg_end"]) == ("Unexpected Response: 503", "temporary")
+    assert (leg["disconnect_reason"], leg["leg_end"]) == ("Unexpected Response: 503", "unreachable")
 
 
 def test_a_leg_that_rings(desk: Desk) -> None:

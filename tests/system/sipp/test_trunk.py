@@ -18,7 +18,7 @@ import pytest
 from policy_server.lab.sip import sipp, trunk
 from policy_server.lab.sip.sipp import SippError, SippMissingError
 from policy_server.lab.sip.trunk import NO_ANSWER, Answer, Invite, SipCall, SipTrunk
-from policy_server.pexip.events import LegEnd, leg_class
+from policy_server.pexip.leg_ends import LegEnd, leg_class
 
 NUMBER = "sip:+13129998045@clinic.byoc.example"
 SESSION = "3f2a9c5e8b7d4e1fa6c0d9b8e7f61234"
@@ -141,7 +141,7 @@ def test_contact_centre_hangs_up(tmp_path: Path) -> None:
             await lab.trunk.hang_up(call.call_id)
             await until(lambda: len(told) == 3)
         assert told == ["ringing", "answered", "Call disconnected"]
-        assert leg_class(told[-1]) is LegEnd.ENDED_BY_FAR_END
+        assert leg_class(told[-1]) is LegEnd.ENDED
         assert lab.ended == []
 
     play(scene, tmp_path)
@@ -215,8 +215,8 @@ def test_audio_is_agreed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "reason", "end"),
     [
-        (Answer.BUSY, "Call rejected", LegEnd.REFUSED),
-        (Answer.UNAVAILABLE, "Unexpected Response: 503", LegEnd.TEMPORARY),
+        (Answer.BUSY, "Call rejected", LegEnd.REJECTED),
+        (Answer.UNAVAILABLE, "Unexpected Response: 503", LegEnd.UNREACHABLE),
     ],
     ids=str,
 )
