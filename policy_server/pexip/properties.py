@@ -13,6 +13,7 @@ from policy_server.pexip.fields import (
     DisplayText,
     Fact,
     Filled250,
+    Identity,
     LocationName,
     Password,
     Role,
@@ -26,7 +27,7 @@ from policy_server.pexip.shapes import SHAPES, accepted
 class AudioMix(TypedDict, total=False):
     """An audio mix that a participant sends to."""
 
-    mix_name: Required[Annotated[Filled250, "The name of the mix."]]
+    mix_name: Required[Annotated[Identity, "The name of the mix."]]
     prominent: Annotated[bool, "Speak over the mix, which ducks the others."]
 
 

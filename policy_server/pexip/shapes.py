@@ -40,6 +40,11 @@ class Facet:
     shape: "Shape | None" = None
     """The shape of a mapping within the mapping."""
 
+    @property
+    def takes_placeholders(self) -> bool:
+        """Whether it is a text in which a placeholder may stand."""
+        return self.is_text and not self.facts & _CODED
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -107,8 +112,7 @@ def accepted(noun: str, *rules: Rule) -> Callable[[type[T]], type[T]]:
     def strict(model: type[T]) -> type[T]:
         model = with_config(ConfigDict(strict=True, extra="forbid"))(model)
         facets = {name: _facet(hint) for name, hint in get_type_hints(model, include_extras=True).items()}
-        texts = {name: facet for name, facet in facets.items() if facet.is_text and not facet.facts & _CODED}
-        free_text = {name: facet.max_length for name, facet in texts.items()}
+        free_text = {name: facet.max_length for name, facet in facets.items() if facet.takes_placeholders}
         adapter = TypeAdapter(model)
         SHAPES[model] = Shape(
             model.__name__, noun, rules, facets, free_text, adapter, adapter.validator.isinstance_python

@@ -31,6 +31,18 @@ _NAMES: Final = frozenset(name for shape in SHAPES.values() for name, facet in s
 """Fields that name an object of the deployment."""
 
 Fields = dict[str, object]
+Path = tuple[str | int, ...]
+"""Where a value stands in an object of an answer: ``("on_completion", "transfer", "conference")``."""
+
+
+def field_of(path: Path) -> str:
+    """The name of the field at a path; for an item of a list that of the list."""
+    return next((step for step in reversed(path) if isinstance(step, str)), "")
+
+
+def spoken(path: Path) -> str:
+    """A path as people write it: ``send_to_audio_mixes[0].mix_name``."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 
 def blank_identity(needed: Iterable[tuple[str, str]], values: Mapping[str, str]) -> str:
@@ -53,36 +65,44 @@ def _cut(field_name: str, text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FieldsTemplate:
-    """Fields of an object of the answer: those that never change, and those with placeholders."""
+    """Fields of an object of the answer: those that never change, and the texts with placeholders in them.
+
+    A text may stand in a field of a field, or in a list; ``fixed`` then holds what is around it, with a text of the same
+    kind in its place.
+    """
 
     fixed: Mapping[str, object] = field(repr=False)
-    filled: tuple[tuple[str, Template], ...] = ()
+    filled: tuple[tuple[Path, Template], ...] = ()
     names: frozenset[str] = field(init=False)
     """The placeholders of all fields."""
     needed: tuple[tuple[str, str], ...] = field(init=False)
     """The fields that are identities, each with a placeholder that must not be empty."""
+    _texts: tuple[tuple[str, Template, str, Path], ...] = field(init=False, repr=False, compare=False)
+    """What is filled: the name of the field, its template, the field of the object, and the path below that."""
 
     def __post_init__(self) -> None:
-        identities = ((name, template) for name, template in self.filled if name in _IDENTITY_FIELDS)
-        needed = tuple((name, placeholder) for name, template in identities for placeholder in template.needed)
+        identities = ((path, template) for path, template in self.filled if field_of(path) in _IDENTITY_FIELDS)
+        needed = tuple((spoken(path), placeholder) for path, template in identities for placeholder in template.needed)
         object.__setattr__(self, "needed", needed)
         object.__setattr__(self, "names", frozenset(name for _, template in self.filled for name in template.names))
+        texts = tuple((field_of(path), template, str(path[0]), path[1:]) for path, template in self.filled)
+        object.__setattr__(self, "_texts", texts)
 
     def fill(self, values: Mapping[str, str]) -> tuple[Fields, bool]:
         """The fields for one question, and whether every filled one has from one character to as many as Pexip takes,
         which no field objects to.
         """
         fields, fits = dict(self.fixed), True
-        for name, template in self.filled:
+        for name, template, key, below in self._texts:
             text = template.render(values)
             if not 0 < len(text) <= FIELD_LIMIT:
-                if not text and name in _NAMES:
+                if not text and name in _NAMES and not below:
                     # A table names no such object for this row.
                     fits = False
                     continue
                 text = _cut(name, text)
                 fits = fits and 0 < len(text) <= FIELD_LIMIT
-            fields[name] = text
+            fields[key] = _with(fields[key], below, text) if below else text
         return fields, fits
 
     def template(self, name: str) -> Template | None:
@@ -90,12 +110,23 @@ class FieldsTemplate:
         value = self.fixed.get(name)
         if isinstance(value, str):
             return Template(value, (value,))
-        return next((template for field_name, template in self.filled if field_name == name), None)
+        return next((template for path, template in self.filled if path == (name,)), None)
 
     @property
     def is_plain(self) -> bool:
         """Whether their lengths are all there is to check about the filled fields."""
-        return all(name in _PLAIN_FIELDS for name, _ in self.filled)
+        return all(field_of(path) in _PLAIN_FIELDS for path, _ in self.filled)
+
+
+def _with(part: object, path: Path, text: str) -> object:
+    """The part of an answer with a text at a path below it; the part itself stays, for the next answer."""
+    if not path:
+        return text
+    if isinstance(part, Mapping):
+        return {**part, path[0]: _with(part[path[0]], path[1:], text)}
+    changed = list(part) if isinstance(part, list) else []
+    changed[int(path[0])] = _with(changed[int(path[0])], path[1:], text)
+    return changed
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from policy_server.pexip.fields import Fault
 from policy_server.pexip.service_parts import AutomaticParticipant
 from policy_server.pexip.services import check_service
 from policy_server.pexip.shapes import SHAPES
-from policy_server.policy.services import CALLER, ROOM_NAME, FieldsTemplate, Leg
+from policy_server.policy.services import CALLER, ROOM_NAME, FieldsTemplate, Leg, Path
 from policy_server.policy.templates import MeaningTemplate, Template, parse_template
 from policy_server.rulefiles.document_nodes import Entry, MappingNode, ScalarNode, SequenceNode, plain
 from policy_server.rulefiles.problems import Place
@@ -148,7 +148,7 @@ def _read_leg(
         values["remote_alias"] = ANY_TEXT
     calling = f"{{{CALLER}}}@{domain}" if domain else f"{{{CALLER}}}"
     values = {**LEG_DEFAULTS, "local_alias": calling, "local_display_name": f"{{{ROOM_NAME}}}", **values}
-    read = reader.read(values, SHAPES[AutomaticParticipant].free_text, node)
+    read = reader.read(values, SHAPES[AutomaticParticipant], node)
     sample = {**_BARE_ROOM, "automatic_participants": [read.sample]}
     for fault in check_service(sample):
         _report_leg_fault(fault, entry)
@@ -156,12 +156,12 @@ def _read_leg(
     if destination is None:
         return None
     if named is None:
-        return Leg(trunk, FieldsTemplate(read.fixed, tuple(read.filled.items())))
+        return Leg(trunk, FieldsTemplate(read.fixed, tuple(read.filled)))
     reader.templates.append((named.template, named.place))
-    filled = dict(read.filled)
-    filled["remote_alias"] = named.meaning(lambda dialled: dialled.remote_alias)
+    filled: dict[Path, Template] = dict(read.filled)
+    filled["remote_alias",] = named.meaning(lambda dialled: dialled.remote_alias)
     if "routing" not in read.fixed:
-        filled["routing"] = named.meaning(lambda dialled: dialled.routing)
+        filled["routing",] = named.meaning(lambda dialled: dialled.routing)
     fixed = {name: value for name, value in read.fixed.items() if name != "remote_alias"}
     return Leg(None, FieldsTemplate(fixed, tuple(filled.items())), named.trunks)
 

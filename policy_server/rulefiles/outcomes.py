@@ -17,9 +17,8 @@ from policy_server.rulefiles.document_nodes import plain
 from policy_server.rulefiles.placeholders import check_placeholders
 from policy_server.rulefiles.rules import Heading, Material, OutcomeKey, report_faults, warn_of_no_call
 from policy_server.rulefiles.schema_parts import NAME, TEMPLATE, Schema, described, one_or_list, ref
-from policy_server.rulefiles.services import ANY_TEXT, check_braces_below
+from policy_server.rulefiles.services import ANY_TEXT, TemplateReader
 
-_FREE_TEXT: Final = SHAPES[ParticipantProperties].free_text
 _TEXT: Final[Schema] = {"type": "string", "pattern": rf"^(?=[\s\S]*\S){TEMPLATE.removeprefix('^')}"}
 
 
@@ -62,27 +61,18 @@ def _read_set(heading: Heading, _: Material) -> SetOutcome | None:
     if table is None:
         return None
     before = table.report.errors
-    fixed: dict[str, object] = {}
-    filled: list[tuple[str, Template]] = []
-    sample: dict[str, object] = {}
-    for entry in table.node.entries:
-        value = plain(entry.value)
-        template = table.template(entry.name) if entry.name in _FREE_TEXT and isinstance(value, str) else None
-        if template is not None and template.names:
-            filled.append((entry.name, template))
-            sample[entry.name] = template.bare or "x"
-            check_placeholders([(template, entry.value.place)], heading.given, table)
-        else:
-            fixed[entry.name] = sample[entry.name] = value
-    if "reject_reason" in sample:
+    reader = TemplateReader(table)
+    values = {entry.name: plain(entry.value) for entry in table.node.entries}
+    read = reader.read(values, SHAPES[ParticipantProperties], table.node)
+    check_placeholders(reader.templates, heading.given, table)
+    if "reject_reason" in table:
         table.error_at(
             table.key_place("reject_reason"), "reject_reason goes with a rejection; write reject: TEXT instead of set"
         )
-    if not sample:
+    if not values:
         heading.table.error("set", "set is empty; write continue: true if nothing shall change")
-    report_faults(check_properties(sample), table)
-    check_braces_below(table)
-    properties = FieldsTemplate(fixed, tuple(filled))
+    report_faults(check_properties(read.sample), table)
+    properties = FieldsTemplate(read.fixed, tuple(read.filled))
     warn_of_no_call(heading, properties.needed)
     return None if table.report.errors > before else SetOutcome(properties)
 

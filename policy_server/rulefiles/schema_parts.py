@@ -10,6 +10,9 @@ Schema: TypeAlias = dict[str, Any]
 TEMPLATE: Final = r"^([^{}]|\{(?!link\.[|}]|link\.[^{}|]*\.raw[|}])[A-Za-z_][A-Za-z0-9_.~-]*(\|[^{}]*)?\})*$"
 """Text in which every brace belongs to a placeholder, as ``read_template`` reads it."""
 
+FILLED: Final = rf"^(?=[\s\S]*\{{){TEMPLATE.removeprefix('^')}"
+"""The same with one placeholder at least."""
+
 WRITTEN_OUT: Final = r"^([^{}]*|\{[A-Za-z_][A-Za-z0-9_-]*\.[A-Za-z_][A-Za-z0-9_-]*(\|[^{}]*)?\})$"
 """A name, or a column of a table that has it."""
 

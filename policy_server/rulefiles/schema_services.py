@@ -9,7 +9,7 @@ from policy_server.pexip.properties import ParticipantProperties
 from policy_server.pexip.service_parts import AutomaticParticipant
 from policy_server.pexip.services import SERVICE_TYPES
 from policy_server.pexip.shapes import SHAPES, Shape
-from policy_server.rulefiles.schema_parts import TEMPLATE, WRITTEN_OUT, Schema, ref
+from policy_server.rulefiles.schema_parts import FILLED, TEMPLATE, WRITTEN_OUT, Schema, ref
 from policy_server.rulefiles.services import DERIVED, FAILED, LEG_DEFAULTS, PIN_FIELDS, ROOM_TYPES, SHARED
 
 _LEG_KEYS: Final[Schema] = {
@@ -49,9 +49,11 @@ def service_definitions() -> Schema:
     """
     participant, properties = SHAPES[AutomaticParticipant], SHAPES[ParticipantProperties]
     definitions = _of_models((*SERVICE_TYPES.values(), participant, properties))
+    for shape in SHAPES.values():
+        if shape.name in definitions:
+            _open_to_placeholders(definitions[shape.name]["properties"], shape)
     for service_type, shape in SERVICE_TYPES.items():
         fields = definitions[shape.name]["properties"]
-        _open_to_placeholders(fields, shape)
         if service_type in ROOM_TYPES:
             fields[SHARED] = {
                 "type": "boolean",
@@ -61,8 +63,7 @@ def service_definitions() -> Schema:
             }
         for pin in PIN_FIELDS & fields.keys():
             fields[pin] = _or_derived(fields[pin])
-    _open_to_placeholders(definitions[participant.name]["properties"], participant)
-    participant_set = _participant_set(definitions.pop(properties.name), properties)
+    participant_set = _participant_set(definitions.pop(properties.name))
     return {
         **definitions,
         "service": {
@@ -95,12 +96,16 @@ def _of_models(shapes: Iterable[Shape]) -> Schema:
 
 def _open_to_placeholders(fields: Schema, shape: Shape) -> None:
     """A placeholder's own length does not count, so only the loader can tell whether such a text is too long."""
-    for name in shape.free_text.keys() & fields.keys():
-        field = fields[name]
-        if "pattern" in field:
+    for name, field in fields.items():
+        facet = shape.facets[name]
+        if facet.item is not None and facet.item.takes_placeholders:
+            facet, field = facet.item, field["items"]  # noqa: PLW2901
+        if not facet.takes_placeholders:
             continue
-        if shape.facets[name].names:
+        if facet.names:
             field["pattern"] = WRITTEN_OUT
+        elif "pattern" in field:
+            field["pattern"] = f"{field['pattern']}|{FILLED}"
         else:
             field["pattern"] = TEMPLATE
             field.pop("maxLength", None)
@@ -151,7 +156,6 @@ def _leg(participant: Schema) -> Schema:
     }
 
 
-def _participant_set(properties: Schema, shape: Shape) -> Schema:
+def _participant_set(properties: Schema) -> Schema:
     fields = {name: field for name, field in properties["properties"].items() if name != "reject_reason"}
-    _open_to_placeholders(fields, shape)
     return {**properties, "properties": fields, "minProperties": 1}

@@ -1,15 +1,16 @@
 """Reading rooms and written-out services: what becomes a service configuration answer."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from string import hexdigits
 from typing import Final
 
 from policy_server.pexip.field_facts import fields_with
 from policy_server.pexip.fields import Fact, Fault, Named
 from policy_server.pexip.service_parts import AutomaticParticipant
 from policy_server.pexip.services import SERVICE_TYPES, check_service, names_of_deployment
-from policy_server.pexip.shapes import SHAPES
-from policy_server.policy.services import FieldsTemplate, Leg, ServiceTemplate
+from policy_server.pexip.shapes import SHAPES, Facet, Shape
+from policy_server.policy.services import FieldsTemplate, Leg, Path, ServiceTemplate, field_of
 from policy_server.policy.templates import Template, TemplateError
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
 from policy_server.rulefiles.problems import Place
@@ -40,6 +41,7 @@ _NEEDED: Final = frozenset({Named.MEDIA_PLAYLIST})
 _ANY_PIN: Final = {"pin": "12345678", "guest_pin": "87654321"}
 ANY_TEXT: Final = "x"
 _ANY_UUID: Final = "00000000-0000-4000-8000-000000000000"
+_ADPS: Final = "automatic_participants"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +123,13 @@ def read_service(table: Table, vocabulary: Vocabulary, *, room: str = "") -> Dra
     service_type = values.get("service_type")
     shape = SERVICE_TYPES.get(service_type) if isinstance(service_type, str) else None
     reader = TemplateReader(table)
-    fields = reader.read(values, shape.free_text if shape else (), table.node)
+    # These have placeholders of their own, and are legs like those of dial_out.
+    adps, listed = _read_adps(values.pop(_ADPS, None), table.node, reader)
+    fields = reader.read(values, shape, table.node)
     derived = frozenset(name for name in PIN_FIELDS if values.get(name) == DERIVED)
-    adps, samples = _read_adps(values, table.node, reader)
     sample = fields.sample | {name: _ANY_PIN[name] for name in derived}
-    if samples:
-        sample["automatic_participants"] = samples
+    if _ADPS in table:
+        sample[_ADPS] = listed
     for fault in check_service(sample):
         table.error_at(*placed(fault, table, (SHARED,)))
     if SHARED in table and service_type in SERVICE_TYPES and service_type not in ROOM_TYPES:
@@ -134,11 +137,8 @@ def read_service(table: Table, vocabulary: Vocabulary, *, room: str = "") -> Dra
             table.key_place(SHARED), f"{SHARED} goes with a room ({' or '.join(ROOM_TYPES)}): nobody meets in this"
         )
     check_names(sample, table, table.node, (), vocabulary)
-    check_braces_below(table)
-    own = {
-        name: value for name, value in fields.fixed.items() if name not in derived and name != "automatic_participants"
-    }
-    template = FieldsTemplate(own, tuple(fields.filled.items()))
+    own = {name: value for name, value in fields.fixed.items() if name not in derived}
+    template = FieldsTemplate(own, tuple(fields.filled))
     faulty = table.report.errors > before
     return Draft(
         template, derived, tuple(reader.templates), adps, room, faulty, shared, name_place=table.value_place("name")
@@ -200,31 +200,12 @@ def check_names(
             vocabulary.check(kind, written if isinstance(written, str) else name, field, target.place, table)
 
 
-def check_braces_below(table: Table) -> None:
-    """Reports placeholders in texts so deep inside that nobody fills them."""
-    for entry in table.node.entries:
-        if entry.name != "automatic_participants" and not isinstance(entry.value, ScalarNode):
-            for name, node in _texts_below(entry.name, entry.value):
-                if "{" in node.text or "}" in node.text:
-                    table.error_at(node.place, f"{name} must be written out: there are no placeholders in {entry.name}")
-
-
-def _texts_below(name: str, node: Node) -> Iterator[tuple[str, ScalarNode]]:
-    match node:
-        case MappingNode():
-            for entry in node.entries:
-                yield from _texts_below(entry.name, entry.value)
-        case SequenceNode():
-            for item in node.items:
-                yield from _texts_below(name, item)
-        case ScalarNode():
-            yield name, node
-
-
 @dataclass(slots=True)
-class _Read:
+class ReadFields:
+    """Fields of an object: what never changes, the texts with placeholders, and ``sample``: all of it as it may come."""
+
     fixed: dict[str, object]
-    filled: dict[str, Template]
+    filled: list[tuple[Path, Template]]
     sample: dict[str, object]
 
 
@@ -235,19 +216,50 @@ class TemplateReader:
         self._table: Final = table
         self.templates: Final[list[tuple[Template, Place]]] = []
 
-    def read(self, values: Mapping[str, object], free_text: Collection[str], node: Node) -> _Read:
-        """Sorts the fields of an object; ``free_text`` are those in which placeholders may stand."""
-        read = _Read({}, {}, {})
+    def read(self, values: Mapping[str, object], shape: Shape | None, node: Node) -> ReadFields:
+        """Sorts the fields of an object that stands at ``node``; placeholders may stand wherever the shape has text."""
+        read = ReadFields({}, [], {})
         for name, value in values.items():
-            template = None
-            if name in free_text and isinstance(value, str) and ("{" in value or "}" in value):
-                template = self._template(name, value, node_at(node, (name,)).place)
-            if template is None or not template.names:
-                read.fixed[name] = read.sample[name] = value
-            else:
-                read.filled[name] = template
-                read.sample[name] = _ANY_UUID if name == "breakout_uuid" else template.bare or ANY_TEXT
+            facet = shape.facets.get(name) if shape is not None else None
+            sample = read.sample[name] = self._sample(value, facet, (name,), node, read.filled)
+            if not any(path == (name,) for path, _ in read.filled):
+                read.fixed[name] = sample
         return read
+
+    def _sample(
+        self, value: object, facet: Facet | None, path: Path, node: Node, filled: list[tuple[Path, Template]]
+    ) -> object:
+        """A value with stand-ins for its placeholders, which are added to ``filled``."""
+        if facet is None:
+            return value
+        if facet.item is not None and isinstance(value, list):
+            return [self._sample(item, facet.item, (*path, place), node, filled) for place, item in enumerate(value)]
+        if facet.shape is not None and isinstance(value, dict):
+            below = facet.shape.facets
+            return {
+                name: self._sample(part, below.get(name), (*path, name), node, filled) for name, part in value.items()
+            }
+        if facet.takes_placeholders and isinstance(value, str) and ("{" in value or "}" in value):
+            place = node_at(node, path).place
+            template = self._template(field_of(path), value, place)
+            if template is None:
+                # Said already; of what it might become nothing more can be told.
+                return value if facet.max_length is not None else _ANY_UUID
+            if template.names:
+                filled.append((path, template))
+                return self._stand_in(field_of(path), template, facet, place)
+        return value
+
+    def _stand_in(self, name: str, template: Template, facet: Facet, place: Place) -> str:
+        if facet.max_length is not None:
+            return template.bare or ANY_TEXT
+        # A text with a form of its own instead of a length.
+        if not template.needed:
+            return template.bare
+        if not may_be_uuid(template.literals):
+            remedy = "what is written around its placeholders cannot be part of one"
+            self._table.error_at(place, f"{name} must be {facet.about.form}; {remedy}")
+        return _ANY_UUID
 
     def _template(self, name: str, value: str, place: Place) -> Template | None:
         try:
@@ -259,22 +271,38 @@ class TemplateReader:
         return template
 
 
-def _read_adps(
-    values: dict[str, object], node: MappingNode, reader: TemplateReader
-) -> tuple[tuple[Leg, ...], list[object]]:
-    """Automatic participants that a room or service lists itself."""
-    listed = values.get("automatic_participants")
-    below = node.get("automatic_participants")
+def may_be_uuid(literals: Iterable[str]) -> bool:
+    """Whether there can be a UUID with these texts in it in this order, the first at its start and the last at its end."""
+    ends = {0}
+    for number, literal in enumerate(literals):
+        starts = range(min(ends), len(_ANY_UUID) + 1) if number else (0,)
+        ends = {start + len(literal) for start in starts if _is_in_uuid(literal, start)}
+        if not ends:
+            return False
+    return len(_ANY_UUID) in ends
+
+
+def _is_in_uuid(text: str, start: int) -> bool:
+    form = _ANY_UUID[start : start + len(text)]
+    return len(form) == len(text) and all(
+        character == "-" if wanted == "-" else character in hexdigits
+        for character, wanted in zip(text, form, strict=True)
+    )
+
+
+def _read_adps(listed: object, node: MappingNode, reader: TemplateReader) -> tuple[tuple[Leg, ...], object]:
+    """Automatic participants that a room or service lists itself, and the list as it may come."""
+    below = node.get(_ADPS)
     if not isinstance(listed, list) or not isinstance(below, SequenceNode):
-        return (), []
+        return (), listed
     legs: list[Leg] = []
     samples: list[object] = []
     for item, item_node in zip(listed, below.items, strict=True):
         if not isinstance(item, dict):
             samples.append(item)
             continue
-        read = reader.read(item, SHAPES[AutomaticParticipant].free_text, item_node)
-        legs.append(Leg(None, FieldsTemplate(read.fixed, tuple(read.filled.items()))))
+        read = reader.read(item, SHAPES[AutomaticParticipant], item_node)
+        legs.append(Leg(None, FieldsTemplate(read.fixed, tuple(read.filled))))
         samples.append(read.sample)
     return tuple(legs), samples
 

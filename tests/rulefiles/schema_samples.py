@@ -103,6 +103,20 @@ BASE = """
 """What the short files below may refer to."""
 
 GOOD: dict[str, str] = {
+    "placeholders in fields of fields": """
+service:
+  - id: greeting
+    service:
+      service_type: media_playback
+      name: x
+      service_tag: x
+      media_playlist_name: x
+      on_completion: { transfer: { conference: "in-{local_alias|x}", role: guest } }
+  - id: ward
+    service: { service_type: conference, name: x, service_tag: x, breakout_uuids: ["{link.ward}", "0f8fad5b-{link.bed}"],
+      breakout: true, breakout_name: x, breakout_uuid: "{breakout_uuid}" }
+participants: [{ id: mixes, set: { send_to_audio_mixes: [{ mix_name: "{vendor}" }, { mix_name: main, prominent: true }] } }]
+""",
     "headings with nothing below": "\n".join(f"{section}:" for section in SECTIONS if section != "service"),
     "one domain without brackets": "domains: Video.Example.com",
     "one name without brackets": "pexip: { locations: London, themes: [] }",
@@ -152,6 +166,13 @@ GOOD: dict[str, str] = {
 """Less common forms; a section that is missing is that of BASE."""
 
 BAD: dict[str, str] = {
+    "braces in a transfer": "service: [{ id: a, service: { service_type: media_playback, name: x, service_tag: x, "
+    "media_playlist_name: x, on_completion: { transfer: { conference: '{a b}' } } } }]",
+    "braces in a mix": "participants: [{ id: a, set: { send_to_audio_mixes: [{ mix_name: '{' }] } }]",
+    "braces in a list of UUIDs": "service: [{ id: a, service: { service_type: conference, name: x, service_tag: x, "
+    "breakout_uuids: ['{'] } }]",
+    "no UUID in a list": "service: [{ id: a, service: { service_type: conference, name: x, service_tag: x, "
+    "breakout_uuids: [ward] } }]",
     "unknown section": "room: {}",
     "tests in a rule file": "tests: []",
     "section of the wrong kind": "trunks: [clinic]",

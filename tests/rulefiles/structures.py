@@ -232,7 +232,11 @@ def _service_fields(service_type: str) -> dict[str, Strategy]:
         "remote_alias": _names,
         "outgoing_protocol": st.just("sip"),
         "media_playlist_name": st.just("Telehealth"),
-        "on_completion": st.just({"disconnect": True}),
+        "on_completion": st.just({"disconnect": True})
+        | table({"conference": _names, "role": st.just("guest")}, ["conference"]).map(lambda to: {"transfer": to}),
+        "breakout_uuids": st.lists(
+            st.sampled_from(["{breakout_uuid}", "0f8fad5b-d9cb-469f-a165-70867728950e"]), max_size=2
+        ),
     }
     return {field: value for field, value in fields.items() if field in SERVICE_TYPES[service_type].facets}
 
@@ -249,7 +253,7 @@ _properties = table(
         "remote_display_name": _names,
         "call_tag": _names,
         "spotlight": st.integers(0, 3),
-        "send_to_audio_mixes": st.lists(table({"mix_name": st.just("main")}, ["mix_name"]), max_size=2),
+        "send_to_audio_mixes": st.lists(table({"mix_name": _names}, ["mix_name"]), max_size=2),
     }
 ).map(lambda fields: fields or {"spotlight": 1})
 _allow = table({"username": st.just("kiosk"), "password_env": st.just("PASSWORD")}, ["username", "password_env"])

@@ -48,7 +48,9 @@ def rule_of(section: str, **fields: Any) -> Rule:
             "participants",
             {"set": {"preauthenticated_role": None, "remote_display_name": "{vendor}"}},
             SetOutcome(
-                FieldsTemplate({"preauthenticated_role": None}, (("remote_display_name", parse_template("{vendor}")),))
+                FieldsTemplate(
+                    {"preauthenticated_role": None}, ((("remote_display_name",), parse_template("{vendor}")),)
+                )
             ),
             id="set",
         ),

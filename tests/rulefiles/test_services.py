@@ -1,8 +1,9 @@
 """What rooms, services and ``dial_out`` become, and what is said about those that cannot be."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from typing import Any, Final
 from urllib.parse import unquote
 
 import pytest
@@ -11,10 +12,12 @@ from hypothesis import strategies as st
 
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import encode_query, parse_request
-from policy_server.policy.decisions import Fail, Serve
+from policy_server.policy.decisions import Fail, Serve, SetProperties
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.names import Keyring
-from policy_server.policy.services import uri_user
+from policy_server.policy.services import FieldsTemplate, Path, uri_user
+from policy_server.policy.templates import parse_template
+from policy_server.rulefiles.services import may_be_uuid
 from tests.rulefiles.faults import NOW, Fault, check, each_fault, load
 from tests.rulefiles.structures import as_yaml
 
@@ -233,3 +236,122 @@ def test_a_breakout_gets_the_uuid_of_the_question() -> None:
     assert loaded.ruleset is not None
     question = parse_request(RequestType.SERVICE, b"service_name=Ward&breakout_uuid=1")
     assert isinstance(evaluate(loaded.ruleset, question, NOW, KEYRING), Fail)
+
+
+PLAYBACK: Final = {"service_type": "media_playback", "name": "Hello", "service_tag": "", "media_playlist_name": "Hello"}
+
+
+def greeting(conference: str) -> dict[str, Any]:
+    """A rule that plays a greeting and moves the caller on."""
+    return rule(service=PLAYBACK | {"on_completion": {"transfer": {"conference": conference, "role": "guest"}}})
+
+
+def test_a_transfer_is_filled_for_each_question() -> None:
+    """A text in a field of a field gets its placeholders, and one answer leaves nothing behind for the next."""
+    loaded = load(as_yaml({"service": [greeting("{visitor}@in.{local_alias.raw}")]}))
+    assert loaded.ruleset is not None
+    for alias in ("mpabc", "MPdef", "mpabc"):
+        question = parse_request(RequestType.SERVICE, f"local_alias={alias}".encode())
+        decision = evaluate(loaded.ruleset, question, NOW, KEYRING)
+        assert isinstance(decision, Serve)
+        assert decision.service["on_completion"] == {
+            "transfer": {"conference": f"{alias[2:].lower()}@in.{alias}", "role": "guest"}
+        }
+
+
+@pytest.mark.parametrize(
+    ("conference", "question", "reason"),
+    [
+        ("room-{vendor}", "", "on_completion.transfer.conference needs {vendor}, which is empty in this question"),
+        ("room-{vendor}", "x" * 246, "conference must have at most 250 characters but has 251"),
+        ("{vendor|}", "", "conference is empty; it needs at least one character"),
+    ],
+    ids=["a value is missing", "too long", "nothing is left"],
+)
+def test_a_transfer_to_nowhere_is_no_answer(conference: str, question: str, reason: str) -> None:
+    """A destination that cannot be named fails the decision, with the field and the reason."""
+    loaded = load(as_yaml({"service": [greeting(conference)]}))
+    assert loaded.ruleset is not None
+    query = encode_query({"local_alias": "mpabc", "vendor": question}).encode()
+    decision = evaluate(loaded.ruleset, parse_request(RequestType.SERVICE, query), NOW, KEYRING)
+    assert isinstance(decision, Fail)
+    assert reason in decision.reason
+
+
+def test_a_list_of_breakouts_is_filled() -> None:
+    """Placeholders stand in items of a list; a value that is no UUID is never sent."""
+    fixed = "0f8fad5b-d9cb-469f-a165-70867728950e"
+    service = {"service_type": "conference", "name": "Ward", "service_tag": "", "breakout_uuids": [fixed, "{call_tag}"]}
+    sections = {"service": [rule(service=service)]}
+    assert serve(sections, local_alias="mpabc", call_tag=fixed).service["breakout_uuids"] == [fixed, fixed]
+    loaded = load(as_yaml(sections))
+    assert loaded.ruleset is not None
+    question = parse_request(RequestType.SERVICE, b"local_alias=mpabc&call_tag=ward-7")
+    decision = evaluate(loaded.ruleset, question, NOW, KEYRING)
+    assert isinstance(decision, Fail)
+    assert "item 2 of breakout_uuids must be a UUID" in decision.reason
+
+
+def test_audio_mixes_are_filled() -> None:
+    """A participant is heard in the mix that the question tells; without it the decision fails."""
+    mixes = [{"mix_name": "main"}, {"mix_name": "mix-{call_tag}", "prominent": True}]
+    loaded = load(as_yaml({"participants": [{"id": "interpreter", "set": {"send_to_audio_mixes": mixes}}]}))
+    assert loaded.ruleset is not None
+    question = parse_request(RequestType.PARTICIPANT, b"call_tag=de")
+    decision = evaluate(loaded.ruleset, question, NOW, KEYRING)
+    assert isinstance(decision, SetProperties)
+    assert decision.properties == {
+        "send_to_audio_mixes": [{"mix_name": "main"}, {"mix_name": "mix-de", "prominent": True}]
+    }
+    nobody = evaluate(loaded.ruleset, parse_request(RequestType.PARTICIPANT, b"call_tag="), NOW, KEYRING)
+    assert isinstance(nobody, Fail)
+    assert nobody.reason == "send_to_audio_mixes[1].mix_name needs {call_tag}, which is empty in this question"
+
+
+_UUIDS: Final = st.uuids().map(str)
+
+
+@given(uuid=_UUIDS, cuts=st.lists(st.integers(0, 36), min_size=2, max_size=6).map(sorted))
+def test_whatever_is_cut_out_of_a_uuid_may_be_filled_in(uuid: str, cuts: list[int]) -> None:
+    """What is left of a UUID around placeholders, case aside, is never said to be part of none."""
+    ends = [0, *cuts[1:-1], 36]
+    literals = [uuid[start:end] for start, end in zip(ends[::2], ends[1::2], strict=False)]
+    tail = [""] if len(ends) % 2 else []
+    assert may_be_uuid([*literals, *tail])
+    assert may_be_uuid([text.upper() for text in (*literals, *tail)])
+
+
+@given(
+    st.recursive(
+        st.sampled_from(["{a}", "x{b}y", "{a|d}{b}", "plain"]),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["k", "m", "n"]), inner, max_size=3)
+        ),
+        max_leaves=8,
+    ),
+    st.fixed_dictionaries({"a": st.sampled_from(["", "1", "22"]), "b": st.sampled_from(["", "3"])}),
+)
+def test_texts_are_filled_wherever_they_stand(part: Any, values: dict[str, str]) -> None:
+    """A filled object is what replacing every text of it by itself gives, and the template stays as it was."""
+    paths = tuple(_texts(part, ("field",)))
+    template = FieldsTemplate(
+        {"field": part}, tuple((path, parse_template(text)) for path, text in paths if "{" in text)
+    )
+    before = deepcopy(part)
+    assert template.fill(values)[0] == {"field": _replaced(part, values)}
+    assert part == before
+
+
+def _texts(part: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(part, str):
+        yield path, part
+    for key, below in part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ():
+        yield from _texts(below, (*path, key))
+
+
+def _replaced(part: Any, values: dict[str, str]) -> Any:
+    if isinstance(part, dict):
+        return {key: _replaced(below, values) for key, below in part.items()}
+    if isinstance(part, list):
+        return [_replaced(below, values) for below in part]
+    return parse_template(part).render(values) if "{" in part else part
