@@ -29,6 +29,7 @@ from policy_server.conferences.reading import Snapshot, read_snapshot
 from policy_server.conferences.records import HeldConference
 from policy_server.conferences.rooms import Rooms
 from policy_server.conferences.store import ConferenceStore
+from policy_server.pexip.aliases import normalise_alias
 from policy_server.pexip.query import QuestionError
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import PolicyRequest, parse_request
@@ -36,6 +37,8 @@ from policy_server.policy.answers import failure_answer, render_answer
 from policy_server.policy.conditions import walk
 from policy_server.policy.decisions import Decision, Fail, Outcome
 from policy_server.policy.explain import explain_json, explain_rows
+from policy_server.policy.link_aliases import read_alias
+from policy_server.policy.link_attributes import CUSTOMERS_NAME, attribute_faults
 from policy_server.policy.ruleset import Rule, Ruleset, ServeOutcome
 from policy_server.settings import Settings
 from policy_server.wording.values import printable, shown
@@ -127,6 +130,7 @@ def explain(
             echo(f"The question cannot be understood: {error}", "")
             print_json(answer)
         sys.exit(1)
+    _check_attributes(attributes, ruleset, request, found)
     looked_at, decision, held = asyncio.run(_settle(found, ruleset, request, when, attributes, no_database))
     answer = render_answer(request.type, decision, found.on_failure)
     notes = [*asked.notes, *_untold(asked, ruleset)]
@@ -155,6 +159,17 @@ def explain(
         click.echo()
         print_json(answer)
     sys.exit(1 if isinstance(decision, Fail) else 0)
+
+
+def _check_attributes(attributes: Mapping[str, str], ruleset: Ruleset, request: PolicyRequest, found: Settings) -> None:
+    """Unusable where no link of the type that was dialled can be given such attributes."""
+    alias = normalise_alias(request.text("local_alias"), ruleset.domains)
+    link = read_alias(ruleset.alias_forms, keyring_or_temporary(found), alias)
+    if link is not None:
+        given = {name: value for name, value in attributes.items() if name != CUSTOMERS_NAME}
+        faults = attribute_faults(link.type, ruleset.links[link.type].attributes, given, whole=False)
+        if told := "; ".join(fault for _, fault in faults):
+            raise Unusable(f"--link-attribute: {told}")
 
 
 def _words(question: tuple[str, ...]) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ from policy_server.pexip.aliases import normalise_alias
 from policy_server.policy.doors import Door
 from policy_server.policy.facts import attributes_of
 from policy_server.policy.link_aliases import read_alias
+from policy_server.policy.link_attributes import completed
 from policy_server.policy.links import TTL, CustomerLink, default_expiry, make_link, web_app_url
 from policy_server.policy.names import NAME_LENGTH, NONCE_BYTES, Call, Keyring, LinkState, Role
 from policy_server.policy.ruleset import Ruleset
@@ -86,7 +87,7 @@ def create_link(
     except CallTakenError as error:
         raise Unusable(f"{error}; run the command again") from None
     except StoreUnavailableError as error:
-        if wanted.name or wanted.attributes:
+        if wanted.name or wanted.attributes != completed(kind.attributes, {}):
             raise Unusable(
                 f"{error}; name and attributes of a link are kept nowhere else, so none was made. Run the command again "
                 "when the database can be reached, or without --name and --attribute: such a link is good by its "

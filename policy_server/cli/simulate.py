@@ -3,6 +3,7 @@
 import asyncio
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from policy_server.cli.common import (
     environment,
     json_option,
     keyring_or_temporary,
+    pairs,
     refuse,
     rules_option,
     settings,
@@ -26,9 +28,11 @@ from policy_server.cli.theatre import Theatre, play
 from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
 from policy_server.conferences.location import parse_location
 from policy_server.conferences.store import ConferenceStore
+from policy_server.policy.link_attributes import attribute_faults
 from policy_server.policy.ruleset import LinkType, Ruleset
 from policy_server.rulefiles.store import RulesError, RuleStore
 from policy_server.settings import Credentials, Settings
+from policy_server.simulator.steps import MARK
 from policy_server.wording.values import shown
 from policy_server.wording.words import one_of
 
@@ -40,6 +44,12 @@ from policy_server.wording.words import one_of
     "is asked at the root of that address.",
 )
 @click.option("--link", "link_name", metavar="TYPE", help="Link type to play (default: the first of the rules).")
+@click.option(
+    "--attribute",
+    multiple=True,
+    metavar="K=V",
+    help="What the link is given (default: what its type requires, as far as the rules say what that can be).",
+)
 @click.option(
     "--genesys",
     "genesys_port",
@@ -61,6 +71,7 @@ from policy_server.wording.words import one_of
 def simulate(
     url: str | None,
     link_name: str | None,
+    attribute: tuple[str, ...],
     genesys_port: int | None,
     database_url: str,
     rules_folder: Path | None,
@@ -83,18 +94,30 @@ def simulate(
         rules = RuleStore(complete.rules, utc_now, environment())
     except RulesError as error:
         refuse(error.problems)
+    link_type = _link_type(rules.ruleset, link_name)
     theatre = Theatre(
         found=complete,
         pexip=found.pexip or Credentials("pexip", secrets.token_urlsafe(18)),
         rules=rules,
         keyring=keyring,
-        link_type=_link_type(rules.ruleset, link_name),
+        link_type=link_type,
         url=url,
         api_key=_first_api_key(),
         genesys_port=genesys_port,
         database_url=database_url,
+        attributes=_attributes(link_type, pairs(attribute, "--attribute")),
     )
     tell(asyncio.run(play(theatre)), as_json)
+
+
+def _attributes(link_type: LinkType, given: Mapping[str, str]) -> Mapping[str, str]:
+    """What the played link is given: a mark where it takes any, else what no link of its type is without."""
+    declared = link_type.attributes
+    required = {name: each.values[0] for name, each in (declared or {}).items() if each.required and each.values}
+    attributes = {**(MARK if declared is None else required), **given}
+    if told := "; ".join(fault for _, fault in attribute_faults(link_type.name, declared, attributes)):
+        raise Unusable(f"--attribute: {told}")
+    return attributes
 
 
 def _check_options(found: Settings, url: str | None, genesys_port: int | None, database_url: str) -> None:

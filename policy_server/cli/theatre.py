@@ -1,7 +1,7 @@
 """Where ``simulate`` plays, and with whom: against a server, or in this process at a moment when the door is open."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,7 @@ from policy_server.simulator.doors import play_closed_door, play_revoked_link
 from policy_server.simulator.exchange import Caller, basic, bearer
 from policy_server.simulator.genesys import DIVISION, ORGANIZATION, StandIn, User
 from policy_server.simulator.node import ConferencingNode, web_question
-from policy_server.simulator.steps import AGENT, CUSTOMER, Agent, Cast, LeftOut, Script
+from policy_server.simulator.steps import AGENT, CUSTOMER, MARK, Agent, Cast, LeftOut, Script
 from policy_server.web.api_keys import ApiKeys
 from policy_server.web.decision_log import DecisionLog
 from policy_server.wording.values import shown
@@ -71,6 +71,7 @@ class Theatre:
     api_key: str = field(repr=False)
     genesys_port: int | None
     database_url: str = field(repr=False)
+    attributes: Mapping[str, str] = field(default_factory=lambda: MARK)
 
     def is_at_server(self, at: datetime, now: datetime) -> bool:
         """Whether what happens at a moment can be played against the server, whose clock says ``now``."""
@@ -100,7 +101,8 @@ async def play(theatre: Theatre) -> list[Played]:
     question = encode_query(web_question(lasting.alias, CUSTOMER)).encode()
 
     def decide(at: datetime) -> Decision:
-        return evaluate(theatre.rules.ruleset, parse_request(RequestType.SERVICE, question), at, keyring)
+        asked = parse_request(RequestType.SERVICE, question)
+        return evaluate(theatre.rules.ruleset, asked, at, keyring, theatre.attributes)
 
     def lets_in(at: datetime) -> bool:
         return _is_room(decide(at))
@@ -112,14 +114,14 @@ async def play(theatre: Theatre) -> list[Played]:
     played: list[Played] = []
     with _genesys(theatre, opened, now) as genesys:
         async with _stage(theatre, opened, now, genesys) as (cast, where):
-            script = Script(link_type, keyring, new_link(opened, timedelta(hours=1)))
+            script = Script(link_type, keyring, new_link(opened, timedelta(hours=1)), theatre.attributes)
             played += [Played(step, where) async for step in play_call(cast, script)]
     if any(item.silence for item in played):
         return played
     async with _stage(theatre, now, now) as (cast, where):
         expired = new_link(now, -timedelta(minutes=2))
         played.append(Played(await play_closed_door(cast.node, expired, "A customer with an expired link"), where))
-        script = Script(link_type, keyring, new_link(now, timedelta(hours=1)))
+        script = Script(link_type, keyring, new_link(now, timedelta(hours=1)), theatre.attributes)
         played += [Played(step, where) async for step in play_revoked_link(cast, script)]
     if closed is not None:
         async with _stage(theatre, closed, now) as (cast, where):

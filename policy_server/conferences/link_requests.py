@@ -1,6 +1,5 @@
 """What a request for a customer's link means: read whole, or refused with everything that is wrong; made, found, revoked."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,13 @@ from policy_server.conferences.records import Link
 from policy_server.conferences.shapes import means
 from policy_server.conferences.timeline import link_created, link_revoked
 from policy_server.pexip.query import clean
+from policy_server.policy.link_attributes import (
+    ATTRIBUTE_LIMIT,
+    ATTRIBUTE_NAME,
+    MOST_ATTRIBUTES,
+    attribute_faults,
+    completed,
+)
 from policy_server.policy.links import TTL, default_expiry, make_link
 from policy_server.policy.names import Call, Keyring, link_state
 from policy_server.policy.ruleset import LinkType
@@ -28,10 +34,6 @@ from policy_server.wording.words import one_of, unknown_key
 
 NAME_LIMIT: Final = FIELD_LIMIT
 """Characters of a customer's name: as many as Pexip takes."""
-MOST_ATTRIBUTES: Final = 50
-ATTRIBUTE_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-ATTRIBUTE_LIMIT: Final = 500
-"""Characters of an attribute's value."""
 
 MOST_PROBLEMS: Final = 10
 """Problems of one request that are told."""
@@ -50,7 +52,8 @@ class LinkRequest(TypedDict):
     attributes: Annotated[
         NotRequired[dict[str, str]],
         means(
-            "What rules may decide by and agents shall see, such as language or queue.",
+            "What rules may decide by and agents shall see, such as language or queue. A type of link can say which it "
+            "takes, which it needs, and what they can be.",
             {"language": "es"},
             maxProperties=MOST_ATTRIBUTES,
             propertyNames={"pattern": f"^(?:{ATTRIBUTE_NAME.pattern})$"},
@@ -125,10 +128,11 @@ def read_link_request(fields: object, links: Mapping[str, LinkType]) -> WantedLi
         raise LinkRequestError(*problems)
     if fields["type"] not in links:
         raise UnknownLinkTypeError(one_of("type", links, fields["type"]))
+    link_type = links[fields["type"]]
     return WantedLink(
-        type=links[fields["type"]],
+        type=link_type,
         name=clean(fields.get("name", "")),
-        attributes={name: clean(value) for name, value in fields.get("attributes", {}).items()},
+        attributes=completed(link_type.attributes, _given(fields.get("attributes", {}))),
         ttl=TTL.seconds(fields["ttl"]) if "ttl" in fields else None,
         digest=sha256(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)).hexdigest(),
     )
@@ -152,6 +156,8 @@ def _problems(fields: Mapping[str, Any], links: Mapping[str, LinkType]) -> Itera
     attributes = fields.get("attributes", {})
     if isinstance(attributes, dict):
         yield from _attribute_problems(attributes)
+        if isinstance(fields.get("type"), str) and len(attributes) <= MOST_ATTRIBUTES:
+            yield from _undeclared(attributes, links.get(fields["type"]))
     else:
         hint = "; leave attributes out" if attributes is None else ""
         yield f'attributes must be an object of texts such as {{"language": "es"}} but is {_kind(attributes)}{hint}'
@@ -170,6 +176,19 @@ def _attribute_problems(attributes: Mapping[str, Any]) -> Iterator[str]:
             yield f"attribute {shown(name)} {_not_text(value)}"
         elif len(value) > ATTRIBUTE_LIMIT:
             yield f"attribute {shown(name)} has {len(value)} characters; the limit is {ATTRIBUTE_LIMIT}"
+
+
+def _undeclared(attributes: Mapping[str, Any], link_type: LinkType | None) -> Iterator[str]:
+    """What is wrong with attributes of such a link, but for those of which more is wrong."""
+    if link_type is not None:
+        for name, fault in attribute_faults(link_type.name, link_type.attributes, _given(attributes)):
+            if isinstance(attributes.get(name, ""), str) and ATTRIBUTE_NAME.fullmatch(name):
+                yield fault
+
+
+def _given(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """The attributes that are texts, as they are kept."""
+    return {name: clean(value) for name, value in attributes.items() if isinstance(value, str)}
 
 
 def _ttl_problems(ttl: object) -> Iterator[str]:

@@ -80,6 +80,7 @@ def evaluate(
         alias_forms=ruleset.alias_forms,
         mask=ruleset.mask,
         link_attributes=link_attributes,
+        link_types=ruleset.links,
         find_link=find_link,
         dialled=dialled,
     )

@@ -10,6 +10,7 @@ from policy_server.pexip.aliases import bare_alias, normalise_alias, original_st
 from policy_server.pexip.parameters import PARAMETERS, PATH_ALIAS, Kind, Parameter
 from policy_server.pexip.requests import PolicyRequest
 from policy_server.policy.link_aliases import AliasForm, Entrance, LinkAlias, ReadAlias, read_alias
+from policy_server.policy.link_attributes import Declared, completed
 from policy_server.policy.masking import NameMask
 from policy_server.policy.names import NAMES, UNSIGNED, Call, Keyring, LinkState, link_state
 from policy_server.policy.templates import RAW, without_raw
@@ -136,7 +137,17 @@ class LinkAttributeSource:
 
 Source = ParameterSource | IdpAttributeSource | LinkAttributeSource
 
+
+class Declaring(Protocol):
+    """A link type, as far as it says what its links can be given."""
+
+    @property
+    def attributes(self) -> Declared | None:
+        """Their attributes; ``None``: any."""
+
+
 _NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
+_NO_TYPES: Final[Mapping[str, Declaring]] = {}
 NO_LINK_TYPES: Final = NameMask()
 
 
@@ -177,8 +188,10 @@ class Facts:
     __slots__ = (
         "_aliases",
         "_find_link",
+        "_given_attributes",
         "_known_link",
         "_link_attributes",
+        "_link_types",
         "_mask",
         "call",
         "call_id",
@@ -210,6 +223,7 @@ class Facts:
         alias_forms: tuple[AliasForm, ...] = (),
         mask: NameMask = NO_LINK_TYPES,
         link_attributes: Mapping[str, str] = _NO_ATTRIBUTES,
+        link_types: Mapping[str, Declaring] = _NO_TYPES,
         find_link: FindLink = no_link,
         dialled: ReadAlias | None = None,
     ) -> None:
@@ -218,7 +232,8 @@ class Facts:
         self.keyring: Final = keyring
         self.domains: Final = domains
         self._mask: Final = mask
-        self._link_attributes: Final = link_attributes
+        self._given_attributes: Final = link_attributes
+        self._link_types: Final = link_types
         self._find_link: Final = find_link
         self.groups: Final[dict[int, Mapping[str, str] | None]] = {}
         if dialled is None:
@@ -255,6 +270,7 @@ class Facts:
         there is not documented.
         """
         self.link = link
+        self._link_attributes: Mapping[str, str] | None = None
         self.call = call = None if link is None else link.call
         self.call_id = "" if call is None else call.id
         self._known_link = known = None if call is None else self._find_link(self.call_id)
@@ -267,9 +283,14 @@ class Facts:
 
     @property
     def link_attributes(self) -> Mapping[str, str]:
-        """The attributes of the link that the alias belongs to; none when nothing is known of it."""
-        known = attributes_of(self._known_link)
-        return {**known, **self._link_attributes} if self._link_attributes else known
+        """The attributes of the link that the alias belongs to, with the defaults of its type; none without a link."""
+        found = self._link_attributes
+        if found is None:
+            known, given = attributes_of(self._known_link), self._given_attributes
+            link_type = self._link_types.get(self.call.type) if self.call is not None else None
+            declared = link_type.attributes if link_type is not None else None
+            found = self._link_attributes = completed(declared, {**known, **given} if given else known)
+        return found
 
 
 def filled_in(names: Iterable[str], groups: Mapping[str, str], facts: Facts) -> dict[str, str]:

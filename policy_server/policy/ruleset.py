@@ -15,6 +15,7 @@ from policy_server.policy.decisions import Finding, Outcome, Trace
 from policy_server.policy.directory import Directory
 from policy_server.policy.facts import Facts
 from policy_server.policy.link_aliases import AliasForm
+from policy_server.policy.link_attributes import Declared
 from policy_server.policy.masking import NameMask
 from policy_server.policy.names import Call, Role
 from policy_server.policy.recall import Recall
@@ -207,6 +208,8 @@ class LinkType:
     forms: tuple[AliasForm, ...]
     """What recognises its aliases: the customer's, and the agents' if there is one."""
     templates: PageTemplates = NO_TEMPLATES
+    attributes: Declared | None = None
+    """What its links can be given; ``None``: anything."""
 
     def customers_alias(self, call: Call) -> str:
         """What the customer of a call dials."""

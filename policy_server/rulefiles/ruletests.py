@@ -13,6 +13,7 @@ from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import IDP_PREFIX, PolicyRequest, encode_query, parse_request
 from policy_server.policy.answers import render_answer
 from policy_server.policy.decisions import Decision
+from policy_server.policy.link_attributes import attribute_faults
 from policy_server.policy.links import make_link
 from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.policy.ruleset import LinkType, Ruleset
@@ -148,17 +149,33 @@ def _read_link(table: Table, links: Mapping[str, LinkType] | None) -> tuple[str,
     kind = link.text("type", required=True)
     if kind is not None and links is not None and kind not in links:
         link.error("type", undefined("type", "link type", kind, links, "links"))
+    state = link.choice("state", LINK_STATES, default="valid")
     attributes: dict[str, str] = {}
     below = link.table("attributes", "keys and values such as {language: en}")
     for attribute in below or ():
         text = below.text(attribute) if below else None
         if text is not None:
             attributes[attribute] = text
+    _check_attributes(link, below, attributes, links.get(kind) if links and kind else None, state)
     # A link's name is one more of its attributes.
     name = link.text("name")
     if name is not None:
         attributes.setdefault("name", name)
-    return kind or "", link.choice("state", LINK_STATES, default="valid"), attributes
+    return kind or "", state, attributes
+
+
+def _check_attributes(
+    link: Table, below: Table | None, attributes: Mapping[str, str], kind: LinkType | None, state: str
+) -> None:
+    """Reports what no link of its type can be given, or none is without; of one that we did not sign nothing is known."""
+    if kind is None:
+        return
+    for name, fault in attribute_faults(kind.name, kind.attributes, attributes, whole=state != "invalid"):
+        if below is None or name not in below:
+            link.error("attributes", fault)
+        elif name in attributes:
+            place = below.value_place(name) if name in (kind.attributes or ()) else below.key_place(name)
+            below.error_at(place, fault)
 
 
 def _read_request(table: Table) -> tuple[RequestType | None, dict[str, str | list[str]]]:

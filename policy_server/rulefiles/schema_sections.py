@@ -9,6 +9,7 @@ from policy_server.pexip.fields import Named
 from policy_server.pexip.properties import DirectoryEntry
 from policy_server.policy.calendars import DAYS
 from policy_server.policy.links import DEFAULT_TTL, TTL
+from policy_server.rulefiles.declared import ATTRIBUTES
 from policy_server.rulefiles.pages import PAGES
 from policy_server.rulefiles.pictures import PICTURE_ENDINGS
 from policy_server.rulefiles.schema_parts import (
@@ -311,6 +312,7 @@ def _link() -> Schema:
             f"lacks in a language is as shipped. Pages: {', '.join(PAGES)}.",
             "examples": ["pages"],
         },
+        "attributes": ATTRIBUTES,
         "description": NOTE,
     }
     return table("A kind of customer link.", fields, required=["alias"])

@@ -17,6 +17,7 @@ from policy_server.policy.links import DEFAULT_TTL, TTL
 from policy_server.policy.names import Role
 from policy_server.policy.ruleset import LinkType
 from policy_server.policy.templates import Template
+from policy_server.rulefiles.declared import read_attributes
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
 from policy_server.rulefiles.pages import TemplateFolders
 from policy_server.rulefiles.pictures import picture_fault
@@ -207,6 +208,7 @@ def read_link_type(name: str, table: Table, folders: TemplateFolders) -> LinkTyp
     if url is not None and not _WEB_URL.match("{}".join(url.literals)):
         table.error("url", f"url must begin with https:// and a host name but is {shown(url.source)}")
     templates = folders.read(table)
+    attributes = read_attributes(table)
     if "templates" in table and "url" not in table:
         table.warning("templates", "templates are the pages of a link's url, and there is none; add url")
     if alias is None or table.report.errors > before:
@@ -221,7 +223,7 @@ def read_link_type(name: str, table: Table, folders: TemplateFolders) -> LinkTyp
             )
             table.warning("agent_alias", message)
     encoded = url.with_defaults(partial(quote, safe="")) if url else None
-    return LinkType(name, alias, agent_alias, ttl, encoded, tuple(forms), templates)
+    return LinkType(name, alias, agent_alias, ttl, encoded, tuple(forms), templates, attributes)
 
 
 def _read_ttl(table: Table) -> int:

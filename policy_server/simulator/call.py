@@ -9,9 +9,10 @@ from policy_server.conferences.holding import LEGS
 from policy_server.pexip.field_facts import DOOR_FIELDS
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.doors import guest_pin_of
+from policy_server.policy.link_attributes import completed
 from policy_server.policy.links import CustomerLink, web_app_url
 from policy_server.policy.ruleset import LinkType
-from policy_server.simulator.doors import ATTRIBUTES, LINKS, is_room, link_checks, make_link, told_instead
+from policy_server.simulator.doors import LINKS, is_room, link_checks, make_link, told_instead
 from policy_server.simulator.events import Message, Participant, Reporter, browser, bulk, trunk_leg
 from policy_server.simulator.exchange import Caller, Exchange
 from policy_server.simulator.node import dial_out_question, service_fields, web_question
@@ -174,7 +175,13 @@ class _Call:
             Check(join.get("alias") == (self._link.agent_alias or self._link.alias), "and the alias to join by"),
         ]
         if self._is_made:
-            checks.append(Check(found.get("attributes") == ATTRIBUTES, "the link's attributes"))
+            script = self._script
+            checks.append(
+                Check(
+                    found.get("attributes") == completed(script.link_type.attributes, script.attributes),
+                    "the link's attributes",
+                )
+            )
         if self._news is not None:
             checks += [
                 Check(found.get("state") == "active", "it is active"),

@@ -14,9 +14,6 @@ from policy_server.simulator.node import ConferencingNode, Judged, web_question
 from policy_server.simulator.steps import CUSTOMER, Cast, Check, LeftOut, Script, Step
 from policy_server.wording.values import shown
 
-ATTRIBUTES: Final = {"simulated": "yes"}
-"""What the played link is marked with, for whoever finds it in a database."""
-
 LINKS: Final = "/api/v1/links"
 
 REPLICA_DELAY: Final = 0.15
@@ -56,7 +53,7 @@ async def play_revoked_link(cast: Cast, script: Script) -> AsyncIterator[Step]:
 
 async def make_link(organisation: Caller, script: Script) -> tuple[Exchange, CustomerLink | None]:
     """The organisation's system asks for a link; ``None`` when it gets none that the script's key has signed."""
-    wanted = {"type": script.link_type.name, "name": CUSTOMER, "attributes": ATTRIBUTES, "ttl": "1h"}
+    wanted = {"type": script.link_type.name, "name": CUSTOMER, "attributes": dict(script.attributes), "ttl": "1h"}
     exchange = await organisation.send("POST", LINKS, body=wanted)
     name = exchange.fields.get("call")
     if exchange.status != 201 or not isinstance(name, str):

@@ -1,6 +1,6 @@
 """What a played call consists of: who plays, by which script, and each step with what was expected of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -14,6 +14,8 @@ from policy_server.simulator.node import ConferencingNode, Judged
 
 CUSTOMER: Final = "Ada L"
 AGENT: Final = "Maria Silva"
+MARK: Final[Mapping[str, str]] = {"simulated": "yes"}
+"""What a played link is marked with, for whoever finds it in a database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,11 @@ class Cast:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What is played. ``link`` stands in where the organisation's system cannot make one."""
+    """What is played. ``link`` stands in where the organisation's system cannot make one; ``attributes`` are those that
+    it gives a link.
+    """
 
     link_type: LinkType
     keyring: Keyring = field(repr=False)
     link: CustomerLink
+    attributes: Mapping[str, str] = field(default_factory=lambda: MARK)

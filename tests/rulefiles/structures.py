@@ -319,6 +319,14 @@ _holiday_list = st.one_of(
 )
 _entry = table({"alias": st.just("desk"), "description": _texts, "avatar": st.just("a.jpg")}, ["alias"])
 
+_attribute: Strategy = st.one_of(
+    st.just({}),
+    table({"values": some(["a", "b"]), "default": st.just("a")}, ["values"]),
+    table({"values": st.just("x"), "required": st.booleans()}, ["values"]),
+    table({"pattern": st.sampled_from(["[a-z]+", ".*"]), "default": st.just("a")}, ["pattern"]),
+    table({"pattern": _expressions, "required": st.booleans()}, []),
+)
+
 
 def _link_type(name: str) -> Strategy:
     return table(
@@ -328,6 +336,7 @@ def _link_type(name: str) -> Strategy:
             "ttl": st.sampled_from(["4h", "1d 2h", "90m"]),
             "url": st.just("https://x.example/{alias}?pin={guest_pin}"),
             "templates": st.sampled_from(["p", "./p/"]),
+            "attributes": st.dictionaries(st.sampled_from(["a", "b"]), often(_attribute), max_size=2),
         },
         ["alias"],
     )

@@ -24,6 +24,9 @@ rooms: { visit: { name: "{call}", pin: derived, description: "{link.queue} {link
 links:
   visit: { alias: "mp{session}", agent_alias: "hcp{agent}" }
   short: { alias: "s{session}" }
+  declared:
+    alias: "d{session}"
+    attributes: { language: { values: [de, fr], default: de }, booking: { required: true, pattern: "[A-Z0-9]{6,12}" } }
 calendars: { hours: { timezone: America/Chicago, open: { mon: ["08:00-18:00"] } } }
 service:
   - id: customer

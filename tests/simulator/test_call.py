@@ -17,11 +17,11 @@ from policy_server.policy.links import make_link
 from policy_server.policy.names import NONCE_BYTES, Call, Keyring, Role
 from policy_server.settings import Credentials
 from policy_server.simulator.call import play_call
-from policy_server.simulator.doors import ATTRIBUTES, play_closed_door, play_revoked_link
+from policy_server.simulator.doors import play_closed_door, play_revoked_link
 from policy_server.simulator.exchange import Caller, basic, bearer
 from policy_server.simulator.genesys import StandIn, User
 from policy_server.simulator.node import ConferencingNode
-from policy_server.simulator.steps import CUSTOMER, Agent, Cast, LeftOut, Script, Step
+from policy_server.simulator.steps import CUSTOMER, MARK, Agent, Cast, LeftOut, Script, Step
 from policy_server.web.api_keys import ApiKeys
 from tests.cli.commands import RULES
 from tests.genesys.asking import MARIA, TOKEN, standing_in, tenant
@@ -190,7 +190,7 @@ def test_a_good_call(stage: Stage) -> None:
     assert orjson.loads(asked[0].content) == {
         "type": "visit",
         "name": CUSTOMER,
-        "attributes": ATTRIBUTES,
+        "attributes": MARK,
         "ttl": "1h",
     }
     assert [parse_qs(request.url.query.decode()).get("participant_type") for request in asked[3:5]] == [
