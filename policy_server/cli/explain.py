@@ -39,6 +39,7 @@ from policy_server.policy.decisions import Decision, Fail, Outcome
 from policy_server.policy.explain import explain_json, explain_rows
 from policy_server.policy.link_aliases import read_alias
 from policy_server.policy.link_attributes import CUSTOMERS_NAME, attribute_faults
+from policy_server.policy.names import Keyring, LinkState
 from policy_server.policy.ruleset import Rule, Ruleset, ServeOutcome
 from policy_server.settings import Settings
 from policy_server.wording.values import printable, shown
@@ -133,7 +134,7 @@ def explain(
     _check_attributes(attributes, ruleset, request, found)
     looked_at, decision, held = asyncio.run(_settle(found, ruleset, request, when, attributes, no_database))
     answer = render_answer(request.type, decision, found.on_failure)
-    notes = [*asked.notes, *_untold(asked, ruleset)]
+    notes = [*asked.notes, *_untold(asked, ruleset), *_window(ruleset, keyring_or_temporary(found), request, when)]
     if as_json:
         told = explain_json(decision, answer, ruleset.revision)
         seen = {"database": looked_at.database, "without": looked_at.without, "at": when.at.isoformat()}
@@ -244,6 +245,19 @@ def _untold(asked: Question, ruleset: Ruleset) -> list[str]:
     if not missing:
         return []
     return [f"the log does not keep {', '.join(missing)}, for which rules ask; add what it was as NAME=VALUE"]
+
+
+def _window(ruleset: Ruleset, keyring: Keyring, request: PolicyRequest, when: Moment) -> list[str]:
+    """A note on the window of an appointment, if the alias is of one whose door is not open at that time."""
+    alias = normalise_alias(request.text("local_alias"), ruleset.domains)
+    link = read_alias(ruleset.alias_forms, keyring, alias)
+    if link is None or link.call is None or link.call.opens_at is None:
+        return []
+    state = link.call.state(when.at)
+    if state is LinkState.VALID:
+        return []
+    opens_at, expires_at = link.call.opens_at.isoformat(), link.call.expires_at.isoformat()
+    return [f"the link is {state}: it is of an appointment whose door opens at {opens_at} and is shut at {expires_at}"]
 
 
 def _needs_key(ruleset: Ruleset, request_type: RequestType) -> bool:

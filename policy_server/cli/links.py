@@ -5,6 +5,7 @@ import re
 import secrets
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,7 +38,7 @@ from policy_server.policy.doors import Door
 from policy_server.policy.facts import attributes_of
 from policy_server.policy.link_aliases import read_alias
 from policy_server.policy.link_attributes import completed
-from policy_server.policy.links import TTL, CustomerLink, default_expiry, make_link, web_app_url
+from policy_server.policy.links import TTL, CustomerLink, make_link, span_of, web_app_url
 from policy_server.policy.names import NAME_LENGTH, NONCE_BYTES, Call, Keyring, LinkState, Role
 from policy_server.policy.ruleset import Ruleset
 from policy_server.settings import Settings
@@ -47,6 +48,8 @@ from policy_server.wording.words import one_of
 
 CREATED_BY: Final = "command line"
 """Who made or revoked a link here; no API key can have a name with a space in it."""
+
+_OF_APPOINTMENTS: Final = frozenset({"starts_at", "opens_at"})
 
 _LOOKS_LIKE_A_NAME: Final = re.compile(rf"[a-z2-7]{{{NAME_LENGTH}}}")
 
@@ -61,10 +64,17 @@ def link() -> None:
 @click.option("--name", default="", help="The customer's name, shown to the agent.")
 @click.option("--attribute", multiple=True, metavar="K=V", help="Something that rules or the agent shall know.")
 @click.option("--ttl", help="How long the link is good, such as 30m, 4h or 7d (default: that of the type).")
+@click.option("--starts-at", metavar="TIME", help="The time of an appointment, such as 2026-11-23T10:00:00-06:00.")
 @rules_option
 @json_option
 def create_link(
-    link_type: str, name: str, attribute: tuple[str, ...], ttl: str | None, rules_folder: Path | None, as_json: bool
+    link_type: str,
+    name: str,
+    attribute: tuple[str, ...],
+    ttl: str | None,
+    starts_at: str | None,
+    rules_folder: Path | None,
+    as_json: bool,
 ) -> None:
     """Make a customer link of a TYPE that the rules define under links, and keep it in the database of the server.
 
@@ -76,11 +86,19 @@ def create_link(
     """
     found = settings()
     ruleset = usable_rules(rules_folder or found.rules)
-    wanted = _wanted(ruleset, link_type, name, attribute, ttl)
-    kind, keyring, now = wanted.type, required_keyring(found), utc_now()
-    expires_at = default_expiry(kind, now, wanted.ttl)
-    made = make_link(kind, keyring, expires_at, secrets.token_bytes(NONCE_BYTES))
-    kept = Link.of(made.call, name=wanted.name, attributes=wanted.attributes, created_at=now, created_by=CREATED_BY)
+    now = utc_now()
+    wanted = _wanted(ruleset, link_type, name, attribute, {"ttl": ttl, "starts_at": starts_at}, now)
+    kind, keyring = wanted.type, required_keyring(found)
+    opens_at, expires_at = span_of(kind, now, wanted.ttl, wanted.starts_at)
+    made = make_link(kind, keyring, expires_at, secrets.token_bytes(NONCE_BYTES), opens_at)
+    kept = Link.of(
+        made.call,
+        name=wanted.name,
+        attributes=wanted.attributes,
+        created_at=now,
+        created_by=CREATED_BY,
+        starts_at=wanted.starts_at,
+    )
     fresh_file = missing_database(found.database_url)
     try:
         asyncio.run(_keep(found, kept))
@@ -112,18 +130,25 @@ def create_link(
     _print_link(made, _url(found, made, web_app), as_json, wanted, is_kept)
 
 
-def _wanted(ruleset: Ruleset, link_type: str, name: str, attribute: tuple[str, ...], ttl: str | None) -> WantedLink:
+def _wanted(
+    ruleset: Ruleset,
+    link_type: str,
+    name: str,
+    attribute: tuple[str, ...],
+    times: Mapping[str, str | None],
+    now: datetime,
+) -> WantedLink:
     """The link that the options ask for, held to the same limits as one that the API is asked for."""
     (name,) = words_of((name,))
     if link_type not in ruleset.links:
         raise Unusable(one_of("TYPE", ruleset.links, link_type))
     fields: dict[str, object] = {"type": link_type, "name": name, "attributes": pairs(attribute, "--attribute")}
-    if ttl is not None:
-        if TTL.seconds(ttl) is None:
-            raise Unusable(TTL.fault("--ttl", shown(ttl)))
-        fields["ttl"] = ttl
+    fields |= {key: text for key, text in times.items() if text is not None}
+    ttl = fields.get("ttl")
+    if isinstance(ttl, str) and TTL.seconds(ttl) is None:
+        raise Unusable(TTL.fault("--ttl", shown(ttl)))
     try:
-        return read_link_request(fields, ruleset.links)
+        return read_link_request(fields, ruleset.links, now)
     except LinkRequestError as error:
         raise Unusable(str(error)) from None
 
@@ -149,6 +174,8 @@ def _print_link(made: CustomerLink, url: str, as_json: bool, wanted: WantedLink,
         "alias": made.alias,
         "agent_alias": made.agent_alias or None,
         "url": url or None,
+        "starts_at": wanted.starts_at.isoformat() if wanted.starts_at else None,
+        "opens_at": made.call.opens_at.isoformat() if made.call.opens_at else None,
         "expires_at": made.expires_at.isoformat(),
         "name": wanted.name,
         "attributes": dict(wanted.attributes),
@@ -197,6 +224,8 @@ def inspect_link(alias: str, rules_folder: Path | None, as_json: bool) -> None:
         "state": state,
         "type": kept.type if kept is not None else opened.type if opened else None,
         "call": opened.id if opened else None,
+        "starts_at": kept.starts_at.isoformat(timespec="seconds") if kept is not None and kept.starts_at else None,
+        "opens_at": opened.opens_at.isoformat() if opened and opened.opens_at else None,
         "expires_at": opened.expires_at.isoformat() if opened else None,
     }
     known: dict[str, Any] = {
@@ -210,7 +239,7 @@ def inspect_link(alias: str, rules_folder: Path | None, as_json: bool) -> None:
     if as_json:
         print_json({**signed, **known})
     else:
-        _print_fields({name: value or "-" for name, value in signed.items()})
+        _print_fields({name: value or "-" for name, value in signed.items() if value or name not in _OF_APPOINTMENTS})
         _print_fields({name: value for name, value in known.items() if value})
     sys.exit(0 if state == "valid" else 1)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from itertools import islice
@@ -15,9 +15,10 @@ from typing_extensions import TypedDict
 from policy_server.conferences.errors import CallTakenError
 from policy_server.conferences.keeper import Keeper
 from policy_server.conferences.records import Link
-from policy_server.conferences.shapes import means
+from policy_server.conferences.shapes import Time, means
 from policy_server.conferences.timeline import link_created, link_revoked
 from policy_server.pexip.query import clean
+from policy_server.policy.appointments import FURTHEST
 from policy_server.policy.link_attributes import (
     ATTRIBUTE_LIMIT,
     ATTRIBUTE_NAME,
@@ -25,10 +26,12 @@ from policy_server.policy.link_attributes import (
     attribute_faults,
     completed,
 )
-from policy_server.policy.links import TTL, default_expiry, make_link
+from policy_server.policy.links import TTL, make_link, span_of
 from policy_server.policy.names import Call, Keyring, link_state
 from policy_server.policy.ruleset import LinkType
 from policy_server.policy.services import FIELD_LIMIT
+from policy_server.wording.durations import duration
+from policy_server.wording.moments import FIRST_YEAR, LAST_YEAR, MOMENT, parse_moment
 from policy_server.wording.values import shown
 from policy_server.wording.words import one_of, unknown_key
 
@@ -41,6 +44,7 @@ MOST_PROBLEMS: Final = 10
 MOST_SIGNATURES: Final = 5
 """Calls that are signed for one link before giving up: two of one minute are the same once in 4 * 10^9."""
 
+_MOMENT_PATTERN: Final = r"(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 _TTL_PATTERN: Final = r"^\s*(\d{1,4}[dD])?\s*(\d{1,5}[hH])?\s*(\d{1,6}[mM])?\s*(\d{1,8}[sS])?\s*$"
 
 
@@ -70,6 +74,14 @@ class LinkRequest(TypedDict):
             format="link-ttl",
         ),
     ]
+    starts_at: Annotated[
+        NotRequired[Time],
+        means(
+            "The time of an appointment, with its offset from UTC: of a type with a `window`, which says when the link opens "
+            "before that and expires after it. Not together with `ttl`.",
+            pattern=_MOMENT_PATTERN,
+        ),
+    ]
 
 
 FIELDS: Final = tuple(LinkRequest.__annotations__)
@@ -78,6 +90,7 @@ FIELDS: Final = tuple(LinkRequest.__annotations__)
 @dataclass(frozen=True, slots=True)
 class WantedLink:
     """A link of a type of these rules as somebody asks for it; ``ttl`` in seconds, ``None`` for that of the type.
+    ``starts_at`` is the time of an appointment, of a type with a window.
 
     ``digest`` is the same for the same request, however its JSON is written.
     """
@@ -86,6 +99,7 @@ class WantedLink:
     name: str = field(repr=False)
     attributes: Mapping[str, str] = field(repr=False)
     ttl: int | None
+    starts_at: datetime | None
     digest: str
 
 
@@ -119,11 +133,11 @@ class UnknownLinkTypeError(LinkRequestError):
 # ------------------------------------------------------------------ reading
 
 
-def read_link_request(fields: object, links: Mapping[str, LinkType]) -> WantedLink:
-    """Reads the JSON of a request for a link of one of some types. Raises LinkRequestError."""
+def read_link_request(fields: object, links: Mapping[str, LinkType], now: datetime) -> WantedLink:
+    """Reads the JSON of a request for a link of one of some types, made ``now``. Raises LinkRequestError."""
     if not isinstance(fields, dict):
         raise LinkRequestError(f'the body must be an object such as {{"type": "patient"}} but is {_kind(fields)}')
-    problems = tuple(islice(_problems(fields, links), MOST_PROBLEMS))
+    problems = tuple(islice(_problems(fields, links, now), MOST_PROBLEMS))
     if problems:
         raise LinkRequestError(*problems)
     if fields["type"] not in links:
@@ -134,11 +148,12 @@ def read_link_request(fields: object, links: Mapping[str, LinkType]) -> WantedLi
         name=clean(fields.get("name", "")),
         attributes=completed(link_type.attributes, _given(fields.get("attributes", {}))),
         ttl=TTL.seconds(fields["ttl"]) if "ttl" in fields else None,
+        starts_at=_moment(fields["starts_at"]) if "starts_at" in fields else None,
         digest=sha256(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)).hexdigest(),
     )
 
 
-def _problems(fields: Mapping[str, Any], links: Mapping[str, LinkType]) -> Iterator[str]:
+def _problems(fields: Mapping[str, Any], links: Mapping[str, LinkType], now: datetime) -> Iterator[str]:
     for key in fields:
         if key not in FIELDS:
             yield unknown_key(key, FIELDS, "a link")
@@ -163,6 +178,12 @@ def _problems(fields: Mapping[str, Any], links: Mapping[str, LinkType]) -> Itera
         yield f'attributes must be an object of texts such as {{"language": "es"}} but is {_kind(attributes)}{hint}'
     if "ttl" in fields:
         yield from _ttl_problems(fields["ttl"])
+    if "starts_at" in fields:
+        kind = fields.get("type")
+        link_type = links.get(kind) if isinstance(kind, str) else None
+        yield from _time_problems(fields["starts_at"], link_type, now)
+        if "ttl" in fields:
+            yield "ttl and starts_at exclude each other: an appointment expires when its type's window says; leave ttl out"
 
 
 def _attribute_problems(attributes: Mapping[str, Any]) -> Iterator[str]:
@@ -197,6 +218,38 @@ def _ttl_problems(ttl: object) -> Iterator[str]:
         hint = f'; for seconds write "{ttl}s"' if is_number else ""
         told = shown(ttl) if isinstance(ttl, str | int) and not isinstance(ttl, bool) else _kind(ttl)
         yield TTL.fault("ttl", told) + hint
+
+
+def _time_problems(value: object, link_type: LinkType | None, now: datetime) -> Iterator[str]:
+    """What is wrong with the time of an appointment; ``link_type`` is ``None`` for one that there is not."""
+    if not isinstance(value, str):
+        yield f"starts_at {_not_text(value)}"
+        return
+    starts_at = _moment(value)
+    if starts_at is None:
+        yield f"starts_at must be {MOMENT} but is {shown(value)}"
+        return
+    if link_type is None:
+        return
+    if link_type.window is None:
+        yield (
+            f"starts_at is for types of link with a window, and {shown(link_type.name)} has none; add window: {{before: 15m, "
+            "after: 1h} to it in the rules, or leave starts_at out"
+        )
+        return
+    if link_type.window.around(starts_at).expires_at <= now:
+        yield (
+            f"starts_at is {shown(value)}, and links of type {shown(link_type.name)} are good until "
+            f"{duration(link_type.window.after)} after that, which is over"
+        )
+    if starts_at > now + timedelta(seconds=FURTHEST):
+        yield f"starts_at is {shown(value)}, and may be {duration(FURTHEST)} ahead at the most"
+
+
+def _moment(text: str) -> datetime | None:
+    """The time of an appointment, in UTC; ``None`` for what is none."""
+    moment = parse_moment(text)
+    return moment.astimezone(UTC) if moment is not None and FIRST_YEAR <= moment.year <= LAST_YEAR else None
 
 
 def _not_text(value: object) -> str:
@@ -272,8 +325,15 @@ class CustomerLinks:
 
     async def _store_once(self, wanted: WantedLink, by: str, idempotency_key: str | None) -> tuple[Link, bool]:
         now = self._keeper.clock()
-        expires_at = default_expiry(wanted.type, now, wanted.ttl)
-        made = make_link(wanted.type, self._keyring, expires_at, self._nonce())
-        link = Link.of(made.call, name=wanted.name, attributes=wanted.attributes, created_at=now, created_by=by)
+        opens_at, expires_at = span_of(wanted.type, now, wanted.ttl, wanted.starts_at)
+        made = make_link(wanted.type, self._keyring, expires_at, self._nonce(), opens_at)
+        link = Link.of(
+            made.call,
+            name=wanted.name,
+            attributes=wanted.attributes,
+            created_at=now,
+            created_by=by,
+            starts_at=wanted.starts_at,
+        )
         stored = await self._keeper.store.create_link(link, idempotency_key, wanted.digest)
         return stored, stored.call == link.call

@@ -18,6 +18,7 @@ _OF_CALL: Final = f"{LINKS.select} WHERE call = ?"
 _OF_CALLS: Final = f"{LINKS.select} WHERE call = ANY(?)"
 _OF_REQUEST: Final = f"{LINKS.select} WHERE created_by = ? AND idempotency_key = ?"
 _GOOD: Final = f"{LINKS.select} WHERE expires_at > ?"
+_DIGEST: Final = LINKS.names.index("request_digest")
 _REVOKE: Final = "UPDATE links SET revoked_at = ? WHERE call = ? AND revoked_at IS NULL RETURNING call"
 
 
@@ -46,7 +47,7 @@ def _create(connection: Connection, wanted: NewLink) -> tuple[Link | RefusedLink
     if key is not None:
         same = connection.execute(_OF_REQUEST, storable_name(link.created_by), storable_name(key))
         if same:
-            if same[0][-1] != wanted.digest:
+            if same[0][_DIGEST] != wanted.digest:
                 detail = "this Idempotency-Key was used for another request; use a new one for each link"
                 return IdempotencyConflictError(detail), False
             return _link(same[0]), False

@@ -14,7 +14,8 @@ from policy_server.policy.names import Call
 class Link:
     """A customer link as it was handed out, by its call id. ``created_by`` is the name of the API key that asked for it.
 
-    Nothing here opens a door: session and aliases are derived from the call id with the secret key.
+    ``starts_at`` is the time of an appointment, and ``opens_at`` when its door opens. Nothing here opens a door: session
+    and aliases are derived from the call id with the secret key.
     """
 
     call: str = field(repr=False)
@@ -25,13 +26,24 @@ class Link:
     expires_at: datetime
     created_by: str
     revoked_at: datetime | None = None
+    starts_at: datetime | None = None
+    opens_at: datetime | None = None
 
     def as_of(self, at: datetime) -> "Link":
         """The link as it was at a time: one that was revoked later was still good."""
         return self if self.revoked_at is None or self.revoked_at < at else replace(self, revoked_at=None)
 
     @classmethod
-    def of(cls, call: Call, *, name: str, attributes: Mapping[str, str], created_at: datetime, created_by: str) -> Self:
+    def of(
+        cls,
+        call: Call,
+        *,
+        name: str,
+        attributes: Mapping[str, str],
+        created_at: datetime,
+        created_by: str,
+        starts_at: datetime | None = None,
+    ) -> Self:
         """The record of a link that was signed just now."""
         return cls(
             call=call.id,
@@ -41,6 +53,8 @@ class Link:
             created_at=created_at,
             expires_at=call.expires_at,
             created_by=created_by,
+            starts_at=starts_at,
+            opens_at=call.opens_at,
         )
 
 

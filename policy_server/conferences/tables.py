@@ -159,6 +159,9 @@ LINKS: Final = Table(
     Column("idempotency_key", _NAME, is_nullable=True),
     # Of the request that had the key.
     Column("request_digest", _TEXT, is_nullable=True),
+    # Of an appointment.
+    Column("starts_at", _INSTANT, is_nullable=True),
+    Column("opens_at", _INSTANT, is_nullable=True),
     key=("call",),
 )
 

@@ -153,6 +153,8 @@ class Conference(TypedDict):
     ]
     started_at: Annotated[Time | None, means("When the conference started on a node.", "2026-11-23T16:05:02.000+00:00")]
     ended_at: Annotated[Time | None, means("When it ended.", None)]
+    starts_at: Annotated[Time | None, means("The time of the appointment that the link was made for.", None)]
+    opens_at: Annotated[Time | None, means("When the door of an appointment opens; `null`: from the start.", None)]
     expires_at: Annotated[Time | None, means("When the link expires.", "2026-11-23T18:00:00.000+00:00")]
     revoked_at: Annotated[Time | None, means("When the link was revoked.", None)]
 
@@ -188,6 +190,12 @@ class Known:
         if self.link_type is not None and self.opened is not None:
             return self.link_type.agents_alias(self.opened) or self.link_type.customers_alias(self.opened)
         return self.alias if self.opened is None and self.conference is not None and not self.conference.call else None
+
+    @property
+    def opens_at(self) -> datetime | None:
+        """When the door of an appointment opens."""
+        signed = self.link or self.opened
+        return signed.opens_at if signed is not None else None
 
     @property
     def expires_at(self) -> datetime | None:
@@ -245,6 +253,8 @@ def render(
         "opened_at": stamp(opened_at),
         "started_at": stamp(moment(state.started_at, arrived)),
         "ended_at": stamp(moment(course.latest.state.ended_at, arrived) or ended_at) if is_over else None,
+        "starts_at": stamp(link.starts_at if link is not None else None),
+        "opens_at": stamp(known.opens_at),
         "expires_at": stamp(known.expires_at),
         "revoked_at": stamp(link.revoked_at if link is not None else None),
     }

@@ -74,8 +74,10 @@ class LinkIs(OneOf[LinkState]):
         return facts.link_state
 
     def found(self, facts: Facts) -> str:
-        """The state."""
-        return f"the link is {facts.link_state}"
+        """The state, of an early link with when its door opens."""
+        opens_at = facts.call.opens_at if facts.call is not None and facts.link_state is LinkState.EARLY else None
+        until = f" until {opens_at:%a %Y-%m-%d %H:%M} (UTC)" if opens_at is not None else ""
+        return f"the link is {facts.link_state}{until}"
 
     def possible(self, supposed: Supposed) -> frozenset[LinkState]:
         """The states that are supposed."""

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import quote
 
+from policy_server.policy.appointments import Span
 from policy_server.policy.names import Call, Keyring
 from policy_server.policy.ruleset import LinkType
 from policy_server.policy.templates import is_blank
@@ -35,9 +36,13 @@ class CustomerLink:
         return self.call.expires_at
 
 
-def make_link(link_type: LinkType, keyring: Keyring, expires_at: datetime, nonce: bytes) -> CustomerLink:
-    """Signs a new call and puts its names where the link type wants them. ``expires_at`` is rounded up to the minute."""
-    return link_of(link_type, keyring.sign(link_type.name, expires_at, nonce))
+def make_link(
+    link_type: LinkType, keyring: Keyring, expires_at: datetime, nonce: bytes, opens_at: datetime | None = None
+) -> CustomerLink:
+    """Signs a new call and puts its names where the link type wants them. ``expires_at`` is rounded up to the minute, and
+    ``opens_at`` down, as ``Keyring.sign`` says.
+    """
+    return link_of(link_type, keyring.sign(link_type.name, expires_at, nonce, opens_at))
 
 
 def link_of(link_type: LinkType, call: Call) -> CustomerLink:
@@ -67,3 +72,10 @@ def web_app_url(link_type: LinkType, link: CustomerLink, *, name: str = "", gues
 def default_expiry(link_type: LinkType, now: datetime, ttl: int | None = None) -> datetime:
     """When a link made now ends; ``ttl`` in seconds overrides that of the type."""
     return now + timedelta(seconds=link_type.ttl if ttl is None else ttl)
+
+
+def span_of(link_type: LinkType, now: datetime, ttl: int | None = None, starts_at: datetime | None = None) -> Span:
+    """When a link made now opens and ends. ``starts_at`` is the time of an appointment, of a type with a window."""
+    if starts_at is not None and link_type.window is not None:
+        return link_type.window.around(starts_at)
+    return Span(None, default_expiry(link_type, now, ttl))

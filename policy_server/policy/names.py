@@ -46,7 +46,8 @@ _GUEST_PINS: Final = _HOST_PINS - 1
 # Up to 34 hours before the expiry the minute of the opening is exact, before that the quarter of an hour.
 _SPAN_EXACT: Final = 1 << 11
 _SPAN_STEP: Final = 15
-_LONGEST_SPAN: Final = _SPAN_EXACT + (_SPAN_EXACT - 1) * _SPAN_STEP
+LONGEST_SPAN: Final = _SPAN_EXACT + (_SPAN_EXACT - 1) * _SPAN_STEP
+"""Minutes that a door may be open, when it does not open at once."""
 
 # int() reads base 32 with the digits 0-9a-v, in a tenth of the time of base64.b32decode. It also reads
 # spaces, signs, underscores and capitals, so every byte outside our alphabet becomes one that it refuses.
@@ -314,8 +315,8 @@ def _coded_span(expires: int, opens_at: datetime) -> int:
     """How long before the expiry the door opens, in minutes or beyond `_SPAN_EXACT` in longer steps, rounded up."""
     _check_aware(opens_at)
     minutes = expires - (opens_at - _EPOCH) // _MINUTE
-    if not 0 < minutes <= _LONGEST_SPAN:
-        days = _LONGEST_SPAN // 1440
+    if not 0 < minutes <= LONGEST_SPAN:
+        days = LONGEST_SPAN // 1440
         raise ValueError(
             f"a door cannot open at {opens_at.isoformat()}: it opens before it closes, {days} days at most"
         )

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final, Protocol, assert_never
 
 from policy_server.pexip.request_types import RequestType
+from policy_server.policy.appointments import Window
 from policy_server.policy.calendars import Calendar
 from policy_server.policy.candidates import CandidateIndex, build_index
 from policy_server.policy.conditions import Condition, parameters_in, table_conditions
@@ -210,6 +211,8 @@ class LinkType:
     templates: PageTemplates = NO_TEMPLATES
     attributes: Declared | None = None
     """What its links can be given; ``None``: anything."""
+    window: Window | None = None
+    """Of links with a time: when their door is open."""
 
     def customers_alias(self, call: Call) -> str:
         """What the customer of a call dials."""

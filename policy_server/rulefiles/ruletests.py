@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
@@ -13,14 +13,13 @@ from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import IDP_PREFIX, PolicyRequest, encode_query, parse_request
 from policy_server.policy.answers import render_answer
 from policy_server.policy.decisions import Decision
-from policy_server.policy.link_attributes import attribute_faults
-from policy_server.policy.links import make_link
 from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.policy.ruleset import LinkType, Ruleset
 from policy_server.rulefiles.document import parse_document
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
 from policy_server.rulefiles.problems import Place, Problem
-from policy_server.rulefiles.reader import Report, Table, kind_of, near_hint, shown_node, undefined
+from policy_server.rulefiles.reader import Report, Table, kind_of, near_hint, shown_node
+from policy_server.rulefiles.ruletest_links import TestLink, read_link, read_time
 from policy_server.wording.values import shown
 from policy_server.wording.words import listed, one_of, unknown_key
 
@@ -29,16 +28,10 @@ Decide = Callable[[Ruleset, Sequence[PolicyRequest], datetime, Keyring, Mapping[
 
 TEST_KEYS: Final = ("name", "description", "at", "link", "before", "request", "expect")
 EXPECT_KEYS: Final = ("rule", "action", "result")
-LINK_KEYS: Final = ("type", "attributes", "state", "name")
-LINK_STATES: Final = ("valid", "expired", "invalid")
 ACTIONS: Final = (*dict.fromkeys(action for kind in RequestType for action in kind.about.actions), "failure")
 
 LINK_WORDS: Final = ("{alias}", "{agent_alias}", "{session}", "{call}")
 """What stands for the test's link in its question."""
-FIRST_YEAR, LAST_YEAR = 1971, 2479
-"""A link of the test begins and ends within an hour of it, and no link can begin before 1970 or end after 2480."""
-
-_LINK_LIFE: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +43,7 @@ class RuleTest:
     at: datetime
     request_type: RequestType
     fields: Mapping[str, str | list[str]]
-    link: str
-    link_state: str
-    link_attributes: Mapping[str, str]
+    link: TestLink | None
     expect: Mapping[str, object]
     before: tuple[Mapping[str, str | list[str]], ...] = ()
     """The service questions of those who came before, which may hold the room."""
@@ -108,74 +99,20 @@ def _read_test(node: Node, ruleset: Ruleset | None, now: datetime, report: Repor
     table.finish(TEST_KEYS)
     table.text("description")
     name = table.text("name", required=True) or ""
-    at = _read_time(table, now)
+    at = read_time("at", table) if "at" in table else now
     links = ruleset.links if ruleset else None
-    link, state, attributes = _read_link(table, links)
+    link = read_link(table, links)
+    kind = links.get(link.type) if links and link is not None else None
     request_type, fields = _read_request(table)
     earlier = _read_before(table)
     for question in earlier:
-        _check_link_words(table, question, links.get(link) if links and "link" in table else None)
-    _check_link_words(table, fields, links.get(link) if links and "link" in table else None)
+        _check_link_words(table, question, kind)
+    _check_link_words(table, fields, kind)
     expect = _read_expect(table)
     _check_rule(table, request_type, ruleset)
     if report.errors > before or expect is None or request_type is None or at is None:
         return None
-    return RuleTest(name, node.place, at, request_type, fields, link, state, attributes, expect, tuple(earlier))
-
-
-def _read_time(table: Table, now: datetime) -> datetime | None:
-    node = table.value("at")
-    if node is None:
-        return now
-    text = node.text if isinstance(node, ScalarNode) else ""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        table.wrong("at", node, "a moment with its offset from UTC, such as 2026-11-23T10:00:00-06:00,")
-        return None
-    if not FIRST_YEAR <= at.year <= LAST_YEAR:
-        table.error("at", f"at must be in a year from {FIRST_YEAR} to {LAST_YEAR} but is {shown(text)}")
-        return None
-    return at
-
-
-def _read_link(table: Table, links: Mapping[str, LinkType] | None) -> tuple[str, str, dict[str, str]]:
-    link = table.table("link", "keys and values such as {type: patient}")
-    if link is None:
-        return "", "valid", {}
-    link.finish(LINK_KEYS)
-    kind = link.text("type", required=True)
-    if kind is not None and links is not None and kind not in links:
-        link.error("type", undefined("type", "link type", kind, links, "links"))
-    state = link.choice("state", LINK_STATES, default="valid")
-    attributes: dict[str, str] = {}
-    below = link.table("attributes", "keys and values such as {language: en}")
-    for attribute in below or ():
-        text = below.text(attribute) if below else None
-        if text is not None:
-            attributes[attribute] = text
-    _check_attributes(link, below, attributes, links.get(kind) if links and kind else None, state)
-    # A link's name is one more of its attributes.
-    name = link.text("name")
-    if name is not None:
-        attributes.setdefault("name", name)
-    return kind or "", state, attributes
-
-
-def _check_attributes(
-    link: Table, below: Table | None, attributes: Mapping[str, str], kind: LinkType | None, state: str
-) -> None:
-    """Reports what no link of its type can be given, or none is without; of one that we did not sign nothing is known."""
-    if kind is None:
-        return
-    for name, fault in attribute_faults(kind.name, kind.attributes, attributes, whole=state != "invalid"):
-        if below is None or name not in below:
-            link.error("attributes", fault)
-        elif name in attributes:
-            place = below.value_place(name) if name in (kind.attributes or ()) else below.key_place(name)
-            below.error_at(place, fault)
+    return RuleTest(name, node.place, at, request_type, fields, link, expect, tuple(earlier))
 
 
 def _read_request(table: Table) -> tuple[RequestType | None, dict[str, str | list[str]]]:
@@ -304,20 +241,19 @@ def run_test(
     asked: list[tuple[RequestType, Mapping[str, str | list[str]]]]
     asked = [*((RequestType.SERVICE, fields) for fields in test.before), (test.request_type, test.fields)]
     expect: Mapping[str, object] = test.expect
-    if test.link:
+    link = test.link
+    if link is not None:
         # Made from the test's name, so that `percent` and PINs are the same on every run.
         nonce = sha256(test.name.encode()).digest()[:NONCE_BYTES]
-        signer = Keyring(b"another key, so that the link is invalid") if test.link_state == "invalid" else keyring
-        life = -_LINK_LIFE if test.link_state == "expired" else _LINK_LIFE
-        link = make_link(ruleset.links[test.link], signer, test.at + life, nonce)
-        words = dict(zip(LINK_WORDS, (link.alias, link.agent_alias, link.call.session, link.call.id), strict=True))
-        asked = [(kind, _filled_question(fields, words)) for kind, fields in asked]
+        made = link.make(ruleset.links[link.type], keyring, test.at, nonce)
+        words = dict(zip(LINK_WORDS, (made.alias, made.agent_alias, made.call.session, made.call.id), strict=True))
+        asked = [(about, _filled_question(fields, words)) for about, fields in asked]
         expect = {key: _filled(value, words) for key, value in expect.items()}
     try:
         questions = [_question(kind, fields) for kind, fields in asked]
     except QuestionError as error:
         return TestOutcome(test, (f"the question cannot be understood: {error}",))
-    decision = decide(ruleset, questions, test.at, keyring, test.link_attributes)
+    decision = decide(ruleset, questions, test.at, keyring, link.attributes if link is not None else {})
     answer = render_answer(test.request_type, decision, on_failure)
     got: dict[str, object] = {
         "rule": decision.rule,

@@ -7,6 +7,7 @@ from typing import Final
 
 from policy_server.pexip.fields import Named
 from policy_server.pexip.properties import DirectoryEntry
+from policy_server.policy.appointments import AFTER, BEFORE, WINDOW_LIMIT
 from policy_server.policy.calendars import DAYS
 from policy_server.policy.links import DEFAULT_TTL, TTL
 from policy_server.rulefiles.declared import ATTRIBUTES
@@ -25,7 +26,7 @@ from policy_server.rulefiles.schema_parts import (
     table,
 )
 from policy_server.telephony.trunks import FORMS
-from policy_server.wording.durations import PATTERN, duration
+from policy_server.wording.durations import PATTERN, Durations, duration
 
 DEPLOYMENT_LISTS: Final = {kind.plural: kind for kind in Named}
 """The lists of ``pexip:``, each with the kind of name that it lists."""
@@ -267,6 +268,34 @@ def _directory_entry() -> Schema:
 DIRECTORY_ENTRY: Final = _directory_entry()
 
 
+def _duration(durations: Durations, description: str, *examples: str) -> Schema:
+    return {
+        "type": "string",
+        "pattern": f"{PATTERN}$",
+        "patternErrorMessage": f"Write a duration such as {durations.examples}",
+        "description": description,
+        "examples": list(examples),
+    }
+
+
+def _window() -> Schema:
+    fields = {
+        "before": _duration(
+            BEFORE, f"How long before its time the door opens, {BEFORE}. Default: it opens at that time.", "15m", "1h"
+        ),
+        "after": _duration(AFTER, f"How long after its time the door is shut, {AFTER}.", "30m", "1h"),
+    }
+    return table(
+        "When the door of an appointment is open: of a link that is made with starts_at. A link without is good as long as "
+        f"ttl says. Both together are {duration(WINDOW_LIMIT)} at the most.",
+        fields,
+        required=["after"],
+    )
+
+
+WINDOW: Final = _window()
+
+
 def _link() -> Schema:
     around = "[^ ;?/@:{}]*"
     alias: Schema = {
@@ -289,13 +318,10 @@ def _link() -> Schema:
             "description": "The alias by which the agent's widget joins the same room. {agent} stands for a key that only "
             "the lookup gives. {call} is weaker: call ids are no secret.",
         },
-        "ttl": {
-            "type": "string",
-            "pattern": f"{PATTERN}$",
-            "patternErrorMessage": f"Write a duration such as {TTL.examples}",
-            "description": f"How long a link is valid, {TTL}. Default: {duration(DEFAULT_TTL)}.",
-            "examples": ["30m", "4h", "1d 12h"],
-        },
+        "ttl": _duration(
+            TTL, f"How long a link is valid, {TTL}. Default: {duration(DEFAULT_TTL)}.", "30m", "4h", "1d 12h"
+        ),
+        "window": WINDOW,
         "url": {
             "type": "string",
             "pattern": rf"^([^{{}}]|\{{({'|'.join(URL_PLACEHOLDERS)})\}})*$",

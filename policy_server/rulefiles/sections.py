@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from policy_server.pexip.fields import Named
 from policy_server.pexip.properties import check_directory_entry
+from policy_server.policy.appointments import AFTER, BEFORE, WINDOW_LIMIT, Window
 from policy_server.policy.calendars import Calendar, parse_calendar
 from policy_server.policy.directory import DirectoryEntry
 from policy_server.policy.holidays import HolidayList
@@ -30,9 +31,11 @@ from policy_server.rulefiles.schema_sections import (
     LINK,
     TRUNK,
     URL_PLACEHOLDERS,
+    WINDOW,
 )
 from policy_server.telephony.numbers import NumberFault, parse_number, region_of
 from policy_server.telephony.trunks import FORMS, Trunk, parse_trunk
+from policy_server.wording.durations import Durations, duration
 from policy_server.wording.values import shown
 from policy_server.wording.words import did_you_mean, one_of
 
@@ -198,7 +201,8 @@ def read_link_type(name: str, table: Table, folders: TemplateFolders) -> LinkTyp
     if alias and agent_alias and around_name(alias) == around_name(agent_alias):
         message = "agent_alias is the same as alias, so nobody could tell an agent from a customer; write another one"
         table.error("agent_alias", message)
-    ttl = _read_ttl(table)
+    ttl = _read_duration("ttl", TTL, table, DEFAULT_TTL)
+    window = _read_window(table)
     url = table.template("url")
     for placeholder in url.names if url else ():
         if placeholder not in URL_PLACEHOLDERS:
@@ -223,19 +227,42 @@ def read_link_type(name: str, table: Table, folders: TemplateFolders) -> LinkTyp
             )
             table.warning("agent_alias", message)
     encoded = url.with_defaults(partial(quote, safe="")) if url else None
-    return LinkType(name, alias, agent_alias, ttl, encoded, tuple(forms), templates, attributes)
+    return LinkType(name, alias, agent_alias, ttl, encoded, tuple(forms), templates, attributes, window)
 
 
-def _read_ttl(table: Table) -> int:
-    node = table.value("ttl")
+def _read_duration(key: str, durations: Durations, table: Table, default: int) -> int:
+    """Seconds; those of ``default`` when the key is absent or not one of these durations."""
+    node = table.value(key)
     if node is None:
-        return DEFAULT_TTL
-    ttl = TTL.seconds(node.text) if isinstance(node, ScalarNode) else None
-    if ttl is None:
+        return default
+    seconds = durations.seconds(node.text) if isinstance(node, ScalarNode) else None
+    if seconds is None:
         told = shown(node.text) if isinstance(node, ScalarNode) and node.text else shown_node(node)
-        table.error("ttl", TTL.fault("ttl", told))
-        return DEFAULT_TTL
-    return ttl
+        table.error(key, durations.fault(key, told))
+        return default
+    return seconds
+
+
+def _read_window(table: Table) -> Window | None:
+    """When the doors of appointments are open. Without ``before`` they open at the time itself; when they shut must be said."""
+    found = table.table("window", "keys and values such as {before: 15m, after: 1h}")
+    if found is None:
+        return None
+    found.finish(WINDOW["properties"])
+    if "after" not in found:
+        message = (
+            "window must say how long after its time an appointment's door is shut; write after, such as after: 1h"
+        )
+        table.error_at(found.place, message)
+    before = _read_duration("before", BEFORE, found, 0)
+    after = _read_duration("after", AFTER, found, AFTER.shortest)
+    if before + after > WINDOW_LIMIT:
+        table.error_at(
+            found.place,
+            f"window is {duration(before + after)} long, and a door may be open for {duration(WINDOW_LIMIT)}; make before or "
+            "after shorter",
+        )
+    return Window(before, after)
 
 
 def _link_alias(key: str, roles: tuple[Role, ...], table: Table, *, required: bool = False) -> Template | None:

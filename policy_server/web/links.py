@@ -92,6 +92,8 @@ class Link(TypedDict):
     attributes: Annotated[dict[str, str], means("What the link was made with.", {"language": "es"})]
     created_at: Annotated[Time, means("When it was made.", "2026-11-23T16:00:00+00:00")]
     created_by: Annotated[str, means("The name of the API key that asked for it.", "booking")]
+    starts_at: Annotated[Time | None, means("The time of an appointment.", None)]
+    opens_at: Annotated[Time | None, means("When the door of an appointment opens; `null`: from the start.", None)]
     expires_at: Annotated[Time, means("When it expires.", "2026-11-23T18:00:00+00:00")]
     revoked_at: Annotated[Time | None, means("When it was revoked.", None)]
 
@@ -159,7 +161,7 @@ class LinkEndpoints:
 
     async def _create(self, request: Request, caller: str) -> Response:
         ruleset, idempotency_key = self._rules.ruleset, _idempotency_key(request)
-        wanted = _read_link(await _read_body(request), ruleset)
+        wanted = _read_link(await _read_body(request), ruleset, self._keeper.clock())
         async with self._admission:
             link, is_new = await self._links.make(wanted, caller, idempotency_key)
         headers = {"location": f"{self._base(request)}{PATH}/{link.call}", **_NO_STORE}
@@ -222,6 +224,8 @@ class LinkEndpoints:
             "attributes": dict(link.attributes),
             "created_at": stamp(link.created_at, "seconds"),
             "created_by": link.created_by,
+            "starts_at": stamp(link.starts_at, "seconds"),
+            "opens_at": stamp(link.opens_at, "seconds"),
             "expires_at": stamp(link.expires_at, "seconds"),
             "revoked_at": stamp(link.revoked_at, "seconds"),
         }
@@ -278,9 +282,9 @@ async def _read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _read_link(body: bytes, ruleset: Ruleset) -> WantedLink:
+def _read_link(body: bytes, ruleset: Ruleset, now: datetime) -> WantedLink:
     try:
-        return read_link_request(orjson.loads(body), ruleset.links)
+        return read_link_request(orjson.loads(body), ruleset.links, now)
     except orjson.JSONDecodeError as error:
         fault = f"it is nested deeper than {MOST_NESTED} levels" if _nests_too_deep(body) else str(error)
         detail = (

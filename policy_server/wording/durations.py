@@ -35,7 +35,8 @@ class Durations:
         return f"{name} must be a duration {self}, such as {self.examples}, but is {told}"
 
     def __str__(self) -> str:
-        return f"from {duration(self.shortest)} to {duration(self.longest)}"
+        longest = duration(self.longest)
+        return f"from {duration(self.shortest)} to {longest}" if self.shortest else f"up to {longest}"
 
 
 def parse_duration(text: str) -> int | None:

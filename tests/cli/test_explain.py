@@ -247,6 +247,36 @@ def test_a_failing_rule() -> None:
     assert value["answer"] == {"status": "failure", "action": "reject"}
 
 
+@pytest.mark.parametrize(
+    ("at", "state", "reason"),
+    [
+        ("2026-11-23T15:44:59Z", "early", "the link is early until Mon 2026-11-23 15:45 (UTC), not valid"),
+        ("2026-11-23T15:45:00Z", "valid", None),
+        ("2026-11-23T17:00:00Z", "expired", "the link is expired, not valid"),
+    ],
+)
+def test_the_window_of_an_appointment(folder: Path, at: str, state: str, reason: str | None) -> None:
+    """Before and after its window a note says when the door of an appointment opens and is shut, and the row until when it
+    is early.
+    """
+    starts_at = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
+    call = Keyring.from_text(SECRET_KEY).sign(
+        "visit", starts_at + timedelta(hours=1), b"1234", starts_at - timedelta(minutes=15)
+    )
+    environment = {"POLICY_SECRET_KEY": SECRET_KEY}
+    arguments = ("explain", "service", f"local_alias=mp{call.session}", "--at", at, "--json")
+    value = printed_json(run(*arguments, environment=environment))
+    (finding,) = [each for each in value["findings"] if each["rule"] == "customer"]
+    note = (
+        f"the link is {state}: it is of an appointment whose door opens at 2026-11-23T15:45:00+00:00 and is shut at "
+        "2026-11-23T17:00:00+00:00"
+    )
+    assert (finding["reason"] if finding["condition"] == "link" else None, value["notes"]) == (
+        reason,
+        [note] if reason else [],
+    )
+
+
 def test_link_attributes() -> None:
     """--link-attribute gives the link attributes that rules ask for; one that is no pair is status 2."""
     assert explained("service", "local_alias=vip")["rule"] is None

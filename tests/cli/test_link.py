@@ -4,7 +4,7 @@ import asyncio
 import re
 import socket
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -23,7 +23,8 @@ KEY = {"POLICY_SECRET_KEY": SECRET_KEY}
 KEYRING = Keyring.from_text(SECRET_KEY)
 DATABASE = "var/policy.db"
 PASSWORD = "planted-password-of-the-database"
-SIGNED = {"type", "call", "session", "alias", "agent_alias", "url", "expires_at", "name", "attributes"}
+TIMES = {"starts_at", "opens_at", "expires_at"}
+SIGNED = {"type", "call", "session", "alias", "agent_alias", "url", "name", "attributes", *TIMES}
 
 
 @pytest.fixture(autouse=True)
@@ -280,6 +281,8 @@ def test_inspect_a_good_link(written: str) -> None:
         "state": "valid",
         "type": "visit",
         "call": link["call"],
+        "starts_at": None,
+        "opens_at": None,
         "expires_at": link["expires_at"],
         "name": "Ada L",
         "attributes": {"language": "es"},
@@ -287,6 +290,47 @@ def test_inspect_a_good_link(written: str) -> None:
         "revoked_at": None,
         "conference": "waiting",
     }
+
+
+BOOKED = RULES.replace("ttl: 4h\n", "ttl: 4h\n    window: { before: 15m, after: 1h }\n")
+"""The rules with appointments."""
+
+
+def test_an_appointment(rules: Path) -> None:
+    """--starts-at makes a link for a time; what was printed is what inspect finds, and until its door opens it is no good."""
+    put_rules(rules.parent, BOOKED)
+    starts_at = (datetime.now(UTC) + timedelta(days=2)).replace(second=0, microsecond=0)
+    link = created("--starts-at", starts_at.astimezone(timezone(timedelta(hours=-6))).isoformat())
+    times = {name: datetime.fromisoformat(link[name]) - starts_at for name in TIMES}
+    assert times == {
+        "starts_at": timedelta(0),
+        "opens_at": timedelta(minutes=-15),
+        "expires_at": timedelta(hours=1),
+    }
+    result = run("link", "inspect", link["alias"], "--json", environment=KEY)
+    found = printed_json(result)
+    assert (result.exit_code, found["state"]) == (1, "early")
+    assert {name: found[name] for name in TIMES} == {name: link[name] for name in TIMES}
+    told = run("link", "inspect", link["alias"], environment=KEY).stdout
+    assert [line.split()[0] for line in told.splitlines()][3:6] == ["starts_at", "opens_at", "expires_at"]
+    shown = run("conference", "show", link["call"], environment=KEY).stdout
+    assert {line.split()[0] for line in shown.splitlines() if line} >= TIMES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--starts-at", "2099-01-01"), "starts_at must be a moment with its offset from UTC"),
+        (("--starts-at", "2099-01-01T10:00:00Z"), "and may be 366d ahead at the most"),
+        (("--starts-at", "2099-01-01T10:00:00Z", "--ttl", "1h"), "ttl and starts_at exclude each other"),
+    ],
+)
+def test_no_appointment(rules: Path, arguments: tuple[str, ...], said: str) -> None:
+    """A time that cannot be is status 2, with what to write."""
+    put_rules(rules.parent, BOOKED)
+    result = run("link", "create", "visit", *arguments, environment=KEY)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
 
 
 def test_inspect_without_a_database() -> None:

@@ -161,6 +161,8 @@ participants: [{ id: mixes, set: { send_to_audio_mixes: [{ mix_name: "{vendor}" 
     "an agents' alias with the key": "links: { l: { alias: 'mp{session}', agent_alias: 'hcp{agent}' } }",
     "an agents' alias with the call id": "links: { l: { alias: 'mp{session}', agent_alias: 'hcp{call}' } }",
     "names of the call in a url": "links: { l: { alias: 'mp{session}', url: 'https://x/{session}?c={call}' } }",
+    "a window": "links: { l: { alias: 'mp{session}', window: { before: 15m, after: 1H 30m } } }",
+    "a window that opens at the time itself": "links: { l: { alias: 'mp{session}', window: { after: 1h } } }",
     "a duration of two parts": "links: { l: { alias: 'mp{session}', ttl: 1D 12h } }",
 }
 """Less common forms; a section that is missing is that of BASE."""
@@ -250,6 +252,9 @@ BAD: dict[str, str] = {
     "agents' alias with the session": "links: { l: { alias: 'mp{session}', agent_alias: 'hcp{session}' } }",
     "agents' alias in a link": "links: { l: { alias: 'mp{session}', url: 'https://example.com/{agent_alias}' } }",
     "agent key in a link": "links: { l: { alias: 'mp{session}', url: 'https://example.com/{agent}' } }",
+    "a window that is never shut": "links: { l: { alias: 'mp{session}', window: { before: 15m } } }",
+    "a window in minutes": "links: { l: { alias: 'mp{session}', window: { before: 15, after: 60 } } }",
+    "unknown key of a window": "links: { l: { alias: 'mp{session}', window: { opens: 15m, after: 1h } } }",
     "ttl without unit": "links: { l: { alias: 'mp{session}', ttl: 4 } }",
     "pages from elsewhere": "links: { l: { alias: 'mp{session}', templates: ../pages } }",
     "pages by their whole path": "links: { l: { alias: 'mp{session}', templates: /rules/pages } }",

@@ -334,6 +334,7 @@ def _link_type(name: str) -> Strategy:
             "alias": st.just(f"{name}{{session}}"),
             "agent_alias": st.sampled_from([f"agent-{name}{{agent}}", f"agent-{name}{{call}}"]),
             "ttl": st.sampled_from(["4h", "1d 2h", "90m"]),
+            "window": st.sampled_from([{"after": "1h"}, {"before": "15m", "after": "90m"}]),
             "url": st.just("https://x.example/{alias}?pin={guest_pin}"),
             "templates": st.sampled_from(["p", "./p/"]),
             "attributes": st.dictionaries(st.sampled_from(["a", "b"]), often(_attribute), max_size=2),
@@ -367,7 +368,16 @@ _test = table(
         "at": st.sampled_from(
             ["2026-11-23T10:00:00-06:00", "2026-11-23T10:00:00", "0001-01-01T00:00Z", "9999-12-31T23:59Z"]
         ),
-        "link": table({"type": st.just("l"), "state": st.sampled_from(["valid", "expired", "invalid"])}, ["type"]),
+        "link": table(
+            {
+                "type": st.sampled_from(["l", "booked"]),
+                "state": st.sampled_from(["valid", "early", "expired", "invalid"]),
+                "starts_at": st.sampled_from(
+                    ["2026-11-23T10:00:00Z", "1971-01-01T00:00:00+14:00", "2479-12-31T23:59:59-12:00"]
+                ),
+            },
+            ["type"],
+        ),
         "request": table(
             {
                 "type": st.sampled_from([kind.value for kind in RequestType]),

@@ -27,6 +27,7 @@ links:
   declared:
     alias: "d{session}"
     attributes: { language: { values: [de, fr], default: de }, booking: { required: true, pattern: "[A-Z0-9]{6,12}" } }
+  booked: { alias: "b{session}", window: { before: 15m, after: 1h } }
 calendars: { hours: { timezone: America/Chicago, open: { mon: ["08:00-18:00"] } } }
 service:
   - id: customer
@@ -34,6 +35,8 @@ service:
     room: visit
     dial_out: [ { trunk: clinic } ]
   - { id: agent, when: { link_type: visit, door: agent }, room: visit }
+  - { id: early, when: { link: early }, reject: Your appointment is later }
+  - { id: booked, when: { link_type: booked, link: valid }, room: visit }
   - { id: expired, when: { link: expired }, reject: The link is not valid any more }
   - { id: made-up, when: { link: invalid, local_alias: 'mp.*' }, reject: Closed }
   - { id: lucky, when: { percent: 50, local_alias: 'x.*' }, redirect: lucky }
@@ -131,6 +134,39 @@ def test_an_expected_rule_that_does_not_exist_is_named_where_the_test_fails() ->
         "rule: expected 'custmer' but got 'customer'",
         "there is no rule 'custmer' for service questions (did you mean 'customer'?)",
     )
+
+
+STARTS_AT = "2026-11-23T16:00:00+00:00"
+BOOKED = {"request": {"type": "service", "local_alias": "{alias}"}}
+
+
+@pytest.mark.parametrize(
+    ("at", "rule"),
+    [
+        pytest.param("2026-11-23T15:44:59+00:00", "early", id="before the window"),
+        pytest.param("2026-11-23T15:45:00+00:00", "booked", id="the door opens"),
+        pytest.param("2026-11-23T09:59:59-06:00", "booked", id="before its time"),
+        pytest.param("2026-11-23T16:59:59+00:00", "booked", id="the last second"),
+        pytest.param("2026-11-23T17:00:00+00:00", "expired", id="it is shut"),
+    ],
+)
+def test_a_link_with_a_time_is_good_in_its_window(at: str, rule: str) -> None:
+    """The state of an appointment's link follows from its time and from when the question is asked."""
+    link = {"type": "booked", "starts_at": STARTS_AT}
+    assert run({**BOOKED, "at": at, "link": link, "expect": {"rule": rule}}).differences == ()
+
+
+@pytest.mark.parametrize(
+    ("link", "rule"),
+    [
+        pytest.param({"state": "early"}, "early", id="early, whenever it is for"),
+        pytest.param({}, "booked", id="without a time"),
+        pytest.param({"state": "invalid", "starts_at": STARTS_AT}, None, id="signed by nobody"),
+    ],
+)
+def test_a_test_says_what_its_link_is_worth(link: dict[str, str], rule: str | None) -> None:
+    """A link is early because the test says so, and invalid whatever its time."""
+    assert run({**BOOKED, "link": {"type": "booked", **link}, "expect": {"rule": rule}}).differences == ()
 
 
 def test_a_test_without_a_moment_happens_now() -> None:
@@ -386,8 +422,8 @@ def test_any_test_file_gives_problems_or_tests_that_run(structure: object, now: 
     tests, problems = parse_tests({"x.test.yaml": as_yaml(structure)}, more, now)
     assert all(str(problem).isprintable() for problem in problems)
     for test in tests:
-        if test.link in ruleset.links or not test.link:
-            assert isinstance(run_test(test, ruleset, KEYRING, rehearse), TestOutcome)
+        if test.link is None or test.link.type in more.links:
+            assert isinstance(run_test(test, more, KEYRING, rehearse), TestOutcome)
 
 
 @pytest.mark.parametrize("state", ["valid", "expired", "invalid"])

@@ -1,19 +1,21 @@
 """What the sections that rules refer to become, and what is said about those that cannot be."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from policy_server.pexip.request_types import RequestType
+from policy_server.policy.appointments import WINDOW_LIMIT, Window
 from policy_server.policy.directory import DirectoryEntry
 from policy_server.policy.link_aliases import Entrance
 from policy_server.policy.links import DEFAULT_TTL, TTL
-from policy_server.policy.names import Role
+from policy_server.policy.names import Keyring, Role
 from policy_server.policy.ruleset import Ruleset
 from tests.rulefiles.faults import Fault, check, each_fault, load, picture
 
+STARTS_AT = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
 REJECT = "service: [ { id: all, continue: true } ]\n"
 
 
@@ -80,6 +82,28 @@ def test_every_allowed_ttl_can_be_written(seconds: int) -> None:
     """A link type lives as long as it says."""
     link = loaded(f'links: {{ patient: {{ alias: "mp{{session}}", ttl: {seconds}s }} }}\n').links["patient"]
     assert link.ttl == seconds
+
+
+@given(st.integers(0, WINDOW_LIMIT - 60), st.data())
+def test_every_allowed_window_can_be_written(before: int, data: st.DataObject) -> None:
+    """The door of an appointment is open as long before and after its time as its type says, to the minute."""
+    after = data.draw(st.integers(60, WINDOW_LIMIT - before))
+    text = f'links: {{ l: {{ alias: "mp{{session}}", window: {{ before: {before}s, after: {after}s }} }} }}\n'
+    window = loaded(text).links["l"].window
+    assert window == Window(before, after)
+    opens_at, expires_at = window.around(STARTS_AT)
+    call = Keyring(b"a key for the windows of these tests").sign("l", expires_at, b"1234", opens_at)
+    # A name has minutes, and of a long window quarters of an hour.
+    minute, step = timedelta(minutes=1), timedelta(minutes=1 if before + after < 34 * 3600 else 16)
+    assert expires_at <= call.expires_at < expires_at + minute
+    assert call.opens_at is not None
+    assert timedelta(0) <= timedelta(seconds=-before) - (call.opens_at - STARTS_AT) < step
+
+
+def test_a_window_opens_at_the_time_itself_unless_it_says_otherwise() -> None:
+    """``before`` may be left out; a link type without a window has none."""
+    links = loaded('links: { a: { alias: "a{session}", window: { after: 1h } }, b: { alias: "b{session}" } }\n').links
+    assert (links["a"].window, links["b"].window) == (Window(0, 3600), None)
 
 
 def test_a_calendar_is_open_when_it_says() -> None:

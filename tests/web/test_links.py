@@ -67,6 +67,8 @@ def test_a_link_is_made(desk: Desk) -> None:
             "attributes": attributes,
             "created_at": "2026-11-23T18:00:00+00:00",
             "created_by": "booking",
+            "starts_at": None,
+            "opens_at": None,
             "expires_at": "2026-11-23T20:01:00+00:00",
             "revoked_at": None,
         },

@@ -53,3 +53,4 @@ def test_a_wrong_duration_is_told_with_its_bounds_and_examples() -> None:
         Durations(60, 3660 * DAY, "90m or 12h").fault("ttl", "'soon'")
         == "ttl must be a duration from 1m to 3660d, such as 90m or 12h, but is 'soon'"
     )
+    assert str(Durations(0, DAY, "15m")) == "up to 1d"
