@@ -5,7 +5,7 @@ own: the customer's rule dials, the agent's does not. How a caller enters, the d
 that a device of the house may enter without a PIN and never opens the door for the stranger behind it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -13,14 +13,18 @@ from typing import Final
 from policy_server.conferences.records import Door, HeldConference
 from policy_server.pexip.field_facts import DOOR_FIELDS
 from policy_server.policy.decisions import Serve, Trace
+from policy_server.policy.names import Keyring
 from policy_server.policy.services import Fields
 
 LEGS: Final = "automatic_participants"
 REASON: Final = "the room is held, whatever the rules say now"
+AGENTS_REASON: Final = "the agents' alias of a room that runs"
 ROOMS: Final = frozenset({"conference", "lecture"})
 """The types of service that are a room which others join."""
 
 NO_DOOR: Final = Door({})
+
+_AGENTS: Final = "room-agent."
 
 
 def room_of(decision: Serve) -> str:
@@ -94,11 +98,19 @@ def held_to(held: HeldConference, decision: Serve) -> Serve:
     return Serve(decision.rule, decision.reason, decision.trace, service, decision.call, fallbacks)
 
 
-def recalled(held: HeldConference, trace: Trace, *, rule: str, dials: bool) -> Serve:
+def agents_aliases(keyring: Keyring, conference_id: str) -> Iterator[str]:
+    """What agents dial for one life of a room that no call belongs to: the lookup alone gives it. By the current key first.
+
+    The alias that a kiosk dials may be the same for all kiosks, and one that is dialled again would begin the room anew.
+    """
+    return (f"{_AGENTS}{key}" for key in keyring.room_keys(conference_id))
+
+
+def recalled(held: HeldConference, trace: Trace, *, rule: str, dials: bool, reason: str = REASON) -> Serve:
     """The answer about a held room where the rules of today would give none; ``rule`` says whose door it has."""
     legs, fallbacks = (held.legs, held.fallbacks) if dials else ((), ())
     service = _service(held, held.doors.get(rule, NO_DOOR), legs)
-    return Serve(rule, REASON, trace, service, held.call, tuple(map(dict, fallbacks)))
+    return Serve(rule, reason, trace, service, held.call, tuple(map(dict, fallbacks)))
 
 
 def entered(held: HeldConference) -> Fields:

@@ -144,6 +144,10 @@ class Conferences:
         """
         return self._mirror.nearby(call, alias)
 
+    def of_caller(self, caller: str, at: datetime) -> tuple[HeldConference, ...]:
+        """The rooms without a call that call out as ``caller``, in lower case: a user part of ``callers_of``."""
+        return self._mirror.of_caller(caller, at)
+
     def is_wanted(self, key: str) -> bool:
         """Whether a call or room runs, or somebody waits for its changes."""
         return self.subscriptions.has(key) or self._mirror.has(key)

@@ -11,10 +11,10 @@ from typing import Final
 
 import orjson
 
-from policy_server.conferences.caller_names import caller_aliases
+from policy_server.conferences.caller_names import caller_aliases, shown_users
 from policy_server.conferences.ending import Course, course_in, course_of
 from policy_server.conferences.fold import ConferenceState
-from policy_server.conferences.holding import LEGS, entered, held_to, room_of
+from policy_server.conferences.holding import LEGS, agents_aliases, entered, held_to, room_of
 from policy_server.conferences.keeper import latest_of_call
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.once import OnceAMinute
@@ -23,8 +23,8 @@ from policy_server.conferences.records import HeldConference, TimelineEntry, ali
 from policy_server.conferences.running import FEW, NotKept, RunningCalls
 from policy_server.conferences.tables import NAME_LENGTH
 from policy_server.conferences.timeline import agent_looked_up
-from policy_server.conferences.view import Conference, Known, render, room_name
-from policy_server.pexip.aliases import normalise_alias
+from policy_server.conferences.view import Conference, FoundBy, Known, render, room_name
+from policy_server.pexip.aliases import folded, normalise_alias
 from policy_server.pexip.events import Event
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import encode_query, parse_request
@@ -56,12 +56,14 @@ class Subject:
     """What an alias is about: a call, by its id, or a room that no link led to, by its name or an alias that leads there.
 
     ``aliases`` are those by which a call may be known to a telephone system, in lower case and without a domain; a room
-    without a call has none, and ``name`` is how it was spelt.
+    without a call has none, and ``name`` is how it was spelt. ``is_identified``: a conversation said which room, and no
+    other is meant, whatever else is called so.
     """
 
     call: str = field(repr=False)
     aliases: frozenset[str] = field(default=frozenset(), repr=False)
     name: str = field(default="", repr=False)
+    is_identified: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,16 @@ class Found:
     conference: HeldConference | None = field(repr=False)
     latest: ConferenceState = field(repr=False)
 
+    def body(self, found_by: FoundBy | None) -> bytes:
+        """The answer in JSON, made once for all who get it and whose conversation shows the caller so."""
+        body = self._bodies.get(found_by)
+        if body is None:
+            body = self._bodies[found_by] = orjson.dumps({**self.answer, "found_by": found_by})
+        return body
+
     @cached_property
-    def body(self) -> bytes:
-        """The answer in JSON, made once for all who get it."""
-        return orjson.dumps(self.answer)
+    def _bodies(self) -> dict[FoundBy | None, bytes]:
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,15 +256,36 @@ class ConferenceLookup:
         )
         opened = self._keyring.open(call, Role.CALL, dict.fromkeys(types))
         link_type = ruleset.links.get(opened.type) if opened is not None else None
-        return Known(call, link, conference, opened, link_type)
+        room_alias = ""
+        if subject.name and conference is not None:
+            room_alias, _ = self._room_entered(conference, ruleset, now)
+        return Known(call, link, conference, opened, link_type, room_alias)
 
     def _room(self, reader: CallSource, subject: Subject, now: datetime) -> HeldConference | None:
         """A room without a call: the one that runs by this name or alias, or else the latest of this name."""
         conferences = self.conferences
         latest = reader.conference_of_room(subject.name, subject.call)
-        led_to = conferences.nearby("", alias_key(subject.call))
-        running = (conferences.live(subject.name, now), *(room for room in led_to if now < room.expires_at))
+        running: list[HeldConference | None] = [conferences.live(subject.name, now)]
+        if not subject.is_identified:
+            led_to = conferences.nearby("", alias_key(subject.call))
+            running += (room for room in led_to if now < room.expires_at)
+            running += chain.from_iterable(
+                conferences.of_caller(folded(user), now) for user in shown_users(subject.name)
+            )
         return next((room for room in running if room is not None and not room.call), latest)
+
+    def _room_entered(self, held: HeldConference, ruleset: Ruleset, now: datetime) -> tuple[str, Service]:
+        """What an agent dials for a room without a call, ``""`` for the alias that was dialled first, and the room by it.
+
+        That alias may lead each caller to a room of their own, or begin the room anew and have it dial again: then agents
+        have one that leads here while the room runs.
+        """
+        decision = self._decided(Known("", None, held, None, None), ruleset, held.alias, now)
+        if decision is not None and room_of(decision) == held.name and LEGS not in decision.service:
+            return "", held_to(held, decision).service
+        kept = held.aliases.get(Entrance.AGENT)
+        own = (alias for alias in agents_aliases(self._keyring, held.id) if alias_key(alias) == kept)
+        return next(own, ""), entered(held)
 
     def _service(self, known: Known, ruleset: Ruleset, now: datetime) -> Service:
         """The room as the agent enters it: by the door that was held, or as the agent's rule would make it."""
@@ -264,6 +293,8 @@ class ConferenceLookup:
         held = known.conference
         if held is None:
             return derived.service if derived is not None else _NO_SERVICE
+        if not held.call and known.opened is None:
+            return self._room_entered(held, ruleset, now)[1]
         if derived is not None and room_of(derived) == held.name:
             return held_to(held, derived).service
         return entered(held)

@@ -5,7 +5,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from policy_server.conferences.caller_names import callers_of
 from policy_server.conferences.records import Ended, HeldConference, Link
+from policy_server.pexip.aliases import folded
 from policy_server.pexip.events import room_of
 
 NEARBY_LIMIT: Final = 4
@@ -22,6 +24,7 @@ class Mirror:
         self._rooms: Final[dict[str, HeldConference]] = {}
         self._of_call: Final[_Index] = {}
         self._of_alias: Final[_Index] = {}
+        self._of_caller: Final[_Index] = {}
         self._open: Final[set[str]] = set()
 
     @property
@@ -79,6 +82,10 @@ class Mirror:
         """
         return self._of_alias.get(alias, ()) + self._of_call.get(call, ())
 
+    def of_caller(self, caller: str, at: datetime) -> tuple[HeldConference, ...]:
+        """The rooms without a call that call out as ``caller``, in lower case: a user part of ``callers_of``."""
+        return tuple(room for room in self._of_caller.get(caller, ()) if at < room.expires_at)
+
     def keep(self, conference: HeldConference) -> None:
         """The conference holds its room from now on."""
         present = self._rooms.get(conference.name)
@@ -130,5 +137,8 @@ class Mirror:
     def _indexes(self, room: HeldConference) -> Iterator[tuple[_Index, str]]:
         if room.call:
             yield self._of_call, room.call
+        else:
+            for caller in {folded(key) for key in callers_of(room)}:
+                yield self._of_caller, caller
         for alias in dict.fromkeys(room.aliases.values()):
             yield self._of_alias, alias

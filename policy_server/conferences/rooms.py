@@ -11,7 +11,9 @@ from itertools import count
 from typing import Final, NamedTuple, Protocol
 
 from policy_server.conferences.holding import (
+    AGENTS_REASON,
     LEGS,
+    agents_aliases,
     conference_of,
     door_of,
     held_to,
@@ -181,6 +183,11 @@ class Rooms:
             return settled
         # No room, or one that the rules gave this caller no part in when it began.
         decision = self._evaluate(ruleset, request, now, read)
+        for room in nearby:
+            if not room.call and now < room.expires_at and room.aliases.get(Entrance.AGENT) == key:
+                agreed = await known.agreed(room, room.rule)
+                entry = recalled(agreed, decision.trace, rule=agreed.rule, dials=False, reason=AGENTS_REASON)
+                return self._served(entry, "", agreed)
         if not isinstance(decision, Serve):
             return Settled(decision, call, call)
         name = room_of(decision)
@@ -193,12 +200,16 @@ class Rooms:
         if held is not None:
             agreed = await known.agreed(held, decision.rule)
         else:
+            conference_id = self._new_id()
+            aliases = _aliases(key, link, ruleset)
+            if not decision.call:
+                aliases[Entrance.AGENT.value] = alias_key(next(agents_aliases(self._keyring, conference_id)))
             agreed = await known.hold(
                 conference_of(
                     decision,
-                    conference_id=self._new_id(),
+                    conference_id=conference_id,
                     alias=ruleset.mask.text(alias, self._keyring),
-                    aliases=_aliases(key, link, ruleset),
+                    aliases=aliases,
                     link_type=link.type if link is not None and link.call is not None else "",
                     revision=ruleset.revision,
                     at=now,

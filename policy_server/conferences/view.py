@@ -6,7 +6,7 @@ The answer's types say what each field means, with an example: ``/openapi.json``
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from typing_extensions import TypedDict
 
@@ -43,11 +43,14 @@ EXAMPLE_AGENT: Final = "agentsnameofthecall2345672345672"
 
 CALL_MEANS: Final = (
     "The call id, which ties everything about one customer's call together: 32 characters that this server signed. It "
-    "opens no door. Genesys Cloud shows it as the caller's name (`aniName`) or address (`ani`)."
+    "opens no door. Genesys Cloud has it in the caller's address (`ani`), or shows it as its name (`aniName`)."
 )
 
 
 # ------------------------------------------------------------------ the answer
+
+FoundBy = Literal["aniName", "ani"]
+"""Genesys Cloud's names for what it shows of a caller (genesys/README.md: Conversations)."""
 
 
 class Join(TypedDict):
@@ -128,6 +131,14 @@ class Conference(TypedDict):
     """A conference, as an agent sees it."""
 
     call: Annotated[str | None, means(f"{CALL_MEANS} `null` for a room that no link led to.", EXAMPLE_CALL)]
+    found_by: Annotated[
+        FoundBy | None,
+        means(
+            "What of the caller in the conversation named this conference: the caller's name or its address. `null` "
+            "without `?conversation=`.",
+            "ani",
+        ),
+    ]
     name: Annotated[str, means("The room's name, which is Pexip's identity of a conference.", EXAMPLE_CALL)]
     service_tag: Annotated[str, means("The room's service tag; may be empty.", "telehealth")]
     state: Annotated[
@@ -168,7 +179,8 @@ _Line = tuple[datetime, TimelineLine]
 class Known:
     """What store and keyring know of a conference; nothing of one that is not ours.
 
-    ``call`` is its id, or the name of a room that no link led to, and ``opened`` what we signed.
+    ``call`` is its id, or the name of a room that no link led to, and ``opened`` what we signed. ``room_alias`` is what
+    agents dial for such a room, ``""`` where that is the alias that was dialled first.
     """
 
     call: str
@@ -176,6 +188,7 @@ class Known:
     conference: HeldConference | None
     opened: Call | None
     link_type: LinkType | None
+    room_alias: str = ""
 
     @property
     def alias(self) -> str | None:
@@ -189,7 +202,9 @@ class Known:
         """What the agent's widget dials: the customer's alias where agents have none of their own."""
         if self.link_type is not None and self.opened is not None:
             return self.link_type.agents_alias(self.opened) or self.link_type.customers_alias(self.opened)
-        return self.alias if self.opened is None and self.conference is not None and not self.conference.call else None
+        if self.opened is not None or self.conference is None or self.conference.call:
+            return None
+        return self.room_alias or self.alias
 
     @property
     def opens_at(self) -> datetime | None:
@@ -233,6 +248,7 @@ def render(
     pin = service.get("pin")
     return {
         "call": known.call if known.opened or link or (conference and conference.call) else None,
+        "found_by": None,
         "name": room_name(service, known.call),
         "service_tag": str(service_tag or ""),
         "state": course.phase,

@@ -17,7 +17,7 @@ So whoever has the key turns one name into the others, and nobody else does.
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -243,6 +243,14 @@ class Keyring:
             return None
         return Call(*found, signed, {role: text})
 
+    def room_keys(self, conference: str) -> Iterator[str]:
+        """The agents' names of one life of a room that no call belongs to, by the id of its conference: that of the current
+        key first, then those of the previous ones.
+        """
+        for key in dict.fromkeys((self._current, *(key for keys in self._by_number for key in keys))):
+            digest = key.signatures.digest(_ROOM + conference.encode("utf-8", "surrogatepass"))
+            yield _written(digest[:10]) + _written(digest[10:_NAME_BYTES])
+
     def room_pins(self, room: str) -> Pins:
         """Derive the PINs of a room that no call belongs to, of its name; they change with the current key."""
         return _pins(self._current, room)
@@ -291,6 +299,7 @@ class _Key(NamedTuple):
 
 
 _ROLES: Final = {Role.SESSION: b"s", Role.AGENT: b"a", Role.CALL: b"c"}
+_ROOM: Final = b"r"
 
 
 def _written(half: bytes) -> str:

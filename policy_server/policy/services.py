@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Final
+from unicodedata import category
 from urllib.parse import quote
 
 from policy_server.pexip.field_facts import fields_with
@@ -26,6 +27,8 @@ _PLAIN_FIELDS: Final = frozenset(
     if all(other.free_text.get(name, FIELD_LIMIT) == FIELD_LIMIT for other in SHAPES.values())
 )
 """Fields of text that may hold anything of up to ``FIELD_LIMIT`` characters."""
+
+_CALLER_NAME: Final = "local_display_name"
 
 _NAMES: Final = frozenset(name for shape in SHAPES.values() for name, facet in shape.facets.items() if facet.names)
 """Fields that name an object of the deployment."""
@@ -95,6 +98,8 @@ class FieldsTemplate:
         fields, fits = dict(self.fixed), True
         for name, template, key, below in self._texts:
             text = template.render(values)
+            if name == _CALLER_NAME:
+                text = caller_name(text) or caller_name(values.get(ROOM_NAME, ""))
             if not 0 < len(text) <= FIELD_LIMIT:
                 if not text and name in _NAMES and not below:
                     # A table names no such object for this row.
@@ -214,6 +219,25 @@ ROOM_NAME: Final = "room.name"
 
 CALLER: Final = "room.caller"
 """The placeholder of the default From of a leg: the call id, or without one the room's name, as ``uri_user`` writes it."""
+
+_UNSPOKEN: Final = frozenset({"Cc", "Cf", "Cn", "Cs", "Zl", "Zp"})
+_JOINERS: Final = "\u200c\u200d"
+"""What letters of some languages, and pictures of people, are joined by; nobody sees it alone."""
+_AS_QUOTED: Final = str.maketrans({'"': "'", "\\": "/"})
+
+
+def caller_name(text: str) -> str:
+    """A caller's name as it can stand between the quotation marks of a From (RFC 3261, section 25.1), whoever escapes it or
+    does not; ``""`` when nothing of it can be seen.
+
+    Control characters, marks of direction and the like are left out, ``"`` becomes ``'``, and a backslash a slash.
+    """
+    if not (text.isprintable() and '"' not in text and "\\" not in text):
+        kept = (one for one in text.translate(_AS_QUOTED) if one in _JOINERS or category(one) not in _UNSPOKEN)
+        text = "".join(kept)
+    text = text.strip()
+    return "" if is_blank(text) else text
+
 
 _LONGEST_USER: Final = 120
 _CUT_ESCAPE: Final = re.compile("%[0-9A-F]?$")

@@ -6,16 +6,16 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final, NamedTuple, assert_never
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from policy_server.conferences.bindings import check_dialled, check_place, names
+from policy_server.conferences.bindings import Identified, check_dialled, check_place, identify
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.link_reading import undisguised
 from policy_server.conferences.lookup import ConferenceLookup, Found, Subject
 from policy_server.conferences.store import ConferenceStore
+from policy_server.conferences.view import FoundBy
 from policy_server.genesys.client import GenesysClient
 from policy_server.genesys.memory import Expiring
 from policy_server.genesys.results import (
@@ -64,10 +64,14 @@ log = logging.getLogger(__name__)
 
 
 class Admitted(NamedTuple):
-    """An agent who may ask, and the conversation that it is on, if it named one."""
+    """An agent who may ask, and what for: what was in the path, or what the conversation that the agent named is about, and
+    then by what of its customer.
+    """
 
     agent: Agent
+    subject: Subject
     bound: Binding | None = None
+    found_by: FoundBy | None = None
 
     @property
     def conversation(self) -> str:
@@ -94,11 +98,12 @@ class AgentAccess:
         self._binding_required: Final = binding_required
         self._now: Final = now
         self._refusals: Final = refusals or Refusals(Door.AGENTS)
+        self._rooms: Final[Expiring[tuple[str, Subject], Identified]] = Expiring(OWN_LIMIT)
         self._own: Final[Expiring[tuple[str, str, str | None], bool]] = Expiring(OWN_LIMIT)
 
-    async def admit(self, request: Request, subject: Subject) -> Admitted:
-        """Who asks. May be asked again with the same request, for as long as it lasts. Raises Refused."""
-        admitted = await self._admit(request, subject)
+    async def admit(self, request: Request, lookup: ConferenceLookup, subject: Subject) -> Admitted:
+        """Who asks, and what for. May be asked again with the same request, for as long as it lasts. Raises Refused."""
+        admitted = await self._admit(request, lookup, subject)
         if isinstance(admitted, ProblemResponse):
             raise Refused(await self._noted(request, admitted))
         return admitted
@@ -131,7 +136,7 @@ class AgentAccess:
         is_guess = refusal.status_code == 401 and bool(_bearer(request))
         return await self._refusals.refuse(request.scope, refusal.reason, is_guess=is_guess) or refusal
 
-    async def _admit(self, request: Request, subject: Subject) -> Admitted | ProblemResponse:
+    async def _admit(self, request: Request, lookup: ConferenceLookup, subject: Subject) -> Admitted | ProblemResponse:
         token = _bearer(request)
         if not token:
             return agent_problem(
@@ -147,14 +152,14 @@ class AgentAccess:
             return _refusal(agent)
         conversations = request.query_params.getlist("conversation")
         if conversations:
-            return await self._check_binding(token, address, conversations, subject)
+            return await self._check_binding(token, address, conversations, lookup, subject)
         if self._binding_required:
             detail = "add ?conversation=<id of the Genesys conversation>: this server looks up nothing without it"
             return agent_problem(400, "conversation-required", "Which conversation?", detail)
-        return Admitted(agent)
+        return Admitted(agent, subject)
 
     async def _check_binding(
-        self, token: str, address: str, conversations: list[str], subject: Subject
+        self, token: str, address: str, conversations: list[str], lookup: ConferenceLookup, subject: Subject
     ) -> Admitted | ProblemResponse:
         bound = (
             await self._genesys.conversation(token, conversations[0], self._now(), address)
@@ -163,8 +168,10 @@ class AgentAccess:
         )
         match bound:
             case Binding():
-                reason = _check_caller(bound, subject)
-                return _not_bound(reason) if reason else Admitted(bound.agent, bound)
+                identified = self._identify(bound, lookup, subject)
+                if isinstance(identified, str):
+                    return _not_bound(identified)
+                return Admitted(bound.agent, identified.subject, bound, identified.found_by)
             case InvalidConversationId():
                 detail = _not_an_id(conversations)
                 return agent_problem(400, "invalid-conversation", "This is not the id of a conversation", detail)
@@ -177,6 +184,21 @@ class AgentAccess:
             case _:
                 assert_never(bound)
 
+    def _identify(self, bound: Binding, lookup: ConferenceLookup, subject: Subject) -> Identified | str:
+        """What an agent's conversation is about, or why it is not about what was asked for, as far as it says."""
+        seen = f"its participants are {', '.join(bound.participants) or 'none'}"
+        if not bound.agent_listed:
+            return f"this agent is not in that conversation; {seen}"
+        if not bound.agent_connected:
+            return f"this agent's call in that conversation is not connected; {seen}"
+        asked, now = (bound.conversation_id, subject), self._now()
+        identified = identify(lookup, subject, bound.ani_name, bound.ani, self._rooms.get(asked, now))
+        if isinstance(identified, str):
+            return identified or _told_caller(bound, seen)
+        if identified.subject.name:
+            self._rooms.put(asked, identified, now + OWN_SECONDS)
+        return identified
+
 
 class AgentDesk:
     """Where agents' widgets ask for conferences, in turn once it is known who asks."""
@@ -186,16 +208,16 @@ class AgentDesk:
         self.access: Final = access
         self.admission: Final = admission or Admission()
 
-    async def admit(self, request: Request) -> tuple[Subject, Admitted]:
-        """What is asked for, and by whom. Raises Refused."""
-        subject = self.lookup.subject_of(request.path_params["alias"])
-        return subject, await self.access.admit(request, subject)
+    async def admit(self, request: Request, before: Admitted | None = None) -> Admitted:
+        """Who asks, and what for; ``before`` is what the same request was told earlier. Raises Refused."""
+        subject = before.subject if before is not None else self.lookup.subject_of(request.path_params["alias"])
+        return await self.access.admit(request, self.lookup, subject)
 
-    async def open(self, request: Request, subject: Subject, admitted: Admitted) -> Found:
+    async def open(self, request: Request, admitted: Admitted) -> Found:
         """The conference, which it notes on its timeline that the agent saw. Raises Refused."""
         async with self.admission:
             try:
-                found = await self.lookup.look_up(subject)
+                found = await self.lookup.look_up(admitted.subject)
             except StoreUnavailableError:
                 raise Refused(store_unavailable()) from None
             if found is None:
@@ -218,11 +240,12 @@ class AgentEndpoint:
     async def show(self, request: Request) -> Response:
         """Answers one lookup and puts it on the conference's timeline."""
         try:
-            found = await self._desk.open(request, *await self._desk.admit(request))
+            admitted = await self._desk.admit(request)
+            found = await self._desk.open(request, admitted)
         except Refused as refused:
             return refused.problem
         headers = {"cache-control": "no-store"}
-        return Response(orjson.dumps(found.answer), headers=headers, media_type="application/json")
+        return Response(found.body(admitted.found_by), headers=headers, media_type="application/json")
 
 
 def agent_problem(
@@ -240,7 +263,10 @@ def store_unavailable() -> ProblemResponse:
 
 def unknown_conference() -> ProblemResponse:
     """Neither a call that we signed, nor one that we know."""
-    detail = "it must be the call id, which Genesys Cloud shows as the caller's name or address, or the agents' alias"
+    detail = (
+        "it must be the call id, which Genesys Cloud shows as the caller's name or address, or the agents' alias; or, of a room "
+        "that no link led to, its name or the alias that was dialled"
+    )
     return agent_problem(404, "unknown-conference", "There is no such conference", detail)
 
 
@@ -250,15 +276,8 @@ def _bearer(request: Request) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def _check_caller(bound: Binding, subject: Subject) -> str:
-    """Why an agent's conversation is not about a conference, as far as the conversation says; ``""`` if it is."""
-    seen = f"its participants are {', '.join(bound.participants) or 'none'}"
-    if not bound.agent_listed:
-        return f"this agent is not in that conversation; {seen}"
-    if not bound.agent_connected:
-        return f"this agent's call in that conversation is not connected; {seen}"
-    if names(subject, bound.ani_name) or names(subject, bound.ani):
-        return ""
+def _told_caller(bound: Binding, seen: str) -> str:
+    """What is known of a caller who is none of the conference that was asked for."""
     if bound.ani_name is None:
         what = "an address (ani) that is not this conference" if bound.ani else "no address (ani)"
         return f"the customer of that conversation has no caller's name (aniName) and {what}; {seen}"

@@ -310,8 +310,9 @@ def _alias_parameter() -> Json:
         "name": "alias",
         "in": "path",
         "required": True,
-        "description": "The call id, which is what Genesys Cloud shows as `aniName` or in `ani`, or the agents' "
-        "alias; in any case, in quotation marks or not, with or without `sip:` and domain.",
+        "description": "The call id, which is what Genesys Cloud has in `ani` or shows as `aniName`, or the agents' "
+        "alias; in any case, in quotation marks or not, with or without `sip:` and domain. With `conversation`, also whatever "
+        "Genesys Cloud shows of its customer. Of a room that no link led to, its name or the alias that was dialled.",
         "schema": {"type": "string"},
         "examples": {
             "call": {"value": EXAMPLE_CALL},

@@ -18,11 +18,11 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from policy_server.conferences.errors import StoreUnavailableError
-from policy_server.conferences.lookup import Found, Subject
+from policy_server.conferences.lookup import Found
 from policy_server.conferences.subscriptions import Subscription
 from policy_server.genesys.results import Agent
 from policy_server.web.admission import Admission
-from policy_server.web.agents import PATH, AgentDesk, agent_problem, unknown_conference
+from policy_server.web.agents import PATH, Admitted, AgentDesk, agent_problem, unknown_conference
 from policy_server.web.problem import ProblemResponse, Refused
 
 STREAMS_PATH: Final = PATH + "/events"
@@ -113,13 +113,13 @@ class AgentStreams:
     async def _serve(self, request: Request, send: Send) -> None:
         if request.method != "GET":
             raise Refused(agent_problem(405, "method-not-allowed", "Method not allowed", headers={"allow": "GET"}))
-        subject, admitted = await self._parts.desk.admit(request)
+        admitted = await self._parts.desk.admit(request)
         reconnect = self._random(*RECONNECT_MILLISECONDS)
         with self._slot(admitted.agent):
-            found = await self._parts.desk.open(request, subject, admitted)
+            found = await self._parts.desk.open(request, admitted)
             if self._is_closed:
                 raise Refused(_stopping(reconnect))
-            stream = _Stream(self._parts, request, subject, send, reconnect)
+            stream = _Stream(self._parts, request, admitted, send, reconnect)
             self._streams.add(stream)
             try:
                 await stream.run(found)
@@ -161,10 +161,10 @@ class _End(Exception):  # noqa: N818  the end of a stream is no error
 class _Stream:
     """One stream to one widget, which comes back after ``reconnect`` milliseconds."""
 
-    def __init__(self, parts: _Parts, request: Request, subject: Subject, send: Send, reconnect: int) -> None:
+    def __init__(self, parts: _Parts, request: Request, admitted: Admitted, send: Send, reconnect: int) -> None:
         self._parts: Final = parts
         self._request: Final = request
-        self._subject: Final = subject
+        self._admitted: Final = admitted
         self._send_message: Final = send
         self._reconnect: Final = reconnect
         self._clock: Final = asyncio.get_running_loop().time
@@ -212,7 +212,7 @@ class _Stream:
                 while fresh is None or fresh.keys == found.keys:
                     if fresh is not None and fresh.number != told:
                         told = fresh.number
-                        await self._send_text(_event("conference", fresh.body, told))
+                        await self._send_text(_event("conference", fresh.body(self._admitted.found_by), told))
                         await asyncio.sleep(self._parts.pause)
                     await self._wait(self._subscription, RETRY_SECONDS if fresh is None else math.inf)
                     fresh = await self._read()
@@ -222,7 +222,7 @@ class _Stream:
         """The conference now; ``None`` while the database is away or there is too much to do."""
         try:
             async with self._parts.turns:
-                found = await self._parts.desk.lookup.look_up(self._subject)
+                found = await self._parts.desk.lookup.look_up(self._admitted.subject)
         except (StoreUnavailableError, Refused):
             return None
         if found is None:
@@ -251,7 +251,7 @@ class _Stream:
         if self._clock() < self._check_at:
             return
         try:
-            await self._parts.desk.access.admit(self._request, self._subject)
+            await self._parts.desk.admit(self._request, self._admitted)
         except Refused as refused:
             raise _End(refused.problem) from None
         self._check_at = self._clock() + self._parts.check

@@ -15,7 +15,7 @@ from policy_server.pexip.requests import encode_query, parse_request
 from policy_server.policy.decisions import Fail, Serve, SetProperties
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.names import Keyring
-from policy_server.policy.services import FieldsTemplate, Path, uri_user
+from policy_server.policy.services import FieldsTemplate, Path, caller_name, uri_user
 from policy_server.policy.templates import parse_template
 from policy_server.rulefiles.services import may_be_uuid
 from tests.rulefiles.faults import NOW, Fault, check, each_fault, load
@@ -160,12 +160,49 @@ def test_the_from_of_a_leg_is_a_valid_uri_whatever_the_room_is_called(vendor: st
         "service": [{"id": "desk", "room": "r", "dial_out": [{"trunk": "clinic"}]}],
     }
     (leg,) = participants(serve(sections, vendor=vendor))
-    assert leg["local_display_name"] == f"Kiosk {vendor}"
+    assert leg["local_display_name"] == f"Kiosk {vendor}".replace('"', "'")
     found, _, domain = str(leg["local_alias"]).partition("@")
     assert domain == "video.example.com"
     assert re.fullmatch(r"(?:[A-Za-z0-9._~-]|%[0-9A-F]{2}){1,120}", found)
     if user is not None:
         assert (found, unquote(found)) == (user, f"Kiosk {vendor}")
+
+
+@pytest.mark.parametrize(
+    ("shown", "name", "expected"),
+    [
+        ("{vendor}", "Zoë 王 👩\u200d⚕\ufe0f", "Zoë 王 👩\u200d⚕\ufe0f"),
+        ("{vendor}", ' Bob "the \\ Builder" <b@x> ', "Bob 'the / Builder' <b@x>"),
+        ("{vendor}", "\u202eadA\u2066\ufeff\u2028 L", "adA L"),
+        ("{vendor}", "x" * 300, "x" * 250),
+        ("{vendor}", "", "Room 7"),
+        ("{vendor}", "\u200b\u200d \u202e", "Room 7"),
+        ("{vendor|Customer}", "", "Customer"),
+        ("{vendor|Customer}", "\u200b\u200d \u202e", "Customer"),
+        ("{link.name|Video visitor}", "", "Video visitor"),
+        ("{link.name}", "", "Room 7"),
+    ],
+)
+def test_the_name_of_a_caller(shown: str, name: str, expected: str) -> None:
+    """What customers are called comes out as a name that any far end takes; where nothing of it can be seen, the default does,
+    or the room's name; and no name costs the answer.
+    """
+    sections = {
+        "rooms": {"r": {"name": "Room 7"}},
+        "service": [{"id": "desk", "room": "r", "dial_out": [{"trunk": "clinic", "display_name": shown}]}],
+    }
+    (leg,) = participants(serve(sections, vendor=name))
+    assert leg["local_display_name"] == expected
+
+
+@given(text=st.text(max_size=300))
+@settings(deadline=None)
+def test_any_name_of_a_caller_can_be_quoted(text: str) -> None:
+    """What is left has no character that a quoted string cannot hold unescaped (RFC 3261, section 25.1), and stays as it is."""
+    name = caller_name(text)
+    assert not re.search(r'["\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]', name)
+    assert caller_name(name) == name == name.strip()
+    assert name.encode().decode() == name
 
 
 @given(names=st.lists(st.text(max_size=250), min_size=2, max_size=2, unique=True))

@@ -173,6 +173,7 @@ def test_a_whole_call(desk: Desk) -> None:
             "joined_at": iso(2),
             "left_at": None,
         },
+        "found_by": None,
         "trunk_leg": {
             "number": NUMBER,
             "state": "connected",
