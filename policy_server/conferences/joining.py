@@ -78,7 +78,19 @@ class Closed:
     is_in_time: bool
 
 
-Arrival = NoLink | Previewed | LetIn | Expired | Closed
+@dataclass(frozen=True, slots=True)
+class Early:
+    """Before an appointment. ``opening`` is when the customer can come in, in the zone to tell it in; ``starts_at`` is its
+    time, ``None`` where only the link is known.
+    """
+
+    templates: PageTemplates
+    opening: datetime
+    starts_at: datetime | None
+    now: datetime
+
+
+Arrival = NoLink | Early | Previewed | LetIn | Expired | Closed
 
 
 class CustomersDoor:
@@ -115,21 +127,31 @@ class CustomersDoor:
             self._note(call, Doorstep.OPEN, visitor, now)
             return Previewed(templates)
         door = Door(ruleset, self._keyring, link_type, call, attributes_of(link))
-        is_expired = call.state(now) is LinkState.EXPIRED
+        state = call.state(now)
         # Once a conference has begun, every later question gets its room, whatever the hour (README.md: Held rooms).
         running = self._keeper.live_of_call(call.id, now)
-        if running is not None or (not is_expired and isinstance(door.decide(now), Serve)):
+        if running is not None and state is LinkState.EARLY and not isinstance(door.decide(running.held_at), Serve):
+            # Somebody prepares the room.
+            running = None
+        if running is not None or (state is LinkState.VALID and isinstance(door.decide(now), Serve)):
             self._note(call, Doorstep.OPEN, visitor, now)
             made = link_of(link_type, call)
-            pin = door.guest_pin(now) if running is None else _held_pin(running, door, made.alias)
+            pin = door.guest_pin(now) if running is None else _held_pin(running, door, made.alias, now)
             return LetIn(web_app_url(link_type, made, name=link.name if link is not None else "", guest_pin=pin))
-        if is_expired:
+        if state is LinkState.EXPIRED:
             self._note(call, Doorstep.EXPIRED, visitor, now)
             return Expired(templates)
+        starts_at = link.starts_at if link is not None else None
+        if state is LinkState.EARLY:
+            self._note(call, Doorstep.EARLY, visitor, now)
+            return Early(templates, await run_sync(door.first_opening), starts_at, now)
         self._note(call, Doorstep.CLOSED, visitor, now)
         # Milliseconds, when many calendars open and close in vain: no policy answer shall wait for that.
         opening = await run_sync(door.next_opening, now)
-        return Closed(templates, opening, is_in_time=opening is not None and opening < call.expires_at)
+        is_in_time = opening is not None and opening < call.expires_at
+        if opening is not None and is_in_time and call.opens_at is not None:
+            return Early(templates, opening, starts_at, now)
+        return Closed(templates, opening, is_in_time)
 
     async def _find_link(self, call: str) -> Link | None:
         """The link of a call, as far as it is known: in memory, as policy answers know it, or else to the database."""
@@ -159,13 +181,17 @@ class CustomersDoor:
             self._keeper.note(call.id, *link_opened(door), now)
 
 
-def _held_pin(running: HeldConference, door: Door, alias: str) -> str:
+def _held_pin(running: HeldConference, door: Door, alias: str, now: datetime) -> str:
     """The guest PIN of a room that runs: of the door that a node would be told for the customer's alias."""
     decision = door.decide(running.held_at)
     if isinstance(decision, Serve):
         return guest_pin_of(held_to(running, decision).service)
     rule = rule_of_orphan(running, {"local_alias": alias_key(alias.lower())})
-    return guest_pin_of({**running.service, **running.doors[rule].fields}) if rule is not None else ""
+    if rule is not None:
+        return guest_pin_of({**running.service, **running.doors[rule].fields})
+    # Somebody may have prepared the room, when the rules gave the customer no part in it yet.
+    decision = door.decide(now)
+    return guest_pin_of(held_to(running, decision).service) if isinstance(decision, Serve) else ""
 
 
 def _shared_templates(links: Mapping[str, LinkType]) -> PageTemplates:

@@ -72,6 +72,7 @@ class Doorstep(StrEnum):
     """How a customer who opens a link finds the door."""
 
     OPEN = "open"
+    EARLY = "early"
     CLOSED = "closed"
     EXPIRED = "expired"
     REVOKED = "revoked"
@@ -92,6 +93,8 @@ def link_opened(door: Doorstep) -> Note:
     match door:
         case Doorstep.OPEN:
             how = "and was let in"
+        case Doorstep.EARLY:
+            how = "before its appointment"
         case Doorstep.CLOSED:
             how = "outside opening hours"
         case Doorstep.EXPIRED:

@@ -64,6 +64,19 @@ class Door:
                 upcoming[calendar] = _next_change(calendar, moment)
         return None
 
+    def first_opening(self) -> datetime:
+        """When the door of an appointment lets the customer in at first, in the zone of a calendar of the rules, or UTC.
+
+        That is when its window begins, or the first opening in it; where there is none, when it begins.
+        """
+        begins = self.call.opens_at or self.call.expires_at
+        if not isinstance(self._decide(self._call_at(begins), begins), Serve):
+            opening = self.next_opening(begins)
+            if opening is not None and opening < self.call.expires_at:
+                return opening
+        zones = (calendar.timezone for calendar in self._calendars(begins))
+        return begins.astimezone(next(zones, UTC))
+
     def _decide(self, call: Call, now: datetime) -> Decision:
         return evaluate(self.ruleset, self._question(call), now, self.keyring, self.link_attributes)
 

@@ -41,7 +41,12 @@ TEMPLATE_BYTES: Final = 1024 * 1024
 OPENING: Final = frozenset({"opening", "opening_iso", "place"})
 """Placeholders of a page that says when it opens: in words, for machines, and the place whose time that is."""
 
+STARTS: Final = frozenset({"starts", "starts_iso"})
+"""Of an appointment: its time."""
+
 PAGES: Final[Mapping[str, frozenset[str]]] = {
+    "early": OPENING | STARTS,
+    "early-opening": OPENING,
     "closed": OPENING,
     "closed-link-ends": OPENING,
     "closed-for-now": frozenset(),
@@ -49,11 +54,14 @@ PAGES: Final[Mapping[str, frozenset[str]]] = {
     "invalid": frozenset(),
     "preview": frozenset(),
 }
-"""Every page with the placeholders that it may have: it opens before the link ends; it opens, but after that; it is
+"""Every page with the placeholders that it may have: an appointment is still to come; one of which only the link is
+known, and so no more than when its door opens; it opens before the link ends; it opens, but after that; it is
 closed and no calendar says until when; the link has expired; it is none of ours; nobody can say at the moment; what a
 messenger shows of a link before anybody opens it."""
 
 STAND_INS: Final[Mapping[str, tuple[str, ...]]] = {
+    "early": ("early-opening", "closed", "closed-for-now"),
+    "early-opening": ("closed", "closed-for-now"),
     "closed": ("closed-for-now",),
     "closed-link-ends": ("closed-for-now", "closed"),
     "closed-for-now": ("closed",),

@@ -5,6 +5,7 @@ answers 5xx for a broken one; 410 when the link has expired; 404 when it is none
 (``previews.py``) gets a page of its own whether the door is open or not.
 """
 
+import math
 from datetime import datetime
 from typing import Final, assert_never
 
@@ -13,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from policy_server.conferences.joining import Closed, CustomersDoor, Expired, LetIn, NoLink, Previewed, Visitor
+from policy_server.conferences.joining import Closed, CustomersDoor, Early, Expired, LetIn, NoLink, Previewed, Visitor
 from policy_server.policy.ruleset import PageTemplates
 from policy_server.web.admission import Admission
 from policy_server.web.links import JOIN_PATH
@@ -27,6 +28,9 @@ _HEADERS: Final = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
+
+LONGEST_REFRESH: Final = 86_400
+"""Seconds after which a page looks again at the latest: timers of browsers are not for weeks."""
 
 AS_CUSTOMER: Final = "join"
 """The parameter in the link of the page for previews, for a browser that is taken for one."""
@@ -76,6 +80,11 @@ class JoinEndpoint:
                 return self._page(request, arrival.templates, "preview", 200)
             case Expired():
                 return self._page(request, arrival.templates, "expired", 410)
+            case Early(starts_at=None):
+                return self._page(request, arrival.templates, "early-opening", 200, arrival.opening, now=arrival.now)
+            case Early():
+                times = {"starts": arrival.starts_at, "now": arrival.now}
+                return self._page(request, arrival.templates, "early", 200, arrival.opening, **times)
             case Closed(opening=None):
                 return self._page(request, arrival.templates, "closed-for-now", 200)
             case Closed():
@@ -91,15 +100,22 @@ class JoinEndpoint:
         name: str,
         status: int,
         opening: datetime | None = None,
+        *,
+        starts: datetime | None = None,
+        now: datetime | None = None,
     ) -> Response:
         languages = ",".join(request.headers.getlist("accept-language"))
-        page = self._shipped.with_own(templates).render(name, languages, opening)
+        page = self._shipped.with_own(templates).render(name, languages, opening, starts=starts, now=now)
         headers = {
             **_HEADERS,
             "content-language": page.language,
             "content-security-policy": page.content_policy,
             "vary": "accept-language",
         }
+        if opening is not None and now is not None:
+            # Looks again when it is time, also without a script.
+            seconds = math.ceil((opening - now).total_seconds()) + 1
+            headers["refresh"] = str(min(max(seconds, 1), LONGEST_REFRESH))
         return HTMLResponse(page.html, status, headers)
 
 

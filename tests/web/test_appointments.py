@@ -1,13 +1,14 @@
 """Appointments over HTTP: links for a time, their page before it, and moving them."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from policy_server.conferences.records import Link
-from tests.rule_sets import load
+from policy_server.conferences.records import Door, HeldConference, Link
+from tests.rule_sets import KEYRING, load
 from tests.web.link_samples import Desk, call_of
 from tests.web.test_links import PATH, problem
 
@@ -165,3 +166,107 @@ def test_the_same_request_again_is_the_same_appointment(desk: Desk) -> None:
     assert (one.json(), other.headers["idempotency-replayed"]) == (other.json(), "true")
     later = {**body, "starts_at": "2026-11-23T15:00:00-06:00"}
     problem(desk.post(later, idempotency_key="visit-4711"), 422, "idempotency-conflict")
+
+
+# ------------------------------------------------------------------ the page before it
+
+EARLY_TITLE = "Your appointment is still to come"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_the_page_before_the_window(desk: Desk, method: str) -> None:
+    """Before its window a link says when, in the calendar's zone, and looks again by itself the moment the door opens."""
+    made = desk.make("advice", starts_at=AT)
+    response = desk.join(made["session"], method)
+    assert (response.status_code, response.headers["refresh"]) == (200, str(2 * 3600 - 15 * 60 + 1))
+    assert "script-src 'sha256-" in response.headers["content-security-policy"]
+    if method == "HEAD":
+        assert (response.text, desk.keeper.notes) == ("", [])
+        return
+    assert re.findall("<title>(.*)</title>", response.text) == [EARLY_TITLE]
+    assert re.findall(r'<time datetime="(.*?)">(.*?)</time>', response.text) == [
+        ("2026-11-23T14:00-06:00", "Monday, 23 November 2026, at 14:00"),
+        ("2026-11-23T13:45-06:00", "Monday, 23 November 2026, at 13:45"),
+    ]
+    told = {"text": "A customer opened the link before its appointment.", "door": "early"}
+    assert desk.keeper.notes == [(made["call"], "link.opened", told, desk.keeper.now)]
+    desk.keeper.now = STARTS_AT - 15 * MINUTE
+    assert desk.join(made["session"]).status_code == 303
+
+
+def test_a_messenger_is_told_no_time(desk: Desk) -> None:
+    """A preview of an appointment is that of any link."""
+    made = desk.make("advice", starts_at=AT)
+    response = desk.join(made["session"], user_agent="WhatsApp/2.23")
+    assert re.findall("<title>(.*)</title>", response.text) == ["Your video call"]
+    assert "refresh" not in response.headers
+
+
+def test_a_page_far_ahead_looks_again_once_a_day(desk: Desk) -> None:
+    """Timers of browsers are not for months."""
+    made = desk.make("advice", starts_at="2027-06-01T14:00:00-06:00")
+    assert desk.join(made["session"]).headers["refresh"] == "86400"
+
+
+@pytest.mark.parametrize(
+    ("now", "opening"),
+    [
+        pytest.param("2026-11-24T07:00:00-06:00", "2026-11-24T08:00-06:00", id="before the window"),
+        pytest.param("2026-11-24T07:50:00-06:00", "2026-11-24T08:00-06:00", id="in the window, before opening hours"),
+    ],
+)
+def test_an_appointment_at_the_first_hour(desk: Desk, now: str, opening: str) -> None:
+    """Where the window begins before the house opens, the customer can come in when it opens, and is told so."""
+    made = desk.make("advice", starts_at="2026-11-24T08:00:00-06:00")
+    desk.keeper.now = datetime.fromisoformat(now)
+    response = desk.join(made["session"])
+    assert re.findall("<title>(.*)</title>", response.text) == [EARLY_TITLE]
+    assert re.findall(r'<time datetime="(.*?)">', response.text) == ["2026-11-24T08:00-06:00", opening]
+    desk.keeper.now = datetime.fromisoformat("2026-11-24T08:00:00-06:00")
+    assert desk.join(made["session"]).status_code == 303
+
+
+def test_an_appointment_when_nobody_is_there(desk: Desk) -> None:
+    """Where no hour of the window is open, the page tells the window; then the house is closed, and the link too soon over."""
+    made = desk.make("advice", starts_at="2026-11-23T22:00:00-06:00")
+    assert re.findall(r'<time datetime="(.*?)">', desk.join(made["session"]).text)[1] == "2026-11-23T21:45-06:00"
+    desk.keeper.now = datetime.fromisoformat("2026-11-23T22:00:00-06:00")
+    assert "Your link will have expired by then" in desk.join(made["session"]).text
+
+
+def test_what_only_the_signature_tells(desk: Desk) -> None:
+    """While nothing is known of a link but its names, the page says when its door opens, and no time of an appointment."""
+    call = KEYRING.sign("advice", STARTS_AT + 60 * MINUTE, b"more", STARTS_AT - 15 * MINUTE)
+    response = desk.join(call.session)
+    assert re.findall("<title>(.*)</title>", response.text) == [EARLY_TITLE]
+    assert re.findall(r'<time datetime="(.*?)">', response.text) == ["2026-11-23T13:45-06:00"]
+    assert response.headers["refresh"]
+
+
+def test_a_room_that_is_prepared_does_not_let_customers_in_early(desk: Desk) -> None:
+    """An adviser who is in the room before the window leaves the customer's page as it is; then the link has the PIN."""
+    made = desk.make("advice", starts_at=AT)
+    call = call_of(made)
+    service = {"service_type": "conference", "name": call.id, "pin": call.pins.host, "guest_pin": call.pins.guest}
+    desk.keeper.rooms[call.id] = HeldConference(
+        id="prepared",
+        name=call.id,
+        call=call.id,
+        link_type="advice",
+        service_tag="",
+        service={**service, "allow_guests": True},
+        legs=(),
+        fallbacks=(),
+        rule="agent",
+        revision=WINDOW.revision,
+        alias="agt…",
+        held_at=desk.keeper.now,
+        expires_at=desk.keeper.now + timedelta(hours=12),
+        doors={"agent": Door({})},
+    )
+    assert re.findall("<title>(.*)</title>", desk.join(made["session"]).text) == [EARLY_TITLE]
+    desk.keeper.now = STARTS_AT - 15 * MINUTE
+    response = desk.join(made["session"])
+    assert (response.status_code, response.headers["location"].rpartition("pin=")[2]) == (303, call.pins.guest)
+    desk.keeper.now = STARTS_AT + 61 * MINUTE
+    assert desk.join(made["session"]).status_code == 303

@@ -1,7 +1,9 @@
 """The pages about a shut door: their languages, and how templates of a link type's own stand in for them."""
 
 import re
-from datetime import datetime
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from string import Template
 from zoneinfo import ZoneInfo
 
@@ -12,10 +14,16 @@ from hypothesis import strategies as st
 from policy_server.policy.ruleset import PageTemplates
 from policy_server.rulefiles.pages import PAGES, read_templates
 from policy_server.rulefiles.reader import Report
-from policy_server.web.pages import Pages, choose_language, shipped_pages
+from policy_server.web.pages import Page, Pages, choose_language, shipped_pages
 
 OPENING = datetime(2026, 11, 24, 8, 5, tzinfo=ZoneInfo("America/Argentina/Buenos_Aires"))
 LANGUAGES = ("en", "es")
+
+
+def render(pages: Pages, page: str, language: str) -> Page:
+    """A page with all that it may be told."""
+    starts = OPENING + timedelta(minutes=15) if "starts" in PAGES[page] else None
+    return pages.render(page, language, OPENING if "opening" in PAGES[page] else None, starts=starts)
 
 
 def text_of(html: str) -> str:
@@ -27,7 +35,7 @@ def text_of(html: str) -> str:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_can_be_read_by_everybody(page: str, language: str) -> None:
     """Each is a whole document in its language: a title, one heading, one main part, room to zoom, and no script."""
-    rendered = shipped_pages().render(page, language, OPENING if PAGES[page] else None)
+    rendered = render(shipped_pages(), page, language)
     html = rendered.html
     assert rendered.language == language
     assert html.startswith(f'<!doctype html>\n<html lang="{language}" dir="ltr">')
@@ -37,19 +45,15 @@ def test_every_page_can_be_read_by_everybody(page: str, language: str) -> None:
     assert html.count("<main>") == html.count("</main>") == html.count("</style>") == 1
     assert '<meta charset="utf-8">' in html
     assert 'content="width=device-width, initial-scale=1"' in html
-    # The one link is to the same page, for a browser that was taken for a messenger.
-    html = html.replace(' href="?join"', "", page == "preview")
+    # The one link is to the same page: again, or for a browser that was taken for a messenger.
+    html = re.sub(r' href="(\?join)?"', "", html, count=1) if page.startswith(("preview", "early")) else html
     assert not re.search(r"<script|<link|<img|<form|\b(?:src|href|style|on[a-z]+)=|https?:|//|@import|url\(|\$", html)
     assert text_of(html).count(".") >= 1
 
 
 def test_the_languages_say_different_things() -> None:
     """No page is a copy of another, in any language."""
-    said = [
-        text_of(shipped_pages().render(page, language, OPENING if PAGES[page] else None).html)
-        for page in PAGES
-        for language in LANGUAGES
-    ]
+    said = [text_of(render(shipped_pages(), page, language).html) for page in PAGES for language in LANGUAGES]
     assert len(set(said)) == len(said) == len(PAGES) * len(LANGUAGES)
 
 
@@ -205,7 +209,7 @@ def own_pages(**changed: bytes) -> Pages:
 )
 def test_what_the_folder_lacks_is_shipped(page: str, wanted: str, language: str, title: str) -> None:
     """Page by page and language by language, the folder's file counts or else ours; English where neither has one."""
-    rendered = own_pages().render(page, wanted, OPENING if PAGES[page] else None)
+    rendered = render(own_pages(), page, wanted)
     assert (rendered.language, re.findall("<title>(.*)</title>", rendered.html)) == (language, [title])
 
 
@@ -224,6 +228,8 @@ NOT_OURS = {
     [
         pytest.param("closed-link-ends", "de-CH,de;q=0.9,en;q=0.8", "de", "Zu", id="closed for the end of the link"),
         pytest.param("closed-link-ends", "it", "it", "Per ora", id="closed for now before it: it promises less"),
+        pytest.param("early", "de", "de", "Zu", id="closed until for an appointment to come"),
+        pytest.param("early-opening", "fr, en;q=0.1", "fr", "Closed, in French", id="and without the time"),
         pytest.param("closed", "fr-CH, en;q=0.9", "fr", "Closed, in French", id="closed for now, without the time"),
         pytest.param(
             "closed-for-now", "de, en;q=0.5", "en", "We are closed at the moment", id="there is no time to tell"
@@ -239,9 +245,38 @@ def test_a_page_about_a_closed_door_stands_in_for_another(page: str, wanted: str
     """Where a page is missing in the browser's language, the nearest about the same matter is shown in it."""
     report = Report()
     pages = shipped_pages().with_own(read_templates(NOT_OURS, "pages", report))
-    rendered = pages.render(page, wanted, OPENING if PAGES[page] else None)
+    rendered = render(pages, page, wanted)
     assert (rendered.language, re.findall("<title>(.*)</title>", rendered.html)) == (language, [title])
     assert (f'<html lang="{language}"' in rendered.html, report.problems) == (True, [])
+
+
+EARLY = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
+
+
+def test_a_page_before_an_appointment_counts_down() -> None:
+    """It tells times in the zone of its opening and has what counts to it, which alone may run."""
+    starts = OPENING.astimezone(UTC) + timedelta(minutes=15)
+    page = shipped_pages().render("early", "es", OPENING, starts=starts, now=EARLY)
+    assert re.findall(r'<time datetime="([^"]+)">', page.html) == ["2026-11-24T08:20-03:00", "2026-11-24T08:05-03:00"]
+    assert "martes 24 de noviembre de 2026" in text_of(page.html)
+    (place,) = re.findall(
+        r'<div id="countdown" data-opens="(\d+)" data-now="(\d+)" data-zone="([^"]+)"></div>', page.html
+    )
+    assert place == ("1795518300000", "1795503600000", "America/Argentina/Buenos_Aires")
+    (script,) = re.findall(r"<script>(.*?)</script>", page.html, re.DOTALL)
+    allowed = b64encode(sha256(script.encode()).digest()).decode()
+    assert f"default-src 'none'; script-src 'sha256-{allowed}'; style-src 'sha256-" in page.content_policy
+    assert "script" not in shipped_pages().render("closed", "es", OPENING).content_policy
+
+
+def test_pages_of_its_own_count_down_too() -> None:
+    """A page and a layout of a folder get what counts down, whatever they have."""
+    own = PageTemplates(
+        Template("<p>$language $title</p>$text"), {"early": {"en": Template("<h1>Soon</h1>$starts")}}, {}
+    )
+    page = shipped_pages().with_own(own).render("early", "en", OPENING, starts=OPENING, now=EARLY)
+    assert page.html.startswith("<p>en Soon</p><h1>Soon</h1>Tuesday, 24 November 2026")
+    assert ("<script>" in page.html, "script-src 'sha256-" in page.content_policy) == (True, True)
 
 
 def test_one_own_page_changes_only_itself() -> None:
@@ -252,7 +287,7 @@ def test_one_own_page_changes_only_itself() -> None:
         (page, language)
         for page in PAGES
         for language in LANGUAGES
-        if pages.render(page, language, OPENING) != ours.render(page, language, OPENING)
+        if render(pages, page, language) != render(ours, page, language)
     }
     assert changed == {("closed", "en")}
 

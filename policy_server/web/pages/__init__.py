@@ -7,7 +7,7 @@ own stands in for these, is told in ``rulefiles/pages.py``.
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -22,6 +22,7 @@ from policy_server.rulefiles.pages import (
     OPENING,
     PAGES,
     STAND_INS,
+    STARTS,
     TEMPLATE_ENDINGS,
     heading_of,
     read_templates,
@@ -60,18 +61,32 @@ class Pages:
     """By page and language."""
     dates: Mapping[str, DateWords]
 
-    def render(self, page: str, accept_language: str = "", opening: datetime | None = None) -> Page:
-        """A page of ``PAGES`` in the language that the browser wants most; ``opening`` in the zone to tell it in."""
-        texts = self._readable(page, OPENING if opening is not None else frozenset())
+    def render(
+        self,
+        page: str,
+        accept_language: str = "",
+        opening: datetime | None = None,
+        *,
+        starts: datetime | None = None,
+        now: datetime | None = None,
+    ) -> Page:
+        """A page of ``PAGES`` in the language that the browser wants most; ``opening`` in the zone to tell it in.
+
+        ``starts`` is the time of an appointment. With ``now`` the page counts down to ``opening``, and looks again then.
+        """
+        given = (OPENING if opening is not None else frozenset()) | (STARTS if starts is not None else frozenset())
+        texts = self._readable(page, given)
         language = choose_language(accept_language, texts)
-        text = texts[language].substitute({key: escape(value) for key, value in self._values(opening, language)})
+        values = self._values(opening, starts, language)
+        text = texts[language].substitute({key: escape(value) for key, value in values})
+        counts = opening is not None and now is not None
         html = self.layout.substitute(
             language=language,
             direction="rtl" if language.partition("-")[0] in _RIGHT_TO_LEFT else "ltr",
             title=heading_of(text),
-            text=text.strip(),
+            text=text.strip() + (_countdown(opening, now) if opening is not None and now is not None else ""),
         )
-        return Page(html, language, _content_policy(html))
+        return Page(html, language, _content_policy(html, countdown_script() if counts else ""))
 
     def with_own(self, own: PageTemplates) -> "Pages":
         """These pages, but what a link type has of its own in place of them, file by file."""
@@ -87,16 +102,32 @@ class Pages:
                     texts[language] = text
         return texts
 
-    def _values(self, opening: datetime | None, language: str) -> Iterable[tuple[str, str]]:
+    def _values(self, opening: datetime | None, starts: datetime | None, language: str) -> Iterator[tuple[str, str]]:
         if opening is None:
-            return ()
+            return
         words = self.dates.get(language) or self.dates.get(language.partition("-")[0]) or _PLAIN_WORDS
-        zone = getattr(opening.tzinfo, "key", None) or str(opening.tzinfo)
-        return (
-            ("opening", words.write(opening)),
-            ("opening_iso", opening.isoformat(timespec="minutes")),
-            ("place", zone.rpartition("/")[2].replace("_", " ")),
-        )
+        told = {"opening": opening, **({"starts": starts.astimezone(opening.tzinfo)} if starts is not None else {})}
+        for name, moment in told.items():
+            yield name, words.write(moment)
+            yield f"{name}_iso", moment.isoformat(timespec="minutes")
+        yield "place", _zone(opening).rpartition("/")[2].replace("_", " ")
+
+
+def _zone(moment: datetime) -> str:
+    return getattr(moment.tzinfo, "key", None) or str(moment.tzinfo)
+
+
+@cache
+def countdown_script() -> str:
+    """What counts down."""
+    return files(__name__).joinpath("countdown.js").read_text("utf-8").replace("\r\n", "\n")
+
+
+def _countdown(opening: datetime, now: datetime) -> str:
+    """The place of the countdown, and what counts: in milliseconds since 1970, as browsers do."""
+    times = f'data-opens="{opening.timestamp() * 1000:.0f}" data-now="{now.timestamp() * 1000:.0f}"'
+    place = f'<div id="countdown" {times} data-zone="{escape(_zone(opening))}"></div>'
+    return f"\n{place}\n<script>{countdown_script()}</script>"
 
 
 @cache
@@ -143,11 +174,16 @@ def _widened(tag: str) -> tuple[str, ...]:
     return tuple("-".join(parts[:count]) for count in range(len(parts), 0, -1))
 
 
-def _content_policy(html: str) -> str:
-    """Nothing is loaded from anywhere, and no style holds but those of the layout."""
-    hashes = [b64encode(sha256(style.encode()).digest()).decode() for style in dict.fromkeys(styles_of(html))]
-    styles = " ".join(f"'sha256-{each}'" for each in hashes) or "'none'"
+def _content_policy(html: str, script: str) -> str:
+    """Nothing is loaded from anywhere, no style holds but those of the layout, and no script runs but ours."""
+    styles = " ".join(map(_source, dict.fromkeys(styles_of(html)))) or "'none'"
+    scripts = f" script-src {_source(script)};" if script else ""
     return (
-        f"default-src 'none'; style-src {styles}; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"default-src 'none';{scripts} style-src {styles}; img-src data:; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     )
+
+
+def _source(text: str) -> str:
+    """A style or script as a Content-Security-Policy names it."""
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
