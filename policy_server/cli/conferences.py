@@ -28,6 +28,7 @@ from policy_server.conferences.location import parse_location
 from policy_server.conferences.lookup import ConferenceLookup, Subject
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.tables import NAME_LENGTH
+from policy_server.conferences.verdict import Verdict
 from policy_server.conferences.view import Conference, Customer, Participant, TrunkLeg
 from policy_server.pexip.query import clean
 from policy_server.policy.names import Keyring
@@ -122,6 +123,7 @@ async def _find(found: Settings, ruleset: Ruleset, keyring: Keyring, alias: str)
 def _lines(answer: Conference) -> Iterator[str]:
     """The answer for people; names and texts of callers lose what a terminal would obey."""
     first = {
+        "verdict": _verdict(answer["verdict"]),
         "call": answer["call"],
         "room": answer["name"],
         "state": answer["state"],
@@ -134,6 +136,11 @@ def _lines(answer: Conference) -> Iterator[str]:
     texts = {name: value for name, value in others.items() if isinstance(value, str)}
     times = {name: _local(value) for name, value in texts.items() if name.endswith("_at")}
     yield from _fields({**first, **texts, **times})
+    if answer["absent"]:
+        yield ""
+        yield "what has not happened"
+        for text in answer["absent"]:
+            yield f"  {text}"
     yield ""
     yield "participants"
     for person in answer["participants"]:
@@ -148,6 +155,10 @@ def _lines(answer: Conference) -> Iterator[str]:
         yield f"  {_local(line['at'])}  {line['kind']:<20}  {clean(line['text'] or _pairs(line['data']))}".rstrip()
     if not answer["timeline"]:
         yield "  nothing so far"
+
+
+def _verdict(verdict: Verdict) -> str:
+    return f"{verdict['code']}: {verdict['text']}"
 
 
 def _fields(fields: Mapping[str, str | None]) -> Iterator[str]:

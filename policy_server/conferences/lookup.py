@@ -211,7 +211,7 @@ class ConferenceLookup:
         course = self._course(reader, subject, known, room, now)
         if known.opened is None and known.link is None and known.conference is None:
             return None
-        answer = self._render(known, ruleset, service, entries, course, now)
+        answer = self._render(known, ruleset, service, entries, course, now, dials=bool(dials))
         found = Found(known.call, keys, number, answer, dials, known.conference, course.latest.state)
         return _Shown(found, ruleset, known, service)
 
@@ -228,7 +228,9 @@ class ConferenceLookup:
         known = Known("", None, held, None, None)
         service: Service = held.service if held is not None else {"name": name}
         entries = tuple(entry for entry in entries if held is None or entry.at >= held.held_at)
-        return {**self._render(known, ruleset, service, entries, course, now), "call": None, "node": None}
+        dials = held is not None and bool(held.legs or held.fallbacks)
+        rendered = self._render(known, ruleset, service, entries, course, now, dials=dials)
+        return {**rendered, "call": None, "node": None}
 
     def note(self, found: Found, agent_id: str, agent_name: str, conversation: str) -> None:
         """Puts on the timeline that an agent looked the conference up, and for which conversation if it said so.
@@ -350,8 +352,10 @@ class ConferenceLookup:
         entries: Iterable[TimelineEntry],
         course: Course,
         now: datetime,
+        *,
+        dials: bool,
     ) -> Conference:
-        return render(known, service, entries, course, domains=ruleset.domains, node=self._node, now=now)
+        return render(known, service, entries, course, dials=dials, domains=ruleset.domains, node=self._node, now=now)
 
     def _call_of_room(self, ruleset: Ruleset, name: str, events: Iterable[Event], now: datetime) -> str:
         """The call of a room that is over, read out of its name with the rules, as for a call out of the room."""

@@ -17,7 +17,7 @@ MAX_PARTICIPANTS: Final = 1_000
 latest before the earliest."""
 
 # Whoever is met by a menu, a lobby or a ringing tone is not in the conference, with media or without.
-_NOT_YET_IN: Final = frozenset({"connecting", "ivr", "waiting_room"})
+NOT_YET_IN: Final = frozenset({"connecting", "ivr", "waiting_room"})
 # What a person's half with media may not know and the other may.
 _TEXTS: Final = (
     "display_name",
@@ -112,7 +112,7 @@ def is_trunk_leg(attendance: Attendance) -> bool:
 def is_in(attendance: Attendance) -> bool:
     """Whether it is in the conference with media, past menu and lobby."""
     has_media = attendance.flags.get("has_media", False)
-    return attendance.is_present and has_media and attendance.service_type not in _NOT_YET_IN
+    return attendance.is_present and has_media and attendance.service_type not in NOT_YET_IN
 
 
 def _protocol(attendance: Attendance) -> str:

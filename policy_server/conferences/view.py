@@ -17,6 +17,8 @@ from policy_server.conferences.participants import LegState
 from policy_server.conferences.records import HeldConference, Link, TimelineEntry
 from policy_server.conferences.shapes import Count, Time, means, stamp
 from policy_server.conferences.timeline import Kind, timeline_events
+from policy_server.conferences.verdict import Verdict, absent_of, verdict_of
+from policy_server.conferences.visit import Cast, visit_of
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.pexip.field_facts import masked
 from policy_server.pexip.leg_ends import LegEnd
@@ -130,6 +132,7 @@ class TimelineLine(TypedDict):
 class Conference(TypedDict):
     """A conference, as an agent sees it."""
 
+    verdict: Verdict
     call: Annotated[str | None, means(f"{CALL_MEANS} `null` for a room that no link led to.", EXAMPLE_CALL)]
     found_by: Annotated[
         FoundBy | None,
@@ -156,6 +159,9 @@ class Conference(TypedDict):
     timeline: Annotated[
         list[TimelineLine],
         means(f"What happened, in order; the latest {TIMELINE_LIMIT} lines.", maxItems=TIMELINE_LIMIT),
+    ]
+    absent: Annotated[
+        list[str], means("What has not happened, of what a call goes through, in sentences.", ["No agent joined."])
     ]
     timeline_left_out: Annotated[Count, means("Earlier lines that are not in the timeline.", 0)]
     created_at: Annotated[Time | None, means("When the link was made.", "2026-11-23T16:00:00.000+00:00")]
@@ -206,6 +212,21 @@ class Known:
             return None
         return self.room_alias or self.alias
 
+    def cast(self, domains: frozenset[str], *, dials: bool) -> Cast:
+        """Who is who in the room, by aliases as they are dialled and as they are kept."""
+        customers, agents = {self.alias or ""}, {""}
+        if self.link_type is not None and self.opened is not None:
+            customers.add(self.link_type.customers_alias(self.opened))
+            if self.link_type.agent_alias is not None:
+                agents |= {self.link_type.agents_alias(self.opened), HIDDEN.join(self.link_type.agent_alias.literals)}
+        return Cast(
+            customers=frozenset(normalise_alias(alias, domains) for alias in customers if alias),
+            agents=frozenset(normalise_alias(alias, domains) for alias in agents if alias),
+            domains=domains,
+            dials=dials,
+            has_link=self.link is not None or self.opened is not None,
+        )
+
     @property
     def opens_at(self) -> datetime | None:
         """When the door of an appointment opens."""
@@ -230,13 +251,15 @@ def render(
     entries: Iterable[TimelineEntry],
     course: Course,
     *,
+    dials: bool,
     domains: frozenset[str],
     node: str,
     now: datetime,
 ) -> Conference:
     """The answer to the lookup. ``join.pin`` is the only place in it with a PIN.
 
-    ``service`` is the room's: as held, or else as the rules would make it now; empty when they would not.
+    ``service`` is the room's: as held, or else as the rules would make it now; empty when they would not. ``dials``: the
+    room dials the contact centre.
     """
     link, conference, noted = known.link, known.conference, tuple(entries)
     state, is_over = course.whole.state, course.phase is Phase.ENDED
@@ -246,7 +269,9 @@ def render(
     ended_at = conference.ended_at if conference is not None else None
     service_tag = conference.service_tag if conference is not None else service.get("service_tag")
     pin = service.get("pin")
+    visit = visit_of(course.whole, noted, known.cast(domains, dials=dials), is_ended=is_over)
     return {
+        "verdict": verdict_of(visit),
         "call": known.call if known.opened or link or (conference and conference.call) else None,
         "found_by": None,
         "name": room_name(service, known.call),
@@ -264,6 +289,7 @@ def render(
         "participants": [_participant(person, arrived) for person in state.people],
         "attributes": dict(link.attributes) if link is not None else {},
         "timeline": [line for _, line in lines[-TIMELINE_LIMIT:]],
+        "absent": list(absent_of(visit)),
         "timeline_left_out": max(0, len(lines) - TIMELINE_LIMIT),
         "created_at": stamp(link.created_at if link is not None else None),
         "opened_at": stamp(opened_at),

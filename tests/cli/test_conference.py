@@ -100,6 +100,7 @@ def test_what_is_printed() -> None:
     assert (
         result.stdout
         == f"""\
+verdict      waiting: The customer is waiting; Genesys answered after 10 s and hung up; no agent joined.
 call         {CALL_ID}
 room         {CALL_ID}
 state        active
@@ -110,6 +111,12 @@ attributes   language=es
 created_at   2026-11-23 11:30:00 -0600
 started_at   2026-11-23 12:00:01 -0600
 expires_at   2026-11-23 16:00:00 -0600
+
+what has not happened
+  No node asked for the room.
+  No node asked to dial.
+  No agent looked it up.
+  No agent joined.
 
 participants
   Ada[31m [guest, webrtc] joined 2026-11-23 12:00:02 -0600

@@ -160,6 +160,14 @@ def test_a_whole_call(desk: Desk) -> None:
     timeline = answer.pop("timeline")
     participants = answer.pop("participants")
     assert answer == {
+        "verdict": {
+            "code": "waiting",
+            "text": "The customer is waiting; Genesys answered after 10 s; no agent joined.",
+            "waited": None,
+            "talked": None,
+            "answered_after": 10.0,
+            "attempts": 1,
+        },
         "call": CALL_ID,
         "name": CALL_ID,
         "service_tag": "contact-centre",
@@ -184,6 +192,12 @@ def test_a_whole_call(desk: Desk) -> None:
             "attempts": 1,
         },
         "attributes": {"language": "es"},
+        "absent": [
+            "No node asked for the room.",
+            "No node asked to dial.",
+            "No agent looked it up.",
+            "No agent joined.",
+        ],
         "timeline_left_out": 0,
         "created_at": iso(-1800),
         "opened_at": iso(-300),

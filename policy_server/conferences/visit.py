@@ -1,0 +1,305 @@
+"""A customer's visit: when the customer was there, which legs were dialled, and who came for the contact centre.
+
+A pure function of what nodes told and what was noted, whatever the order; times are epoch seconds by the nodes' clocks.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from policy_server.conferences.attendance import Attendance, Stint, stays
+from policy_server.conferences.fold import Chronicle
+from policy_server.conferences.participants import NOT_YET_IN, Participant, leg_end
+from policy_server.conferences.records import TimelineEntry
+from policy_server.conferences.timeline import Doorstep, Kind
+from policy_server.pexip.aliases import normalise_alias
+from policy_server.pexip.leg_ends import LegEnd
+from policy_server.pexip.request_types import RequestType
+from policy_server.policy.decisions import Fail, Reject, Serve
+
+Span = tuple[float, float]
+"""From a time to a later one; to infinity while it goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """By which aliases people come to a room, in normal form.
+
+    ``agents`` is empty where they have none of their own: then nobody can be told from the customer by that. ``dials``:
+    the room dials the contact centre by itself. ``has_link``: a customer's link leads to it.
+    """
+
+    customers: frozenset[str]
+    agents: frozenset[str]
+    domains: frozenset[str]
+    dials: bool
+    has_link: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call to the contact centre."""
+
+    dialled_at: float
+    """When it was first heard of, which may be when it was answered or over."""
+    answered_at: float | None
+    ended_at: float | None
+    reason: str
+    end: LegEnd | None
+    """``None`` while it goes on."""
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took to be answered or to fail; ``None`` while it goes on, and where only the end was told."""
+        until = self.ended_at if self.answered_at is None else self.answered_at
+        return None if until is None or until <= self.dialled_at else until - self.dialled_at
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What became of a customer in a room. ``is_over``: the customer has gone for all that is known, or the room ended."""
+
+    cast: Cast
+    is_over: bool
+    customer: tuple[Span, ...]
+    """When the customer was in the room."""
+    at_the_door: tuple[Participant, ...]
+    """Who came for the customer and got no further than a PIN entry or a lobby."""
+    legs: tuple[Attempt, ...]
+    """The calls to the contact centre, in order."""
+    agent: tuple[Span, ...]
+    """When somebody was there who came by the agents' alias."""
+    talk: tuple[Span, ...]
+    """When the customer and the contact centre were there together, and as far as can be told an agent."""
+    others: int
+    """People who are neither."""
+    was_served: bool
+    """A node was told to let the customer in."""
+    was_refused: bool
+    """A node was told not to."""
+    doors: frozenset[Doorstep]
+    """How those who opened the link found the door."""
+    was_looked_up: bool
+    """An agent asked for the room."""
+    was_asked_to_dial: bool
+    """A node asked before it dialled for the room."""
+
+    @property
+    def came_at(self) -> float | None:
+        """When the customer first came."""
+        return self.customer[0][0] if self.customer else None
+
+    @property
+    def left_at(self) -> float | None:
+        """When the customer left for good."""
+        return self.customer[-1][1] if self.customer and self.customer[-1][1] < math.inf else None
+
+    @property
+    def met(self) -> bool:
+        """Whether a leg was connected while the customer was there."""
+        return bool(_common(self.customer, _answered(self.legs)))
+
+    @property
+    def waited(self) -> float | None:
+        """Seconds that the customer was there before anybody came; ``None`` while that goes on."""
+        until = self.talk[0][0] if self.talk else math.inf
+        return None if self.came_at is None else _finite(_common(self.customer, [(-math.inf, until)]))
+
+    @property
+    def talked(self) -> float | None:
+        """Seconds of talk; ``None`` while that may go on."""
+        return _finite(self.talk) if self.is_over else None
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from the customer's first coming to the last leaving; ``None`` while it goes on."""
+        came_at, left_at = self.came_at, self.left_at
+        return left_at - came_at if came_at is not None and left_at is not None else None
+
+    @property
+    def answered_after(self) -> float | None:
+        """Seconds from the customer's coming until a leg was answered."""
+        answered = [leg.answered_at for leg in self.legs if leg.answered_at is not None]
+        return max(0.0, min(answered) - self.came_at) if answered and self.came_at is not None else None
+
+
+def visit_of(told: Chronicle, entries: Iterable[TimelineEntry], cast: Cast, *, is_ended: bool) -> Visit:
+    """The visit that a room's messages and timeline tell of. ``is_ended``: the conference is over."""
+    noted = _noted(entries, cast)
+    # Of a conference that is over without a word nobody is there after the last one.
+    until = told.events[-1].time if is_ended and told.events else math.inf
+    customers, agents, others = _parts(told.people, cast)
+    inside = [(halves, person) for halves, person in customers if not _is_outside(halves)]
+    customer = _there(inside, until)
+    agent = _there(agents, until)
+    legs = _attempts(told, until)
+    is_over = is_ended or (bool(customer) and customer[-1][1] < math.inf)
+    together = _common(customer, _answered(legs))
+    looked_up = noted.looked_up_at
+    if not cast.agents:
+        talk = together
+    elif agent:
+        # From then on whoever speaks on the telephone is that agent.
+        talk = _joined([*_common(customer, agent), *_common(together, [(agent[0][0], math.inf)])])
+    elif looked_up is not None:
+        # By our clock; a node's may be so far from it that nothing would be left.
+        talk = _common(together, [(looked_up, math.inf)]) or together
+    else:
+        talk = ()
+    outside = [person for halves, person in customers if _is_outside(halves)]
+    return Visit(
+        cast=cast,
+        is_over=is_over,
+        customer=customer,
+        at_the_door=tuple(outside),
+        legs=legs,
+        agent=agent,
+        talk=talk,
+        others=len(others),
+        was_served=noted.was_served,
+        was_refused=noted.was_refused,
+        doors=frozenset(noted.doors),
+        was_looked_up=looked_up is not None,
+        was_asked_to_dial=noted.was_asked_to_dial,
+    )
+
+
+# ------------------------------------------------------------------ who is who
+
+_People = Sequence[tuple[Sequence[Attendance], Participant]]
+
+
+def _parts(people: _People, cast: Cast) -> tuple[_People, _People, _People]:
+    """The customer, the agents and the others among some people."""
+    alias = {person.uuids: normalise_alias(person.destination_alias, cast.domains) for _, person in people}
+    incoming = [one for one in people if one[1].call_direction != "out"]
+    agents = [one for one in incoming if alias[one[1].uuids] in cast.agents]
+    customers = [one for one in incoming if alias[one[1].uuids] in cast.customers]
+    if not customers:
+        # Where a node does not say what was dialled, and in a room that no link led to.
+        customers = [one for one in incoming if one not in agents and not (cast.has_link and alias[one[1].uuids])]
+    return customers, agents, [one for one in people if one not in agents and one not in customers]
+
+
+def _is_outside(halves: Iterable[Attendance]) -> bool:
+    return all(half.service_type in NOT_YET_IN for half in halves)
+
+
+def _there(people: _People, until: float) -> tuple[Span, ...]:
+    """When any of some people was there."""
+    found = (stay for halves, _ in people for stay in stays(stint for half in halves for stint in half.stints))
+    return _joined(_span(stay.joined_at, stay.left_at, until) for stay in found if stay.joined_at is not None)
+
+
+def _attempts(told: Chronicle, until: float) -> tuple[Attempt, ...]:
+    stints = [(stint, attendance.uuid) for attendance, _ in told.trunk_legs for stint in attendance.stints]
+    ordered = sorted(stints, key=lambda found: (_dialled_at(found[0]), found[1]))
+    return tuple(_attempt(stint, until) for stint, _ in ordered)
+
+
+def _attempt(stint: Stint, until: float) -> Attempt:
+    is_over = stint.left_at is not None
+    ended_at = stint.left_at if is_over else until if until < math.inf else None
+    end = leg_end(stint) if is_over else None if ended_at is None else LegEnd.ENDED
+    return Attempt(_dialled_at(stint), stint.connected_at, ended_at, stint.reason, end)
+
+
+def _dialled_at(stint: Stint) -> float:
+    return min(stint.seen_at, stint.began_at)
+
+
+def _answered(legs: Iterable[Attempt]) -> tuple[Span, ...]:
+    return _joined(_span(leg.answered_at, leg.ended_at, math.inf) for leg in legs if leg.answered_at is not None)
+
+
+# ------------------------------------------------------------------ what was noted
+
+_REFUSALS: Final = frozenset(
+    {
+        # An announcement in place of the room.
+        (RequestType.SERVICE.value, Serve.word),
+        (RequestType.SERVICE.value, Reject.word),
+        (RequestType.SERVICE.value, Fail.word),
+        (RequestType.PARTICIPANT.value, Reject.word),
+    }
+)
+
+
+@dataclass(slots=True)
+class _Noted:
+    looked_up_at: float | None
+    was_served: bool
+    was_refused: bool
+    was_asked_to_dial: bool
+    doors: set[Doorstep]
+
+
+def _noted(entries: Iterable[TimelineEntry], cast: Cast) -> _Noted:
+    noted = _Noted(None, was_served=False, was_refused=False, was_asked_to_dial=False, doors=set())
+    for entry in entries:
+        if entry.kind == Kind.AGENT_LOOKED_UP:
+            noted.looked_up_at = min(filter(None, (noted.looked_up_at, entry.at.timestamp())))
+        elif entry.kind == Kind.LINK_OPENED and entry.data.get("door") in set(Doorstep):
+            noted.doors.add(Doorstep(str(entry.data["door"])))
+        elif entry.kind == Kind.POLICY_ANSWERED:
+            _note_answer(noted, entry.data, cast)
+    return noted
+
+
+def _note_answer(noted: _Noted, data: Mapping[str, object], cast: Cast) -> None:
+    """Takes note of an answer to a node that is about the customer, or about a call out of the room."""
+    question, outcome = data.get("question"), data.get("outcome")
+    if data.get("call_direction") == "dial_out":
+        noted.was_asked_to_dial |= question == RequestType.SERVICE
+    elif normalise_alias(str(data.get("local_alias", "")), cast.domains) in cast.agents:
+        return
+    elif question == RequestType.SERVICE and outcome == Serve.word and _is_room(data.get("result")):
+        noted.was_served = True
+    elif (question, outcome) in _REFUSALS:
+        noted.was_refused = True
+
+
+def _is_room(service: object) -> bool:
+    """Whether a service that was served is a room, and no announcement or menu."""
+    return isinstance(service, Mapping) and service.get("service_type", "conference") in {"conference", "lecture"}
+
+
+# ------------------------------------------------------------------ spans
+
+
+def _span(begin: float | None, end: float | None, until: float) -> Span:
+    begin = -math.inf if begin is None else begin
+    return begin, max(begin, until if end is None else end)
+
+
+def _joined(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """The same time, each moment once."""
+    joined: list[Span] = []
+    for begin, end in sorted(spans):
+        if joined and begin <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], end)
+        else:
+            joined.append((begin, end))
+    return tuple(joined)
+
+
+def _common(some: Sequence[Span], others: Sequence[Span]) -> tuple[Span, ...]:
+    """When both are so, as far as it is any time at all. Each must be joined."""
+    common: list[Span] = []
+    first, second = 0, 0
+    while first < len(some) and second < len(others):
+        begin = max(some[first][0], others[second][0])
+        end = min(some[first][1], others[second][1])
+        if begin < end:
+            common.append((begin, end))
+        if some[first][1] < others[second][1]:
+            first += 1
+        else:
+            second += 1
+    return tuple(common)
+
+
+def _finite(spans: Iterable[Span]) -> float | None:
+    seconds = sum(end - begin for begin, end in spans)
+    return seconds if seconds < math.inf else None
