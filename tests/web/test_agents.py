@@ -203,6 +203,8 @@ def test_a_whole_call(desk: Desk) -> None:
         "opened_at": iso(-300),
         "started_at": iso(1),
         "ended_at": None,
+        "starts_at": None,
+        "opens_at": None,
         "expires_at": iso(4 * 3600),
         "revoked_at": None,
     }
