@@ -44,6 +44,7 @@ from policy_server.web.events import EventSinkEndpoint
 from policy_server.web.health import OperatorEndpoints
 from policy_server.web.join import JoinEndpoint
 from policy_server.web.links import LinkEndpoints
+from policy_server.web.management import ManagementNode
 from policy_server.web.metrics import Metrics
 from policy_server.web.policy import PolicyEndpoint
 from policy_server.web.problem import ProblemResponse
@@ -139,6 +140,8 @@ def create_app(
         settings, conferences, endings, refusals(Door.EVENTS), lambda data: rules.ruleset.mask.fields(data, keyring)
     )
     clocks = events.clocks if events is not None else NodeClocks()
+    access = settings.management
+    management = ManagementNode(access, settings.management_rate, clock) if access is not None else None
     operators = OperatorEndpoints(
         rules,
         store,
@@ -153,6 +156,7 @@ def create_app(
             "unheld": conferences.unheld,
         },
         refusals(Door.OPERATORS),
+        management.state if management is not None else None,
     )
     admissions = systems, customers, widgets = Admission(), Admission(), Admission()
     links = LinkEndpoints(
@@ -170,6 +174,8 @@ def create_app(
     lookup = ConferenceLookup(conferences, rules, keyring, settings.node, audit.put)
     agents = _Agents(settings, lookup, refusals(Door.AGENTS), widgets)
     _watch_gauges(metrics, rules, decisions, audit, conferences, agents, admissions)
+    if management is not None:
+        management.watch_gauges(metrics)
     metrics.watch(
         "policy_node_clock_difference_seconds",
         "The largest difference between a node's clock and ours",
@@ -194,7 +200,7 @@ def create_app(
         behind([*for_nodes, *for_public], policy, Door.LISTENER),
         behind(for_nodes, policy, Door.NODES_LISTENER),
         behind(for_public, None, Door.PUBLIC_LISTENER),
-        partial(_running, rules, metrics, (decisions, audit), conferences, endings, agents),
+        partial(_running, rules, metrics, (decisions, audit), conferences, endings, agents, management),
     )
 
 
@@ -206,6 +212,7 @@ async def _running(
     conferences: Conferences,
     endings: Endings,
     agents: "_Agents",
+    management: ManagementNode | None,
 ) -> AsyncIterator[None]:
     """What runs beside the answers."""
     for each in logs:
@@ -213,12 +220,16 @@ async def _running(
     await conferences.start()
     metrics.update()
     watching = asyncio.create_task(_watch(rules, metrics))
+    if management is not None:
+        management.start()
 
     async def close() -> None:
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
         await agents.close()
+        if management is not None:
+            await management.close()
         await endings.close()
         await conferences.stop()
 

@@ -4,14 +4,18 @@ from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
+import certifi
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1
 from hypothesis import given
 from hypothesis import strategies as st
 
 from policy_server.genesys.tenant import Tenant
+from policy_server.management.access import Access, Account, OAuthClient
 from policy_server.settings import SETTINGS, Credentials, Settings, read_settings
 from policy_server.settings.readers import LOOPBACK, SettingsError
 from policy_server.web.api_keys import parse_api_keys
+from tests.management.keys import private_key
 
 KEY = "a secret key of thirty-two characters or more"
 API_KEY = "k3y-of_the.booking~system"
@@ -39,6 +43,11 @@ FULL = {
     "POLICY_WIDGET_ORIGINS": "https://widget.example.com, http://localhost:3000,https://widget.example.com",
     "POLICY_AGENT_BINDING": "optional",
     "POLICY_AGENT_CACHE_SECONDS": "90",
+    "POLICY_MANAGEMENT_URL": "https://manager.example.com/",
+    "POLICY_MANAGEMENT_USERNAME": "policy",
+    "POLICY_MANAGEMENT_PASSWORD": "the manager's",
+    "POLICY_MANAGEMENT_CA": certifi.where(),
+    "POLICY_MANAGEMENT_RATE": "100",
     "POLICY_ADMIN_USERNAME": "admin",
     "POLICY_ADMIN_PASSWORD": "another",
     "POLICY_OPERATOR_NETWORKS": "10.20.0.0/16, 192.0.2.7,2001:db8::/32",
@@ -48,6 +57,8 @@ FULL = {
     "POLICY_AUDIT_LOG": "audit.jsonl",
     "POLICY_LOG_FORMAT": "json",
 }
+MANAGER = {"MANAGEMENT_URL": "https://manager.example.com"}
+OAUTH = {"MANAGEMENT_CLIENT_ID": "a1b2", "MANAGEMENT_KEY": private_key()}
 EXPECTED = Settings(
     rules=Path("/etc/policy/rules"),
     pexip=Credentials("pexip", "a pass:wörd"),
@@ -66,6 +77,8 @@ EXPECTED = Settings(
     widget_origins=("https://widget.example.com", "http://localhost:3000"),
     agent_binding="optional",
     agent_cache_seconds=90,
+    management=Access("https://manager.example.com", Account("policy", "the manager's"), Path(certifi.where())),
+    management_rate=100,
     operator_networks=(*LOOPBACK, ip_network("10.20.0.0/16"), ip_network("192.0.2.7"), ip_network("2001:db8::/32")),
     prefix="/pexip/eu-1",
     trusted_proxies=(ip_network("10.20.0.5"), ip_network("2001:db8:1::/64")),
@@ -84,7 +97,7 @@ def errors(**variables: str) -> list[str]:
 
 def test_every_setting_is_tried_here() -> None:
     """The tests below use every setting there is."""
-    assert FULL.keys() == {setting.variable for setting in SETTINGS}
+    assert FULL.keys() | {f"POLICY_{name}" for name in OAUTH} == {setting.variable for setting in SETTINGS}
     assert all(setting.meaning for setting in SETTINGS)
 
 
@@ -98,6 +111,7 @@ def test_nothing_set() -> None:
     settings, warnings = read_settings({"PATH": "/bin", "OTHER_POLICY_X": "1"})
     assert (settings, warnings) == (Settings(), ())
     assert [settings.pexip, settings.events, settings.admin, settings.tenant, settings.secret_key] == [None] * 5
+    assert (settings.management, settings.management_rate) == (None, 250)
     assert (settings.previous_secret_keys, settings.widget_origins, len(settings.api_keys)) == ((), (), 0)
     assert (settings.rules, settings.on_failure, settings.log_format) == (Path("rules"), "continue", "text")
     assert (settings.database_url, settings.public_url, settings.node) == ("sqlite:///var/policy.db", "", "")
@@ -106,6 +120,31 @@ def test_nothing_set() -> None:
     assert settings.open_rooms == 2000
     assert (settings.prefix, settings.trusted_proxies) == ("", ())
     assert settings.operator_networks == (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+
+
+def test_an_oauth2_client_of_the_management_node() -> None:
+    """Client id and key stand in place of user name and password; without a file the system's certificates count."""
+    settings, _ = read_settings({f"POLICY_{name}": value for name, value in {**MANAGER, **OAUTH}.items()})
+    client = OAuthClient(OAUTH["MANAGEMENT_CLIENT_ID"], OAUTH["MANAGEMENT_KEY"])
+    assert settings.management == Access("https://manager.example.com", client, None)
+    assert OAUTH["MANAGEMENT_KEY"] not in repr(settings)
+
+
+def test_everything_that_is_wrong_about_the_management_node_at_once(tmp_path: Path) -> None:
+    """Each of its settings is told with what to write, none of the secrets is."""
+    empty = tmp_path / "empty.pem"
+    empty.write_text("nothing", encoding="utf-8")
+    assert errors(
+        MANAGEMENT_URL="http://manager.example.com",
+        MANAGEMENT_CLIENT_ID="a1b2",
+        MANAGEMENT_KEY="planted-secret",
+        MANAGEMENT_CA=str(empty),
+    ) == [
+        "POLICY_MANAGEMENT_URL must begin with https:// because a password or a token is sent there, but is "
+        "'http://manager.example.com'",
+        f"POLICY_MANAGEMENT_KEY {NO_KEY}",
+        f"POLICY_MANAGEMENT_CA must name a file of certificates in PEM, but {str(empty)!r} has none that can be read",
+    ]
 
 
 def test_empty_variables_are_not_set() -> None:
@@ -166,6 +205,9 @@ WHERE = "copy it from Genesys Cloud: Admin > Account Settings > Organization Set
 HOW = "make one with python -c 'import secrets; print(secrets.token_urlsafe(32))'"
 DURATION = "must be a duration from 1m to 3660d, such as 90m, 12h or 30d, but is"
 NODE = "write the host name alone, such as pexip.example.com, or with a port, pexip.example.com:8443"
+NO_KEY = (
+    "must be a private key in PEM; write the OAuth2 client's private key as Pexip shows it, from -----BEGIN to the end"
+)
 FILE = (
     "POLICY_DATABASE_URL must name a file with three slashes and nothing behind it, as sqlite:///var/policy.db or "
     "sqlite:////var/lib/policy-server/policy.db"
@@ -265,6 +307,53 @@ FILE = (
             f"POLICY_GENESYS_DIVISIONS must be ids of divisions, separated by commas, like '{DIVISIONS[0]}', but has "
             "'home'",
         ),
+        *(
+            ({**MANAGER, **variables}, expected)
+            for variables, expected in (
+                (
+                    {},
+                    "POLICY_MANAGEMENT_USERNAME is missing; write user name and password, or client id and key (OAuth2)",
+                ),
+                (
+                    {"MANAGEMENT_USERNAME": "policy"},
+                    "POLICY_MANAGEMENT_PASSWORD is missing; it goes together with the username",
+                ),
+                (
+                    {"MANAGEMENT_KEY": OAUTH["MANAGEMENT_KEY"]},
+                    "POLICY_MANAGEMENT_CLIENT_ID is missing; it goes together with the key",
+                ),
+                (
+                    {"MANAGEMENT_USERNAME": "policy", "MANAGEMENT_PASSWORD": "planted-secret", **OAUTH},
+                    "POLICY_MANAGEMENT_CLIENT_ID and key go without username and password; remove one pair",
+                ),
+                (
+                    {"MANAGEMENT_USERNAME": "a:b", "MANAGEMENT_PASSWORD": "planted-secret"},
+                    "POLICY_MANAGEMENT_USERNAME must not hold a colon: HTTP Basic cannot carry one",
+                ),
+                (
+                    {**OAUTH, "MANAGEMENT_KEY": private_key(SECP384R1())},
+                    "POLICY_MANAGEMENT_KEY must be a key for ES256, which is of the curve P-256",
+                ),
+                (
+                    {**OAUTH, "MANAGEMENT_KEY": private_key(passphrase=b"planted-secret")},
+                    "POLICY_MANAGEMENT_KEY must be a key without a passphrase",
+                ),
+                (
+                    {**OAUTH, "MANAGEMENT_CA": "/no/such/file"},
+                    "POLICY_MANAGEMENT_CA must name a file that can be read, but is '/no/such/file': No such file or "
+                    "directory",
+                ),
+            )
+        ),
+        (
+            {"MANAGEMENT_USERNAME": "policy", "MANAGEMENT_PASSWORD": "planted-secret"},
+            "POLICY_MANAGEMENT_URL is missing; write the address of the Management Node, such as "
+            "https://manager.example.com",
+        ),
+        (
+            {"MANAGEMENT_RATE": "9"},
+            "POLICY_MANAGEMENT_RATE must be a number of requests from 10 to 1000 but is '9'",
+        ),
         (
             {"WIDGET_ORIGINS": "https://widget.example.com,*"},
             "POLICY_WIDGET_ORIGINS must name every origin, such as https://widget.example.com; '*' would let any page "
@@ -288,7 +377,9 @@ FILE = (
         ({"DATABASE_URL": "sqlite://policy.db"}, FILE),
         ({"DATABASE_URL": "sqlite:///:memory:"}, FILE),
     ],
-    ids=str,
+    ids=lambda value: (
+        value if isinstance(value, str) else ", ".join(f"{key}={text[:40]!r}" for key, text in value.items())
+    ),
 )
 def test_wrong_values(variables: dict[str, str], expected: str) -> None:
     """A wrong value is named with what to write instead."""
@@ -327,7 +418,7 @@ def test_the_query_of_an_address_is_not_repeated() -> None:
 
 
 ODDITIES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6)
-ADDRESSES = ("NODE", "GENESYS_API", "PUBLIC_URL", "WIDGET_ORIGINS", "DATABASE_URL")
+ADDRESSES = ("NODE", "GENESYS_API", "MANAGEMENT_URL", "PUBLIC_URL", "WIDGET_ORIGINS", "DATABASE_URL")
 USES = ("https://user:{}@host.example.com", "https://user:{}@host:port/", "user:{}@host", "https://host/?token={}")
 
 
@@ -485,10 +576,11 @@ def test_unknown_variables_without_a_near_one() -> None:
 
 def test_secrets_are_not_in_the_representation() -> None:
     """Whoever prints the settings prints no secret."""
-    text = repr(read_settings(FULL)[0])
+    oauth = {f"POLICY_{name}": value for name, value in {**MANAGER, **OAUTH}.items()}
+    text = repr([read_settings(FULL)[0], read_settings(oauth)[0]])
     assert "pexip" in text
     for setting in SECRETS:
-        for secret in FULL[setting.variable].split(","):
+        for secret in {**FULL, **oauth}[setting.variable].split(","):
             assert not secret.strip() or secret.strip() not in text
     for secret in (API_KEY, "planted-password"):
         assert secret not in text
@@ -497,7 +589,7 @@ def test_secrets_are_not_in_the_representation() -> None:
 _VALUES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 
 
-@given(st.dictionaries(st.sampled_from(sorted(name for name in FULL)), _VALUES))
+@given(st.dictionaries(st.sampled_from(sorted({*FULL, *(f"POLICY_{name}" for name in OAUTH)})), _VALUES))
 def test_any_values_give_settings_or_errors(environment: dict[str, str]) -> None:
     """Whatever stands in the variables, there are settings or a list of errors, never another exception."""
     said = ""

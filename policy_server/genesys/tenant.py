@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from ipaddress import ip_address
 from typing import Final, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
+from policy_server.outbound.origins import is_loopback, origin, split_origin
 from policy_server.wording.values import shown_address
 
 REGIONS: Final = (
@@ -40,7 +40,6 @@ UUID_TEXT: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 _EXAMPLE: Final = "https://api.usw2.pure.cloud"
 _UUID: Final = re.compile(UUID_TEXT)
-_LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _MAX_SHOWN: Final = 80
 
 Field: TypeAlias = Literal["api", "organization", "divisions"]
@@ -67,7 +66,7 @@ class Tenant:
 
     def __post_init__(self) -> None:
         parts = _split(self.api)
-        if isinstance(parts, str) or _origin(parts) != self.api:
+        if isinstance(parts, str) or origin(parts) != self.api:
             raise ValueError("api must be scheme and host as parse_tenant writes them")
         if not all(_UUID.fullmatch(text) for text in (self.organization_id, *self.division_ids)):
             raise ValueError("organization_id and division_ids must be ids in lower case")
@@ -84,7 +83,7 @@ def parse_tenant(
     faults += _check_ids(organization_id, division_ids)
     if faults or isinstance(parts, str):
         return None, tuple(faults)
-    return Tenant(_origin(parts), organization_id, division_ids), ()
+    return Tenant(origin(parts), organization_id, division_ids), ()
 
 
 def check_region(tenant: Tenant) -> str | None:
@@ -93,7 +92,7 @@ def check_region(tenant: Tenant) -> str | None:
     Tokens of agents are sent to that host, so a slip of the pen matters.
     """
     host = urlsplit(tenant.api).hostname or ""
-    if _is_loopback(host) or host in (known := [f"api.{domain}" for domain in REGIONS]):
+    if is_loopback(host) or host in (known := [f"api.{domain}" for domain in REGIONS]):
         return None
     near = get_close_matches(host, known, n=1, cutoff=0.8)
     hint = f" (did you mean https://{near[0]}?)" if near else ""
@@ -104,49 +103,15 @@ def _split(api: str) -> SplitResult | str:
     """The parts of a good address, or what is wrong with it."""
     if not api:
         return f"is missing; write the API address of your Genesys Cloud region, such as {_EXAMPLE}"
-    if "@" in api:
-        return f"must hold neither a user name nor a password; write the address alone, such as {_EXAMPLE}"
-    shown = shown_address(api)
-    try:
-        parts = urlsplit(api)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        return f"must be an address such as {_EXAMPLE} but is {shown}"
-    if "://" not in api:
-        return f"must begin with https:// but is {shown}; write an address such as {_EXAMPLE}"
-    if parts.scheme not in {"https", "http"} or not _is_host(host) or port == 0:
-        return f"must be an address such as {_EXAMPLE} but is {shown}"
-    if parts.scheme == "http" and not _is_loopback(host):
-        return f"must begin with https:// because agents' tokens are sent there, but is {shown}"
-    if parts.path.strip("/") or "?" in api or "#" in api:
-        return f"must be scheme and host alone, {_origin(parts)}, but is {shown}"
+    parts = split_origin(api, _EXAMPLE, "agents' tokens are sent there")
+    if isinstance(parts, str):
+        return parts
+    host = parts.hostname or ""
     domain = host.partition(".")[2]
     wrong_host = host if host in REGIONS else domain if domain in REGIONS and not host.startswith("api.") else ""
     if wrong_host:
-        return f"must be the API of the region, https://api.{wrong_host}, but is {shown}"
+        return f"must be the API of the region, https://api.{wrong_host}, but is {shown_address(api)}"
     return parts
-
-
-def _origin(parts: SplitResult) -> str:
-    host = parts.hostname or ""
-    shown = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{shown}" + (f":{parts.port}" if parts.port else "")
-
-
-def _is_host(host: str) -> bool:
-    return _is_address(host) or (len(host) <= 253 and all(map(_LABEL.fullmatch, host.split("."))))
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return "%" not in host
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
 
 
 def _check_ids(organization_id: str, division_ids: frozenset[str]) -> Iterator[TenantFault]:

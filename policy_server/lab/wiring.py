@@ -7,8 +7,8 @@ real one.
 import asyncio
 import secrets
 import signal
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,8 @@ from policy_server.lab.examples import agent_app, check_examples, customer_app
 from policy_server.lab.genesys.calls import GenesysCalls
 from policy_server.lab.genesys.cloud import GenesysCloud
 from policy_server.lab.genesys.desktop import PLACE, agent_desktop
+from policy_server.lab.management.doors import Administrator
+from policy_server.lab.management.node import ManagementNode
 from policy_server.lab.node.client_api import client_api
 from policy_server.lab.node.dialling import RoutingRule
 from policy_server.lab.node.infinity import Infinity
@@ -38,6 +40,7 @@ from policy_server.lab.serving import serving
 from policy_server.lab.sip.page import trunk_page
 from policy_server.lab.sip.sipp import SippError, SippMissingError
 from policy_server.lab.sip.trunk import Answer, SipCall, SipTrunk
+from policy_server.management.access import Access, Account
 from policy_server.policy.names import Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
@@ -58,7 +61,7 @@ CLIENT_ID: Final = "7d0f6f0e-3b0a-4c52-9d57-1e8a2b4c6d80"
 _RULES: Final = Path(__file__).with_name("rules") / "clinic.yaml"
 _NODE_IN_RULES: Final = "http://node.example"
 
-PORTS: Final = ("customer", "desktop", "trunk", "policy", "node", "genesys", "widget")
+PORTS: Final = ("customer", "desktop", "trunk", "policy", "node", "genesys", "widget", "management")
 """Who listens, in the order of the ports when they are not free ones."""
 
 T = TypeVar("T")
@@ -84,6 +87,7 @@ class Lab:
     cloud: GenesysCloud
     calls: GenesysCalls
     node: Infinity
+    management: ManagementNode
     settings: Settings
     rules: RuleStore
     policy_url: str
@@ -116,13 +120,20 @@ class Lab:
         async with AsyncExitStack() as stack:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="policy-server-")))
 
-            async def serve(name: str, app: ASGIApp) -> str:
-                port = first_port + PORTS.index(name) if first_port else 0
+            def port_of(name: str) -> int:
+                return first_port + PORTS.index(name) if first_port else 0
+
+            @contextmanager
+            def told_of_ports(name: str) -> Iterator[None]:
                 try:
-                    return await stack.enter_async_context(serving(app, port))
+                    yield
                 except OSError as error:
                     ports = f"ports {first_port} to {first_port + len(PORTS) - 1} are needed" if first_port else name
                     raise LabError(f"{ports}: {error.strerror or error}; name others with --port") from None
+
+            async def serve(name: str, app: ASGIApp) -> str:
+                with told_of_ports(name):
+                    return await stack.enter_async_context(serving(app, port_of(name)))
 
             trunk = await stack.enter_async_context(SipTrunk(logs, answer))
             legs = await stack.enter_async_context(AsyncExitStack())
@@ -132,6 +143,10 @@ class Lab:
             widget_url = await serve("widget", widget_app) if examples is not None else ""
             api_key = secrets.token_urlsafe(32)
             pexip, events = (Credentials(name, secrets.token_urlsafe(18)) for name in ("pexip", "events"))
+            account = Account("policy", secrets.token_urlsafe(18))
+            management = ManagementNode(Administrator(account.username, account.password), port=port_of("management"))
+            with told_of_ports("management"):
+                await stack.enter_async_context(management)
             settings = Settings(
                 rules=_write_rules(folder, node_url),
                 pexip=pexip,
@@ -143,6 +158,7 @@ class Lab:
                 tenant=Tenant(genesys_url, ORGANIZATION, frozenset({DIVISION})),
                 widget_origins=(widget_url,) if widget_url else (),
                 agent_binding="required",
+                management=Access(management.url, account),
             )
             rules = RuleStore(settings.rules, utc_now, {})
             decisions = stack.enter_context((logs / "decisions.log").open("ab", buffering=0))
@@ -157,6 +173,7 @@ class Lab:
                 adp_delay=adp_delay,
             )
             node_app.app = client_api(await stack.enter_async_context(node))
+            management.oversee(node)
             trunk_url = await serve("trunk", trunk_page(trunk))
             pages = None
             if examples is not None:
@@ -173,7 +190,7 @@ class Lab:
                 customer = customer_app(examples, policy_url, api_key, LINK_TYPE)
                 pages = Pages(await serve("customer", customer), await serve("desktop", desktop), widget_url)
             urls = (policy_url, node_url, genesys_url, trunk_url)
-            yield cls(trunk, cloud, calls, node, settings, rules, *urls, pages, api_key, logs)
+            yield cls(trunk, cloud, calls, node, management, settings, rules, *urls, pages, api_key, logs)
 
     async def look_up(self, call: str) -> Conference | None:
         """What the policy server's database knows of a call, timeline included, as an agent would be told it."""

@@ -57,6 +57,9 @@ class NoReply:
 class Exchange:
     """Sends requests to one system over connections that it keeps, or with ``reuses=False`` over a new one each.
 
+    A GET whose connection is lost without an answer is sent once more, since it may have been one that was just closed;
+    with ``repeats=False`` nothing is sent twice. Anything else never is.
+
     ``base`` is where all paths begin, ``timeout`` seconds from the wait for a connection to the last byte. Over HTTPS it
     uses the proxy of the environment (``HTTPS_PROXY``) and always verifies the certificate: with ``certificates``, or else
     with those of the environment (``SSL_CERT_FILE``) or of certifi; plain HTTP, for loopback addresses, is direct.
@@ -70,12 +73,14 @@ class Exchange:
         connections: int = CONNECTIONS,
         certificates: ssl.SSLContext | None = None,
         reuses: bool = True,
+        repeats: bool = True,
         body_limit: int = BODY_LIMIT,
     ) -> None:
         self._base: Final = base
         self._timeout: Final = timeout
         self._connections: Final = connections
         self._reuses: Final = reuses
+        self._repeats: Final = repeats
         self._body_limit: Final = body_limit
         self._proxy: Final = _proxy(base)
         is_secure = urlsplit(base).scheme == "https"
@@ -96,7 +101,7 @@ class Exchange:
         except TimeoutError:
             return NoReply("timeout", f"no whole answer within {self._timeout:g} s", not sent.has_begun)
         except aiohttp.ClientConnectorError as error:
-            return NoReply("connection", f"cannot connect: {error}", is_unsent=True)
+            return NoReply("connection", f"cannot connect: {_reason(error)}", is_unsent=True)
         except aiohttp.ClientError as error:
             # Without its text, which may quote what was sent.
             return NoReply("connection", type(error).__name__, not sent.has_begun)
@@ -120,7 +125,7 @@ class Exchange:
                 # It was asked for plain, and what is packed all the same has no bound once it is unpacked.
                 auto_decompress=False,
                 proxy=self._proxy,
-                trace_configs=[_trace()],
+                trace_configs=[_trace(self._repeats)],
             )
         return self._opened
 
@@ -133,6 +138,13 @@ class Exchange:
                 response.close()
                 return NoReply("too_large", f"the body is larger than {self._body_limit} bytes")
         return Reply(response.status, response.headers, bytes(body))
+
+
+def _reason(error: aiohttp.ClientConnectorError) -> str:
+    cause = getattr(error, "certificate_error", None) or error.os_error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"the certificate is not accepted: {cause.verify_message}"
+    return getattr(cause, "strerror", None) or str(cause)
 
 
 def seconds(text: str | None) -> int | None:
@@ -155,12 +167,19 @@ def _proxy(base: str) -> str | None:
     return proxies.get("https") or proxies.get("all")
 
 
-def _trace() -> aiohttp.TraceConfig:
+def _trace(repeats: bool) -> aiohttp.TraceConfig:
     """Notes in the context of a request that it begins to leave: called before the first byte is written."""
 
-    async def begin(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+    async def check(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+        if context.trace_request_ctx.has_begun and not repeats:
+            # aiohttp has no other way to be told that.
+            raise aiohttp.ServerDisconnectedError
+
+    async def begin(session: aiohttp.ClientSession, context: SimpleNamespace, parameters: object) -> None:
+        await check(session, context, parameters)
         context.trace_request_ctx.has_begun = True
 
     trace = aiohttp.TraceConfig()
+    trace.on_connection_create_start.append(check)
     trace.on_request_headers_sent.append(begin)
     return trace

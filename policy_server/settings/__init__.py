@@ -11,6 +11,8 @@ from typing import Final, TypeVar
 
 from policy_server.conferences.pace import OPEN_ROOMS, ROOMS
 from policy_server.genesys.tenant import Tenant, check_region, parse_tenant
+from policy_server.management.access import Access, parse_access
+from policy_server.management.pace import NODE_LIMIT, RATE, SLOWEST
 from policy_server.settings.readers import (
     SettingsError,
     one_of,
@@ -112,6 +114,15 @@ def _tenant(texts: Texts) -> Tenant | None:
     return tenant
 
 
+def _management(texts: Texts) -> Access | None:
+    if not any(texts.values()):
+        return None
+    access, faults = parse_access(*texts.values())
+    if faults:
+        raise SettingsError(*(f"{PREFIX}MANAGEMENT_{fault.field.upper()} {fault.message}" for fault in faults))
+    return access
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """A user name and its password."""
@@ -157,6 +168,15 @@ class Settings:
         "whether an agent must name the conversation it is on: required or optional")
     agent_cache_seconds: int = _setting("AGENT_CACHE_SECONDS", whole_up_to(3600, " of seconds"), "60",
         "how long a verified token of an agent is good without asking Genesys again")
+    management: Access | None = _several(_management,
+        Setting("POLICY_MANAGEMENT_URL", "", "address of Pexip's Management Node, such as https://manager.example.com"),
+        Setting("POLICY_MANAGEMENT_USERNAME", "", "user name of an administrator there who may use the API"),
+        Setting("POLICY_MANAGEMENT_PASSWORD", "", "that administrator's password", is_secret=True),
+        Setting("POLICY_MANAGEMENT_CLIENT_ID", "", "instead of user name and password: id of an OAuth2 client there"),
+        Setting("POLICY_MANAGEMENT_KEY", "", "that client's private key, in PEM", is_secret=True),
+        Setting("POLICY_MANAGEMENT_CA", "", "file of the certificates that sign the node's own; if not set, the system's"))
+    management_rate: int = _setting("MANAGEMENT_RATE", whole_up_to(NODE_LIMIT, " of requests", SLOWEST), str(RATE),
+        f"how many requests a minute one process sends there; the node takes {NODE_LIMIT} in all")
     admin: Credentials | None = _credentials("ADMIN", "for operators who are not on this machine")
     operator_networks: tuple[Network, ...] = _setting("OPERATOR_NETWORKS", read_operators, "",
         "networks beside this machine that may read /healthz, /readyz and /metrics without a password")

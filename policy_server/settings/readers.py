@@ -69,13 +69,13 @@ def read_duration(variable: str, text: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def whole_up_to(most: int, what: str = "") -> Callable[[str, str], int]:
+def whole_up_to(most: int, what: str = "", least: int = 0) -> Callable[[str, str], int]:
     """Reads a whole number; ``what`` says of what."""
 
     def read(variable: str, text: str) -> int:
         digits = text.strip()
-        if not digits.isascii() or not digits.isdigit() or len(digits) > 9 or int(digits) > most:
-            raise SettingsError(f"{variable} must be a number{what} from 0 to {most} but is {shown(text)}")
+        if not digits.isascii() or not digits.isdigit() or len(digits) > 9 or not least <= int(digits) <= most:
+            raise SettingsError(f"{variable} must be a number{what} from {least} to {most} but is {shown(text)}")
         return int(digits)
 
     return read

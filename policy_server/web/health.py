@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Final, Literal, TypedDict
+from typing import Final, Literal, NotRequired, TypedDict
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -13,6 +13,7 @@ from policy_server.conferences.store import ConferenceStore
 from policy_server.rulefiles.store import RuleStore
 from policy_server.web.basic import BasicAuthentication
 from policy_server.web.callers import Network, caller_address, is_within
+from policy_server.web.management import ManagementState
 from policy_server.web.metrics import CONTENT_TYPE, Metrics
 from policy_server.web.openapi import PATH as OPENAPI_PATH
 from policy_server.web.openapi import document
@@ -61,6 +62,7 @@ class Ready(TypedDict):
     database: DatabaseState
     rooms: dict[str, int]
     clocks: list[ClockDifference]
+    management: NotRequired[ManagementState]
 
 
 class OperatorEndpoints:
@@ -76,6 +78,7 @@ class OperatorEndpoints:
         clocks: Callable[[], Mapping[str, float]],
         rooms: Callable[[], Mapping[str, int]],
         refusals: Refusals | None = None,
+        management: Callable[[], ManagementState] | None = None,
     ) -> None:
         self._rules: Final = rules
         self._store: Final = store
@@ -85,6 +88,7 @@ class OperatorEndpoints:
         self._refusals: Final = refusals or Refusals(Door.OPERATORS)
         self._clocks: Final = clocks
         self._rooms: Final = rooms
+        self._management: Final = management
 
     def routes(self) -> list[Route]:
         """The routes, for the application."""
@@ -101,7 +105,7 @@ class OperatorEndpoints:
 
     async def readyz(self, request: Request) -> Response:
         """Rules are loaded; also which, whether newer ones were refused, whether the database can be reached, and
-        which nodes' clocks differ from ours, and how many rooms are held.
+        which nodes' clocks differ from ours, how many rooms are held, and whether the Management Node answers if there is one.
 
         Ready without it: calls are answered all the same (README.md: Database).
         """
@@ -121,6 +125,8 @@ class OperatorEndpoints:
             "rooms": dict(self._rooms()),
             "clocks": [{"node": node, "seconds_ahead": ahead} for node, ahead in self._clocks().items()],
         }
+        if self._management is not None:
+            content["management"] = self._management()
         return JSONResponse(content, headers={"cache-control": "no-store"})
 
     async def metrics(self, request: Request) -> Response:

@@ -27,6 +27,9 @@ SETTINGS: Final = {
     "POLICY_EVENTS_PASSWORD": "the password of the sink",
     "POLICY_NODE": "pexip.example.com",
     **settings("http://127.0.0.1:9"),
+    "POLICY_MANAGEMENT_URL": "http://127.0.0.1:9",
+    "POLICY_MANAGEMENT_USERNAME": "policy",
+    "POLICY_MANAGEMENT_PASSWORD": "the password of the manager",
     "POLICY_WIDGET_ORIGINS": "https://widget.example.com",
 }
 

@@ -81,6 +81,7 @@ TROUBLE: Final = {
     "PolicyRoomsNotHeld": {"policy_rooms_unheld": "0+1x30"},
     "PolicyEventsUnreadable": {"policy_events_unreadable": "0+1x30"},
     "PolicyNodeClockOff": {"policy_node_clock_difference_seconds": "120"},
+    "PolicyManagementNodeAway": {"policy_management_away": "1"},
     "PolicyLogLost": {"policy_audit_lines_dropped": "0+1x30"},
 }
 """Samples, minute by minute, for which each alert is there."""

@@ -11,7 +11,9 @@ from policy_server.outbound.exchange import LONGEST_PAUSE, Exchange, NoReply, Re
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def ask(handler: Handler | None, *, timeout: float = 20.0, path: str = "/") -> tuple[Reply | NoReply, int]:
+def ask(
+    handler: Handler | None, *, timeout: float = 20.0, method: str = "POST", repeats: bool = True
+) -> tuple[Reply | NoReply, int]:
     """The reply of a server that does what ``handler`` does, or that is not there, and how many connections it had."""
 
     async def play() -> tuple[Reply | NoReply, int]:
@@ -31,9 +33,9 @@ def ask(handler: Handler | None, *, timeout: float = 20.0, path: str = "/") -> t
         if handler is None:
             server.close()
             await server.wait_closed()
-        exchange = Exchange(f"http://127.0.0.1:{port}", timeout, reuses=False)
+        exchange = Exchange(f"http://127.0.0.1:{port}", timeout, reuses=False, repeats=repeats)
         try:
-            return await exchange.send("POST", path, {"authorization": "Bearer s3cret"}, b"{}"), len(served)
+            return await exchange.send(method, "/", {"authorization": "Bearer s3cret"}, b"{}"), len(served)
         finally:
             await exchange.close()
             await asyncio.gather(*served)
@@ -74,6 +76,16 @@ def test_a_request_that_left_may_have_arrived(handler: Handler, timeout: float, 
     assert isinstance(reply, NoReply)
     assert (reply.failure, reply.is_unsent, arrived) == (failure, False, 1)
     assert "s3cret" not in repr(reply)
+
+
+@pytest.mark.parametrize(
+    ("method", "repeats", "expected"), [("GET", True, 2), ("GET", False, 1), ("POST", True, 1), ("POST", False, 1)]
+)
+def test_what_is_sent_twice(method: str, repeats: bool, expected: int) -> None:
+    """A lost GET is sent once more unless that is unwanted; anything else is sent once."""
+    reply, arrived = ask(cut, method=method, repeats=repeats)
+    assert isinstance(reply, NoReply)
+    assert (reply.is_unsent, arrived) == (False, expected)
 
 
 def test_who_waits_in_vain_for_a_connection_has_sent_nothing() -> None:

@@ -116,7 +116,7 @@ class _ClientApi:
             *((client.host, client.port) if client is not None else ()),
         )
         token, session = await self._node.request_token(
-            request.path_params["alias"], caller, request.headers.get("pin")
+            request.path_params["alias"], caller, request.headers.get("pin"), _text(body, "token")
         )
         me, meeting = session.room.meeting.get(session.uuid), session.room.meeting
         if me is None:

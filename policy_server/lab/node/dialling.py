@@ -1,4 +1,7 @@
-"""How the node calls a room's automatic participants once each (pexip/README.md: When Pexip dials, Call Routing Rules)."""
+"""How the node calls a room's automatic participants once each, and whom else it is told to call.
+
+(pexip/README.md: When Pexip dials, Call Routing Rules)
+"""
 
 import asyncio
 import logging
@@ -80,19 +83,29 @@ class Dialler:
         """Dials a room's automatic participants when it is time; the end of the room puts an end to it."""
         room.dialling = self._tasks.start(self._dial_legs(room))
 
+    def call(self, room: Room, leg: Mapping[str, object], failure: str = "") -> str:
+        """Calls somebody at once, described as an automatic participant is; returns who that will be.
+
+        With a ``failure`` nothing is placed, and the call ends with that reason.
+        """
+        uuid = str(uuid4())
+        self._tasks.start(self._dial_leg(room, leg, uuid, failure))
+        return uuid
+
     async def _dial_legs(self, room: Room) -> None:
         await asyncio.sleep(self._delay)
         for leg in room.meeting.legs_to_dial():
             if leg.get("protocol") == "sip" and not room.meeting.is_over:
-                self._tasks.start(self._dial_leg(room, leg))
+                self.call(room, leg)
 
-    async def _dial_leg(self, room: Room, leg: Mapping[str, object]) -> None:
-        service, uuid = room.meeting.service, str(uuid4())
+    async def _dial_leg(self, room: Room, leg: Mapping[str, object], uuid: str, failure: str) -> None:
+        service = room.meeting.service
         role = Role(str(leg.get("role", "guest")))
         asked = self._questions.about_leg(leg, service)
         answer = await self._questions.service(asked, running=service)
         properties: Mapping[str, object] = {}
-        failure = "" if answer.verdict.outcome == "service" else NOT_FOUND
+        if answer.verdict.outcome != "service":
+            failure = NOT_FOUND
         if not failure:
             try:
                 properties = await self._questions.properties(asked, "standard", uuid, role)
@@ -120,7 +133,7 @@ class Dialler:
         )
         self._rooms.apply(room, room.meeting.dial(called, self._clock()))
         if failure or target is None:
-            self._ended(room, uuid, failure or NOT_FOUND)
+            self._ended(uuid, failure or NOT_FOUND)
         else:
             await self._place(room, uuid, leg, target)
 
@@ -132,21 +145,31 @@ class Dialler:
                 from_display_name=str(name),
                 from_user=str(leg["local_alias"]),
                 on_ringing=lambda: None,
-                on_answered=lambda: self._rooms.apply(room, room.meeting.leg_answered(uuid, self._clock())),
-                on_ended=lambda reason: self._ended(room, uuid, reason),
+                on_answered=lambda: self._answered(uuid),
+                on_ended=lambda reason: self._ended(uuid, reason),
             )
         except Exception as error:
             log.exception("The leg of %s could not be placed: %s", room.meeting.name, error)
-            self._ended(room, uuid, CALL_FAILED)
+            self._ended(uuid, CALL_FAILED)
             return
-        if room.meeting.get(uuid) is None:
+        where = self._rooms.room_of(uuid)
+        if where is None:
             await placed.hang_up()
         else:
-            room.legs[uuid] = placed
+            where.legs[uuid] = placed
 
-    def _ended(self, room: Room, uuid: str, reason: str) -> None:
-        room.legs.pop(uuid, None)
-        self._rooms.leave(room, uuid, reason)
+    # Looked for each time: somebody may have been moved to another room.
+
+    def _answered(self, uuid: str) -> None:
+        room = self._rooms.room_of(uuid)
+        if room is not None:
+            self._rooms.apply(room, room.meeting.leg_answered(uuid, self._clock()))
+
+    def _ended(self, uuid: str, reason: str) -> None:
+        room = self._rooms.room_of(uuid)
+        if room is not None:
+            room.legs.pop(uuid, None)
+            self._rooms.leave(room, uuid, reason)
 
     def _route(self, leg: Mapping[str, object]) -> str | None:
         """The alias to call, ``None`` when no rule is for it."""

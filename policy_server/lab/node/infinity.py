@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 from uuid import uuid4
@@ -16,12 +17,20 @@ import httpx
 
 from policy_server.lab.node.dialling import Dial, Dialler, RoutingRule
 from policy_server.lab.node.errors import NotFoundError, PinNeededError, RefusedError
-from policy_server.lab.node.happenings import ENDED_BY_HOST, ICE_FAILED, LEFT, REMOVED_BY_HOST
+from policy_server.lab.node.happenings import (
+    ENDED_BY_ADMINISTRATOR,
+    ENDED_BY_HOST,
+    ICE_FAILED,
+    LEFT,
+    REMOVED_BY_ADMINISTRATOR,
+    REMOVED_BY_HOST,
+    TRANSFERRED,
+)
 from policy_server.lab.node.media import Media
 from policy_server.lab.node.meeting import Meeting
-from policy_server.lab.node.people import Participant, PinRequired, PinWrong, Role, check_pin
+from policy_server.lab.node.people import Participant, PinRequired, PinWrong, Presence, Role, check_pin
 from policy_server.lab.node.questions import NOT_FOUND, Caller, Questions
-from policy_server.lab.node.rooms import INVALID_TOKEN, Rooms, Session, Told, is_shown
+from policy_server.lab.node.rooms import INVALID_TOKEN, Room, Rooms, Session, Told, is_shown
 from policy_server.lab.node.sink import EventSink, SinkAddress
 from policy_server.lab.node.tasks import Tasks
 from policy_server.lab.node.views import Entry, View, status_entry
@@ -62,6 +71,7 @@ class Infinity:
         self._sink: Final = EventSink(client, event_sink, node, clock, in_bulk=bulk) if event_sink is not None else None
         self._questions: Final = Questions(ConferencingNode(client, policy_url, *credentials), node)
         self._rooms: Final = Rooms(self._media, self._sink, self._tasks, clock, token_seconds)
+        self._referrals: Final[dict[str, Role]] = {}
         self._dialler: Final = Dialler(
             dial,
             routing_rules,
@@ -110,15 +120,20 @@ class Infinity:
 
     # ------------------------------------------------------------------ tokens
 
-    async def request_token(self, alias: str, caller: Caller, pin: str | None) -> tuple[str, Session]:
-        """Lets somebody in. Raises NotFoundError, PinNeededError, and RefusedError for PINs, rejections and limits."""
+    async def request_token(
+        self, alias: str, caller: Caller, pin: str | None, referral: str = ""
+    ) -> tuple[str, Session]:
+        """Lets somebody in. Raises NotFoundError, PinNeededError, and RefusedError for PINs, rejections and limits.
+
+        A ``referral`` is the token of a transfer: who has one needs no PIN.
+        """
         asked = self._questions.about_caller(alias, caller)
         answer = await self._questions.service(asked)
         service = answer.result
         # A discarded answer, a rejection and an empty one are the same to a caller: nobody else knows this alias.
         if answer.verdict.outcome != "service" or service.get("service_type") not in _PLAYED:
             raise NotFoundError(NOT_FOUND)
-        match check_pin(service, pin):
+        match self._referrals.pop(referral, None) or check_pin(service, pin):
             case PinRequired(guest):
                 raise PinNeededError(of_guests=guest)
             case PinWrong():
@@ -195,6 +210,64 @@ class Infinity:
         """Starts the conference without media. Raises RefusedError for Guests."""
         self._check_may(session, "")
         self._rooms.apply(session.room, session.room.meeting.start(session.uuid))
+
+    # ------------------------------------------------------------------ what administrators do
+
+    async def call_out(self, alias: str, leg: Mapping[str, object], failure: str = "") -> str:
+        """Has the room of an alias call somebody, as ``Dialler.call`` does; returns who that will be.
+
+        The room is the one that runs by this alias, or else the policy says which, and it begins. Raises NotFoundError.
+        """
+        room = self._rooms.room_dialled_by(alias)
+        if room is None:
+            answer = await self._questions.service(self._questions.about_call(leg))
+            if answer.verdict.outcome != "service" or answer.result.get("service_type") not in _PLAYED:
+                raise NotFoundError(NOT_FOUND)
+            room = self._rooms.find(str(answer.result["name"])) or self._rooms.open(answer.result)
+        return self._dialler.call(room, leg, failure)
+
+    def expel(self, uuid: str) -> None:
+        """Removes somebody. Raises NotFoundError."""
+        self._rooms.leave(self._room_of(uuid), uuid, REMOVED_BY_ADMINISTRATOR)
+
+    def terminate(self, name: str) -> None:
+        """Ends a conference for everybody. Raises NotFoundError."""
+        room = self._rooms.find(name)
+        if room is None:
+            raise NotFoundError(NOT_FOUND)
+        self._rooms.apply(room, room.meeting.disconnect_all(ENDED_BY_ADMINISTRATOR))
+
+    async def transfer(self, uuid: str, alias: str, role: Role) -> None:
+        """Moves somebody to the room of an alias. Raises NotFoundError.
+
+        A browser is told where to go, with a token in place of a PIN (lab/README.md: Event stream); whom a room called is
+        moved as they are.
+        """
+        room = self._room_of(uuid)
+        session = room.sessions.get(uuid)
+        asked = session.asked if session is not None else self._questions.about_call({"local_alias": alias})
+        answer = await self._questions.service({**asked, "local_alias": alias})
+        if answer.verdict.outcome != "service" or answer.result.get("service_type") not in _PLAYED:
+            raise NotFoundError(NOT_FOUND)
+        if session is not None:
+            token = uuid4().hex
+            self._referrals[token] = role
+            session.tell(("refer", {"alias": alias, "token": token}))
+        elif (moved := room.meeting.get(uuid)) is not None:
+            placed = room.legs.pop(uuid, None)
+            self._rooms.leave(room, uuid, TRANSFERRED)
+            target = self._rooms.find(str(answer.result["name"])) or self._rooms.open(answer.result)
+            self._rooms.apply(target, target.meeting.dial(replace(moved, role=role, local_alias=alias), self._clock()))
+            if placed is not None:
+                target.legs[uuid] = placed
+            if moved.presence is Presence.IN:
+                self._rooms.apply(target, target.meeting.leg_answered(uuid, self._clock()))
+
+    def _room_of(self, uuid: str) -> Room:
+        room = self._rooms.room_of(uuid)
+        if room is None:
+            raise NotFoundError(NOT_FOUND)
+        return room
 
     # ------------------------------------------------------------------ calls
 

@@ -82,15 +82,11 @@ class Meeting:
         """Somebody's control half comes. A Guest of a room with Hosts waits for one."""
         if self.is_over:
             return []
-        happened: list[Happening] = []
-        if not self._has_opened:
-            self._has_opened = True
-            happened.append(Opened(self._status))
         is_muted = newcomer.is_muted or (self._status.guests_muted and newcomer.role is Role.GUEST)
         arrived = replace(
             newcomer, came_at=now, connected_at=now, presence=self._presence_of(newcomer.role), is_muted=is_muted
         )
-        return [*happened, self._come(arrived)]
+        return [*self._open(), self._come(arrived)]
 
     def connect_media(self, uuid: str, media_uuid: str, now: float) -> list[Happening]:
         """Somebody who is there has a call from now on: the media half comes. One who has one keeps it."""
@@ -122,7 +118,7 @@ class Meeting:
         """The room calls somebody."""
         if self.is_over:
             return []
-        return [self._come(replace(leg, came_at=now, is_outgoing=True, presence=Presence.CONNECTING))]
+        return [*self._open(), self._come(replace(leg, came_at=now, is_outgoing=True, presence=Presence.CONNECTING))]
 
     def leg_answered(self, uuid: str, now: float) -> list[Happening]:
         """Somebody whom the room called has answered, and waits for nobody."""
@@ -169,6 +165,12 @@ class Meeting:
             return self._end(HOSTS_GONE)
         late = [each.uuid for each in self.participants if _waits(each) and now >= each.came_at + WAITING_SECONDS]
         return [happening for uuid in late for happening in self.leave(uuid, NO_HOST_CAME, now)]
+
+    def _open(self) -> list[Happening]:
+        if self._has_opened:
+            return []
+        self._has_opened = True
+        return [Opened(self._status)]
 
     def _presence_of(self, role: Role) -> Presence:
         waits = role is Role.GUEST and self.service.get("allow_guests") is True and not self._status.is_started

@@ -13,7 +13,7 @@ class Role(StrEnum):
 
 
 class KeepAlive(StrEnum):
-    """Whether an automatic participant alone keeps the conference running."""
+    """Whether somebody whom the room called keeps the conference running alone."""
 
     ALWAYS = "keep_conference_alive"
     IF_MULTIPLE = "keep_conference_alive_if_multiple"
@@ -50,7 +50,7 @@ class Participant:
     connected_at: float | None = None
     presence: Presence = Presence.IN
     keep_alive: KeepAlive | None = None
-    """Of automatic participants alone."""
+    """Of those whom the room called."""
     call_id: str = ""
     conversation_id: str = ""
     related: tuple[str, ...] = ()

@@ -14,6 +14,8 @@ from policy_server.simulator.node import ConferencingNode, Judged, dial_out_ques
 NOT_FOUND: Final = "Neither conference nor gateway found"
 CALL_REJECTED: Final = "Call rejected"
 
+_OF_SERVICE: Final = ("service_name", "service_tag")
+
 MOST_EXCHANGES: Final = 1000
 """How many questions are kept."""
 
@@ -56,6 +58,10 @@ class Questions:
     def about_leg(self, leg: Mapping[str, object], service: Mapping[str, object]) -> dict[str, str]:
         """What is told of an automatic participant of a service."""
         return {**dial_out_question(leg, service), "node_ip": self._node}
+
+    def about_call(self, leg: Mapping[str, object]) -> dict[str, str]:
+        """What is told of somebody whom an alias shall call that no room runs by."""
+        return {key: value for key, value in self.about_leg(leg, {}).items() if not key.endswith(_OF_SERVICE)}
 
     async def service(self, asked: Mapping[str, str], running: Mapping[str, object] | None = None) -> Judged:
         """Which service is that alias? ``running`` is the one that it should be."""

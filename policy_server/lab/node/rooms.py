@@ -89,6 +89,22 @@ class Rooms:
         """The room of a conference that runs."""
         return self._rooms.get(name)
 
+    def room_of(self, uuid: str) -> Room | None:
+        """The room in which somebody is."""
+        return next((room for room in self._rooms.values() if room.meeting.get(uuid) is not None), None)
+
+    def room_dialled_by(self, alias: str) -> Room | None:
+        """The room into which somebody came by an alias, or that calls from it."""
+        wanted = alias.lower()
+        return next(
+            (
+                room
+                for room in self._rooms.values()
+                if any(each.local_alias.lower() == wanted for each in room.meeting.participants)
+            ),
+            None,
+        )
+
     def open(self, service: Mapping[str, object]) -> Room:
         """A room for a service that does not run yet."""
         meeting = Meeting(service, self._clock())

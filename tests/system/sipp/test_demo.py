@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from policy_server.lab.wiring import PORTS
 from tests.cli.commands import run
 from tests.servers import eventually
 from tests.system.sipp.processes import children, is_alive, is_listening, started
@@ -87,7 +88,7 @@ def test_without_examples(folder: Path) -> None:
 def test_port_taken() -> None:
     """Where one of its ports is taken, it names them all, with status 2."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = min(taken.getsockname()[1], 65529)
+        port = min(taken.getsockname()[1], 65536 - len(PORTS))
         result = run("demo", "--port", str(port))
     assert (result.exit_code, result.stdout) == (2, "")
-    assert f"ports {port} to {port + 6} are needed: " in result.stderr
+    assert f"ports {port} to {port + len(PORTS) - 1} are needed: " in result.stderr

@@ -121,7 +121,7 @@ def test_ports_in_a_row(folder: Path) -> None:
     async def scene(running: Lab) -> None:
         assert running.pages is not None
         urls.extend((running.pages.customer_url, running.pages.desktop_url, running.trunk_url, running.policy_url))
-        urls.extend((running.node_url, running.genesys_url, running.pages.widget_url))
+        urls.extend((running.node_url, running.genesys_url, running.pages.widget_url, running.management.url))
         assert all(map(is_listening, urls))
 
     examples, first = folder / "examples", _free_row()
@@ -138,7 +138,7 @@ def test_a_port_that_is_taken(folder: Path) -> None:
     first = _free_row()
     with socket.create_server(("127.0.0.1", first + PORTS.index("policy"))):
         said = refused(folder, first_port=first)
-    assert said.startswith(f"ports {first} to {first + 6} are needed: ")
+    assert said.startswith(f"ports {first} to {first + len(PORTS) - 1} are needed: ")
     assert said.endswith("; name others with --port")
     assert not is_listening(f"http://127.0.0.1:{first + PORTS.index('genesys')}")
 

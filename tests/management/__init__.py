@@ -1,0 +1,1 @@
+"""Tests of the client of Genesys Cloud, over real HTTP against a stand-in of its API."""
