@@ -18,10 +18,12 @@ from policy_server.cli.common import (
     environment,
     json_option,
     keyring_or_temporary,
+    moment,
     pairs,
     refuse,
     rules_option,
     settings,
+    words_of,
 )
 from policy_server.cli.played import tell
 from policy_server.cli.theatre import Theatre, play
@@ -32,7 +34,7 @@ from policy_server.policy.link_attributes import attribute_faults
 from policy_server.policy.ruleset import LinkType, Ruleset
 from policy_server.rulefiles.store import RulesError, RuleStore
 from policy_server.settings import Credentials, Settings
-from policy_server.simulator.steps import MARK
+from policy_server.simulator.steps import CUSTOMER, MARK
 from policy_server.wording.values import shown
 from policy_server.wording.words import one_of
 
@@ -44,6 +46,13 @@ from policy_server.wording.words import one_of
     "is asked at the root of that address.",
 )
 @click.option("--link", "link_name", metavar="TYPE", help="Link type to play (default: the first of the rules).")
+@click.option("--name", metavar="TEXT", default=CUSTOMER, show_default=True, help="The customer's name.")
+@click.option(
+    "--at",
+    metavar="TIME",
+    help="Play in this process at that moment, such as 2026-11-23T10:00:00-06:00, be the door open then or not (default: "
+    "now, or a moment at which it is open).",
+)
 @click.option(
     "--attribute",
     multiple=True,
@@ -72,6 +81,8 @@ def simulate(
     url: str | None,
     link_name: str | None,
     attribute: tuple[str, ...],
+    name: str,
+    at: str | None,
     genesys_port: int | None,
     database_url: str,
     rules_folder: Path | None,
@@ -82,9 +93,14 @@ def simulate(
     Plays the organisation's system, the customer's browser, the Conferencing Node with its event sink, and the agent's
     widget. Rules and settings (POLICY_SECRET_KEY, POLICY_PEXIP_…, POLICY_API_KEYS, POLICY_EVENTS_…) must be those of the
     server; what is not set is left out, and said. A step for which the server's clock is wrong (the door closed when it
-    is open now, or the other way round) is played in this process at a moment that fits.
+    is open now, or the other way round) is played in this process at a moment that fits. A playlist that ends with a
+    transfer is followed to where it leads; one that leads in a circle is said.
     """
     found = settings()
+    if at is not None and url is not None:
+        raise Unusable(
+            f"--at goes without --url: a server plays by its own clock; leave --url out, or --at {shown(at)}"
+        )
     _check_options(found, url, genesys_port, database_url)
     complete = replace(
         found, rules=rules_folder or found.rules, secret_key=found.secret_key or secrets.token_urlsafe(32)
@@ -106,6 +122,8 @@ def simulate(
         genesys_port=genesys_port,
         database_url=database_url,
         attributes=_attributes(link_type, pairs(attribute, "--attribute")),
+        at=None if at is None else moment(at),
+        name=words_of((name,))[0],
     )
     tell(asyncio.run(play(theatre)), as_json)
 

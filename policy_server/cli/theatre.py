@@ -20,6 +20,7 @@ from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import encode_query, parse_request
 from policy_server.policy.decisions import Decision, Fail, Redirect, Serve
 from policy_server.policy.evaluate import evaluate
+from policy_server.policy.link_attributes import CUSTOMERS_NAME
 from policy_server.policy.links import CustomerLink, make_link
 from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.policy.ruleset import LinkType
@@ -32,6 +33,7 @@ from policy_server.simulator.exchange import Caller, basic, bearer
 from policy_server.simulator.genesys import DIVISION, ORGANIZATION, StandIn, User
 from policy_server.simulator.node import ConferencingNode, web_question
 from policy_server.simulator.steps import AGENT, CUSTOMER, MARK, Agent, Cast, LeftOut, Script
+from policy_server.simulator.transfers import Course
 from policy_server.web.api_keys import ApiKeys
 from policy_server.web.decision_log import DecisionLog
 from policy_server.wording.values import shown
@@ -59,7 +61,8 @@ class Theatre:
     """All that a play needs. ``found`` are the settings of the server, ``api_key`` its first key or ``""``.
 
     ``genesys_port``: where the server finds what stands in for Genesys Cloud, ``None`` when it does not know of it. ``database_url`` is
-    what is played on in this process, ``""`` for one of its own.
+    what is played on in this process, ``""`` for one of its own. ``at`` is the moment to play at whether the door is open
+    then or not, ``None`` for one that fits; ``name`` is the customer's.
     """
 
     found: Settings
@@ -72,6 +75,8 @@ class Theatre:
     genesys_port: int | None
     database_url: str = field(repr=False)
     attributes: Mapping[str, str] = field(default_factory=lambda: MARK)
+    at: datetime | None = None
+    name: str = CUSTOMER
 
     def is_at_server(self, at: datetime, now: datetime) -> bool:
         """Whether what happens at a moment can be played against the server, whose clock says ``now``."""
@@ -98,36 +103,46 @@ async def play(theatre: Theatre) -> list[Played]:
     now = utc_now()
     # A link that is good at all these moments, so that only the calendars say when the door is open.
     lasting = new_link(now, LOOK_AHEAD[-1][0] + timedelta(hours=1))
-    question = encode_query(web_question(lasting.alias, CUSTOMER)).encode()
 
-    def decide(at: datetime) -> Decision:
-        asked = parse_request(RequestType.SERVICE, question)
-        return evaluate(theatre.rules.ruleset, asked, at, keyring, theatre.attributes)
+    attributes = {**theatre.attributes, CUSTOMERS_NAME: theatre.name}
+
+    def come_to(at: datetime) -> tuple[Decision, Course]:
+        """What becomes of a customer in the end, if playlists lead on, and how they came there."""
+        course = Course(web_question(lasting.alias, theatre.name))
+        while True:
+            question = parse_request(RequestType.SERVICE, encode_query(course.question).encode())
+            decision = evaluate(theatre.rules.ruleset, question, at, keyring, attributes)
+            if not isinstance(decision, Serve) or not course.goes_on(decision.service):
+                return decision, course
 
     def lets_in(at: datetime) -> bool:
-        return _is_room(decide(at))
+        return _is_room(come_to(at)[0])
 
-    opened = next((at for at in _moments(now) if lets_in(at)), None)
-    closed = next((at for at in _moments(now) if not lets_in(at)), None)
+    opened, closed = theatre.at, None
     if opened is None:
-        raise Unusable(f"no customer gets in within a year: {_told_instead(decide(now))}")
+        opened = next((at for at in _moments(now) if lets_in(at)), None)
+        closed = next((at for at in _moments(now) if not lets_in(at)), None)
+    if opened is None:
+        raise Unusable(f"no customer gets in within a year: {_told_instead(*come_to(now))}")
     played: list[Played] = []
     with _genesys(theatre, opened, now) as genesys:
         async with _stage(theatre, opened, now, genesys) as (cast, where):
-            script = Script(link_type, keyring, new_link(opened, timedelta(hours=1)), theatre.attributes)
+            script = Script(link_type, keyring, new_link(opened, timedelta(hours=1)), theatre.attributes, theatre.name)
             played += [Played(step, where) async for step in play_call(cast, script)]
     if any(item.silence for item in played):
         return played
-    async with _stage(theatre, now, now) as (cast, where):
-        expired = new_link(now, -timedelta(minutes=2))
-        played.append(Played(await play_closed_door(cast.node, expired, "A customer with an expired link"), where))
-        script = Script(link_type, keyring, new_link(now, timedelta(hours=1)), theatre.attributes)
+    then = theatre.at or now
+    async with _stage(theatre, then, now) as (cast, where):
+        expired = new_link(then, -timedelta(minutes=2))
+        steps = play_closed_door(cast.node, expired, "A customer with an expired link", theatre.name)
+        played += [Played(step, where) async for step in steps]
+        script = Script(link_type, keyring, new_link(then, timedelta(hours=1)), theatre.attributes, theatre.name)
         played += [Played(step, where) async for step in play_revoked_link(cast, script)]
     if closed is not None:
         async with _stage(theatre, closed, now) as (cast, where):
-            link = new_link(closed, timedelta(hours=1))
-            step = await play_closed_door(cast.node, link, "A customer with a good link outside opening hours")
-            played.append(Played(step, where))
+            link, title = new_link(closed, timedelta(hours=1)), "A customer with a good link outside opening hours"
+            steps = play_closed_door(cast.node, link, title, theatre.name)
+            played += [Played(step, where) async for step in steps]
     return played
 
 
@@ -135,10 +150,12 @@ def _is_room(decision: Decision) -> bool:
     return isinstance(decision, Serve) and decision.service.get("service_type") in ROOMS
 
 
-def _told_instead(decision: Decision) -> str:
+def _told_instead(decision: Decision, course: Course) -> str:
     """What becomes of a customer who gets no room."""
     if isinstance(decision, Serve):
         service = decision.service
+        if course.in_circles:
+            return f"rule {shown(decision.rule)} plays {shown(service.get('name'))} again and again, since it leads to itself"
         return f"rule {shown(decision.rule)} serves a {service.get('service_type')}, which is no room"
     if isinstance(decision, Redirect):
         return f"rule {shown(decision.rule)} sends them on to {shown(decision.new_alias)}"

@@ -12,11 +12,20 @@ from policy_server.policy.doors import guest_pin_of
 from policy_server.policy.link_attributes import completed
 from policy_server.policy.links import CustomerLink, web_app_url
 from policy_server.policy.ruleset import LinkType
-from policy_server.simulator.doors import LINKS, is_room, link_checks, make_link, told_instead
+from policy_server.simulator.doors import (
+    LINKS,
+    after_playing,
+    is_room,
+    leads_on,
+    link_checks,
+    make_link,
+    told_instead,
+)
 from policy_server.simulator.events import Message, Participant, Reporter, browser, bulk, trunk_leg
 from policy_server.simulator.exchange import Caller, Exchange
 from policy_server.simulator.node import dial_out_question, service_fields, web_question
-from policy_server.simulator.steps import AGENT, CUSTOMER, Cast, Check, LeftOut, Script, Step
+from policy_server.simulator.steps import AGENT, Cast, Check, LeftOut, Script, Step
+from policy_server.simulator.transfers import Course
 
 EVENTS: Final = "/events/v1/pexip"
 LOOKUPS: Final = "/agent/v1/conferences"
@@ -64,7 +73,7 @@ class _Call:
             yield organisation
         else:
             exchange, made = await make_link(organisation, self._script)
-            title = f"The organisation's system makes a link for {CUSTOMER}"
+            title = f"The organisation's system makes a link for {self._script.name}"
             yield Step(title, exchange, link_checks(exchange, self._script, made))
             if made is not None:
                 self._link, self._is_made = made, True
@@ -77,7 +86,7 @@ class _Call:
 
     def _door_checks(self, exchange: Exchange) -> tuple[Check, ...]:
         pins = self._link.call.pins
-        name = CUSTOMER if self._is_made else ""
+        name = self._script.name if self._is_made else ""
         found = _urls(self._script.link_type, self._link, name).fullmatch(self._location)
         self._pin_told = unquote(found["pin"]) if found is not None and "pin" in found.groupdict() else None
         url = self._script.link_type.url
@@ -92,12 +101,18 @@ class _Call:
         )
 
     async def enter(self) -> AsyncIterator[Step | LeftOut]:
-        """The customer's browser gets into the room."""
-        node, link = self._cast.node, self._link
-        exchange = await node.ask(RequestType.SERVICE, web_question(link.alias, CUSTOMER))
+        """The customer's browser gets into the room, perhaps by way of a playlist."""
+        node, link, name = self._cast.node, self._link, self._script.name
+        course = Course(web_question(link.alias, name))
+        title = "The customer opens the link: which service is that alias?"
+        exchange = await node.ask(RequestType.SERVICE, course.question)
+        while course.goes_on(exchange.result):
+            yield Step(title, exchange, (leads_on(exchange),))
+            title = after_playing(exchange)
+            exchange = await node.ask(RequestType.SERVICE, course.question)
         service = self._service = exchange.result if is_room(exchange) else {}
         self._legs = _legs(service)
-        instead = told_instead(exchange)
+        instead = told_instead(exchange, course)
         checks = [
             Check(bool(service), f"a meeting room, but the door is closed: {instead}" if instead else "a meeting room"),
             Check(len(self._legs) > 0, "with the contact centre's number as automatic participant"),
@@ -107,26 +122,23 @@ class _Call:
             checks.append(Check(is_hidden, "whose host PIN was not in the URL"))
         if service and self._pin_told is not None:
             checks.append(Check(self._pin_told == guest_pin_of(service), "and whose guest PIN was"))
-        yield Step("The customer opens the link: which service is that alias?", exchange, tuple(checks))
+        yield Step(title, exchange, tuple(checks))
         self.is_over = not service
         if self.is_over:
             return
         for participant_type, protocol in (("api", "api"), ("standard", "webrtc")):
-            question = web_question(
-                link.alias,
-                CUSTOMER,
-                protocol=protocol,
-                participant_type=participant_type,
-                preauthenticated_role="guest",
+            question = {
+                **course.question,
+                "protocol": protocol,
+                "participant_type": participant_type,
+                "preauthenticated_role": "guest",
                 **service_fields(service),
-            )
+            }
             exchange = await node.ask(RequestType.PARTICIPANT, question)
             title = f"The customer joins ({participant_type}): any changes to the participant?"
             may_join = Check(exchange.verdict.outcome in {"continue", "properties"}, "the customer may join")
             yield Step(title, exchange, (may_join,))
-        question = web_question(
-            link.alias, CUSTOMER, protocol="webrtc", proxy_node_address="", **service_fields(service)
-        )
+        question = {**course.question, "protocol": "webrtc", "proxy_node_address": "", **service_fields(service)}
         yield Step("Where shall the customer's media go?", await node.ask(RequestType.LOCATION, question), ())
         if isinstance(self._cast.sink, LeftOut):
             yield self._cast.sink
@@ -135,7 +147,7 @@ class _Call:
             first = int(self._cast.clock().timestamp() * 1000)
             news = self._news = _News(self._cast.sink, Reporter(service, self._cast.clock, first))
             yield await news.report("The node reports that the conference starts", news.reporter.started())
-            halves = browser(CUSTOMER, link.alias, "guest")
+            halves = browser(name, course.question["local_alias"], "guest")
             yield await news.connect("The node reports the customer: a browser is two participants", *halves)
 
     async def dial(self) -> AsyncIterator[Step | LeftOut]:

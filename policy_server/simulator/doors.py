@@ -12,6 +12,7 @@ from policy_server.policy.names import Role
 from policy_server.simulator.exchange import Caller, Exchange
 from policy_server.simulator.node import ConferencingNode, Judged, web_question
 from policy_server.simulator.steps import CUSTOMER, Cast, Check, LeftOut, Script, Step
+from policy_server.simulator.transfers import Course
 from policy_server.wording.values import shown
 
 LINKS: Final = "/api/v1/links"
@@ -20,14 +21,31 @@ REPLICA_DELAY: Final = 0.15
 """Seconds after which the other processes of a server know what one was told: 100 ms, and a little for a slow machine."""
 
 
-async def play_closed_door(node: ConferencingNode, link: CustomerLink, title: str) -> Step:
+async def play_closed_door(
+    node: ConferencingNode, link: CustomerLink, title: str, name: str = CUSTOMER
+) -> AsyncIterator[Step]:
     """A customer whom the rules do not let in: a refusal, an announcement, another destination, but no room."""
-    exchange = await node.ask(RequestType.SERVICE, web_question(link.alias, CUSTOMER))
-    instead = told_instead(exchange)
+    course = Course(web_question(link.alias, name))
+    exchange = await node.ask(RequestType.SERVICE, course.question)
+    while course.goes_on(exchange.result):
+        yield Step(title, exchange, (leads_on(exchange),))
+        title = after_playing(exchange)
+        exchange = await node.ask(RequestType.SERVICE, course.question)
+    instead = told_instead(exchange, course)
     is_shut = exchange.verdict.outcome == "reject" or bool(instead)
-    return Step(
+    yield Step(
         title, exchange, (Check(is_shut, f"the door is closed: {instead}" if instead else "the call is refused"),)
     )
+
+
+def leads_on(exchange: Judged) -> Check:
+    """That a playlist was answered, which leads to another alias."""
+    return Check(True, f"a playlist, which leads on: {shown(exchange.result.get('name'))}")
+
+
+def after_playing(exchange: Judged) -> str:
+    """The title of the question that follows when a playlist has been played."""
+    return f"{shown(exchange.result.get('name'))} has been played, and leads on: which service is that alias?"
 
 
 async def play_revoked_link(cast: Cast, script: Script) -> AsyncIterator[Step]:
@@ -41,7 +59,8 @@ async def play_revoked_link(cast: Cast, script: Script) -> AsyncIterator[Step]:
     exchange = await cast.organisation.send("DELETE", f"{LINKS}/{link.call.id}")
     yield Step("It revokes that link", exchange, (Check(exchange.status == 204, "the link is revoked"),))
     await asyncio.sleep(REPLICA_DELAY)
-    yield await play_closed_door(cast.node, link, "A customer with the revoked link")
+    async for step in play_closed_door(cast.node, link, "A customer with the revoked link", script.name):
+        yield step
     if script.link_type.url is not None:
         exchange = await cast.customer.send("GET", f"/join/{link.call.session}")
         checks = (
@@ -53,7 +72,7 @@ async def play_revoked_link(cast: Cast, script: Script) -> AsyncIterator[Step]:
 
 async def make_link(organisation: Caller, script: Script) -> tuple[Exchange, CustomerLink | None]:
     """The organisation's system asks for a link; ``None`` when it gets none that the script's key has signed."""
-    wanted = {"type": script.link_type.name, "name": CUSTOMER, "attributes": dict(script.attributes), "ttl": "1h"}
+    wanted = {"type": script.link_type.name, "name": script.name, "attributes": dict(script.attributes), "ttl": "1h"}
     exchange = await organisation.send("POST", LINKS, body=wanted)
     name = exchange.fields.get("call")
     if exchange.status != 201 or not isinstance(name, str):
@@ -87,9 +106,11 @@ def is_room(exchange: Judged) -> bool:
     return exchange.verdict.outcome == "service" and exchange.result.get("service_type") in ROOMS
 
 
-def told_instead(exchange: Judged) -> str:
+def told_instead(exchange: Judged, course: Course) -> str:
     """Where the customer comes out who gets no room though the call is answered; ``""`` for any other answer."""
     result = exchange.result
+    if course.in_circles:
+        return f"{shown(result.get('name'))} is played again and again, since it leads to where it is played"
     if exchange.verdict.outcome == "redirect":
         return f"the customer is sent on to {shown(result.get('new_alias'))}"
     if exchange.verdict.outcome == "service" and not is_room(exchange):

@@ -73,10 +73,11 @@ class Cast:
 @dataclass(frozen=True, slots=True)
 class Script:
     """What is played. ``link`` stands in where the organisation's system cannot make one; ``attributes`` are those that
-    it gives a link.
+    it gives a link, ``name`` the customer's.
     """
 
     link_type: LinkType
     keyring: Keyring = field(repr=False)
     link: CustomerLink
     attributes: Mapping[str, str] = field(default_factory=lambda: MARK)
+    name: str = CUSTOMER

@@ -143,6 +143,75 @@ def test_an_announcement_after_hours_is_a_closed_door(folder: Path) -> None:
     )
 
 
+GREETING: Final = """  - id: greeting
+    when: { link_type: visit, door: customer, link: valid, not: { local_alias.raw: '.*@in\\.example\\.com' }HOURS }
+    service:
+      service_type: media_playback
+      name: "Hello {call}"
+      service_tag: greeting
+      media_playlist_name: Hello
+      pin: derived
+      guest_pin: derived
+      allow_guests: true
+      on_completion: { transfer: { conference: "{local_alias}TO", role: guest } }
+"""
+
+
+def greeted(to: str = "@in.example.com", hours: str = "") -> str:
+    """Rules by which customers hear a playlist first, which leads on to another form of their alias."""
+    greeting = GREETING.replace("TO", to).replace("HOURS", hours)
+    return RULES.replace("domains: [", "domains: [in.example.com, ").replace("service:\n", f"service:\n{greeting}", 1)
+
+
+def test_a_greeting_first(folder: Path) -> None:
+    """A playlist that leads to the room is followed, and the call goes on there; after hours it leads to the refusal."""
+    put_rules(folder, greeted())
+    status, value = played()
+    assert (status, failed_checks(value), len(value["steps"])) == (0, [], 25)
+    titles = [step["title"] for step in value["steps"]]
+    opened, following = titles.index("The customer opens the link: which service is that alias?"), titles[3]
+    assert (opened, following.partition("' has been played, and leads on")[1] != "") == (2, True)
+    assert following.startswith("'Hello ")
+    assert [step["outcome"] for step in value["steps"][2:4]] == ["service", "service"]
+    outside = titles.index("A customer with a good link outside opening hours")
+    assert [step["outcome"] for step in value["steps"][outside:]] == ["service", "reject"]
+
+
+def test_a_greeting_that_leads_to_itself(folder: Path) -> None:
+    """A playlist in a circle lets nobody in, and it is said why; at a moment of one's own the step says it."""
+    put_rules(folder, greeted(to=""))
+    result = run("simulate")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "no customer gets in within a year: rule 'greeting' plays 'Hello " in result.stderr
+    assert "again and again, since it leads to itself" in result.stderr
+    status, value = played("--at", "2026-11-23T10:00:00-06:00")
+    assert status == 1
+    assert "is played again and again, since it leads to where it is played" in failed_checks(value)[0]
+
+
+def test_at_a_moment(folder: Path) -> None:
+    """--at plays at that moment alone, whether the door is open then or not."""
+    put_rules(folder)
+    status, value = played("--at", "2026-11-23T10:00:00-06:00")
+    assert (status, {step["where"] for step in value["steps"]}) == (0, {"in this process, at Mon 2026-11-23 16:00 UTC"})
+    assert not [step for step in value["steps"] if "outside opening hours" in step["title"]]
+    status, value = played("--at", "2026-11-22T10:00:00-06:00")
+    assert (status, {step["where"] for step in value["steps"]}) == (1, {"in this process, at Sun 2026-11-22 16:00 UTC"})
+    assert "a meeting room" in failed_checks(value)
+
+
+def test_the_name_of_the_customer(folder: Path) -> None:
+    """--name is the customer's name, by which rules may decide."""
+    put_rules(
+        folder,
+        ALWAYS_OPEN.replace("link: valid, open", "link_attributes: {name: Zoë}, link: valid, open"),
+    )
+    status, value = played("--name", "Zoë")
+    assert (status, failed_checks(value)) == (0, [])
+    assert value["steps"][0]["title"] == "The organisation's system makes a link for Zoë"
+    assert run("simulate").exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("outcome", "said"),
     [
@@ -505,6 +574,12 @@ def test_a_url_with_a_password(folder: Path) -> None:
         (("--genesys", "8090"), {}, "--genesys goes with --url"),
         (("--database", "sqlite:///x.db", "--url", "http://127.0.0.1:1"), CREDENTIALS, "--database goes without --url"),
         (
+            ("--at", "2026-11-23T10:00:00-06:00", "--url", "http://127.0.0.1:1"),
+            CREDENTIALS,
+            "--at goes without --url: a server plays by its own clock; leave --url out, or --at",
+        ),
+        (("--at", "tomorrow"), {}, "--at must be a moment such as 2026-11-23T10:00:00-06:00 but is 'tomorrow'"),
+        (
             ("--genesys", "8090", "--url", "http://127.0.0.1:1"),
             CREDENTIALS,
             "whose POLICY_GENESYS_API is http://127.0.0.1:8090, but here POLICY_GENESYS_API is not set",
@@ -520,7 +595,15 @@ def test_a_url_with_a_password(folder: Path) -> None:
         ),
         (("--genesys", "0", "--url", "http://127.0.0.1:1"), CREDENTIALS, "'--genesys': 0 is not in the range"),
     ],
-    ids=["Genesys without a server", "database of a server", "Genesys not set", "another Genesys", "port zero"],
+    ids=[
+        "Genesys without a server",
+        "database of a server",
+        "a clock of a server",
+        "no moment",
+        "Genesys not set",
+        "another Genesys",
+        "port zero",
+    ],
 )
 def test_options_that_do_not_go_together(
     folder: Path, arguments: tuple[str, ...], environment: dict[str, str], reason: str

@@ -596,6 +596,48 @@ def closed_door(stage: Stage, told: dict[str, Any]) -> Step:
     async def run() -> Step:
         transport = httpx.MockTransport(lambda _: httpx.Response(200, json=told))
         async with httpx.AsyncClient(transport=transport) as client:
-            return await play_closed_door(ConferencingNode(client, ROOT, "a", "b"), stage.script().link, "Closed")
+            node = ConferencingNode(client, ROOT, "a", "b")
+            (step,) = [step async for step in play_closed_door(node, stage.script().link, "Closed")]
+            return step
 
     return stage.server.run(run())
+
+
+GREETING: Final = {
+    "service_type": "media_playback",
+    "name": "Closed",
+    "service_tag": "",
+    "media_playlist_name": "Closed",
+}
+
+
+@pytest.mark.parametrize(
+    ("leads_to", "asked", "said"),
+    [
+        (["help"], 2, "the door is closed: 'Closed' is played again and again, since it leads to where it is played"),
+        (["night", None], 2, "the call is refused"),
+    ],
+    ids=["to itself", "to a refusal"],
+)
+def test_a_closed_door_behind_a_playlist(stage: Stage, leads_to: list[str | None], asked: int, said: str) -> None:
+    """Whoever is played something and led on is followed to where they come out."""
+    asked_for: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked_for.append(parse_qs(request.url.query.decode())["local_alias"][0])
+        alias = leads_to[min(len(asked_for), len(leads_to)) - 1]
+        result = GREETING | {"on_completion": {"transfer": {"conference": alias}}}
+        told = {"status": "success", "action": "continue", "result": result}
+        return httpx.Response(200, json=told if alias else {"status": "success", "action": "reject"})
+
+    async def run() -> list[Step]:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+            node = ConferencingNode(client, ROOT, "a", "b")
+            return [step async for step in play_closed_door(node, stage.script().link, "Closed")]
+
+    first, last = stage.server.run(run())
+    assert [step.passed for step in (first, last)] == [True, True]
+    assert (first.title, [check.text for check in first.checks]) == ("Closed", ["a playlist, which leads on: 'Closed'"])
+    assert last.title == "'Closed' has been played, and leads on: which service is that alias?"
+    assert [check.text for check in last.checks] == [said]
+    assert (len(asked_for), asked_for[-1]) == (asked, leads_to[0])
