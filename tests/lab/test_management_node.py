@@ -1,6 +1,7 @@
 """The simulated Management Node, asked by the client: it sees and changes the meetings of the node, and fails on command."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from policy_server.lab.management.doors import Administrator
+from policy_server.lab.management.doors import ASSERTION_TYPE, GRANT, Administrator, Doors
 from policy_server.lab.management.doors import Client as RegisteredClient
 from policy_server.lab.management.node import LIMIT, ManagementNode
 from policy_server.lab.management.troubles import Dials
@@ -19,6 +20,7 @@ from policy_server.lab.node.happenings import (
     TRANSFERRED,
 )
 from policy_server.management.access import Access, Account, OAuthClient
+from policy_server.management.assertions import LIFETIME, sign_assertion
 from policy_server.management.client import ManagementClient
 from policy_server.management.requests import Requests
 from policy_server.management.results import (
@@ -88,16 +90,16 @@ class Time:
 @asynccontextmanager
 async def site(world: World | None, is_oauth: bool, patience: float, **options: Any) -> AsyncIterator[Site]:
     """All of it on this loop."""
-    time = Time()
+    clock = Time()
     registered = RegisteredClient(CLIENT_ID, public_key(KEY))
-    manager = ManagementNode(Administrator("policy", PASSWORD), registered, token_seconds=600, clock=time)
+    manager = ManagementNode(Administrator("policy", PASSWORD), registered, token_seconds=600, clock=clock)
     async with lab(world, **options) as it, manager:
         manager.oversee(it.node)
         login = OAuthClient(CLIENT_ID, KEY) if is_oauth else Account("policy", PASSWORD)
         access = Access(manager.url, login)
-        requests = Requests(access, 1000, timeout=patience, clock=time, sleep=lambda _: asyncio.sleep(0))
+        requests = Requests(access, 1000, timeout=patience, clock=clock, sleep=lambda _: asyncio.sleep(0))
         async with ManagementClient(access, requests=requests) as client:
-            yield Site(it, manager, client, time)
+            yield Site(it, manager, client, clock)
 
 
 def run(
@@ -522,13 +524,19 @@ def test_a_client_that_the_node_does_not_know(wrong: str) -> None:
     run(scenario)
 
 
-def test_an_assertion_is_good_once() -> None:
-    """Each token has an assertion of its own: the node takes none twice, and two requests for tokens succeed."""
+def test_an_assertion_is_good_once_and_for_one_endpoint() -> None:
+    """The same one again gets no token, nor does one for another endpoint or one that has expired."""
+    registered = RegisteredClient(CLIENT_ID, public_key(KEY))
+    doors = Doors(Administrator("policy", PASSWORD), registered, 600, time.time)
+    fixed = {"grant_type": GRANT, "client_assertion_type": ASSERTION_TYPE, "scope": "is_admin use_api"}
 
-    async def scenario(it: Site) -> None:
-        for _ in range(2):
-            assert await it.client.conference("visit-1") == Absent()
-            it.time.now += 600
-        assert tokens(it) == 2
+    def granted(audience: str, now: float, identifier: str) -> bool:
+        form = {**fixed, "client_assertion": sign_assertion(CLIENT_ID, KEY, audience, now, identifier)}
+        return isinstance(doors.grant(form, "https://manager.example.com/oauth/token/"), dict)
 
-    run(scenario, is_oauth=True)
+    ours, now = "https://manager.example.com/oauth/token/", time.time()
+    assert granted(ours, now, "1")
+    assert not granted(ours, now, "1")
+    assert not granted("https://other.example.com/oauth/token/", now, "2")
+    assert not granted(ours, now - 2 * LIFETIME, "3")
+    assert granted(ours, now, "4")
