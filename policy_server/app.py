@@ -5,7 +5,7 @@ import contextlib
 import logging
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -31,6 +31,7 @@ from policy_server.pexip.events import Data
 from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Settings
+from policy_server.upstreams.client import Unasked, Upstreams
 from policy_server.web.admission import Admission
 from policy_server.web.agents import PATH, AgentAccess, AgentDesk, AgentEndpoint
 from policy_server.web.audit import AuditLog
@@ -41,6 +42,7 @@ from policy_server.web.decision_log import DecisionLog
 from policy_server.web.doors import Doors
 from policy_server.web.events import PATH as EVENTS_PATH
 from policy_server.web.events import EventSinkEndpoint
+from policy_server.web.gauges import watch_gauges
 from policy_server.web.health import OperatorEndpoints
 from policy_server.web.join import JoinEndpoint
 from policy_server.web.links import LinkEndpoints
@@ -100,8 +102,12 @@ def create_app(
     clock: Clock = utc_now,
     pace: Pace | None = None,
     limits: Limits | None = None,
+    *,
+    forwards: bool = True,
 ) -> Application:
-    """The service. ``settings`` must have the credentials of the policy profile and a secret key."""
+    """The service. ``settings`` must have the credentials of the policy profile and a secret key. Unless it ``forwards``,
+    no upstream is asked, and each is as good as away.
+    """
     if settings.pexip is None or settings.secret_key is None:
         raise ValueError("the settings have no credentials for Pexip or no secret key")
     decisions = decision_log or DecisionLog(settings.log_format)
@@ -116,6 +122,8 @@ def create_app(
         limits=limits or Limits(open_rooms=settings.open_rooms),
     )
     metrics = Metrics()
+    upstreams = Upstreams(metrics.forwarded)
+    upstreams.keep(rules.ruleset.upstreams.values())
     guesses = Guesses()
     audit = AuditLog(settings.audit_log, clock)
 
@@ -126,6 +134,7 @@ def create_app(
         rules,
         Rooms(conferences, keyring, conference_ids(secrets.token_hex(10))),
         conferences,
+        upstreams if forwards else Unasked(),
         BasicAuthentication(settings.pexip.username, settings.pexip.password),
         settings.on_failure,
         clock,
@@ -155,6 +164,7 @@ def create_app(
             "without_link_limit": conferences.limits.open_rooms,
             "unheld": conferences.unheld,
         },
+        upstreams.states,
         refusals(Door.OPERATORS),
         management.state if management is not None else None,
     )
@@ -173,13 +183,18 @@ def create_app(
     join = JoinEndpoint(CustomersDoor(rules, keyring, conferences), customers)
     lookup = ConferenceLookup(conferences, rules, keyring, settings.node, audit.put)
     agents = _Agents(settings, lookup, refusals(Door.AGENTS), widgets)
-    _watch_gauges(metrics, rules, decisions, audit, conferences, agents, admissions)
+    watch_gauges(metrics, rules, decisions, audit, conferences, lambda: agents.stream_count, admissions)
     if management is not None:
         management.watch_gauges(metrics)
     metrics.watch(
         "policy_node_clock_difference_seconds",
         "The largest difference between a node's clock and ours",
         lambda: max(map(abs, clocks.differences(clock().timestamp()).values()), default=0.0),
+    )
+    metrics.watch(
+        "policy_upstreams_left_alone",
+        "Upstreams that are left alone, because they kept failing",
+        lambda: sum(state["left_alone"] for state in upstreams.states(rules.ruleset.upstreams)),
     )
     if events is not None:
         metrics.watch(
@@ -200,7 +215,7 @@ def create_app(
         behind([*for_nodes, *for_public], policy, Door.LISTENER),
         behind(for_nodes, policy, Door.NODES_LISTENER),
         behind(for_public, None, Door.PUBLIC_LISTENER),
-        partial(_running, rules, metrics, (decisions, audit), conferences, endings, agents, management),
+        partial(_running, rules, metrics, (decisions, audit), conferences, endings, agents, management, upstreams),
     )
 
 
@@ -213,13 +228,14 @@ async def _running(
     endings: Endings,
     agents: "_Agents",
     management: ManagementNode | None,
+    upstreams: Upstreams,
 ) -> AsyncIterator[None]:
     """What runs beside the answers."""
     for each in logs:
         each.start()
     await conferences.start()
     metrics.update()
-    watching = asyncio.create_task(_watch(rules, metrics))
+    watching = asyncio.create_task(_watch(rules, metrics, upstreams))
     if management is not None:
         management.start()
 
@@ -230,6 +246,7 @@ async def _running(
         await agents.close()
         if management is not None:
             await management.close()
+        await upstreams.close()
         await endings.close()
         await conferences.stop()
 
@@ -308,46 +325,6 @@ def _unset(path: str, settings: str) -> Route:
     return Route(path, answer, methods=["GET", "POST"])
 
 
-def _watch_gauges(
-    metrics: Metrics,
-    rules: RuleStore,
-    decisions: DecisionLog,
-    audit: AuditLog,
-    conferences: Conferences,
-    agents: _Agents,
-    admissions: Iterable[Admission],
-) -> None:
-    metrics.watch("policy_rules", "Rules in force", lambda: rules.ruleset.count)
-    metrics.watch(
-        "policy_rules_refused", "1 while newer rules lie in the folder that have errors", lambda: rules.state.refused
-    )
-    metrics.watch("policy_rules_reloads", "Times that rules were taken into force", lambda: rules.reloads["loaded"])
-    metrics.watch("policy_rules_refusals", "Times that rules were refused", lambda: rules.reloads["refused"])
-    metrics.watch("policy_log_lines_dropped", "Log lines that nobody could write", lambda: decisions.dropped, "sum")
-    metrics.watch("policy_audit_lines_dropped", "Lines of the audit log that are lost", lambda: audit.dropped, "sum")
-    metrics.watch("policy_rooms_held", "Rooms that are held at the moment", lambda: conferences.live_count)
-    metrics.watch(
-        "policy_holds_late", "Answers that went out before their room was written", lambda: conferences.late, "sum"
-    )
-    metrics.watch(
-        "policy_rooms_open", "Rooms that are held and that no signed link led to", lambda: conferences.open_count
-    )
-    metrics.watch(
-        "policy_rooms_unheld", "Rooms that were answered and not held: too many", lambda: conferences.unheld, "sum"
-    )
-    metrics.watch(
-        "policy_records_waiting", "Records that wait for the database", lambda: conferences.waiting, "livesum"
-    )
-    metrics.watch("policy_records_dropped", "Records that were lost", lambda: conferences.dropped, "sum")
-    metrics.watch(
-        "policy_requests_put_off",
-        "Requests that were told to come back, because too many waited",
-        lambda: sum(admission.refused for admission in admissions),
-        "sum",
-    )
-    metrics.watch("policy_agent_streams", "Streams of agents that are open", lambda: agents.stream_count, "livesum")
-
-
 @contextmanager
 def _told_to_stop(stop: Callable[[], None]) -> Iterator[None]:
     """Calls ``stop`` as soon as the process is asked to end, before the server waits for its open responses."""
@@ -374,7 +351,7 @@ def _told_to_stop(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(which, handler)
 
 
-async def _watch(rules: RuleStore, metrics: Metrics) -> None:
+async def _watch(rules: RuleStore, metrics: Metrics, upstreams: Upstreams) -> None:
     """Reloads on SIGHUP, and when the content of the folder changes; also keeps the gauges current."""
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -389,4 +366,5 @@ async def _watch(rules: RuleStore, metrics: Metrics) -> None:
             await run_sync(rules.reload)
         except Exception:
             log.exception("rules.unreadable: the rules that run stay")
+        upstreams.keep(rules.ruleset.upstreams.values())
         metrics.update()

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from policy_server.cli.common import (
     usable_rules,
     words_of,
 )
+from policy_server.cli.forwarding import Forwarded, forwarded
 from policy_server.cli.questions import Question, parse_question, untold, with_names
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.reading import Snapshot, read_snapshot
@@ -35,7 +37,7 @@ from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import PolicyRequest, parse_request
 from policy_server.policy.answers import failure_answer, render_answer
 from policy_server.policy.conditions import walk
-from policy_server.policy.decisions import Decision, Fail, Outcome
+from policy_server.policy.decisions import Decision, Fail, Forward, Outcome
 from policy_server.policy.explain import explain_json, explain_rows
 from policy_server.policy.link_aliases import read_alias
 from policy_server.policy.link_attributes import CUSTOMERS_NAME, attribute_faults
@@ -81,6 +83,7 @@ class LookedAt:
     metavar="K=V",
     help="An attribute of the customer's link, instead of the one that the database has.",
 )
+@click.option("--forward", is_flag=True, help="Ask the policy server to which a rule forwards the question.")
 @click.option("--no-database", is_flag=True, help="Go by rules and signatures alone, whatever the database knows.")
 @rules_option
 @json_option
@@ -88,6 +91,7 @@ def explain(
     question: tuple[str, ...],
     at: str | None,
     link_attribute: tuple[str, ...],
+    forward: bool,
     no_database: bool,
     rules_folder: Path | None,
     as_json: bool,
@@ -104,7 +108,8 @@ def explain(
         journalctl -u policy-server | grep decision_id=… | policy-server explain -
 
     Links with their attributes, which of them are revoked, and the rooms that are held are read from the database of
-    POLICY_DATABASE_URL, in which nothing is changed. Exit status 1 when the node gets no decision.
+    POLICY_DATABASE_URL, in which nothing is changed. Where a rule forwards the question nobody is asked, unless --forward
+    says so. Exit status 1 when the node gets no decision.
     """
     found = settings()
     asked = parse_question(_words(question))
@@ -117,28 +122,32 @@ def explain(
     try:
         request = parse_request(asked.type, asked.query.encode(), asked.alias)
     except QuestionError as error:
-        answer = failure_answer(found.on_failure)
+        failure = failure_answer(found.on_failure)
         if as_json:
             failed: dict[str, Any] = {
                 "rule": None,
                 "reason": str(error),
-                "answer": answer,
+                "answer": failure,
                 "findings": [],
                 "revision": ruleset.revision,
             }
-            print_json({**failed, "looked_at": None, "held": None, "notes": asked.notes})
+            print_json({**failed, "looked_at": None, "held": None, "forwarded": None, "notes": asked.notes})
         else:
             echo(f"The question cannot be understood: {error}", "")
-            print_json(answer)
+            print_json(failure)
         sys.exit(1)
     _check_attributes(attributes, ruleset, request, found)
-    looked_at, decision, held = asyncio.run(_settle(found, ruleset, request, when, attributes, no_database))
-    answer = render_answer(request.type, decision, found.on_failure)
+    looked_at, decision, held, sent_on = asyncio.run(
+        _settle(found, ruleset, request, when, attributes, asked, no_database=no_database, forward=forward)
+    )
+    told_to_node = render_answer(request.type, decision, found.on_failure)
+    answer = told_to_node if sent_on is None else sent_on.answer(request, found.on_failure)
     notes = [*asked.notes, *_untold(asked, ruleset), *_window(ruleset, keyring_or_temporary(found), request, when)]
     if as_json:
         told = explain_json(decision, answer, ruleset.revision)
         seen = {"database": looked_at.database, "without": looked_at.without, "at": when.at.isoformat()}
-        print_json({**told, "looked_at": seen, "held": _held_json(held), "notes": notes})
+        further = {"held": _held_json(held), "forwarded": sent_on.as_json() if sent_on else None, "notes": notes}
+        print_json({**told, "looked_at": seen, **further})
     else:
         paint = COLOURS if sys.stdout.isatty() else None
         findings = (replace(row, reason=printable(row.reason)) for row in decision.trace.findings())
@@ -146,6 +155,8 @@ def explain(
         winner = f"rule {decision.rule}" if decision.rule else "no rule"
         echo("", f"{winner}: {decision.reason}  (revision {ruleset.revision}, at {when})")
         click.echo(_told(looked_at, when))
+        if sent_on is not None:
+            echo(str(sent_on))
         if held is not None:
             click.echo(
                 f"the room {shown(held.name)} is held, and the rules decide as they did when it was first served: "
@@ -157,9 +168,10 @@ def explain(
             click.echo(
                 "POLICY_SECRET_KEY is not set: links count as invalid, and derived PINs are not the server's.", err=True
             )
-        click.echo()
-        print_json(answer)
-    sys.exit(1 if isinstance(decision, Fail) else 0)
+        if answer is not None:
+            click.echo()
+            print_json(answer)
+    sys.exit(1 if isinstance(decision, Fail) or (sent_on is not None and sent_on.is_unanswered) else 0)
 
 
 def _check_attributes(attributes: Mapping[str, str], ruleset: Ruleset, request: PolicyRequest, found: Settings) -> None:
@@ -192,16 +204,25 @@ async def _settle(
     request: PolicyRequest,
     when: Moment,
     attributes: Mapping[str, str],
+    asked: Question,
+    *,
     no_database: bool,
-) -> tuple[LookedAt, Decision, HeldConference | None]:
-    """What was looked at, the decision as the endpoint makes it, and the conference that held the room before."""
+    forward: bool,
+) -> tuple[LookedAt, Decision, HeldConference | None, Forwarded | None]:
+    """What was looked at, the decision as the endpoint makes it, the conference that held the room before, and what becomes of
+    a question that is forwarded.
+    """
     looked_at = await _look(found, request.type, when, no_database)
     rooms = Rooms(looked_at.snapshot, keyring_or_temporary(found), lambda: "explained", attributes)
     # What the decision itself would hold comes into the snapshot too.
     before = dict(looked_at.snapshot.rooms)
     settled = await rooms.settle(ruleset, request, when.at)
     held = before.get(settled.room)
-    return looked_at, settled.decision, held if held is not None and when.at < held.expires_at else None
+    sent_on: Forwarded | None = None
+    if isinstance(settled.decision, Forward):
+        is_ours = partial(rooms.is_ours, ruleset, now=when.at)
+        sent_on = await forwarded(settled.decision, request, asked, ruleset, is_ours, asks=forward)
+    return looked_at, settled.decision, held if held is not None and when.at < held.expires_at else None, sent_on
 
 
 async def _look(found: Settings, request_type: RequestType, when: Moment, no_database: bool) -> LookedAt:

@@ -3,12 +3,17 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import click
 
 from policy_server.cli.common import echo, print_json
 from policy_server.simulator.node import Judged
 from policy_server.simulator.steps import LeftOut, Step
+from policy_server.wording.values import shown
+
+HERE: Final = "in this process"
+"""What begins ``where`` of a step for which there is no server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,7 @@ def _json(step: Step, where: str) -> dict[str, object]:
         "error": exchange.unreachable or None,
         "milliseconds": round(exchange.answer.seconds * 1000, 1),
         "outcome": verdict.outcome if verdict else None,
+        "forwarded_to": (exchange.forwarded_to or None) if isinstance(exchange, Judged) else None,
         "used": verdict.used if verdict else None,
         "objections": [objection.reason for objection in verdict.objections] if verdict else [],
         "problem": exchange.problem or None,
@@ -88,6 +94,9 @@ def _print(number: int, step: Step, where: str) -> None:
         return
     echo(f"     {where}; HTTP {exchange.status}, {exchange.answer.seconds * 1000:.1f} ms")
     if isinstance(exchange, Judged):
+        if exchange.forwarded_to:
+            not_asked = ", which nobody asks when a call is played here" if where.startswith(HERE) else ""
+            echo(f"     forwarded to {shown(exchange.forwarded_to)}{not_asked}")
         if exchange.verdict.used:
             echo(f"     judge: Pexip uses it ({exchange.verdict.outcome})")
         for objection in exchange.verdict.objections:

@@ -13,12 +13,12 @@ import httpx
 
 from policy_server.app import create_app, utc_now
 from policy_server.cli.common import Unusable
-from policy_server.cli.played import Played
+from policy_server.cli.played import HERE, Played
 from policy_server.conferences.holding import ROOMS
 from policy_server.genesys.tenant import Tenant
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import encode_query, parse_request
-from policy_server.policy.decisions import Decision, Fail, Redirect, Serve
+from policy_server.policy.decisions import Decision, Fail, Forward, Redirect, Serve
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.link_attributes import CUSTOMERS_NAME
 from policy_server.policy.links import CustomerLink, make_link
@@ -159,6 +159,9 @@ def _told_instead(decision: Decision, course: Course) -> str:
         return f"rule {shown(decision.rule)} serves a {service.get('service_type')}, which is no room"
     if isinstance(decision, Redirect):
         return f"rule {shown(decision.rule)} sends them on to {shown(decision.new_alias)}"
+    if isinstance(decision, Forward):
+        upstream = shown(decision.upstream.name)
+        return f"rule {shown(decision.rule)} forwards their question to {upstream}, which is not asked in a played call"
     if isinstance(decision, Fail):
         return f"rule {shown(decision.rule)} fails: {decision.reason}"
     return "no rule serves the alias of this link type"
@@ -224,10 +227,10 @@ async def _stage(
             events=events,
             tenant=Tenant(genesys.url, genesys.user.organization_id) if genesys else None,
         )
-        app = create_app(here, theatre.rules, DecisionLog("text", write=len), clock=clock)
+        app = create_app(here, theatre.rules, DecisionLog("text", write=len), clock=clock, forwards=False)
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         async with app.running(), httpx.AsyncClient(transport=transport, verify=False) as client:  # noqa: S501
-            where = f"in this process, at {at.astimezone(UTC):%a %Y-%m-%d %H:%M} UTC"
+            where = f"{HERE}, at {at.astimezone(UTC):%a %Y-%m-%d %H:%M} UTC"
             yield _cast(client, "http://in-process", theatre.pexip, events, api_key, genesys, clock), where
 
 

@@ -16,7 +16,7 @@ from policy_server.conferences.once import OnceAMinute
 from policy_server.conferences.records import HeldConference, Link, alias_key
 from policy_server.conferences.timeline import Doorstep, link_opened, link_previewed
 from policy_server.policy.decisions import Serve
-from policy_server.policy.doors import Door, guest_pin_of
+from policy_server.policy.doors import LETS_IN, Door, guest_pin_of
 from policy_server.policy.facts import attributes_of
 from policy_server.policy.links import link_of, web_app_url
 from policy_server.policy.names import Call, Keyring, LinkState, Role
@@ -130,10 +130,10 @@ class CustomersDoor:
         state = call.state(now)
         # Once a conference has begun, every later question gets its room, whatever the hour (README.md: Held rooms).
         running = self._keeper.live_of_call(call.id, now)
-        if running is not None and state is LinkState.EARLY and not isinstance(door.decide(running.held_at), Serve):
+        if running is not None and state is LinkState.EARLY and not isinstance(door.decide(running.held_at), LETS_IN):
             # Somebody prepares the room.
             running = None
-        if running is not None or (state is LinkState.VALID and isinstance(door.decide(now), Serve)):
+        if running is not None or (state is LinkState.VALID and isinstance(door.decide(now), LETS_IN)):
             self._note(call, Doorstep.OPEN, visitor, now)
             made = link_of(link_type, call)
             pin = door.guest_pin(now) if running is None else _held_pin(running, door, made.alias, now)

@@ -27,11 +27,11 @@ from policy_server.pexip.field_facts import SECRET_FIELDS
 from policy_server.pexip.parameters import PARAMETERS, Kind
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import PolicyRequest
-from policy_server.policy.decisions import Continue, Decision, Serve
+from policy_server.policy.decisions import Continue, Decision, Forward, Serve
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.facts import FindLink
 from policy_server.policy.link_aliases import Entrance, LinkAlias, ReadAlias, read_alias
-from policy_server.policy.names import Keyring
+from policy_server.policy.names import Keyring, Role
 from policy_server.policy.ruleset import Ruleset
 from policy_server.policy.templates import RAW
 
@@ -117,6 +117,14 @@ class Rooms:
     def shown(self, ruleset: Ruleset, value: Mapping[str, object], call: str = "") -> dict[str, object]:
         """Values as logs and timelines may show them: no PIN or password, no session and no agent key in them."""
         return ruleset.mask.fields(value, self._keyring, call, SECRET_FIELDS)
+
+    def is_ours(self, ruleset: Ruleset, decision: Decision, now: datetime) -> bool:
+        """Whether what somebody else decided leads into a room that is held, or into that of a call which we signed."""
+        name = room_of(decision) if isinstance(decision, Serve) else ""
+        if not name:
+            return False
+        is_held = self._conferences.live(name, now) is not None
+        return is_held or self._keyring.open(name, Role.CALL, ruleset.links) is not None
 
     async def settle(self, ruleset: Ruleset, request: PolicyRequest, now: datetime) -> Settled:
         """Decides one question, and holds the room that it is the first to be served.
@@ -234,7 +242,8 @@ class Rooms:
                 return await self._enter(agreed, decision, dialled.call, ruleset, request)
             # These rules may have lost the one that made the room, which must not cost anybody the call. Without a
             # call everybody dials the same alias, and whoever is refused or sent elsewhere today is meant.
-            is_lost = held.revision != ruleset.revision and (held.call or isinstance(decision, Continue))
+            is_elsewhere = isinstance(decision, Continue | Forward)
+            is_lost = held.revision != ruleset.revision and (held.call or is_elsewhere)
             if is_lost and orphan is None:
                 agreed = await self._conferences.agreed(held, held.rule)
                 names = {name for door in agreed.doors.values() for name in door.asked}

@@ -22,6 +22,7 @@ from policy_server.policy.decisions import (
     Continue,
     Decision,
     Fail,
+    Forward,
     ListEntries,
     PlaceMedia,
     Redirect,
@@ -133,11 +134,16 @@ def policy_answered(asked: RequestType, decision: Decision, record: Mapping[str,
             told = "listed"
         case ShowPicture():
             told = "shown"
+        case Forward():
+            told = "forwarded"
         case Fail():
             told = "nothing that Pexip would take"
         case _:
             assert_never(decision)
     by = f"by rule '{decision.rule}'" if decision.rule else "as no rule matched"
+    if upstream := record.get("upstream"):
+        is_answered = record.get("upstream_outcome") == "answered"
+        by += f", as '{upstream}' {'said' if is_answered else 'gave no answer that a node could use'}"
     return Note(Kind.POLICY_ANSWERED, {"text": f"A node asked {asked.about.asks}: {told}, {by}.", **record})
 
 

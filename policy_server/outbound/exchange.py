@@ -13,6 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import certifi
+from yarl import URL
 
 BODY_LIMIT: Final = 1_048_576
 """Bytes of a body, unless it is said otherwise."""
@@ -89,13 +90,27 @@ class Exchange:
         self._opened: aiohttp.ClientSession | None = None
 
     async def send(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        as_written: bool = False,
     ) -> Reply | NoReply:
-        """One request. Never raises for what the other side does."""
+        """One request. Never raises for what the other side does.
+
+        ``path``, with a query or without, is brought into the usual form, or is already and goes out ``as_written``.
+        """
         sent = SimpleNamespace(has_begun=False)
         try:
             async with self._session().request(
-                method, self._base + path, headers=headers, data=body, allow_redirects=False, trace_request_ctx=sent
+                method,
+                URL(self._base + path, encoded=as_written),
+                headers=headers,
+                data=body,
+                allow_redirects=False,
+                trace_request_ctx=sent,
             ) as response:
                 return await self._read(response)
         except TimeoutError:

@@ -146,3 +146,15 @@ def route(raw_path: bytes, prefix: bytes = b"") -> tuple[RequestType, str] | Non
         if tail.startswith(start) and len(tail) > len(start):
             return _BY_PATH[start], unquote_to_bytes(tail[len(start) :]).decode("utf-8", "replace")
     return _WHOLE_PATHS.get(ROOT + tail.rstrip(b"/"))
+
+
+def path_as_asked(request_type: RequestType, path_alias: str, raw_path: bytes, prefix: bytes = b"") -> bytes:
+    """The path of a question from ``ROOT`` on, for asking somebody else the same: the alias stays as it was written, unless
+    it would be more than one segment to others, or none.
+    """
+    if not request_type.about.has_alias:
+        return question_path(request_type).encode()
+    segment = (below_root(raw_path, prefix) or b"")[len(request_type.about.path) :]
+    if b"/" in segment or not segment.strip(b"."):
+        segment = quote(path_alias, safe="").replace(".", "%2E").encode()
+    return ROOT + request_type.about.path.encode() + segment

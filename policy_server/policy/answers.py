@@ -9,6 +9,7 @@ from policy_server.policy.decisions import (
     Continue,
     Decision,
     Fail,
+    Forward,
     ListEntries,
     PlaceMedia,
     Redirect,
@@ -17,6 +18,7 @@ from policy_server.policy.decisions import (
     SetProperties,
     ShowPicture,
 )
+from policy_server.policy.upstream_answers import instead
 
 Answer = dict[str, object]
 
@@ -56,6 +58,9 @@ def render_answer(
             return {"status": "success", "action": "continue", **unchanged, **extra}
         case Fail():
             return failure_answer(on_failure, extra)
+        case Forward():
+            # Nobody has asked, and to a node that is the same as nobody having answered.
+            return render_answer(request_type, instead(decision, request_type, decision.reason), on_failure, extra)
         case ShowPicture():
             return {"status": "success", "picture": decision.picture, **extra}
         case _:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from policy_server.policy.services import Fields
+from policy_server.policy.upstreams import Upstream
 
 
 class Outcome(StrEnum):
@@ -151,6 +152,17 @@ class Continue:
 
 
 @dataclass(frozen=True, slots=True)
+class Forward:
+    """Another policy server decides; whoever has connections asks it, and makes a decision of its answer."""
+
+    word: ClassVar[str] = "forward"
+    rule: str
+    reason: str
+    trace: Trace = field(repr=False)
+    upstream: Upstream
+
+
+@dataclass(frozen=True, slots=True)
 class Fail:
     """A rule matched but what it would answer is not valid for this question, so nothing of it is sent."""
 
@@ -170,5 +182,6 @@ Decision = (
     | ListEntries
     | ShowPicture
     | Continue
+    | Forward
     | Fail
 )

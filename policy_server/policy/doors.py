@@ -9,7 +9,7 @@ from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import PolicyRequest, encode_query, parse_request
 from policy_server.policy.calendars import LOOK_AHEAD, Calendar
 from policy_server.policy.conditions import walk
-from policy_server.policy.decisions import Decision, Serve
+from policy_server.policy.decisions import Decision, Forward, Serve
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.facts import Facts
 from policy_server.policy.names import NONCE_BYTES, Call, Keyring, LinkState
@@ -17,6 +17,9 @@ from policy_server.policy.ruleset import LinkType, Ruleset
 
 MOST_CHANGES: Final = 200
 """How often calendars may open and close before the search for an opening gives up: some months of one calendar."""
+
+LETS_IN: Final = (Serve, Forward)
+"""Decisions by which a customer gets in, or may get in: what another policy server will say is not asked before."""
 
 _MINUTE: Final = timedelta(minutes=1)
 _DAY: Final = timedelta(days=1)
@@ -42,7 +45,7 @@ class Door:
         ``""`` when it asks guests for none, and when no rule lets the customer in.
         """
         decision = self.decide(now)
-        if not isinstance(decision, Serve) and (opening := self.next_opening(now)) is not None:
+        if not isinstance(decision, LETS_IN) and (opening := self.next_opening(now)) is not None:
             decision = self.decide(opening)
         return guest_pin_of(decision.service) if isinstance(decision, Serve) else ""
 
@@ -58,7 +61,7 @@ class Door:
             if moment is None or moment > now + LOOK_AHEAD:
                 return None
             changed = [calendar for calendar, change in upcoming.items() if change == moment]
-            if isinstance(self._decide(self._call_at(moment), moment), Serve):
+            if isinstance(self._decide(self._call_at(moment), moment), LETS_IN):
                 return moment.astimezone(changed[0].timezone)
             for calendar in changed:
                 upcoming[calendar] = _next_change(calendar, moment)
@@ -70,7 +73,7 @@ class Door:
         That is when its window begins, or the first opening in it; where there is none, when it begins.
         """
         begins = self.call.opens_at or self.call.expires_at
-        if not isinstance(self._decide(self._call_at(begins), begins), Serve):
+        if not isinstance(self._decide(self._call_at(begins), begins), LETS_IN):
             opening = self.next_opening(begins)
             if opening is not None and opening < self.call.expires_at:
                 return opening

@@ -15,6 +15,7 @@ from policy_server.policy.decisions import (
     Decision,
     Fail,
     Finding,
+    Forward,
     ListEntries,
     Outcome,
     PlaceMedia,
@@ -33,6 +34,7 @@ from policy_server.policy.names import NAMES, Keyring
 from policy_server.policy.ruleset import (
     AllowOutcome,
     ContinueOutcome,
+    ForwardOutcome,
     LocationOutcome,
     RedirectOutcome,
     RejectOutcome,
@@ -107,13 +109,7 @@ def _decide(rules: RuleList, facts: Facts) -> Decision:
             groups = captured_groups(rule.conditions, facts, outcome.service.names)
             return _serve(rule.id, _MATCHED, trace, outcome.service, groups, facts)
         case RedirectOutcome():
-            values = _values(outcome.new_alias.names, rule, facts)
-            if reason := blank_identity((("redirect", name) for name in outcome.new_alias.needed), values):
-                return Fail(rule.id, reason, trace)
-            new_alias = fill("new_alias", outcome.new_alias, values)
-            if not 0 < len(new_alias) <= FIELD_LIMIT:
-                return Fail(rule.id, f"the alias to redirect to has {len(new_alias)} characters", trace)
-            return Redirect(rule.id, _MATCHED, trace, new_alias)
+            return _redirect(rule, outcome, trace, facts)
         case RejectOutcome():
             values = _values(outcome.text.names, rule, facts)
             return Reject(rule.id, _MATCHED, trace, fill("reject_reason", outcome.text, values))
@@ -133,8 +129,20 @@ def _decide(rules: RuleList, facts: Facts) -> Decision:
             return AllowRegistration(rule.id, _MATCHED, trace, outcome.username, outcome.password)
         case ContinueOutcome():
             return Continue(rule.id, _MATCHED, trace)
+        case ForwardOutcome():
+            return Forward(rule.id, _MATCHED, trace, outcome.upstream)
         case _:
             assert_never(outcome)
+
+
+def _redirect(rule: Rule, outcome: RedirectOutcome, trace: Trace, facts: Facts) -> Redirect | Fail:
+    values = _values(outcome.new_alias.names, rule, facts)
+    if reason := blank_identity((("redirect", name) for name in outcome.new_alias.needed), values):
+        return Fail(rule.id, reason, trace)
+    new_alias = fill("new_alias", outcome.new_alias, values)
+    if not 0 < len(new_alias) <= FIELD_LIMIT:
+        return Fail(rule.id, f"the alias to redirect to has {len(new_alias)} characters", trace)
+    return Redirect(rule.id, _MATCHED, trace, new_alias)
 
 
 def _place(rule: Rule, outcome: LocationOutcome, trace: Trace, facts: Facts) -> PlaceMedia:
@@ -176,7 +184,7 @@ def _recall_service(ruleset: Ruleset, facts: Facts) -> Decision:
     )
     calls = [facts.keyring.open(text, role, ruleset.links) for role, text in named.items()]
     if origin is None or None in calls:
-        return Continue(None, "the room is not one of ours", Trace(partial(_recall_rows, ruleset, None)))
+        return _leave_other_room(ruleset, facts)
     rule = ruleset.lists[RequestType.SERVICE].rules[origin.number]
     for call in filter(None, calls):
         facts.recall(LinkAlias(call.type, Entrance.CUSTOMER, call))
@@ -190,6 +198,28 @@ def _recall_service(ruleset: Ruleset, facts: Facts) -> Decision:
     # The room exists: a leg whose number nobody can tell any more must not cost it its other calls.
     service = origin.service.without_blank_legs(filled_in(origin.service.names, placeholders, facts))
     return _serve(rule.id, "the room's name and tag are this rule's", trace, service, placeholders, facts)
+
+
+def _leave_other_room(ruleset: Ruleset, facts: Facts) -> Decision:
+    """A call out of a room that no rule of ours makes: somebody else's to answer (README.md: Calls out of a room)."""
+    if ruleset.of_other_rooms is not None:
+        rule, found = ruleset.of_other_rooms.first_match(facts)
+        if rule is not None:
+            trace = Trace(partial(_other_room_rows, ruleset, found))
+            if isinstance(rule.outcome, ForwardOutcome):
+                return Forward(rule.id, _MATCHED, trace, rule.outcome.upstream)
+            return Continue(rule.id, _MATCHED, trace)
+        return Continue(None, "the room is not one of ours", Trace(partial(_other_room_rows, ruleset, found)))
+    return Continue(None, "the room is not one of ours", Trace(partial(_recall_rows, ruleset, None)))
+
+
+def _other_room_rows(ruleset: Ruleset, trace: Trace) -> Iterator[Finding]:
+    """The rows of the rules that are asked, and why the others did not come into it."""
+    for rule, found in zip(ruleset.lists[RequestType.SERVICE].rules, trace.findings(), strict=True):
+        if rule.enabled and not isinstance(rule.outcome, ForwardOutcome | ContinueOutcome):
+            yield Finding(rule.id, Outcome.MISS, "service_name", "the room is not one that this rule serves")
+        else:
+            yield found
 
 
 def _recall_rows(ruleset: Ruleset, winner: int | None) -> Iterator[Finding]:

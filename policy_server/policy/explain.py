@@ -8,7 +8,7 @@ from policy_server.policy.decisions import Decision, Finding, Outcome
 MARKS = {Outcome.HIT: "hit ", Outcome.MISS: "miss", Outcome.NOT_EVALUATED: "-   "}
 
 
-def explain_json(decision: Decision, answer: Answer, revision: str) -> dict[str, object]:
+def explain_json(decision: Decision, answer: Answer | None, revision: str) -> dict[str, object]:
     """The JSON of ``explain --json``."""
     return {
         "rule": decision.rule,

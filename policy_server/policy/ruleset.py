@@ -2,11 +2,12 @@
 
 import string
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Final, Protocol, assert_never
 
+from policy_server.pexip.fields import Named
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.appointments import Window
 from policy_server.policy.calendars import Calendar
@@ -22,6 +23,7 @@ from policy_server.policy.names import Call, Role
 from policy_server.policy.recall import Recall
 from policy_server.policy.services import FieldsTemplate, ServiceTemplate
 from policy_server.policy.templates import Template
+from policy_server.policy.upstreams import Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,22 @@ class AllowOutcome:
     password: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class ForwardOutcome:
+    """``forward``."""
+
+    upstream: Upstream
+
+
 RuleOutcome = (
-    ServeOutcome | RedirectOutcome | RejectOutcome | ContinueOutcome | SetOutcome | LocationOutcome | AllowOutcome
+    ServeOutcome
+    | RedirectOutcome
+    | RejectOutcome
+    | ContinueOutcome
+    | SetOutcome
+    | LocationOutcome
+    | AllowOutcome
+    | ForwardOutcome
 )
 """What a rule decides; which of them a question can have is the rules language's to say."""
 
@@ -107,7 +123,7 @@ def placeholders_of(rule: Rule) -> frozenset[str]:
             return keys | outcome.properties.names
         case LocationOutcome():
             return keys.union(*(template.names for template in outcome.templates))
-        case AllowOutcome() | ContinueOutcome():
+        case AllowOutcome() | ContinueOutcome() | ForwardOutcome():
             return keys
         case _:
             assert_never(outcome)
@@ -160,6 +176,14 @@ def rule_list(rules: tuple[Rule, ...]) -> RuleList:
         so_far = so_far if so_far >= names else so_far | names
         looked_at[rule.id] = so_far
     return RuleList(rules, build_index([rule.conditions if rule.enabled else None for rule in rules]), looked_at)
+
+
+def rules_of_other_rooms(rules: RuleList) -> RuleList | None:
+    """What ``Ruleset.of_other_rooms`` is for some service rules, which keep their numbers."""
+    if not any(isinstance(rule.outcome, ForwardOutcome) and rule.enabled for rule in rules.rules):
+        return None
+    asked = (rule.enabled and isinstance(rule.outcome, ForwardOutcome | ContinueOutcome) for rule in rules.rules)
+    return rule_list(tuple(replace(rule, enabled=is_asked) for rule, is_asked in zip(rules.rules, asked, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +264,12 @@ class Ruleset:
     recall: Recall
     pictures: Mapping[str, bytes]
     calendars: Mapping[str, Calendar]
+    upstreams: Mapping[str, Upstream]
+    names: Mapping[Named, frozenset[str]]
+    """The names that exist in the deployment, as far as the rules list them."""
+    of_other_rooms: RuleList | None
+    """The rules for calls out of rooms that are not ours: of the service rules those that forward or continue. ``None`` where
+    none forwards: then all such calls are Pexip's."""
 
     @property
     def count(self) -> int:

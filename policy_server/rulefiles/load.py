@@ -12,7 +12,7 @@ from policy_server.policy.directory import DirectoryEntry, build_directory
 from policy_server.policy.masking import NameMask
 from policy_server.policy.patterns import PatternError
 from policy_server.policy.recall import Recall
-from policy_server.policy.ruleset import LinkType, RuleList, Ruleset, placeholders_of, rule_list
+from policy_server.policy.ruleset import LinkType, RuleList, Ruleset, placeholders_of, rule_list, rules_of_other_rooms
 from policy_server.rulefiles.attributes import attribute_warnings
 from policy_server.rulefiles.coverage import coverage_warnings
 from policy_server.rulefiles.document_nodes import MappingNode
@@ -21,6 +21,7 @@ from policy_server.rulefiles.link_doors import link_warnings
 from policy_server.rulefiles.merge import Merged, RuleFiles, merge
 from policy_server.rulefiles.open_rooms import open_room_warnings
 from policy_server.rulefiles.pages import FOR_STRANGERS, TemplateFolders
+from policy_server.rulefiles.passwords import Environment
 from policy_server.rulefiles.problems import Place, Problem, Severity
 from policy_server.rulefiles.reader import MOST_ERRORS, Report, Table, shown_node
 from policy_server.rulefiles.rule_lists import RULE_SECTIONS, ReadRules, read_lists
@@ -37,6 +38,7 @@ from policy_server.rulefiles.sections import (
 from policy_server.rulefiles.services import Draft, Vocabulary, read_service, warn_of_shared_pins
 from policy_server.rulefiles.sharing import sharing_warnings
 from policy_server.rulefiles.tables import Tables, read_tables, unused_columns
+from policy_server.rulefiles.upstreams import read_upstream
 from policy_server.wording.values import shown
 from policy_server.wording.words import listed
 
@@ -71,7 +73,8 @@ def load_rules(
         report.error(Place(files.folder), "there is no rule file here; a rule file ends in .yaml")
     links = _read_links(merged, report, TemplateFolders(files.templates, files.folder, report))
     tables = read_tables(merged.named["tables"], files.tables, files.folder, report)
-    material = _read_material(merged, report, tables, environment or {}, now, deployed=deployed)
+    variables = Environment(environment or {}, deployed)
+    material = _read_material(merged, report, tables, variables, now)
     has_rules = any(merged.lists.values())
     rooms = (node for node, _ in merged.named["rooms"].values())
     slips = tuple(attribute_warnings(chain(rooms, *merged.lists.values())))
@@ -91,6 +94,7 @@ def load_rules(
         merged.warn_of_unused("holidays", material.used_holidays, report, by="calendar")
         merged.warn_of_unused("rooms", material.used_rooms, report)
         merged.warn_of_unused("tables", material.used_tables, report)
+        merged.warn_of_unused("upstreams", material.used_upstreams, report)
         used = frozenset(name for rules in lists.values() for rule, _ in rules for name in placeholders_of(rule))
         looked_up = {name: table for name, table in tables.items() if name in material.used_tables}
         for place, message in unused_columns(looked_up, used):
@@ -114,10 +118,8 @@ def _read_material(
     merged: Merged,
     report: Report,
     tables: Tables,
-    environment: Mapping[str, str],
+    environment: Environment,
     now: datetime,
-    *,
-    deployed: bool,
 ) -> Material:
     domains = [domain for node in merged.domains for domain in read_domains(node, report)]
     known = {kind: frozenset(names) for kind, names in merged.deployment.items() if merged.whole}
@@ -142,8 +144,8 @@ def _read_material(
         rooms=read_named("rooms", read_room),
         tables=tables,
         link_types=frozenset(merged.named["links"]),
+        upstreams=read_named("upstreams", partial(read_upstream, environment=environment)),
         environment=environment,
-        deployed=deployed,
         used_holidays=used_holidays,
     )
 
@@ -211,10 +213,11 @@ def _compile(
         material.report.error(Place(files.folder), f"names of rooms: {error}")
         return None
     forms = tuple(form for link in links.values() for form in link.forms)
+    compiled_lists = {section.request: compiled(section) for section in RULE_SECTIONS}
     return Ruleset(
         revision=files.revision,
         domains=domains,
-        lists={section.request: compiled(section) for section in RULE_SECTIONS},
+        lists=compiled_lists,
         directory=build_directory(directory, ignore_local=merged.ignore_local, domains=domains),
         links=links,
         alias_forms=forms,
@@ -222,6 +225,9 @@ def _compile(
         recall=recall,
         pictures={entry.picture: files.pictures[entry.picture] for entry in directory if entry.picture},
         calendars={name: calendar for name, calendar in material.calendars.items() if calendar is not None},
+        upstreams={name: upstream for name, upstream in material.upstreams.items() if upstream is not None},
+        names=material.vocabulary.names,
+        of_other_rooms=rules_of_other_rooms(compiled_lists[RequestType.SERVICE]),
     )
 
 

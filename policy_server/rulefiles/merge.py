@@ -25,11 +25,12 @@ _NOUNS: Final[Mapping[str, str]] = {
     "tables": "table",
     "rooms": "room",
     "links": "link type",
+    "upstreams": "upstream",
 }
 """The sections with a name for each thing, and what a message calls one."""
 
 SECTIONS: Final = (
-    *("domains", "pexip", "trunks", "holidays", "calendars", "tables", "rooms"),
+    *("domains", "pexip", "trunks", "holidays", "calendars", "tables", "upstreams", "rooms"),
     *(section.name for section in RULE_SECTIONS),
     *("directory", "links"),
 )
@@ -81,16 +82,17 @@ class Merged:
     def tables(self, section: str, report: Report) -> Iterator[tuple[str, Table | None]]:
         """What stands under each name of a section; ``None``, and a problem, where it is no mapping."""
         noun = _NOUNS[section]
+        one = f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
         for name, (node, place) in self.named[section].items():
             if report.is_full:
                 return
             about = f"{noun} {shown(name)}: "
             if not name or len(name) > FIELD_LIMIT:
                 report.error(
-                    place, f"the name of a {noun} must have from 1 to {FIELD_LIMIT} characters but has {len(name)}"
+                    place, f"the name of {one} must have from 1 to {FIELD_LIMIT} characters but has {len(name)}"
                 )
             if isinstance(node, MappingNode):
-                yield name, Table(node, f"a {noun}", report, about=about)
+                yield name, Table(node, one, report, about=about)
             else:
                 report.error(node.place, f"{noun} {shown(name)} must have keys and values but is {shown_node(node)}")
                 yield name, None

@@ -1,6 +1,5 @@
 """Reading registration rules: which devices may register, and with which credentials."""
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -8,16 +7,11 @@ from policy_server.pexip.properties import Registration, check_registration
 from policy_server.policy.ruleset import AllowOutcome, RejectOutcome
 from policy_server.policy.templates import Template
 from policy_server.rulefiles.document_nodes import MappingNode, ScalarNode
+from policy_server.rulefiles.passwords import read_password_env
 from policy_server.rulefiles.reader import Table
 from policy_server.rulefiles.rules import Heading, Material, OutcomeKey, report_faults
 from policy_server.rulefiles.schema_parts import LINE, WRITTEN, Schema, described, table
-from policy_server.wording.values import shown
 from policy_server.wording.words import nearest, unknown_key
-
-_VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]{0,99}\Z", re.IGNORECASE)
-_OF_THE_SERVER: Final = re.compile(r"(POLICY_|PG(PASSWORD|PASSFILE|SERVICEFILE|SSLKEY)\Z)", re.IGNORECASE)
-"""Variables that the server reads for itself, those of PostgreSQL's client among them: no device may be given one."""
-
 
 _ALLOW_FIELDS: Final[Mapping[str, Schema]] = {
     "username": {**LINE, "description": described(Registration, "username")},
@@ -96,26 +90,7 @@ def _read_password_env(table: Table, material: Material) -> str | None:
             table.place, "password_env is missing in allow: the environment variable that holds the password"
         )
         return None
-    variable = table.text("password_env")
-    if variable is None:
-        return None
-    if not _VARIABLE.match(variable):
-        # It may be the password itself, so it is not shown.
-        table.error("password_env", "password_env must be the name of an environment variable, such as KIOSK_PASSWORD")
-        return None
-    if _OF_THE_SERVER.match(variable):
-        # Whoever writes rules would learn what it holds from a device of theirs.
-        table.error(
-            "password_env",
-            f"password_env cannot name {shown(variable)}, which is the server's own; give the device a password of its "
-            "own, in a variable such as KIOSK_PASSWORD",
-        )
-        return None
-    value = material.environment.get(variable, "")
-    # Whoever checks rules elsewhere does not have the secrets of the server at hand, and need not.
-    if not value and material.deployed:
-        table.error("password_env", f"the environment variable {variable} is not set, or empty; it holds the password")
-    return value
+    return read_password_env(table, material.environment, "the device", "KIOSK_PASSWORD")
 
 
 ALLOW: Final = OutcomeKey(

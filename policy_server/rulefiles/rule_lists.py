@@ -5,7 +5,7 @@ from typing import Final
 
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.ruleset import Rule
-from policy_server.rulefiles import outcomes, registrations, serving
+from policy_server.rulefiles import outcomes, registrations, serving, upstreams
 from policy_server.rulefiles.document_nodes import MappingNode, Node
 from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import Report, Table, shown_node
@@ -17,25 +17,25 @@ RULE_SECTIONS: Final = (
         "service",
         RequestType.SERVICE,
         "protocol: sip",
-        (serving.ROOM, serving.SERVICE, outcomes.REDIRECT, outcomes.REJECT_CALL, outcomes.CONTINUE),
+        (serving.ROOM, serving.SERVICE, outcomes.REDIRECT, outcomes.REJECT_CALL, outcomes.CONTINUE, upstreams.FORWARD),
     ),
     RuleSection(
         "participants",
         RequestType.PARTICIPANT,
         "participant_type: api",
-        (outcomes.SET, outcomes.REJECT_PARTICIPANT, outcomes.CONTINUE),
+        (outcomes.SET, outcomes.REJECT_PARTICIPANT, outcomes.CONTINUE, upstreams.FORWARD),
     ),
     RuleSection(
         "locations",
         RequestType.LOCATION,
         "remote_address: 10.20.0.0/16",
-        (outcomes.LOCATION, outcomes.CONTINUE),
+        (outcomes.LOCATION, outcomes.CONTINUE, upstreams.FORWARD),
     ),
     RuleSection(
         "registrations",
         RequestType.REGISTRATION,
         "alias: 'kiosk-.*'",
-        (registrations.ALLOW, registrations.REJECT, outcomes.CONTINUE),
+        (registrations.ALLOW, registrations.REJECT, outcomes.CONTINUE, upstreams.FORWARD),
     ),
 )
 """In the order of a rule file."""

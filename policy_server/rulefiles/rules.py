@@ -12,9 +12,11 @@ from policy_server.policy.conditions import Condition
 from policy_server.policy.names import NAME_LENGTH, NAMES
 from policy_server.policy.recall import Origin
 from policy_server.policy.ruleset import Rule, RuleOutcome, ServeOutcome
+from policy_server.policy.upstreams import Upstream
 from policy_server.rulefiles.condition_values import Scope
 from policy_server.rulefiles.conditions import read_conditions
 from policy_server.rulefiles.document_nodes import MappingNode, plain
+from policy_server.rulefiles.passwords import Environment
 from policy_server.rulefiles.placeholders import Given, fillable, groups_of, named_anywhere, parameter_names
 from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import Report, Table, shown_node
@@ -55,13 +57,14 @@ class Material:
     rooms: Mapping[str, Draft | None]
     tables: Tables
     link_types: frozenset[str]
-    environment: Mapping[str, str]
-    deployed: bool
+    upstreams: Mapping[str, Upstream | None]
+    environment: Environment
     used_holidays: set[str] = field(default_factory=set)
     used_calendars: set[str] = field(default_factory=set)
     used_trunks: set[str] = field(default_factory=set)
     used_rooms: set[str] = field(default_factory=set)
     used_tables: set[str] = field(default_factory=set)
+    used_upstreams: set[str] = field(default_factory=set)
     shareable: dict[str, Shareable] = field(default_factory=dict)
     origins: list[Origin] = field(default_factory=list)
     rooms_backwards: dict[tuple[object, ...], Origin] = field(default_factory=dict)
@@ -74,9 +77,10 @@ class Material:
 @dataclass(frozen=True, slots=True)
 class Heading:
     """What every rule has, whatever its outcome. ``number`` is its place in the list, ``outcome`` the key of what it
-    decides.
+    decides, ``request`` the question that it answers.
     """
 
+    request: RequestType
     table: Table
     id: str
     number: int
@@ -180,7 +184,7 @@ def _read_heading(table: Table, rule_id: str, number: int, section: RuleSection,
     for key, outcomes in section.companions.items():
         if key in table and found[0] not in outcomes:
             table.error_at(table.key_place(key), f"{key} goes with {listed(outcomes, 'or')}")
-    return Heading(table, rule_id, number, enabled, conditions, found[0], given, sources)
+    return Heading(request, table, rule_id, number, enabled, conditions, found[0], given, sources)
 
 
 def _report_twice(names: list[str], table: Table) -> None:

@@ -12,7 +12,7 @@ from policy_server.pexip.query import QuestionError
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import IDP_PREFIX, PolicyRequest, encode_query, parse_request
 from policy_server.policy.answers import render_answer
-from policy_server.policy.decisions import Decision
+from policy_server.policy.decisions import Decision, Forward
 from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.policy.ruleset import LinkType, Ruleset
 from policy_server.rulefiles.document import parse_document
@@ -20,15 +20,18 @@ from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode
 from policy_server.rulefiles.problems import Place, Problem
 from policy_server.rulefiles.reader import Report, Table, kind_of, near_hint, shown_node
 from policy_server.rulefiles.ruletest_links import TestLink, read_link, read_time
+from policy_server.rulefiles.upstream_tests import answered_in_test, read_upstream_answers
 from policy_server.wording.values import shown
 from policy_server.wording.words import listed, one_of, unknown_key
 
 Decide = Callable[[Ruleset, Sequence[PolicyRequest], datetime, Keyring, Mapping[str, str]], Decision]
 """Decides the last of some questions that are asked in order: rules, questions, time, keys, attributes of the link."""
 
-TEST_KEYS: Final = ("name", "description", "at", "link", "before", "request", "expect")
+TEST_KEYS: Final = ("name", "description", "at", "link", "before", "upstream", "request", "expect")
+FORWARD: Final = "forward"
+"""The action of an answer that a test leaves to an upstream: nobody is asked."""
 EXPECT_KEYS: Final = ("rule", "action", "result")
-ACTIONS: Final = (*dict.fromkeys(action for kind in RequestType for action in kind.about.actions), "failure")
+ACTIONS: Final = (*dict.fromkeys(action for kind in RequestType for action in kind.about.actions), FORWARD, "failure")
 
 LINK_WORDS: Final = ("{alias}", "{agent_alias}", "{session}", "{call}")
 """What stands for the test's link in its question."""
@@ -47,6 +50,8 @@ class RuleTest:
     expect: Mapping[str, object]
     before: tuple[Mapping[str, str | list[str]], ...] = ()
     """The service questions of those who came before, which may hold the room."""
+    upstream: Mapping[str, "bytes | str"] = field(default_factory=dict, repr=False)
+    """What upstreams answer, by name: a body, or why there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,7 @@ def _read_test(node: Node, ruleset: Ruleset | None, now: datetime, report: Repor
     kind = links.get(link.type) if links and link is not None else None
     request_type, fields = _read_request(table)
     earlier = _read_before(table)
+    upstream = read_upstream_answers(table, ruleset.upstreams if ruleset else None)
     for question in earlier:
         _check_link_words(table, question, kind)
     _check_link_words(table, fields, kind)
@@ -112,7 +118,7 @@ def _read_test(node: Node, ruleset: Ruleset | None, now: datetime, report: Repor
     _check_rule(table, request_type, ruleset)
     if report.errors > before or expect is None or request_type is None or at is None:
         return None
-    return RuleTest(name, node.place, at, request_type, fields, link, expect, tuple(earlier))
+    return RuleTest(name, node.place, at, request_type, fields, link, expect, tuple(earlier), upstream)
 
 
 def _read_request(table: Table) -> tuple[RequestType | None, dict[str, str | list[str]]]:
@@ -254,13 +260,11 @@ def run_test(
     except QuestionError as error:
         return TestOutcome(test, (f"the question cannot be understood: {error}",))
     decision = decide(ruleset, questions, test.at, keyring, link.attributes if link is not None else {})
-    answer = render_answer(test.request_type, decision, on_failure)
-    got: dict[str, object] = {
-        "rule": decision.rule,
-        # Answers about media locations and the directory have no action, which means the same.
-        "action": "failure" if answer["status"] == "failure" else answer.get("action", "continue"),
-        "result": answer.get("result"),
-    }
+    reasons: tuple[str, ...] = ()
+    if isinstance(decision, Forward) and decision.upstream.name in test.upstream:
+        decision = answered_in_test(decision, questions[-1], test.upstream[decision.upstream.name], ruleset.names)
+        reasons = (decision.reason,)
+    got = _told(test.request_type, decision, on_failure)
     differences = tuple(
         difference for key in EXPECT_KEYS if key in expect for difference in compare(key, expect[key], got[key])
     )
@@ -272,7 +276,20 @@ def run_test(
         for finding in decision.trace.findings()
         if finding.outcome != "not_evaluated"
     )
-    return TestOutcome(test, differences, rows if differences else ())
+    return TestOutcome(test, differences, (*rows, *reasons) if differences else ())
+
+
+def _told(request_type: RequestType, decision: Decision, on_failure: str) -> dict[str, object]:
+    """What expectations are compared with."""
+    if isinstance(decision, Forward):
+        return {"rule": decision.rule, "action": FORWARD, "result": None}
+    answer = render_answer(request_type, decision, on_failure)
+    return {
+        "rule": decision.rule,
+        # Answers about media locations and the directory have no action, which means the same.
+        "action": "failure" if answer["status"] == "failure" else answer.get("action", "continue"),
+        "result": answer.get("result"),
+    }
 
 
 def _question(kind: RequestType, fields: Mapping[str, str | list[str]]) -> PolicyRequest:

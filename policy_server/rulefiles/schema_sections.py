@@ -10,6 +10,7 @@ from policy_server.pexip.properties import DirectoryEntry
 from policy_server.policy.appointments import AFTER, BEFORE, WINDOW_LIMIT
 from policy_server.policy.calendars import DAYS
 from policy_server.policy.links import DEFAULT_TTL, TTL
+from policy_server.policy.upstreams import CREDENTIAL_LIMIT, ON_FAILURE
 from policy_server.rulefiles.declared import ATTRIBUTES
 from policy_server.rulefiles.pages import PAGES
 from policy_server.rulefiles.pictures import PICTURE_ENDINGS
@@ -51,12 +52,14 @@ def section_definitions() -> dict[str, Schema]:
         "holidays_section": _named("Lists of days, by name, for closed in calendars.", "holiday_list"),
         "calendars_section": _named("Opening hours, by name, for the conditions open and closed.", "calendar"),
         "tables_section": _tables(),
+        "upstreams_section": _named("Other policy servers, by name, for the outcome forward.", "upstream"),
         "rooms_section": _named("Templates of meeting rooms, by name, for the outcome room.", "room"),
         "links_section": _named("Kinds of customer links, by name, for policy-server link create.", "link"),
         "directory_section": _directory(),
         "trunk": TRUNK,
         "holiday_list": HOLIDAY_LIST,
         "calendar": CALENDAR,
+        "upstream": UPSTREAM,
         "directory_entry": DIRECTORY_ENTRY,
         "link": LINK,
     }
@@ -345,3 +348,41 @@ def _link() -> Schema:
 
 
 LINK: Final = _link()
+
+UPSTREAM: Final = table(
+    "Another policy server, which answers questions that rules forward to it.",
+    {
+        "url": {
+            "type": "string",
+            "pattern": r"^[hH][tT][tT][pP][sS]?://[^\s/?#@]+(/[^\s?#]*)?$",
+            "patternErrorMessage": "Write the URL of its policy profile, such as https://policy.example.com",
+            "description": "The URL as a policy profile of Pexip has it: without /policy/v1, and without a password.",
+        },
+        "username": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": CREDENTIAL_LIMIT,
+            "pattern": "^[^:\\x00-\\x1f]*$",
+            "description": "The user name that it asks for (HTTP Basic).",
+        },
+        "password_env": {
+            "type": "string",
+            "description": "The environment variable that holds the password.",
+        },
+        "timeout": {
+            "type": "string",
+            "pattern": r"^\s*([0-9]{1,4}ms|[0-9](\.[0-9]{1,3})?s)\s*$",
+            "default": "1500ms",
+            "description": "How long a question waits for its answer at the most, from 100ms to 3s.",
+        },
+        "on_failure": {
+            "enum": list(ON_FAILURE),
+            "default": "continue",
+            "description": "What a node is told when it is late or away, or answers what no node would take: continue leaves "
+            "the question to Pexip's own configuration, reject refuses.",
+        },
+        "description": NOTE,
+    },
+    required=["url"],
+    dependentRequired={"username": ["password_env"], "password_env": ["username"]},
+)

@@ -31,6 +31,12 @@ class Judged(Exchange):
         result = self.fields.get("result")
         return result if isinstance(result, dict) else {}
 
+    @property
+    def forwarded_to(self) -> str:
+        """The upstream that a rule of the server forwards the question to; ``""`` when none does."""
+        name = self.fields.get("upstream")
+        return name if isinstance(name, str) else ""
+
 
 class ConferencingNode:
     """Asks one policy server, as a node with its policy profile does."""

@@ -10,7 +10,9 @@ from starlette.routing import Route
 
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.store import ConferenceStore
+from policy_server.policy.upstreams import Upstream
 from policy_server.rulefiles.store import RuleStore
+from policy_server.upstreams.client import UpstreamState
 from policy_server.web.basic import BasicAuthentication
 from policy_server.web.callers import Network, caller_address, is_within
 from policy_server.web.management import ManagementState
@@ -62,6 +64,7 @@ class Ready(TypedDict):
     database: DatabaseState
     rooms: dict[str, int]
     clocks: list[ClockDifference]
+    upstreams: list[UpstreamState]
     management: NotRequired[ManagementState]
 
 
@@ -77,6 +80,7 @@ class OperatorEndpoints:
         authentication: BasicAuthentication | None,
         clocks: Callable[[], Mapping[str, float]],
         rooms: Callable[[], Mapping[str, int]],
+        upstreams: Callable[[Mapping[str, Upstream]], list[UpstreamState]],
         refusals: Refusals | None = None,
         management: Callable[[], ManagementState] | None = None,
     ) -> None:
@@ -88,6 +92,7 @@ class OperatorEndpoints:
         self._refusals: Final = refusals or Refusals(Door.OPERATORS)
         self._clocks: Final = clocks
         self._rooms: Final = rooms
+        self._upstreams: Final = upstreams
         self._management: Final = management
 
     def routes(self) -> list[Route]:
@@ -105,7 +110,8 @@ class OperatorEndpoints:
 
     async def readyz(self, request: Request) -> Response:
         """Rules are loaded; also which, whether newer ones were refused, whether the database can be reached, and
-        which nodes' clocks differ from ours, how many rooms are held, and whether the Management Node answers if there is one.
+        which nodes' clocks differ from ours, how many rooms are held, which upstreams are left alone, and whether the
+        Management Node answers if there is one.
 
         Ready without it: calls are answered all the same (README.md: Database).
         """
@@ -124,6 +130,7 @@ class OperatorEndpoints:
             "database": {"name": self._store.name, "reachable": await self._is_reachable()},
             "rooms": dict(self._rooms()),
             "clocks": [{"node": node, "seconds_ahead": ahead} for node, ahead in self._clocks().items()],
+            "upstreams": self._upstreams(ruleset.upstreams),
         }
         if self._management is not None:
             content["management"] = self._management()

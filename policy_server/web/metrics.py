@@ -17,6 +17,9 @@ from policy_server.web.refusals import Door
 BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1.0, 5.0)
 """Seconds. A node waits five."""
 
+FORWARDED_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
+"""Seconds of a question that another server answers, which has three at the most."""
+
 NODES_LIMIT: Final = 200
 """Addresses that get a label of their own for refused credentials; further ones are counted as ``other``."""
 
@@ -50,6 +53,19 @@ class Metrics:
             "policy_unauthorized", "Questions with wrong or no credentials, by node", ["node"], registry=self.registry
         )
         self._refused_at: Final = Counter("policy_refused", "Refused callers by door", ["door"], registry=self.registry)
+        self._forwarded: Final = Counter(
+            "policy_forwarded",
+            "Questions that were forwarded, by upstream and how they came out there",
+            ["upstream", "outcome"],
+            registry=self.registry,
+        )
+        self._forwarded_seconds: Final = Histogram(
+            "policy_forwarded_seconds",
+            "Time that a forwarded question took",
+            ["upstream"],
+            buckets=FORWARDED_BUCKETS,
+            registry=self.registry,
+        )
         self._answered: list[tuple[str, str, str, float]] = []
         self._answer_children: Final[dict[tuple[str, str, str], Counter]] = {}
         self._second_children: Final[dict[str, Histogram]] = {}
@@ -72,6 +88,11 @@ class Metrics:
             if histogram is None:
                 histogram = self._second_children[question] = self._seconds.labels(question)
             histogram.observe(seconds)
+
+    def forwarded(self, upstream: str, outcome: str, seconds: float) -> None:
+        """Counts a question that was forwarded."""
+        self._forwarded.labels(upstream, outcome).inc()
+        self._forwarded_seconds.labels(upstream).observe(seconds)
 
     def refused(self, node: str) -> None:
         """Counts a question with wrong or no credentials."""

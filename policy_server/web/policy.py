@@ -9,6 +9,7 @@ from asyncio import get_running_loop, to_thread
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from itertools import count
 from time import perf_counter
 from typing import Final, NamedTuple, assert_never
@@ -20,11 +21,12 @@ from policy_server.conferences.live import Conferences
 from policy_server.conferences.rooms import Rooms, Settled
 from policy_server.conferences.timeline import policy_answered
 from policy_server.pexip.query import QuestionError
-from policy_server.pexip.request_types import RequestType, route
+from policy_server.pexip.request_types import RequestType, path_as_asked, route
 from policy_server.pexip.requests import PolicyRequest, parse_request
 from policy_server.policy.answers import failure_answer, render_answer
-from policy_server.policy.decisions import Fail, Serve, SetProperties, ShowPicture
+from policy_server.policy.decisions import Fail, Forward, Serve, SetProperties, ShowPicture
 from policy_server.policy.ruleset import Rules, Ruleset
+from policy_server.upstreams.client import Asks, Carried
 from policy_server.web.avatars import render_avatar
 from policy_server.web.basic import CHALLENGE, BasicAuthentication
 from policy_server.web.callers import caller_address
@@ -63,10 +65,11 @@ NODES_LIMIT: Final = 256
 
 
 class _Decided(NamedTuple):
-    """A question that was understood, and what became of it."""
+    """A question that was understood, and what became of it, ``carried`` at an upstream."""
 
     request: PolicyRequest
     settled: Settled
+    carried: Carried | None = None
 
 
 class _Failed(NamedTuple):
@@ -105,6 +108,7 @@ class PolicyEndpoint:
         rules: Rules,
         rooms: Rooms,
         conferences: Conferences,
+        upstreams: Asks,
         authentication: BasicAuthentication,
         on_failure: str,
         clock: Callable[[], datetime],
@@ -116,6 +120,7 @@ class PolicyEndpoint:
         self._rules: Final = rules
         self._rooms: Final = rooms
         self._conferences: Final = conferences
+        self._upstreams: Final = upstreams
         self._authentication: Final = authentication
         self._on_failure: Final = on_failure
         self._clock: Final = clock
@@ -148,7 +153,7 @@ class PolicyEndpoint:
         decision_id = f"{self._prefix}-{next(self._numbers):x}"
         try:
             now, ruleset = self._clock(), self._rules.ruleset
-            answer = await self._answer(ruleset, request_type, alias, scope["query_string"], now, decision_id)
+            answer = await self._answer(ruleset, request_type, alias, scope, now, decision_id)
         except Exception:
             # What makes the answer to a failure failed itself: a clock, or the rules.
             log.exception("question.failed: %s", decision_id)
@@ -181,21 +186,30 @@ class PolicyEndpoint:
             await refused(scope, receive, with_safe_headers(scope, send))
 
     async def _answer(
-        self, ruleset: Ruleset, request_type: RequestType, alias: str, query: bytes, now: datetime, decision_id: str
+        self, ruleset: Ruleset, request_type: RequestType, alias: str, scope: Scope, now: datetime, decision_id: str
     ) -> _Answer:
         request: PolicyRequest | None = None
+        carried: Carried | None = None
         try:
-            request = parse_request(request_type, query, alias)
+            request = parse_request(request_type, scope["query_string"], alias)
             settled = await self._rooms.settle(ruleset, request, now)
+            if isinstance(settled.decision, Forward):
+                raw_path = scope.get("raw_path") or scope["path"].encode()
+                path = path_as_asked(request_type, alias, raw_path, self._path_prefix)
+                is_ours = partial(self._rooms.is_ours, ruleset, now=now)
+                carried = await self._upstreams.ask(settled.decision, request, path, ruleset, is_ours)
+                settled = settled._replace(decision=carried.decision)
             decision = settled.decision
             if isinstance(decision, ShowPicture):
                 picture = ruleset.pictures[decision.picture]
                 body = await to_thread(render_avatar, picture, decision.width, decision.height)
                 return _Answer(200, _JPEG, body, _Decided(request, settled))
             extra = {"rule": decision.rule, "revision": ruleset.revision, "decision_id": decision_id}
+            if carried is not None:
+                extra["upstream"] = carried.upstream
             body = orjson.dumps(render_answer(request_type, decision, self._on_failure, extra))
             status = 404 if request_type is RequestType.AVATAR else 200
-            return _Answer(status, _JSON, body, _Decided(request, settled))
+            return _Answer(status, _JSON, body, _Decided(request, settled, carried))
         except QuestionError as error:
             failed = _Failed("misunderstood", str(error))
         except Exception:
@@ -209,9 +223,9 @@ class PolicyEndpoint:
         """Puts an answer on the timeline; returns its outcome, its rule and the fields of its log line."""
         ruleset, about = untold.ruleset, untold.about
         match about:
-            case _Decided(request, settled):
+            case _Decided(request, settled, carried):
                 decision = settled.decision
-                record = self._rooms.shown(ruleset, _record(request, settled, ruleset), settled.call)
+                record = self._rooms.shown(ruleset, _record(request, settled, carried, ruleset), settled.call)
                 name = record.pop(CALLER_NAME, "")
                 fields = self._log.render({"event": "decision.made", **record})
                 if settled.key and self._is_news(ruleset, about, untold.at):
@@ -234,7 +248,7 @@ class PolicyEndpoint:
 
     def _is_news(self, ruleset: Ruleset, about: _Decided, now: datetime) -> bool:
         """Whether an answer is for the timeline. The same one to the same question within the minute is only logged."""
-        request, settled = about
+        request, settled = about.request, about.settled
         decision, key = settled.decision, settled.key
         minute = int(now.timestamp()) // 60
         if minute != self._noted_in:
@@ -271,7 +285,7 @@ class PolicyEndpoint:
             return {}
 
 
-def _record(request: PolicyRequest, settled: Settled, ruleset: Ruleset) -> dict[str, object]:
+def _record(request: PolicyRequest, settled: Settled, carried: Carried | None, ruleset: Ruleset) -> dict[str, object]:
     """What there is to say of a decision, before anything in it is hidden."""
     decision = settled.decision
     record: dict[str, object] = {
@@ -280,6 +294,10 @@ def _record(request: PolicyRequest, settled: Settled, ruleset: Ruleset) -> dict[
         "rule": decision.rule,
         "revision": ruleset.revision,
     }
+    if carried is not None:
+        record["upstream"], record["upstream_outcome"] = carried.upstream, carried.how.value
+        if carried.detail:
+            record["reason"] = carried.detail
     for name in LOGGED:
         if value := request.text(name):
             record[name] = value[:LOGGED_LENGTH]

@@ -48,6 +48,17 @@ def test_an_answer_is_told_in_words(decision: Decision, told: str) -> None:
     assert data == {"text": f"A node asked which service the alias is: {told}.", "outcome": "x"}
 
 
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [("answered", "as 'scheduler' said"), ("late", "as 'scheduler' gave no answer that a node could use")],
+)
+def test_who_decided_is_told_too(outcome: str, told: str) -> None:
+    """Of a question that was forwarded a timeline says to whom, and whether that helped."""
+    record = {"upstream": "scheduler", "upstream_outcome": outcome}
+    _, data = policy_answered(RequestType.SERVICE, Continue("meet", "", TRACE), record)
+    assert data["text"] == f"A node asked which service the alias is: left to Pexip, by rule 'meet', {told}."
+
+
 @pytest.mark.parametrize("door", Doorstep)
 def test_every_state_of_the_door_has_words(door: Doorstep) -> None:
     """An opened link is told in a sentence, and in a word for programs."""

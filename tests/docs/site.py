@@ -9,6 +9,7 @@ from uuid import uuid4
 from policy_server.conferences.timeline import Kind
 from policy_server.pexip.events import Event
 from policy_server.simulator.genesys import StandIn, participant
+from policy_server.web.metrics import Metrics
 from tests.conferences import event_histories as told
 from tests.genesys.asking import MARIA, TOKEN, settings
 from tests.servers import PASSWORD, SECRET_KEY, USERNAME, RealServer, eventually
@@ -114,3 +115,10 @@ class Call:
     def variables(self) -> dict[str, str]:
         """The variables of the examples."""
         return {"CALL": self.id, "CONVERSATION": self.conversation, "API_KEY": API_KEY, "TOKEN": TOKEN}
+
+
+def samples_of_forwarding() -> str:
+    """The metrics that a server has when one of its rules has forwarded a question, which those that are shipped do not."""
+    metrics = Metrics()
+    metrics.forwarded("scheduler", "answered", 0.1)
+    return metrics.render().decode()

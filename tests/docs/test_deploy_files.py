@@ -12,6 +12,7 @@ import yaml
 
 from policy_server.settings import read_settings
 from tests.docs.pages import ROOT, blocks
+from tests.docs.site import samples_of_forwarding
 from tests.servers import RealServer
 
 FOLDER: Final = ROOT / "examples/deploy"
@@ -82,6 +83,8 @@ TROUBLE: Final = {
     "PolicyEventsUnreadable": {"policy_events_unreadable": "0+1x30"},
     "PolicyNodeClockOff": {"policy_node_clock_difference_seconds": "120"},
     "PolicyManagementNodeAway": {"policy_management_away": "1"},
+    "PolicyUpstreamLeftAlone": {"policy_upstreams_left_alone": "1"},
+    "PolicyUpstreamWrong": {'policy_forwarded_total{upstream="scheduler",outcome="wrong"}': "0+1x30"},
     "PolicyLogLost": {"policy_audit_lines_dropped": "0+1x30"},
 }
 """Samples, minute by minute, for which each alert is there."""
@@ -139,7 +142,8 @@ def test_every_metric_that_is_named_exists(expression: str, server: RealServer) 
     with server.client() as client:
         client.get("/policy/v1/service/configuration")
         client.get("/policy/v1/service/configuration", auth=("nobody", "wrong"))
-        samples = dict(re.findall(r"^(\w+)(?:\{(.*)\})? ", client.get("/metrics").text, re.MULTILINE))
+        text = samples_of_forwarding() + client.get("/metrics").text
+    samples = dict(re.findall(r"^(\w+)(?:\{(.*)\})? ", text, re.MULTILINE))
     names = set(re.findall(r"\bpolicy_\w+", expression))
     assert names <= set(samples)
     labels = {label for name in names for label in re.findall(r"(\w+)=", samples[name])} | {"instance"}

@@ -31,6 +31,9 @@ calendars:
     closed: [illinois, house, "2027-01-02"]
     instead: { "2026-12-23": ["08:00-14:00"] }
 
+upstreams:                          # other policy servers
+  scheduler: { url: "https://otj.example.com", timeout: 1500ms, on_failure: continue }
+
 rooms:                              # VMR templates: any field of Pexip's conference/lecture service
   telehealth:
     name: "{call}"
@@ -61,6 +64,10 @@ service:                            # answers to service configuration requests
   - id: patient-closed
     when: { link_type: patient }    # whatever else looks like such a link
     reject: The clinic is closed, or the link is not valid any more.
+
+  - id: scheduled-meetings
+    when: { local_alias: 'meet\..*' }
+    forward: scheduler
 
 participants:
   - id: contact-centre-leg

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.services import SERVICE_TYPES, check_service
 from policy_server.pexip.shapes import SHAPES
-from policy_server.rulefiles import outcomes, registrations, serving
+from policy_server.rulefiles import outcomes, registrations, serving, upstreams
 from policy_server.rulefiles.conditions import condition_keys
 from policy_server.rulefiles.merge import SECTIONS
 from policy_server.rulefiles.rule_lists import RULE_SECTIONS
@@ -21,6 +21,7 @@ from policy_server.rulefiles.schema_sections import (
     HOLIDAY_COUNTRY,
     LINK,
     TRUNK,
+    UPSTREAM,
 )
 
 Strategy = st.SearchStrategy[Any]
@@ -92,7 +93,9 @@ SCALARS = (None, True, False, 0, 1, -1, 4, 50, 100, 101, 4096, 128_000, 2**63, 1
 def _all_keys() -> tuple[str, ...]:
     keys: set[str] = {*SECTIONS, *DEPLOYMENT_LISTS}
     keys |= {
-        key for schema in (TRUNK, CALENDAR, HOLIDAY_COUNTRY, DIRECTORY_ENTRY, LINK) for key in schema["properties"]
+        key
+        for schema in (TRUNK, CALENDAR, HOLIDAY_COUNTRY, DIRECTORY_ENTRY, LINK, UPSTREAM)
+        for key in schema["properties"]
     }
     keys |= {key for request in RequestType for key in condition_keys(request)}
     keys |= {field for shape in SHAPES.values() for field in shape.facets}
@@ -268,6 +271,7 @@ _OUTCOMES: dict[OutcomeKey, Strategy] = {
     outcomes.CONTINUE: st.just(True),
     registrations.ALLOW: st.just(True) | _allow,
     registrations.REJECT: st.just(True),
+    upstreams.FORWARD: st.sampled_from(["u", "u2"]),
 }
 _COMPANIONS: dict[str, Strategy] = {"dial_out": _legs, "overflow_locations": some(["Oslo", "London"])}
 
@@ -317,6 +321,18 @@ _holiday_list = st.one_of(
     some(["2026-12-25", "12-24 12:00-24:00", "2027-07-19..2027-08-06", "12-24..01-02"]),
     table({"country": st.sampled_from(["CH", "US"]), "subdivision": st.sampled_from(["AR", "ZH"])}, ["country"]),
 )
+_upstream = table(
+    {
+        "url": st.sampled_from(
+            ["https://policy.example.com/otj", "http://127.0.0.1:8081", "http://policy.example.com/"]
+        ),
+        "username": st.just("pexip"),
+        "password_env": st.just("PASSWORD"),
+        "timeout": st.sampled_from(["1500ms", "2s", "0.5s"]),
+        "on_failure": st.sampled_from(["continue", "reject"]),
+    },
+    ["url"],
+)
 _entry = table({"alias": st.just("desk"), "description": _texts, "avatar": st.just("a.jpg")}, ["alias"])
 
 _attribute: Strategy = st.one_of(
@@ -350,6 +366,7 @@ _SECTIONS: dict[str, Strategy] = {
     "holidays": _named(["h", "house"], _holiday_list),
     "calendars": _named(["c", "closed"], _calendar),
     "tables": st.sampled_from([{"q": "q.csv", "q2": "q.csv"}, {"q": "q.csv", "q2": "bad.csv"}]),
+    "upstreams": _named(["u", "u2"], _upstream),
     "rooms": _named(["r", "r2"], table(_service_fields("conference"), ["name"])),
     **{section.name: _rules(section) for section in RULE_SECTIONS},
     "directory": st.lists(often(_entry), max_size=2),

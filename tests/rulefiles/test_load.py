@@ -41,7 +41,7 @@ def test_the_rules_of_the_design_load() -> None:
     (problem,) = loaded.problems
     assert problem.message.startswith("nothing dials this entry yet")
     assert loaded.ruleset is not None
-    assert loaded.ruleset.count == 7
+    assert loaded.ruleset.count == 8
 
 
 def test_the_shipped_rules_are_good_and_pass_their_tests() -> None:

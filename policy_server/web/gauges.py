@@ -1,0 +1,51 @@
+"""The gauges of the service: numbers of the moment, which Prometheus reads."""
+
+from collections.abc import Callable, Iterable
+
+from policy_server.conferences.live import Conferences
+from policy_server.rulefiles.store import RuleStore
+from policy_server.web.admission import Admission
+from policy_server.web.audit import AuditLog
+from policy_server.web.decision_log import DecisionLog
+from policy_server.web.metrics import Metrics
+
+
+def watch_gauges(
+    metrics: Metrics,
+    rules: RuleStore,
+    decisions: DecisionLog,
+    audit: AuditLog,
+    conferences: Conferences,
+    streams: Callable[[], int],
+    admissions: Iterable[Admission],
+) -> None:
+    """Adds the gauges of what every server has. ``streams`` counts those of agents that are open."""
+    metrics.watch("policy_rules", "Rules in force", lambda: rules.ruleset.count)
+    metrics.watch(
+        "policy_rules_refused", "1 while newer rules lie in the folder that have errors", lambda: rules.state.refused
+    )
+    metrics.watch("policy_rules_reloads", "Times that rules were taken into force", lambda: rules.reloads["loaded"])
+    metrics.watch("policy_rules_refusals", "Times that rules were refused", lambda: rules.reloads["refused"])
+    metrics.watch("policy_log_lines_dropped", "Log lines that nobody could write", lambda: decisions.dropped, "sum")
+    metrics.watch("policy_audit_lines_dropped", "Lines of the audit log that are lost", lambda: audit.dropped, "sum")
+    metrics.watch("policy_rooms_held", "Rooms that are held at the moment", lambda: conferences.live_count)
+    metrics.watch(
+        "policy_holds_late", "Answers that went out before their room was written", lambda: conferences.late, "sum"
+    )
+    metrics.watch(
+        "policy_rooms_open", "Rooms that are held and that no signed link led to", lambda: conferences.open_count
+    )
+    metrics.watch(
+        "policy_rooms_unheld", "Rooms that were answered and not held: too many", lambda: conferences.unheld, "sum"
+    )
+    metrics.watch(
+        "policy_records_waiting", "Records that wait for the database", lambda: conferences.waiting, "livesum"
+    )
+    metrics.watch("policy_records_dropped", "Records that were lost", lambda: conferences.dropped, "sum")
+    metrics.watch(
+        "policy_requests_put_off",
+        "Requests that were told to come back, because too many waited",
+        lambda: sum(admission.refused for admission in admissions),
+        "sum",
+    )
+    metrics.watch("policy_agent_streams", "Streams of agents that are open", streams, "livesum")
