@@ -234,6 +234,7 @@ def inspect_link(alias: str, rules_folder: Path | None, as_json: bool) -> None:
         "created_at": kept.created_at.isoformat(timespec="seconds") if kept is not None else None,
         "created_by": kept.created_by if kept is not None else None,
         "revoked_at": revoked_at.isoformat(timespec="seconds") if revoked_at is not None else None,
+        "moved_to": kept.moved_to if kept is not None else None,
         "conference": conference_state,
     }
     if as_json:

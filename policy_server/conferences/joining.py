@@ -25,6 +25,9 @@ from policy_server.policy.ruleset import NO_TEMPLATES, LinkType, PageTemplates, 
 PATIENCE: Final = 1.0
 """Seconds that a customer waits for the database."""
 
+MOST_MOVES: Final = 16
+"""Links that the page of a link that was moved looks at; the page of the last leads on."""
+
 NOTED_LIMIT: Final = 4096
 """Openings that are remembered so that none is noted twice within a minute."""
 
@@ -90,7 +93,19 @@ class Early:
     now: datetime
 
 
-Arrival = NoLink | Early | Previewed | LetIn | Expired | Closed
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The appointment was moved. ``session`` is that of the link that took its place, and ``starts_at`` its time, in the zone
+    to tell it in.
+    """
+
+    templates: PageTemplates
+    session: str = field(repr=False)
+    starts_at: datetime
+    now: datetime
+
+
+Arrival = NoLink | Moved | Early | Previewed | LetIn | Expired | Closed
 
 
 class CustomersDoor:
@@ -133,11 +148,15 @@ class CustomersDoor:
         if running is not None and state is LinkState.EARLY and not isinstance(door.decide(running.held_at), LETS_IN):
             # Somebody prepares the room.
             running = None
-        if running is not None or (state is LinkState.VALID and isinstance(door.decide(now), LETS_IN)):
+        is_good = state is LinkState.VALID and (link is None or link.moved_to is None)
+        if running is not None or (is_good and isinstance(door.decide(now), LETS_IN)):
             self._note(call, Doorstep.OPEN, visitor, now)
             made = link_of(link_type, call)
             pin = door.guest_pin(now) if running is None else _held_pin(running, door, made.alias, now)
             return LetIn(web_app_url(link_type, made, name=link.name if link is not None else "", guest_pin=pin))
+        if link is not None and link.moved_to is not None:
+            self._note(call, Doorstep.MOVED, visitor, now)
+            return await self._follow(link, link_type, shared, now)
         if state is LinkState.EXPIRED:
             self._note(call, Doorstep.EXPIRED, visitor, now)
             return Expired(templates)
@@ -152,6 +171,22 @@ class CustomersDoor:
         if opening is not None and is_in_time and call.opens_at is not None:
             return Early(templates, opening, starts_at, now)
         return Closed(templates, opening, is_in_time)
+
+    async def _follow(self, link: Link, link_type: LinkType, shared: PageTemplates, now: datetime) -> Arrival:
+        """Where the page of a link that was moved leads: to the one that is good in its place."""
+        latest: Link | None = link
+        for _ in range(MOST_MOVES):
+            if latest is None or latest.moved_to is None:
+                break
+            latest = await self._find_link(latest.moved_to)
+        call = self._keyring.open(latest.call, Role.CALL, (latest.type,)) if latest is not None else None
+        if latest is None or latest.revoked_at is not None or call is None:
+            return NoLink(shared)
+        if call.state(now) is LinkState.EXPIRED:
+            return Expired(link_type.templates)
+        door = Door(self._rules.ruleset, self._keyring, link_type, call, attributes_of(latest))
+        opening = await run_sync(door.first_opening)
+        return Moved(link_type.templates, call.session, (latest.starts_at or opening).astimezone(opening.tzinfo), now)
 
     async def _find_link(self, call: str) -> Link | None:
         """The link of a call, as far as it is known: in memory, as policy answers know it, or else to the database."""

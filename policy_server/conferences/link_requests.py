@@ -16,7 +16,7 @@ from policy_server.conferences.errors import CallTakenError
 from policy_server.conferences.keeper import Keeper
 from policy_server.conferences.records import Link
 from policy_server.conferences.shapes import Time, means
-from policy_server.conferences.timeline import link_created, link_revoked
+from policy_server.conferences.timeline import link_created, link_made_for_moved, link_moved, link_revoked
 from policy_server.pexip.query import clean
 from policy_server.policy.appointments import FURTHEST
 from policy_server.policy.link_attributes import (
@@ -84,6 +84,19 @@ class LinkRequest(TypedDict):
     ]
 
 
+class LinkMove(TypedDict):
+    """Another time for a link."""
+
+    starts_at: Annotated[
+        Time,
+        means(
+            "The time that the appointment is moved to, with its offset from UTC.",
+            "2026-11-24T10:00:00-06:00",
+            pattern=_MOMENT_PATTERN,
+        ),
+    ]
+
+
 FIELDS: Final = tuple(LinkRequest.__annotations__)
 
 
@@ -109,13 +122,16 @@ class LinkWorth(StrEnum):
     VALID = "valid"
     EARLY = "early"
     EXPIRED = "expired"
+    MOVED = "moved"
     INVALID = "invalid"
     REVOKED = "revoked"
 
 
 def worth_of(link: Link, call: Call | None, now: datetime) -> LinkWorth:
     """What a link is worth whose call is ``None`` once no key of ours has signed it."""
-    return LinkWorth.REVOKED if link.revoked_at is not None else LinkWorth(link_state(call, now))
+    if link.revoked_at is not None:
+        return LinkWorth.REVOKED
+    return LinkWorth.MOVED if link.moved_to is not None else LinkWorth(link_state(call, now))
 
 
 class LinkRequestError(ValueError):
@@ -128,6 +144,10 @@ class LinkRequestError(ValueError):
 
 class UnknownLinkTypeError(LinkRequestError):
     """A link of a type that there is not."""
+
+
+class NotMovableError(Exception):
+    """A link that was revoked, or moved to another time already."""
 
 
 # ------------------------------------------------------------------ reading
@@ -151,6 +171,24 @@ def read_link_request(fields: object, links: Mapping[str, LinkType], now: dateti
         starts_at=_moment(fields["starts_at"]) if "starts_at" in fields else None,
         digest=sha256(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)).hexdigest(),
     )
+
+
+def read_link_move(fields: object, link_type: LinkType, now: datetime) -> datetime:
+    """Reads the JSON of a request to move a link of a type; the time to move it to. Raises LinkRequestError."""
+    if not isinstance(fields, dict):
+        raise LinkRequestError(
+            f'the body must be an object such as {{"starts_at": "2026-11-24T10:00:00-06:00"}} but is {_kind(fields)}'
+        )
+    known = tuple(LinkMove.__annotations__)
+    problems = [unknown_key(key, known, "what moves a link") for key in fields if key not in known]
+    if "starts_at" in fields:
+        problems += _time_problems(fields["starts_at"], link_type, now)
+    else:
+        problems.append("starts_at is missing; write the time that the link is moved to")
+    starts_at = _moment(fields["starts_at"]) if not problems else None
+    if starts_at is None:
+        raise LinkRequestError(*problems[:MOST_PROBLEMS])
+    return starts_at
 
 
 def _problems(fields: Mapping[str, Any], links: Mapping[str, LinkType], now: datetime) -> Iterator[str]:
@@ -316,6 +354,46 @@ class CustomerLinks:
             self._keeper.learn(replace(link, revoked_at=now))
             self._keeper.note(call, *link_revoked(by), now)
         return True
+
+    async def move(self, link: Link, link_type: LinkType, starts_at: datetime, by: str) -> tuple[Link, bool]:
+        """The link for another time that takes the place of one of a type, and whether it is new.
+
+        It has the same name and attributes, and is the same key's. Moved to the time that it has, a link stays; moved again
+        to the same time, the first new link is told. Raises NotMovableError.
+        """
+        if link.withdrawn_at is None and link.starts_at == starts_at:
+            return link, False
+        for _ in range(MOST_SIGNATURES - 1):
+            with suppress(CallTakenError):
+                return await self._move_once(link, link_type, starts_at, by)
+        return await self._move_once(link, link_type, starts_at, by)
+
+    async def _move_once(self, link: Link, link_type: LinkType, starts_at: datetime, by: str) -> tuple[Link, bool]:
+        store, now = self._keeper.store, self._keeper.clock()
+        opens_at, expires_at = span_of(link_type, now, starts_at=starts_at)
+        made = make_link(link_type, self._keyring, expires_at, self._nonce(), opens_at)
+        new = Link.of(
+            made.call,
+            name=link.name,
+            attributes=link.attributes,
+            created_at=now,
+            created_by=link.created_by,
+            starts_at=starts_at,
+        )
+        moved = await store.move_link(link.call, new, now)
+        if moved is not None and moved.moved_to == new.call:
+            for each in (moved, new):
+                self._keeper.learn(each)
+            self._keeper.note(link.call, *link_moved(by, new.call, starts_at), now)
+            self._keeper.note(new.call, *link_made_for_moved(by, new.type, link.call), now)
+            self._audit("link.moved", by=by, call=link.call, to=new.call)
+            return new, True
+        if moved is None or moved.revoked_at is not None:
+            raise NotMovableError("the link was revoked; make a new one")
+        other = await store.link(moved.moved_to) if moved.moved_to is not None else None
+        if other is not None and other.starts_at == starts_at:
+            return other, False
+        raise NotMovableError(f"the link was moved already; move the one that took its place, {moved.moved_to}")
 
     async def _store(self, wanted: WantedLink, by: str, idempotency_key: str | None) -> tuple[Link, bool]:
         for _ in range(MOST_SIGNATURES - 1):

@@ -21,6 +21,9 @@ _GOOD: Final = f"{LINKS.select} WHERE expires_at > ?"
 _DIGEST: Final = LINKS.names.index("request_digest")
 _REVOKE: Final = "UPDATE links SET revoked_at = ? WHERE call = ? AND revoked_at IS NULL RETURNING call"
 
+_MOVE: Final = """UPDATE links SET moved_at = ?, moved_to = ?
+    WHERE call = ? AND revoked_at IS NULL AND moved_to IS NULL RETURNING call"""
+
 
 @dataclass(frozen=True, slots=True)
 class NewLink:
@@ -80,6 +83,18 @@ def revoke_link(connection: Connection, call: str, at: datetime) -> bool:
         announce(connection, [call], at)
         return True
     return find_link(connection, call) is not None
+
+
+def move_link(connection: Connection, call: str, new: Link, at: datetime) -> Link | None:
+    """Stores a link in place of another, unless that was revoked or has been moved; the other as it is then, if there is one.
+
+    Raises CallTakenError.
+    """
+    if connection.execute(_MOVE, instant(at), storable_name(new.call), storable_name(call)):
+        if not connection.insert(LINKS, [_row(NewLink(new, None, ""))]):
+            raise CallTakenError("another link has this call already")
+        announce(connection, [call, new.call], at)
+    return find_link(connection, call)
 
 
 def _row(wanted: NewLink) -> Row:

@@ -58,7 +58,7 @@ class Mirror:
         """Takes note of a link."""
         known = self._links.get(link.call)
         # A reading from before the revocation may arrive after it.
-        if known != link and (known is None or known.revoked_at is None or link.revoked_at is not None):
+        if known != link and (known is None or not link.is_older_than(known)):
             self._links[link.call] = link
 
     def room(self, name: str) -> HeldConference | None:

@@ -14,7 +14,8 @@ from policy_server.policy.names import Call
 class Link:
     """A customer link as it was handed out, by its call id. ``created_by`` is the name of the API key that asked for it.
 
-    ``starts_at`` is the time of an appointment, and ``opens_at`` when its door opens. Nothing here opens a door: session
+    ``starts_at`` is the time of an appointment, and ``opens_at`` when its door opens; ``moved_to`` is the call of the link for another
+    time that took its place. Nothing here opens a door: session
     and aliases are derived from the call id with the secret key.
     """
 
@@ -28,10 +29,24 @@ class Link:
     revoked_at: datetime | None = None
     starts_at: datetime | None = None
     opens_at: datetime | None = None
+    moved_at: datetime | None = None
+    moved_to: str | None = field(default=None, repr=False)
+
+    @property
+    def withdrawn_at(self) -> datetime | None:
+        """When it was revoked, or moved to another time; from then on it is invalid."""
+        return min((at for at in (self.revoked_at, self.moved_at) if at is not None), default=None)
 
     def as_of(self, at: datetime) -> "Link":
-        """The link as it was at a time: one that was revoked later was still good."""
-        return self if self.revoked_at is None or self.revoked_at < at else replace(self, revoked_at=None)
+        """The link as it was at a time: one that was revoked or moved later was still good."""
+        link = self if self.revoked_at is None or self.revoked_at < at else replace(self, revoked_at=None)
+        return link if link.moved_at is None or link.moved_at < at else replace(link, moved_at=None, moved_to=None)
+
+    def is_older_than(self, other: "Link") -> bool:
+        """Whether it was read before what the other knows of the same link happened."""
+        return (self.revoked_at is None and other.revoked_at is not None) or (
+            self.moved_to is None and other.moved_to is not None
+        )
 
     @classmethod
     def of(

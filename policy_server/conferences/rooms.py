@@ -230,7 +230,10 @@ class Rooms:
     async def _settle_nearby(
         self, ruleset: Ruleset, request: PolicyRequest, dialled: _Dialled, now: datetime
     ) -> Settled | None:
-        """The room that runs already and that this caller has a part in; ``None`` if there is none."""
+        """The room that runs already and that this caller has a part in; ``None`` if there is none.
+
+        A link that was moved still leads into a room that began before.
+        """
         if dialled.link is not None and dialled.link.revoked_at is not None and not dialled.is_agents:
             return None
         running = {room.name: room for room in dialled.nearby if now < room.expires_at}

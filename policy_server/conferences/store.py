@@ -122,6 +122,13 @@ class ConferenceStore:
         """Revokes a link and says whether there is one; revoking it again changes nothing."""
         return await self._database.write(partial(links.revoke_link, call=call, at=at))
 
+    async def move_link(self, call: str, new: Link, at: datetime) -> Link | None:
+        """Stores a link in place of another, and returns the other as it is then; ``None`` if there is none.
+
+        Of several that would take its place the first does. One that was revoked is not moved. Raises CallTakenError.
+        """
+        return await self._database.write(partial(links.move_link, call=call, new=new, at=at))
+
     async def hold(self, conference: HeldConference) -> HeldConference:
         """Holds a room unless another conference does, and returns the one that does.
 

@@ -162,6 +162,9 @@ LINKS: Final = Table(
     # Of an appointment.
     Column("starts_at", _INSTANT, is_nullable=True),
     Column("opens_at", _INSTANT, is_nullable=True),
+    Column("moved_at", _INSTANT, is_nullable=True),
+    # The call of the link that took its place.
+    Column("moved_to", _NAME, is_nullable=True),
     key=("call",),
 )
 

@@ -7,6 +7,7 @@ no datum is a PIN.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple, assert_never
 
@@ -42,6 +43,7 @@ class Kind(StrEnum):
     LINK_CREATED = "link.created"
     LINK_OPENED = "link.opened"
     LINK_PREVIEWED = "link.previewed"
+    LINK_MOVED = "link.moved"
     LINK_REVOKED = "link.revoked"
     POLICY_ANSWERED = "policy.answered"
     AGENT_LOOKED_UP = "agent.looked_up"
@@ -76,12 +78,25 @@ class Doorstep(StrEnum):
     EARLY = "early"
     CLOSED = "closed"
     EXPIRED = "expired"
+    MOVED = "moved"
     REVOKED = "revoked"
 
 
 def link_created(by: str, link_type: str) -> Note:
     """A link was made. ``by`` is the name of the API key."""
     return Note(Kind.LINK_CREATED, {"text": f"The link was made by '{by}'.", "by": by, "type": link_type})
+
+
+def link_moved(by: str, call: str, starts_at: datetime) -> Note:
+    """An appointment was moved: another link, of ``call``, took the place of this one."""
+    at = starts_at.isoformat(timespec="seconds")
+    return Note(Kind.LINK_MOVED, {"text": f"'{by}' moved it to {at}.", "by": by, "to": call, "starts_at": at})
+
+
+def link_made_for_moved(by: str, link_type: str, call: str) -> Note:
+    """A link was made in place of that of ``call``, which was moved."""
+    text = f"The link was made by '{by}' in place of one that was moved."
+    return Note(Kind.LINK_CREATED, {"text": text, "by": by, "type": link_type, "from": call})
 
 
 def link_revoked(by: str) -> Note:
@@ -100,6 +115,8 @@ def link_opened(door: Doorstep) -> Note:
             how = "outside opening hours"
         case Doorstep.EXPIRED:
             how = "after it had expired"
+        case Doorstep.MOVED:
+            how = "after its appointment was moved"
         case Doorstep.REVOKED:
             how = "after it was revoked"
         case _:

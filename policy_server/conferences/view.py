@@ -174,6 +174,8 @@ class Conference(TypedDict):
     opens_at: Annotated[Time | None, means("When the door of an appointment opens; `null`: from the start.", None)]
     expires_at: Annotated[Time | None, means("When the link expires.", "2026-11-23T18:00:00.000+00:00")]
     revoked_at: Annotated[Time | None, means("When the link was revoked.", None)]
+    moved_at: Annotated[Time | None, means("When the appointment was moved to another time.", None)]
+    moved_to: Annotated[str | None, means("The call of the link that took its place then.", None)]
 
 
 # ------------------------------------------------------------------ how it is made
@@ -299,6 +301,8 @@ def render(
         "opens_at": stamp(known.opens_at),
         "expires_at": stamp(known.expires_at),
         "revoked_at": stamp(link.revoked_at if link is not None else None),
+        "moved_at": stamp(link.moved_at if link is not None else None),
+        "moved_to": link.moved_to if link is not None else None,
     }
 
 

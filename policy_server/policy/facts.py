@@ -163,8 +163,8 @@ class KnownLink(Protocol):
         """What the link was given."""
 
     @property
-    def revoked_at(self) -> datetime | None:
-        """When it was revoked; from then on it is invalid."""
+    def withdrawn_at(self) -> datetime | None:
+        """When it was revoked, or moved to another time; from then on it is invalid."""
 
 
 FindLink = Callable[[str], KnownLink | None]
@@ -276,7 +276,7 @@ class Facts:
         self._known_link = known = None if call is None else self._find_link(self.call_id)
         if link is None:
             self.link_state = LinkState.ABSENT
-        elif known is not None and known.revoked_at is not None:
+        elif known is not None and known.withdrawn_at is not None:
             self.link_state = LinkState.INVALID
         else:
             self.link_state = link_state(call, self.now)

@@ -50,14 +50,15 @@ PAGES: Final[Mapping[str, frozenset[str]]] = {
     "closed": OPENING,
     "closed-link-ends": OPENING,
     "closed-for-now": frozenset(),
+    "moved": STARTS | {"place", "link"},
     "expired": frozenset(),
     "invalid": frozenset(),
     "preview": frozenset(),
 }
 """Every page with the placeholders that it may have: an appointment is still to come; one of which only the link is
-known, and so no more than when its door opens; it opens before the link ends; it opens, but after that; it is
-closed and no calendar says until when; the link has expired; it is none of ours; nobody can say at the moment; what a
-messenger shows of a link before anybody opens it."""
+known, and so no more than when its door opens; it opens before the link ends; it opens, but after that; it is closed and no
+calendar says until when; the appointment was moved; the link has expired; it is none of ours; what a messenger shows of a
+link before anybody opens it."""
 
 STAND_INS: Final[Mapping[str, tuple[str, ...]]] = {
     "early": ("early-opening", "closed", "closed-for-now"),

@@ -14,7 +14,17 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from policy_server.conferences.joining import Closed, CustomersDoor, Early, Expired, LetIn, NoLink, Previewed, Visitor
+from policy_server.conferences.joining import (
+    Closed,
+    CustomersDoor,
+    Early,
+    Expired,
+    LetIn,
+    Moved,
+    NoLink,
+    Previewed,
+    Visitor,
+)
 from policy_server.policy.ruleset import PageTemplates
 from policy_server.web.admission import Admission
 from policy_server.web.links import JOIN_PATH
@@ -80,11 +90,11 @@ class JoinEndpoint:
                 return self._page(request, arrival.templates, "preview", 200)
             case Expired():
                 return self._page(request, arrival.templates, "expired", 410)
-            case Early(starts_at=None):
-                return self._page(request, arrival.templates, "early-opening", 200, arrival.opening, now=arrival.now)
+            case Moved():
+                starts, link = arrival.starts_at, _beside(request, arrival.session)
+                return self._page(request, arrival.templates, "moved", 200, starts=starts, now=arrival.now, link=link)
             case Early():
-                times = {"starts": arrival.starts_at, "now": arrival.now}
-                return self._page(request, arrival.templates, "early", 200, arrival.opening, **times)
+                return self._early(request, arrival)
             case Closed(opening=None):
                 return self._page(request, arrival.templates, "closed-for-now", 200)
             case Closed():
@@ -92,6 +102,10 @@ class JoinEndpoint:
                 return self._page(request, arrival.templates, page, 200, arrival.opening)
             case _:
                 assert_never(arrival)
+
+    def _early(self, request: Request, arrival: Early) -> Response:
+        page, starts = "early-opening" if arrival.starts_at is None else "early", arrival.starts_at
+        return self._page(request, arrival.templates, page, 200, arrival.opening, starts=starts, now=arrival.now)
 
     def _page(
         self,
@@ -103,9 +117,10 @@ class JoinEndpoint:
         *,
         starts: datetime | None = None,
         now: datetime | None = None,
+        link: str = "",
     ) -> Response:
         languages = ",".join(request.headers.getlist("accept-language"))
-        page = self._shipped.with_own(templates).render(name, languages, opening, starts=starts, now=now)
+        page = self._shipped.with_own(templates).render(name, languages, opening, starts=starts, now=now, link=link)
         headers = {
             **_HEADERS,
             "content-language": page.language,
@@ -117,6 +132,12 @@ class JoinEndpoint:
             seconds = math.ceil((opening - now).total_seconds()) + 1
             headers["refresh"] = str(min(max(seconds, 1), LONGEST_REFRESH))
         return HTMLResponse(page.html, status, headers)
+
+
+def _beside(request: Request, session: str) -> str:
+    """Where the page of another session is from the one that was asked for, whatever stands before both."""
+    path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    return "../" * max(0, path.partition(b"?")[0].count(b"/") - 2) + session
 
 
 def _visitor(request: Request) -> Visitor:

@@ -1,9 +1,9 @@
-"""For the organisation's own systems: make a customer link, look at one, revoke it."""
+"""For the organisation's own systems: make a customer link, look at one, move it to another time, revoke it."""
 
 import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
@@ -20,8 +20,9 @@ from policy_server.conferences.link_requests import (
     CustomerLinks,
     LinkRequestError,
     LinkWorth,
+    NotMovableError,
     UnknownLinkTypeError,
-    WantedLink,
+    read_link_move,
     read_link_request,
     worth_of,
 )
@@ -31,12 +32,15 @@ from policy_server.conferences.store import IDEMPOTENCY_KEY_LENGTH
 from policy_server.conferences.view import CALL_MEANS, EXAMPLE_CALL, EXAMPLE_SESSION
 from policy_server.policy.links import link_of
 from policy_server.policy.names import Keyring, Role
-from policy_server.policy.ruleset import Rules, Ruleset
+from policy_server.policy.ruleset import LinkType, Rules, Ruleset
 from policy_server.web.admission import Admission
 from policy_server.web.api_keys import ApiKeys
 from policy_server.web.problem import ProblemResponse, Refused
 from policy_server.web.refusals import Door, Refusals
 from policy_server.wording.values import shown
+from policy_server.wording.words import one_of
+
+T = TypeVar("T")
 
 PATH: Final = "/api/v1/links"
 JOIN_PATH: Final = "/join/"
@@ -96,6 +100,8 @@ class Link(TypedDict):
     opens_at: Annotated[Time | None, means("When the door of an appointment opens; `null`: from the start.", None)]
     expires_at: Annotated[Time, means("When it expires.", "2026-11-23T18:00:00+00:00")]
     revoked_at: Annotated[Time | None, means("When it was revoked.", None)]
+    moved_at: Annotated[Time | None, means("When it was moved to another time.", None)]
+    moved_to: Annotated[str | None, means("The `call` of the link that took its place then.", None)]
 
 
 class LinkConference(TypedDict):
@@ -148,7 +154,7 @@ class LinkEndpoints:
         """The routes, for the application."""
         return [
             Route(PATH, self.links, methods=["POST"]),
-            Route(f"{PATH}/{{call}}", self.link, methods=["GET", "DELETE"]),
+            Route(f"{PATH}/{{call}}", self.link, methods=["GET", "PATCH", "DELETE"]),
         ]
 
     async def links(self, request: Request) -> Response:
@@ -156,18 +162,40 @@ class LinkEndpoints:
         return await self._answer(request, self._create)
 
     async def link(self, request: Request) -> Response:
-        """Shows or revokes a link."""
-        return await self._answer(request, self._revoke if request.method == "DELETE" else self._show)
+        """Shows, moves or revokes a link."""
+        works = {"PATCH": self._move, "DELETE": self._revoke}
+        return await self._answer(request, works.get(request.method, self._show))
 
     async def _create(self, request: Request, caller: str) -> Response:
         ruleset, idempotency_key = self._rules.ruleset, _idempotency_key(request)
-        wanted = _read_link(await _read_body(request), ruleset, self._keeper.clock())
+        body, now = await _read_body(request), self._keeper.clock()
+        wanted = _read(body, lambda fields: read_link_request(fields, ruleset.links, now), "a type")
         async with self._admission:
             link, is_new = await self._links.make(wanted, caller, idempotency_key)
+        return self._made(request, link, ruleset, is_new)
+
+    def _made(self, request: Request, link: records.Link, ruleset: Ruleset, is_new: bool) -> Response:
         headers = {"location": f"{self._base(request)}{PATH}/{link.call}", **_NO_STORE}
         if not is_new:
             headers["idempotency-replayed"] = "true"
         return JSONResponse(self._shown(request, link, ruleset), status_code=201, headers=headers)
+
+    async def _move(self, request: Request, caller: str) -> Response:
+        ruleset, body = self._rules.ruleset, await _read_body(request)
+        async with self._admission:
+            link = await self._links.find(request.path_params["call"], caller)
+            if link is None:
+                return _unknown()
+            now = self._keeper.clock()
+
+            def read(fields: object) -> tuple[LinkType, datetime]:
+                if link.type not in ruleset.links:
+                    raise UnknownLinkTypeError(one_of("type", ruleset.links, link.type))
+                return ruleset.links[link.type], read_link_move(fields, ruleset.links[link.type], now)
+
+            link_type, starts_at = _read(body, read, "starts_at")
+            new, is_new = await self._links.move(link, link_type, starts_at, caller)
+        return self._made(request, new, ruleset, is_new)
 
     async def _show(self, request: Request, caller: str) -> Response:
         async with self._admission:
@@ -195,6 +223,8 @@ class LinkEndpoints:
             return refused.problem
         except IdempotencyConflictError as error:
             return ProblemResponse(422, "idempotency-conflict", "Another request had this key", str(error))
+        except NotMovableError as error:
+            return ProblemResponse(409, "not-movable", "The link cannot be moved any more", str(error), _NO_STORE)
         except StoreUnavailableError:
             detail = "the database cannot be reached; try again, with the same Idempotency-Key if you sent one"
             headers = {"retry-after": str(RETRY_SECONDS), **_NO_STORE}
@@ -228,6 +258,8 @@ class LinkEndpoints:
             "opens_at": stamp(link.opens_at, "seconds"),
             "expires_at": stamp(link.expires_at, "seconds"),
             "revoked_at": stamp(link.revoked_at, "seconds"),
+            "moved_at": stamp(link.moved_at, "seconds"),
+            "moved_to": link.moved_to,
         }
 
     async def _conference(self, link: records.Link) -> LinkConference | None:
@@ -282,15 +314,16 @@ async def _read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _read_link(body: bytes, ruleset: Ruleset, now: datetime) -> WantedLink:
+def _read(body: bytes, read: Callable[[object], T], needed: str) -> T:
+    """What a body says, which must have JSON with what is needed."""
     try:
-        return read_link_request(orjson.loads(body), ruleset.links, now)
+        return read(orjson.loads(body))
     except orjson.JSONDecodeError as error:
         fault = f"it is nested deeper than {MOST_NESTED} levels" if _nests_too_deep(body) else str(error)
         detail = (
             f"the body is not JSON that can be read: {fault}"
             if body
-            else "the body is empty; send a JSON object with a type"
+            else f"the body is empty; send a JSON object with {needed}"
         )
         raise Refused(ProblemResponse(400, "invalid-json", "The body is not JSON", detail)) from None
     except UnknownLinkTypeError as error:

@@ -31,6 +31,7 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "invalid-link": "the link cannot be made; `detail` lists everything that is wrong with the request",
     "not-bound": "the agent is not on the conversation, or it is not the conference's own; `detail` says why",
     "not-configured": "the operator of this server has not set this up",
+    "not-movable": "the link was revoked, or moved to another time already; `detail` says which link took its place",
     "not-found": "nothing is served under this path",
     "stopping": "the server stops; connect again",
     "store-unavailable": "the database cannot be reached; nothing is known to be written, so try again",
@@ -75,7 +76,10 @@ def document(link_types: Iterable[str]) -> Json:
         },
         "servers": [{"url": "/", "description": "The server that answered this"}],
         "tags": [
-            {"name": "links", "description": "For your own systems: make a customer's link, look at it, revoke it."},
+            {
+                "name": "links",
+                "description": "For your own systems: make a customer's link, look at it, move it, revoke it.",
+            },
             {"name": "agents", "description": "For the agents' widget: the conference of the call that is on screen."},
             {"name": "events", "description": "For Pexip Infinity: the URL of an event sink, with or without bulk."},
         ],
@@ -84,6 +88,7 @@ def document(link_types: Iterable[str]) -> Json:
             f"{LINKS_PATH}/{{call}}": {
                 "parameters": [_call_parameter()],
                 "get": _show_link(shapes),
+                "patch": _move_link(shapes),
                 "delete": _revoke_link(),
             },
             AGENTS_PATH: {"parameters": [_alias_parameter(), _conversation_parameter()], "get": _look_up(shapes)},
@@ -152,6 +157,38 @@ def _show_link(shapes: Json) -> Json:
                 "content": _json("LinkWithConference", shapes),
             },
             **_link_refusals(),
+        },
+    }
+
+
+def _move_link(shapes: Json) -> Json:
+    return {
+        "operationId": "moveLink",
+        "tags": ["links"],
+        "summary": "Move an appointment to another time",
+        "description": "Makes a link for that time, with the same type, name and attributes, and a `call` of its own: send its "
+        "`url` to the customer. The link before is `moved`: nobody gets in by it any more, and its page leads on to the new one. "
+        "Whoever is in its room stays there, and may come back while it runs.",
+        "security": [{"apiKey": []}],
+        "requestBody": {"required": True, "content": _json("LinkMove", shapes)},
+        "responses": {
+            "201": {
+                "description": "The link for that time, made now or by an earlier request with the same time.",
+                "headers": {
+                    "Location": _header("Where the link can be looked at and revoked", format="uri", required=True),
+                    "Idempotency-Replayed": _header("There when an earlier request made the link", const="true"),
+                },
+                "content": _json("Link", shapes),
+            },
+            **_problem(400, "invalid-json", "incomplete"),
+            **_unauthorized("Bearer"),
+            **_problem(404, "unknown-link", "not-found"),
+            **_problem(409, "not-movable"),
+            **_problem(413, "too-large"),
+            **_problem(415, "unsupported-media-type"),
+            **_problem(422, "invalid-link", "unknown-link-type"),
+            **_problem(500, "internal"),
+            **_problem(503, "store-unavailable", "busy", comes_back=True),
         },
     }
 

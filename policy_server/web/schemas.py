@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from policy_server.conferences.link_requests import LinkRequest
+from policy_server.conferences.link_requests import LinkMove, LinkRequest
 from policy_server.conferences.view import Conference
 from policy_server.web.events import BulkMessage, EventMessage, EventsTaken
 from policy_server.web.links import Link, LinkWithConference
@@ -22,6 +22,7 @@ _TYPES: Final = (
     EventMessage,
     EventsTaken,
     Link,
+    LinkMove,
     LinkRequest,
     LinkWithConference,
     Problem,
@@ -74,7 +75,13 @@ def schemas(link_types: list[str]) -> Json:
     fields = dict(shapes["LinkRequest"]["properties"])
     if link_types:
         fields["type"] = {**fields["type"], "enum": link_types, "examples": link_types[:1]}
-    shapes["LinkRequest"] = {**shapes["LinkRequest"], "additionalProperties": False, "properties": fields}
+    shapes["LinkMove"] = {**shapes["LinkMove"], "additionalProperties": False}
+    shapes["LinkRequest"] = {
+        **shapes["LinkRequest"],
+        "additionalProperties": False,
+        "properties": fields,
+        "not": {"required": ["ttl", "starts_at"]},
+    }
     return shapes | {
         "ConferenceEvent": _event(
             "conference",

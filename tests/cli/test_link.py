@@ -288,6 +288,7 @@ def test_inspect_a_good_link(written: str) -> None:
         "attributes": {"language": "es"},
         "created_by": "command line",
         "revoked_at": None,
+        "moved_to": None,
         "conference": "waiting",
     }
 

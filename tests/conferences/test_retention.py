@@ -109,6 +109,23 @@ def test_what_belongs_to_no_conference_goes_by_its_own_time(place: Place) -> Non
     place.run(scenario)
 
 
+def test_a_moved_link_stays_as_long_as_the_one_that_took_its_place(place: Place) -> None:
+    """Its page leads on until the appointment is over; then both go."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        old = link(CALL, created_at=NOW - 40 * DAY, expires_at=NOW - 30 * DAY)
+        new = link("b" * 32, created_at=NOW - 31 * DAY, expires_at=NOW + DAY)
+        await store.create_link(old)
+        await store.move_link(CALL, new, NOW - 31 * DAY)
+        await store.purge(NOW)
+        assert [each is not None for each in (await store.link(CALL), await store.link(new.call))] == [True, True]
+        await store.purge(NOW + 2 * DAY)
+        await store.purge(NOW + 2 * DAY)
+        assert [await store.link(CALL), await store.link(new.call)] == [None, None]
+
+    place.run(scenario)
+
+
 def test_many_rows_go_in_small_batches(place: Place) -> None:
     """Rows are deleted however many they are, and other writes come in between."""
     old = [stored_event(seq, room="", arrived_at=NOW - DAY) for seq in range(950)]

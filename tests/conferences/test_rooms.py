@@ -293,6 +293,37 @@ def test_a_revoked_link(place: Place) -> None:
     asyncio.run(scenario())
 
 
+def test_a_moved_link(place: Place) -> None:
+    """From the next question on, here and on every replica, nobody begins a room by it; a room that runs stays open to its
+    customer and its agent until it ends.
+    """
+    new = link("b" * 32, expires_at=NOON + timedelta(days=2))
+
+    async def scenario() -> None:
+        async with house(place.url) as one, house(place.url) as other:
+            await one.conferences.store.create_link(LINK)
+            one.conferences.learn(LINK)
+            room = await one.serve()
+            moved = await one.conferences.store.move_link(CALL_ID, new, NOON + timedelta(minutes=1))
+            assert moved is not None
+            one.conferences.learn(moved)
+            await true(lambda: (there := other.conferences.link(CALL_ID)) is not None and there.moved_to == new.call)
+            await true(lambda: other.conferences.link(new.call) == new)
+            await true(lambda: other.conferences.live(CALL_ID, NOON))
+            for where in (one, other):
+                where.now = NOON + timedelta(minutes=2)
+                assert await where.serve() == room
+                assert await where.serve(AGENT) == without_legs(room)
+                assert served(await where.call_out()) == room
+            await one.conferences.store.end(CALL_ID, NOON + timedelta(minutes=2))
+            await true(lambda: not one.conferences.live_count and not other.conferences.live_count)
+            for where in (one, other):
+                assert isinstance(await where.ask(), Reject)
+                assert isinstance(await where.ask(AGENT), Reject)
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("ruleset", [RULES, OTHERS], ids=["the same rules", "rules without the link"])
 def test_a_revocation_outlives_the_link(sqlite_place: Place, ruleset: Ruleset) -> None:
     """When a revoked link expires while its room runs, the customer stays shut out, after a restart too."""

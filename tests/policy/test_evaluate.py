@@ -453,7 +453,7 @@ class Written:
 
     def __init__(self, language: str, revoked_at: datetime | None = None, name: str = "") -> None:
         self.attributes = {"language": language}
-        self.revoked_at = revoked_at
+        self.withdrawn_at = revoked_at
         self.name = name
 
 

@@ -406,7 +406,7 @@ class Written:
     type = "patient"
     name = "Ada"
     attributes: Mapping[str, str] = {"language": "pl"}
-    revoked_at = None
+    withdrawn_at = None
 
 
 def test_attributes_of_the_link_that_led_to_the_room() -> None:

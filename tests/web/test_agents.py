@@ -207,6 +207,8 @@ def test_a_whole_call(desk: Desk) -> None:
         "opens_at": None,
         "expires_at": iso(4 * 3600),
         "revoked_at": None,
+        "moved_at": None,
+        "moved_to": None,
     }
     (person,) = participants
     assert person["display_name"] == "Ada from her phone"

@@ -1,15 +1,27 @@
 """Appointments over HTTP: links for a time, their page before it, and moving them."""
 
+import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from policy_server.conferences.link_requests import worth_of
 from policy_server.conferences.records import Door, HeldConference, Link
+from policy_server.conferences.view import Known
+from policy_server.pexip.request_types import RequestType
+from policy_server.pexip.requests import parse_request
+from policy_server.policy.appointments import Window
+from policy_server.policy.evaluate import evaluate
 from tests.rule_sets import KEYRING, load
-from tests.web.link_samples import Desk, call_of
+from tests.web.link_samples import BASE, NOON, TWO_TYPES, Desk, call_of
 from tests.web.test_links import PATH, problem
 
 RULES = """
@@ -49,6 +61,28 @@ def stored(desk: Desk, call: str) -> Link:
     link = desk.run(desk.keeper.store.link(call))
     assert link is not None
     return link
+
+
+def held(desk: Desk, made: Mapping[str, Any], rule: str) -> HeldConference:
+    """The room of a link, held now by a rule."""
+    call = call_of(made)
+    door = {"pin": call.pins.host, "guest_pin": call.pins.guest, "allow_guests": True}
+    return HeldConference(
+        id="held",
+        name=call.id,
+        call=call.id,
+        link_type="advice",
+        service_tag="",
+        service={"service_type": "conference", "name": call.id},
+        legs=(),
+        fallbacks=(),
+        rule=rule,
+        revision=WINDOW.revision,
+        alias="adv…",
+        held_at=desk.keeper.now,
+        expires_at=desk.keeper.now + timedelta(hours=12),
+        doors={rule: Door(door)},
+    )
 
 
 # ------------------------------------------------------------------ making one
@@ -247,26 +281,246 @@ def test_a_room_that_is_prepared_does_not_let_customers_in_early(desk: Desk) -> 
     """An adviser who is in the room before the window leaves the customer's page as it is; then the link has the PIN."""
     made = desk.make("advice", starts_at=AT)
     call = call_of(made)
-    service = {"service_type": "conference", "name": call.id, "pin": call.pins.host, "guest_pin": call.pins.guest}
-    desk.keeper.rooms[call.id] = HeldConference(
-        id="prepared",
-        name=call.id,
-        call=call.id,
-        link_type="advice",
-        service_tag="",
-        service={**service, "allow_guests": True},
-        legs=(),
-        fallbacks=(),
-        rule="agent",
-        revision=WINDOW.revision,
-        alias="agt…",
-        held_at=desk.keeper.now,
-        expires_at=desk.keeper.now + timedelta(hours=12),
-        doors={"agent": Door({})},
-    )
+    desk.keeper.rooms[call.id] = held(desk, made, "agent")
     assert re.findall("<title>(.*)</title>", desk.join(made["session"]).text) == [EARLY_TITLE]
     desk.keeper.now = STARTS_AT - 15 * MINUTE
     response = desk.join(made["session"])
     assert (response.status_code, response.headers["location"].rpartition("pin=")[2]) == (303, call.pins.guest)
     desk.keeper.now = STARTS_AT + 61 * MINUTE
     assert desk.join(made["session"]).status_code == 303
+
+
+# ------------------------------------------------------------------ moving one
+
+LATER = "2026-11-25T10:00:00-06:00"
+MOVED_TITLE = "Your appointment was moved"
+
+
+def move(desk: Desk, call: str, starts_at: object = LATER, key: str = "booking") -> httpx.Response:
+    """Moves a link."""
+    return desk.request("PATCH", f"{PATH}/{call}", key, json={"starts_at": starts_at})
+
+
+def moved(desk: Desk, call: str, starts_at: str = LATER) -> dict[str, Any]:
+    """The link that takes the place of another."""
+    response = move(desk, call, starts_at)
+    assert response.status_code == 201, response.text
+    found = response.json()
+    assert isinstance(found, dict)
+    return found
+
+
+def title(response: httpx.Response) -> str:
+    """The title of a page."""
+    (found,) = re.findall("<title>(.*)</title>", response.text)
+    return str(found)
+
+
+def test_an_appointment_is_moved(desk: Desk) -> None:
+    """Another link takes its place, with the same name, attributes, type and owner; the old one says so, and both timelines."""
+    made = desk.make("advice", starts_at=AT, name="Ada L", attributes={"language": "es"})
+    response = move(desk, made["call"], key="portal")
+    new = response.json()
+    assert (response.status_code, response.headers["location"]) == (201, f"{BASE}{PATH}/{new['call']}")
+    assert "idempotency-replayed" not in response.headers
+    assert new["call"] != made["call"]
+    kept = ("type", "name", "attributes", "created_by")
+    assert {name: new[name] for name in kept} == {name: made[name] for name in kept}
+    assert (new["state"], new["starts_at"]) == ("early", "2026-11-25T16:00:00+00:00")
+    assert (new["opens_at"], new["expires_at"]) == ("2026-11-25T15:45:00+00:00", "2026-11-25T17:00:00+00:00")
+    old = desk.request("GET", f"{PATH}/{made['call']}").json()
+    assert (old["state"], old["moved_to"], old["moved_at"]) == ("moved", new["call"], "2026-11-23T18:00:00+00:00")
+    assert [(call, kind, data["text"]) for call, kind, data, _ in desk.keeper.notes] == [
+        (made["call"], "link.moved", "'portal' moved it to 2026-11-25T16:00:00+00:00."),
+        (new["call"], "link.created", "The link was made by 'portal' in place of one that was moved."),
+    ]
+
+
+def test_the_page_of_a_moved_link_leads_on(desk: Desk) -> None:
+    """It tells the new time, and leads to the new link however it was opened; a messenger is not told."""
+    made = desk.make("advice", starts_at=AT)
+    new = moved(desk, made["call"])
+    for asked, beside in ((made["session"], ""), (f"{made['session']}/", "../"), (made["alias"], "")):
+        response = desk.join(asked)
+        assert (response.status_code, title(response)) == (200, MOVED_TITLE)
+        assert re.findall(r'<time datetime="(.*?)">(.*?)</time>', response.text) == [
+            ("2026-11-25T10:00-06:00", "Wednesday, 25 November 2026, at 10:00")
+        ]
+        assert re.findall(r'href="(.*?)"', response.text) == [f"{beside}{new['session']}"]
+        assert "refresh" not in response.headers
+    assert desk.keeper.notes[-1][1:3] == (
+        "link.opened",
+        {"text": "A customer opened the link after its appointment was moved.", "door": "moved"},
+    )
+    assert new["session"] not in desk.join(made["session"], user_agent="WhatsApp/2.23").text
+    assert title(desk.join(new["session"])) == EARLY_TITLE
+
+
+def test_moved_again_and_again(desk: Desk) -> None:
+    """The page of the first link leads to the last one, and when that is over or revoked says so."""
+    made = desk.make("advice", starts_at=AT)
+    new = made
+    for hour in range(11, 16):
+        new = moved(desk, new["call"], f"2026-11-24T{hour}:00:00-06:00")
+    assert re.findall(r'href="(.*?)"', desk.join(made["session"]).text) == [new["session"]]
+    desk.keeper.now = STARTS_AT + timedelta(days=30)
+    assert desk.join(made["session"]).status_code == 410
+    desk.keeper.now = STARTS_AT
+    desk.request("DELETE", f"{PATH}/{new['call']}")
+    assert desk.join(made["session"]).status_code == 404
+
+
+def test_the_same_move_again_is_the_same_link(desk: Desk) -> None:
+    """A request that is sent again, however its time is written, tells the link that was made first."""
+    made = desk.make("advice", starts_at=AT)
+    new = moved(desk, made["call"])
+    again = move(desk, made["call"], "2026-11-25T16:00:00Z")
+    assert (again.status_code, again.json(), again.headers["idempotency-replayed"]) == (201, new, "true")
+    stays = move(desk, new["call"], LATER)
+    assert (stays.json()["call"], stays.headers["idempotency-replayed"]) == (new["call"], "true")
+
+
+def test_of_two_moves_one_wins(desk: Desk) -> None:
+    """Of several that move a link at once the first does, nothing is left of the others, and they are told which it is now."""
+    made = desk.make("advice", starts_at=AT)
+    link = stored(desk, made["call"])
+    calls = [f"{letter * 32}" for letter in "abcdefgh"]
+
+    async def race() -> list[Link | None]:
+        store = desk.keeper.store
+        return await asyncio.gather(
+            *(store.move_link(link.call, replace(link, call=call), desk.keeper.now) for call in calls)
+        )
+
+    (winner,) = {each.moved_to for each in desk.run(race()) if each is not None}
+    assert [call for call in calls if desk.run(desk.keeper.store.link(call)) is not None] == [winner]
+    detail = problem(move(desk, made["call"], LATER), 409, "not-movable")
+    assert detail == f"the link was moved already; move the one that took its place, {winner}"
+
+
+@pytest.mark.parametrize(
+    "life",
+    [
+        pytest.param("expired", id="the customer did not come"),
+        pytest.param("prepared", id="somebody prepares the room"),
+        pytest.param("without a time", id="a link without a time"),
+    ],
+)
+def test_what_may_be_moved(desk: Desk, life: str) -> None:
+    """Whoever missed an appointment gets another; a room that is prepared waits in vain; any link gets a time."""
+    made = desk.make("advice", **({} if life == "without a time" else {"starts_at": AT}))
+    if life == "expired":
+        desk.keeper.now = STARTS_AT + timedelta(hours=5)
+    if life == "prepared":
+        desk.keeper.rooms[made["call"]] = held(desk, made, "agent")
+    new = moved(desk, made["call"])
+    assert stored(desk, made["call"]).moved_to == new["call"]
+    assert title(desk.join(made["session"])) == MOVED_TITLE
+
+
+def test_a_visit_that_runs_goes_on(desk: Desk) -> None:
+    """Who was in the room when the appointment was moved may come back by the old link as long as the room runs."""
+    made = desk.make("advice", starts_at="2026-11-23T12:00:00-06:00")
+    desk.keeper.rooms[made["call"]] = held(desk, made, "customer")
+    moved(desk, made["call"])
+    desk.keeper.now += 30 * MINUTE
+    response = desk.join(made["session"])
+    assert (response.status_code, response.headers["location"].rpartition("pin=")[2]) == (303, call_of(made).pins.guest)
+    del desk.keeper.rooms[made["call"]]
+    assert title(desk.join(made["session"])) == MOVED_TITLE
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        pytest.param({}, "starts_at is missing; write the time that the link is moved to", id="none"),
+        pytest.param(
+            {"starts_at": "soon", "name": "Ada"},
+            "'name' is not a key of what moves a link; it can have 'starts_at'; starts_at must be a moment",
+            id="all at once",
+        ),
+        pytest.param({"starts_at": "2026-11-22T10:00:00Z"}, "starts_at is '2026-11-22T10:00:00Z', and", id="over"),
+        pytest.param([], "the body must be an object such as", id="a list"),
+    ],
+)
+def test_moves_that_are_refused(desk: Desk, body: object, told: str) -> None:
+    """A time that cannot be is refused as for a new link, and the link stays as it is."""
+    made = desk.make("advice", starts_at=AT)
+    detail = problem(desk.request("PATCH", f"{PATH}/{made['call']}", json=body), 422, "invalid-link")
+    assert detail.startswith(told), detail
+    assert stored(desk, made["call"]).moved_to is None
+
+
+def test_links_that_cannot_be_moved(desk: Desk) -> None:
+    """One that was revoked, one of a type without a window, one of a type that is gone, and one that there is not."""
+    made = desk.make("advice", starts_at=AT)
+    desk.request("DELETE", f"{PATH}/{made['call']}")
+    assert problem(move(desk, made["call"]), 409, "not-movable") == "the link was revoked; make a new one"
+    walk_in = desk.make("walk-in")
+    assert "'walk-in' has none; add window" in problem(move(desk, walk_in["call"]), 422, "invalid-link")
+    problem(move(desk, "a" * 32), 404, "unknown-link")
+    problem(desk.request("PATCH", f"{PATH}/{made['call']}", None, json={}), 401, "unauthorized")
+    desk.rules.ruleset = TWO_TYPES
+    problem(move(desk, made["call"]), 422, "unknown-link-type")
+
+
+def test_a_moved_link_that_is_revoked_leads_nowhere(desk: Desk) -> None:
+    """Revoking the old link closes its page, and leaves the new link as it is."""
+    made = desk.make("advice", starts_at=AT)
+    new = moved(desk, made["call"])
+    assert desk.request("DELETE", f"{PATH}/{made['call']}").status_code == 204
+    assert desk.request("GET", f"{PATH}/{made['call']}").json()["state"] == "revoked"
+    assert desk.join(made["session"]).status_code == 404
+    assert desk.request("GET", f"{PATH}/{new['call']}").json()["state"] == "early"
+
+
+# ------------------------------------------------------------------ everybody says the same
+
+ALWAYS = load("rooms:" + RULES.replace(", open: hours", "").partition("rooms:")[2])
+
+
+@pytest.fixture(scope="module")
+def agreeing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A desk whose rules are always open."""
+    with Desk(tmp_path_factory.mktemp("agreeing"), ruleset=ALWAYS) as desk:
+        yield desk
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    before=st.integers(0, 3 * 86_400),
+    after=st.integers(60, 3 * 86_400),
+    second=st.integers(0, 300 * 86_400),
+    edge=st.sampled_from(["opens_at", "starts_at", "expires_at"]),
+    beside=st.timedeltas(timedelta(days=-8), timedelta(days=8)) | st.timedeltas(-2 * MINUTE, 2 * MINUTE),
+)
+def test_everybody_says_the_same_of_an_appointment(
+    agreeing: Desk, before: int, after: int, second: int, edge: str, beside: timedelta
+) -> None:
+    """Early before its door opens, valid until it is shut, and expired then: so say signature, links API, page, rules and
+    lookup.
+    """
+    desk, kind = agreeing, replace(ALWAYS.links["advice"], window=Window(before, after))
+    desk.rules.ruleset = replace(ALWAYS, links={**ALWAYS.links, "advice": kind})
+    desk.keeper.now = NOON
+    made = desk.make("advice", starts_at=(NOON + timedelta(seconds=second)).isoformat())
+    link, call = stored(desk, made["call"]), call_of(made)
+    opens_at, now = link.opens_at, datetime.fromisoformat(made[edge]) + beside
+    assert opens_at is not None
+    assert opens_at <= NOON + timedelta(seconds=second - before)
+    state = "early" if now < opens_at else "valid" if now < link.expires_at else "expired"
+    desk.keeper.now = now
+    assert call.state(now) == state
+    assert desk.request("GET", f"{PATH}/{made['call']}").json()["state"] == state
+    assert worth_of(link, call, now) == state
+    response = desk.join(made["session"])
+    assert (response.status_code, "refresh" in response.headers) == {
+        "early": (200, True),
+        "valid": (303, False),
+        "expired": (410, False),
+    }[state]
+    asked = parse_request(RequestType.SERVICE, f"local_alias={made['alias']}".encode())
+    rule = evaluate(desk.rules.ruleset, asked, now, KEYRING, find_link=desk.keeper.link).rule
+    assert rule == {"early": "early", "valid": "customer", "expired": "closed"}[state]
+    known = Known(call.id, link, None, call, kind)
+    assert (known.opens_at, known.expires_at) == (call.opens_at, call.expires_at)

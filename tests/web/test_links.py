@@ -71,6 +71,8 @@ def test_a_link_is_made(desk: Desk) -> None:
             "opens_at": None,
             "expires_at": "2026-11-23T20:01:00+00:00",
             "revoked_at": None,
+            "moved_at": None,
+            "moved_to": None,
         },
     )
     assert response.headers["location"] == f"{BASE}{PATH}/{call}"
@@ -610,7 +612,9 @@ def test_an_unknown_link_is_not_found(shared: Desk, method: str, name: str) -> N
     assert shared.noted == []
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", ""), ("GET", "/{call}"), ("DELETE", "/{call}")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", ""), ("GET", "/{call}"), ("PATCH", "/{call}"), ("DELETE", "/{call}")]
+)
 def test_without_the_database_the_caller_may_try_again(desk: Desk, method: str, path: str) -> None:
     """While the database is away it is 503, says when to try again, and nothing is noted."""
     call = desk.make()["call"]
@@ -623,7 +627,7 @@ def test_without_the_database_the_caller_may_try_again(desk: Desk, method: str, 
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [("GET", PATH, {"POST"}), ("PUT", PATH, {"POST"}), ("POST", f"{PATH}/x", {"GET", "HEAD", "DELETE"})],
+    [("GET", PATH, {"POST"}), ("PUT", PATH, {"POST"}), ("POST", f"{PATH}/x", {"GET", "HEAD", "PATCH", "DELETE"})],
 )
 def test_other_methods_are_refused(shared: Desk, method: str, path: str, allowed: set[str]) -> None:
     """A method that a path does not have is 405 and names those it has."""

@@ -23,7 +23,8 @@ LANGUAGES = ("en", "es")
 def render(pages: Pages, page: str, language: str) -> Page:
     """A page with all that it may be told."""
     starts = OPENING + timedelta(minutes=15) if "starts" in PAGES[page] else None
-    return pages.render(page, language, OPENING if "opening" in PAGES[page] else None, starts=starts)
+    link = "abc" if "link" in PAGES[page] else ""
+    return pages.render(page, language, OPENING if "opening" in PAGES[page] else None, starts=starts, link=link)
 
 
 def text_of(html: str) -> str:
@@ -45,8 +46,10 @@ def test_every_page_can_be_read_by_everybody(page: str, language: str) -> None:
     assert html.count("<main>") == html.count("</main>") == html.count("</style>") == 1
     assert '<meta charset="utf-8">' in html
     assert 'content="width=device-width, initial-scale=1"' in html
-    # The one link is to the same page: again, or for a browser that was taken for a messenger.
-    html = re.sub(r' href="(\?join)?"', "", html, count=1) if page.startswith(("preview", "early")) else html
+    # The one link is to the same page, again or for a browser that was taken for a messenger, or to the new link.
+    html = (
+        re.sub(r' href="(\?join|abc)?"', "", html, count=1) if page.startswith(("preview", "early", "moved")) else html
+    )
     assert not re.search(r"<script|<link|<img|<form|\b(?:src|href|style|on[a-z]+)=|https?:|//|@import|url\(|\$", html)
     assert text_of(html).count(".") >= 1
 

@@ -69,24 +69,31 @@ class Pages:
         *,
         starts: datetime | None = None,
         now: datetime | None = None,
+        link: str = "",
     ) -> Page:
-        """A page of ``PAGES`` in the language that the browser wants most; ``opening`` in the zone to tell it in.
+        """A page of ``PAGES`` in the language that the browser wants most; ``opening`` in the zone to tell it in, and where
+        there is none ``starts``.
 
-        ``starts`` is the time of an appointment. With ``now`` the page counts down to ``opening``, and looks again then.
+        ``starts`` is the time of an appointment, ``link`` where the page leads on to. With ``now`` times are written again in
+        the customer's zone, and the page counts down to ``opening`` and looks again then.
         """
+        zone = opening or starts
+        moments = {
+            name: at.astimezone(zone.tzinfo) for name, at in (("opening", opening), ("starts", starts)) if at and zone
+        }
         given = (OPENING if opening is not None else frozenset()) | (STARTS if starts is not None else frozenset())
         texts = self._readable(page, given)
         language = choose_language(accept_language, texts)
-        values = self._values(opening, starts, language)
-        text = texts[language].substitute({key: escape(value) for key, value in values})
-        counts = opening is not None and now is not None
+        values = {"link": link, **dict(self._values(moments, language))}
+        text = texts[language].substitute({key: escape(value) for key, value in values.items()})
+        is_timed = zone is not None and now is not None
         html = self.layout.substitute(
             language=language,
             direction="rtl" if language.partition("-")[0] in _RIGHT_TO_LEFT else "ltr",
             title=heading_of(text),
-            text=text.strip() + (_countdown(opening, now) if opening is not None and now is not None else ""),
+            text=text.strip() + (_clock(zone, opening, now) if zone is not None and now is not None else ""),
         )
-        return Page(html, language, _content_policy(html, countdown_script() if counts else ""))
+        return Page(html, language, _content_policy(html, countdown_script() if is_timed else ""))
 
     def with_own(self, own: PageTemplates) -> "Pages":
         """These pages, but what a link type has of its own in place of them, file by file."""
@@ -102,15 +109,12 @@ class Pages:
                     texts[language] = text
         return texts
 
-    def _values(self, opening: datetime | None, starts: datetime | None, language: str) -> Iterator[tuple[str, str]]:
-        if opening is None:
-            return
+    def _values(self, moments: Mapping[str, datetime], language: str) -> Iterator[tuple[str, str]]:
         words = self.dates.get(language) or self.dates.get(language.partition("-")[0]) or _PLAIN_WORDS
-        told = {"opening": opening, **({"starts": starts.astimezone(opening.tzinfo)} if starts is not None else {})}
-        for name, moment in told.items():
+        for name, moment in moments.items():
             yield name, words.write(moment)
             yield f"{name}_iso", moment.isoformat(timespec="minutes")
-        yield "place", _zone(opening).rpartition("/")[2].replace("_", " ")
+            yield "place", _zone(moment).rpartition("/")[2].replace("_", " ")
 
 
 def _zone(moment: datetime) -> str:
@@ -123,11 +127,15 @@ def countdown_script() -> str:
     return files(__name__).joinpath("countdown.js").read_text("utf-8").replace("\r\n", "\n")
 
 
-def _countdown(opening: datetime, now: datetime) -> str:
-    """The place of the countdown, and what counts: in milliseconds since 1970, as browsers do."""
-    times = f'data-opens="{opening.timestamp() * 1000:.0f}" data-now="{now.timestamp() * 1000:.0f}"'
-    place = f'<div id="countdown" {times} data-zone="{escape(_zone(opening))}"></div>'
+def _clock(zone: datetime, opening: datetime | None, now: datetime) -> str:
+    """The place of the countdown, if there is one, and what counts: in milliseconds since 1970, as browsers do."""
+    times = "" if opening is None else f'data-opens="{_milliseconds(opening)}" data-now="{_milliseconds(now)}" '
+    place = f'<div id="countdown" {times}data-zone="{escape(_zone(zone))}"></div>'
     return f"\n{place}\n<script>{countdown_script()}</script>"
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
 
 
 @cache

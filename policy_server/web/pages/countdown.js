@@ -1,12 +1,10 @@
-// Runs on pages that say when a door opens: writes times for the clock of whoever reads them, counts down, and looks again
-// when it is time. Without it the Refresh header does the last.
+// Runs on pages about an appointment: writes times for the clock of whoever reads them, and where a door opens counts down
+// and looks again when it is time. Without it the Refresh header does the last.
 (() => {
   const place = document.getElementById("countdown");
   // As the browser writes the page's language: en-GB has 14:00 where en has 2:00 PM.
   const page = document.documentElement.lang || "en";
   const language = navigator.languages.find((wish) => wish.split("-")[0] === page.split("-")[0]) || page;
-  // The server's clock counts, however wrong this one is.
-  const opens = Number(place.dataset.opens) + Date.now() - Number(place.dataset.now);
 
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (zone && zone !== place.dataset.zone) {
@@ -20,6 +18,9 @@
     for (const told of document.querySelectorAll("main .zone")) told.hidden = true;
   }
 
+  if (!place.dataset.opens) return;
+  // The server's clock counts, however wrong this one is.
+  const opens = Number(place.dataset.opens) + Date.now() - Number(place.dataset.now);
   const clock = place.appendChild(document.createElement("p"));
   clock.setAttribute("role", "timer");
   clock.className = "countdown";
