@@ -1,23 +1,21 @@
 """Link types that the rules forgot: no rule serves their alias, or customers meet a PIN that their link does not have."""
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from policy_server.policy.conditions import AllOf, Condition, walk
 from policy_server.policy.facts import Supposed
 from policy_server.policy.link_aliases import Entrance
+from policy_server.policy.names import LinkState
 from policy_server.policy.parameter_conditions import TextMatches
-from policy_server.policy.ruleset import LinkType, RejectOutcome, Rule, ServeOutcome, SetOutcome
+from policy_server.policy.ruleset import ContinueOutcome, LinkType, RejectOutcome, Rule, ServeOutcome, SetOutcome
 from policy_server.policy.services import ServiceTemplate
 from policy_server.policy.templates import Template
+from policy_server.rulefiles.link_reach import reached
 from policy_server.wording.values import shown
 from policy_server.wording.words import nearest
 
-_NAME: Final = "abcdefghijklmnopqrstuvwxyz234567"
-"""A name of a call as expressions see one: no rule is written for a particular one."""
-
-_DOMAIN_IN_URL: Final = re.compile(r"\{alias\}@([A-Za-z0-9.-]+)")
+_NO_LINK: Final = Supposed("an-alias-of-nobody", frozenset(), frozenset(), frozenset({LinkState.ABSENT}))
 
 
 def link_warnings(link: LinkType, services: Iterable[Rule], participants: Iterable[Rule]) -> Iterator[tuple[str, str]]:
@@ -30,10 +28,9 @@ def link_warnings(link: LinkType, services: Iterable[Rule], participants: Iterab
     if link.agent_alias is not None:
         entrances.append(("agent_alias", link.agent_alias, Entrance.AGENT))
     for key, alias, entrance in entrances:
-        if all(isinstance(rule.outcome, RejectOutcome) for rule in _about(alias, entrance, link, rules)):
+        if not any(map(_serves, reached(link, entrance, rules))):
             yield key, _unserved(key, alias, rules)
-    about = _about(link.alias, Entrance.CUSTOMER, link, rules)
-    customers = [rule for rule in about if isinstance(rule.outcome, ServeOutcome)]
+    customers = [rule for rule in reached(link, Entrance.CUSTOMER, rules) if isinstance(rule.outcome, ServeOutcome)]
     if link.url is None or not customers or any(_sets_role(rule) for rule in participants):
         return
     carries = "guest_pin" in link.url.names
@@ -61,13 +58,14 @@ def link_warnings(link: LinkType, services: Iterable[Rule], participants: Iterab
         )
 
 
-def _about(alias: Template, entrance: Entrance, link: LinkType, rules: Iterable[Rule]) -> list[Rule]:
-    """The rules that may answer an alias, the customer's also with a domain that the URL adds."""
-    text = _NAME.join(alias.literals).lower()
-    domains = _DOMAIN_IN_URL.findall(link.url.source) if link.url is not None else []
-    forms = [text, *(f"{text}@{domain.lower()}" for domain in domains)]
-    asked = [Supposed(form, frozenset({link.name}), frozenset({entrance})) for form in forms]
-    return [rule for rule in rules if any(AllOf(rule.conditions).supposing(one) is not False for one in asked)]
+def _serves(rule: Rule) -> bool:
+    """Whether a rule may let somebody in: by itself, or by leaving to Pexip what it names.
+
+    One that leaves all other aliases to Pexip too says no more of a link than the end of the list.
+    """
+    if isinstance(rule.outcome, ContinueOutcome):
+        return AllOf(rule.conditions).supposing(_NO_LINK) is False
+    return not isinstance(rule.outcome, RejectOutcome)
 
 
 def _unserved(key: str, alias: Template, rules: Iterable[Rule]) -> str:

@@ -13,7 +13,7 @@ from policy_server.policy.masking import NameMask
 from policy_server.policy.patterns import PatternError
 from policy_server.policy.recall import Recall
 from policy_server.policy.ruleset import LinkType, RuleList, Ruleset, placeholders_of, rule_list, rules_of_other_rooms
-from policy_server.rulefiles.attributes import attribute_warnings
+from policy_server.rulefiles.attributes import LinkedRules, WrittenRule, slips
 from policy_server.rulefiles.coverage import coverage_warnings
 from policy_server.rulefiles.document_nodes import MappingNode
 from policy_server.rulefiles.holidays import read_holidays, warn_of_holidays
@@ -77,7 +77,8 @@ def load_rules(
     material = _read_material(merged, report, tables, variables, now)
     has_rules = any(merged.lists.values())
     rooms = (node for node, _ in merged.named["rooms"].values())
-    slips = tuple(attribute_warnings(chain(rooms, *merged.lists.values())))
+    declared = dict.fromkeys(name for link in links.values() for name in link.attributes or ())
+    misspelt = tuple(slips(chain(rooms, *merged.lists.values()), declared))
     lists = read_lists(merged.rules() if merged.whole else {}, material)
     directory = _read_directory(merged, report, files.pictures)
     if report.is_full:
@@ -87,6 +88,10 @@ def load_rules(
         report.error(Place(files.folder), "there are no rules in these files, and an empty rule set is refused")
     _warn_of_sections(merged, material, now)
     ruleset: Ruleset | None = None
+    linked = _linked_rules(merged, lists, links)
+    if not report.failed:
+        for rule_id, place, message in linked.undeclared():
+            report.error(place, message, rule_id)
     if not report.failed:
         # A rule that could not be read whole may use what seems unused, and matches less than it seems to.
         merged.warn_of_unused("trunks", material.used_trunks, report)
@@ -105,8 +110,10 @@ def load_rules(
         for rule_id, place, message in open_room_warnings(lists[RequestType.SERVICE]):
             report.warning(place, message, rule_id)
         _warn_of_links(merged, links, lists, report)
-        for place, message in slips:
+        for place, message in misspelt:
             report.warning(place, message)
+        for rule_id, place, message in linked.warnings():
+            report.warning(place, message, rule_id)
         service_rules = [rule for rule, _ in lists[RequestType.SERVICE]]
         for rule_id, place, message in sharing_warnings(service_rules, material.shareable, links.values()):
             report.warning(place, message, rule_id)
@@ -170,6 +177,12 @@ def _read_links(merged: Merged, report: Report, folders: TemplateFolders) -> dic
             message = "of such a link nobody knows the type; name the same folder in every link type with a url"
             table.warning("templates", f"{listed(unseen)} of this folder will not be shown: {message}")
     return links
+
+
+def _linked_rules(merged: Merged, lists: ReadRules, links: Mapping[str, LinkType]) -> LinkedRules:
+    written = ([WrittenRule(rule, source.node) for rule, source in rules] for rules in lists.values())
+    rooms = {name: node for name, (node, _) in merged.named["rooms"].items()}
+    return LinkedRules(written, rooms, tuple(links.values()))
 
 
 def _read_directory(merged: Merged, report: Report, pictures: Mapping[str, bytes]) -> list[DirectoryEntry]:

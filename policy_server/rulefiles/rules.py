@@ -102,6 +102,7 @@ class Written:
 
     place: Place
     sources: Mapping[str, str]
+    node: MappingNode = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,7 +156,7 @@ def read_rule(
     outcome = section.outcome(heading.outcome).read(heading, material) if heading is not None else None
     if heading is None or outcome is None:
         return None
-    return heading.rule(outcome), Written(table.place, heading.sources)
+    return heading.rule(outcome), Written(table.place, heading.sources, table.node)
 
 
 def _read_heading(table: Table, rule_id: str, number: int, section: RuleSection, material: Material) -> Heading | None:

@@ -15,6 +15,7 @@ from policy_server.policy.patterns import compile_pattern
 from policy_server.policy.ruleset import LinkType, Rule
 from policy_server.policy.tables import TableHas
 from policy_server.policy.templates import Template, without_raw
+from policy_server.rulefiles.attributes import never_missing
 from policy_server.rulefiles.placeholders import named_anywhere
 from policy_server.rulefiles.problems import Place
 from policy_server.wording.values import shown
@@ -53,12 +54,13 @@ def sharing_warnings(
     """
     if not rooms:
         return
+    links = tuple(links)
     led = _led_by_links(rules, links)
     for rule in rules:
         room = rooms.get(rule.id)
         if room is None or not rule.enabled:
             continue
-        optional = [name for name in room.name.names if _may_be_missing(name, rule.conditions, room.sources)]
+        optional = [name for name in room.name.names if _may_be_missing(name, rule, room.sources, links)]
         # A name of the call that has to be there tells rooms apart; one with a default that may be missing does not.
         if any(without_raw(name) in NAMES for name in (*room.name.needed, *(set(room.name.names) - set(optional)))):
             continue
@@ -80,15 +82,16 @@ def sharing_warnings(
             )
 
 
-def _may_be_missing(name: str, conditions: tuple[Condition, ...], sources: Mapping[str, str]) -> bool:
-    base = without_raw(name)
+def _may_be_missing(name: str, rule: Rule, sources: Mapping[str, str], links: Iterable[LinkType]) -> bool:
+    base, conditions = without_raw(name), rule.conditions
     if base in sources:
         return _matches_nothing(sources[base])
     if any(isinstance(each, TableHas) and name in each.wanted.needed for each in conjuncts(conditions)):
         return False
     if base.startswith("link."):
         attribute = LinkAttributeSource(base.removeprefix("link."))
-        return all(condition.source != attribute for condition in text_matches(conditions))
+        asked_for = any(condition.source == attribute for condition in text_matches(conditions))
+        return not asked_for and not never_missing(rule, attribute.attribute, links)
     if base in PARAMETERS and PARAMETERS[base].always_sent:
         return False
     return all(base not in map(without_raw, condition.looks_at) for condition in conjuncts(conditions))

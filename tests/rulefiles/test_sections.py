@@ -16,7 +16,7 @@ from policy_server.policy.ruleset import Ruleset
 from tests.rulefiles.faults import Fault, check, each_fault, load, picture
 
 STARTS_AT = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
-REJECT = "service: [ { id: all, continue: true } ]\n"
+REJECT = "service: [ { id: all, redirect: elsewhere } ]\n"
 
 
 @each_fault("sections")
