@@ -18,6 +18,8 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from policy_server.call_assurance import CallAssurance
+from policy_server.conferences.agenda import Agenda
 from policy_server.conferences.clocks import NodeClocks
 from policy_server.conferences.ending import Endings
 from policy_server.conferences.joining import CustomersDoor
@@ -130,6 +132,10 @@ def create_app(
     def refusals(door: Door) -> Refusals:
         return Refusals(door, guesses, metrics.refused_at, audit=audit.put)
 
+    access = settings.management
+    node = ManagementNode(access, settings.management_rate, clock) if access is not None else None
+    assurance = CallAssurance(conferences, rules, keyring, node) if node is not None else None
+    agenda = Agenda(conferences.store, assurance.handlers if assurance is not None else {}, secrets.token_hex(8), clock)
     policy = PolicyEndpoint(
         rules,
         Rooms(conferences, keyring, conference_ids(secrets.token_hex(10))),
@@ -142,6 +148,7 @@ def create_app(
         metrics,
         refusals(Door.POLICY),
         settings.prefix,
+        assurance.hear if assurance is not None else None,
     )
     admin = BasicAuthentication(settings.admin.username, settings.admin.password) if settings.admin else None
     endings = Endings(conferences)
@@ -149,8 +156,6 @@ def create_app(
         settings, conferences, endings, refusals(Door.EVENTS), lambda data: rules.ruleset.mask.fields(data, keyring)
     )
     clocks = events.clocks if events is not None else NodeClocks()
-    access = settings.management
-    management = ManagementNode(access, settings.management_rate, clock) if access is not None else None
     operators = OperatorEndpoints(
         rules,
         store,
@@ -166,7 +171,7 @@ def create_app(
         },
         upstreams.states,
         refusals(Door.OPERATORS),
-        management.state if management is not None else None,
+        assurance.node.state if assurance is not None else None,
     )
     admissions = systems, customers, widgets = Admission(), Admission(), Admission()
     links = LinkEndpoints(
@@ -184,8 +189,8 @@ def create_app(
     lookup = ConferenceLookup(conferences, rules, keyring, settings.node, audit.put)
     agents = _Agents(settings, lookup, refusals(Door.AGENTS), widgets)
     watch_gauges(metrics, rules, decisions, audit, conferences, lambda: agents.stream_count, admissions)
-    if management is not None:
-        management.watch_gauges(metrics)
+    if assurance is not None:
+        assurance.watch_gauges(metrics)
     metrics.watch(
         "policy_node_clock_difference_seconds",
         "The largest difference between a node's clock and ours",
@@ -215,7 +220,9 @@ def create_app(
         behind([*for_nodes, *for_public], policy, Door.LISTENER),
         behind(for_nodes, policy, Door.NODES_LISTENER),
         behind(for_public, None, Door.PUBLIC_LISTENER),
-        partial(_running, rules, metrics, (decisions, audit), conferences, endings, agents, management, upstreams),
+        partial(
+            _running, rules, metrics, (decisions, audit), conferences, endings, agents, assurance, agenda, upstreams
+        ),
     )
 
 
@@ -227,7 +234,8 @@ async def _running(
     conferences: Conferences,
     endings: Endings,
     agents: "_Agents",
-    management: ManagementNode | None,
+    assurance: CallAssurance | None,
+    agenda: Agenda,
     upstreams: Upstreams,
 ) -> AsyncIterator[None]:
     """What runs beside the answers."""
@@ -236,16 +244,18 @@ async def _running(
     await conferences.start()
     metrics.update()
     watching = asyncio.create_task(_watch(rules, metrics, upstreams))
-    if management is not None:
-        management.start()
+    if assurance is not None:
+        assurance.node.start()
+    agenda.start()
 
     async def close() -> None:
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
         await agents.close()
-        if management is not None:
-            await management.close()
+        await agenda.close()
+        if assurance is not None:
+            await assurance.node.close()
         await upstreams.close()
         await endings.close()
         await conferences.stop()

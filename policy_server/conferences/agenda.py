@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol, assert_never
@@ -26,9 +26,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """An action is over; ``outcome`` is a word that says how."""
+    """An action is over; ``outcome`` is a word that says how, and ``data`` what stays of it, ``None`` for all."""
 
     outcome: str
+    data: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,12 @@ class Later:
 
 
 Result = Done | Later
+
+
+Remember = Callable[[Mapping[str, object]], Awaitable[bool]]
+"""Writes down what whoever has the action next must know, before something is done that must not be done twice. Where it
+says false, another has the action by now, and nothing may be done.
+"""
 
 
 class Handler(Protocol):
@@ -57,7 +64,7 @@ class Handler(Protocol):
     def at_once(self) -> int:
         """How many at a time."""
 
-    async def carry_out(self, action: DueAction) -> Result:
+    async def carry_out(self, action: DueAction, remember: Remember) -> Result:
         """Does it. What it raises is logged, and the action is tried again later."""
 
 
@@ -84,8 +91,9 @@ class Agenda:
         """Actions that a handler failed at, which are tried again."""
 
     def start(self) -> None:
-        """Begins to look; there must be a handler."""
-        self._looking = asyncio.create_task(self._look_for_ever())
+        """Begins to look, if there is anything that could be carried out."""
+        if self._handlers:
+            self._looking = asyncio.create_task(self._look_for_ever())
 
     def wake(self) -> None:
         """Something may be due before the next look."""
@@ -124,8 +132,7 @@ class Agenda:
         # Most looks find nothing, and need not write.
         if free <= 0 or not await self._store.is_due(kind, now):
             return
-        lease = timedelta(seconds=handler.seconds) + CLOCKS
-        for action in await self._store.take_due(kind, self._owner, now, now + lease, free):
+        for action in await self._store.take_due(kind, self._owner, now, now + _lease(handler), free):
             task = asyncio.create_task(self._carry_out(handler, action))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
@@ -135,7 +142,7 @@ class Agenda:
             result = await self._ask(handler, action)
             match result:
                 case Done():
-                    is_own = await self._store.finish_due(action, self._clock(), result.outcome)
+                    is_own = await self._store.finish_due(action, self._clock(), result.outcome, result.data)
                 case Later():
                     is_own = await self._store.postpone_due(action, result.at, result.data)
                 case _:
@@ -149,12 +156,19 @@ class Agenda:
         self.wake()
 
     async def _ask(self, handler: Handler, action: DueAction) -> Result:
+        async def remember(data: Mapping[str, object]) -> bool:
+            return await self._store.remember_due(action, self._clock() + _lease(handler), data)
+
         try:
             async with asyncio.timeout(handler.seconds):
-                return await handler.carry_out(action)
+                return await handler.carry_out(action, remember)
         except StoreUnavailableError:
             raise
         except Exception:
             self.failed += 1
             log.exception("agenda.failed: %s %s is tried again", action.kind, action.id)
             return Later(self._clock() + min(RETRY * action.attempts, timedelta(hours=1)), action.data)
+
+
+def _lease(handler: Handler) -> timedelta:
+    return timedelta(seconds=handler.seconds) + CLOCKS

@@ -10,9 +10,10 @@ from datetime import datetime
 from itertools import islice
 from typing import Final, NamedTuple, TypeVar
 
-from policy_server.conferences import conversations, history, holds, links
+from policy_server.conferences import conversations, due, history, holds, links
 from policy_server.conferences.changes import announce
 from policy_server.conferences.connection import Connection
+from policy_server.conferences.due import DueAction
 from policy_server.conferences.errors import RefusedLinkError
 from policy_server.conferences.links import NewLink
 from policy_server.conferences.records import HeldConference, Link, News, TimelineEntry
@@ -43,7 +44,8 @@ class Binding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one caller wants written: conferences to be held, entries and events to be stored, a link, an end, a binding.
+    """What one caller wants written: conferences to be held, entries and events to be stored, a link, an end, a binding,
+    actions that are due some time.
 
     Events are by their identity. ``patience`` is how many seconds it waits for others to be written with.
     """
@@ -54,12 +56,13 @@ class Batch:
     link: NewLink | None = None
     ending: Ending | None = None
     binding: Binding | None = None
+    actions: Sequence[DueAction] = ()
     patience: float = LINGER
 
     @property
     def size(self) -> int:
         """How many rows it may make."""
-        return max(1, len(self.conferences) + len(self.entries) + len(self.events))
+        return max(1, len(self.conferences) + len(self.entries) + len(self.events) + len(self.actions))
 
     @property
     def linger(self) -> float:
@@ -76,6 +79,13 @@ class Batch:
         if self.ending is not None:
             at.append(self.ending.at)
         return at
+
+
+class Wakes(NamedTuple):
+    """Which messages of a room's nodes have which of its actions be due at once."""
+
+    kind: str
+    messages: frozenset[str]
 
 
 class Written(NamedTuple):
@@ -96,7 +106,7 @@ class Together(NamedTuple):
     news: News
 
 
-def write(batches: Sequence[Batch], connection: Connection) -> Together:
+def write(batches: Sequence[Batch], wakes: Wakes | None, connection: Connection) -> Together:
     """Writes some batches, in the transaction that ``connection`` is in."""
     wanted = [batch.link for batch in batches if batch.link is not None]
     made = links.create_links(connection, wanted) if wanted else []
@@ -110,6 +120,11 @@ def write(batches: Sequence[Batch], connection: Connection) -> Together:
     new, lowered = history.add_events(connection, told) if told else (set(), set())
     entries = [{history.entry_identity(entry): entry for entry in batch.entries} for batch in batches]
     noted = history.add_timeline(connection, entries) if any(entries) else {}
+
+    if actions := [action for batch in batches for action in batch.actions]:
+        due.add(connection, actions)
+    if wakes is not None and (touched := {told[one].room for one in new if told[one].name in wakes.messages}):
+        due.bring_forward(connection, wakes.kind, sorted(touched), max(told[one].arrived_at for one in new))
 
     fresh = [link for link, is_new in made if is_new and isinstance(link, Link)]
     keys.update(link.call for link in fresh)

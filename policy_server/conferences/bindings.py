@@ -10,10 +10,11 @@ from typing import Final, NamedTuple
 
 from policy_server.conferences.caller_names import caller_aliases, callers_of, callers_of_name, shown_users
 from policy_server.conferences.lookup import ConferenceLookup, Found, Subject
+from policy_server.conferences.parties import party
 from policy_server.conferences.records import HeldConference, alias_key
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.view import FoundBy
-from policy_server.pexip.aliases import bare_alias, folded
+from policy_server.pexip.aliases import folded
 from policy_server.telephony.numbers import number_in
 
 AMBIGUOUS: Final = (
@@ -140,12 +141,12 @@ def check_dialled(dialled: str | None, dials: Iterable[str]) -> str:
 
     No caller decides whether Genesys Cloud says what was dialled.
     """
-    wanted = {_compared(alias) for alias in dials}
+    wanted = {party(alias) for alias in dials}
     if not wanted:
         return "this conference dials nobody, so that call is not its own"
-    if dialled is None or _compared(dialled) in wanted:
+    if dialled is None or party(dialled) in wanted:
         return ""
-    shown = number_in(_compared(dialled)) or "another address"
+    shown = number_in(party(dialled)) or "another address"
     return f"the customer of that conversation dialled {shown}, which this conference does not"
 
 
@@ -162,9 +163,3 @@ async def check_place(store: ConferenceStore, found: Found, conversation: str) -
         legs = sum(leg.connected_at is not None for leg in found.latest.trunk_legs)
         is_own = await store.bind(found.conference.id, conversation, legs)
     return "" if is_own else "another conversation came first for this conference: that caller only has its name"
-
-
-def _compared(dialled: str) -> str:
-    """The number in E.164, or else the user part."""
-    user = bare_alias(dialled).removeprefix("tel:").partition("@")[0]
-    return number_in(user) or (number_in(f"+{user}") if user.isdecimal() else "") or user

@@ -56,11 +56,16 @@ _TAKE_IN_SQLITE: Final = _SQLITE.format(find=_FIND, names=", ".join(DUE_ACTIONS.
 _TAKE_IN_POSTGRESQL: Final = _POSTGRESQL.format(
     find=_FIND, names=", ".join(f"due_actions.{name}" for name in DUE_ACTIONS.names)
 )
-_FINISH: Final = """UPDATE due_actions SET done_at = ?, outcome = ?, owner = NULL, leased_until = NULL
+_FINISH: Final = """UPDATE due_actions SET done_at = ?, outcome = ?, data = coalesce(?, data), owner = NULL, leased_until = NULL
     WHERE id = ? AND owner = ? AND attempts = ? AND done_at IS NULL RETURNING id"""
-_POSTPONE: Final = """UPDATE due_actions SET due_at = ?, data = ?, owner = NULL, leased_until = NULL
+# Who brought it forward meanwhile did so because of what was not known when it was taken.
+_POSTPONE: Final = """UPDATE due_actions SET due_at = CASE WHEN due_at = ? THEN ? ELSE due_at END, data = ?,
+    owner = NULL, leased_until = NULL
     WHERE id = ? AND owner = ? AND attempts = ? AND done_at IS NULL RETURNING id"""
-_SOONER: Final = "UPDATE due_actions SET due_at = ? WHERE id = ? AND due_at > ? AND done_at IS NULL RETURNING id"
+_REMEMBER: Final = """UPDATE due_actions SET data = ?, leased_until = ?
+    WHERE id = ? AND owner = ? AND attempts = ? AND done_at IS NULL RETURNING id"""
+_SOONER: Final = """UPDATE due_actions SET due_at = ?
+    WHERE key = ANY(?) AND kind = ? AND done_at IS NULL AND (due_at > ? OR owner IS NOT NULL) RETURNING id"""
 _WITHDRAW: Final = """UPDATE due_actions SET done_at = ?, outcome = ?, owner = NULL, leased_until = NULL
     WHERE id = ? AND done_at IS NULL RETURNING id"""
 _REOPEN: Final = """UPDATE due_actions SET done_at = NULL, outcome = NULL, due_at = ?
@@ -96,19 +101,40 @@ def take(
     return tuple(sorted(map(_action, connection.execute(statement, *values)), key=lambda action: action.due_at))
 
 
-def finish(connection: Connection, action: DueAction, at: datetime, outcome: str) -> bool:
-    """Says how an action ended that was taken; false if another has taken it since, whose it is now."""
-    return bool(connection.execute(_FINISH, instant(at), outcome, *_own(action)))
+def finish(
+    connection: Connection, action: DueAction, at: datetime, outcome: str, data: Mapping[str, object] | None = None
+) -> bool:
+    """Says how an action ended that was taken, and what stays of its data; false if another has taken it since, whose it is
+    now.
+    """
+    kept = None if data is None else encode(data)
+    return bool(connection.execute(_FINISH, instant(at), outcome, kept, *_own(action)))
 
 
 def postpone(connection: Connection, action: DueAction, until: datetime, data: Mapping[str, object]) -> bool:
-    """Puts an action off that was taken, with what is to be known of it then; false if another has taken it since."""
-    return bool(connection.execute(_POSTPONE, instant(until), encode(data), *_own(action)))
+    """Puts an action off that was taken, with what is to be known of it then; false if another has taken it since.
+
+    An action that was brought forward since it was taken is due at once.
+    """
+    found = (instant(action.due_at), instant(until), encode(data), *_own(action))
+    return bool(connection.execute(_POSTPONE, *found))
 
 
-def bring_forward(connection: Connection, action_id: str, at: datetime) -> bool:
-    """Has an action be due at a time if it would be later; whether it is now."""
-    return bool(connection.execute(_SOONER, instant(at), storable_name(action_id), instant(at)))
+def remember(connection: Connection, action: DueAction, until: datetime, data: Mapping[str, object]) -> bool:
+    """Writes down what is to be known by whoever has an action next, and goes on having it until a time; false if another
+    has taken it since, and then it must not be carried out.
+    """
+    return bool(connection.execute(_REMEMBER, encode(data), instant(until), *_own(action)))
+
+
+def bring_forward(connection: Connection, kind: str, keys: Sequence[str], at: datetime) -> int:
+    """Has all actions of a kind about some calls or rooms be due at a time if they would be later; how many are now.
+
+    Whoever has one at the moment is not disturbed: it is due again when they put it off.
+    """
+    moment = instant(at)
+    names = sorted(map(storable_name, keys))
+    return len(connection.execute(_SOONER, moment, names, kind, moment))
 
 
 def withdraw(connection: Connection, action_id: str, at: datetime, outcome: str) -> bool:

@@ -95,7 +95,7 @@ def held_to(held: HeldConference, decision: Serve) -> Serve:
     fallbacks = (tuple(map(dict, held.fallbacks)) or decision.fallbacks) if wanted else ()
     door = held.doors.get(decision.rule) or door_of(decision, {})
     service = _service(held, door, legs)
-    return Serve(decision.rule, decision.reason, decision.trace, service, decision.call, fallbacks)
+    return Serve(decision.rule, decision.reason, decision.trace, service, decision.call, fallbacks, decision.template)
 
 
 def agents_aliases(keyring: Keyring, conference_id: str) -> Iterator[str]:

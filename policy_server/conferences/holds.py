@@ -145,6 +145,11 @@ def find_held_at(connection: Connection, at: datetime) -> tuple[HeldConference, 
     return _with_doors(connection, connection.execute(_HELD_AT, *[instant(at)] * 3))
 
 
+def find_by_id(connection: Connection, conference_id: str) -> HeldConference | None:
+    """A conference, by its id."""
+    return _first(connection, connection.execute(f"{_SELECT} WHERE id = ?", storable_name(conference_id)))
+
+
 def find_latest(connection: Connection, call: str) -> HeldConference | None:
     """The latest conference of a call; one in a breakout room only where there is no other."""
     return _first(connection, connection.execute(_LATEST, storable_name(call))) if call else None

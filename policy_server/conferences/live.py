@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Final
 
+from policy_server.conferences.due import DueAction
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.follower import Follower
 from policy_server.conferences.holding import with_door
@@ -59,6 +60,7 @@ class Conferences:
         )
         store.tell_news(self._hear_news)
         self._said_at = -self._pace.say
+        self._scheduled: Final[set[str]] = set()
         self._tasks: Final[list[asyncio.Task[None]]] = []
 
     async def start(self) -> None:
@@ -160,6 +162,18 @@ class Conferences:
         """Puts something on the timeline of a call or room name, when the database has time."""
         if key:
             self._writer.note(TimelineEntry(key, at, kind, data))
+
+    def is_scheduled(self, action_id: str) -> bool:
+        """Whether an action was scheduled here lately; scheduling it again does no harm."""
+        return action_id in self._scheduled
+
+    def schedule(self, action: DueAction) -> None:
+        """Stores an action that is due some time, when the database has time."""
+        if len(self._scheduled) >= self.limits.rooms:
+            # The store does not mind those that it has.
+            self._scheduled.clear()
+        self._scheduled.add(action.id)
+        self._writer.schedule(action)
 
     async def hold(self, conference: HeldConference) -> HeldConference:
         """Holds a room and returns the conference that holds it.

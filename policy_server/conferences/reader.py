@@ -71,6 +71,10 @@ class Reader:
         """The latest conference of a room of one of these names that no call belongs to, ended or expired ones too."""
         return holds.find_latest_among(self.connection, names)
 
+    def conference(self, conference_id: str) -> HeldConference | None:
+        """A conference by its id, whatever became of it."""
+        return holds.find_by_id(self.connection, conference_id)
+
     def events(self, room: str, since: datetime, until: datetime | None = None) -> tuple[Event, ...]:
         """The events of a room that arrived from ``since`` and before ``until``, in order of the nodes' clocks."""
         return history.find_events(self.connection, room, since, until)

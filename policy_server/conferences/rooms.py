@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Final, NamedTuple, Protocol
+from urllib.parse import unquote
 
 from policy_server.conferences.holding import (
     AGENTS_REASON,
@@ -22,7 +23,7 @@ from policy_server.conferences.holding import (
     rule_of_orphan,
 )
 from policy_server.conferences.records import DIALLED, Door, HeldConference, Link, alias_key
-from policy_server.pexip.aliases import normalise_alias
+from policy_server.pexip.aliases import normalise_alias, original_stretch
 from policy_server.pexip.field_facts import SECRET_FIELDS
 from policy_server.pexip.parameters import PARAMETERS, Kind
 from policy_server.pexip.request_types import RequestType
@@ -162,9 +163,10 @@ class Rooms:
         (README.md: Calls out of a room)
         """
         name = _room_asked_for(request)
-        held = self._conferences.live(name, now)
+        held = self._conferences.live(name, now) if name else self._room_calling(ruleset, request, now)
         decision = self._evaluate(ruleset, request, now)
         if held is not None:
+            name = held.name
             held = await self._conferences.agreed(held, held.rule)
             decision = (
                 held_to(held, decision)
@@ -174,6 +176,18 @@ class Rooms:
         if not isinstance(decision, Serve):
             return Settled(decision, room=name)
         return Settled(decision, _timeline_of(decision, held), decision.call, name)
+
+    def _room_calling(self, ruleset: Ruleset, request: PolicyRequest, now: datetime) -> HeldConference | None:
+        """The room that calls out under ``local_alias``: so a dial of the Management API names it, if a node asks about the
+        alias that does the calling (management/README.md: Dial a participant). It opens no door: who comes in asks otherwise.
+        """
+        alias = request.text("local_alias")
+        caller = normalise_alias(alias, ruleset.domains).partition("@")[0]
+        if not caller:
+            return None
+        of_call = (room for room in self._conferences.nearby(caller, "") if now < room.expires_at)
+        # Without a call it is the room's name, as ``uri_user`` wrote it.
+        return next(of_call, None) or self._conferences.live(unquote(original_stretch(alias, 0, len(caller))), now)
 
     async def _settle_alias(self, ruleset: Ruleset, request: PolicyRequest, read: ReadAlias, now: datetime) -> Settled:
         alias, link = read

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 
 from policy_server.conferences import batches, changes, due, history, holds, links
-from policy_server.conferences.batches import LINGER, Batch, Binding, Ending, Together, Written, different
+from policy_server.conferences.batches import LINGER, Batch, Binding, Ending, Together, Wakes, Written, different
 from policy_server.conferences.connection import Connection
 from policy_server.conferences.database import PATIENCE, Database
 from policy_server.conferences.due import DueAction
@@ -57,11 +57,16 @@ class ConferenceStore:
         self._database: Final = Database(url, patience, read_only)
         self._groups: Final[Groups[Batch, Written]] = Groups(self._begin_writing, self._database.give)
         self._tell: Callable[[News], None] = _tell_nobody
+        self._wakes: Wakes | None = None
         self._under_way: asyncio.Future[None] | None = None
 
     def tell_news(self, tell: Callable[[News], None]) -> None:
         """Tells of every transaction of this process, as soon as it is on disk and before anybody else hears of it."""
         self._tell = tell
+
+    def wake_by(self, wakes: Wakes) -> None:
+        """From now on messages of nodes have actions be due."""
+        self._wakes = wakes
 
     async def __aenter__(self) -> Self:
         return self
@@ -216,12 +221,16 @@ class ConferenceStore:
         return (await self.record((), entries)).noted
 
     async def record(
-        self, conferences: Sequence[HeldConference], entries: Sequence[TimelineEntry], linger: float = LINGER
+        self,
+        conferences: Sequence[HeldConference],
+        entries: Sequence[TimelineEntry],
+        linger: float = LINGER,
+        actions: Sequence[DueAction] = (),
     ) -> Recorded:
-        """What ``hold_all`` and ``add_timeline`` do, in one transaction. Entries alone wait up to ``linger`` seconds for
-        something else to be written with.
+        """What ``hold_all``, ``add_timeline`` and ``schedule`` do, in one transaction. What is no conference waits up to
+        ``linger`` seconds for something else to be written with.
         """
-        written = await self._write(Batch(conferences, entries, patience=linger))
+        written = await self._write(Batch(conferences, entries, actions=actions, patience=linger))
         return Recorded(written.holders, written.noted)
 
     async def schedule(self, actions: Sequence[DueAction]) -> int:
@@ -240,17 +249,30 @@ class ConferenceStore:
         """
         return await self._database.write(partial(due.take, kind=kind, owner=owner, at=at, until=until, most=most))
 
-    async def finish_due(self, action: DueAction, at: datetime, outcome: str) -> bool:
-        """Says how an action ended that was taken; false, and nothing is changed, if another has taken it since."""
-        return await self._database.write(partial(due.finish, action=action, at=at, outcome=outcome))
+    async def finish_due(
+        self, action: DueAction, at: datetime, outcome: str, data: Mapping[str, object] | None = None
+    ) -> bool:
+        """Says how an action ended that was taken, and what stays of its data; false, and nothing is changed, if another has
+        taken it since.
+        """
+        return await self._database.write(partial(due.finish, action=action, at=at, outcome=outcome, data=data))
 
     async def postpone_due(self, action: DueAction, until: datetime, data: Mapping[str, object]) -> bool:
-        """Puts an action off that was taken, with what is to be known of it then; false if another has taken it since."""
+        """Puts an action off that was taken, with what is to be known of it then; false if another has taken it since.
+
+        One that was brought forward since it was taken is due at once.
+        """
         return await self._database.write(partial(due.postpone, action=action, until=until, data=data))
 
-    async def bring_forward_due(self, action_id: str, at: datetime) -> bool:
-        """Has an action be due at a time if it would be later, and says whether it was."""
-        return await self._database.write(partial(due.bring_forward, action_id=action_id, at=at))
+    async def remember_due(self, action: DueAction, until: datetime, data: Mapping[str, object]) -> bool:
+        """Writes down what is to be known by whoever has an action next, and goes on having it until a time; false if
+        another has taken it since, and then it must not be carried out.
+        """
+        return await self._database.write(partial(due.remember, action=action, until=until, data=data))
+
+    async def bring_forward_due(self, kind: str, keys: Sequence[str], at: datetime) -> int:
+        """Has the actions of a kind about some calls or rooms be due at a time if they would be later; how many are."""
+        return await self._database.write(partial(due.bring_forward, kind=kind, keys=keys, at=at))
 
     async def withdraw_due(self, action_id: str, at: datetime, outcome: str) -> bool:
         """Ends an action that nobody need carry out any more; whoever has it finds that out when they finish it."""
@@ -325,7 +347,7 @@ class ConferenceStore:
                 log.exception("store.untold: what was written is not taken note of")
             done(together.written, None)
 
-        self._database.begin_write(partial(batches.write, group), tell_first)
+        self._database.begin_write(partial(batches.write, group, self._wakes), tell_first)
 
 
 def _by_identity(events: Sequence[Event]) -> list[tuple[bytes, Event]]:

@@ -47,6 +47,7 @@ class Kind(StrEnum):
     LINK_REVOKED = "link.revoked"
     POLICY_ANSWERED = "policy.answered"
     AGENT_LOOKED_UP = "agent.looked_up"
+    ASSURANCE = "assurance"
     CONFERENCE_STARTED = "conference_started"
     TRUNK_DIALLED = "trunk_dialled"
     TRUNK_ANSWERED = "trunk_answered"
@@ -169,6 +170,11 @@ def agent_looked_up(agent_id: str, agent_name: str, conversation: str) -> Note:
     text = f"{agent_name or 'An agent without a name'} looked up the conference."
     data: dict[str, object] = {"text": text, "agent": {"id": agent_id, "name": agent_name}}
     return Note(Kind.AGENT_LOOKED_UP, {**data, "conversation": conversation} if conversation else data)
+
+
+def assurance_acted(step: str, text: str, data: Mapping[str, object]) -> Note:
+    """Something was done for a call whose leg failed or which is over, or cannot be done."""
+    return Note(Kind.ASSURANCE, {"text": text, "step": step, **data})
 
 
 # ------------------------------------------------------------------ what nodes tell

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
+from policy_server.conferences.due import DueAction
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.mirror import Mirror
 from policy_server.conferences.pace import Limits, Pace
@@ -45,6 +46,7 @@ class Writer:
         self._pace: Final = pace
         self._limits: Final = limits
         self._notes: Final[deque[TimelineEntry]] = deque()
+        self._actions: Final[deque[DueAction]] = deque()
         self._holds: Final[dict[tuple[str, str], Hold]] = {}
         self._unwritten: Final = asyncio.Event()
         self._urgent: Final = asyncio.Event()
@@ -71,6 +73,14 @@ class Writer:
             self.dropped += 1
             return
         self._notes.append(entry)
+        self._unwritten.set()
+
+    def schedule(self, action: DueAction) -> None:
+        """Stores an action that is due some time, with what is written next."""
+        if len(self._actions) >= self._limits.rooms:
+            self.dropped += 1
+            return
+        self._actions.append(action)
         self._unwritten.set()
 
     async def hold(self, conference: HeldConference, rule: str) -> HeldConference:
@@ -124,12 +134,12 @@ class Writer:
         try:
             await self._retried(self._write_notes)
         finally:
-            if self._notes:
+            if self._notes or self._actions:
                 self._unwritten.set()
 
     async def write_all(self) -> None:
         """Writes everything. Raises StoreUnavailableError."""
-        while self._holds or self._notes:
+        while self._holds or self._notes or self._actions:
             await self._write_holds()
             await self._write_notes()
 
@@ -148,22 +158,29 @@ class Writer:
     async def _write_notes(self) -> None:
         # As many only as do not keep calls waiting for their holds.
         notes = list(islice(self._notes, WRITTEN_AT_ONCE))
-        await self._write_some((), notes)
+        actions = list(islice(self._actions, WRITTEN_AT_ONCE))
+        await self._write_some((), notes, actions)
         for _ in notes:
             self._notes.popleft()
+        for _ in actions:
+            self._actions.popleft()
 
-    async def _write_some(self, holds: Sequence[Hold], notes: Sequence[TimelineEntry]) -> None:
+    async def _write_some(
+        self, holds: Sequence[Hold], notes: Sequence[TimelineEntry], actions: Sequence[DueAction] = ()
+    ) -> None:
         try:
-            if holds or notes:
-                await self._record(holds, notes)
+            if holds or notes or actions:
+                await self._record(holds, notes, actions)
         except (ValueError, TypeError):
             # Something among them cannot be written, ever.
             log.exception("conferences.unwritable: %d holds and %d notes are dropped", len(holds), len(notes))
-            self.dropped += len(holds) + len(notes)
+            self.dropped += len(holds) + len(notes) + len(actions)
             self._settle(holds, [hold.conference for hold in holds])
 
-    async def _record(self, holds: Sequence[Hold], notes: Sequence[TimelineEntry]) -> None:
-        recorded = await self._store.record([hold.conference for hold in holds], notes, self._pace.gather)
+    async def _record(
+        self, holds: Sequence[Hold], notes: Sequence[TimelineEntry], actions: Sequence[DueAction]
+    ) -> None:
+        recorded = await self._store.record([hold.conference for hold in holds], notes, self._pace.gather, actions)
         self._is_away = False
         self._settle(holds, recorded.holders)
 

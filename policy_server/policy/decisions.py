@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
-from policy_server.policy.services import Fields
+from policy_server.policy.services import Fields, ServiceTemplate
 from policy_server.policy.upstreams import Upstream
 
 
@@ -48,7 +48,7 @@ def no_rows() -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """A service: the room, gateway, reception … that the alias leads to."""
+    """A service: the room, gateway, reception … that the alias leads to; ``template`` is what the rule says of it."""
 
     word: ClassVar[str] = "serve"
     rule: str
@@ -57,6 +57,7 @@ class Serve:
     service: Fields = field(repr=False)
     call: str = field(repr=False)
     fallbacks: tuple[Fields, ...] = field(default=(), repr=False)
+    template: ServiceTemplate | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,7 +170,7 @@ def _serve(
     if not template.accepts(service, fits=fits):
         return Fail(rule, faults_of_answer(service), trace)
     fallbacks = tuple(leg.fields.fill(values)[0] for leg in template.fallbacks) if template.fallbacks else ()
-    return Serve(rule, reason, trace, service, facts.call_id, fallbacks)
+    return Serve(rule, reason, trace, service, facts.call_id, fallbacks, template)
 
 
 def _recall_service(ruleset: Ruleset, facts: Facts) -> Decision:

@@ -12,8 +12,9 @@ from policy_server.pexip.field_facts import fields_with
 from policy_server.pexip.fields import Fact
 from policy_server.pexip.services import accepts_service
 from policy_server.pexip.shapes import SHAPES
+from policy_server.policy.assurance import Assurance
 from policy_server.policy.templates import Template, is_blank
-from policy_server.telephony.trunks import Trunk
+from policy_server.telephony.trunks import Trunk, dial_string
 
 FIELD_LIMIT: Final = 250
 """Characters that Pexip takes in a field of text by ENV-3 (pexip/README.md: What voids an answer)."""
@@ -138,19 +139,36 @@ def _with(part: object, path: Path, text: str) -> object:
 class Leg:
     """One entry of ``dial_out``: an automatic participant, and the trunk it goes through if it names one.
 
-    Where a table names the trunk, ``trunks`` has those that it may name.
+    Where a table names the trunk, ``trunks`` has those that it may name. One for when another failed is dialled while the
+    calendar ``open`` is, ``""`` for always. Of those with a ``weight`` one is dialled, the others always.
     """
 
     trunk: Trunk | None
     fields: FieldsTemplate
     trunks: Mapping[str, Trunk] = field(default_factory=dict)
+    open: str = ""
+    weight: int = 0
+
+    @property
+    def is_to_trunk(self) -> bool:
+        """Whether it reaches the contact centre."""
+        return self.trunk is not None or bool(self.trunks)
+
+    def trunk_name(self, remote_alias: str) -> str:
+        """The name of the trunk through which the leg goes when it dials an alias; ``""`` if through none."""
+        if self.trunk is not None:
+            return self.trunk.name
+        return next(
+            (name for name, trunk in self.trunks.items() if dial_string(trunk).remote_alias == remote_alias), ""
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceTemplate:
     """A service of a rule.
 
-    ``legs`` become automatic participants; ``fallbacks`` are those for when one of them fails, kept in the decision.
+    ``legs`` become automatic participants; ``fallbacks`` are those for when one of them fails, kept in the decision, and
+    ``assurance`` says what happens then.
     ``names`` are the placeholders of all of it, ``needed`` those of identities with their fields. ``is_plain``: the
     service passed every check when the rules were loaded, with stand-ins for what is filled in, and lengths are all that
     a question can change.
@@ -162,11 +180,14 @@ class ServiceTemplate:
     legs: tuple[Leg, ...] = ()
     fallbacks: tuple[Leg, ...] = ()
     room: str = ""
+    assurance: Assurance | None = None
     names: frozenset[str] = field(init=False)
     needed: tuple[tuple[str, str], ...] = field(init=False)
     is_plain: bool = field(init=False)
+    is_weighted: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "is_weighted", any(leg.weight for leg in self.legs))
         names = self.fields.names.union(*(leg.fields.names for leg in (*self.legs, *self.fallbacks)))
         # A leg's caller is the call where there is one.
         names |= {"call"} if names & {ROOM_NAME, CALLER} else set()
@@ -197,6 +218,19 @@ class ServiceTemplate:
 
         return replace(self, legs=known(self.legs), fallbacks=known(self.fallbacks))
 
+    def dialled(self, call: str) -> tuple[Leg, ...]:
+        """The legs that are dialled with the room of a call, or of a name: all without a weight, and of the others one."""
+        if not self.is_weighted:
+            return self.legs
+        shares = [leg for leg in self.legs if leg.weight]
+        digest = blake2b(f"weight\0{call}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        place = int.from_bytes(digest) * sum(leg.weight for leg in shares) >> 64
+        for chosen in shares:
+            place -= chosen.weight
+            if place < 0:
+                break
+        return tuple(leg for leg in self.legs if not leg.weight or leg is chosen)
+
     def fill(self, values: dict[str, str]) -> tuple[Fields, bool]:
         """The service for one question without its derived PINs, and whether the lengths of all that is filled in are good.
 
@@ -207,7 +241,7 @@ class ServiceTemplate:
         values[CALLER] = uri_user(shown)
         if self.legs:
             legs = service["automatic_participants"] = []
-            for leg in self.legs:
+            for leg in self.dialled(shown):
                 fields, leg_fits = leg.fields.fill(values)
                 legs.append(fields)
                 fits = fits and leg_fits

@@ -10,9 +10,11 @@ from policy_server.pexip.services import check_service
 from policy_server.pexip.shapes import SHAPES
 from policy_server.policy.services import CALLER, ROOM_NAME, FieldsTemplate, Leg, Path
 from policy_server.policy.templates import MeaningTemplate, Template, parse_template
+from policy_server.rulefiles.assurance import MANAGEMENT, has_management
 from policy_server.rulefiles.document_nodes import Entry, MappingNode, ScalarNode, SequenceNode, plain
 from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import Table, shown_node, undefined
+from policy_server.rulefiles.rules import Material
 from policy_server.rulefiles.services import ANY_TEXT, FAILED, LEG_DEFAULTS, TemplateReader, Vocabulary, check_names
 from policy_server.rulefiles.tables import empty_cell
 from policy_server.telephony.trunks import DialString, Trunk, dial_string
@@ -21,6 +23,8 @@ from policy_server.wording.words import did_you_mean, unknown_key
 _BARE_ROOM: Final = {"service_type": "conference", "name": "x", "service_tag": ""}
 _SHORT: Final = {"display_name": "local_display_name"}
 """Names of our own for fields of an automatic participant."""
+
+MOST_WEIGHT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +42,22 @@ class _NamedTrunks:
         return MeaningTemplate(template.source, template.pieces, template.defaults, meanings)
 
 
-def read_dial_out(
-    rule: Table,
-    trunks: Mapping[str, Trunk | None],
-    used_trunks: set[str],
-    vocabulary: Vocabulary,
-    domain: str,
-) -> tuple[tuple[Leg, ...], tuple[Leg, ...], tuple[tuple[Template, Place], ...]]:
+@dataclass(frozen=True, slots=True)
+class DialOut:
     """The legs of ``dial_out``: those dialled with the room, those for when one failed, and their placeholders."""
+
+    first: tuple[Leg, ...]
+    failed: tuple[Leg, ...]
+    templates: tuple[tuple[Template, Place], ...]
+
+
+NO_LEGS: Final = DialOut((), (), ())
+
+
+def read_dial_out(rule: Table, material: Material) -> DialOut:
+    """What a rule says under ``dial_out``."""
+    trunks, used_trunks, vocabulary = material.trunks, material.used_trunks, material.vocabulary
+    domain = material.domains[0] if material.domains else ""
     first: list[Leg] = []
     failed: list[Leg] = []
     reader = TemplateReader(rule)
@@ -63,12 +75,49 @@ def read_dial_out(
         if when == FAILED and place == 0:
             entry.error("when", "the first entry of dial_out is dialled with the room, so it cannot wait for a failure")
         elif when == FAILED:
-            entry.warning("when", "nothing dials this entry yet: a leg that fails is not replaced by another")
+            is_assured = has_management(material.environment.variables)
+            if not is_assured:
+                entry.warning(
+                    "when", f"nothing dials this entry: that needs a Management Node, and {MANAGEMENT} is not set"
+                )
+        calendar = _read_open(entry, material, is_failed=when == FAILED)
+        weight = _read_weight(entry, is_failed=when == FAILED)
         dialled = _read_destination(entry, trunks, used_trunks, vocabulary)
         leg = _read_leg(entry, dialled, domain, reader, vocabulary)
         if leg is not None:
-            (failed if when == FAILED else first).append(leg)
-    return tuple(first), tuple(failed), tuple(reader.templates)
+            (failed if when == FAILED else first).append(replace(leg, open=calendar, weight=weight))
+    return DialOut(tuple(first), tuple(failed), tuple(reader.templates))
+
+
+def _read_open(entry: Table, material: Material, *, is_failed: bool) -> str:
+    """The calendar that must be open when an entry is dialled, ``""`` for none."""
+    name = entry.text("open", wanted="the name of a calendar")
+    if name is None:
+        return ""
+    if not is_failed:
+        entry.error(
+            "open", "open goes with when: failed; for what is dialled with the room write it into the rule's when"
+        )
+        return ""
+    material.used_calendars.add(name)
+    if name not in material.calendars:
+        entry.error("open", undefined("open", "calendar", name, material.calendars, "calendars"))
+    return name
+
+
+def _read_weight(entry: Table, *, is_failed: bool) -> int:
+    """How many calls an entry gets beside those of other weights; 0 for one that is always dialled."""
+    node = entry.value("weight")
+    if node is None:
+        return 0
+    if is_failed:
+        entry.error("weight", "weight shares calls between entries that are dialled with the room; remove it, or when")
+        return 0
+    value = node.value if isinstance(node, ScalarNode) else None
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_WEIGHT:
+        entry.error("weight", f"weight must be a number from 1 to {MOST_WEIGHT} but is {shown_node(node)}")
+        return 0
+    return value
 
 
 def _read_destination(
@@ -138,7 +187,7 @@ def _read_leg(
     trunk = destination if isinstance(destination, Trunk) else None
     node = _with_full_names(entry)
     values: dict[str, object] = {item.name: plain(item.value) for item in node.entries}
-    for key in ("trunk", "when"):
+    for key in ("trunk", "when", "open", "weight"):
         values.pop(key, None)
     if trunk is not None:
         dialled = dial_string(trunk)
@@ -188,7 +237,7 @@ def _report_leg_fault(fault: Fault, entry: Table) -> None:
         if key == full and short in entry:
             key, message = short, message.replace(full, short)
     if fault.kind == "unknown":
-        allowed = ("trunk", *_SHORT, "when", *fault.allowed)
+        allowed = ("trunk", *_SHORT, "when", "open", "weight", *fault.allowed)
         entry.error_at(entry.key_place(key), unknown_key(key, allowed, entry.where))
         return
     node = entry.value(key)

@@ -9,6 +9,7 @@ from policy_server.pexip.properties import ParticipantProperties
 from policy_server.pexip.service_parts import AutomaticParticipant
 from policy_server.pexip.services import SERVICE_TYPES
 from policy_server.pexip.shapes import SHAPES, Shape
+from policy_server.rulefiles.dial_out import MOST_WEIGHT
 from policy_server.rulefiles.schema_parts import FILLED, TEMPLATE, WRITTEN_OUT, Schema, ref
 from policy_server.rulefiles.services import DERIVED, FAILED, LEG_DEFAULTS, PIN_FIELDS, ROOM_TYPES, SHARED
 
@@ -26,7 +27,18 @@ _LEG_KEYS: Final[Schema] = {
     "when": {
         "enum": [FAILED],
         "description": "failed dials this leg only after another one failed. Not for the first entry. Left out: "
-        "dialled with the room.",
+        "dialled with the room. Needs a Management Node (POLICY_MANAGEMENT_URL).",
+    },
+    "open": {
+        "type": "string",
+        "description": "Beside when: failed: the leg is dialled only while this calendar is open.",
+    },
+    "weight": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MOST_WEIGHT,
+        "description": "Of the entries with a weight one is dialled, as often as its weight says: of 3 and 1 the first for "
+        "three calls of four, always the same for a call. Entries without one are always dialled.",
     },
 }
 LEG_KEYS: Final = tuple(_LEG_KEYS)

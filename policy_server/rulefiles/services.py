@@ -10,7 +10,7 @@ from policy_server.pexip.fields import Fact, Fault, Named
 from policy_server.pexip.service_parts import AutomaticParticipant
 from policy_server.pexip.services import SERVICE_TYPES, check_service, names_of_deployment
 from policy_server.pexip.shapes import SHAPES, Facet, Shape
-from policy_server.policy.services import FieldsTemplate, Leg, Path, ServiceTemplate, field_of
+from policy_server.policy.services import FieldsTemplate, Leg, Path, field_of
 from policy_server.policy.templates import Template, TemplateError
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
 from policy_server.rulefiles.problems import Place
@@ -317,19 +317,3 @@ def warn_of_shared_pins(table: Table) -> None:
         if isinstance(node, ScalarNode) and isinstance(node.value, str) and node.value not in ("", DERIVED):
             message = "is the same for every room of this name, so one customer can enter another's"
             table.warning(key, f"{key} {message}; write {key}: {DERIVED}")
-
-
-def complete(
-    draft: Draft,
-    legs: tuple[Leg, ...],
-    fallbacks: tuple[Leg, ...],
-) -> ServiceTemplate:
-    """The service of one rule: the room with the rule's legs."""
-    return ServiceTemplate(
-        fields=draft.fields,
-        derived_pin="pin" in draft.derived,
-        derived_guest_pin="guest_pin" in draft.derived,
-        legs=(*draft.adps, *legs),
-        fallbacks=fallbacks,
-        room=draft.room,
-    )

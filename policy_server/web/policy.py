@@ -100,8 +100,12 @@ class _Untold(NamedTuple):
     scope: Scope
 
 
+Watch = Callable[[Serve, str, str, datetime], None]
+"""Hears of every service that was answered: the room that it is, ``""`` for none, whose timeline it belongs to, and when."""
+
+
 class PolicyEndpoint:
-    """Answers the six questions of the external policy API."""
+    """Answers the six questions of the external policy API. ``watch`` watches over the calls that are answered."""
 
     def __init__(
         self,
@@ -116,7 +120,9 @@ class PolicyEndpoint:
         metrics: Metrics,
         refusals: Refusals | None = None,
         prefix: str = "",
+        watch: Watch | None = None,
     ) -> None:
+        self._watch: Final = watch
         self._rules: Final = rules
         self._rooms: Final = rooms
         self._conferences: Final = conferences
@@ -228,6 +234,8 @@ class PolicyEndpoint:
                 record = self._rooms.shown(ruleset, _record(request, settled, carried, ruleset), settled.call)
                 name = record.pop(CALLER_NAME, "")
                 fields = self._log.render({"event": "decision.made", **record})
+                if self._watch is not None and isinstance(decision, Serve):
+                    self._watch(decision, settled.room, settled.key, untold.at)
                 if settled.key and self._is_news(ruleset, about, untold.at):
                     noted = {key: value for key, value in record.items() if key not in LOGGED_OF_CALLER}
                     told = {"decision_id": untold.decision_id, **noted, CALLER_NAME: name}

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 
-from policy_server.conferences.agenda import CLOCKS, Agenda, Done, Later, Result
+from policy_server.conferences.agenda import CLOCKS, Agenda, Done, Later, Remember, Result
 from policy_server.conferences.due import DueAction
 from policy_server.conferences.store import ConferenceStore
 from tests.conferences.samples import CALL, HOUR, NOW, SECOND, Place, eventually
@@ -39,7 +39,7 @@ class Recorder:
     running: int = 0
     most: int = 0
 
-    async def carry_out(self, action: DueAction) -> Result:
+    async def carry_out(self, action: DueAction, remember: Remember) -> Result:
         """Does it."""
         self.had.append((action.id, action.attempts))
         self.running += 1

@@ -107,8 +107,9 @@ def test_an_action_can_be_withdrawn_brought_forward_and_done_again(place: Place)
 
     async def scenario(store: ConferenceStore) -> None:
         await store.schedule([action(due_at=NOW + HOUR), action("two")])
-        assert not await store.bring_forward_due("one", NOW + 2 * HOUR)
-        assert await store.bring_forward_due("one", NOW)
+        assert await store.bring_forward_due(LOOK, [CALL], NOW + 2 * HOUR) == 0
+        assert await store.bring_forward_due("other", [CALL], NOW) == 0
+        assert await store.bring_forward_due(LOOK, ["other", CALL], NOW) == 1
         assert await store.withdraw_due("two", NOW, "over")
         assert not await store.withdraw_due("two", NOW, "again")
         (one,) = await store.take_due(LOOK, "a", NOW, NOW + LEASE, 9)
@@ -119,6 +120,36 @@ def test_an_action_can_be_withdrawn_brought_forward_and_done_again(place: Place)
         assert await store.reopen_due("two", NOW)
         assert await store.count_due() == {LOOK: (1, NOW)}
         assert [again.id for again in await store.take_due(LOOK, "a", NOW, NOW + LEASE, 9)] == ["two"]
+
+    place.run(scenario)
+
+
+def test_what_is_brought_forward_while_somebody_has_it_is_due_again(place: Place) -> None:
+    """News that come while an action is carried out are not lost: it is due again as soon as it is put off."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        await store.schedule([action()])
+        (one,) = await store.take_due(LOOK, "a", NOW, NOW + LEASE)
+        assert await store.bring_forward_due(LOOK, [CALL], NOW + SECOND) == 1
+        assert await store.take_due(LOOK, "b", NOW + SECOND, NOW + LEASE) == ()
+        assert await store.postpone_due(one, NOW + HOUR, {"step": 2})
+        (again,) = await store.take_due(LOOK, "b", NOW + SECOND, NOW + LEASE)
+        assert again.data == {"step": 2}
+
+    place.run(scenario)
+
+
+def test_what_is_written_down_before_it_is_done_is_known_to_the_next(place: Place) -> None:
+    """Who has an action may write down what they are about to do, and have it longer; who has lost it may not."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        await store.schedule([action()])
+        (one,) = await store.take_due(LOOK, "a", NOW, NOW + LEASE)
+        assert await store.remember_due(one, NOW + 2 * LEASE, {"dials": 1})
+        assert await store.take_due(LOOK, "b", NOW + LEASE, NOW + 3 * LEASE) == ()
+        (again,) = await store.take_due(LOOK, "b", NOW + 2 * LEASE, NOW + 3 * LEASE)
+        assert again.data == {"dials": 1}
+        assert not await store.remember_due(one, NOW + 9 * LEASE, {"dials": 2})
 
     place.run(scenario)
 

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from policy_server.conferences.batches import LINGER
+from policy_server.conferences.due import DueAction
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.pace import Limits, Pace
@@ -67,11 +68,15 @@ class SteeredStore(ConferenceStore):
                 await self._enter("changes")
 
     async def record(
-        self, conferences: Sequence[HeldConference], entries: Sequence[TimelineEntry], linger: float = LINGER
+        self,
+        conferences: Sequence[HeldConference],
+        entries: Sequence[TimelineEntry],
+        linger: float = LINGER,
+        actions: Sequence[DueAction] = (),
     ) -> Recorded:
         """As the store does it."""
         await self._enter("record")
-        recorded = await super().record(conferences, entries, linger)
+        recorded = await super().record(conferences, entries, linger, actions)
         if self.loses_replies and conferences:
             raise StoreUnavailableError("it took too long")
         return recorded

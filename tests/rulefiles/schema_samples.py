@@ -152,6 +152,14 @@ participants: [{ id: mixes, set: { send_to_audio_mixes: [{ mix_name: "{vendor}" 
         "locations: [{ id: a, when: { table: { offices: 'x-{location|y}' } }, location: '{offices.location}', "
         "overflow_locations: ['{offices.trunk}', London] }]"
     ),
+    "shares and second numbers": (
+        "service: [{ id: a, room: visit, dial_out: [{ trunk: clinic, weight: 3 }, { trunk: clinic, weight: 1 }, "
+        "{ trunk: clinic, when: failed, open: hours }] }]"
+    ),
+    "assurance": (
+        "service: [{ id: a, room: visit, dial_out: [{ trunk: clinic }], assurance: { answer_within: 20s, attempts: 2, pause: 0s, "
+        "on_exhausted: { transfer: sorry }, end_room_with_leg: false, end_leg_with_customer: 1m } }]"
+    ),
     "a leg without trunk": "service: [{ id: a, room: visit, dial_out: [{ remote_alias: a, role: guest }] }]",
     "a leg with everything": (
         "service: [{ id: a, room: visit, dial_out: [{ trunk: clinic, display_name: '{local_alias}', call_type: video, "
@@ -233,6 +241,14 @@ BAD: dict[str, str] = {
     "more than all sessions": "service: [{ id: a, when: { percent: 101 }, continue: true }]",
     "unknown key inside not": "service: [{ id: a, when: { not: { any: [{ protocl: sip }] } }, continue: true }]",
     "unknown service type": "service: [{ id: a, service: { service_type: vmr, name: x, service_tag: x } }]",
+    "a share of nothing": "service: [{ id: a, room: visit, dial_out: [{ trunk: clinic, weight: 0 }] }]",
+    "assurance without a room": "service: [{ id: a, reject: 'No', assurance: { attempts: 1 } }]",
+    "assurance of no end": (
+        "service: [{ id: a, room: visit, dial_out: [{ trunk: clinic }], assurance: { end_room_with_leg: true } }]"
+    ),
+    "assurance that does what nobody knows": (
+        "service: [{ id: a, room: visit, dial_out: [{ trunk: clinic }], assurance: { on_exhausted: ring } }]"
+    ),
     "dial_out without a room": "service: [{ id: a, reject: 'No', dial_out: [{ trunk: clinic }] }]",
     "leg without destination": "service: [{ id: a, room: visit, dial_out: [{ display_name: x }] }]",
     "leg with two destinations": ("service: [{ id: a, room: visit, dial_out: [{ trunk: clinic, remote_alias: x }] }]"),

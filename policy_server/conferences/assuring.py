@@ -1,0 +1,471 @@
+"""Watches the legs of calls, and acts through the Management Node where one fails or a call is over (README.md: Assurance).
+
+Each room whose legs are watched has one action on the agenda, which is due whenever events may have changed something and
+whenever a time is up. Whoever has it looks at the events, and only if these say that something is to be done asks the
+Management Node, whose word counts. What is done is remembered first.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, Protocol, assert_never
+
+from policy_server.conferences.agenda import Done, Later, Remember, Result
+from policy_server.conferences.assurance import (
+    Action,
+    Dial,
+    Drop,
+    End,
+    Leg,
+    LegState,
+    Memory,
+    Move,
+    Over,
+    Picture,
+    Wait,
+    plan,
+    remember,
+)
+from policy_server.conferences.due import DueAction
+from policy_server.conferences.ending import course_of
+from policy_server.conferences.fold import Chronicle, Phase
+from policy_server.conferences.holding import LEGS
+from policy_server.conferences.parties import party
+from policy_server.conferences.reader import Reader
+from policy_server.conferences.records import HeldConference
+from policy_server.conferences.store import ConferenceStore
+from policy_server.conferences.timeline import Note, assurance_acted
+from policy_server.pexip.aliases import normalise_alias
+from policy_server.policy.assurance import Assured, Entry
+from policy_server.policy.decisions import Serve
+
+KIND: Final = "assurance"
+"""What the agenda calls it."""
+
+CHANGES: Final = frozenset(
+    {"conference_started", "conference_ended", "participant_connected", "participant_disconnected"}
+)
+"""Messages after which a call is looked at again."""
+
+SECONDS: Final = 15.0
+"""How long one look may take: two questions to the Management Node and a command."""
+
+AT_ONCE: Final = 20
+"""Calls that are looked at at a time."""
+
+AGAIN: Final = timedelta(seconds=1)
+"""When a call is looked at again after something was done."""
+
+AWAY: Final = timedelta(seconds=3)
+"""When the Management Node is asked again that could not be asked."""
+
+CALM: Final = timedelta(minutes=2)
+"""When the Management Node is asked about a call of which nothing is expected but events, and no event came."""
+
+SILENT: Final = timedelta(seconds=10)
+"""When the Management Node is asked about a call of which no event was heard."""
+
+UNWRITTEN: Final = timedelta(seconds=60)
+"""How long the hold of a room may be on its way to the database."""
+
+log = logging.getLogger(__name__)
+
+
+# ------------------------------------------------------------------ what the Management Node says
+
+
+@dataclass(frozen=True, slots=True)
+class Somebody:
+    """A participant as the Management Node knows it. ``ids`` are all by which it may be named: the first is for commands."""
+
+    ids: tuple[str, ...]
+    is_outgoing: bool
+    protocol: str
+    destination_alias: str
+    has_media: bool
+    connected_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A conference as the Management Node knows it; ``id`` is for commands."""
+
+    id: str
+    people: Sequence[Somebody]
+
+
+class Told(StrEnum):
+    """What became of a command."""
+
+    DONE = "done"
+    NOT_DONE = "not_done"
+    """Surely not carried out, and of no use to repeat."""
+    AWAY = "away"
+    """Surely not carried out; it may be given again."""
+    UNKNOWN = "unknown"
+    """Perhaps carried out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a command; ``detail`` is for people and holds no secret."""
+
+    told: Told
+    detail: str = ""
+
+
+class ManagementNode(Protocol):
+    """The Management Node, as far as calls need it."""
+
+    async def look(self, room: str) -> Seen | str | None:
+        """The conference of a name, ``None`` if there is none, and why it cannot be asked."""
+
+    async def dial(self, leg: Mapping[str, object], node: str) -> Reply:
+        """Has a room call somebody, with the fields of an automatic participant; ``node`` is the one that places the call
+        where these name no location. The room is found by the leg's ``local_alias``, from which the call comes.
+        """
+
+    async def drop(self, participant: str) -> Reply:
+        """Ends one participant's call."""
+
+    async def end(self, conference: str) -> Reply:
+        """Ends a conference for everybody."""
+
+    async def move(self, participant: str, alias: str) -> Reply:
+        """Moves a participant to the service behind an alias."""
+
+
+# ------------------------------------------------------------------ what is watched
+
+
+def watched_id(held: HeldConference) -> str:
+    """The id of the action by which the legs of a conference are watched."""
+    return f"{KIND}:{held.id}"
+
+
+def watch(decision: Serve, held: HeldConference, timeline: str, at: datetime) -> DueAction | None:
+    """The action by which the legs of a decision are watched; ``None`` if it dials no trunk."""
+    found = _assured(decision)
+    if found is None:
+        return None
+    data = {"plan": found.plain(), "fallbacks": list(decision.fallbacks), "timeline": timeline, "memory": {}}
+    return DueAction(watched_id(held), KIND, held.name, at + SILENT, data)
+
+
+def _assured(decision: Serve) -> Assured | None:
+    template, dialled = decision.template, decision.service.get(LEGS)
+    if template is None or template.assurance is None or not isinstance(dialled, list):
+        return None
+    trunks: dict[str, str] = {}
+    companions: list[str] = []
+    legs = template.dialled(decision.call or str(decision.service.get("name", "")))
+    for leg, fields in zip((*legs, *template.fallbacks), (*dialled, *decision.fallbacks), strict=False):
+        alias = str(fields.get("remote_alias", ""))
+        name = leg.trunk_name(alias)
+        if name or leg in template.fallbacks:
+            trunks[alias] = name
+        else:
+            companions.append(alias)
+    if not trunks:
+        return None
+    entries = tuple(
+        Entry(leg.trunk_name(str(fields.get("remote_alias", ""))), leg.open)
+        for leg, fields in zip(template.fallbacks, decision.fallbacks, strict=True)
+    )
+    return Assured(template.assurance, trunks, tuple(companions), entries)
+
+
+class Watching(Protocol):
+    """What is to be known of the rules."""
+
+    def customers_aliases(self, held: HeldConference) -> frozenset[str]:
+        """The aliases by which customers come into a room, as nodes dial them and as events are kept, without domain."""
+
+    def is_open(self, calendar: str, at: datetime) -> bool:
+        """Whether a calendar is open; one that is gone from the rules is."""
+
+    @property
+    def domains(self) -> frozenset[str]:
+        """The domains of the rules."""
+
+
+# ------------------------------------------------------------------ what is seen
+
+
+def seen_by_events(
+    told: Chronicle, phase: Phase, ways: frozenset[str], known: Assured, domains: frozenset[str]
+) -> Picture:
+    """What events show of a call."""
+    trunks, companions = (frozenset(map(party, aliases)) for aliases in (known.trunks, known.companions))
+    customers: set[str] = set()
+    others = 0
+    for halves, person in told.people:
+        is_there = person.is_present
+        if normalise_alias(person.destination_alias, domains) in ways and person.call_direction != "out":
+            customers |= {half.uuid for half in halves if half.is_present}
+        elif is_there and not (person.call_direction == "out" and party(person.destination_alias) in companions):
+            others += 1
+    legs: list[Leg] = []
+    for attendance, leg in told.trunk_legs:
+        called = party(attendance.text("destination_alias"))
+        is_live = leg.ended_at is None
+        if called in trunks:
+            connected = leg.connected_at
+            state = LegState.GONE if not is_live else LegState.RINGING if connected is None else LegState.CONNECTED
+            since = attendance.stints[0].seen_at if connected is None else connected
+            legs.append(Leg(attendance.uuid, state, since, connected is not None))
+        elif is_live and called not in companions:
+            others += 1
+    return Picture(phase is Phase.ENDED, frozenset(customers), others, tuple(legs))
+
+
+def seen_by_node(
+    seen: Seen | None,
+    events: Picture,
+    elsewhere: frozenset[str],
+    ways: frozenset[str],
+    known: Assured,
+    domains: frozenset[str],
+) -> Picture:
+    """What the Management Node shows of a call. Its word counts for who is there; events tell of what is gone, and of
+    whoever is in a breakout room (``elsewhere``), which is a conference of its own there.
+    """
+    trunks, companions = (frozenset(map(party, aliases)) for aliases in (known.trunks, known.companions))
+    customers = {uuid for uuid in events.customers if uuid in elsewhere}
+    others = 0
+    by_events = {leg.id: leg for leg in events.legs}
+    legs: dict[str, Leg] = {}
+    for somebody in seen.people if seen is not None else ():
+        called = party(somebody.destination_alias)
+        if not somebody.is_outgoing:
+            if normalise_alias(somebody.destination_alias, domains) in ways:
+                customers.add(somebody.ids[0])
+            else:
+                others += 1
+        elif called in trunks:
+            told = next((by_events.pop(name) for name in somebody.ids if name in by_events), None)
+            connected_at = somebody.connected_at
+            is_connected = somebody.has_media or (told is not None and told.state is LegState.CONNECTED)
+            since = connected_at or (told.since if told is not None else 0.0)
+            state = LegState.CONNECTED if is_connected else LegState.RINGING
+            was_connected = is_connected or (told is not None and told.was_connected)
+            legs[somebody.ids[0]] = Leg(somebody.ids[0], state, since, was_connected)
+        elif called not in companions:
+            others += 1
+    gone = [replace(leg, state=LegState.GONE) for leg in by_events.values()]
+    is_over = events.is_over or (seen is None and not customers)
+    return Picture(is_over, frozenset(customers), others, (*legs.values(), *gone), events.is_dialled)
+
+
+# ------------------------------------------------------------------ looking and acting
+
+
+class LegWatch:
+    """Carries out what is due for the legs of calls: a handler of the agenda.
+
+    ``note`` puts something on the timeline of a call or room, and ``count`` hears of each step and what became of it.
+    """
+
+    seconds: Final = SECONDS
+    at_once: Final = AT_ONCE
+
+    def __init__(
+        self,
+        store: ConferenceStore,
+        node: ManagementNode,
+        watching: Watching,
+        note: Callable[[str, Note], None],
+        clock: Callable[[], datetime],
+        count: Callable[[str, Told], None] = lambda step, told: None,
+    ) -> None:
+        self.node: Final = node
+        self.note: Final = note
+        self.clock: Final = clock
+        self.count: Final = count
+        self._store: Final = store
+        self._watching: Final = watching
+
+    async def carry_out(self, action: DueAction, remember: Remember) -> Result:
+        """Looks at one call, and does what is due."""
+        now = self.clock()
+        found = await self._store.read(_find, action, now)
+        if found is None:
+            # Its hold is still on its way to the database.
+            is_young = action.attempts < UNWRITTEN / AWAY
+            return Later(now + AWAY, action.data) if is_young else Done("not held")
+        return await _Look(self, self._watching, action, found).carry_out(remember)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The conference, what was told of its life, where it is in it, and whether a node was heard to dial."""
+
+    held: HeldConference
+    told: Chronicle
+    phase: Phase
+    is_dialled: bool
+
+
+def _find(reader: Reader, action: DueAction, now: datetime) -> _Found | None:
+    held = reader.conference(action.id.partition(":")[2])
+    if held is None:
+        return None
+    course = course_of(reader, held, now)
+    entries = reader.timeline(str(action.data["timeline"]))
+    is_dialled = any(entry.at >= held.held_at and entry.data.get("call_direction") == "dial_out" for entry in entries)
+    return _Found(held, course.latest, course.phase, is_dialled)
+
+
+class _Look:
+    """One look at one call."""
+
+    def __init__(self, watch: LegWatch, watching: Watching, action: DueAction, found: _Found) -> None:
+        self._watch: Final = watch
+        self._data: Final = action.data
+        self._found: Final = found
+        self._known: Final = Assured.of(_mapping(action.data["plan"]))
+        self._ways: Final = watching.customers_aliases(found.held)
+        self._domains: Final = watching.domains
+        now = watch.clock()
+        self._entries: Final = [not each.open or watching.is_open(each.open, now) for each in self._known.entries]
+        self._before: Final = Memory.of(_mapping(action.data["memory"]))
+
+    async def carry_out(self, keep: Remember) -> Result:
+        """Looks, and does what is due."""
+        found, known, now = self._found, self._known, self._watch.clock()
+        events = seen_by_events(found.told, found.phase, self._ways, known, self._domains)
+        events = replace(events, is_dialled=found.is_dialled)
+        planned = plan(known.assurance, self._entries, self._before, events, now)
+        heard_at = found.told.arrived_at or found.held.held_at
+        is_silent = not found.told.events or now >= heard_at + CALM
+        match planned.step:
+            case Over():
+                return Done("over", {})
+            case Wait(until):
+                if not is_silent:
+                    self._say_if_exhausted(planned.memory)
+                    return self._later(planned.memory, until or now + CALM)
+            case Dial() | Drop() | Move() | End():
+                pass
+            case _:
+                assert_never(planned.step)
+        seen = await self._watch.node.look(found.held.name)
+        if isinstance(seen, str):
+            self._say_once(planned.memory, f"The Management Node cannot be asked: {seen}")
+            return self._later(replace(planned.memory, is_hindered=True), now + AWAY)
+        now = self._watch.clock()
+        if seen is None and not events.is_over and now < heard_at + UNWRITTEN:
+            # It begins, or has just ended: events tell which.
+            return self._later(self._before, now + AWAY)
+        elsewhere = _in_breakouts(found.told)
+        certain = seen_by_node(seen, events, elsewhere, self._ways, known, self._domains)
+        planned = plan(known.assurance, self._entries, self._before, certain, now)
+        memory, step = replace(planned.memory, is_hindered=False), planned.step
+        match step:
+            case Over():
+                return Done("over", {})
+            case Wait(until):
+                self._say_if_exhausted(memory)
+                unheard = SILENT if not found.told.events else CALM
+                return self._later(memory, min(until or now + unheard, now + unheard))
+            case Dial() | Drop() | Move() | End():
+                return await self._do(step, remember(memory, step, certain, now), memory, seen, keep)
+            case _:
+                assert_never(step)
+
+    async def _do(self, step: Action, after: Memory, before: Memory, seen: Seen | None, keep: Remember) -> Result:
+        if not await keep({**self._data, "memory": after.plain()}):
+            # Another process has it by now, and nothing may be done here.
+            return Later(self._watch.clock(), self._data)
+        reply = await self._tell(step, seen)
+        self._watch.count(type(step).__name__.lower(), reply.told)
+        now = self._watch.clock()
+        match reply.told:
+            case Told.DONE:
+                self._say(*_done(step, self._known), data={"result": "done"})
+            case Told.UNKNOWN:
+                self._say(*_done(step, self._known), data={"result": "unknown", "detail": reply.detail})
+            case Told.NOT_DONE:
+                text = f"{_done(step, self._known)[1]} It was refused: {reply.detail}."
+                self._say("refused", text, data={"result": "refused", "detail": reply.detail})
+                if isinstance(step, Dial):
+                    # That entry cannot be dialled.
+                    return self._later(replace(after, failed_at=now), now)
+                return self._later(after, now + AWAY)
+            case Told.AWAY:
+                self._say_once(before, f"The Management Node cannot be told: {reply.detail}")
+                return self._later(replace(before, is_hindered=True), now + AWAY)
+            case _:
+                assert_never(reply.told)
+        return self._later(after, now + AGAIN)
+
+    async def _tell(self, step: Action, seen: Seen | None) -> Reply:
+        node = self._watch.node
+        match step:
+            case Dial(entry):
+                fallbacks = self._data["fallbacks"]
+                leg = fallbacks[entry] if isinstance(fallbacks, list) else {}
+                return await node.dial(leg, self._placing_node())
+            case Drop(leg_id):
+                return await node.drop(leg_id)
+            case Move(customers, alias):
+                replies = [await node.move(one, alias) for one in sorted(customers)]
+                return max(replies, key=lambda reply: _WORST.index(reply.told))
+            case End():
+                # Without the conference's id there is none to end.
+                return await node.end(seen.id) if seen is not None else Reply(Told.DONE)
+            case _:
+                assert_never(step)
+
+    def _placing_node(self) -> str:
+        """The node that told of the call last: it runs, and handles the customer."""
+        events = self._found.told.events
+        return events[-1].node if events else ""
+
+    def _later(self, memory: Memory, at: datetime) -> Later:
+        return Later(at, {**self._data, "memory": memory.plain()})
+
+    def _say_if_exhausted(self, memory: Memory) -> None:
+        if memory.is_exhausted and not self._before.is_exhausted:
+            self._say("exhausted", "Nobody could be reached. The customer stays in the room.")
+
+    def _say_once(self, memory: Memory, text: str) -> None:
+        if not memory.is_hindered:
+            self._say("hindered", text)
+
+    def _say(self, step: str, text: str, data: Mapping[str, object] = {}) -> None:
+        self._watch.note(str(self._data["timeline"]), assurance_acted(step, text, data))
+
+
+_WORST: Final = (Told.DONE, Told.UNKNOWN, Told.NOT_DONE, Told.AWAY)
+
+
+def _done(step: Action, known: Assured) -> tuple[str, str]:
+    """A step in one word and in a sentence."""
+    match step:
+        case Dial(entry):
+            trunk = known.entries[entry].trunk
+            return (
+                "dialled",
+                f"No agent was reached, so {f'trunk {trunk!r}' if trunk else 'the next entry'} is dialled.",
+            )
+        case Drop():
+            return "dropped", "A call to the contact centre that is not wanted any more is ended."
+        case Move():
+            return "moved", "Nobody could be reached. The customer is transferred."
+        case End(reason):
+            return "ended", f"The room is ended: {reason}."
+        case _:
+            assert_never(step)
+
+
+def _in_breakouts(told: Chronicle) -> frozenset[str]:
+    """Who is in a breakout room: to the Management Node that is a conference of its own."""
+    there = (one for one in told.everybody if one.is_present)
+    return frozenset(one.uuid for one in there if one.is_in_another(told.room))
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
