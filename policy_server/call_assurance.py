@@ -13,8 +13,6 @@ from policy_server.conferences.assuring import (
     KIND,
     LegWatch,
     Reply,
-    Seen,
-    Somebody,
     Told,
     watch,
     watched_id,
@@ -23,6 +21,7 @@ from policy_server.conferences.batches import Wakes
 from policy_server.conferences.holding import LEGS
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.records import HeldConference
+from policy_server.conferences.sightings import Seen, Somebody
 from policy_server.conferences.timeline import Note
 from policy_server.management.client import ManagementClient
 from policy_server.management.results import (

@@ -6,7 +6,7 @@ Management Node, whose word counts. What is done is remembered first.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,12 +18,9 @@ from policy_server.conferences.assurance import (
     Dial,
     Drop,
     End,
-    Leg,
-    LegState,
     Memory,
     Move,
     Over,
-    Picture,
     Wait,
     plan,
     remember,
@@ -32,12 +29,11 @@ from policy_server.conferences.due import DueAction
 from policy_server.conferences.ending import course_of
 from policy_server.conferences.fold import Chronicle, Phase
 from policy_server.conferences.holding import LEGS
-from policy_server.conferences.parties import party
 from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import HeldConference
+from policy_server.conferences.sightings import Seen, in_breakouts, seen_by_events, seen_by_node
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.timeline import Note, assurance_acted
-from policy_server.pexip.aliases import normalise_alias
 from policy_server.policy.assurance import Assured, Entry
 from policy_server.policy.decisions import Serve
 
@@ -74,26 +70,6 @@ log = logging.getLogger(__name__)
 
 
 # ------------------------------------------------------------------ what the Management Node says
-
-
-@dataclass(frozen=True, slots=True)
-class Somebody:
-    """A participant as the Management Node knows it. ``ids`` are all by which it may be named: the first is for commands."""
-
-    ids: tuple[str, ...]
-    is_outgoing: bool
-    protocol: str
-    destination_alias: str
-    has_media: bool
-    connected_at: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A conference as the Management Node knows it; ``id`` is for commands."""
-
-    id: str
-    people: Sequence[Somebody]
 
 
 class Told(StrEnum):
@@ -189,74 +165,6 @@ class Watching(Protocol):
     @property
     def domains(self) -> frozenset[str]:
         """The domains of the rules."""
-
-
-# ------------------------------------------------------------------ what is seen
-
-
-def seen_by_events(
-    told: Chronicle, phase: Phase, ways: frozenset[str], known: Assured, domains: frozenset[str]
-) -> Picture:
-    """What events show of a call."""
-    trunks, companions = (frozenset(map(party, aliases)) for aliases in (known.trunks, known.companions))
-    customers: set[str] = set()
-    others = 0
-    for halves, person in told.people:
-        is_there = person.is_present
-        if normalise_alias(person.destination_alias, domains) in ways and person.call_direction != "out":
-            customers |= {half.uuid for half in halves if half.is_present}
-        elif is_there and not (person.call_direction == "out" and party(person.destination_alias) in companions):
-            others += 1
-    legs: list[Leg] = []
-    for attendance, leg in told.trunk_legs:
-        called = party(attendance.text("destination_alias"))
-        is_live = leg.ended_at is None
-        if called in trunks:
-            connected = leg.connected_at
-            state = LegState.GONE if not is_live else LegState.RINGING if connected is None else LegState.CONNECTED
-            since = attendance.stints[0].seen_at if connected is None else connected
-            legs.append(Leg(attendance.uuid, state, since, connected is not None))
-        elif is_live and called not in companions:
-            others += 1
-    return Picture(phase is Phase.ENDED, frozenset(customers), others, tuple(legs))
-
-
-def seen_by_node(
-    seen: Seen | None,
-    events: Picture,
-    elsewhere: frozenset[str],
-    ways: frozenset[str],
-    known: Assured,
-    domains: frozenset[str],
-) -> Picture:
-    """What the Management Node shows of a call. Its word counts for who is there; events tell of what is gone, and of
-    whoever is in a breakout room (``elsewhere``), which is a conference of its own there.
-    """
-    trunks, companions = (frozenset(map(party, aliases)) for aliases in (known.trunks, known.companions))
-    customers = {uuid for uuid in events.customers if uuid in elsewhere}
-    others = 0
-    by_events = {leg.id: leg for leg in events.legs}
-    legs: dict[str, Leg] = {}
-    for somebody in seen.people if seen is not None else ():
-        called = party(somebody.destination_alias)
-        if not somebody.is_outgoing:
-            if normalise_alias(somebody.destination_alias, domains) in ways:
-                customers.add(somebody.ids[0])
-            else:
-                others += 1
-        elif called in trunks:
-            told = next((by_events.pop(name) for name in somebody.ids if name in by_events), None)
-            connected_at = somebody.connected_at
-            is_connected = somebody.has_media or (told is not None and told.state is LegState.CONNECTED)
-            since = connected_at or (told.since if told is not None else 0.0)
-            state = LegState.CONNECTED if is_connected else LegState.RINGING
-            was_connected = is_connected or (told is not None and told.was_connected)
-            legs[somebody.ids[0]] = Leg(somebody.ids[0], state, since, was_connected)
-        elif called not in companions:
-            others += 1
-    gone = [replace(leg, state=LegState.GONE) for leg in by_events.values()]
-    is_over = events.is_over or (seen is None and not customers)
-    return Picture(is_over, frozenset(customers), others, (*legs.values(), *gone), events.is_dialled)
 
 
 # ------------------------------------------------------------------ looking and acting
@@ -359,7 +267,7 @@ class _Look:
         if seen is None and not events.is_over and now < heard_at + UNWRITTEN:
             # It begins, or has just ended: events tell which.
             return self._later(self._before, now + AWAY)
-        elsewhere = _in_breakouts(found.told)
+        elsewhere = in_breakouts(found.told)
         certain = seen_by_node(seen, events, elsewhere, self._ways, known, self._domains)
         planned = plan(known.assurance, self._entries, self._before, certain, now)
         memory, step = replace(planned.memory, is_hindered=False), planned.step
@@ -459,12 +367,6 @@ def _done(step: Action, known: Assured) -> tuple[str, str]:
             return "ended", f"The room is ended: {reason}."
         case _:
             assert_never(step)
-
-
-def _in_breakouts(told: Chronicle) -> frozenset[str]:
-    """Who is in a breakout room: to the Management Node that is a conference of its own."""
-    there = (one for one in told.everybody if one.is_present)
-    return frozenset(one.uuid for one in there if one.is_in_another(told.room))
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

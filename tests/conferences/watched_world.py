@@ -13,10 +13,11 @@ from math import inf
 from typing import Any, Final, Literal, TypeVar
 
 from policy_server.conferences.agenda import Done, Later
-from policy_server.conferences.assuring import CHANGES, LegWatch, Reply, Seen, Somebody, Told
+from policy_server.conferences.assuring import CHANGES, LegWatch, Reply, Told
 from policy_server.conferences.due import DueAction
 from policy_server.conferences.fold import Chronicle
 from policy_server.conferences.records import HeldConference, TimelineEntry
+from policy_server.conferences.sightings import Seen, Somebody
 from policy_server.conferences.timeline import Note
 from policy_server.pexip.events import Event
 from policy_server.policy.assurance import Assurance, Assured, Entry
