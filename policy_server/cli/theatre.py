@@ -226,6 +226,8 @@ async def _stage(
             retention=timedelta(seconds=DURATIONS.longest),
             events=events,
             tenant=Tenant(genesys.url, genesys.user.organization_id) if genesys else None,
+            # The deployment knows nothing of a played call.
+            management=None,
         )
         app = create_app(here, theatre.rules, DecisionLog("text", write=len), clock=clock, forwards=False)
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)

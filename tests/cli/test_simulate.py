@@ -242,6 +242,19 @@ def test_nothing_is_left_behind(folder: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["rules"]
 
 
+def test_the_deployment_hears_nothing_of_a_played_call(folder: Path) -> None:
+    """Played in this process no call is looked after by the Management Node of the settings, nor is that asked anything."""
+    put_rules(folder)
+    with socket.create_server(("127.0.0.1", 0)) as node:
+        url = f"http://127.0.0.1:{node.getsockname()[1]}"
+        access = {"POLICY_MANAGEMENT_USERNAME": "policy", "POLICY_MANAGEMENT_PASSWORD": "of the manager"}
+        result = run("simulate", environment={"POLICY_MANAGEMENT_URL": url, **access})
+        node.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            node.accept()
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
 def test_json(folder: Path) -> None:
     """--json gives every exchange with its checks, and for a node's questions the verdict."""
     put_rules(folder)
