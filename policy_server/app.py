@@ -39,6 +39,7 @@ from policy_server.web.agents import PATH, AgentAccess, AgentDesk, AgentEndpoint
 from policy_server.web.audit import AuditLog
 from policy_server.web.basic import BasicAuthentication
 from policy_server.web.callers import Proxies
+from policy_server.web.conferences import ConferenceEndpoints
 from policy_server.web.cors import AgentCors
 from policy_server.web.decision_log import DecisionLog
 from policy_server.web.doors import Doors
@@ -187,6 +188,7 @@ def create_app(
     )
     join = JoinEndpoint(CustomersDoor(rules, keyring, conferences), customers)
     lookup = ConferenceLookup(conferences, rules, keyring, settings.node, audit.put)
+    calls = ConferenceEndpoints(lookup, settings.api_keys, refusals(Door.API), audit.put, systems)
     agents = _Agents(settings, lookup, refusals(Door.AGENTS), widgets)
     watch_gauges(metrics, rules, decisions, audit, conferences, lambda: agents.stream_count, admissions)
     if assurance is not None:
@@ -208,7 +210,7 @@ def create_app(
 
     sink_routes = [_unset(EVENTS_PATH, "POLICY_EVENTS_USERNAME and POLICY_EVENTS_PASSWORD")]
     for_nodes = [*operators.routes(), *(events.routes() if events is not None else sink_routes)]
-    for_public = [*links.routes(), *join.routes(), *agents.routes()]
+    for_public = [*links.routes(), *calls.routes(), *join.routes(), *agents.routes()]
     proxies = Proxies(settings.trusted_proxies)
 
     def behind(routes: list[Route], asked: ASGIApp | None, door: Door) -> Doors:

@@ -1,11 +1,13 @@
-"""``conference show``: what the database knows of one call. Also what other commands need to look into the database."""
+"""``conference list`` and ``show``: what the database knows of calls. Also what other commands need to look into the database."""
 
 import asyncio
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import click
 import orjson
@@ -14,6 +16,7 @@ from policy_server.app import utc_now
 from policy_server.cli.common import (
     Unusable,
     call_of,
+    echo,
     json_option,
     keyring_or_temporary,
     print_json,
@@ -23,18 +26,33 @@ from policy_server.cli.common import (
     words_of,
 )
 from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.conferences.fold import Phase
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.location import parse_location
 from policy_server.conferences.lookup import ConferenceLookup, Subject
+from policy_server.conferences.search import (
+    MOST,
+    USUAL,
+    CallSummary,
+    ConferenceSearch,
+    Page,
+    SearchError,
+    Wanted,
+    details,
+    read_wanted,
+)
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.tables import NAME_LENGTH
 from policy_server.conferences.verdict import Verdict
-from policy_server.conferences.view import Conference, Customer, Participant, TrunkLeg
+from policy_server.conferences.view import CallDetails, Customer, Participant, TrunkLeg
 from policy_server.pexip.query import clean
 from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Ruleset
 from policy_server.settings import Settings
 from policy_server.wording.values import printable, shown
+
+_NAME_WIDTH: Final = 24
+_TIME_OF_DAY: Final = re.compile(r"[0-2]?[0-9]:[0-5][0-9](:[0-5][0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +97,8 @@ def conference() -> None:
 @rules_option
 @json_option
 def show_conference(alias: str, rules_folder: Path | None, as_json: bool) -> None:
-    """Print the conference of an ALIAS: a call id, the customer's or the agent's alias, or the name of a room.
+    """Print the conference of an ALIAS: a call id, the customer's or the agent's alias, the name of a room, or an id of the
+    list.
 
     Reads the database of POLICY_DATABASE_URL, whether the server runs or not. No PIN is printed. Exit status 1 when no
     such conference is known.
@@ -105,22 +124,105 @@ def show_conference(alias: str, rules_folder: Path | None, as_json: bool) -> Non
         click.echo(f"No conference is known by {shown(text)} in {where}, and it is no call of ours.", err=True)
         sys.exit(1)
     if as_json:
-        print_json({name: value for name, value in answer.items() if name != "join"})
+        print_json(answer)
         return
     for line in _lines(answer):
         click.echo(printable(line))
 
 
-async def _find(found: Settings, ruleset: Ruleset, keyring: Keyring, alias: str) -> Conference | None:
-    """The answer to the lookup of an alias or room name,"""
+@conference.command("list")
+@click.option(
+    "--since", metavar="TIME", help="The first moment: 14:05, 2026-11-23, 2026-11-23T14:05 or with an offset."
+)
+@click.option("--until", metavar="TIME", help="The first moment after.")
+@click.option("--name", metavar="TEXT", help="A part of the customer's name, without case and accents.")
+@click.option(
+    "--attribute", "attributes", metavar="K=V", multiple=True, help="An attribute of the link; may be repeated."
+)
+@click.option("--rule", metavar="ID", help="The rule that made the room.")
+@click.option("--state", type=click.Choice([state.value for state in Phase]), help="Where the call is in its life.")
+@click.option("--verdict", metavar="CODE", help="What became of it, such as no_agent.")
+@click.option("--limit", type=click.IntRange(1, MOST), default=USUAL, help=f"Calls of a page ({USUAL}).")
+@click.option("--cursor", metavar="TEXT", help="The next page, as the page before says.")
+@rules_option
+@json_option
+def list_conferences(
+    attributes: tuple[str, ...], limit: int, rules_folder: Path | None, as_json: bool, **texts: str | None
+) -> None:
+    """Print the calls of a time, the latest first, each with what became of it.
+
+    Times are those of this machine's zone. Reads the database of POLICY_DATABASE_URL. No PIN is printed.
+    """
+    found = settings()
+    ruleset = usable_rules(rules_folder or found.rules)
+    keyring = keyring_or_temporary(found)
+    times = {name: _time(f"--{name}", texts.pop(name)) for name in ("since", "until")}
+    named = {name: text for name, text in (texts | times).items() if text is not None}
+    given = list(zip(named, words_of(tuple(named.values())), strict=True))
+    given += [("attribute", text) for text in words_of(attributes)]
+    try:
+        wanted = read_wanted([*given, ("limit", str(limit))])
+    except SearchError as error:
+        raise Unusable(str(error)) from None
+    missing = missing_database(found.database_url)
+    if missing is not None:
+        raise Unusable(told_missing(missing))
+    try:
+        page = asyncio.run(_search(found, ruleset, keyring, wanted))
+    except StoreUnavailableError as error:
+        raise Unusable(f"calls cannot be looked up: {error}") from None
+    if as_json:
+        print_json({"conferences": page.calls, "next": page.next})
+        return
+    for call in page.calls:
+        echo(*_row(call))
+    if not page.calls:
+        echo("no calls" if page.next is None else "no calls so far")
+    if page.next is not None:
+        echo("", f"more: --cursor {page.next}")
+
+
+def _row(call: CallSummary) -> tuple[str, str]:
+    who = clean(call["customer"]["name"] or "-")[:_NAME_WIDTH]
+    code, text = call["verdict"]["code"], call["verdict"]["text"]
+    where = call["call"] or call["name"]
+    return f"{_local(call['at'])}  {code:<19}  {who:<{_NAME_WIDTH}}  {clean(where)}", f"    {text}"
+
+
+def _time(option: str, text: str | None) -> str | None:
+    """A time as people say it, with the offset of this machine's zone; a time of day is today's."""
+    if text is None:
+        return None
+    written = text.strip()
+    try:
+        if _TIME_OF_DAY.fullmatch(written):
+            written = f"{utc_now().astimezone():%Y-%m-%d}T{written:0>5}"
+        at = datetime.fromisoformat(written)
+        return (at if at.tzinfo is not None else at.astimezone()).isoformat()
+    except (ValueError, OverflowError):
+        told = f"{option} must be a time such as 14:05, 2026-11-23 or 2026-11-23T14:05 but is {shown(text)}"
+        raise Unusable(told) from None
+
+
+async def _search(found: Settings, ruleset: Ruleset, keyring: Keyring, wanted: Wanted) -> Page:
+    async with ConferenceStore(found.database_url) as store:
+        return await ConferenceSearch(lookup_in(store, found, ruleset, keyring)).find(wanted)
+
+
+async def _find(found: Settings, ruleset: Ruleset, keyring: Keyring, alias: str) -> CallDetails | None:
+    """The call of an id, an alias or a room name."""
     async with ConferenceStore(found.database_url) as store:
         lookup = lookup_in(store, found, ruleset, keyring)
+        listed = await ConferenceSearch(lookup).show(alias)
+        if listed is not None:
+            return listed
         call = call_of(ruleset, keyring, alias)
         seen = await lookup.look_up(Subject(call.id) if call is not None else lookup.subject_of(alias))
-        return seen.answer if seen is not None else await lookup.look_up_room(alias)
+        answer = seen.answer if seen is not None else await lookup.look_up_room(alias)
+        return details(answer) if answer is not None else None
 
 
-def _lines(answer: Conference) -> Iterator[str]:
+def _lines(answer: CallDetails) -> Iterator[str]:
     """The answer for people; names and texts of callers lose what a terminal would obey."""
     first = {
         "verdict": _verdict(answer["verdict"]),

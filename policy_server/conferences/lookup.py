@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from itertools import chain
-from typing import Final
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import orjson
 
@@ -18,7 +18,7 @@ from policy_server.conferences.holding import LEGS, agents_aliases, entered, hel
 from policy_server.conferences.keeper import latest_of_call
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.once import OnceAMinute
-from policy_server.conferences.reader import BEGINNING, CallSource
+from policy_server.conferences.reader import BEGINNING, CallSource, Reader
 from policy_server.conferences.records import HeldConference, TimelineEntry, alias_key
 from policy_server.conferences.running import FEW, NotKept, RunningCalls
 from policy_server.conferences.tables import NAME_LENGTH
@@ -49,6 +49,9 @@ SHOWN_LIMIT: Final = 1000
 _NO_SERVICE: Final[Mapping[str, object]] = {}
 
 Service = Mapping[str, object]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,14 +225,37 @@ class ConferenceLookup:
         shown = self._look_up(reader, Subject(call), ruleset, now) if call else None
         if shown is not None and shown.found.answer["name"] == name:
             return shown.found.answer
+        if held is not None:
+            return self.of_room(reader, held, ruleset, now)
         entries = reader.timeline(name)
-        if held is None and course.whole.arrived_at is None and not entries:
+        if course.whole.arrived_at is None and not entries:
             return None
-        known = Known("", None, held, None, None)
-        service: Service = held.service if held is not None else {"name": name}
-        entries = tuple(entry for entry in entries if held is None or entry.at >= held.held_at)
-        dials = held is not None and bool(held.legs or held.fallbacks)
-        rendered = self._render(known, ruleset, service, entries, course, now, dials=dials)
+        unknown = Known("", None, None, None, None)
+        rendered = self._render(unknown, ruleset, {"name": name}, entries, course, now, dials=False)
+        return {**rendered, "call": None, "node": None}
+
+    # -------------------------------------------------------------- for those who do not join
+
+    async def read(
+        self, work: Callable[Concatenate[Reader, Ruleset, datetime, P], T], *arguments: P.args, **options: P.kwargs
+    ) -> T:
+        """What ``work`` makes of the store by the rules of now, in its turn. Raises StoreUnavailableError."""
+        ruleset, now = self._rules.ruleset, self.conferences.clock()
+        async with self._turns:
+            return await self.conferences.store.read(work, ruleset, now, *arguments, **options)
+
+    def of_call(self, reader: CallSource, call: str, ruleset: Ruleset, now: datetime) -> Conference | None:
+        """The conference of a call that we signed or stored; within a read."""
+        shown = self._look_up(reader, Subject(call), ruleset, now)
+        return shown.found.answer if shown is not None else None
+
+    def of_room(self, reader: CallSource, held: HeldConference, ruleset: Ruleset, now: datetime) -> Conference:
+        """What held a room by its name alone; within a read."""
+        course = course_of(reader, held, now)
+        over_at = held.ended_at or held.expires_at
+        entries = [entry for entry in reader.timeline(held.name) if held.held_at <= entry.at <= over_at]
+        known, dials = Known("", None, held, None, None), bool(held.legs or held.fallbacks)
+        rendered = self._render(known, ruleset, held.service, entries, course, now, dials=dials)
         return {**rendered, "call": None, "node": None}
 
     def note(self, found: Found, agent_id: str, agent_name: str, conversation: str) -> None:

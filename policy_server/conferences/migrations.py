@@ -84,7 +84,12 @@ _VERSION_6: Final = (
     "ALTER TABLE links ADD COLUMN moved_to TEXT",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = ((), (), _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
+_VERSION_7: Final = (
+    "CREATE INDEX conferences_held_at ON conferences (held_at, id)",
+    "CREATE INDEX links_created_at ON links (created_at, call)",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = ((), (), _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7)
 """What makes version 1 out of an empty database, version 2 out of 1, …; version 1 was that of 0.1 and version 2 came before
 0.2.0 was released, and neither is read.
 """

@@ -162,7 +162,9 @@ def policy_answered(asked: RequestType, decision: Decision, record: Mapping[str,
     if upstream := record.get("upstream"):
         is_answered = record.get("upstream_outcome") == "answered"
         by += f", as '{upstream}' {'said' if is_answered else 'gave no answer that a node could use'}"
-    return Note(Kind.POLICY_ANSWERED, {"text": f"A node asked {asked.about.asks}: {told}, {by}.", **record})
+    is_own = asked is RequestType.SERVICE and record.get("call_direction") == "dial_out"
+    asks = "The node asked before dialling the trunk" if is_own else f"A node asked {asked.about.asks}"
+    return Note(Kind.POLICY_ANSWERED, {"text": f"{asks}: {told}, {by}.", **record})
 
 
 def agent_looked_up(agent_id: str, agent_name: str, conversation: str) -> Note:

@@ -129,33 +129,28 @@ class TimelineLine(TypedDict):
     ]
 
 
-class Conference(TypedDict):
-    """A conference, as an agent sees it."""
+class CallOutline(TypedDict):
+    """A call in a list."""
 
     verdict: Verdict
     call: Annotated[str | None, means(f"{CALL_MEANS} `null` for a room that no link led to.", EXAMPLE_CALL)]
-    found_by: Annotated[
-        FoundBy | None,
-        means(
-            "What of the caller in the conversation named this conference: the caller's name or its address. `null` "
-            "without `?conversation=`.",
-            "ani",
-        ),
-    ]
     name: Annotated[str, means("The room's name, which is Pexip's identity of a conference.", EXAMPLE_CALL)]
     service_tag: Annotated[str, means("The room's service tag; may be empty.", "telehealth")]
     state: Annotated[
         Phase,
         means("`waiting` until somebody with media is in it, then `active`; `ended` when all have left.", "active"),
     ]
-    node: Annotated[
-        str | None, means("The Conferencing Node to join; `null` when the server does not know.", "pexip.example.com")
-    ]
-    join: Join
     customer: Customer
+    attributes: Annotated[dict[str, str], means("What the link was made with.", {"language": "es"})]
+    started_at: Annotated[Time | None, means("When the conference started on a node.", "2026-11-23T16:05:02.000+00:00")]
+    ended_at: Annotated[Time | None, means("When it ended.", None)]
+
+
+class CallDetails(CallOutline):
+    """All that is known of a call, for people and systems who do not join it."""
+
     trunk_leg: Annotated[TrunkLeg | None, means("The call to the contact centre; `null` until it is placed.")]
     participants: Annotated[list[Participant], means("Who is or was there, without the contact centre's leg.")]
-    attributes: Annotated[dict[str, str], means("What the link was made with.", {"language": "es"})]
     timeline: Annotated[
         list[TimelineLine],
         means(f"What happened, in order; the latest {TIMELINE_LIMIT} lines.", maxItems=TIMELINE_LIMIT),
@@ -168,14 +163,29 @@ class Conference(TypedDict):
     opened_at: Annotated[
         Time | None, means("When the customer first opened the link.", "2026-11-23T16:04:55.000+00:00")
     ]
-    started_at: Annotated[Time | None, means("When the conference started on a node.", "2026-11-23T16:05:02.000+00:00")]
-    ended_at: Annotated[Time | None, means("When it ended.", None)]
     starts_at: Annotated[Time | None, means("The time of the appointment that the link was made for.", None)]
     opens_at: Annotated[Time | None, means("When the door of an appointment opens; `null`: from the start.", None)]
     expires_at: Annotated[Time | None, means("When the link expires.", "2026-11-23T18:00:00.000+00:00")]
     revoked_at: Annotated[Time | None, means("When the link was revoked.", None)]
     moved_at: Annotated[Time | None, means("When the appointment was moved to another time.", None)]
     moved_to: Annotated[str | None, means("The call of the link that took its place then.", None)]
+
+
+class Conference(CallDetails):
+    """A conference, as an agent sees it."""
+
+    found_by: Annotated[
+        FoundBy | None,
+        means(
+            "What of the caller in the conversation named this conference: the caller's name or its address. `null` "
+            "without `?conversation=`.",
+            "ani",
+        ),
+    ]
+    node: Annotated[
+        str | None, means("The Conferencing Node to join; `null` when the server does not know.", "pexip.example.com")
+    ]
+    join: Join
 
 
 # ------------------------------------------------------------------ how it is made
@@ -221,12 +231,15 @@ class Known:
             customers.add(self.link_type.customers_alias(self.opened))
             if self.link_type.agent_alias is not None:
                 agents |= {self.link_type.agents_alias(self.opened), HIDDEN.join(self.link_type.agent_alias.literals)}
+        theirs = frozenset(normalise_alias(alias, domains) for alias in agents if alias)
+        held = self.conference
         return Cast(
             customers=frozenset(normalise_alias(alias, domains) for alias in customers if alias),
-            agents=frozenset(normalise_alias(alias, domains) for alias in agents if alias),
+            agents=theirs,
             domains=domains,
             dials=dials,
             has_link=self.link is not None or self.opened is not None,
+            is_held=held is not None and normalise_alias(held.alias, domains) not in theirs,
         )
 
     @property

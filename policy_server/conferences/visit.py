@@ -35,6 +35,7 @@ class Cast:
     domains: frozenset[str]
     dials: bool
     has_link: bool
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ def visit_of(told: Chronicle, entries: Iterable[TimelineEntry], cast: Cast, *, i
         agent=agent,
         talk=talk,
         others=len(others),
-        was_served=noted.was_served,
+        was_served=noted.was_served or cast.is_held,
         was_refused=noted.was_refused,
         doors=frozenset(noted.doors),
         was_looked_up=looked_up is not None,

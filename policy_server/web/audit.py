@@ -1,7 +1,8 @@
 """Who was given what: one line of JSON for each, apart from the decision log (``POLICY_AUDIT_LOG``).
 
 A line has ``time``, ``event`` and what belongs to it: ``pin.given`` (``agent``, ``name``, ``call``: a host PIN was in the
-answer), ``link.made``, ``link.read``, ``link.revoked`` (``by``, the API key's name, ``call``) and ``access.refused``
+answer), ``link.made``, ``link.read``, ``link.revoked``, ``conference.read`` (``by``, the API key's name, ``call``),
+``conferences.found`` (``by``, ``count``) and ``access.refused``
 (``door``, ``address``, ``reason``). No line has a PIN, a token, a key or what opens a link: ``call`` is a digest of the
 session, the same for the same call.
 """

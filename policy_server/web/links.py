@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 
 from policy_server.conferences import records
 from policy_server.conferences.ending import course_of
-from policy_server.conferences.errors import IdempotencyConflictError, StoreUnavailableError
+from policy_server.conferences.errors import IdempotencyConflictError
 from policy_server.conferences.fold import Phase
 from policy_server.conferences.keeper import Keeper, latest_of_call
 from policy_server.conferences.link_requests import (
@@ -36,7 +36,8 @@ from policy_server.policy.ruleset import LinkType, Rules, Ruleset
 from policy_server.web.admission import Admission
 from policy_server.web.api_keys import ApiKeys
 from policy_server.web.problem import ProblemResponse, Refused
-from policy_server.web.refusals import Door, Refusals
+from policy_server.web.refusals import Refusals
+from policy_server.web.systems import NO_STORE, SystemsDoor
 from policy_server.wording.values import shown
 from policy_server.wording.words import one_of
 
@@ -50,13 +51,8 @@ BODY_LIMIT: Final = 64 * 1024
 MOST_NESTED: Final = 32
 """Lists and objects inside each other of which a body that cannot be read is told; a link has two."""
 
-RETRY_SECONDS: Final = 5
-"""What ``Retry-After`` says when the database is away."""
-
 _BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\Z)|[\[{\]}]', re.DOTALL)
 _JSON_TYPE: Final = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json", re.IGNORECASE)
-_CHALLENGE: Final = 'Bearer realm="policy-server"'
-_NO_STORE: Final = {"cache-control": "no-store"}
 
 
 class Link(TypedDict):
@@ -143,9 +139,8 @@ class LinkEndpoints:
         self._rules: Final = rules
         self._keyring: Final = keyring
         self._keeper: Final = keeper
-        self._keys: Final = api_keys
         self._public_url: Final = public_url.rstrip("/")
-        self._refusals: Final = refusals or Refusals(Door.API)
+        self._door: Final = SystemsDoor(api_keys, refusals)
         self._audit: Final = audit
         self._admission: Final = admission or Admission()
         self._links: Final = CustomerLinks(keyring, keeper, nonce, api_keys.own, audit)
@@ -175,7 +170,7 @@ class LinkEndpoints:
         return self._made(request, link, ruleset, is_new)
 
     def _made(self, request: Request, link: records.Link, ruleset: Ruleset, is_new: bool) -> Response:
-        headers = {"location": f"{self._base(request)}{PATH}/{link.call}", **_NO_STORE}
+        headers = {"location": f"{self._base(request)}{PATH}/{link.call}", **NO_STORE}
         if not is_new:
             headers["idempotency-replayed"] = "true"
         return JSONResponse(self._shown(request, link, ruleset), status_code=201, headers=headers)
@@ -205,39 +200,23 @@ class LinkEndpoints:
             self._audit("link.read", by=caller, call=link.call)
             shown_link = self._shown(request, link, self._rules.ruleset)
             content: LinkWithConference = {**shown_link, "conference": await self._conference(link)}
-        return JSONResponse(content, headers=_NO_STORE)
+        return JSONResponse(content, headers=NO_STORE)
 
     async def _revoke(self, request: Request, caller: str) -> Response:
         async with self._admission:
             is_there = await self._links.revoke(request.path_params["call"], caller)
-        return Response(status_code=204, headers=_NO_STORE) if is_there else _unknown()
+        return Response(status_code=204, headers=NO_STORE) if is_there else _unknown()
 
     async def _answer(self, request: Request, work: Callable[[Request, str], Awaitable[Response]]) -> Response:
-        given = request.headers.get("authorization")
-        caller = self._keys.name_of(None if given is None else given.encode("latin-1"))
-        if caller is None:
-            return await self._refuse(request, given is not None)
-        try:
-            return await work(request, caller)
-        except Refused as refused:
-            return refused.problem
-        except IdempotencyConflictError as error:
-            return ProblemResponse(422, "idempotency-conflict", "Another request had this key", str(error))
-        except NotMovableError as error:
-            return ProblemResponse(409, "not-movable", "The link cannot be moved any more", str(error), _NO_STORE)
-        except StoreUnavailableError:
-            detail = "the database cannot be reached; try again, with the same Idempotency-Key if you sent one"
-            headers = {"retry-after": str(RETRY_SECONDS), **_NO_STORE}
-            return ProblemResponse(503, "store-unavailable", "Links cannot be kept at the moment", detail, headers)
+        async def answered(request: Request, caller: str) -> Response:
+            try:
+                return await work(request, caller)
+            except IdempotencyConflictError as error:
+                return ProblemResponse(422, "idempotency-conflict", "Another request had this key", str(error))
+            except NotMovableError as error:
+                return ProblemResponse(409, "not-movable", "The link cannot be moved any more", str(error), NO_STORE)
 
-    async def _refuse(self, request: Request, with_credentials: bool) -> Response:
-        reason = "wrong API key" if with_credentials else "no API key"
-        answer = await self._refusals.refuse(request.scope, reason, is_guess=with_credentials)
-        if answer is not None:
-            return answer
-        challenge = f'{_CHALLENGE}, error="invalid_token"' if with_credentials else _CHALLENGE
-        detail = "send Authorization: Bearer <API key>" if self._keys else "no API keys are set in POLICY_API_KEYS"
-        return ProblemResponse(401, "unauthorized", "Wrong or no API key", detail, {"www-authenticate": challenge})
+        return await self._door.answer(request, answered)
 
     def _shown(self, request: Request, link: records.Link, ruleset: Ruleset) -> Link:
         link_type, call = ruleset.links.get(link.type), self._keyring.open(link.call, Role.CALL, (link.type,))
@@ -343,4 +322,4 @@ def _nests_too_deep(body: bytes) -> bool:
 
 
 def _unknown() -> Response:
-    return ProblemResponse(404, "unknown-link", "There is no such link", headers=_NO_STORE)
+    return ProblemResponse(404, "unknown-link", "There is no such link", headers=NO_STORE)

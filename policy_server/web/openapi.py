@@ -1,51 +1,24 @@
 """``/openapi.json``: links, lookup and events for the developers who call them (OpenAPI 3.1)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Final
 
 from policy_server.conferences.store import IDEMPOTENCY_KEY_LENGTH
 from policy_server.conferences.view import EXAMPLE_AGENT, EXAMPLE_CALL
 from policy_server.web.agents import PATH as AGENTS_PATH
+from policy_server.web.conferences import PATH as CONFERENCES_PATH
 from policy_server.web.events import BODY_LIMIT as EVENTS_LIMIT
 from policy_server.web.events import PATH as EVENTS_PATH
 from policy_server.web.links import BODY_LIMIT
 from policy_server.web.links import PATH as LINKS_PATH
+from policy_server.web.openapi_calls import find_calls, id_parameter, show_call
+from policy_server.web.openapi_parts import as_json, header, problem, unauthorized
 from policy_server.web.problem import TYPE_ROOT
 from policy_server.web.schemas import Json, example_of, ref, schemas
 from policy_server.web.streams import KEEP_ALIVE_SECONDS, RECONNECT_MILLISECONDS, STREAMS_LIMIT, STREAMS_PATH
 
 PATH: Final = "/openapi.json"
-
-PROBLEMS: Final[Mapping[str, str]] = {
-    "busy": "too much is asked at once; ask again after `Retry-After` seconds",
-    "conversation-required": "this server looks up nothing without `conversation`",
-    "forbidden": "the agent is not active, of another organisation or division, or may not read its own user",
-    "genesys-unavailable": "Genesys Cloud cannot say who the agent is at the moment",
-    "idempotency-conflict": "an earlier, different request had this `Idempotency-Key`",
-    "incomplete": "the body broke off",
-    "internal": "an error of this server's, which is in its log",
-    "invalid-conversation": "`conversation` is not the id of a conversation, or is given twice",
-    "invalid-idempotency-key": "the `Idempotency-Key` is empty or too long",
-    "invalid-json": "the body is not JSON",
-    "invalid-link": "the link cannot be made; `detail` lists everything that is wrong with the request",
-    "not-bound": "the agent is not on the conversation, or it is not the conference's own; `detail` says why",
-    "not-configured": "the operator of this server has not set this up",
-    "not-movable": "the link was revoked, or moved to another time already; `detail` says which link took its place",
-    "not-found": "nothing is served under this path",
-    "stopping": "the server stops; connect again",
-    "store-unavailable": "the database cannot be reached; nothing is known to be written, so try again",
-    "too-large": "the body is too large",
-    "too-many-refusals": "wrong credentials come from this address again and again; ask again after `Retry-After` seconds",
-    "too-many-tokens": "too many tokens that were never verified come from this address, or in all",
-    "too-many-streams": f"an agent may have {STREAMS_LIMIT} streams at a time",
-    "unauthorized": "the credentials are missing, wrong or no longer good",
-    "unknown-conference": "neither a call that this server signed, nor one that it knows",
-    "unknown-link": "this server made no link of this call",
-    "unknown-link-type": "there is no such type of link; `detail` lists those that there are",
-    "unsupported-media-type": "the body is something else than JSON",
-}
-"""What a problem means, by what its type ends with."""
 
 _CONVERSATION: Final = "c3b1f6de-8f0b-4c5e-9a77-2f4f0c1d5e90"
 
@@ -80,6 +53,7 @@ def document(link_types: Iterable[str]) -> Json:
                 "name": "links",
                 "description": "For your own systems: make a customer's link, look at it, move it, revoke it.",
             },
+            {"name": "conferences", "description": "For your own systems: what became of calls."},
             {"name": "agents", "description": "For the agents' widget: the conference of the call that is on screen."},
             {"name": "events", "description": "For Pexip Infinity: the URL of an event sink, with or without bulk."},
         ],
@@ -91,6 +65,8 @@ def document(link_types: Iterable[str]) -> Json:
                 "patch": _move_link(shapes),
                 "delete": _revoke_link(),
             },
+            CONFERENCES_PATH: {"get": find_calls(shapes)},
+            f"{CONFERENCES_PATH}/{{id}}": {"parameters": [id_parameter()], "get": show_call(shapes)},
             AGENTS_PATH: {"parameters": [_alias_parameter(), _conversation_parameter()], "get": _look_up(shapes)},
             STREAMS_PATH: {"parameters": [_alias_parameter(), _conversation_parameter()], "get": _follow()},
             EVENTS_PATH: {"post": _take_events(shapes)},
@@ -120,27 +96,27 @@ def _make_link(shapes: Json) -> Json:
                 "example": "appointment-4711",
             }
         ],
-        "requestBody": {"required": True, "content": _json("LinkRequest", shapes)},
+        "requestBody": {"required": True, "content": as_json("LinkRequest", shapes)},
         "responses": {
             "201": {
                 "description": "The link, made now or by an earlier request with the same `Idempotency-Key`.",
                 "headers": {
-                    "Location": _header("Where the link can be looked at and revoked", format="uri", required=True),
-                    "Idempotency-Replayed": _header("There when an earlier request made the link", const="true"),
+                    "Location": header("Where the link can be looked at and revoked", format="uri", required=True),
+                    "Idempotency-Replayed": header("There when an earlier request made the link", const="true"),
                 },
-                "content": _json("Link", shapes),
+                "content": as_json("Link", shapes),
                 "links": {
                     "show": {"operationId": "showLink", **found},
                     "revoke": {"operationId": "revokeLink", **found},
                 },
             },
-            **_problem(400, "invalid-idempotency-key", "invalid-json", "incomplete"),
-            **_unauthorized("Bearer"),
-            **_problem(413, "too-large"),
-            **_problem(415, "unsupported-media-type"),
-            **_problem(422, "invalid-link", "unknown-link-type", "idempotency-conflict"),
-            **_problem(500, "internal"),
-            **_problem(503, "store-unavailable", "busy", comes_back=True),
+            **problem(400, "invalid-idempotency-key", "invalid-json", "incomplete"),
+            **unauthorized("Bearer"),
+            **problem(413, "too-large"),
+            **problem(415, "unsupported-media-type"),
+            **problem(422, "invalid-link", "unknown-link-type", "idempotency-conflict"),
+            **problem(500, "internal"),
+            **problem(503, "store-unavailable", "busy", comes_back=True),
         },
     }
 
@@ -154,7 +130,7 @@ def _show_link(shapes: Json) -> Json:
         "responses": {
             "200": {
                 "description": "The link, also when it has expired or was revoked.",
-                "content": _json("LinkWithConference", shapes),
+                "content": as_json("LinkWithConference", shapes),
             },
             **_link_refusals(),
         },
@@ -170,25 +146,25 @@ def _move_link(shapes: Json) -> Json:
         "`url` to the customer. The link before is `moved`: nobody gets in by it any more, and its page leads on to the new one. "
         "Whoever is in its room stays there, and may come back while it runs.",
         "security": [{"apiKey": []}],
-        "requestBody": {"required": True, "content": _json("LinkMove", shapes)},
+        "requestBody": {"required": True, "content": as_json("LinkMove", shapes)},
         "responses": {
             "201": {
                 "description": "The link for that time, made now or by an earlier request with the same time.",
                 "headers": {
-                    "Location": _header("Where the link can be looked at and revoked", format="uri", required=True),
-                    "Idempotency-Replayed": _header("There when an earlier request made the link", const="true"),
+                    "Location": header("Where the link can be looked at and revoked", format="uri", required=True),
+                    "Idempotency-Replayed": header("There when an earlier request made the link", const="true"),
                 },
-                "content": _json("Link", shapes),
+                "content": as_json("Link", shapes),
             },
-            **_problem(400, "invalid-json", "incomplete"),
-            **_unauthorized("Bearer"),
-            **_problem(404, "unknown-link", "not-found"),
-            **_problem(409, "not-movable"),
-            **_problem(413, "too-large"),
-            **_problem(415, "unsupported-media-type"),
-            **_problem(422, "invalid-link", "unknown-link-type"),
-            **_problem(500, "internal"),
-            **_problem(503, "store-unavailable", "busy", comes_back=True),
+            **problem(400, "invalid-json", "incomplete"),
+            **unauthorized("Bearer"),
+            **problem(404, "unknown-link", "not-found"),
+            **problem(409, "not-movable"),
+            **problem(413, "too-large"),
+            **problem(415, "unsupported-media-type"),
+            **problem(422, "invalid-link", "unknown-link-type"),
+            **problem(500, "internal"),
+            **problem(503, "store-unavailable", "busy", comes_back=True),
         },
     }
 
@@ -209,10 +185,10 @@ def _revoke_link() -> Json:
 
 def _link_refusals() -> Json:
     return {
-        **_unauthorized("Bearer"),
-        **_problem(404, "unknown-link", "not-found"),
-        **_problem(500, "internal"),
-        **_problem(503, "store-unavailable", "busy", comes_back=True),
+        **unauthorized("Bearer"),
+        **problem(404, "unknown-link", "not-found"),
+        **problem(500, "internal"),
+        **problem(503, "store-unavailable", "busy", comes_back=True),
     }
 
 
@@ -225,9 +201,9 @@ def _look_up(shapes: Json) -> Json:
         "agent. The lookup appears on the timeline.",
         "security": [{"agentToken": []}],
         "responses": {
-            "200": {"description": "The conference.", "content": _json("Conference", shapes)},
+            "200": {"description": "The conference.", "content": as_json("Conference", shapes)},
             **_agent_refusals(),
-            **_problem(503, "store-unavailable", "genesys-unavailable", "busy", "not-configured", comes_back=True),
+            **problem(503, "store-unavailable", "genesys-unavailable", "busy", "not-configured", comes_back=True),
         },
     }
 
@@ -272,8 +248,8 @@ Whether the agent may see the conference is checked again all the time. A browse
                 },
             },
             **_agent_refusals(),
-            **_problem(429, "too-many-streams", "too-many-refusals", "too-many-tokens", comes_back=True),
-            **_problem(
+            **problem(429, "too-many-streams", "too-many-refusals", "too-many-tokens", comes_back=True),
+            **problem(
                 503, "store-unavailable", "genesys-unavailable", "busy", "not-configured", "stopping", comes_back=True
             ),
         },
@@ -307,24 +283,24 @@ def _take_events(shapes: Json) -> Json:
         "responses": {
             "200": {
                 "description": "Every message that can be read is stored durably.",
-                "content": _json("EventsTaken", shapes),
+                "content": as_json("EventsTaken", shapes),
             },
-            **_unauthorized("Basic"),
-            **_problem(413, "too-large"),
-            **_problem(500, "internal"),
-            **_problem(503, "store-unavailable", "not-configured", comes_back=True),
+            **unauthorized("Basic"),
+            **problem(413, "too-large"),
+            **problem(500, "internal"),
+            **problem(503, "store-unavailable", "not-configured", comes_back=True),
         },
     }
 
 
 def _agent_refusals() -> Json:
     return {
-        **_problem(400, "conversation-required", "invalid-conversation"),
-        **_unauthorized("Bearer"),
-        **_problem(403, "forbidden", "not-bound"),
-        **_problem(404, "unknown-conference", "not-found"),
-        **_problem(429, "too-many-refusals", "too-many-tokens", comes_back=True),
-        **_problem(500, "internal"),
+        **problem(400, "conversation-required", "invalid-conversation"),
+        **unauthorized("Bearer"),
+        **problem(403, "forbidden", "not-bound"),
+        **problem(404, "unknown-conference", "not-found"),
+        **problem(429, "too-many-refusals", "too-many-tokens", comes_back=True),
+        **problem(500, "internal"),
     }
 
 
@@ -369,28 +345,6 @@ def _conversation_parameter() -> Json:
     }
 
 
-def _problem(status: int, *kinds: str, comes_back: bool = False, headers: Json | None = None) -> Json:
-    """The answer with one status; ``comes_back``: it may say when to try again."""
-    told = "\n".join(f"- `{TYPE_ROOT}{kind}`: {PROBLEMS[kind]}" for kind in kinds)
-    of_these = {"type": {"enum": [TYPE_ROOT + kind for kind in kinds]}, "status": {"const": status}}
-    answer: Json = {
-        "description": f"One of these problems:\n\n{told}\n"
-        if kinds[1:]
-        else f"`{TYPE_ROOT}{kinds[0]}`: {PROBLEMS[kinds[0]]}",
-        "content": {"application/problem+json": {"schema": {"allOf": [ref("Problem"), {"properties": of_these}]}}},
-    }
-    if comes_back:
-        after = {"type": "integer", "minimum": 1}
-        headers = {"Retry-After": {"description": "Seconds after which to try again", "schema": after}}
-    return {str(status): {**answer, "headers": headers} if headers else answer}
-
-
-def _unauthorized(scheme: str) -> Json:
-    challenge = _header(f"How to authenticate: a {scheme} challenge", pattern=f"^{scheme}", required=True)
-    refused = _problem(401, "unauthorized", headers={"WWW-Authenticate": challenge})
-    return {**refused, **_problem(429, "too-many-refusals", comes_back=True)}
-
-
 def _security_schemes() -> Json:
     return {
         "apiKey": {
@@ -410,15 +364,3 @@ def _security_schemes() -> Json:
             "description": "User name and password of the event sink in Pexip Infinity.",
         },
     }
-
-
-def _header(description: str, *, required: bool = False, **schema: object) -> Json:
-    return {
-        "description": description,
-        **({"required": True} if required else {}),
-        "schema": {"type": "string", **schema},
-    }
-
-
-def _json(name: str, shapes: Json) -> Json:
-    return {"application/json": {"schema": ref(name), "example": example_of(name, shapes)}}

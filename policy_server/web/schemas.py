@@ -9,7 +9,9 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from policy_server.conferences.link_requests import LinkMove, LinkRequest
-from policy_server.conferences.view import Conference
+from policy_server.conferences.search import CallSummary
+from policy_server.conferences.view import CallDetails, Conference
+from policy_server.web.conferences import CallPage
 from policy_server.web.events import BulkMessage, EventMessage, EventsTaken
 from policy_server.web.links import Link, LinkWithConference
 from policy_server.web.problem import Problem
@@ -18,6 +20,9 @@ Json = dict[str, Any]
 
 _TYPES: Final = (
     BulkMessage,
+    CallDetails,
+    CallPage,
+    CallSummary,
     Conference,
     EventMessage,
     EventsTaken,

@@ -1,5 +1,6 @@
 """``conference show``: one call as the database knows it."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from tests.web.calls import (
     SESSION,
     a_link,
     a_pin,
+    call_of,
     customer,
     ended,
     left,
@@ -113,7 +115,6 @@ started_at   2026-11-23 12:00:01 -0600
 expires_at   2026-11-23 16:00:00 -0600
 
 what has not happened
-  No node asked for the room.
   No node asked to dial.
   No agent looked it up.
   No agent joined.
@@ -248,3 +249,77 @@ def test_without_a_secret_key() -> None:
     PLACE.run(whole_call)
     result = run("conference", "show", CALL_ID, "--json")
     assert (result.exit_code, printed_json(result)["state"]) == (0, "active")
+
+
+# ------------------------------------------------------------------ conference list
+
+
+def listed(*words: str, exit_code: int = 0) -> str:
+    """What ``conference list`` prints."""
+    result = run("conference", "list", *words, environment=KEY)
+    assert result.exit_code == exit_code, result.output
+    return result.output
+
+
+def test_calls_are_listed() -> None:
+    """A call has two lines: when, what became of it, who, its id; and the verdict. Texts of callers hold no control code."""
+    PLACE.run(whole_call)
+    assert listed() == (
+        f"2026-11-23 12:00:00 -0600  waiting              Ada L                     {CALL_ID}\n"
+        "    The customer is waiting; Genesys answered after 10 s and hung up; no agent joined.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        pytest.param(["--since", "12:00"], 1, id="since a time of today"),
+        pytest.param(["--since", "12:01"], 0, id="since a minute later"),
+        pytest.param(["--since", "2026-11-23", "--until", "2026-11-24"], 1, id="a day"),
+        pytest.param(["--until", "2026-11-23T12:00"], 0, id="until, in the zone of the machine"),
+        pytest.param(["--since", "2026-11-23T18:00:00Z"], 1, id="with an offset"),
+        pytest.param(["--name", "ÁDA"], 1, id="name"),
+        pytest.param(["--attribute", "language=es", "--state", "active", "--verdict", "waiting"], 1, id="all of it"),
+        pytest.param(["--attribute", "language=de"], 0, id="another attribute"),
+        pytest.param(["--rule", "customer"], 1, id="rule"),
+    ],
+)
+def test_a_call_is_found(words: list[str], count: int) -> None:
+    """Times are those of the reader's zone, names are compared without case and accents; all must be so."""
+    PLACE.run(whole_call)
+    assert len(json.loads(listed(*words, "--json"))["conferences"]) == count
+    assert (listed(*words) == "no calls\n") == (count == 0)
+
+
+def test_pages_of_calls() -> None:
+    """A page says how the next is asked for, and an id of the list is shown."""
+    PLACE.run(whole_call)
+    PLACE.run(lambda store: store.create_link(a_link(call_of("advice").id, type="advice", created_at=NOON)))
+    first = listed("--limit", "1")
+    assert CALL_ID in first
+    cursor = first.rpartition("--cursor ")[2].strip()
+    page = json.loads(listed("--cursor", cursor, "--json"))
+    assert ([call["call"] for call in page["conferences"]], page["next"]) == ([call_of("advice").id], None)
+    (call,) = json.loads(listed("--limit", "1", "--json"))["conferences"]
+    assert shown(call["id"])["call"] == CALL_ID
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--since", "noon"], "--since must be a time such as 14:05, 2026-11-23 or 2026-11-23T14:05 but is 'noon'"),
+        (["--since", "31:99"], "--since must be a time"),
+        (["--attribute", "language"], "attribute must be a name and a value"),
+        (["--cursor", "x"], "cursor must be the `next` of a page before"),
+        (["--state", "over"], "'over'"),
+    ],
+)
+def test_what_cannot_be_asked(words: list[str], told: str) -> None:
+    """Unusable options are told with the value and what to write."""
+    PLACE.run(whole_call)
+    assert told in listed(*words, exit_code=2)
+
+
+def test_no_database_no_list() -> None:
+    """A command that only reads makes no database."""
+    assert "there is no database at" in listed(exit_code=2)

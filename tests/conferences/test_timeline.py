@@ -59,6 +59,12 @@ def test_who_decided_is_told_too(outcome: str, told: str) -> None:
     assert data["text"] == f"A node asked which service the alias is: left to Pexip, by rule 'meet', {told}."
 
 
+def test_the_room_asks_for_itself() -> None:
+    """The question before the room dials is called that, and not one for an alias."""
+    _, data = policy_answered(RequestType.SERVICE, Serve("visit", "", TRACE, {}, ""), {"call_direction": "dial_out"})
+    assert data["text"] == "The node asked before dialling the trunk: served, by rule 'visit'."
+
+
 @pytest.mark.parametrize("door", Doorstep)
 def test_every_state_of_the_door_has_words(door: Doorstep) -> None:
     """An opened link is told in a sentence, and in a word for programs."""

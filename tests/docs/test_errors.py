@@ -10,7 +10,11 @@ from tests.docs.pages import AGENT_APP, CUSTOMER_APP, ROOT, Page, code
 @pytest.mark.parametrize(
     ("page", "head", "modules"),
     [
-        (CUSTOMER_APP, "error of a link |", ("web/links.py", "web/admission.py", "web/refusals.py")),
+        (
+            CUSTOMER_APP,
+            "error of a link |",
+            ("web/links.py", "web/conferences.py", "web/systems.py", "web/admission.py", "web/refusals.py"),
+        ),
         (
             AGENT_APP,
             "error of a lookup |",

@@ -193,7 +193,6 @@ def test_a_whole_call(desk: Desk) -> None:
         },
         "attributes": {"language": "es"},
         "absent": [
-            "No node asked for the room.",
             "No node asked to dial.",
             "No agent looked it up.",
             "No agent joined.",

@@ -28,13 +28,15 @@ from starlette.routing import Route
 from policy_server import app as app_module
 from policy_server.app import Application, create_app, utc_now
 from policy_server.conferences.records import Link
+from policy_server.conferences.search import Position, cursor_of
 from policy_server.conferences.store import ConferenceStore
 from policy_server.policy.names import Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
-from policy_server.web import admission, agents, events, links, refusals, routing, streams
+from policy_server.web import admission, agents, conferences, events, links, refusals, routing, streams, systems
 from policy_server.web.api_keys import ApiKeys
-from policy_server.web.openapi import PATH, PROBLEMS, document
+from policy_server.web.openapi import PATH, document
+from policy_server.web.openapi_parts import PROBLEMS
 from policy_server.web.problem import TYPE_ROOT
 from policy_server.web.routing import Routing
 from tests.conferences import event_histories as told
@@ -172,7 +174,7 @@ def test_it_describes_every_route_and_nothing_else(whole: Settings, monkeypatch:
 
 def test_it_knows_every_problem() -> None:
     """Each type of problem in the sources is described, and no other."""
-    modules = (admission, agents, events, links, refusals, routing, streams, app_module)
+    modules = (admission, agents, conferences, events, links, refusals, routing, streams, systems, app_module)
     texts = [Path(module.__file__ or "").read_text(encoding="utf-8") for module in modules]
     made = re.compile(r'(?:ProblemResponse|agent_problem)\(\s*\d{3},\s*"([a-z-]+)"')
     kinds = {kind for text in texts for kind in made.findall(text)} | {"not-found"}
@@ -407,6 +409,8 @@ schemathesis.openapi.format(
     "date-time", st.integers(1, 300 * 24 * 60).map(lambda ahead: (utc_now() + timedelta(minutes=ahead)).isoformat())
 )
 schemathesis.openapi.format("link-ttl", st.integers(1, 366 * 24 * 60).map("{}m".format))
+CURSORS: Final = st.tuples(st.integers(0, 2**40), st.booleans(), st.sampled_from([CALL.id, "a"]))
+schemathesis.openapi.format("conference-cursor", CURSORS.map(lambda place: cursor_of(Position(*place))))
 
 CONFIG: Final = schemathesis.Config.from_dict(
     {
