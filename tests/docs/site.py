@@ -99,7 +99,13 @@ class Site:
         ]
         self.genesys.conversations[call.conversation] = people
         # What a node asked and what a customer opened is written beside the answers.
-        wanted = {Kind.LINK_OPENED, Kind.POLICY_ANSWERED, Kind.LINK_CREATED, Kind.TRUNK_ANSWERED}
+        wanted = {
+            Kind.LINK_OPENED,
+            Kind.POLICY_ANSWERED,
+            Kind.LINK_CREATED,
+            Kind.TRUNK_ANSWERED,
+            Kind.AGENT_LOOKED_UP,
+        }
         eventually(lambda: wanted <= {line["kind"] for line in self.look_up(call)["timeline"]})
         return call
 
