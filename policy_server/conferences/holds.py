@@ -121,11 +121,6 @@ def _with_doors(connection: Connection, rows: Iterable[Row]) -> tuple[HeldConfer
     return tuple(replace(conference, doors=doors.get(conference.id, {})) for conference in found)
 
 
-def find_conference(connection: Connection, conference_id: str) -> HeldConference | None:
-    """The conference of an id."""
-    return _first(connection, connection.execute(f"{_SELECT} WHERE id = ?", storable_name(conference_id)))
-
-
 def find_holder(connection: Connection, name: str, at: datetime) -> HeldConference | None:
     """The conference that holds a room at a time."""
     rows = connection.execute(f"{_SELECT} WHERE live_name = ? AND expires_at > ?", storable_name(name), instant(at))

@@ -63,10 +63,6 @@ class Reader:
         """The links of some calls."""
         return links.find_links(self.connection, calls)
 
-    def conference(self, conference_id: str) -> HeldConference | None:
-        """The conference of an id."""
-        return holds.find_conference(self.connection, conference_id)
-
     def holder(self, name: str, at: datetime) -> HeldConference | None:
         """The conference that holds a room at a time: neither ended nor expired."""
         return holds.find_holder(self.connection, name, at)

@@ -245,6 +245,8 @@ def details(answer: Conference) -> CallDetails:
         "opens_at": answer["opens_at"],
         "expires_at": answer["expires_at"],
         "revoked_at": answer["revoked_at"],
+        "moved_at": answer["moved_at"],
+        "moved_to": answer["moved_to"],
     }
 
 
