@@ -82,9 +82,10 @@ class LinkedRules:
                 if message := _undeclared(name, self._declared(rule)):
                     yield rule.id, place, message
         for room, written in self._rooms.items():
-            found = [self._declared(rule) for rule in users.get(room, ())]
+            used = tuple(uses(written))
+            found = [self._declared(rule) for rule in users.get(room, ())] if used else []
             types = {name: declared for each in found for name, declared in each.items()} if all(found) else {}
-            for name, place, _ in uses(written):
+            for name, place, _ in used:
                 if message := _undeclared(name, types):
                     yield "", place, f"room {shown(room)}: {message}"
 
@@ -94,14 +95,11 @@ class LinkedRules:
             return
         for written in self._all():
             rule, node = written
-            types = self._declared(rule)
-            if not types:
-                continue
             for name, _, expected in _uses_of_rule(node):
-                if expected is not None:
+                if expected is not None and (types := self._declared(rule)):
                     for place, message in _impossible(name, expected, types):
                         yield rule.id, place, message
-            if message := _never_served(rule, types):
+            if message := self._never_served(rule):
                 room = node.get("room")
                 yield rule.id, node.place if room is None else room.place, message
         for rules in self._lists:
@@ -120,11 +118,26 @@ class LinkedRules:
             known = self._types[id(rule)] = known if len(known) == len(types) else {}
         return known
 
+    def _never_served(self, rule: Rule) -> str:
+        """Why a rule never gives its room: a part of it that nobody can be without comes from no link that leads there."""
+        needed = rule.outcome.service.needed if isinstance(rule.outcome, ServeOutcome) else ()
+        for field, name in needed:
+            if not name.startswith(_OF_LINK):
+                continue
+            types = self._declared(rule)
+            if _undeclared(name.removeprefix(_OF_LINK), types):
+                owners = " or ".join(map(shown, types))
+                return (
+                    f"{field} needs {{{name}}}, which no link of type {owners} has, so nobody gets in by this rule; declare "
+                    f"it there, or write {{{name}|…}} with what stands for it"
+                )
+        return ""
+
     def _without_row(self, written: WrittenRule, rules: Sequence[WrittenRule]) -> Iterator[Told]:
         """Values of attributes with which a rule finds no row in a table, and which no other rule is for."""
         rule, node = written
         for condition in conjuncts(rule.conditions) if rule.enabled else ():
-            if not isinstance(condition, TableHas):
+            if not isinstance(condition, TableHas) or not any(map(_is_of_link, condition.wanted.names)):
                 continue
             missing: dict[str, None] = {}
             for link_type, declared in self._declared(rule).items():
@@ -145,6 +158,10 @@ class LinkedRules:
                     f"{condition.wanted.source} may be by what links are given, so those customers do not meet this rule; add "
                     "the row, or a rule for them with link_attributes",
                 )
+
+
+def _is_of_link(placeholder: str) -> bool:
+    return placeholder.startswith(_OF_LINK)
 
 
 def never_missing(rule: Rule, attribute: str, links: Iterable[LinkType]) -> bool:
@@ -178,19 +195,6 @@ def _may_match(pattern: Pattern, attribute: LinkAttribute) -> bool:
     if attribute.values:
         return any(pattern.match(value) is not None for value in attribute.values)
     return attribute.pattern is None or not differ(pattern, attribute.pattern)
-
-
-def _never_served(rule: Rule, types: Mapping[str, Declared]) -> str:
-    """Why a rule never gives its room: a part of it that nobody can be without comes from no link that leads there."""
-    needed = rule.outcome.service.needed if isinstance(rule.outcome, ServeOutcome) else ()
-    for field, name in needed:
-        if name.startswith(_OF_LINK) and _undeclared(name.removeprefix(_OF_LINK), types):
-            owners = " or ".join(map(shown, types))
-            return (
-                f"{field} needs {{{name}}}, which no link of type {owners} has, so nobody gets in by this rule; declare it "
-                f"there, or write {{{name}|…}} with what stands for it"
-            )
-    return ""
 
 
 def _values_of(condition: TableHas, declared: Declared) -> Iterator[Mapping[str, str]]:
