@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from policy_server.call_assurance import CallAssurance
 from policy_server.conferences.agenda import Agenda
 from policy_server.conferences.clocks import NodeClocks
+from policy_server.conferences.customer_status import CustomerStatuses
 from policy_server.conferences.ending import Endings
 from policy_server.conferences.joining import CustomersDoor
 from policy_server.conferences.live import Conferences
@@ -41,6 +42,7 @@ from policy_server.web.basic import BasicAuthentication
 from policy_server.web.callers import Proxies
 from policy_server.web.conferences import ConferenceEndpoints
 from policy_server.web.cors import AgentCors
+from policy_server.web.customer_status import CustomerStatusEndpoint
 from policy_server.web.decision_log import DecisionLog
 from policy_server.web.doors import Doors
 from policy_server.web.events import PATH as EVENTS_PATH
@@ -188,6 +190,7 @@ def create_app(
     )
     join = JoinEndpoint(CustomersDoor(rules, keyring, conferences), customers)
     lookup = ConferenceLookup(conferences, rules, keyring, settings.node, audit.put)
+    status = CustomerStatusEndpoint(CustomerStatuses(rules, keyring, lookup), customers)
     calls = ConferenceEndpoints(lookup, settings.api_keys, refusals(Door.API), audit.put, systems)
     agents = _Agents(settings, lookup, refusals(Door.AGENTS), widgets)
     watch_gauges(metrics, rules, decisions, audit, conferences, lambda: agents.stream_count, admissions)
@@ -210,7 +213,7 @@ def create_app(
 
     sink_routes = [_unset(EVENTS_PATH, "POLICY_EVENTS_USERNAME and POLICY_EVENTS_PASSWORD")]
     for_nodes = [*operators.routes(), *(events.routes() if events is not None else sink_routes)]
-    for_public = [*links.routes(), *calls.routes(), *join.routes(), *agents.routes()]
+    for_public = [*links.routes(), *calls.routes(), *status.routes(), *join.routes(), *agents.routes()]
     proxies = Proxies(settings.trusted_proxies)
 
     def behind(routes: list[Route], asked: ASGIApp | None, door: Door) -> Doors:

@@ -82,7 +82,7 @@ class Site:
     def play(self) -> "Call":
         """A call in which the customer talks to an agent."""
         made = self.make_link(name="Ada L", attributes={"language": "es"}, ttl="2h")
-        call = Call(made["call"], str(uuid4()))
+        call = Call(made["call"], str(uuid4()), made["session"])
         with self.server.client(auth=None) as client:
             assert client.get(f"/join/{made['session']}").status_code == 303
         assert self.ask_service(made["alias"])["action"] == "continue"
@@ -116,11 +116,18 @@ class Call:
 
     id: str
     conversation: str
+    session: str
 
     @property
     def variables(self) -> dict[str, str]:
         """The variables of the examples."""
-        return {"CALL": self.id, "CONVERSATION": self.conversation, "API_KEY": API_KEY, "TOKEN": TOKEN}
+        return {
+            "CALL": self.id,
+            "SESSION": self.session,
+            "CONVERSATION": self.conversation,
+            "API_KEY": API_KEY,
+            "TOKEN": TOKEN,
+        }
 
 
 def samples_of_forwarding() -> str:
