@@ -84,16 +84,22 @@ def _identify_call(
     if names(subject, ani):
         return Identified(subject, "aniName" if names(subject, ani_name) else "ani")
     # A name says nothing where the address is another call's.
-    is_by_name = names(subject, ani_name) and not lookup.subject_of(ani or "").aliases
+    is_by_name = names(subject, ani_name) and _call_in(lookup, ani or "") is None
     return Identified(subject, "aniName") if is_by_name else ""
 
 
 def _call_shown(lookup: ConferenceLookup, ani_name: str | None, ani: str | None) -> Identified | None:
     for text, found_by in _ways(ani_name, ani):
-        called = lookup.subject_of(text)
-        if called.aliases:
+        called = _call_in(lookup, text)
+        if called is not None:
             return Identified(called, found_by)
     return None
+
+
+def _call_in(lookup: ConferenceLookup, shown: str) -> Subject | None:
+    """The call whose id, or an agents' alias with it, is shown of a caller, in whatever domain."""
+    found = (lookup.subject_of(user) for user in shown_users(shown))
+    return next((subject for subject in found if subject.aliases), None)
 
 
 def _room_shown(lookup: ConferenceLookup, ani_name: str, ani: str) -> tuple[HeldConference, FoundBy] | str | None:

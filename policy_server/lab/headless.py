@@ -222,12 +222,12 @@ class Widget:
                 hearing.cancel()
                 await asyncio.gather(hearing, return_exceptions=True)
 
-    async def caller_name(self, conversation: str) -> str:
-        """``aniName`` of the customer of a conversation, ``""`` without. Raises NotGivenError."""
+    async def caller_address(self, conversation: str) -> str:
+        """``ani`` of the customer of a conversation, ``""`` without. Raises NotGivenError."""
         found = _given("the conversation", await self._genesys.send("GET", f"/conversations/{conversation}"))
         people = found.get("participants")
-        names = (one.get("aniName") for one in people if one.get("purpose") == "customer") if people else ()
-        return str(next(filter(None, names), ""))
+        found_addresses = (one.get("ani") for one in people if one.get("purpose") == "customer") if people else ()
+        return str(next(filter(None, found_addresses), ""))
 
     async def look_up(self, call: str, conversation: str) -> Mapping[str, Any]:
         """The conference of a call, as the policy server tells it to this agent. Raises NotGivenError."""

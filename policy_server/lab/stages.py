@@ -142,7 +142,7 @@ class _Call:
         yield "The link leads the customer to the node", self._follow_link
         yield "The customer joins by video, and waits", self._join_customer
         yield "The room dials the SIP trunk, which answers", self._dial
-        yield "Genesys Cloud gets the call, with the call id as the caller's name", self._arrive
+        yield "Genesys Cloud gets the call, with the customer's name, and the call id as the address", self._arrive
         yield "An agent signs in and answers", self._answer
         yield "The agent's widget looks the conference up", self._look_up
         yield "The widget joins by video only, and both see each other", self._join_agent
@@ -186,8 +186,8 @@ class _Call:
     async def _dial(self) -> str:
         await self._until("an INVITE at the trunk", lambda: self._lab.trunk.invites)
         invite, *others = self._lab.trunk.invites
-        told = f"INVITE {invite.request_uri} from {invite.from_display_name!r}"
-        if others or (invite.request_uri, invite.from_display_name) != (f"sip:{NUMBER}@{TRUNK}", self.id):
+        told = f"INVITE {invite.request_uri} from {invite.from_display_name!r} at {invite.from_user}"
+        if others or (invite.request_uri, invite.from_user) != (f"sip:{NUMBER}@{TRUNK}", self.id):
             raise NotSoError(f"{told}, and {len(others)} more, but it must be one to {NUMBER}@{TRUNK} from the call id")
         customer = self._customer
         await self._until("the trunk's answer", lambda: customer.is_in or any(map(_is_leg, customer.gone)))
@@ -200,8 +200,9 @@ class _Call:
         await self._until("a conversation", lambda: self._lab.calls.conversations)
         conversation = self._lab.calls.conversations[0]
         customer, ringing = conversation.customer, conversation.agents[-1]
-        told = f"aniName {customer.ani_name!r}, dnis {customer.dnis}, {ringing.state} at {ringing.name}"
-        if (customer.ani_name, customer.dnis) != (self.id, f"tel:{NUMBER}"):
+        told = f"aniName {customer.ani_name!r}, ani {customer.address}, dnis {customer.dnis}, {ringing.state} at {ringing.name}"
+        caller = customer.address.removeprefix("sip:").partition("@")[0]
+        if (customer.ani_name, caller, customer.dnis) != (CUSTOMER, self.id, f"tel:{NUMBER}"):
             raise NotSoError(told)
         self._conversation = conversation.id
         return told
@@ -217,15 +218,16 @@ class _Call:
         return f"{cloud.agent(AGENT).name} is connected, and was notified of it"
 
     async def _look_up(self) -> str:
-        name = await self._widget.caller_name(self._conversation)
+        address = await self._widget.caller_address(self._conversation)
         while True:
-            self._found = await self._widget.look_up(name, self._conversation)
+            self._found = await self._widget.look_up(address, self._conversation)
             if not (lack := _lack(self._found, self.id)):
                 break
-            self.awaited = f"the lookup of {name!r} tells {lack}"
+            self.awaited = f"the lookup of {address} tells {lack}"
             await asyncio.sleep(LOOKUP_SECONDS)
         join = self._found["join"]
-        return f"by aniName {name!r}: {self._found['state']}, join {join['alias']} at {self._found['node']}"
+        found = self._found
+        return f"by {found['found_by']} {address}: {found['state']}, join {join['alias']} at {found['node']}"
 
     async def _join_agent(self) -> str:
         join, name = self._found["join"], self._lab.cloud.agent(AGENT).name

@@ -23,12 +23,18 @@ from policy_server.simulator.doors import (
 )
 from policy_server.simulator.events import Message, Participant, Reporter, browser, bulk, trunk_leg
 from policy_server.simulator.exchange import Caller, Exchange
-from policy_server.simulator.node import dial_out_question, service_fields, web_question
+from policy_server.simulator.node import NODE_ADDRESS, dial_out_question, service_fields, web_question
 from policy_server.simulator.steps import AGENT, Cast, Check, LeftOut, Script, Step
 from policy_server.simulator.transfers import Course
 
 EVENTS: Final = "/events/v1/pexip"
 LOOKUPS: Final = "/agent/v1/conferences"
+
+_FOUND: Final = "by what Genesys Cloud shows of the caller"
+_FOUND_BY: Final = {
+    "ani": "by the address that Genesys Cloud shows of the caller (ani)",
+    "aniName": "by the name that Genesys Cloud shows of the caller (aniName)",
+}
 
 _MAY_DIFFER: Final = DOOR_FIELDS | {LEGS}
 """What answers for one conference may differ in: the door, and the list that is read when the room starts."""
@@ -165,15 +171,17 @@ class _Call:
                 yield await self._news.connect(title, trunk_leg(leg), reason="Call disconnected")
 
     async def find(self) -> AsyncIterator[Step | LeftOut]:
-        """The agent has taken the call, and the widget looks the conference up by the caller's name."""
+        """The agent has taken the call, and the widget looks the conference up by the caller's address or name."""
         agent = self._cast.agent
         if isinstance(agent, LeftOut):
             yield agent
         if isinstance(agent, LeftOut) or not self._legs:
             return
         leg = next((leg for leg in self._legs if leg.get("protocol") == "sip"), self._legs[0])
-        caller = str(leg.get("local_display_name") or leg.get("local_alias"))
-        conversation = agent.genesys.connect(caller, str(leg.get("remote_alias")), agent.user)
+        name, address = shown_caller(leg)
+        conversation = agent.genesys.connect(name, str(leg.get("remote_alias")), agent.user, address)
+        user = address.removeprefix("sip:").partition("@")[0]
+        caller = next((each for each in (user, name) if self._link.call.id in each), name)
         self._lookup = f"{LOOKUPS}/{quote(caller, safe='')}", f"conversation={conversation}"
         exchange = await agent.widget.send("GET", *self._lookup)
         found = exchange.fields
@@ -181,7 +189,7 @@ class _Call:
         pin = self._pin_found = join.get("pin")
         checks = [
             Check(exchange.status == 200, "the conference is found"),
-            Check(found.get("call") == self._link.call.id, "by the name that Genesys Cloud shows of the caller"),
+            Check(found.get("call") == self._link.call.id, _FOUND_BY.get(str(found.get("found_by")), _FOUND)),
             Check(found.get("name") == self._service.get("name"), "with the room's name"),
             Check(bool(found) and pin == (self._service.get("pin") or None), "its host PIN for the agent alone"),
             Check(join.get("alias") == (self._link.agent_alias or self._link.alias), "and the alias to join by"),
@@ -257,6 +265,15 @@ class _Call:
                 Check(conference.get("state") == "ended", "which is ended"),
             ]
             yield Step("The organisation's system looks at the link", exchange, tuple(checks))
+
+
+def shown_caller(leg: Mapping[str, object]) -> tuple[str, str]:
+    """What Genesys Cloud shows of a leg's caller: ``aniName`` and ``ani`` (genesys/README.md: How the widget finds the
+    conference).
+    """
+    sender = str(leg.get("local_alias", ""))
+    address = f"sip:{sender}" if "@" in sender else f"sip:{sender}@{NODE_ADDRESS}"
+    return str(leg.get("local_display_name") or sender), address
 
 
 class _News:

@@ -91,11 +91,14 @@ class StandIn:
             ]
         )
 
-    def connect(self, ani_name: str, dnis: str, user: User) -> str:
-        """Makes the conversation of a caller with this name, who dialled this, and a user who has answered; returns its id."""
+    def connect(self, ani_name: str, dnis: str, user: User, ani: str = "") -> str:
+        """Makes the conversation of a caller with this name and address, who dialled this, and a user who has answered;
+        returns its id.
+        """
         identifier = str(uuid4())
+        address = {"ani": ani} if ani else {}
         self.conversations[identifier] = [
-            participant("customer", aniName=ani_name, dnis=dnis),
+            participant("customer", aniName=ani_name, dnis=dnis, **address),
             participant("agent", userId=user.id),
         ]
         return identifier

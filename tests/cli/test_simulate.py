@@ -319,8 +319,15 @@ def test_rules_that_break_the_call(folder: Path) -> None:
 
 
 def test_a_name_that_genesys_cannot_show(folder: Path) -> None:
-    """A leg that does not carry the call id as its caller's name fails the agent's lookup, with the reason."""
+    """A leg that carries the call id neither in its caller's name nor in the address fails the agent's lookup, with the
+    reason; the address alone is enough.
+    """
     put_rules(folder, RULES.replace('display_name: "{call}" }]', "display_name: Video }]"))
+    status, value = played()
+    assert status == 0
+    told = [check["text"] for step in value["steps"] for check in step["checks"]]
+    assert "by the address that Genesys Cloud shows of the caller (ani)" in told
+    put_rules(folder, RULES.replace('display_name: "{call}" }]', "display_name: Video, local_alias: desk@x }]"))
     status, value = played()
     assert (status, failed_checks(value)[0]) == (1, "the conference is found")
     (problem,) = {step["problem"] for step in value["steps"]} - {None}

@@ -424,7 +424,7 @@ def test_a_whole_call_with_the_application(clinic: InProcess) -> None:
             assert (customer.granted["role"], customer.granted["conference_name"]) == ("GUEST", link.call.id)
             (call,) = await until(lambda: it.trunk.placed)
             assert call.uri == "sip:+13129998045@trunk.example"
-            assert call.from_display_name == link.call.id
+            assert (call.from_display_name, call.from_user) == ("Video visitor", f"{link.call.id}@video.example.com")
             call.on_answered()
             assert link.agent_alias
             agent = await it.join(link.agent_alias, pins.host, display_name="Agent: Maria")

@@ -342,7 +342,7 @@ LOOKUP: Final = "/agent/v1/conferences/"
         pytest.param(policy("hcp", automatic_participants=[LEG]), ["and nobody to dial"], id="agent dials"),
         pytest.param(
             answer(LOOKUP, json={"call": "x"}),
-            ["by the name that Genesys Cloud shows of the caller"],
+            ["by the name that Genesys Cloud shows of the caller (aniName)"],
             id="another call found",
         ),
         pytest.param(answer(LOOKUP, json={"name": "x"}), ["with the room's name"], id="another room found"),

@@ -667,7 +667,16 @@ def test_of_the_callers_address_the_user_part_counts(desk: Desk, genesys: Genesy
     """Whatever host a trunk puts there, and whatever a carrier made of the name."""
     caller = participant("customer", aniName="WIRELESS CALLER", ani=f"sip:{CALL_ID}@{domain}")
     genesys.stand_in.conversations[CONVERSATION] = [caller, ON_IT]
-    assert desk.found(conversation=CONVERSATION)["call"] == CALL_ID
+    for alias in (CALL_ID, f"sip:{CALL_ID}@{domain}", "Wireless Caller"):
+        answer = desk.found(alias, conversation=CONVERSATION)
+        assert (answer["call"], answer["found_by"]) == (CALL_ID, "ani")
+
+
+def test_an_address_of_another_call_goes_before_a_name(desk: Desk, genesys: Genesys) -> None:
+    """Who is named like a call and calls from another's address is the other's."""
+    caller = participant("customer", aniName=CALL_ID, ani=f"sip:{ELSEWHERE.id}@10.0.0.5")
+    genesys.stand_in.conversations[CONVERSATION] = [caller, ON_IT]
+    assert desk.ask(conversation=CONVERSATION).status_code == 403
 
 
 @pytest.mark.parametrize(

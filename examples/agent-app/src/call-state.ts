@@ -20,7 +20,7 @@ export interface Party {
   readonly consulting: boolean;
   readonly consultInitiator: boolean;
   readonly startTime: string;
-  /** The caller's name, or its address where that is what carries a call id. */
+  /** What the server finds the conference by: the call id that the caller's address or name carries, or else one of them. */
   readonly caller: string;
 }
 
@@ -41,7 +41,10 @@ export interface CallState {
   readonly customer: "absent" | "present" | "gone";
   /** Other agents who are on the call or are being rung. */
   readonly others: number;
-  /** The customer's `aniName`, or the user part of its `ani`: the call id. Only REST says it. */
+  /**
+   * The call id, out of the user part of the customer's `ani` or out of its `aniName`; of a room that no link led to, such as
+   * a kiosk's, the user part of its `ani`. Only REST says it.
+   */
   readonly callId: string;
 }
 
@@ -52,6 +55,9 @@ const CALLER_LIMIT = 1000;
 /** What a call id looks like, alone or in an alias, and the alias around it; the domain is not part of it. */
 const CALL_ID = /[a-z2-7]{32}/i;
 const ALIAS = /[a-z0-9._-]*[a-z2-7]{32}[a-z0-9._-]*/i;
+
+const SIP_USER = /^\W*sips?:([^@]+)@/i;
+const NUMBER = /^\+?[0-9]+$/;
 
 const RINGING = new Set(["alerting", "dialing", "contacting", "offering"]);
 const ENDED = new Set(["disconnected", "terminated"]);
@@ -138,10 +144,19 @@ function parseParty(party: Fields, call: Fields, userId: string): Party {
   };
 }
 
-/** A carrier may put the name into quotation marks or a SIP address, or replace it and leave the address as it was. */
+/**
+ * A carrier may put the name into quotation marks or a SIP address, or replace it and leave the address as it was. The address
+ * comes first, for a name may be a person's, and long. A SIP address without a call id is that of a room without one.
+ */
 function callerOf(name: string, address: string): string {
-  const carrier = [name, address].map((one) => decoded(one.slice(0, CALLER_LIMIT))).find((one) => CALL_ID.test(one));
-  return (carrier?.match(ALIAS)?.[0] ?? name).slice(0, CALL_ID_LIMIT);
+  const carrier = [address, name].map((one) => decoded(one.slice(0, CALLER_LIMIT))).find((one) => CALL_ID.test(one));
+  return (carrier?.match(ALIAS)?.[0] ?? (userOf(address) || name)).slice(0, CALL_ID_LIMIT);
+}
+
+/** The user part of a SIP address as it stands there, `""` for a telephone's. */
+function userOf(address: string): string {
+  const user = address.slice(0, CALLER_LIMIT).match(SIP_USER)?.[1] ?? "";
+  return NUMBER.test(user) ? "" : user;
 }
 
 function decoded(value: string): string {

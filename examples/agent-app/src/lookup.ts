@@ -31,6 +31,8 @@ export interface TimelineLine {
 /** What the widget uses of a conference. */
 export interface Conference {
   readonly name: string;
+  /** What of the customer named the conference: `aniName` or `ani`. */
+  readonly foundBy: string;
   readonly state: "waiting" | "active" | "ended";
   readonly node: string | null;
   readonly alias: string | null;
@@ -167,6 +169,7 @@ export function parseConference(body: unknown): Conference {
   }
   return {
     name: text(given["name"]),
+    foundBy: text(given["found_by"]),
     state,
     node: text(given["node"]) || null,
     alias: text(join["alias"]) || null,

@@ -48,7 +48,7 @@ export const TROUBLE: Readonly<Record<Trouble, string>> = {
   "genesys-busy": "Genesys Cloud is busy. Wait a moment, then press Retry.",
   "genesys-unreachable": "Genesys Cloud cannot be reached. Check your network, then press Retry.",
   "not-on-call": "You are not on this call. Answer it first, then press Retry.",
-  "no-name": "This call carries no call id: its caller's name is empty. Go on by voice, or press Retry.",
+  "no-name": "This call carries no call id, neither in its caller's name nor in the address. Go on by voice, or press Retry.",
   "no-conference":
     "There is no video room for this call; it may be an ordinary phone call. Go on by voice, or press Retry.",
   "wrong-division":

@@ -16,6 +16,8 @@ export interface Model {
   readonly isCameraWanted: boolean;
   readonly people: readonly Shown[];
   readonly customer: string;
+  /** What of the customer the conference was found by: `aniName` or `ani`. */
+  readonly foundBy: string;
   readonly attributes: Readonly<Record<string, string>>;
   readonly timeline: readonly TimelineLine[];
   readonly hasTrouble: boolean;
@@ -33,6 +35,7 @@ export const BLANK: Model = {
   isCameraWanted: true,
   people: [],
   customer: "",
+  foundBy: "",
   attributes: {},
   timeline: [],
   hasTrouble: false,
@@ -68,6 +71,7 @@ export class View {
     const { status, isSeen } = model;
     const isIn = status === "joined" || status === "held";
     document.body.dataset["state"] = status;
+    document.body.dataset["foundBy"] = model.foundBy;
     setText(this.#state, texts.STATUS[status]);
     setText(this.#message, model.message);
     setText(this.#detail, model.detail);

@@ -353,6 +353,7 @@ export class Widget {
       isCameraWanted: this.#camera.isWanted,
       people: this.#isJoined && this.#room !== null ? this.#room.people : absentRoom(this.#conference),
       customer: shown?.customer ?? "",
+      foundBy: shown?.foundBy ?? "",
       attributes: shown?.attributes ?? {},
       timeline: shown?.timeline ?? [],
       hasTrouble: isFailed,

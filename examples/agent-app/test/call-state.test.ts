@@ -132,6 +132,17 @@ const CALLERS: readonly [name: string, caller: Party, callId: string][] = [
   ["not to be decoded", { aniName: `100% ${CALL_ID}` }, CALL_ID],
   ["in the address alone", { aniName: undefined, ani: `sip:${CALL_ID}@10.0.0.5;transport=tls` }, CALL_ID],
   ["in the address, the name being a carrier's", { aniName: "WIRELESS CALLER", ani: ADDRESS }, `hcp${CALL_ID}`],
+  ["in the address, the name being a person's", { aniName: "Ada L", ani: `sip:${CALL_ID}@video.example.com` }, CALL_ID],
+  [
+    "in the address, the name being a long word",
+    { aniName: "Donaudampfschiffahrtsgesellschaft", ani: `sip:${CALL_ID}@video.example.com` },
+    CALL_ID,
+  ],
+  ["in the name, the address being the trunk's", { aniName: CALL_ID, ani: "sip:99@10.0.0.5" }, CALL_ID],
+  ["in the name, the address being hidden", { aniName: CALL_ID, ani: "sip:anonymous@anonymous.invalid" }, CALL_ID],
+  ["of a kiosk", { aniName: "Branch Zürich", ani: "sip:Kiosk%20kiosk-007@video.example.com" }, "Kiosk%20kiosk-007"],
+
+  ["of a kiosk whose address is a number", { aniName: "Kiosk 7", ani: "sip:+13175551234@x" }, "Kiosk 7"],
   ["of an external", { purpose: "external", aniName: CALL_ID }, CALL_ID],
   ["of an ordinary call", { aniName: "Ada L", ani: "tel:+13175551234" }, "Ada L"],
   ["of a call without a name", { aniName: undefined, ani: "tel:+13175551234" }, ""],

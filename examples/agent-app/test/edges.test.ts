@@ -135,6 +135,7 @@ for (const [kind, status, fault] of [
 }
 
 const CONFERENCE = {
+  found_by: "ani",
   state: "active",
   name: "room",
   node: "pexip.example.com",
@@ -152,6 +153,7 @@ test("A conference is read with those who are present.", () => {
   assert.deepEqual(parseConference(CONFERENCE), {
     state: "active",
     name: "room",
+    foundBy: "ani",
     node: "pexip.example.com",
     alias: "hcpabc",
     pin: "471920",

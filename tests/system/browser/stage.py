@@ -176,7 +176,7 @@ class Scene:
     def call_id(self) -> str:
         """The call id of the only call, as the trunk was told it."""
         (invite,) = self.lab.trunk.invites
-        return invite.from_display_name
+        return invite.from_user
 
     @property
     def room(self) -> list[str]:
@@ -189,10 +189,10 @@ class Scene:
         await until(lambda: self.room == list(names), lambda: f"the room {names}, but it is {self.room}")
 
     def expect_one_invite(self) -> None:
-        """The trunk saw one call, with the call id as its name."""
+        """The trunk saw one call, named like the customer, with the call id as its address."""
         (invite,) = self.lab.trunk.invites
         assert (invite.request_uri, invite.to) == (REQUEST_URI, REQUEST_URI)
-        assert invite.from_user == self.call_id
+        assert invite.from_display_name == CUSTOMER
         (name,) = self.lab.node.meetings or (self.call_id,)
         assert name == self.call_id
 
@@ -237,7 +237,7 @@ class Scene:
                     text = str(error)
                 lines.append(f"{who} at {frame.url.partition('?')[0]}: {text!r}")
         for invite in self.lab.trunk.invites:
-            lines += await self.story(invite.from_display_name)
+            lines += await self.story(invite.from_user)
         return "\n".join(lines)
 
 
@@ -293,6 +293,10 @@ class Agent:
     def told(self, name: str) -> "Locator":
         """An element of the widget."""
         return self.widget.get_by_test_id(name)
+
+    async def found_by(self) -> str | None:
+        """By what of the customer the widget found the conference."""
+        return await self.widget.locator("body").get_attribute("data-found-by")
 
     async def press(self, command: str) -> None:
         """Presses a button of the desktop and waits until the command is done."""

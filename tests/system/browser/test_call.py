@@ -29,6 +29,7 @@ def test_the_good_call(stage: Stage) -> None:
         trunk_leg = f"{TRUNK_LEG} (phone line to the contact centre)"
         await agent.expect_people(CUSTOMER, trunk_leg, f"{MARIA} (you)")
         assert await agent.told("customer").text_content() == CUSTOMER
+        assert await agent.found_by() == "ani"
         assert await agent.told("attributes").locator("li").all_text_contents() == ["language: es"]
         scene.expect_one_invite()
         await scene.shoot("customer", customer.page, 720)
@@ -51,7 +52,7 @@ def test_a_widget_that_is_there_before_the_room(stage: Stage) -> None:
         call_id, url = await scene.make_link()
         call = await SipCall.place(
             REQUEST_URI,
-            from_display_name=call_id,
+            from_display_name=CUSTOMER,
             from_user=call_id,
             proxy=scene.lab.trunk.address,
             folder=scene.lab.logs,
