@@ -234,11 +234,12 @@ class ServiceTemplate:
     def fill(self, values: dict[str, str]) -> tuple[Fields, bool]:
         """The service for one question without its derived PINs, and whether the lengths of all that is filled in are good.
 
-        ``values`` also gets the name of the room.
+        ``values`` also gets the names that callers have in legs, where there are any.
         """
         service, fits = self.fields.fill(values)
-        shown = values[ROOM_NAME] = values.get("call") or str(service.get("name", ""))
-        values[CALLER] = uri_user(shown)
+        if self.legs or self.fallbacks:
+            shown = values[ROOM_NAME] = values.get("call") or str(service.get("name", ""))
+            values[CALLER] = uri_user(shown)
         if self.legs:
             legs = service["automatic_participants"] = []
             for leg in self.dialled(shown):

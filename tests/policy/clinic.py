@@ -8,6 +8,8 @@ CLINIC = load(
     trunks:
       clinic: { number: "+1 312 999 8045", dial_prefix: "99" }
       backup: { number: "+1 312 555 0100", termination: backup.byoc.usw2.pure.cloud }
+    upstreams:
+      scheduler: { url: https://scheduler.example.com }
     calendars:
       hours: { timezone: America/Chicago, open: { mon-fri: ["08:00-18:00"] } }
     rooms:
@@ -32,6 +34,7 @@ CLINIC = load(
       - { id: moved, when: { local_alias: 'old-(?P<who>.*)' }, redirect: "{who}" }
       - { id: off, enabled: false, continue: true }
       - { id: pexip, when: { local_alias: pexip.* }, continue: true }
+      - { id: meetings, when: { local_alias: 'meet\\..*' }, forward: scheduler }
     participants:
       - { id: refused, when: { remote_display_name: '(?i).*spam.*' }, reject: "No, {remote_display_name}" }
       - id: renamed

@@ -12,6 +12,7 @@ from policy_server.policy.decisions import (
     Continue,
     Decision,
     Fail,
+    Forward,
     ListEntries,
     PlaceMedia,
     Redirect,
@@ -21,6 +22,7 @@ from policy_server.policy.decisions import (
     ShowPicture,
 )
 from policy_server.policy.evaluate import evaluate
+from policy_server.policy.upstreams import Upstream
 from tests.policy.clinic import CLINIC
 from tests.rule_sets import AGENT_KEY, CALL, CALL_ID, KEYRING, NOON, SESSION, ask, load, request, served
 
@@ -87,6 +89,13 @@ def test_one_room_for_both() -> None:
             "Fail",
             "moved",
             {"reason": "the alias to redirect to has 251 characters"},
+        ),
+        (
+            "service",
+            {"local_alias": "meet.ada"},
+            "Forward",
+            "meetings",
+            {"upstream": Upstream("scheduler", "https://scheduler.example.com")},
         ),
         ("participant", {"remote_display_name": "SPAMMER"}, "Reject", "refused", {"text": "No, SPAMMER"}),
         (
@@ -166,7 +175,7 @@ def test_decisions(kind: str, fields: dict[str, Any], name: str, rule: str | Non
 def test_every_decision_is_tried() -> None:
     """The tests here know every member of the union."""
     assert set(get_args(Decision)) == {
-        Serve, Redirect, Reject, SetProperties, PlaceMedia, AllowRegistration, ListEntries, ShowPicture, Continue, Fail,
+        Serve, Redirect, Reject, SetProperties, PlaceMedia, AllowRegistration, ListEntries, ShowPicture, Continue, Forward, Fail,
     }  # fmt: skip
 
 
@@ -398,6 +407,7 @@ def test_findings() -> None:
         ("moved", "miss", "local_alias", "local_alias is 'pexip.one', which does not match old-(?P<who>.*)"),
         ("off", "not_evaluated", "", "the rule is disabled"),
         ("pexip", "hit", "", "every condition holds"),
+        ("meetings", "not_evaluated", "", "an earlier rule matched"),
     ]  # fmt: skip
 
 
@@ -405,7 +415,7 @@ def test_findings_below_the_winner() -> None:
     """Rules below the winner are not evaluated, and the trace says so; the first miss is the condition that missed."""
     decision = ask(CLINIC, "service", at=NOON.replace(hour=1), local_alias=f"mp{SESSION}")
     rows = decision.trace.findings()
-    assert [row.outcome.value for row in rows] == ["miss", "miss", "hit", *["not_evaluated"] * 4]
+    assert [row.outcome.value for row in rows] == ["miss", "miss", "hit", *["not_evaluated"] * 5]
     assert (rows[0].condition, rows[0].reason) == (
         "open",
         "calendar hours is closed at Sun 2026-11-22 19:00 (America/Chicago)",
