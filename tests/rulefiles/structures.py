@@ -210,6 +210,16 @@ _legs = st.builds(
     often(_leg),
     st.lists(often(_leg), max_size=2),
 )
+_assurance = table(
+    {
+        "answer_within": st.sampled_from(["25s", "1m"]),
+        "attempts": st.integers(1, 3),
+        "pause": st.just("0s"),
+        "on_exhausted": st.sampled_from(["keep", "disconnect", {"transfer": "sorry"}]),
+        "end_room_with_leg": st.sampled_from([False, "10s"]),
+        "end_leg_with_customer": st.sampled_from([False, "10s"]),
+    }
+)
 _participant: dict[str, Strategy] = {
     "local_alias": _names,
     "remote_alias": _names,
@@ -273,7 +283,11 @@ _OUTCOMES: dict[OutcomeKey, Strategy] = {
     registrations.REJECT: st.just(True),
     upstreams.FORWARD: st.sampled_from(["u", "u2"]),
 }
-_COMPANIONS: dict[str, Strategy] = {"dial_out": _legs, "overflow_locations": some(["Oslo", "London"])}
+_COMPANIONS: dict[str, Strategy] = {
+    "dial_out": _legs,
+    "assurance": _assurance,
+    "overflow_locations": some(["Oslo", "London"]),
+}
 
 
 def _rules(section: RuleSection) -> Strategy:
