@@ -47,7 +47,7 @@ class Kind(StrEnum):
     LINK_REVOKED = "link.revoked"
     POLICY_ANSWERED = "policy.answered"
     AGENT_LOOKED_UP = "agent.looked_up"
-    ASSURANCE = "assurance"
+    ASSURANCE_ACTED = "assurance.acted"
     CONFERENCE_STARTED = "conference_started"
     TRUNK_DIALLED = "trunk_dialled"
     TRUNK_ANSWERED = "trunk_answered"
@@ -176,7 +176,7 @@ def agent_looked_up(agent_id: str, agent_name: str, conversation: str) -> Note:
 
 def assurance_acted(step: str, text: str, data: Mapping[str, object]) -> Note:
     """Something was done for a call whose leg failed or which is over, or cannot be done."""
-    return Note(Kind.ASSURANCE, {"text": text, "step": step, **data})
+    return Note(Kind.ASSURANCE_ACTED, {"text": text, "step": step, **data})
 
 
 # ------------------------------------------------------------------ what nodes tell
