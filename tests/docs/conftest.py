@@ -20,6 +20,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the rules that are shipped and the files that the pages show."""
     path = tmp_path_factory.mktemp("pages")
     copytree(ROOT / "rules", path / "rules")
+    copytree(ROOT / "examples" / "rules", path / "examples" / "rules")
     shipped = path / "rules" / "genesys.yaml"
     # Tests run on Christmas Day too.
     holiday = (datetime.now(UTC) + timedelta(days=100)).date()

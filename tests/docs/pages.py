@@ -3,12 +3,14 @@
 Conventions of a page:
 
 - A block of YAML, HTML or JSON names the file it is, in a comment before it: ``<!-- file: tour/10-names.yaml -->``. The files of a
-  folder are loaded together and must have no problems, unless the comment ends in ``, with problems``.
+  folder are loaded together and must have no problems, unless the comment ends in ``, with problems``. A block that quotes a
+  file of the repository says so in the same way, ``<!-- from: examples/rules/bank/20-hours.yaml -->``, and stands in it.
 - A ``console`` block holds commands after ``$`` and their whole output, where ``…`` stands for anything in a line, and a line
   of it alone for any lines. A command goes on in the next line after a backslash. One that fails is followed by
   ``$ echo $?``. A comment before the block may say that it runs ``without settings``, that it ``asks a server`` (the one at
   port 8080 is then a real one, with a call of its own that its variables are about), or that it ``starts a server`` or
   ``backs up SQLite``, for which there are tests of their own, as for blocks of ``sh`` with a comment.
+- A block of ``sh`` that goes ``before every command of this page`` is run before the commands of each ``console`` block.
 """
 
 import re
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
+_QUOTES: Final = "from: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,11 @@ class Block:
     def file(self) -> str:
         """The file that a block is."""
         return self.note.removeprefix("file: ").removesuffix(", with problems")
+
+    @property
+    def quoted(self) -> str:
+        """The file of the repository that a block quotes, ``""`` for none."""
+        return self.note.removeprefix(_QUOTES) if self.note.startswith(_QUOTES) else ""
 
     def __str__(self) -> str:
         return f"{self.page}:{self.line}"
@@ -90,10 +98,22 @@ RULES: Final = page("rules/README.md")
 CUSTOMER_APP: Final = page("examples/customer-app/README.md")
 AGENT_APP: Final = page("examples/agent-app/README.md")
 DEPLOY: Final = page("examples/deploy/README.md")
-PAGES: Final = (START, RULES, CUSTOMER_APP, AGENT_APP, DEPLOY, page("examples/requests/README.md"))
+PAGES: Final = (
+    START,
+    RULES,
+    CUSTOMER_APP,
+    AGENT_APP,
+    DEPLOY,
+    page("examples/requests/README.md"),
+    page("examples/rules/bank/README.md"),
+)
 """The pages that are executed."""
 MAINTAINERS: Final = page("policy_server/README.md")
-YAML: Final = blocks("yaml")
-HTML: Final = blocks("html")
-FILES: Final = (*YAML, *HTML, *blocks("json"), *blocks("csv"))
+_WRITTEN: Final = [block for language in ("yaml", "html", "json", "csv") for block in blocks(language)]
+QUOTES: Final = [block for block in _WRITTEN if block.quoted]
+"""What stands in files of the repository."""
+FILES: Final = [block for block in _WRITTEN if not block.quoted]
+"""What pages give to whoever tries them."""
+YAML: Final = [block for block in FILES if block.language == "yaml"]
+HTML: Final = [block for block in FILES if block.language == "html"]
 CONSOLE: Final = blocks("console")

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from tests.docs.pages import Block
+from tests.docs.pages import Block, blocks
 from tests.servers import clean_environment
 
 SHOWN_URL: Final = "http://127.0.0.1:8080"
 ANYTHING: Final = "…"
+BEFORE: Final = "before every command of this page"
 
 
 def matches(expected: str, got: str) -> bool:
@@ -36,8 +37,9 @@ def commands(block: Block) -> list[tuple[str, str]]:
 
 
 def check_output(block: Block, folder: Path, environment: Mapping[str, str], url: str) -> None:
-    """Runs the commands of a block, for which the server is at ``url``."""
-    shown = commands(block)
+    """Runs the commands of a block, for which the server is at ``url``, after what goes before every command of its page."""
+    before = [(each.text, "") for each in blocks("sh") if each.page == block.page and each.note == BEFORE]
+    shown = before + commands(block)
     results = _run([command.replace(SHOWN_URL, url) for command, _ in shown], folder, environment)
     assert len(results) == len(shown)
     following = [command for command, _ in shown[1:]] + [""]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from policy_server.rulefiles.store import load_folder
-from tests.docs.pages import CONSOLE, FILES, YAML, Block, blocks
+from tests.docs.pages import CONSOLE, FILES, QUOTES, ROOT, YAML, Block, blocks
 from tests.docs.running import SHOWN_URL, check_output
 from tests.docs.site import CREDENTIALS, Site
 
@@ -22,6 +22,12 @@ def test_every_block_of_a_file_says_which_it_is() -> None:
     for block in FILES:
         assert block.note.startswith("file: "), f"{block}: say which file this is"
     assert len({block.file for block in FILES}) == len(FILES)
+
+
+@pytest.mark.parametrize("block", QUOTES, ids=str)
+def test_what_pages_quote_stands_in_the_file(block: Block) -> None:
+    """Whoever reads a page and then the file finds the same lines."""
+    assert f"\n{block.text}" in "\n" + (ROOT / block.quoted).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", sorted({Path(block.file).parts[0] for block in YAML}))

@@ -46,9 +46,8 @@ def test_every_command_and_option_is_in_the_table() -> None:
 def test_commands_in_prose_and_units_exist() -> None:
     """Every mention of a command names one that exists, with options that it has."""
     named = [text for page in PAGES for text in re.findall(r"`(policy-server[^`]*)`", page.text)]
-    lines = [
-        line for language in ("sh", "console", "ini") for block in blocks(language) for line in block.text.splitlines()
-    ]
+    texts = [block.text.replace("\\\n", "") for language in ("sh", "console", "ini") for block in blocks(language)]
+    lines = [line for text in texts for line in text.splitlines()]
     named += [
         found[0]
         for line in lines

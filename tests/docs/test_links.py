@@ -8,7 +8,7 @@ from tests.docs.pages import ROOT, Page, page
 
 LINKED = [
     page(str(path.relative_to(ROOT)))
-    for pattern in ("*.md", "rules/**/*.md", "examples/*/*.md", "policy_server/**/*.md")
+    for pattern in ("*.md", "rules/**/*.md", "examples/*/*.md", "examples/rules/**/*.md", "policy_server/**/*.md")
     for path in sorted(ROOT.glob(pattern))
 ]
 
