@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pytest
 
+from policy_server.conferences.played_legs import play_legs
 from policy_server.conferences.rehearsal import rehearse
 from policy_server.pexip.field_facts import MASK
 from policy_server.pexip.fields import Fact
@@ -128,7 +129,7 @@ def test_rule_test(shape: Shape, field: str, expected: object) -> None:
     request = {"type": kind, "alias" if kind is RequestType.REGISTRATION else "local_alias": "x"}
     test = {"name": "x", "request": request, "expect": {"result": result}}
     (parsed,), _ = parse_tests({"x.test.yaml": json.dumps({"tests": [test]}).encode()}, ruleset, NOW)
-    outcome = run_test(parsed, ruleset, Keyring(b"the secret key of every test of rules"), rehearse)
+    outcome = run_test(parsed, ruleset, Keyring(b"the secret key of every test of rules"), rehearse, play_legs)
     assert len(outcome.differences) == 1
     assert SECRET not in str(outcome)
     assert OTHER not in "".join(outcome.differences)

@@ -15,6 +15,7 @@ from policy_server.cli.common import (
     refuse,
     rules_option,
 )
+from policy_server.conferences.played_legs import play_legs
 from policy_server.conferences.rehearsal import rehearse
 from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Ruleset
@@ -77,7 +78,7 @@ def run_tests(rules_folder: Path | None, as_json: bool) -> None:
         refuse(problems)
     # No test may depend on a secret, or it would pass in one place and fail in another.
     keyring = Keyring.from_text("rule tests sign their links with this public key")
-    outcomes = [run_test(test, loaded.ruleset, keyring, rehearse) for test in tests]
+    outcomes = [run_test(test, loaded.ruleset, keyring, rehearse, play_legs) for test in tests]
     failed = sum(not outcome.passed for outcome in outcomes)
     if as_json:
         print_json({"ok": not failed, "tests": [_outcome_json(outcome) for outcome in outcomes]})

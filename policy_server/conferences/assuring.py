@@ -25,16 +25,16 @@ from policy_server.conferences.assurance import (
     plan,
     remember,
 )
+from policy_server.conferences.assured import assured
 from policy_server.conferences.due import DueAction
 from policy_server.conferences.ending import course_of
 from policy_server.conferences.fold import Chronicle, Phase
-from policy_server.conferences.holding import LEGS
 from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import HeldConference
 from policy_server.conferences.sightings import Seen, in_breakouts, seen_by_events, seen_by_node
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.timeline import Note, assurance_acted
-from policy_server.policy.assurance import Assured, Entry
+from policy_server.policy.assurance import Assured
 from policy_server.policy.decisions import Serve
 
 KIND: Final = "assurance"
@@ -123,34 +123,11 @@ def watched_id(held: HeldConference) -> str:
 
 def watch(decision: Serve, held: HeldConference, timeline: str, at: datetime) -> DueAction | None:
     """The action by which the legs of a decision are watched; ``None`` if it dials no trunk."""
-    found = _assured(decision)
+    found = assured(decision)
     if found is None:
         return None
     data = {"plan": found.plain(), "fallbacks": list(decision.fallbacks), "timeline": timeline, "memory": {}}
     return DueAction(watched_id(held), KIND, held.name, at + SILENT, data)
-
-
-def _assured(decision: Serve) -> Assured | None:
-    template, dialled = decision.template, decision.service.get(LEGS)
-    if template is None or template.assurance is None or not isinstance(dialled, list):
-        return None
-    trunks: dict[str, str] = {}
-    companions: list[str] = []
-    legs = template.dialled(decision.call or str(decision.service.get("name", "")))
-    for leg, fields in zip((*legs, *template.fallbacks), (*dialled, *decision.fallbacks), strict=False):
-        alias = str(fields.get("remote_alias", ""))
-        name = leg.trunk_name(alias)
-        if name or leg in template.fallbacks:
-            trunks[alias] = name
-        else:
-            companions.append(alias)
-    if not trunks:
-        return None
-    entries = tuple(
-        Entry(leg.trunk_name(str(fields.get("remote_alias", ""))), leg.open)
-        for leg, fields in zip(template.fallbacks, decision.fallbacks, strict=True)
-    )
-    return Assured(template.assurance, trunks, tuple(companions), entries)
 
 
 class Watching(Protocol):

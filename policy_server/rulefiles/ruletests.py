@@ -15,8 +15,17 @@ from policy_server.policy.answers import render_answer
 from policy_server.policy.decisions import Decision, Forward
 from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.policy.ruleset import LinkType, Ruleset
+from policy_server.rulefiles import leg_tests
 from policy_server.rulefiles.document import parse_document
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
+from policy_server.rulefiles.leg_tests import (
+    NO_LEGS,
+    LegTests,
+    PlayLegs,
+    differences_of_legs,
+    read_expectations,
+    read_legs,
+)
 from policy_server.rulefiles.problems import Place, Problem
 from policy_server.rulefiles.reader import Report, Table, kind_of, near_hint, shown_node
 from policy_server.rulefiles.ruletest_links import TestLink, read_link, read_time
@@ -27,10 +36,11 @@ from policy_server.wording.words import listed, one_of, unknown_key
 Decide = Callable[[Ruleset, Sequence[PolicyRequest], datetime, Keyring, Mapping[str, str]], Decision]
 """Decides the last of some questions that are asked in order: rules, questions, time, keys, attributes of the link."""
 
-TEST_KEYS: Final = ("name", "description", "at", "link", "before", "upstream", "request", "expect")
+TEST_KEYS: Final = ("name", "description", "at", "link", "before", "upstream", "request", "legs", "expect")
 FORWARD: Final = "forward"
 """The action of an answer that a test leaves to an upstream: nobody is asked."""
-EXPECT_KEYS: Final = ("rule", "action", "result")
+_OF_ANSWERS: Final = ("rule", "action", "result")
+EXPECT_KEYS: Final = (*_OF_ANSWERS, *leg_tests.EXPECT_KEYS)
 ACTIONS: Final = (*dict.fromkeys(action for kind in RequestType for action in kind.about.actions), FORWARD, "failure")
 
 LINK_WORDS: Final = ("{alias}", "{agent_alias}", "{session}", "{call}")
@@ -52,6 +62,8 @@ class RuleTest:
     """The service questions of those who came before, which may hold the room."""
     upstream: Mapping[str, "bytes | str"] = field(default_factory=dict, repr=False)
     """What upstreams answer, by name: a body, or why there is none."""
+    legs: LegTests = NO_LEGS
+    """What trunks do with calls; the call is played if there are any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +126,12 @@ def _read_test(node: Node, ruleset: Ruleset | None, now: datetime, report: Repor
     for question in earlier:
         _check_link_words(table, question, kind)
     _check_link_words(table, fields, kind)
-    expect = _read_expect(table)
+    legs = read_legs(table, request_type, ruleset)
+    expect = _read_expect(table, legs)
     _check_rule(table, request_type, ruleset)
     if report.errors > before or expect is None or request_type is None or at is None:
         return None
-    return RuleTest(name, node.place, at, request_type, fields, link, expect, tuple(earlier), upstream)
+    return RuleTest(name, node.place, at, request_type, fields, link, expect, tuple(earlier), upstream, legs)
 
 
 def _read_request(table: Table) -> tuple[RequestType | None, dict[str, str | list[str]]]:
@@ -197,7 +210,7 @@ def _check_link_words(table: Table, fields: Mapping[str, str | list[str]], link:
         )
 
 
-def _read_expect(table: Table) -> Mapping[str, object] | None:
+def _read_expect(table: Table, legs: LegTests) -> Mapping[str, object] | None:
     expect = table.table("expect", "keys and values such as {rule: patient}")
     if expect is None:
         if "expect" not in table:
@@ -210,6 +223,7 @@ def _read_expect(table: Table) -> Mapping[str, object] | None:
         pass  # No rule shall match.
     else:
         expect.text("rule")
+    read_expectations(table, expect, legs)
     if not tuple(expect):
         table.error("expect", "expect is empty, so the test could not fail; name a rule, an action or a result")
     expected = plain(expect.node)
@@ -241,9 +255,16 @@ def _rule_fault(rule: str, request_type: RequestType, ruleset: Ruleset) -> str:
 
 
 def run_test(
-    test: RuleTest, ruleset: Ruleset, keyring: Keyring, decide: Decide, on_failure: str = "continue"
+    test: RuleTest,
+    ruleset: Ruleset,
+    keyring: Keyring,
+    decide: Decide,
+    play_legs: PlayLegs,
+    on_failure: str = "continue",
 ) -> TestOutcome:
-    """Asks in order what was asked before and the test's own question, and compares the last answer."""
+    """Asks in order what was asked before and the test's own question, and compares the last answer, and the call that is
+    played by it if the test says what its legs do.
+    """
     asked: list[tuple[RequestType, Mapping[str, str | list[str]]]]
     asked = [*((RequestType.SERVICE, fields) for fields in test.before), (test.request_type, test.fields)]
     expect: Mapping[str, object] = test.expect
@@ -266,11 +287,14 @@ def run_test(
         reasons = (decision.reason,)
     got = _told(test.request_type, decision, on_failure)
     differences = tuple(
-        difference for key in EXPECT_KEYS if key in expect for difference in compare(key, expect[key], got[key])
+        difference for key in _OF_ANSWERS if key in expect for difference in compare(key, expect[key], got[key])
     )
     rule = test.expect.get("rule")
     if isinstance(rule, str) and rule != decision.rule and (fault := _rule_fault(rule, test.request_type, ruleset)):
         differences = (*differences, fault)
+    if test.legs.fates:
+        of_legs, happened = differences_of_legs(test.legs, expect, ruleset, decision, test.at, play_legs)
+        differences, reasons = (*differences, *of_legs), (*reasons, *happened)
     rows = tuple(
         f"{finding.rule}: {finding.outcome}{f' ({finding.reason})' if finding.reason else ''}"
         for finding in decision.trace.findings()

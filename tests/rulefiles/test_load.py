@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from policy_server.conferences.played_legs import play_legs
 from policy_server.conferences.rehearsal import rehearse
 from policy_server.policy import pattern_index
 from policy_server.policy.names import Keyring
@@ -52,7 +53,9 @@ def test_the_shipped_rules_are_good_and_pass_their_tests() -> None:
     tests, test_problems = parse_tests(folder.tests, loaded.ruleset, NOW)
     assert [str(problem) for problem in test_problems] == []
     assert tests
-    assert [run_test(test, loaded.ruleset, KEYRING, rehearse).differences for test in tests] == [()] * len(tests)
+    assert [run_test(test, loaded.ruleset, KEYRING, rehearse, play_legs).differences for test in tests] == [()] * len(
+        tests
+    )
 
 
 def test_no_file_at_all_is_a_problem() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from policy_server.conferences.played_legs import play_legs
 from policy_server.conferences.rehearsal import rehearse
 from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Ruleset
@@ -65,7 +66,7 @@ def run(fields: dict[str, Any]) -> TestOutcome:
     tests, problems = parse_tests({"x.test.yaml": as_yaml({"tests": [test]})}, ruleset, NOW)
     assert [str(problem) for problem in problems if problem.severity is Severity.ERROR] == []
     (parsed,) = tests
-    return run_test(parsed, ruleset, KEYRING, rehearse)
+    return run_test(parsed, ruleset, KEYRING, rehearse, play_legs)
 
 
 @pytest.mark.parametrize("fault", [pytest.param(fault, id=name) for name, fault in read_faults("ruletests").items()])
@@ -124,7 +125,7 @@ tests:
 """
     tests, problems = parse_tests({"x.test.yaml": text}, loaded, NOW)
     assert problems == ()
-    assert [run_test(test, loaded, KEYRING, rehearse).differences for test in tests] == [(), ()]
+    assert [run_test(test, loaded, KEYRING, rehearse, play_legs).differences for test in tests] == [(), ()]
 
 
 def test_an_expected_rule_that_does_not_exist_is_named_where_the_test_fails() -> None:
@@ -423,7 +424,7 @@ def test_any_test_file_gives_problems_or_tests_that_run(structure: object, now: 
     assert all(str(problem).isprintable() for problem in problems)
     for test in tests:
         if test.link is None or test.link.type in more.links:
-            assert isinstance(run_test(test, more, KEYRING, rehearse), TestOutcome)
+            assert isinstance(run_test(test, more, KEYRING, rehearse, play_legs), TestOutcome)
 
 
 @pytest.mark.parametrize("state", ["valid", "expired", "invalid"])
@@ -481,4 +482,107 @@ def test_who_came_before_holds_the_room(
     document = as_yaml({"tests": [{**test, "expect": {"rule": rule, "result": result}}]})
     (parsed,), problems = parse_tests({"x.test.yaml": document}, ruleset, NOW)
     assert problems == ()
-    assert run_test(parsed, ruleset, KEYRING, rehearse).differences == ()
+    assert run_test(parsed, ruleset, KEYRING, rehearse, play_legs).differences == ()
+
+
+BUSY_THEN_DESK = """
+trunks: { clinic: { number: "+1 312 999 8045" }, other: { number: "+1 312 999 8046" } }
+service:
+  - id: caller
+    when: { local_alias: front }
+    service: { service_type: conference, name: "front", service_tag: x }
+    dial_out: [ { trunk: clinic }, { remote_alias: desk@example.com, when: failed } ]
+  - id: alone
+    when: { local_alias: alone }
+    service: { service_type: conference, name: "alone", service_tag: y }
+  - id: back
+    when: { local_alias: back }
+    service: { service_type: conference, name: "back", service_tag: z }
+    dial_out: [ { trunk: other } ]
+"""
+
+
+@pytest.mark.parametrize(
+    ("alias", "legs", "expect", "differences"),
+    [
+        pytest.param(
+            "front",
+            [{"trunk": "clinic", "fails": "busy"}, {"remote_alias": "desk@example.com", "answers": True}],
+            {"dialled": ["clinic", "desk@example.com"], "outcome": "answered", "ends": False},
+            (),
+            id="as expected",
+        ),
+        pytest.param(
+            "front",
+            [{"trunk": "clinic", "fails": "busy"}, {"remote_alias": "desk@example.com", "fails": "busy"}],
+            {"dialled": ["clinic"], "outcome": "answered", "ends": True},
+            (
+                "dialled: expected 'clinic' but got 'clinic' and 'desk@example.com'",
+                "outcome: expected 'answered' but got 'kept'",
+                "ends: expected true but got false",
+            ),
+            id="all otherwise",
+        ),
+        pytest.param(
+            "front",
+            [{"trunk": "clinic", "fails": "busy"}],
+            {"outcome": "kept"},
+            ("legs: 'desk@example.com' is dialled; say what becomes of that, as in fails: busy",),
+            id="not said",
+        ),
+        pytest.param(
+            "front",
+            [{"trunk": "clinic", "answers": True}, {"trunk": "other", "answers": True}],
+            {"outcome": "answered"},
+            ("legs: rule 'caller' never dials 'other'; it dials 'clinic'",),
+            id="never dialled",
+        ),
+        pytest.param(
+            "alone",
+            [{"trunk": "clinic", "answers": True}],
+            {"outcome": "answered"},
+            ("legs: rule 'alone' dials no trunk",),
+            id="no trunk",
+        ),
+        pytest.param(
+            "nowhere",
+            [{"trunk": "clinic", "answers": True}],
+            {"outcome": "answered"},
+            ("legs: nobody is dialled, as the answer is no room",),
+            id="no room",
+        ),
+    ],
+)
+def test_what_trunks_do_is_played(
+    alias: str, legs: list[object], expect: dict[str, object], differences: tuple[str, ...]
+) -> None:
+    """What is dialled and what becomes of the customer is compared, and what a test does not or cannot say is told."""
+    ruleset = load(BUSY_THEN_DESK).ruleset
+    assert ruleset is not None
+    test = {"name": "x", "request": {"type": "service", "local_alias": alias}, "legs": legs, "expect": expect}
+    tests, problems = parse_tests({"x.test.yaml": as_yaml({"tests": [test]})}, ruleset, NOW)
+    assert problems == ()
+    outcome = run_test(tests[0], ruleset, KEYRING, rehearse, play_legs)
+    assert outcome.differences == differences
+    assert ("0s: the customer joins" in outcome.findings) is (bool(differences) and alias in {"front", "back"})
+
+
+def test_a_trunk_is_called_once_and_again() -> None:
+    """Entries of one trunk are for its first call, its second and so on; the last is for all that follow."""
+    ruleset = load(
+        """
+        trunks: { a: { number: "+1 312 999 8045" }, b: { number: "+1 312 999 8046" } }
+        service:
+          - id: x
+            service: { service_type: conference, name: x, service_tag: x }
+            dial_out: [ { trunk: a }, { trunk: b, when: failed } ]
+            assurance: { attempts: 4 }
+        """
+    ).ruleset
+    assert ruleset is not None
+    legs = [{"trunk": "a", "fails": "busy"}, {"trunk": "b", "fails": "busy"}, {"trunk": "b", "fails": "rejected"}]
+    for more, dialled, outcome in (([], 4, "kept"), ([{"trunk": "b", "answers": True}], 3, "answered")):
+        expect = {"dialled": ["a", *["b"] * dialled], "outcome": outcome}
+        test = {"name": "x", "request": {"type": "service"}, "legs": [*legs, *more], "expect": expect}
+        tests, _ = parse_tests({"x.test.yaml": as_yaml({"tests": [test]})}, ruleset, NOW)
+        assert run_test(tests[0], ruleset, KEYRING, rehearse, play_legs).differences == ()

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from policy_server.conferences.played_legs import play_legs
 from policy_server.conferences.rehearsal import rehearse
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.names import Keyring
@@ -59,7 +60,7 @@ def run(request: dict[str, Any], expect: dict[str, Any], **further: Any) -> Test
     ruleset = rules()
     tests, problems = parse_tests({"x.test.yaml": as_yaml({"tests": [test]})}, ruleset, NOW)
     assert [str(problem) for problem in problems] == []
-    return run_test(tests[0], ruleset, KEYRING, rehearse)
+    return run_test(tests[0], ruleset, KEYRING, rehearse, play_legs)
 
 
 MEET = {"call_direction": "dial_in", "local_alias": "meet.ada"}
