@@ -24,6 +24,7 @@ from policy_server.conferences.clocks import NodeClocks
 from policy_server.conferences.customer_status import CustomerStatuses
 from policy_server.conferences.ending import Endings
 from policy_server.conferences.joining import CustomersDoor
+from policy_server.conferences.kept import kept_of_message
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.lookup import ConferenceLookup
 from policy_server.conferences.pace import Limits, Pace
@@ -156,7 +157,11 @@ def create_app(
     admin = BasicAuthentication(settings.admin.username, settings.admin.password) if settings.admin else None
     endings = Endings(conferences)
     events = _event_sink(
-        settings, conferences, endings, refusals(Door.EVENTS), lambda data: rules.ruleset.mask.fields(data, keyring)
+        settings,
+        conferences,
+        endings,
+        refusals(Door.EVENTS),
+        lambda data: kept_of_message(data, rules.ruleset, keyring),
     )
     clocks = events.clocks if events is not None else NodeClocks()
     operators = OperatorEndpoints(

@@ -27,9 +27,11 @@ from policy_server.cli.common import (
 )
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.fold import Phase
+from policy_server.conferences.found import Subject
+from policy_server.conferences.joined_by import JoinedBy
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.location import parse_location
-from policy_server.conferences.lookup import ConferenceLookup, Subject
+from policy_server.conferences.lookup import ConferenceLookup
 from policy_server.conferences.search import (
     MOST,
     USUAL,
@@ -249,6 +251,11 @@ def _lines(answer: CallDetails) -> Iterator[str]:
         yield f"  {_participant(person)}"
     if not answer["participants"]:
         yield "  none so far"
+    if answer["joined_by"]:
+        yield ""
+        yield "joined by"
+    for link in answer["joined_by"]:
+        yield f"  {_joined_by(link)}"
     yield ""
     yield "timeline"
     if answer["timeline_left_out"]:
@@ -292,7 +299,13 @@ def _participant(person: Participant) -> str:
     return clean(told)
 
 
-def _stay(who: Customer | Participant) -> str:
+def _joined_by(link: JoinedBy) -> str:
+    revoked = f"revoked {_local(link['revoked_at'])}" if link["revoked_at"] else ""
+    told = ", ".join(filter(None, (_stay(link) or "not there yet", revoked)))
+    return clean(_joined(link["type"], link["name"] or "without a name", f"({link['call']})", told))
+
+
+def _stay(who: Customer | Participant | JoinedBy) -> str:
     came = f"joined {_local(who['joined_at'])}" if who["joined_at"] else ""
     left = f"left {_local(who['left_at'])}" if who["left_at"] and not who["is_present"] else ""
     return ", ".join(filter(None, (came, left)))

@@ -39,7 +39,7 @@ from policy_server.policy.answers import failure_answer, render_answer
 from policy_server.policy.conditions import walk
 from policy_server.policy.decisions import Decision, Fail, Forward, Outcome
 from policy_server.policy.explain import explain_json, explain_rows
-from policy_server.policy.link_aliases import read_alias
+from policy_server.policy.link_aliases import LinkAlias, read_alias
 from policy_server.policy.link_attributes import CUSTOMERS_NAME, attribute_faults
 from policy_server.policy.names import Keyring, LinkState
 from policy_server.policy.ruleset import Rule, Ruleset, ServeOutcome
@@ -142,7 +142,8 @@ def explain(
     )
     told_to_node = render_answer(request.type, decision, found.on_failure)
     answer = told_to_node if sent_on is None else sent_on.answer(request, found.on_failure)
-    notes = [*asked.notes, *_untold(asked, ruleset), *_window(ruleset, keyring_or_temporary(found), request, when)]
+    dialled = _dialled(ruleset, keyring_or_temporary(found), request)
+    notes = [*asked.notes, *_untold(asked, ruleset), *_window(dialled, when), *_joins(dialled, looked_at)]
     if as_json:
         told = explain_json(decision, answer, ruleset.revision)
         seen = {"database": looked_at.database, "without": looked_at.without, "at": when.at.isoformat()}
@@ -268,10 +269,28 @@ def _untold(asked: Question, ruleset: Ruleset) -> list[str]:
     return [f"the log does not keep {', '.join(missing)}, for which rules ask; add what it was as NAME=VALUE"]
 
 
-def _window(ruleset: Ruleset, keyring: Keyring, request: PolicyRequest, when: Moment) -> list[str]:
-    """A note on the window of an appointment, if the alias is of one whose door is not open at that time."""
+def _dialled(ruleset: Ruleset, keyring: Keyring, request: PolicyRequest) -> LinkAlias | None:
+    """What the alias that was dialled says of a link."""
     alias = normalise_alias(request.text("local_alias"), ruleset.domains)
-    link = read_alias(ruleset.alias_forms, keyring, alias)
+    return read_alias(ruleset.alias_forms, keyring, alias)
+
+
+def _joins(link: LinkAlias | None, looked_at: LookedAt) -> list[str]:
+    """A note on the call into whose room the alias leads, if it is of a link that joins another."""
+    if link is None or link.call is None or not link.joins:
+        return []
+    known = looked_at.snapshot.link(link.call_id)
+    if known is None:
+        return [f"the link joins a call of type {shown(link.joins)}, and which one only the database knows"]
+    joined = looked_at.snapshot.link(known.joins)
+    revoked = ", which is revoked" if joined is not None and joined.revoked_at is not None else ""
+    return [
+        f"the link joins the call {known.joins} of type {shown(link.joins)}{revoked}: {{call}} and its room are that call's"
+    ]
+
+
+def _window(link: LinkAlias | None, when: Moment) -> list[str]:
+    """A note on the window of an appointment, if the alias is of one whose door is not open at that time."""
     if link is None or link.call is None or link.call.opens_at is None:
         return []
     state = link.call.state(when.at)

@@ -27,12 +27,18 @@ from policy_server.cli.common import (
     words_of,
 )
 from policy_server.cli.conferences import lookup_in, missing_database, told_missing
-from policy_server.conferences.errors import CallTakenError, StoreUnavailableError
-from policy_server.conferences.link_requests import LinkRequestError, WantedLink, read_link_request, worth_of
-from policy_server.conferences.lookup import Subject
+from policy_server.conferences.customer_links import check_joined
+from policy_server.conferences.errors import CallOverError, CallTakenError, JoinedCallError, StoreUnavailableError
+from policy_server.conferences.found import Subject
+from policy_server.conferences.link_requests import (
+    LinkRequestError,
+    WantedLink,
+    read_link_request,
+    worth_of,
+)
 from policy_server.conferences.records import Link, TimelineEntry
 from policy_server.conferences.store import ConferenceStore
-from policy_server.conferences.timeline import link_created, link_revoked
+from policy_server.conferences.timeline import link_created, link_joined, link_revoked
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.policy.doors import Door
 from policy_server.policy.facts import attributes_of
@@ -65,6 +71,7 @@ def link() -> None:
 @click.option("--attribute", multiple=True, metavar="K=V", help="Something that rules or the agent shall know.")
 @click.option("--ttl", help="How long the link is good, such as 30m, 4h or 7d (default: that of the type).")
 @click.option("--starts-at", metavar="TIME", help="The time of an appointment, such as 2026-11-23T10:00:00-06:00.")
+@click.option("--joins", metavar="CALL", help="The call into whose room the link leads: for types that join another.")
 @rules_option
 @json_option
 def create_link(
@@ -73,6 +80,7 @@ def create_link(
     attribute: tuple[str, ...],
     ttl: str | None,
     starts_at: str | None,
+    joins: str | None,
     rules_folder: Path | None,
     as_json: bool,
 ) -> None:
@@ -82,13 +90,15 @@ def create_link(
     guest PIN in it.
 
     While the database of POLICY_DATABASE_URL cannot be reached, a link without --name and --attribute is made all the
-    same: it is good by its signature. With them it is refused (exit status 2), since they would be lost.
+    same: it is good by its signature. With them it is refused (exit status 2), since they would be lost; so is one with
+    --joins.
     """
     found = settings()
     ruleset = usable_rules(rules_folder or found.rules)
-    now = utc_now()
-    wanted = _wanted(ruleset, link_type, name, attribute, {"ttl": ttl, "starts_at": starts_at}, now)
-    kind, keyring = wanted.type, required_keyring(found)
+    now, keyring = utc_now(), required_keyring(found)
+    asked = {"ttl": ttl, "starts_at": starts_at, "joins": _call_id(ruleset, keyring, joins)}
+    wanted = _wanted(ruleset, link_type, name, attribute, asked, now)
+    kind = wanted.type
     opens_at, expires_at = span_of(kind, now, wanted.ttl, wanted.starts_at)
     made = make_link(kind, keyring, expires_at, secrets.token_bytes(NONCE_BYTES), opens_at)
     kept = Link.of(
@@ -98,13 +108,23 @@ def create_link(
         created_at=now,
         created_by=CREATED_BY,
         starts_at=wanted.starts_at,
+        joins=wanted.joins,
     )
+    known = {kept.call: kept}
     fresh_file = missing_database(found.database_url)
     try:
-        asyncio.run(_keep(found, kept))
+        joined = asyncio.run(_keep(found, wanted, kept))
+        known |= {each.call: each for each in (joined,) if each is not None}
     except CallTakenError as error:
         raise Unusable(f"{error}; run the command again") from None
+    except (JoinedCallError, CallOverError) as error:
+        raise Unusable(str(error)) from None
     except StoreUnavailableError as error:
+        if wanted.joins:
+            raise Unusable(
+                f"{error}; which call a link joins is kept nowhere else, so none was made. Run the command again when the "
+                "database can be reached"
+            ) from None
         if wanted.name or wanted.attributes != completed(kind.attributes, {}):
             raise Unusable(
                 f"{error}; name and attributes of a link are kept nowhere else, so none was made. Run the command again "
@@ -125,9 +145,17 @@ def create_link(
                 "name the same file",
                 err=True,
             )
-    door = Door(ruleset, keyring, kind, made.call, attributes_of(kept))
-    web_app = web_app_url(kind, made, name=wanted.name, guest_pin=door.guest_pin(now))
+    door = Door(ruleset, keyring, kind, made.call, attributes_of(kept), known.get)
+    web_app = web_app_url(kind, made, name=wanted.name, guest_pin=door.guest_pin(now), joins=wanted.joins)
     _print_link(made, _url(found, made, web_app), as_json, wanted, is_kept)
+
+
+def _call_id(ruleset: Ruleset, keyring: Keyring, alias: str | None) -> str | None:
+    """The call id of what was given for one: an alias of the call does as well."""
+    if alias is None:
+        return None
+    call = call_of(ruleset, keyring, alias)
+    return call.id if call is not None else alias.strip()
 
 
 def _wanted(
@@ -135,7 +163,7 @@ def _wanted(
     link_type: str,
     name: str,
     attribute: tuple[str, ...],
-    times: Mapping[str, str | None],
+    asked: Mapping[str, str | None],
     now: datetime,
 ) -> WantedLink:
     """The link that the options ask for, held to the same limits as one that the API is asked for."""
@@ -143,7 +171,7 @@ def _wanted(
     if link_type not in ruleset.links:
         raise Unusable(one_of("TYPE", ruleset.links, link_type))
     fields: dict[str, object] = {"type": link_type, "name": name, "attributes": pairs(attribute, "--attribute")}
-    fields |= {key: text for key, text in times.items() if text is not None}
+    fields |= {key: text for key, text in asked.items() if text is not None}
     ttl = fields.get("ttl")
     if isinstance(ttl, str) and TTL.seconds(ttl) is None:
         raise Unusable(TTL.fault("--ttl", shown(ttl)))
@@ -153,10 +181,19 @@ def _wanted(
         raise Unusable(str(error)) from None
 
 
-async def _keep(found: Settings, kept: Link) -> None:
+async def _keep(found: Settings, wanted: WantedLink, kept: Link) -> Link | None:
+    """Keeps a link; the one that it joins, if it does."""
+    entries = [TimelineEntry(kept.call, kept.created_at, *link_created(CREATED_BY, kept.type))]
+    joined: Link | None = None
     async with ConferenceStore(found.database_url) as store:
+        if kept.joins:
+            joined = await store.link(kept.joins)
+            check_joined(wanted, joined, kept.created_at)
+            note = link_joined(CREATED_BY, kept.type, kept.call, kept.name)
+            entries.append(TimelineEntry(kept.joins, kept.created_at, *note))
         await store.create_link(kept)
-        await store.add_timeline([TimelineEntry(kept.call, kept.created_at, *link_created(CREATED_BY, kept.type))])
+        await store.add_timeline(entries)
+    return joined
 
 
 def _url(found: Settings, made: CustomerLink, web_app: str) -> str:
@@ -179,6 +216,7 @@ def _print_link(made: CustomerLink, url: str, as_json: bool, wanted: WantedLink,
         "expires_at": made.expires_at.isoformat(),
         "name": wanted.name,
         "attributes": dict(wanted.attributes),
+        "joins": wanted.joins or None,
     }
     if as_json:
         print_json({**fields, "kept": is_kept})
@@ -235,6 +273,7 @@ def inspect_link(alias: str, rules_folder: Path | None, as_json: bool) -> None:
         "created_by": kept.created_by if kept is not None else None,
         "revoked_at": revoked_at.isoformat(timespec="seconds") if revoked_at is not None else None,
         "moved_to": kept.moved_to if kept is not None else None,
+        "joins": kept.joins or None if kept is not None else None,
         "conference": conference_state,
     }
     if as_json:

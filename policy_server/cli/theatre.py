@@ -14,7 +14,6 @@ import httpx
 from policy_server.app import create_app, utc_now
 from policy_server.cli.common import Unusable
 from policy_server.cli.played import HERE, Played
-from policy_server.conferences.holding import ROOMS
 from policy_server.genesys.tenant import Tenant
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import encode_query, parse_request
@@ -24,6 +23,7 @@ from policy_server.policy.link_attributes import CUSTOMERS_NAME
 from policy_server.policy.links import CustomerLink, make_link
 from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.policy.ruleset import LinkType
+from policy_server.policy.services import ROOM_TYPES
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
 from policy_server.settings.readers import DURATIONS
@@ -147,7 +147,7 @@ async def play(theatre: Theatre) -> list[Played]:
 
 
 def _is_room(decision: Decision) -> bool:
-    return isinstance(decision, Serve) and decision.service.get("service_type") in ROOMS
+    return isinstance(decision, Serve) and decision.service.get("service_type") in ROOM_TYPES
 
 
 def _told_instead(decision: Decision, course: Course) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
+from policy_server.conferences.kept import JOINING_CALL
 from policy_server.pexip.events import Event
 
 DISCONNECTED: Final = "participant_disconnected"
@@ -21,6 +22,7 @@ _TEXTS: Final = (
     "service_tag",
     "call_tag",
     "media_node",
+    JOINING_CALL,
     # Seen beside service_type, which it then says more exactly (pexip/README.md: Sink versions).
     "current_service_type",
 )

@@ -127,7 +127,7 @@ def write(batches: Sequence[Batch], wakes: Wakes | None, connection: Connection)
         due.bring_forward(connection, wakes.kind, sorted(touched), max(told[one].arrived_at for one in new))
 
     fresh = [link for link, is_new in made if is_new and isinstance(link, Link)]
-    keys.update(link.call for link in fresh)
+    keys.update(key for link in fresh for key in (link.call, link.joins) if key)
     for over in ended.values():
         keys |= {over.room, over.call}
     for identity in new | lowered:

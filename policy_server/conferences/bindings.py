@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from policy_server.conferences.caller_names import caller_aliases, callers_of, callers_of_name, shown_users
-from policy_server.conferences.lookup import ConferenceLookup, Found, Subject
+from policy_server.conferences.found import Found, Subject
+from policy_server.conferences.lookup import ConferenceLookup
 from policy_server.conferences.parties import party
 from policy_server.conferences.records import HeldConference, alias_key
 from policy_server.conferences.store import ConferenceStore

@@ -4,8 +4,9 @@ from enum import StrEnum
 from typing import assert_never
 
 from policy_server.conferences.fold import Phase
+from policy_server.conferences.found import Subject
 from policy_server.conferences.link_reading import read_link
-from policy_server.conferences.lookup import ConferenceLookup, Subject
+from policy_server.conferences.lookup import ConferenceLookup
 from policy_server.conferences.participants import LegState
 from policy_server.conferences.verdict import Code
 from policy_server.conferences.view import CallDetails

@@ -24,5 +24,13 @@ class IdempotencyConflictError(RefusedLinkError):
     """An idempotency key came again with another request."""
 
 
+class JoinedCallError(RefusedLinkError):
+    """A link would lead into the room of a call that is none for it."""
+
+
+class CallOverError(RefusedLinkError):
+    """A link would lead into the room of a call whose own link is good no more."""
+
+
 class CallTakenError(RefusedLinkError):
     """Another link has this call already; sign a new one."""

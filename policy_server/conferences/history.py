@@ -114,7 +114,8 @@ RETAINED: Final = (CONFERENCES, LINKS, EVENTS, TIMELINE, DUE_ACTIONS, CHANGES)
 _OVER: Final[Mapping[Table, str]] = {
     CONFERENCES: "coalesce(ended_at, expires_at) < ?",
     LINKS: """expires_at < ? AND NOT EXISTS (SELECT 1 FROM conferences AS kept WHERE kept.call = links.call)
-        AND NOT EXISTS (SELECT 1 FROM links AS kept WHERE kept.call = links.moved_to)""",
+        AND NOT EXISTS (SELECT 1 FROM links AS kept WHERE kept.call = links.moved_to)
+        AND (joins = '' OR NOT EXISTS (SELECT 1 FROM conferences AS kept WHERE kept.call = links.joins))""",
     EVENTS: """arrived_at < ? AND NOT EXISTS (
         SELECT 1 FROM conferences AS kept WHERE kept.name = events.room AND kept.held_at <= events.arrived_at)""",
     TIMELINE: """at < ? AND NOT EXISTS (SELECT 1 FROM links AS kept WHERE kept.call = timeline.key)

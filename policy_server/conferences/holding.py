@@ -14,14 +14,11 @@ from policy_server.conferences.records import Door, HeldConference
 from policy_server.pexip.field_facts import DOOR_FIELDS
 from policy_server.policy.decisions import Serve, Trace
 from policy_server.policy.names import Keyring
-from policy_server.policy.services import Fields
+from policy_server.policy.services import ROOM_TYPES, Fields
 
 LEGS: Final = "automatic_participants"
 REASON: Final = "the room is held, whatever the rules say now"
 AGENTS_REASON: Final = "the agents' alias of a room that runs"
-ROOMS: Final = frozenset({"conference", "lecture"})
-"""The types of service that are a room which others join."""
-
 NO_DOOR: Final = Door({})
 
 _AGENTS: Final = "room-agent."
@@ -33,7 +30,7 @@ def room_of(decision: Serve) -> str:
     A breakout bears the name of its main room, but is a conference of its own (pexip/README.md: Breakouts).
     """
     service = decision.service
-    if service.get("service_type") not in ROOMS:
+    if service.get("service_type") not in ROOM_TYPES:
         return ""
     name = str(service.get("name", ""))
     return f"{name}_breakout_{service.get('breakout_uuid', '')}" if service.get("breakout") is True else name

@@ -134,26 +134,28 @@ class CustomersDoor:
         link_type = ruleset.links[call.type] if call is not None else None
         if call is None or link_type is None or link_type.url is None:
             return NoLink(shared)
-        if link is not None and link.revoked_at is not None:
+        joined = await self._find_link(link.joins) if link is not None and link.joins else None
+        if any(each is not None and each.revoked_at is not None for each in (link, joined)):
             self._note(call, Doorstep.REVOKED, visitor, now)
             return NoLink(shared)
         templates = link_type.templates
         if visitor.previews:
             self._note(call, Doorstep.OPEN, visitor, now)
             return Previewed(templates)
-        door = Door(ruleset, self._keyring, link_type, call, attributes_of(link))
+        known = {each.call: each for each in (link, joined) if each is not None}
+        door = Door(ruleset, self._keyring, link_type, call, attributes_of(link), known.get)
         state = call.state(now)
         # Once a conference has begun, every later question gets its room, whatever the hour (README.md: Held rooms).
-        running = self._keeper.live_of_call(call.id, now)
-        if running is not None and state is LinkState.EARLY and not isinstance(door.decide(running.held_at), LETS_IN):
-            # Somebody prepares the room.
+        name, joins = (link.name, link.joins) if link is not None else ("", "")
+        running = self._keeper.live_of_call(joins if link_type.joins else call.id, now)
+        if running is not None and not _has_part(running, door, state):
             running = None
         is_good = state is LinkState.VALID and (link is None or link.moved_to is None)
         if running is not None or (is_good and isinstance(door.decide(now), LETS_IN)):
             self._note(call, Doorstep.OPEN, visitor, now)
             made = link_of(link_type, call)
             pin = door.guest_pin(now) if running is None else _held_pin(running, door, made.alias, now)
-            return LetIn(web_app_url(link_type, made, name=link.name if link is not None else "", guest_pin=pin))
+            return LetIn(web_app_url(link_type, made, name=name, guest_pin=pin, joins=joins))
         if link is not None and link.moved_to is not None:
             self._note(call, Doorstep.MOVED, visitor, now)
             return await self._follow(link, link_type, shared, now)
@@ -184,7 +186,9 @@ class CustomersDoor:
             return NoLink(shared)
         if call.state(now) is LinkState.EXPIRED:
             return Expired(link_type.templates)
-        door = Door(self._rules.ruleset, self._keyring, link_type, call, attributes_of(latest))
+        joined = await self._find_link(latest.joins) if latest.joins else None
+        known = {each.call: each for each in (latest, joined) if each is not None}
+        door = Door(self._rules.ruleset, self._keyring, link_type, call, attributes_of(latest), known.get)
         opening = await run_sync(door.first_opening)
         return Moved(link_type.templates, call.session, (latest.starts_at or opening).astimezone(opening.tzinfo), now)
 
@@ -195,9 +199,13 @@ class CustomersDoor:
             return known
         try:
             async with asyncio.timeout(PATIENCE):
-                return await self._keeper.store.link(call)
+                found = await self._keeper.store.link(call)
         except (StoreUnavailableError, TimeoutError):
             return None
+        if found is not None and found.joins:
+            # The node that asks next must know which room it is, and this process may not have heard of the link yet.
+            self._keeper.learn(found)
+        return found
 
     def _note(self, call: Call, door: Doorstep, visitor: Visitor, now: datetime) -> None:
         """Puts on the timeline that a customer opened the link, or that somebody's preview was fetched.
@@ -214,6 +222,17 @@ class CustomersDoor:
             self._keeper.note(call.id, *link_previewed(visitor.previews), now)
         elif not visitor.is_guess and self._noted.is_first((call.id, door), now, NOTED_LIMIT):
             self._keeper.note(call.id, *link_opened(door), now)
+
+
+def _has_part(running: HeldConference, door: Door, state: LinkState) -> bool:
+    """Whether a link has a part in what runs: a customer unless somebody prepares the room, and who joins by the rules when
+    it began, or by others of which nobody can tell any more.
+    """
+    joins, is_early = bool(door.link_type.joins), state is LinkState.EARLY
+    if not joins and not is_early:
+        return True
+    is_lost = joins and running.revision != door.ruleset.revision
+    return is_lost or isinstance(door.decide(running.held_at), LETS_IN)
 
 
 def _held_pin(running: HeldConference, door: Door, alias: str, now: datetime) -> str:

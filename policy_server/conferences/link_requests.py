@@ -1,8 +1,7 @@
-"""What a request for a customer's link means: read whole, or refused with everything that is wrong; made, found, revoked."""
+"""What a request for a customer's link means: read whole, or refused with everything that is wrong."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
@@ -12,11 +11,9 @@ from typing import Annotated, Any, Final, NotRequired
 import orjson
 from typing_extensions import TypedDict
 
-from policy_server.conferences.errors import CallTakenError
-from policy_server.conferences.keeper import Keeper
 from policy_server.conferences.records import Link
 from policy_server.conferences.shapes import Time, means
-from policy_server.conferences.timeline import link_created, link_made_for_moved, link_moved, link_revoked
+from policy_server.conferences.view import EXAMPLE_CALL
 from policy_server.pexip.query import clean
 from policy_server.policy.appointments import FURTHEST
 from policy_server.policy.link_attributes import (
@@ -26,8 +23,8 @@ from policy_server.policy.link_attributes import (
     attribute_faults,
     completed,
 )
-from policy_server.policy.links import TTL, make_link, span_of
-from policy_server.policy.names import Call, Keyring, link_state
+from policy_server.policy.links import TTL
+from policy_server.policy.names import Call, link_state
 from policy_server.policy.ruleset import LinkType
 from policy_server.policy.services import FIELD_LIMIT
 from policy_server.wording.durations import duration
@@ -40,9 +37,6 @@ NAME_LIMIT: Final = FIELD_LIMIT
 
 MOST_PROBLEMS: Final = 10
 """Problems of one request that are told."""
-
-MOST_SIGNATURES: Final = 5
-"""Calls that are signed for one link before giving up: two of one minute are the same once in 4 * 10^9."""
 
 _MOMENT_PATTERN: Final = r"(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 _TTL_PATTERN: Final = r"^\s*(\d{1,4}[dD])?\s*(\d{1,5}[hH])?\s*(\d{1,6}[mM])?\s*(\d{1,8}[sS])?\s*$"
@@ -82,6 +76,13 @@ class LinkRequest(TypedDict):
             pattern=_MOMENT_PATTERN,
         ),
     ]
+    joins: Annotated[
+        NotRequired[str],
+        means(
+            "The call id of the link into whose room this one leads: of types that join another, and then required.",
+            EXAMPLE_CALL,
+        ),
+    ]
 
 
 class LinkMove(TypedDict):
@@ -103,7 +104,8 @@ FIELDS: Final = tuple(LinkRequest.__annotations__)
 @dataclass(frozen=True, slots=True)
 class WantedLink:
     """A link of a type of these rules as somebody asks for it; ``ttl`` in seconds, ``None`` for that of the type.
-    ``starts_at`` is the time of an appointment, of a type with a window.
+    ``starts_at`` is the time of an appointment, of a type with a window, and ``joins`` the call into whose room it leads,
+    ``""`` where it has one of its own.
 
     ``digest`` is the same for the same request, however its JSON is written.
     """
@@ -114,6 +116,7 @@ class WantedLink:
     ttl: int | None
     starts_at: datetime | None
     digest: str
+    joins: str = field(default="", repr=False)
 
 
 class LinkWorth(StrEnum):
@@ -170,6 +173,7 @@ def read_link_request(fields: object, links: Mapping[str, LinkType], now: dateti
         ttl=TTL.seconds(fields["ttl"]) if "ttl" in fields else None,
         starts_at=_moment(fields["starts_at"]) if "starts_at" in fields else None,
         digest=sha256(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)).hexdigest(),
+        joins=fields.get("joins", ""),
     )
 
 
@@ -216,12 +220,14 @@ def _problems(fields: Mapping[str, Any], links: Mapping[str, LinkType], now: dat
         yield f'attributes must be an object of texts such as {{"language": "es"}} but is {_kind(attributes)}{hint}'
     if "ttl" in fields:
         yield from _ttl_problems(fields["ttl"])
+    kind = fields.get("type")
+    link_type = links.get(kind) if isinstance(kind, str) else None
     if "starts_at" in fields:
-        kind = fields.get("type")
-        link_type = links.get(kind) if isinstance(kind, str) else None
         yield from _time_problems(fields["starts_at"], link_type, now)
         if "ttl" in fields:
             yield "ttl and starts_at exclude each other: an appointment expires when its type's window says; leave ttl out"
+    if link_type is not None:
+        yield from _joins_problems(fields, link_type)
 
 
 def _attribute_problems(attributes: Mapping[str, Any]) -> Iterator[str]:
@@ -290,6 +296,19 @@ def _moment(text: str) -> datetime | None:
     return moment.astimezone(UTC) if moment is not None and FIRST_YEAR <= moment.year <= LAST_YEAR else None
 
 
+def _joins_problems(fields: Mapping[str, Any], link_type: LinkType) -> Iterator[str]:
+    kind = shown(link_type.name)
+    if "joins" not in fields:
+        if link_type.joins:
+            yield f"joins is missing; links of type {kind} lead into the room of one of type {shown(link_type.joins)}: give its call id"
+    elif not link_type.joins:
+        yield f"links of type {kind} have a room of their own; leave joins out, or write joins into that type in the rules"
+    elif not isinstance(fields["joins"], str):
+        yield f"joins {_not_text(fields['joins'])}"
+    elif not fields["joins"]:
+        yield f"joins is empty; give the call id of a link of type {shown(link_type.joins)}"
+
+
 def _not_text(value: object) -> str:
     hint = "; leave it out" if value is None else "; put it in quotes" if isinstance(value, bool | int | float) else ""
     return f"must be text but is {_kind(value)}{hint}"
@@ -304,114 +323,3 @@ def _kind(value: object) -> str:
     if isinstance(value, list):
         return "a list"
     return "null" if value is None else "text" if isinstance(value, str) else "an object"
-
-
-# ------------------------------------------------------------------ keeping
-
-
-class CustomerLinks:
-    """Makes, finds and revokes links for whoever asks with an API key, of which ``by`` is the name.
-
-    ``nonce`` makes the random bytes of a call. ``own`` are the keys to which others' links do not exist. Every method
-    raises StoreUnavailableError.
-    """
-
-    def __init__(
-        self,
-        keyring: Keyring,
-        keeper: Keeper,
-        nonce: Callable[[], bytes],
-        own: frozenset[str],
-        audit: Callable[..., None],
-    ) -> None:
-        self._keyring: Final = keyring
-        self._keeper: Final = keeper
-        self._nonce: Final = nonce
-        self._own: Final = own
-        self._audit: Final = audit
-
-    async def make(self, wanted: WantedLink, by: str, idempotency_key: str | None) -> tuple[Link, bool]:
-        """The link, and whether it is new. Raises IdempotencyConflictError."""
-        link, is_new = await self._store(wanted, by, idempotency_key)
-        self._keeper.learn(link)
-        if is_new:
-            self._keeper.note(link.call, *link_created(by, link.type), link.created_at)
-        self._audit("link.made", by=by, call=link.call)
-        return link, is_new
-
-    async def find(self, call: str, by: str) -> Link | None:
-        """The link of a call, if it is any of the caller's business."""
-        link = await self._keeper.store.link(call)
-        return link if link is not None and (by not in self._own or link.created_by == by) else None
-
-    async def revoke(self, call: str, by: str) -> bool:
-        """Revokes a link and says whether there is one; revoking it again changes nothing."""
-        now, link = self._keeper.clock(), await self.find(call, by)
-        if link is None or not await self._keeper.store.revoke_link(call, now):
-            return False
-        self._audit("link.revoked", by=by, call=call)
-        if link.revoked_at is None:
-            self._keeper.learn(replace(link, revoked_at=now))
-            self._keeper.note(call, *link_revoked(by), now)
-        return True
-
-    async def move(self, link: Link, link_type: LinkType, starts_at: datetime, by: str) -> tuple[Link, bool]:
-        """The link for another time that takes the place of one of a type, and whether it is new.
-
-        It has the same name and attributes, and is the same key's. Moved to the time that it has, a link stays; moved again
-        to the same time, the first new link is told. Raises NotMovableError.
-        """
-        if link.withdrawn_at is None and link.starts_at == starts_at:
-            return link, False
-        for _ in range(MOST_SIGNATURES - 1):
-            with suppress(CallTakenError):
-                return await self._move_once(link, link_type, starts_at, by)
-        return await self._move_once(link, link_type, starts_at, by)
-
-    async def _move_once(self, link: Link, link_type: LinkType, starts_at: datetime, by: str) -> tuple[Link, bool]:
-        store, now = self._keeper.store, self._keeper.clock()
-        opens_at, expires_at = span_of(link_type, now, starts_at=starts_at)
-        made = make_link(link_type, self._keyring, expires_at, self._nonce(), opens_at)
-        new = Link.of(
-            made.call,
-            name=link.name,
-            attributes=link.attributes,
-            created_at=now,
-            created_by=link.created_by,
-            starts_at=starts_at,
-        )
-        moved = await store.move_link(link.call, new, now)
-        if moved is not None and moved.moved_to == new.call:
-            for each in (moved, new):
-                self._keeper.learn(each)
-            self._keeper.note(link.call, *link_moved(by, new.call, starts_at), now)
-            self._keeper.note(new.call, *link_made_for_moved(by, new.type, link.call), now)
-            self._audit("link.moved", by=by, call=link.call, to=new.call)
-            return new, True
-        if moved is None or moved.revoked_at is not None:
-            raise NotMovableError("the link was revoked; make a new one")
-        other = await store.link(moved.moved_to) if moved.moved_to is not None else None
-        if other is not None and other.starts_at == starts_at:
-            return other, False
-        raise NotMovableError(f"the link was moved already; move the one that took its place, {moved.moved_to}")
-
-    async def _store(self, wanted: WantedLink, by: str, idempotency_key: str | None) -> tuple[Link, bool]:
-        for _ in range(MOST_SIGNATURES - 1):
-            with suppress(CallTakenError):
-                return await self._store_once(wanted, by, idempotency_key)
-        return await self._store_once(wanted, by, idempotency_key)
-
-    async def _store_once(self, wanted: WantedLink, by: str, idempotency_key: str | None) -> tuple[Link, bool]:
-        now = self._keeper.clock()
-        opens_at, expires_at = span_of(wanted.type, now, wanted.ttl, wanted.starts_at)
-        made = make_link(wanted.type, self._keyring, expires_at, self._nonce(), opens_at)
-        link = Link.of(
-            made.call,
-            name=wanted.name,
-            attributes=wanted.attributes,
-            created_at=now,
-            created_by=by,
-            starts_at=wanted.starts_at,
-        )
-        stored = await self._keeper.store.create_link(link, idempotency_key, wanted.digest)
-        return stored, stored.call == link.call

@@ -17,12 +17,15 @@ _FIELDS: Final = frozenset(field.name for field in fields(Link))
 _OF_CALL: Final = f"{LINKS.select} WHERE call = ?"
 _OF_CALLS: Final = f"{LINKS.select} WHERE call = ANY(?)"
 _OF_REQUEST: Final = f"{LINKS.select} WHERE created_by = ? AND idempotency_key = ?"
+_JOINING: Final = f"{LINKS.select} WHERE joins = ANY(?) AND joins <> ''"
 _GOOD: Final = f"{LINKS.select} WHERE expires_at > ?"
 _DIGEST: Final = LINKS.names.index("request_digest")
-_REVOKE: Final = "UPDATE links SET revoked_at = ? WHERE call = ? AND revoked_at IS NULL RETURNING call"
+_REVOKE: Final = "UPDATE links SET revoked_at = ? WHERE call = ? AND revoked_at IS NULL RETURNING call, joins"
 
 _MOVE: Final = """UPDATE links SET moved_at = ?, moved_to = ?
     WHERE call = ? AND revoked_at IS NULL AND moved_to IS NULL RETURNING call"""
+
+_COME_ALONG: Final = "UPDATE links SET joins = ? WHERE joins = ? AND joins <> '' RETURNING call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,12 @@ def find_links(connection: Connection, calls: Sequence[str]) -> tuple[Link, ...]
     return tuple(map(_link, connection.execute(_OF_CALLS, list(map(storable_name, calls)))))
 
 
+def find_joining(connection: Connection, calls: Sequence[str]) -> tuple[Link, ...]:
+    """The links that lead into the rooms of some calls, those made first before the others."""
+    found = map(_link, connection.execute(_JOINING, list(map(storable_name, calls))))
+    return tuple(sorted(found, key=lambda link: (link.created_at, link.call)))
+
+
 def find_good(connection: Connection, at: datetime) -> tuple[Link, ...]:
     """The links that have not expired at a time."""
     return tuple(map(_link, connection.execute(_GOOD, instant(at))))
@@ -79,8 +88,10 @@ def find_good(connection: Connection, at: datetime) -> tuple[Link, ...]:
 
 def revoke_link(connection: Connection, call: str, at: datetime) -> bool:
     """Revokes a link unless that was done before; says whether there is one."""
-    if connection.execute(_REVOKE, instant(at), storable_name(call)):
-        announce(connection, [call], at)
+    revoked = connection.execute(_REVOKE, instant(at), storable_name(call))
+    if revoked:
+        # Whoever watches the call that it joins is told too.
+        announce(connection, sorted(set(filter(None, revoked[0]))), at)
         return True
     return find_link(connection, call) is not None
 
@@ -93,7 +104,9 @@ def move_link(connection: Connection, call: str, new: Link, at: datetime) -> Lin
     if connection.execute(_MOVE, instant(at), storable_name(new.call), storable_name(call)):
         if not connection.insert(LINKS, [_row(NewLink(new, None, ""))]):
             raise CallTakenError("another link has this call already")
-        announce(connection, [call, new.call], at)
+        # Those who join it come along.
+        along = connection.execute(_COME_ALONG, storable_name(new.call), storable_name(call))
+        announce(connection, sorted({call, new.call, *(row[0] for row in along)}), at)
     return find_link(connection, call)
 
 

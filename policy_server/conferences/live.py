@@ -130,6 +130,8 @@ class Conferences:
         """Takes note of a link that this process has stored or revoked, before the store says so."""
         self._mirror.learn(link)
         self.running.forget(link.call)
+        if link.joins:
+            self.running.forget(link.joins)
 
     def live(self, name: str, at: datetime) -> HeldConference | None:
         """The conference that holds a room."""

@@ -3,19 +3,17 @@
 import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from itertools import chain
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
-import orjson
-
 from policy_server.conferences.caller_names import caller_aliases, shown_users
 from policy_server.conferences.ending import Course, course_in, course_of
-from policy_server.conferences.fold import ConferenceState
+from policy_server.conferences.found import Found, Subject
 from policy_server.conferences.holding import LEGS, agents_aliases, entered, held_to, room_of
 from policy_server.conferences.keeper import latest_of_call
+from policy_server.conferences.known import Known
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.once import OnceAMinute
 from policy_server.conferences.reader import BEGINNING, CallSource, Reader
@@ -23,7 +21,7 @@ from policy_server.conferences.records import HeldConference, TimelineEntry, ali
 from policy_server.conferences.running import FEW, NotKept, RunningCalls
 from policy_server.conferences.tables import NAME_LENGTH
 from policy_server.conferences.timeline import agent_looked_up
-from policy_server.conferences.view import Conference, FoundBy, Known, render, room_name
+from policy_server.conferences.view import Conference, render, room_name
 from policy_server.pexip.aliases import folded, normalise_alias
 from policy_server.pexip.events import Event
 from policy_server.pexip.request_types import RequestType
@@ -52,48 +50,6 @@ Service = Mapping[str, object]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What an alias is about: a call, by its id, or a room that no link led to, by its name or an alias that leads there.
-
-    ``aliases`` are those by which a call may be known to a telephone system, in lower case and without a domain; a room
-    without a call has none, and ``name`` is how it was spelt. ``is_identified``: a conversation said which room, and no
-    other is meant, whatever else is called so.
-    """
-
-    call: str = field(repr=False)
-    aliases: frozenset[str] = field(default=frozenset(), repr=False)
-    name: str = field(default="", repr=False)
-    is_identified: bool = False
-
-
-@dataclass(frozen=True)
-class Found:
-    """A conference as it was read. ``keys`` are the call id and room name whose changes concern it; what changes after
-    change number ``number`` may be missing from the answer. ``dials`` are the aliases that its room dials,
-    ``conference`` what holds the room or held it last, and ``latest`` the state of its latest life.
-    """
-
-    call: str = field(repr=False)
-    keys: tuple[str, ...] = field(repr=False)
-    number: int
-    answer: Conference = field(repr=False)
-    dials: frozenset[str] = field(repr=False)
-    conference: HeldConference | None = field(repr=False)
-    latest: ConferenceState = field(repr=False)
-
-    def body(self, found_by: FoundBy | None) -> bytes:
-        """The answer in JSON, made once for all who get it and whose conversation shows the caller so."""
-        body = self._bodies.get(found_by)
-        if body is None:
-            body = self._bodies[found_by] = orjson.dumps({**self.answer, "found_by": found_by})
-        return body
-
-    @cached_property
-    def _bodies(self) -> dict[FoundBy | None, bytes]:
-        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,11 +166,14 @@ class ConferenceLookup:
         keys = tuple(dict.fromkeys((subject.call, room)))
         if keys[1:]:
             number += reader.change_number(keys[1:])
-        entries = [entry for key in keys for entry in reader.timeline(key)]
+        # What happened in the room of another call is on that one's timeline.
+        entries = [entry for key in (keys[:1] if known.joins else keys) for entry in reader.timeline(key)]
         course = self._course(reader, subject, known, room, now)
         if known.opened is None and known.link is None and known.conference is None:
             return None
-        answer = self._render(known, ruleset, service, entries, course, now, dials=bool(dials))
+        keys_of_visit = dict.fromkeys((known.joins, room)) if known.joins else ()
+        of_visit = [entry for key in keys_of_visit for entry in reader.timeline(key)] if known.joins else None
+        answer = self._render(known, ruleset, service, entries, course, now, dials=bool(dials), of_visit=of_visit)
         found = Found(known.call, keys, number, answer, dials, known.conference, course.latest.state)
         return _Shown(found, ruleset, known, service)
 
@@ -272,11 +231,13 @@ class ConferenceLookup:
     def _known(self, reader: CallSource, subject: Subject, ruleset: Ruleset, now: datetime) -> Known:
         call = subject.call
         link = reader.link(call)
+        joined = reader.link(link.joins) if link is not None and link.joins else None
         if subject.name:
             conference = self._room(reader, subject, now)
             call = conference.name if conference is not None else call
         else:
-            conference = latest_of_call(self.conferences, reader, call, now)
+            of_room = link.joins if link is not None and link.joins else call
+            conference = latest_of_call(self.conferences, reader, of_room, now)
         types = (
             *ruleset.links,
             *(one.type for one in (link,) if one),
@@ -287,7 +248,10 @@ class ConferenceLookup:
         room_alias = ""
         if subject.name and conference is not None:
             room_alias, _ = self._room_entered(conference, ruleset, now)
-        return Known(call, link, conference, opened, link_type, room_alias)
+        is_joined = opened is not None and any(other.joins == opened.type for other in ruleset.links.values())
+        joined_by = reader.joining(call) if is_joined else ()
+        joined_type = ruleset.links.get(link_type.joins) if link_type is not None else None
+        return Known(call, link, conference, opened, link_type, room_alias, joined, joined_type, joined_by)
 
     def _room(self, reader: CallSource, subject: Subject, now: datetime) -> HeldConference | None:
         """A room without a call: the one that runs by this name or alias, or else the latest of this name."""
@@ -339,10 +303,11 @@ class ConferenceLookup:
     def _decided(self, known: Known, ruleset: Ruleset, alias: str, now: datetime) -> Serve | None:
         """What a browser was served for an alias when the room began, or would be now if it has not."""
         at = now if known.conference is None else known.conference.held_at
-        link = known.link if known.link is None or known.conference is None else known.link.as_of(at)
+        kept = [each for each in (known.link, known.joined) if each is not None]
+        links = {each.call: each if known.conference is None else each.as_of(at) for each in kept}
         asked = {"call_direction": "dial_in", "protocol": "api", "trigger": "web", "local_alias": alias}
         request = parse_request(RequestType.SERVICE, encode_query(asked).encode())
-        decision = evaluate(ruleset, request, at, self._keyring, find_link=lambda _: link)
+        decision = evaluate(ruleset, request, at, self._keyring, find_link=links.get)
         return decision if isinstance(decision, Serve) else None
 
     def _dials(self, known: Known, ruleset: Ruleset, now: datetime) -> frozenset[str]:
@@ -353,8 +318,12 @@ class ConferenceLookup:
             return dials
         # The agent may have come first, whose rule does not dial: what it dials for whoever comes by the customer's alias.
         alias = held.alias if held is not None else ""
-        if known.link_type is not None and known.opened is not None:
-            alias = known.link_type.customers_alias(known.opened)
+        link_type, call = known.link_type, known.opened
+        if known.joined_type is not None:
+            link_type = known.joined_type
+            call = self._keyring.open(known.joins, Role.CALL, (link_type.name,))
+        if link_type is not None and call is not None:
+            alias = link_type.customers_alias(call)
         decision = self._decided(known, ruleset, alias, now)
         if decision is None:
             return frozenset()
@@ -380,8 +349,19 @@ class ConferenceLookup:
         now: datetime,
         *,
         dials: bool,
+        of_visit: Iterable[TimelineEntry] | None = None,
     ) -> Conference:
-        return render(known, service, entries, course, dials=dials, domains=ruleset.domains, node=self._node, now=now)
+        return render(
+            known,
+            service,
+            entries,
+            course,
+            dials=dials,
+            of_visit=of_visit,
+            domains=ruleset.domains,
+            node=self._node,
+            now=now,
+        )
 
     def _call_of_room(self, ruleset: Ruleset, name: str, events: Iterable[Event], now: datetime) -> str:
         """The call of a room that is over, read out of its name with the rules, as for a call out of the room."""

@@ -89,7 +89,21 @@ _VERSION_7: Final = (
     "CREATE INDEX links_created_at ON links (created_at, call)",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = ((), (), _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7)
+_VERSION_8: Final = (
+    "ALTER TABLE links ADD COLUMN joins TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX links_joins ON links (joins) WHERE joins <> ''",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (),
+    (),
+    _VERSION_3,
+    _VERSION_4,
+    _VERSION_5,
+    _VERSION_6,
+    _VERSION_7,
+    _VERSION_8,
+)
 """What makes version 1 out of an empty database, version 2 out of 1, …; version 1 was that of 0.1 and version 2 came before
 0.2.0 was released, and neither is read.
 """

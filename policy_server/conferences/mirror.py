@@ -127,11 +127,12 @@ class Mirror:
             self.drop(over.room)
 
     def forget_expired(self, now: datetime) -> None:
-        """Forgets rooms that have expired, and expired links that no room needs."""
+        """Forgets rooms that have expired, and expired links that neither a room needs nor a link that joins them."""
         for name in [name for name, room in self._rooms.items() if room.expires_at <= now]:
             self.drop(name)
-        for call in [call for call, link in self._links.items() if link.expires_at <= now]:
-            if call not in self._of_call:
+        joined = {link.joins for link in self._links.values() if link.joins and link.expires_at > now}
+        for call, link in [(call, link) for call, link in self._links.items() if link.expires_at <= now]:
+            if call not in self._of_call and link.joins not in self._of_call and call not in joined:
                 del self._links[call]
 
     def _indexes(self, room: HeldConference) -> Iterator[tuple[_Index, str]]:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from policy_server.conferences.attendance import Attendance, Stint, stays
+from policy_server.conferences.kept import JOINING_CALL
 from policy_server.pexip.aliases import bare_alias
 from policy_server.pexip.events import is_outgoing
 from policy_server.pexip.leg_ends import LegEnd, leg_class
@@ -28,6 +29,7 @@ _TEXTS: Final = (
     "service_tag",
     "call_tag",
     "media_node",
+    JOINING_CALL,
 )
 
 
@@ -71,6 +73,8 @@ class Participant:
     """Of somebody who left: the last that was known."""
     is_muted: bool
     is_presenting: bool
+    joining_call: str = ""
+    """The call of the link by which it came, if that is a link which joins this call; so it is not the customer."""
 
     @property
     def is_present(self) -> bool:
@@ -143,6 +147,7 @@ def as_participant(attendance: Attendance) -> Participant:
         has_media=attendance.flags.get("has_media", False),
         is_muted=attendance.flags.get("is_muted", False),
         is_presenting=attendance.flags.get("is_presenting", False),
+        joining_call=text(JOINING_CALL),
     )
 
 

@@ -20,6 +20,9 @@ class CallSource(Protocol):
     def link(self, call: str) -> Link | None:
         """The link of a call, revoked or expired ones too."""
 
+    def joining(self, call: str) -> Sequence[Link]:
+        """The links that lead into the room of a call, revoked or expired ones too, those made first before the others."""
+
     def holder(self, name: str, at: datetime) -> HeldConference | None:
         """The conference that holds a room at a time: neither ended nor expired."""
 
@@ -62,6 +65,10 @@ class Reader:
     def links(self, calls: Sequence[str]) -> tuple[Link, ...]:
         """The links of some calls."""
         return links.find_links(self.connection, calls)
+
+    def joining(self, call: str) -> tuple[Link, ...]:
+        """The links that lead into the room of a call, revoked or expired ones too, those made first before the others."""
+        return links.find_joining(self.connection, (call,))
 
     def holder(self, name: str, at: datetime) -> HeldConference | None:
         """The conference that holds a room at a time: neither ended nor expired."""

@@ -14,9 +14,9 @@ from policy_server.policy.names import Call
 class Link:
     """A customer link as it was handed out, by its call id. ``created_by`` is the name of the API key that asked for it.
 
-    ``starts_at`` is the time of an appointment, and ``opens_at`` when its door opens; ``moved_to`` is the call of the link for another
-    time that took its place. Nothing here opens a door: session
-    and aliases are derived from the call id with the secret key.
+    ``starts_at`` is the time of an appointment, and ``opens_at`` when its door opens; ``moved_to`` is the call of the link for
+    another time that took its place. ``joins`` is the call into whose room it leads, ``""`` for one that has a room of its
+    own. Nothing here opens a door: session and aliases are derived from the call id with the secret key.
     """
 
     call: str = field(repr=False)
@@ -31,6 +31,7 @@ class Link:
     opens_at: datetime | None = None
     moved_at: datetime | None = None
     moved_to: str | None = field(default=None, repr=False)
+    joins: str = field(default="", repr=False)
 
     @property
     def withdrawn_at(self) -> datetime | None:
@@ -58,6 +59,7 @@ class Link:
         created_at: datetime,
         created_by: str,
         starts_at: datetime | None = None,
+        joins: str = "",
     ) -> Self:
         """The record of a link that was signed just now."""
         return cls(
@@ -70,6 +72,7 @@ class Link:
             created_by=created_by,
             starts_at=starts_at,
             opens_at=call.opens_at,
+            joins=joins,
         )
 
 

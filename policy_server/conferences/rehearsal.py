@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
+from typing import Final
 
 from policy_server.conferences.reading import Snapshot
-from policy_server.conferences.records import Door, HeldConference
+from policy_server.conferences.records import Door, HeldConference, Link
 from policy_server.conferences.rooms import Rooms
 from policy_server.pexip.requests import PolicyRequest
 from policy_server.policy.decisions import Decision
+from policy_server.policy.facts import KnownLink
 from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Ruleset
+
+_NO_LINKS: Final[Mapping[str, KnownLink]] = {}
 
 
 class _Stage(Snapshot):
@@ -36,15 +40,20 @@ def rehearse(
     at: datetime,
     keyring: Keyring,
     link_attributes: Mapping[str, str],
+    links: Mapping[str, KnownLink] = _NO_LINKS,
 ) -> Decision:
-    """The decision about the last of some questions, all asked at one time, of a server that knew nothing before.
+    """The decision about the last of some questions, all asked at one time, of a server that knew nothing before but
+    ``links``, by their calls.
 
     There must be one. ``link_attributes`` are those of every link. Not for use inside an event loop.
     """
 
+    begin = at - timedelta(hours=1)
+    kept = [Link(call, "", link.name, link.attributes, begin, at, "", joins=link.joins) for call, link in links.items()]
+
     async def play() -> Decision:
         numbers = count(1)
-        rooms = Rooms(_Stage(), keyring, lambda: str(next(numbers)), link_attributes)
+        rooms = Rooms(_Stage(kept), keyring, lambda: str(next(numbers)), link_attributes)
         settled = [await rooms.settle(ruleset, question, at) for question in questions]
         return settled[-1].decision
 

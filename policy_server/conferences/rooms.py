@@ -30,9 +30,9 @@ from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import PolicyRequest
 from policy_server.policy.decisions import Continue, Decision, Forward, Serve
 from policy_server.policy.evaluate import evaluate
-from policy_server.policy.facts import FindLink
-from policy_server.policy.link_aliases import Entrance, LinkAlias, ReadAlias, read_alias
-from policy_server.policy.names import Keyring, Role
+from policy_server.policy.facts import FindLink, room_call
+from policy_server.policy.link_aliases import Entrance, ReadAlias, read_alias
+from policy_server.policy.names import Call, Keyring, Role
 from policy_server.policy.ruleset import Ruleset
 from policy_server.policy.templates import RAW
 
@@ -43,23 +43,26 @@ class Settled(NamedTuple):
     """A decision, and what it is about: each is ``""`` for none of ours.
 
     ``key`` is the call or room name whose timeline it belongs to, ``call`` the call whose alias was dialled, ``room`` the
-    name of the room that is served.
+    name of the room that is served. ``joining`` is that call again where its link joins another call, which is ``key`` then
+    as far as it is known: what is said of it belongs on both timelines.
     """
 
     decision: Decision
     key: str = ""
     call: str = ""
     room: str = ""
+    joining: str = ""
 
 
 class _Dialled(NamedTuple):
-    """An alias that was dialled, also as ``alias_key`` writes it, its call, and the rooms that it has led to."""
+    """An alias that was dialled, also as ``alias_key`` writes it, its call, whether it lets in nobody any more, and the
+    rooms that it has led to.
+    """
 
     read: ReadAlias
     alias: str
     call: str
-    link: Link | None
-    is_agents: bool
+    is_shut: bool
     nearby: tuple[HeldConference, ...]
 
 
@@ -139,12 +142,18 @@ class Rooms:
         alias = normalise_alias(request.text("local_alias"), ruleset.domains)
         read = ReadAlias(alias, read_alias(ruleset.alias_forms, self._keyring, alias))
         if request.type is RequestType.SERVICE:
-            return await self._settle_alias(ruleset, request, read, now)
-        call = read.link.call_id if read.link is not None else ""
-        decision = self._evaluate(ruleset, request, now, read)
-        held = self._conferences.live(_room_asked_for(request), now)
-        key = call if held is None else held.call or held.name
-        return Settled(decision, key, call)
+            settled = await self._settle_alias(ruleset, request, read, now)
+        else:
+            call = read.link.call_id if read.link is not None else ""
+            decision = self._evaluate(ruleset, request, now, read)
+            held = self._conferences.live(_room_asked_for(request), now)
+            key = call if held is None else held.call or held.name
+            settled = Settled(decision, key, call)
+        if read.link is not None and read.link.joins and settled.call:
+            joined = room_call(read.link, self._conferences.link, self._keyring)
+            key = joined.id if joined is not None and settled.key == settled.call else settled.key
+            return settled._replace(key=key, joining=settled.call)
+        return settled
 
     def _evaluate(
         self,
@@ -193,13 +202,18 @@ class Rooms:
         alias, link = read
         known, key = self._conferences, alias_key(alias)
         call = link.call_id if link is not None else ""
-        nearby = known.nearby(call, key)
+        leads_to = link.call if link is not None else None
+        if link is not None and link.joins:
+            leads_to = room_call(link, known.link, self._keyring)
+        of_room = leads_to.id if leads_to is not None else ""
+        nearby = known.nearby(of_room, key)
         is_agents = link is not None and link.entrance is Entrance.AGENT
         if nearby and link is None and nearby[0].call:
             # The rules of today may not know the type of link any more.
             call, is_agents = nearby[0].call, nearby[0].aliases.get(Entrance.AGENT) == key
             nearby = known.nearby(call, key)
-        dialled = _Dialled(read, key, call, known.link(call), is_agents, nearby)
+        is_shut = not is_agents and (self._is_revoked(call) or (of_room != call and self._is_revoked(of_room)))
+        dialled = _Dialled(read, key, call, is_shut, nearby)
         settled = await self._settle_nearby(ruleset, request, dialled, now)
         if settled is not None:
             return settled
@@ -223,7 +237,7 @@ class Rooms:
             agreed = await known.agreed(held, decision.rule)
         else:
             conference_id = self._new_id()
-            aliases = _aliases(key, link, ruleset)
+            aliases = _aliases(key, leads_to, ruleset)
             if not decision.call:
                 aliases[Entrance.AGENT.value] = alias_key(next(agents_aliases(self._keyring, conference_id)))
             agreed = await known.hold(
@@ -232,7 +246,7 @@ class Rooms:
                     conference_id=conference_id,
                     alias=ruleset.mask.text(alias, self._keyring),
                     aliases=aliases,
-                    link_type=link.type if link is not None and link.call is not None else "",
+                    link_type=leads_to.type if leads_to is not None else "",
                     revision=ruleset.revision,
                     at=now,
                     lifetime=known.lifetime,
@@ -248,7 +262,7 @@ class Rooms:
 
         A link that was moved still leads into a room that began before.
         """
-        if dialled.link is not None and dialled.link.revoked_at is not None and not dialled.is_agents:
+        if dialled.is_shut:
             return None
         running = {room.name: room for room in dialled.nearby if now < room.expires_at}
         orphan: Settled | None = None
@@ -285,6 +299,10 @@ class Rooms:
         holder = self._conferences.live(held.name, held.held_at)
         return Settled(decision, _timeline_of(decision, holder), call, held.name)
 
+    def _is_revoked(self, call: str) -> bool:
+        link = self._conferences.link(call)
+        return link is not None and link.revoked_at is not None
+
     def _links_of(self, at: datetime) -> FindLink:
         """The links as they were."""
 
@@ -295,14 +313,14 @@ class Rooms:
         return find
 
 
-def _aliases(key: str, link: LinkAlias | None, ruleset: Ruleset) -> dict[str, str]:
-    """The aliases that lead into a room which begins now, ``key`` being the one that was dialled."""
+def _aliases(key: str, call: Call | None, ruleset: Ruleset) -> dict[str, str]:
+    """The aliases that lead into the room of a call which begins now, ``key`` being the one that was dialled."""
     aliases = {DIALLED: key} if key else {}
-    if link is not None and link.call is not None:
-        link_type = ruleset.links[link.type]
+    if call is not None:
+        link_type = ruleset.links[call.type]
         own = {
-            Entrance.CUSTOMER: link_type.customers_alias(link.call),
-            Entrance.AGENT: link_type.agents_alias(link.call),
+            Entrance.CUSTOMER: link_type.customers_alias(call),
+            Entrance.AGENT: link_type.agents_alias(call),
         }
         aliases |= {whose.value: alias_key(alias.lower()) for whose, alias in own.items() if alias}
     return aliases

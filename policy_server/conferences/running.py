@@ -65,6 +65,7 @@ class _Kept:
 
     number: int
     link: tuple[Link | None, ...] = ()
+    joining: tuple[Sequence[Link], ...] = ()
     conference: tuple[HeldConference | None, ...] = ()
     timeline: tuple[list[TimelineEntry], ...] = ()
     told: tuple[_Told, ...] = ()
@@ -85,6 +86,7 @@ class _Kept:
     def fill(self, other: "_Kept") -> None:
         """Takes what was learnt at the same number of the change."""
         self.link, self.conference = self.link or other.link, self.conference or other.conference
+        self.joining = self.joining or other.joining
         self.timeline, self.told = self.timeline or other.timeline, self.told or other.told
 
 
@@ -107,6 +109,13 @@ class Reading(CallSource):
         found = self._source.link(call)
         if call in self.learnt:
             self.learnt[call].link = (found,)
+        return found
+
+    def joining(self, call: str) -> Sequence[Link]:
+        """Passed on and remembered."""
+        found = self._source.joining(call)
+        if call in self.learnt:
+            self.learnt[call].joining = (found,)
         return found
 
     def holder(self, name: str, at: datetime) -> HeldConference | None:
@@ -193,6 +202,7 @@ class RunningCalls(CallSource):
             entries.setdefault(storable_name(entry.key), []).append(entry)
         held = {name: conference for conference in news.conferences for name in (conference.name, conference.call)}
         latest = {over.call: over.latest for over in news.ended if over.call}
+        joined = {link.joins for link in news.links}
         for key, number in news.numbers.items():
             self._note_change(key, number)
             kept = self._kept.get(key)
@@ -202,6 +212,8 @@ class RunningCalls(CallSource):
                 self._drop(key)
                 continue
             kept.number = number
+            if key in joined:
+                kept.joining = ()
             if key in latest:
                 kept.conference = (latest[key],)
             elif key in held:
@@ -268,6 +280,10 @@ class RunningCalls(CallSource):
     def link(self, call: str) -> Link | None:
         """The link of a call."""
         return _first(self._of(call).link)
+
+    def joining(self, call: str) -> Sequence[Link]:
+        """The links that lead into the room of a call."""
+        return _first(self._of(call).joining)
 
     def holder(self, name: str, at: datetime) -> HeldConference | None:
         """The conference that holds a room."""

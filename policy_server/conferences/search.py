@@ -1,5 +1,7 @@
 """Finding calls: by time, customer, attribute, rule, state and verdict, the latest first, page by page.
 
+A link that joins a call is none of its own: it is shown with that.
+
 A page costs so much at the most: what is wanted is looked for among ``LOOKED_AT`` calls, of which ``RENDERED`` are worked
 out. Where that is not enough to fill a page it has fewer, and a cursor all the same.
 """
@@ -48,7 +50,7 @@ _CONFERENCES: Final = """
     ORDER BY held_at DESC, id DESC LIMIT ?"""
 _LINKS: Final = """
     SELECT created_at, call, call, '', EXISTS (SELECT 1 FROM conferences WHERE conferences.call = links.call)
-    FROM links WHERE created_at >= ? AND created_at < ? AND (created_at < ? OR call < ?)
+    FROM links WHERE created_at >= ? AND created_at < ? AND (created_at < ? OR call < ?) AND joins = ''
     ORDER BY created_at DESC, call DESC LIMIT ?"""
 
 
@@ -234,6 +236,8 @@ def details(answer: Conference) -> CallDetails:
         "trunk_leg": answer["trunk_leg"],
         "participants": answer["participants"],
         "attributes": answer["attributes"],
+        "joins": answer["joins"],
+        "joined_by": answer["joined_by"],
         "timeline": answer["timeline"],
         "absent": answer["absent"],
         "timeline_left_out": answer["timeline_left_out"],

@@ -164,17 +164,25 @@ class ConferenceStore:
         return await self._database.read(partial(links.find_good, at=at))
 
     async def links_that_matter(self, at: datetime, rooms: Sequence[HeldConference]) -> tuple[Link, ...]:
-        """The links that have not expired at a time, and those of ``rooms``: a room may outlive its link, of which it
-        still matters that it was revoked.
+        """The links that have not expired at a time, those of ``rooms`` and of calls that others join, and those that join
+        ``rooms``: a room may outlive its link, of which it still matters that it was revoked.
         """
         good = await self.good_links(at)
         calls = {link.call for link in good}
-        expired = [room.call for room in rooms if room.call and room.call not in calls]
-        others = [
-            await self.links(expired[start : start + SESSIONS_AT_ONCE])
-            for start in range(0, len(expired), SESSIONS_AT_ONCE)
+        of_rooms = {room.call for room in rooms if room.call}
+        # In the order of what they lead to, so that one reading is like another.
+        expired = sorted((of_rooms | {link.joins for link in good if link.joins}) - calls)
+        others = await self._links_by(links.find_links, expired)
+        joining = await self._links_by(links.find_joining, sorted(of_rooms))
+        return (*good, *others, *(link for link in joining if link.call not in calls))
+
+    async def _links_by(self, find: Callable[..., tuple[Link, ...]], calls: Sequence[str]) -> tuple[Link, ...]:
+        """The links that some calls lead to, so many at a time that none has to wait for long."""
+        found = [
+            await self._database.read(partial(find, calls=calls[start : start + SESSIONS_AT_ONCE]))
+            for start in range(0, len(calls), SESSIONS_AT_ONCE)
         ]
-        return (*good, *chain.from_iterable(others))
+        return tuple(chain.from_iterable(found))
 
     async def end(self, name: str, at: datetime) -> bool:
         """Ends the conference that holds a room and says whether there was one.

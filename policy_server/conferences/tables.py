@@ -156,6 +156,7 @@ LINKS: Final = Table(
     Column("expires_at", _INSTANT),
     Column("created_by", _NAME),
     Column("revoked_at", _INSTANT, is_nullable=True),
+    Column("joins", _NAME),
     Column("idempotency_key", _NAME, is_nullable=True),
     # Of the request that had the key.
     Column("request_digest", _TEXT, is_nullable=True),

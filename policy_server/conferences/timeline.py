@@ -35,12 +35,14 @@ from policy_server.policy.decisions import (
 
 _MAX_NAME_SHOWN: Final = 100
 _MAX_REASON_SHOWN: Final = 200
+_NOBODY: Final[Mapping[str, str]] = {}
 
 
 class Kind(StrEnum):
     """What an entry tells. Those of nodes' messages stand in the order in which they are told of one moment."""
 
     LINK_CREATED = "link.created"
+    LINK_JOINED = "link.joined"
     LINK_OPENED = "link.opened"
     LINK_PREVIEWED = "link.previewed"
     LINK_MOVED = "link.moved"
@@ -98,6 +100,13 @@ def link_made_for_moved(by: str, link_type: str, call: str) -> Note:
     """A link was made in place of that of ``call``, which was moved."""
     text = f"The link was made by '{by}' in place of one that was moved."
     return Note(Kind.LINK_CREATED, {"text": text, "by": by, "type": link_type, "from": call})
+
+
+def link_joined(by: str, link_type: str, call: str, name: str) -> Note:
+    """A link into the room of this call was made, which is of another type and has a ``call`` and a ``name`` of its own."""
+    who = f" for {name}" if name else ""
+    text = f"A link of type '{link_type}' into this room was made{who} by '{by}'."
+    return Note(Kind.LINK_JOINED, {"text": text, "by": by, "type": link_type, "call": call, "name": name})
 
 
 def link_revoked(by: str) -> Note:
@@ -192,14 +201,18 @@ class TimelineEvent:
     data: Mapping[str, object] = field(hash=False)
 
 
-def timeline_events(told: Chronicle) -> tuple[TimelineEvent, ...]:
+def timeline_events(told: Chronicle, joining: Mapping[str, str] = _NOBODY, only: str = "") -> tuple[TimelineEvent, ...]:
     """What a person wants to read of the messages, by time: the conference, who came and left, who presented,
     and the contact centre's legs. A browser's two halves come and leave once.
+
+    ``joining`` says what to call those who came by a link that joins the call, by its own call. With ``only`` it is about
+    those alone who came by the link of that call.
     """
-    lines = list(_run_lines(told.runs))
+    lines = [] if only else list(_run_lines(told.runs))
     for halves, person in told.people:
-        lines += _person_lines(halves, person, told.room)
-    for attendance, leg in told.trunk_legs:
+        if not only or person.joining_call == only:
+            lines += _person_lines(halves, person, told.room, joining.get(person.joining_call, ""))
+    for attendance, leg in () if only else told.trunk_legs:
         lines += _leg_lines(attendance, leg)
     return tuple(sorted(lines, key=lambda line: (line.time, _ORDER[line.kind])))
 
@@ -213,9 +226,11 @@ def _run_lines(runs: Sequence[Run]) -> Iterator[TimelineEvent]:
             yield TimelineEvent(run.ended_at, Kind.CONFERENCE_ENDED, "The conference ended.", {})
 
 
-def _person_lines(halves: Sequence[Attendance], person: Participant, room: str) -> Iterator[TimelineEvent]:
-    name = clean(person.display_name)[:_MAX_NAME_SHOWN] or "Somebody without a name"
-    data = {"participants": list(person.uuids), "display_name": name, "protocol": person.protocol}
+def _person_lines(halves: Sequence[Attendance], person: Participant, room: str, called: str) -> Iterator[TimelineEvent]:
+    name = clean(called or person.display_name)[:_MAX_NAME_SHOWN] or "Somebody without a name"
+    data: dict[str, object] = {"participants": list(person.uuids), "display_name": name, "protocol": person.protocol}
+    if person.joining_call:
+        data["call"] = person.joining_call
     role = {"chair": " as Host", "guest": " as Guest"}.get(person.role, "")
     for stay in stays(stint for half in halves for stint in half.stints):
         if stay.joined_at is not None:

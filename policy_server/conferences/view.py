@@ -4,7 +4,6 @@ The answer's types say what each field means, with an example: ``/openapi.json``
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal
 
@@ -13,18 +12,17 @@ from typing_extensions import TypedDict
 from policy_server.conferences import participants as roster
 from policy_server.conferences.ending import Course
 from policy_server.conferences.fold import Chronicle, Phase
+from policy_server.conferences.joined_by import JOINED_LIMIT, JoinedBy, JoiningLink, called, joining_link
+from policy_server.conferences.known import Known
 from policy_server.conferences.participants import LegState
-from policy_server.conferences.records import HeldConference, Link, TimelineEntry
+from policy_server.conferences.records import Link, TimelineEntry
 from policy_server.conferences.shapes import Count, Time, means, stamp
 from policy_server.conferences.timeline import Kind, timeline_events
 from policy_server.conferences.verdict import Verdict, absent_of, verdict_of
-from policy_server.conferences.visit import Cast, visit_of
+from policy_server.conferences.visit import visit_of
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.pexip.field_facts import masked
 from policy_server.pexip.leg_ends import LegEnd
-from policy_server.policy.masking import HIDDEN
-from policy_server.policy.names import Call
-from policy_server.policy.ruleset import LinkType
 
 TIMELINE_LIMIT: Final = 500
 """Most entries of a timeline in an answer: the latest."""
@@ -108,6 +106,9 @@ class Participant(TypedDict):
     joined_at: Annotated[Time | None, means("When it came.", "2026-11-23T16:05:02.000+00:00")]
     left_at: Annotated[Time | None, means("When it left; `null` while it is there.", None)]
     disconnect_reason: Annotated[str | None, means("Why it left, in Pexip's words.", None)]
+    link: Annotated[
+        JoiningLink | None, means("The link of somebody who joins the call, such as an interpreter; `null` for others.")
+    ]
 
 
 class TimelineLine(TypedDict):
@@ -151,6 +152,17 @@ class CallDetails(CallOutline):
 
     trunk_leg: Annotated[TrunkLeg | None, means("The call to the contact centre; `null` until it is placed.")]
     participants: Annotated[list[Participant], means("Who is or was there, without the contact centre's leg.")]
+    joins: Annotated[
+        str | None,
+        means("The call that this link joins, in whose room all of it happens; `null` for a call of its own.", None),
+    ]
+    joined_by: Annotated[
+        list[JoinedBy],
+        means(
+            f"The links that join this call, and who of them is there; the latest {JOINED_LIMIT}.",
+            maxItems=JOINED_LIMIT,
+        ),
+    ]
     timeline: Annotated[
         list[TimelineLine],
         means(f"What happened, in order; the latest {TIMELINE_LIMIT} lines.", maxItems=TIMELINE_LIMIT),
@@ -193,68 +205,6 @@ class Conference(CallDetails):
 _Line = tuple[datetime, TimelineLine]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Known:
-    """What store and keyring know of a conference; nothing of one that is not ours.
-
-    ``call`` is its id, or the name of a room that no link led to, and ``opened`` what we signed. ``room_alias`` is what
-    agents dial for such a room, ``""`` where that is the alias that was dialled first.
-    """
-
-    call: str
-    link: Link | None
-    conference: HeldConference | None
-    opened: Call | None
-    link_type: LinkType | None
-    room_alias: str = ""
-
-    @property
-    def alias(self) -> str | None:
-        """What the customer dials, as others may see it."""
-        if self.link_type is not None and self.opened is not None:
-            return HIDDEN.join(self.link_type.alias.literals)
-        return self.conference.alias if self.conference else None
-
-    @property
-    def agent_alias(self) -> str | None:
-        """What the agent's widget dials: the customer's alias where agents have none of their own."""
-        if self.link_type is not None and self.opened is not None:
-            return self.link_type.agents_alias(self.opened) or self.link_type.customers_alias(self.opened)
-        if self.opened is not None or self.conference is None or self.conference.call:
-            return None
-        return self.room_alias or self.alias
-
-    def cast(self, domains: frozenset[str], *, dials: bool) -> Cast:
-        """Who is who in the room, by aliases as they are dialled and as they are kept."""
-        customers, agents = {self.alias or ""}, {""}
-        if self.link_type is not None and self.opened is not None:
-            customers.add(self.link_type.customers_alias(self.opened))
-            if self.link_type.agent_alias is not None:
-                agents |= {self.link_type.agents_alias(self.opened), HIDDEN.join(self.link_type.agent_alias.literals)}
-        theirs = frozenset(normalise_alias(alias, domains) for alias in agents if alias)
-        held = self.conference
-        return Cast(
-            customers=frozenset(normalise_alias(alias, domains) for alias in customers if alias),
-            agents=theirs,
-            domains=domains,
-            dials=dials,
-            has_link=self.link is not None or self.opened is not None,
-            is_held=held is not None and normalise_alias(held.alias, domains) not in theirs,
-        )
-
-    @property
-    def opens_at(self) -> datetime | None:
-        """When the door of an appointment opens."""
-        signed = self.link or self.opened
-        return signed.opens_at if signed is not None else None
-
-    @property
-    def expires_at(self) -> datetime | None:
-        """When the link ends."""
-        signed = self.link or self.opened
-        return signed.expires_at if signed is not None else None
-
-
 def room_name(service: Mapping[str, object], call: str) -> str:
     """The name of a call's room: the call id, when nothing better is known."""
     return str(service.get("name") or call)
@@ -267,6 +217,7 @@ def render(
     course: Course,
     *,
     dials: bool,
+    of_visit: Iterable[TimelineEntry] | None = None,
     domains: frozenset[str],
     node: str,
     now: datetime,
@@ -274,17 +225,23 @@ def render(
     """The answer to the lookup. ``join.pin`` is the only place in it with a PIN.
 
     ``service`` is the room's: as held, or else as the rules would make it now; empty when they would not. ``dials``: the
-    room dials the contact centre.
+    room dials the contact centre. ``of_visit`` is the timeline of the call that is joined, where ``entries`` are those of a
+    link that joins it.
     """
     link, conference, noted = known.link, known.conference, tuple(entries)
+    joins = known.joins
     state, is_over = course.whole.state, course.phase is Phase.ENDED
     arrived = course.whole.arrived_at or now
-    lines = sorted([*_noted(noted), *_happened(course.whole, arrived)], key=lambda line: line[0])
+    people = [person for person in state.people if not joins or person.joining_call == known.call]
+    links = {each.call: each for each in (*known.joined_by, *((link,) if link is not None and joins else ()))}
+    lines = sorted([*_noted(noted), *_happened(course.whole, arrived, links, known)], key=lambda line: line[0])
     opened_at = next((entry.at for entry in noted if entry.kind == Kind.LINK_OPENED), None)
     ended_at = conference.ended_at if conference is not None else None
     service_tag = conference.service_tag if conference is not None else service.get("service_tag")
     pin = service.get("pin")
-    visit = visit_of(course.whole, noted, known.cast(domains, dials=dials), is_ended=is_over)
+    visit = visit_of(
+        course.whole, noted if of_visit is None else of_visit, known.cast(domains, dials=dials), is_ended=is_over
+    )
     return {
         "verdict": verdict_of(visit),
         "call": known.call if known.opened or link or (conference and conference.call) else None,
@@ -295,14 +252,16 @@ def render(
         "node": node or None,
         "join": {
             "alias": known.agent_alias,
-            "pin": str(pin) if pin and not is_over else None,
+            "pin": str(pin) if pin and not is_over and not joins else None,
             "role": JOIN_ROLE,
             "call_type": JOIN_CALL_TYPE,
         },
-        "customer": _customer(known, state.people, domains, arrived),
-        "trunk_leg": _trunk_leg(state.trunk_legs, arrived),
-        "participants": [_participant(person, arrived) for person in state.people],
+        "customer": _customer(known, people, domains, arrived),
+        "trunk_leg": None if joins else _trunk_leg(state.trunk_legs, arrived),
+        "participants": [_participant(person, links, arrived) for person in people],
         "attributes": dict(link.attributes) if link is not None else {},
+        "joins": joins or None,
+        "joined_by": [_joined_by(each, people, arrived) for each in known.joined_by[-JOINED_LIMIT:]],
         "timeline": [line for _, line in lines[-TIMELINE_LIMIT:]],
         "absent": list(absent_of(visit)),
         "timeline_left_out": max(0, len(lines) - TIMELINE_LIMIT),
@@ -334,7 +293,7 @@ def _customer(
     alias = known.alias
     own = normalise_alias(alias or "", domains)
     came = [person for person in people if own and normalise_alias(person.destination_alias, domains) == own]
-    person = max(came, key=lambda one: (one.is_present, one.connected_at or 0.0), default=None)
+    person = _latest(came)
     name = known.link.name if known.link is not None else ""
     return {
         "name": name or (person.display_name if person is not None else "") or None,
@@ -342,6 +301,24 @@ def _customer(
         "is_present": person is not None and person.is_present,
         "joined_at": stamp(moment(person.connected_at, arrived)) if person is not None else None,
         "left_at": stamp(moment(person.disconnected_at, arrived)) if person is not None else None,
+    }
+
+
+def _latest(came: Iterable[roster.Participant]) -> roster.Participant | None:
+    """Of several who came by one link, one who is there, or else the last."""
+    return max(came, key=lambda one: (one.is_present, one.connected_at or 0.0), default=None)
+
+
+def _joined_by(link: Link, people: Iterable[roster.Participant], arrived: datetime) -> JoinedBy:
+    person = _latest(person for person in people if person.joining_call == link.call)
+    return {
+        **joining_link(link),
+        "attributes": dict(link.attributes),
+        "is_present": person is not None and person.is_present,
+        "joined_at": stamp(moment(person.connected_at, arrived)) if person is not None else None,
+        "left_at": stamp(moment(person.disconnected_at, arrived)) if person is not None else None,
+        "expires_at": stamp(link.expires_at),
+        "revoked_at": stamp(link.revoked_at),
     }
 
 
@@ -362,7 +339,8 @@ def _trunk_leg(legs: Sequence[roster.TrunkLeg], arrived: datetime) -> TrunkLeg |
     }
 
 
-def _participant(person: roster.Participant, arrived: datetime) -> Participant:
+def _participant(person: roster.Participant, links: Mapping[str, Link], arrived: datetime) -> Participant:
+    link = links.get(person.joining_call)
     return {
         "uuids": list(person.uuids),
         "display_name": person.display_name,
@@ -377,6 +355,7 @@ def _participant(person: roster.Participant, arrived: datetime) -> Participant:
         "joined_at": stamp(moment(person.connected_at, arrived)),
         "left_at": stamp(moment(person.disconnected_at, arrived)),
         "disconnect_reason": person.disconnect_reason or None,
+        "link": joining_link(link) if link is not None else None,
     }
 
 
@@ -387,8 +366,9 @@ def _noted(entries: Sequence[TimelineEntry]) -> Iterator[_Line]:
         yield entry.at, _line(entry.at, entry.kind, str(text), data)
 
 
-def _happened(told: Chronicle, arrived: datetime) -> Iterator[_Line]:
-    for event in timeline_events(told):
+def _happened(told: Chronicle, arrived: datetime, links: Mapping[str, Link], known: Known) -> Iterator[_Line]:
+    names = {call: called(link) for call, link in links.items()}
+    for event in timeline_events(told, names, known.call if known.joins else ""):
         at = moment(event.time, arrived) or arrived
         yield at, _line(at, event.kind, event.text, event.data)
 

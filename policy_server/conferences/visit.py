@@ -174,7 +174,8 @@ _People = Sequence[tuple[Sequence[Attendance], Participant]]
 def _parts(people: _People, cast: Cast) -> tuple[_People, _People, _People]:
     """The customer, the agents and the others among some people."""
     alias = {person.uuids: normalise_alias(person.destination_alias, cast.domains) for _, person in people}
-    incoming = [one for one in people if one[1].call_direction != "out"]
+    # Who came by a link that joins the call is not the customer, whatever a node says of their alias.
+    incoming = [one for one in people if one[1].call_direction != "out" and not one[1].joining_call]
     agents = [one for one in incoming if alias[one[1].uuids] in cast.agents]
     customers = [one for one in incoming if alias[one[1].uuids] in cast.customers]
     if not customers:
@@ -253,7 +254,7 @@ def _note_answer(noted: _Noted, data: Mapping[str, object], cast: Cast) -> None:
     question, outcome = data.get("question"), data.get("outcome")
     if data.get("call_direction") == "dial_out":
         noted.was_asked_to_dial |= question == RequestType.SERVICE
-    elif normalise_alias(str(data.get("local_alias", "")), cast.domains) in cast.agents:
+    elif data.get("joins") or normalise_alias(str(data.get("local_alias", "")), cast.domains) in cast.agents:
         return
     elif question == RequestType.SERVICE and outcome == Serve.word and _is_room(data.get("result")):
         noted.was_served = True

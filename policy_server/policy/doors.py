@@ -11,7 +11,7 @@ from policy_server.policy.calendars import LOOK_AHEAD, Calendar
 from policy_server.policy.conditions import walk
 from policy_server.policy.decisions import Decision, Forward, Serve
 from policy_server.policy.evaluate import evaluate
-from policy_server.policy.facts import Facts
+from policy_server.policy.facts import Facts, FindLink, no_link
 from policy_server.policy.names import NONCE_BYTES, Call, Keyring, LinkState
 from policy_server.policy.ruleset import LinkType, Ruleset
 
@@ -34,6 +34,8 @@ class Door:
     link_type: LinkType
     call: Call
     link_attributes: Mapping[str, str] = field(repr=False)
+    find_link: FindLink = no_link
+    """What is known of the call's link, where it joins another call, and of the link that it joins."""
 
     def decide(self, now: datetime) -> Decision:
         """What a node would be told now if a browser dialled the customer's alias."""
@@ -81,7 +83,11 @@ class Door:
         return begins.astimezone(next(zones, UTC))
 
     def _decide(self, call: Call, now: datetime) -> Decision:
-        return evaluate(self.ruleset, self._question(call), now, self.keyring, self.link_attributes)
+        return evaluate(self.ruleset, self._question(call), now, self.keyring, self.link_attributes, self._find(call))
+
+    def _find(self, asked: Call) -> FindLink:
+        """What is known of links, for a question about this call or one that stands for it."""
+        return lambda call: self.find_link(self.call.id if call == asked.id else call)
 
     def _question(self, call: Call) -> PolicyRequest:
         asked = {
@@ -107,6 +113,7 @@ class Door:
             domains=self.ruleset.domains,
             alias_forms=self.ruleset.alias_forms,
             link_attributes=self.link_attributes,
+            find_link=self.find_link,
         )
         services = self.ruleset.lists[RequestType.SERVICE]
         numbers = services.index.candidates(facts)

@@ -56,6 +56,7 @@ PICTURE_SIZE_LIMIT: Final = 2048
 _NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
 _MATCHED: Final = "every condition holds"
 _UNMATCHED: Final = "no rule matched"
+_JOINS_UNKNOWN: Final = "the link leads into the room of another call, and which one is not known here"
 
 
 def evaluate(
@@ -156,7 +157,9 @@ def _place(rule: Rule, outcome: LocationOutcome, trace: Trace, facts: Facts) -> 
 def _serve(
     rule: str, reason: str, trace: Trace, template: ServiceTemplate, groups: Mapping[str, str], facts: Facts
 ) -> Decision:
-    values = filled_in(template.names, groups, facts)
+    if facts.lacks_room and template.is_room:
+        return Fail(rule, _JOINS_UNKNOWN, trace)
+    values = filled_in(template.names, groups, facts, of_room=True)
     if blank := blank_identity(template.needed, values):
         return Fail(rule, blank, trace)
     service, fits = template.fill(values)

@@ -12,7 +12,7 @@ from policy_server.pexip.requests import PolicyRequest
 from policy_server.policy.link_aliases import AliasForm, Entrance, LinkAlias, ReadAlias, read_alias
 from policy_server.policy.link_attributes import Declared, completed
 from policy_server.policy.masking import NameMask
-from policy_server.policy.names import NAMES, UNSIGNED, Call, Keyring, LinkState, link_state
+from policy_server.policy.names import NAMES, UNSIGNED, Call, Keyring, LinkState, Role, link_state
 from policy_server.policy.templates import RAW, without_raw
 
 
@@ -166,6 +166,10 @@ class KnownLink(Protocol):
     def withdrawn_at(self) -> datetime | None:
         """When it was revoked, or moved to another time; from then on it is invalid."""
 
+    @property
+    def joins(self) -> str:
+        """The call id of the link into whose room it leads; ``""`` for one that has a room of its own."""
+
 
 FindLink = Callable[[str], KnownLink | None]
 
@@ -182,6 +186,18 @@ def attributes_of(link: KnownLink | None) -> Mapping[str, str]:
     return {"name": link.name, **link.attributes} if link.name else link.attributes
 
 
+def room_call(link: LinkAlias, find_link: FindLink, keyring: Keyring) -> Call | None:
+    """The call whose room an alias leads to: its own, or the one that its link joins.
+
+    ``None`` when that is not known: nobody signed the alias, or it is of a link that joins and nothing is known of it.
+    """
+    call = link.call
+    if call is None or not link.joins:
+        return call
+    known = find_link(call.id)
+    return None if known is None else keyring.open(known.joins, Role.CALL, (link.joins,))
+
+
 class Facts:
     """One question together with all else that rules may depend on; remembers what was worked out once."""
 
@@ -193,6 +209,7 @@ class Facts:
         "_link_attributes",
         "_link_types",
         "_mask",
+        "_room_link",
         "call",
         "call_id",
         "domains",
@@ -207,7 +224,7 @@ class Facts:
     link: LinkAlias | None
     """What the alias that was dialled says of a link; ``None`` when it is of no link type."""
     call: Call | None
-    """The call that the alias belongs to; ``None`` without one that we signed."""
+    """The call that the alias belongs to, of a link that joins the one that it joins; ``None`` without one that we signed."""
     call_id: str
     """The call's name for everybody, ``""`` without one."""
     link_state: LinkState
@@ -271,15 +288,21 @@ class Facts:
         """
         self.link = link
         self._link_attributes: Mapping[str, str] | None = None
-        self.call = call = None if link is None else link.call
+        own = None if link is None else link.call
+        self._known_link = self._room_link = known = None if own is None else self._find_link(own.id)
+        is_withdrawn = known is not None and known.withdrawn_at is not None
+        self.call = call = own
+        if link is not None and link.joins:
+            self.call = call = room_call(link, self._find_link, self.keyring)
+            self._room_link = visit = None if call is None else self._find_link(call.id)
+            is_withdrawn = is_withdrawn or (visit is not None and visit.withdrawn_at is not None)
         self.call_id = "" if call is None else call.id
-        self._known_link = known = None if call is None else self._find_link(self.call_id)
         if link is None:
             self.link_state = LinkState.ABSENT
-        elif known is not None and known.withdrawn_at is not None:
+        elif is_withdrawn:
             self.link_state = LinkState.INVALID
         else:
-            self.link_state = link_state(call, self.now)
+            self.link_state = link_state(own, self.now)
 
     @property
     def link_attributes(self) -> Mapping[str, str]:
@@ -287,22 +310,44 @@ class Facts:
         found = self._link_attributes
         if found is None:
             known, given = attributes_of(self._known_link), self._given_attributes
-            link_type = self._link_types.get(self.call.type) if self.call is not None else None
-            declared = link_type.attributes if link_type is not None else None
+            declared = self._declared(self.link.call if self.link is not None else None)
             found = self._link_attributes = completed(declared, {**known, **given} if given else known)
         return found
 
+    @property
+    def room_attributes(self) -> Mapping[str, str]:
+        """The attributes of the link whose room it is: of a link that joins those of the one that it joins."""
+        if self.link is None or not self.link.joins:
+            return self.link_attributes
+        return completed(self._declared(self.call), attributes_of(self._room_link))
 
-def filled_in(names: Iterable[str], groups: Mapping[str, str], facts: Facts) -> dict[str, str]:
-    """A value for each placeholder: a named group or a column of a table, an attribute of the link, a parameter; ``""`` when missing."""
+    def _declared(self, call: Call | None) -> Declared | None:
+        link_type = self._link_types.get(call.type) if call is not None else None
+        return link_type.attributes if link_type is not None else None
+
+    @property
+    def lacks_room(self) -> bool:
+        """Whether the link joins a call, and it is not known which."""
+        return self.link is not None and bool(self.link.joins) and self.call is None
+
+
+def filled_in(
+    names: Iterable[str], groups: Mapping[str, str], facts: Facts, *, of_room: bool = False
+) -> dict[str, str]:
+    """A value for each placeholder: a named group or a column of a table, an attribute of the link, a parameter; ``""`` when
+    missing. ``of_room``: attributes are those of the link whose room it is, so that all who come fill in the same room.
+    """
     values: dict[str, str] = {}
+    attributes: Mapping[str, str] | None = None
     for name in names:
         if name in groups:
             values[name] = groups[name]
         elif (role := NAMES.get(without_raw(name))) is not None:
             values[name] = facts.call.name(role) if facts.call is not None else ""
         elif name.startswith("link."):
-            values[name] = facts.link_attributes.get(name[5:], "")
+            if attributes is None:
+                attributes = facts.room_attributes if of_room else facts.link_attributes
+            values[name] = attributes.get(name[5:], "")
         elif name in PARAMETERS:
             values[name] = facts.text(PARAMETERS[name])
         elif name.endswith(RAW):

@@ -19,7 +19,8 @@ class Entrance(StrEnum):
 
 class AliasForm(NamedTuple):
     """One of the aliases that a link type makes. ``role`` says which name of the call stands in it, between ``before``
-    and ``after``, which are in lower case.
+    and ``after``, which are in lower case. ``joins`` is the type of link into whose room these lead, ``""`` for one that
+    has rooms of its own.
     """
 
     type: str
@@ -27,6 +28,7 @@ class AliasForm(NamedTuple):
     role: Role
     before: str
     after: str
+    joins: str = ""
 
     def name_in(self, alias: str) -> str:
         """What stands in an alias in normal form where the call has its name; ``""`` when the alias is no such one."""
@@ -38,11 +40,14 @@ class AliasForm(NamedTuple):
 
 
 class LinkAlias(NamedTuple):
-    """What an alias says that looks like a link's. ``call`` is ``None`` when no key of ours signed it for this alias."""
+    """What an alias says that looks like a link's. ``call`` is ``None`` when no key of ours signed it for this alias;
+    ``joins`` is the type of link into whose room it leads, if that is another one's.
+    """
 
     type: str
     entrance: Entrance
     call: Call | None
+    joins: str = ""
 
     @property
     def call_id(self) -> str:
@@ -69,6 +74,6 @@ def read_alias(forms: Iterable[AliasForm], keyring: Keyring, alias: str) -> Link
             continue
         call = keyring.open(name, form.role, (form.type,))
         if call is not None:
-            return LinkAlias(form.type, form.entrance, call)
-        looks = looks or LinkAlias(form.type, form.entrance, None)
+            return LinkAlias(form.type, form.entrance, call, form.joins)
+        looks = looks or LinkAlias(form.type, form.entrance, None, form.joins)
     return looks

@@ -50,8 +50,10 @@ def link_of(link_type: LinkType, call: Call) -> CustomerLink:
     return CustomerLink(call, link_type.customers_alias(call), link_type.agents_alias(call))
 
 
-def web_app_url(link_type: LinkType, link: CustomerLink, *, name: str = "", guest_pin: str = "") -> str:
-    """Where a link leads in Pexip's web app; ``""`` when its type has no ``url``.
+def web_app_url(
+    link_type: LinkType, link: CustomerLink, *, name: str = "", guest_pin: str = "", joins: str = ""
+) -> str:
+    """Where a link leads in Pexip's web app; ``""`` when its type has no ``url``. ``joins`` is the call that it joins.
 
     ``guest_pin`` is the one that the room asks for (``Door.guest_pin``): it may be derived, fixed by a rule, or none. The
     host PIN and the agents' alias are never part of it.
@@ -60,7 +62,7 @@ def web_app_url(link_type: LinkType, link: CustomerLink, *, name: str = "", gues
         return ""
     values = {
         "session": link.call.session,
-        "call": link.call.id,
+        "call": joins or link.call.id,
         "name": name,
         "guest_pin": guest_pin,
         "alias": link.alias,

@@ -237,6 +237,8 @@ class LinkType:
     """What its links can be given; ``None``: anything."""
     window: Window | None = None
     """Of links with a time: when their door is open."""
+    joins: str = ""
+    """The type of link into whose rooms these lead; ``""`` for one that has rooms of its own."""
 
     def customers_alias(self, call: Call) -> str:
         """What the customer of a call dials."""
@@ -270,6 +272,11 @@ class Ruleset:
     of_other_rooms: RuleList | None
     """The rules for calls out of rooms that are not ours: of the service rules those that forward or continue. ``None`` where
     none forwards: then all such calls are Pexip's."""
+
+    @property
+    def joining_forms(self) -> tuple[AliasForm, ...]:
+        """The aliases of those who come into the room of another link."""
+        return tuple(form for form in self.alias_forms if form.joins)
 
     @property
     def count(self) -> int:

@@ -199,6 +199,11 @@ class ServiceTemplate:
         plain = pins_agree and self.fields.is_plain and all(leg.fields.is_plain for leg in self.legs)
         object.__setattr__(self, "is_plain", plain)
 
+    @property
+    def is_room(self) -> bool:
+        """Whether it is a room that others join."""
+        return self.fields.fixed.get("service_type") in ROOM_TYPES
+
     def accepts(self, service: Fields, *, fits: bool) -> bool:
         """Whether Pexip would use a service that this template was filled to; one without a name never.
 
@@ -248,6 +253,9 @@ class ServiceTemplate:
                 fits = fits and leg_fits
         return service, fits
 
+
+ROOM_TYPES: Final = ("conference", "lecture")
+"""The types of service that are a room which others join."""
 
 ROOM_NAME: Final = "room.name"
 """The placeholder of the default display name of a leg: the call id, or without one the name of the room."""

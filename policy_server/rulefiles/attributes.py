@@ -29,17 +29,22 @@ _SHORTEST: Final = 4
 _MOST_KEYS: Final = 1000
 """Keys that the values of several attributes make together, up to which a table is looked up for each."""
 _MOST_TOLD: Final = 5
+_SERVED: Final = frozenset({"service", "dial_out"})
+"""The keys of a rule under which it says what it serves."""
 
 Told = tuple[str, Place, str]
 """The rule's id (``""``: of none alone), the place, and a sentence."""
 
 
 class Use(NamedTuple):
-    """An attribute where it is used: ``expected`` is the value of a condition on it."""
+    """An attribute where it is used: ``expected`` is the value of a condition on it. ``is_filled_in``: into what a rule
+    serves, where it is an attribute of the link whose room it is.
+    """
 
     name: str
     place: Place
     expected: Node | None = None
+    is_filled_in: bool = False
 
 
 class WrittenRule(NamedTuple):
@@ -68,7 +73,8 @@ class LinkedRules:
         self._lists: Final = tuple(lists)
         self._rooms: Final = rooms
         self._links: Final = links
-        self._types: Final[dict[int, Mapping[str, Declared]]] = {}
+        self._by_name: Final = {link.name: link for link in links}
+        self._types: Final[dict[tuple[int, bool], Mapping[str, Declared]]] = {}
         self._is_declaring: Final = any(link.attributes is not None for link in links)
 
     def undeclared(self) -> Iterator[Told]:
@@ -78,14 +84,14 @@ class LinkedRules:
         users: dict[str, list[Rule]] = {}
         for rule, node in self._all():
             users.setdefault(WrittenRule(rule, node).room, []).append(rule)
-            for name, place, _ in _uses_of_rule(node):
-                if message := _undeclared(name, self._declared(rule)):
+            for name, place, _, is_filled_in in _uses_of_rule(node):
+                if message := _undeclared(name, self._declared(rule, of_rooms=is_filled_in)):
                     yield rule.id, place, message
         for room, written in self._rooms.items():
             used = tuple(uses(written))
-            found = [self._declared(rule) for rule in users.get(room, ())] if used else []
+            found = [self._declared(rule, of_rooms=True) for rule in users.get(room, ())] if used else []
             types = {name: declared for each in found for name, declared in each.items()} if all(found) else {}
-            for name, place, _ in used:
+            for name, place, _, _ in used:
                 if message := _undeclared(name, types):
                     yield "", place, f"room {shown(room)}: {message}"
 
@@ -95,7 +101,7 @@ class LinkedRules:
             return
         for written in self._all():
             rule, node = written
-            for name, _, expected in _uses_of_rule(node):
+            for name, _, expected, _ in _uses_of_rule(node):
                 if expected is not None and (types := self._declared(rule)):
                     for place, message in _impossible(name, expected, types):
                         yield rule.id, place, message
@@ -109,13 +115,19 @@ class LinkedRules:
     def _all(self) -> Iterator[WrittenRule]:
         return (written for rules in self._lists for written in rules)
 
-    def _declared(self, rule: Rule) -> Mapping[str, Declared]:
-        """What the link types declare that lead to a rule, by their names; nothing where one of them takes any."""
-        known = self._types.get(id(rule))
+    def _declared(self, rule: Rule, *, of_rooms: bool = False) -> Mapping[str, Declared]:
+        """What the link types declare that lead to a rule, by their names; nothing where one of them takes any.
+
+        ``of_rooms``: those into whose rooms they lead, which are others where people join people.
+        """
+        known = self._types.get((id(rule), of_rooms))
         if known is None:
             types = [link for link in self._links if leads_to(link, rule)]
+            if of_rooms:
+                types = [self._by_name.get(link.joins, link) for link in types]
             known = {link.name: link.attributes for link in types if link.attributes is not None}
-            known = self._types[id(rule)] = known if len(known) == len(types) else {}
+            complete = all(link.attributes is not None for link in types)
+            known = self._types[id(rule), of_rooms] = known if complete else {}
         return known
 
     def _never_served(self, rule: Rule) -> str:
@@ -124,7 +136,7 @@ class LinkedRules:
         for field, name in needed:
             if not name.startswith(_OF_LINK):
                 continue
-            types = self._declared(rule)
+            types = self._declared(rule, of_rooms=True)
             if _undeclared(name.removeprefix(_OF_LINK), types):
                 owners = " or ".join(map(shown, types))
                 return (
@@ -166,7 +178,9 @@ def _is_of_link(placeholder: str) -> bool:
 
 def never_missing(rule: Rule, attribute: str, links: Iterable[LinkType]) -> bool:
     """Whether whoever matches a rule has an attribute, since no link that leads there is made without it."""
-    found = [(link.attributes or {}).get(attribute) for link in links if leads_to(link, rule)]
+    by_name = {link.name: link for link in links}
+    rooms = (by_name.get(link.joins, link) for link in by_name.values() if leads_to(link, rule))
+    found = [(link.attributes or {}).get(attribute) for link in rooms]
     return bool(found) and all(each is not None and each.is_never_missing for each in found) and needs_link(rule)
 
 
@@ -260,7 +274,7 @@ def slips(nodes: Iterable[Node], declared: Collection[str]) -> Iterator[tuple[Pl
     """
     places_of: dict[str, list[Place]] = {}
     for node in nodes:
-        for name, place, _ in uses(node):
+        for name, place, _, _ in uses(node):
             places_of.setdefault(name, []).append(place)
     for name, places in places_of.items():
         if name in declared:
@@ -299,7 +313,7 @@ def _uses_of_rule(rule: MappingNode) -> Iterator[Use]:
     """Where they stand in a rule, but for its note for people."""
     for entry in rule.entries:
         if entry.name != "description":
-            yield from uses(entry.value)
+            yield from (use._replace(is_filled_in=entry.name in _SERVED) for use in uses(entry.value))
 
 
 def _is_slip(one: str, other: str) -> bool:

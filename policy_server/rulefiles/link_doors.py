@@ -1,4 +1,6 @@
-"""Link types that the rules forgot: no rule serves their alias, or customers meet a PIN that their link does not have."""
+"""Link types that the rules forgot: no rule serves their alias, customers meet a PIN that their link does not have, or who
+joins others is alone.
+"""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -13,13 +15,16 @@ from policy_server.policy.services import ServiceTemplate
 from policy_server.policy.templates import Template
 from policy_server.rulefiles.link_reach import reached
 from policy_server.wording.values import shown
-from policy_server.wording.words import nearest
+from policy_server.wording.words import listed, nearest
 
 _NO_LINK: Final = Supposed("an-alias-of-nobody", frozenset(), frozenset(), frozenset({LinkState.ABSENT}))
 
 
-def link_warnings(link: LinkType, services: Iterable[Rule], participants: Iterable[Rule]) -> Iterator[tuple[str, str]]:
-    """The key of a link type, and a sentence, for all that its customers or agents would run into.
+def link_warnings(
+    link: LinkType, services: Iterable[Rule], participants: Iterable[Rule], joined: LinkType | None = None
+) -> Iterator[tuple[str, str]]:
+    """The key of a link type, and a sentence, for all that its customers or agents would run into. ``joined`` is the type
+    into whose rooms it leads, if it does.
 
     Only what is certain is reported: a condition other than one on the alias is taken to hold.
     """
@@ -30,6 +35,8 @@ def link_warnings(link: LinkType, services: Iterable[Rule], participants: Iterab
     for key, alias, entrance in entrances:
         if not any(map(_serves, reached(link, entrance, rules))):
             yield key, _unserved(key, alias, rules)
+    if joined is not None:
+        yield from _elsewhere(link, joined, rules)
     customers = [rule for rule in reached(link, Entrance.CUSTOMER, rules) if isinstance(rule.outcome, ServeOutcome)]
     if link.url is None or not customers or any(_sets_role(rule) for rule in participants):
         return
@@ -66,6 +73,31 @@ def _serves(rule: Rule) -> bool:
     if isinstance(rule.outcome, ContinueOutcome):
         return AllOf(rule.conditions).supposing(_NO_LINK) is False
     return not isinstance(rule.outcome, RejectOutcome)
+
+
+def _elsewhere(link: LinkType, joined: LinkType, rules: Iterable[Rule]) -> Iterator[tuple[str, str]]:
+    """Whoever joins is in the room only if it has the name that rules give it for those who are joined."""
+    theirs = [rule for entrance in Entrance for rule in reached(joined, entrance, rules)]
+    names = {_room_name(rule) for rule in theirs} - {""}
+    for rule in reached(link, Entrance.CUSTOMER, rules):
+        name = _room_name(rule)
+        if name and names and name not in names:
+            yield (
+                "joins",
+                (
+                    f"rule {shown(rule.id)} serves the room {shown(name)}, and links of {shown(joined.name)} lead to "
+                    f"{listed(list(map(shown, sorted(names))), 'or')}, so whoever joins would be alone; serve the same room"
+                ),
+            )
+
+
+def _room_name(rule: Rule) -> str:
+    """How a rule names its room; ``""`` if it serves none."""
+    outcome = rule.outcome
+    if not isinstance(outcome, ServeOutcome) or not outcome.service.is_room:
+        return ""
+    name = outcome.service.fields.template("name")
+    return name.source if name is not None else ""
 
 
 def _unserved(key: str, alias: Template, rules: Iterable[Rule]) -> str:

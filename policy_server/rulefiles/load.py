@@ -15,7 +15,7 @@ from policy_server.policy.recall import Recall
 from policy_server.policy.ruleset import LinkType, RuleList, Ruleset, placeholders_of, rule_list, rules_of_other_rooms
 from policy_server.rulefiles.attributes import LinkedRules, WrittenRule, slips
 from policy_server.rulefiles.coverage import coverage_warnings
-from policy_server.rulefiles.document_nodes import MappingNode
+from policy_server.rulefiles.document_nodes import MappingNode, Node, plain
 from policy_server.rulefiles.holidays import read_holidays, warn_of_holidays
 from policy_server.rulefiles.link_doors import link_warnings
 from policy_server.rulefiles.merge import Merged, RuleFiles, merge
@@ -28,6 +28,7 @@ from policy_server.rulefiles.rule_lists import RULE_SECTIONS, ReadRules, read_li
 from policy_server.rulefiles.rules import Material, RuleSection
 from policy_server.rulefiles.sections import (
     around_name,
+    check_joins,
     read_calendar,
     read_directory_entry,
     read_domains,
@@ -161,15 +162,22 @@ def _read_links(merged: Merged, report: Report, folders: TemplateFolders) -> dic
     links: dict[str, LinkType] = {}
     tables: dict[str, Table] = {}
     aliases: dict[tuple[str, ...], str] = {}
+    written: dict[str, Table] = {}
     for name, table in merged.tables("links", report):
-        link = read_link_type(name, table, folders) if table else None
-        if table is None or link is None:
+        if table is None:
+            continue
+        written[name] = table
+        link = read_link_type(name, table, folders)
+        if link is None:
             continue
         links[name], tables[name] = link, table
         for key, template in (("alias", link.alias), ("agent_alias", link.agent_alias)):
             other = aliases.setdefault(around_name(template), name) if template else name
             if other != name:
                 table.error(key, f"{key} is one of link type {shown(other)} too, so nobody could tell which is which")
+    joining = {name: _joins(node) for name, (node, _) in merged.named["links"].items()}
+    for name, table in written.items():
+        check_joins(name, table, joining)
     own = [(links[name], table) for name, table in tables.items() if links[name].url]
     for link, table in own:
         unseen = [page for page in FOR_STRANGERS if page in link.templates.texts]
@@ -183,6 +191,13 @@ def _linked_rules(merged: Merged, lists: ReadRules, links: Mapping[str, LinkType
     written = ([WrittenRule(rule, source.node) for rule, source in rules] for rules in lists.values())
     rooms = {name: node for name, (node, _) in merged.named["rooms"].items()}
     return LinkedRules(written, rooms, tuple(links.values()))
+
+
+def _joins(node: Node) -> str | None:
+    """Which link type one joins, as it is written."""
+    values = plain(node)
+    joins = values.get("joins") if isinstance(values, dict) else None
+    return joins if isinstance(joins, str) else None
 
 
 def _read_directory(merged: Merged, report: Report, pictures: Mapping[str, bytes]) -> list[DirectoryEntry]:
@@ -260,5 +275,6 @@ def _warn_of_links(merged: Merged, links: Mapping[str, LinkType], lists: ReadRul
     participants = [rule for rule, _ in lists[RequestType.PARTICIPANT]]
     for name, table in merged.tables("links", report):
         if table is not None and name in links:
-            for key, message in link_warnings(links[name], services, participants):
+            link = links[name]
+            for key, message in link_warnings(link, services, participants, links.get(link.joins)):
                 table.warning(key, message)

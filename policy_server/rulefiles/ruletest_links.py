@@ -1,7 +1,7 @@
 """The link of a rule test: what is written of it, and how it is signed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -10,12 +10,13 @@ from policy_server.policy.link_attributes import attribute_faults
 from policy_server.policy.links import CustomerLink, make_link
 from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import LinkType
-from policy_server.rulefiles.document_nodes import ScalarNode
+from policy_server.rulefiles.document_nodes import MappingNode, ScalarNode
 from policy_server.rulefiles.reader import Table, undefined
 from policy_server.wording.moments import FIRST_YEAR, LAST_YEAR, MOMENT, parse_moment
 from policy_server.wording.values import shown
+from policy_server.wording.words import one_of
 
-LINK_KEYS: Final = ("type", "attributes", "state", "name", "starts_at")
+LINK_KEYS: Final = ("type", "attributes", "state", "name", "starts_at", "joins")
 LINK_STATES: Final = ("valid", "early", "expired", "invalid")
 
 _LINK_LIFE: Final = timedelta(hours=1)
@@ -23,8 +24,20 @@ _ADD_WINDOW: Final = "add window: {before: 15m, after: 1h} to it under links"
 
 
 @dataclass(frozen=True, slots=True)
+class KeptLink:
+    """What is known of a link of a test."""
+
+    attributes: Mapping[str, str]
+    joins: str = ""
+    name: str = ""
+    withdrawn_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TestLink:
-    """The link of a test: its type, what was signed, and what it was given. ``starts_at`` is the time of an appointment."""
+    """The link of a test: its type, what was signed, and what it was given. ``starts_at`` is the time of an appointment,
+    ``joins`` the link into whose room it leads, where it is of a type that joins.
+    """
 
     __test__ = False
 
@@ -32,6 +45,7 @@ class TestLink:
     state: str = "valid"
     attributes: Mapping[str, str] = field(default_factory=dict)
     starts_at: datetime | None = None
+    joins: "TestLink | None" = None
 
     def make(self, kind: LinkType, keyring: Keyring, at: datetime, nonce: bytes) -> CustomerLink:
         """The link, of a test whose question is asked at a time."""
@@ -77,6 +91,34 @@ def read_link(table: Table, links: Mapping[str, LinkType] | None) -> TestLink | 
     kind = link.text("type", required=True)
     if kind is not None and links is not None and kind not in links:
         link.error("type", undefined("type", "link type", kind, links, "links"))
+    read = _read_link(link, kind, links)
+    link_type = links.get(kind) if links is not None and kind is not None else None
+    joined = links.get(link_type.joins) if links is not None and link_type is not None else None
+    if joined is not None:
+        return replace(read, joins=_read_joined(link, joined, links))
+    if link_type is not None and "joins" in link:
+        link.error("joins", f"link type {shown(link_type.name)} has rooms of its own and joins none; leave joins out")
+    return read
+
+
+def _read_joined(link: Table, kind: LinkType, links: Mapping[str, LinkType] | None) -> TestLink:
+    """The link that is joined: a good one of its type, unless more is written of it."""
+    written = link.value("joins")
+    if isinstance(written, MappingNode):
+        below = Table(written, "joins", link.report)
+        below.finish([key for key in LINK_KEYS if key != "joins"])
+        said, place = below.text("type"), below.value_place("type")
+    elif written is None:
+        below, said, place = Table(MappingNode((), link.key_place("type")), "joins", link.report), None, link.place
+    else:
+        below, place = Table(MappingNode((), written.place), "joins", link.report), written.place
+        said = link.text("joins", wanted=f"keys and values such as {{type: {kind.name}, name: Ada L}}")
+    if said is not None and said != kind.name:
+        link.error_at(place, one_of("joins", (kind.name,), said))
+    return _read_link(below, kind.name, links)
+
+
+def _read_link(link: Table, kind: str | None, links: Mapping[str, LinkType] | None) -> TestLink:
     attributes: dict[str, str] = {}
     below = link.table("attributes", "keys and values such as {language: en}")
     for attribute in below or ():

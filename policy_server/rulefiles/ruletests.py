@@ -13,6 +13,7 @@ from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import IDP_PREFIX, PolicyRequest, encode_query, parse_request
 from policy_server.policy.answers import render_answer
 from policy_server.policy.decisions import Decision, Forward
+from policy_server.policy.facts import KnownLink
 from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.policy.ruleset import LinkType, Ruleset
 from policy_server.rulefiles import leg_tests
@@ -28,13 +29,17 @@ from policy_server.rulefiles.leg_tests import (
 )
 from policy_server.rulefiles.problems import Place, Problem
 from policy_server.rulefiles.reader import Report, Table, kind_of, near_hint, shown_node
-from policy_server.rulefiles.ruletest_links import TestLink, read_link, read_time
+from policy_server.rulefiles.ruletest_links import KeptLink, TestLink, read_link, read_time
 from policy_server.rulefiles.upstream_tests import answered_in_test, read_upstream_answers
 from policy_server.wording.values import shown
 from policy_server.wording.words import listed, one_of, unknown_key
 
-Decide = Callable[[Ruleset, Sequence[PolicyRequest], datetime, Keyring, Mapping[str, str]], Decision]
-"""Decides the last of some questions that are asked in order: rules, questions, time, keys, attributes of the link."""
+Decide = Callable[
+    [Ruleset, Sequence[PolicyRequest], datetime, Keyring, Mapping[str, str], Mapping[str, KnownLink]], Decision
+]
+"""Decides the last of some questions that are asked in order: rules, questions, time, keys, attributes of the link, and what
+is known of links by their calls.
+"""
 
 TEST_KEYS: Final = ("name", "description", "at", "link", "before", "upstream", "request", "legs", "expect")
 FORWARD: Final = "forward"
@@ -44,7 +49,10 @@ EXPECT_KEYS: Final = (*_OF_ANSWERS, *leg_tests.EXPECT_KEYS)
 ACTIONS: Final = (*dict.fromkeys(action for kind in RequestType for action in kind.about.actions), FORWARD, "failure")
 
 LINK_WORDS: Final = ("{alias}", "{agent_alias}", "{session}", "{call}")
-"""What stands for the test's link in its question."""
+"""What stands for the test's link in its question; as in rules ``{call}`` is the call that it joins, if it does."""
+
+JOINED_WORDS: Final = ("{joins.alias}", "{joins.agent_alias}", "{joins.session}")
+"""What stands for the link that it joins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +128,13 @@ def _read_test(node: Node, ruleset: Ruleset | None, now: datetime, report: Repor
     links = ruleset.links if ruleset else None
     link = read_link(table, links)
     kind = links.get(link.type) if links and link is not None else None
+    joined = links.get(kind.joins) if links and kind is not None else None
     request_type, fields = _read_request(table)
     earlier = _read_before(table)
     upstream = read_upstream_answers(table, ruleset.upstreams if ruleset else None)
     for question in earlier:
-        _check_link_words(table, question, kind)
-    _check_link_words(table, fields, kind)
+        _check_link_words(table, question, kind, joined)
+    _check_link_words(table, fields, kind, joined)
     legs = read_legs(table, request_type, ruleset)
     expect = _read_expect(table, legs)
     _check_rule(table, request_type, ruleset)
@@ -195,19 +204,29 @@ def _wire_text(node: Node) -> str | None:
     return str(node.value) if isinstance(node.value, bool) else ("" if node.value is None else node.text)
 
 
-def _check_link_words(table: Table, fields: Mapping[str, str | list[str]], link: LinkType | None) -> None:
+def _check_link_words(
+    table: Table, fields: Mapping[str, str | list[str]], link: LinkType | None, joined: LinkType | None
+) -> None:
     """Reports {alias} and the like in a question without a link that they could stand for."""
     texts = [text for value in fields.values() for text in ([value] if isinstance(value, str) else value)]
-    used = [word for word in LINK_WORDS if any(word in text for text in texts)]
+    used = [word for word in (*LINK_WORDS, *JOINED_WORDS) if any(word in text for text in texts)]
+    of_joined = [word for word in used if word in JOINED_WORDS]
     if used and "link" not in table:
         table.error(
             "request",
             f"{listed(used)} need{'s' * (len(used) == 1)} a link: name its type, as in link: {{type: patient}}",
         )
-    elif "{agent_alias}" in used and link is not None and link.agent_alias is None:
+    elif of_joined and link is not None and joined is None:
         table.error(
-            "request", f"link type {shown(link.name)} has no agent_alias; add it under links, or write {{alias}}"
+            "request",
+            f"{listed(of_joined)} need{'s' * (len(of_joined) == 1)} a link that joins another, and link type "
+            f"{shown(link.name)} joins none",
         )
+    elif "{agent_alias}" in used and link is not None and link.agent_alias is None:
+        remedy = "add it under links, or write {alias}" if joined is None else "write {joins.agent_alias}"
+        table.error("request", f"link type {shown(link.name)} has no agent_alias; {remedy}")
+    elif "{joins.agent_alias}" in used and joined is not None and joined.agent_alias is None:
+        table.error("request", f"link type {shown(joined.name)} has no agent_alias; add it under links")
 
 
 def _read_expect(table: Table, legs: LegTests) -> Mapping[str, object] | None:
@@ -269,18 +288,28 @@ def run_test(
     asked = [*((RequestType.SERVICE, fields) for fields in test.before), (test.request_type, test.fields)]
     expect: Mapping[str, object] = test.expect
     link = test.link
+    attributes: Mapping[str, str] = {}
+    links: dict[str, KnownLink] = {}
     if link is not None:
-        # Made from the test's name, so that `percent` and PINs are the same on every run.
-        nonce = sha256(test.name.encode()).digest()[:NONCE_BYTES]
-        made = link.make(ruleset.links[link.type], keyring, test.at, nonce)
+        made = link.make(ruleset.links[link.type], keyring, test.at, _nonce(test.name))
         words = dict(zip(LINK_WORDS, (made.alias, made.agent_alias, made.call.session, made.call.id), strict=True))
+        attributes = link.attributes
+        if (joined := link.joins) is not None:
+            other = joined.make(ruleset.links[joined.type], keyring, test.at, _nonce(f"{test.name} joins"))
+            theirs = (other.alias, other.agent_alias, other.call.session)
+            words |= {"{call}": other.call.id, **dict(zip(JOINED_WORDS, theirs, strict=True))}
+            links = {
+                made.call.id: KeptLink(attributes, other.call.id),
+                other.call.id: KeptLink(joined.attributes),
+            }
+            attributes = {}
         asked = [(about, _filled_question(fields, words)) for about, fields in asked]
         expect = {key: _filled(value, words) for key, value in expect.items()}
     try:
         questions = [_question(kind, fields) for kind, fields in asked]
     except QuestionError as error:
         return TestOutcome(test, (f"the question cannot be understood: {error}",))
-    decision = decide(ruleset, questions, test.at, keyring, link.attributes if link is not None else {})
+    decision = decide(ruleset, questions, test.at, keyring, attributes, links)
     reasons: tuple[str, ...] = ()
     if isinstance(decision, Forward) and decision.upstream.name in test.upstream:
         decision = answered_in_test(decision, questions[-1], test.upstream[decision.upstream.name], ruleset.names)
@@ -314,6 +343,11 @@ def _told(request_type: RequestType, decision: Decision, on_failure: str) -> dic
         "action": "failure" if answer["status"] == "failure" else answer.get("action", "continue"),
         "result": answer.get("result"),
     }
+
+
+def _nonce(text: str) -> bytes:
+    """The random bytes of a link: of the test's name, so that `percent` and PINs are the same on every run."""
+    return sha256(text.encode()).digest()[:NONCE_BYTES]
 
 
 def _question(kind: RequestType, fields: Mapping[str, str | list[str]]) -> PolicyRequest:

@@ -342,9 +342,17 @@ def _link() -> Schema:
             "examples": ["pages"],
         },
         "attributes": ATTRIBUTES,
+        "joins": {
+            "type": "string",
+            "description": "The type of link into whose rooms these lead: such a link is for one more person, an interpreter "
+            "or a relative, in the room of another link. {call} is the call that it joins. Its agents are those of that "
+            "link, so it has no agent_alias.",
+            "examples": ["visit"],
+        },
         "description": NOTE,
     }
-    return table("A kind of customer link.", fields, required=["alias"])
+    both = {"required": ["joins", "agent_alias"]}
+    return table("A kind of customer link.", fields, required=["alias"], **{"not": both})
 
 
 LINK: Final = _link()

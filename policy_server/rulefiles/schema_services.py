@@ -9,9 +9,10 @@ from policy_server.pexip.properties import ParticipantProperties
 from policy_server.pexip.service_parts import AutomaticParticipant
 from policy_server.pexip.services import SERVICE_TYPES
 from policy_server.pexip.shapes import SHAPES, Shape
+from policy_server.policy.services import ROOM_TYPES
 from policy_server.rulefiles.dial_out import MOST_WEIGHT
 from policy_server.rulefiles.schema_parts import FILLED, TEMPLATE, WRITTEN_OUT, Schema, ref
-from policy_server.rulefiles.services import DERIVED, FAILED, LEG_DEFAULTS, PIN_FIELDS, ROOM_TYPES, SHARED
+from policy_server.rulefiles.services import DERIVED, FAILED, LEG_DEFAULTS, PIN_FIELDS, SHARED
 
 _LEG_KEYS: Final[Schema] = {
     "trunk": {

@@ -23,7 +23,7 @@ from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode
 from policy_server.rulefiles.pages import TemplateFolders
 from policy_server.rulefiles.pictures import picture_fault
 from policy_server.rulefiles.problems import Place
-from policy_server.rulefiles.reader import Report, Table, node_at, shown_node
+from policy_server.rulefiles.reader import Report, Table, node_at, shown_node, undefined
 from policy_server.rulefiles.schema_sections import (
     CALENDAR,
     DEPLOYMENT_LISTS,
@@ -211,13 +211,19 @@ def read_link_type(name: str, table: Table, folders: TemplateFolders) -> LinkTyp
             table.error("url", one_of(f"placeholder {{{placeholder}}}", URL_PLACEHOLDERS, placeholder) + hint)
     if url is not None and not _WEB_URL.match("{}".join(url.literals)):
         table.error("url", f"url must begin with https:// and a host name but is {shown(url.source)}")
+    joins = table.text("joins", wanted="the name of a link type") or ""
+    if joins and agent_alias is not None:
+        message = (
+            f"agents have the alias of the link that is joined; leave agent_alias out here, and give {shown(joins)} one"
+        )
+        table.error("agent_alias", message)
     templates = folders.read(table)
     attributes = read_attributes(table)
     if "templates" in table and "url" not in table:
         table.warning("templates", "templates are the pages of a link's url, and there is none; add url")
     if alias is None or table.report.errors > before:
         return None
-    forms = [_alias_form(name, Entrance.CUSTOMER, alias)]
+    forms = [_alias_form(name, Entrance.CUSTOMER, alias, joins)]
     if agent_alias is not None:
         forms.append(_alias_form(name, Entrance.AGENT, agent_alias))
         if agent_alias.names == (Role.CALL,):
@@ -227,7 +233,25 @@ def read_link_type(name: str, table: Table, folders: TemplateFolders) -> LinkTyp
             )
             table.warning("agent_alias", message)
     encoded = url.with_defaults(partial(quote, safe="")) if url else None
-    return LinkType(name, alias, agent_alias, ttl, encoded, tuple(forms), templates, attributes, window)
+    return LinkType(name, alias, agent_alias, ttl, encoded, tuple(forms), templates, attributes, window, joins)
+
+
+def check_joins(name: str, table: Table, joining: Mapping[str, str | None]) -> None:
+    """Reports a link type that joins itself, one that does not exist, or one that has no rooms either. ``joining`` says of
+    all that there are which one they join, ``None`` for none.
+    """
+    joins = joining[name]
+    if joins is None or (joins != name and joining.get(joins, name) is None):
+        return
+    others = [each for each, other in joining.items() if other is None]
+    if joins == name:
+        table.error("joins", f"it joins itself; {one_of('joins', others, joins)}")
+    elif joins not in joining:
+        table.error("joins", undefined("joins", "link type", joins, others, "links"))
+    else:
+        theirs = joining[joins]
+        hint = f"; write {theirs}" if theirs in others else ""
+        table.error("joins", f"link type {shown(joins)} joins {shown(theirs)} and has no rooms of its own{hint}")
 
 
 def _read_duration(key: str, durations: Durations, table: Table, default: int) -> int:
@@ -294,9 +318,9 @@ def around_name(template: Template) -> tuple[str, ...]:
     return tuple(literal.lower() for literal in template.literals)
 
 
-def _alias_form(name: str, entrance: Entrance, template: Template) -> AliasForm:
+def _alias_form(name: str, entrance: Entrance, template: Template, joins: str = "") -> AliasForm:
     before, placeholder, after = template.pieces
-    return AliasForm(name, entrance, Role(placeholder), before.lower(), after.lower())
+    return AliasForm(name, entrance, Role(placeholder), before.lower(), after.lower(), joins)
 
 
 def mapping_of(node: Node, where: str, report: Report) -> MappingNode | None:

@@ -10,7 +10,7 @@ from policy_server.pexip.fields import Fact, Fault, Named
 from policy_server.pexip.service_parts import AutomaticParticipant
 from policy_server.pexip.services import SERVICE_TYPES, check_service, names_of_deployment
 from policy_server.pexip.shapes import SHAPES, Facet, Shape
-from policy_server.policy.services import FieldsTemplate, Leg, Path, field_of
+from policy_server.policy.services import ROOM_TYPES, FieldsTemplate, Leg, Path, field_of
 from policy_server.policy.templates import Template, TemplateError
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode, plain
 from policy_server.rulefiles.problems import Place
@@ -19,7 +19,6 @@ from policy_server.rulefiles.tables import Column, Tables, column_of, empty_cell
 from policy_server.wording.words import did_you_mean, one_of, unknown_key
 
 DERIVED: Final = "derived"
-ROOM_TYPES: Final = ("conference", "lecture")
 PIN_FIELDS: Final = fields_with(Fact.PIN)
 """The fields in which ``derived`` may stand."""
 FAILED: Final = "failed"

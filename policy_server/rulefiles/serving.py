@@ -10,14 +10,14 @@ from policy_server.policy.assurance import Assurance
 from policy_server.policy.patterns import PatternError
 from policy_server.policy.recall import destinations, origin_of
 from policy_server.policy.ruleset import ServeOutcome
-from policy_server.policy.services import CALLER, ROOM_NAME, ServiceTemplate
+from policy_server.policy.services import CALLER, ROOM_NAME, ROOM_TYPES, ServiceTemplate
 from policy_server.rulefiles.assurance import MANAGEMENT, SCHEMA, has_management, read_assurance
 from policy_server.rulefiles.dial_out import NO_LEGS, DialOut, read_dial_out
 from policy_server.rulefiles.placeholders import check_placeholders, check_placeholders_of_room, folded_groups
 from policy_server.rulefiles.reader import Table, undefined
 from policy_server.rulefiles.rules import Heading, Material, OutcomeKey, warn_of_no_call
 from policy_server.rulefiles.schema_parts import Schema, ref
-from policy_server.rulefiles.services import ROOM_TYPES, Draft, read_service, warn_of_shared_pins
+from policy_server.rulefiles.services import Draft, read_service, warn_of_shared_pins
 from policy_server.rulefiles.sharing import Shareable
 from policy_server.wording.words import listed
 

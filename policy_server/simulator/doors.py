@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from policy_server.conferences.holding import ROOMS
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.links import CustomerLink, link_of
 from policy_server.policy.names import Role
+from policy_server.policy.services import ROOM_TYPES
 from policy_server.simulator.exchange import Caller, Exchange
 from policy_server.simulator.node import ConferencingNode, Judged, web_question
 from policy_server.simulator.steps import CUSTOMER, Cast, Check, LeftOut, Script, Step
@@ -103,7 +103,7 @@ def link_checks(exchange: Exchange, script: Script, link: CustomerLink | None) -
 
 def is_room(exchange: Judged) -> bool:
     """Whether the customer gets into a room."""
-    return exchange.verdict.outcome == "service" and exchange.result.get("service_type") in ROOMS
+    return exchange.verdict.outcome == "service" and exchange.result.get("service_type") in ROOM_TYPES
 
 
 def told_instead(exchange: Judged, course: Course) -> str:

@@ -12,8 +12,9 @@ from starlette.routing import Route
 
 from policy_server.conferences.bindings import Identified, check_dialled, check_place, identify
 from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.conferences.found import Found, Subject
 from policy_server.conferences.link_reading import undisguised
-from policy_server.conferences.lookup import ConferenceLookup, Found, Subject
+from policy_server.conferences.lookup import ConferenceLookup
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.view import FoundBy
 from policy_server.genesys.client import GenesysClient

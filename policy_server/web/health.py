@@ -142,7 +142,9 @@ class OperatorEndpoints:
 
     async def openapi(self, request: Request) -> Response:
         """The document for developers, with the types of link that the rules have now."""
-        return await self._refusal(request) or JSONResponse(document(self._rules.ruleset.links))
+        links = self._rules.ruleset.links
+        joining = [name for name, link_type in links.items() if link_type.joins]
+        return await self._refusal(request) or JSONResponse(document(links, joining))
 
     async def _is_reachable(self) -> bool:
         try:

@@ -12,12 +12,12 @@ from starlette.routing import Route
 from typing_extensions import TypedDict
 
 from policy_server.conferences import records
+from policy_server.conferences.customer_links import CustomerLinks
 from policy_server.conferences.ending import course_of
-from policy_server.conferences.errors import IdempotencyConflictError
+from policy_server.conferences.errors import CallOverError, IdempotencyConflictError, JoinedCallError
 from policy_server.conferences.fold import Phase
 from policy_server.conferences.keeper import Keeper, latest_of_call
 from policy_server.conferences.link_requests import (
-    CustomerLinks,
     LinkRequestError,
     LinkWorth,
     NotMovableError,
@@ -98,6 +98,9 @@ class Link(TypedDict):
     revoked_at: Annotated[Time | None, means("When it was revoked.", None)]
     moved_at: Annotated[Time | None, means("When it was moved to another time.", None)]
     moved_to: Annotated[str | None, means("The `call` of the link that took its place then.", None)]
+    joins: Annotated[
+        str | None, means("The call into whose room it leads; `null` for a link that has a room of its own.", None)
+    ]
 
 
 class LinkConference(TypedDict):
@@ -211,6 +214,10 @@ class LinkEndpoints:
         async def answered(request: Request, caller: str) -> Response:
             try:
                 return await work(request, caller)
+            except JoinedCallError as error:
+                return ProblemResponse(422, "invalid-link", "The link cannot be made", str(error))
+            except CallOverError as error:
+                return ProblemResponse(409, "call-over", "The call cannot be joined any more", str(error))
             except IdempotencyConflictError as error:
                 return ProblemResponse(422, "idempotency-conflict", "Another request had this key", str(error))
             except NotMovableError as error:
@@ -239,11 +246,12 @@ class LinkEndpoints:
             "revoked_at": stamp(link.revoked_at, "seconds"),
             "moved_at": stamp(link.moved_at, "seconds"),
             "moved_to": link.moved_to,
+            "joins": link.joins or None,
         }
 
     async def _conference(self, link: records.Link) -> LinkConference | None:
         now = self._keeper.clock()
-        return await self._keeper.store.read(self._conference_of, link.call, now)
+        return await self._keeper.store.read(self._conference_of, link.joins or link.call, now)
 
     def _conference_of(self, reader: Reader, call: str, now: datetime) -> LinkConference | None:
         held = latest_of_call(self._keeper, reader, call, now)

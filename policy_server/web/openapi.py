@@ -1,6 +1,6 @@
 """``/openapi.json``: links, lookup and events for the developers who call them (OpenAPI 3.1)."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from importlib.metadata import version
 from typing import Final
 
@@ -36,9 +36,9 @@ not have is answered 405 with `Allow` and the problem `{TYPE_ROOT}method-not-all
 """
 
 
-def document(link_types: Iterable[str]) -> Json:
-    """The whole document, for the types of link that there are now."""
-    shapes = schemas(list(link_types))
+def document(link_types: Iterable[str], joining: Collection[str] = ()) -> Json:
+    """The whole document, for the types of link that there are now; ``joining`` are those that join another."""
+    shapes = schemas(list(link_types), joining)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -114,6 +114,7 @@ def _make_link(shapes: Json) -> Json:
             **unauthorized("Bearer"),
             **problem(413, "too-large"),
             **problem(415, "unsupported-media-type"),
+            **problem(409, "call-over"),
             **problem(422, "invalid-link", "unknown-link-type", "idempotency-conflict"),
             **problem(500, "internal"),
             **problem(503, "store-unavailable", "busy", comes_back=True),

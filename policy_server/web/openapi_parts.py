@@ -9,6 +9,7 @@ from policy_server.web.streams import STREAMS_LIMIT
 
 PROBLEMS: Final[Mapping[str, str]] = {
     "busy": "too much is asked at once; ask again after `Retry-After` seconds",
+    "call-over": "the link of the call that it would join is revoked or has expired",
     "conversation-required": "this server looks up nothing without `conversation`",
     "forbidden": "the agent is not active, of another organisation or division, or may not read its own user",
     "genesys-unavailable": "Genesys Cloud cannot say who the agent is at the moment",

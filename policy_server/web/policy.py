@@ -240,7 +240,9 @@ class PolicyEndpoint:
                     noted = {key: value for key, value in record.items() if key not in LOGGED_OF_CALLER}
                     told = {"decision_id": untold.decision_id, **noted, CALLER_NAME: name}
                     note = policy_answered(request.type, decision, told)
-                    self._conferences.note(settled.key, *note, untold.at)
+                    # A link that joins a call has a timeline of its own.
+                    for key in dict.fromkeys((settled.key, settled.joining or settled.key)):
+                        self._conferences.note(key, *note, untold.at)
                 return decision.word, decision.rule or "", fields
             case _Failed(outcome, reason):
                 failure = {
@@ -317,6 +319,8 @@ def _record(request: PolicyRequest, settled: Settled, carried: Carried | None, r
         record["reason"] = decision.reason
     if settled.call:
         record["call"] = settled.call
+    if settled.joining and settled.key != settled.call:
+        record["joins"] = settled.key
     for name in (*LOGGED_OF_CALLER, CALLER_NAME):
         if value := request.text(name):
             record[name] = value[:LOGGED_LENGTH]

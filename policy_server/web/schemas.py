@@ -1,6 +1,6 @@
 """The shapes in ``/openapi.json`` (JSON Schema 2020-12), made of the types of requests and answers, with their examples."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -74,19 +74,11 @@ def _shapes() -> Mapping[str, Any]:
     return shapes
 
 
-def schemas(link_types: list[str]) -> Json:
-    """Every shape by its name. ``link_types`` are the types of link that there are."""
+def schemas(link_types: Sequence[str], joining: Collection[str] = ()) -> Json:
+    """Every shape by its name. ``link_types`` are the types of link that there are, ``joining`` those that join another."""
     shapes = dict(_shapes())
-    fields = dict(shapes["LinkRequest"]["properties"])
-    if link_types:
-        fields["type"] = {**fields["type"], "enum": link_types, "examples": link_types[:1]}
     shapes["LinkMove"] = {**shapes["LinkMove"], "additionalProperties": False}
-    shapes["LinkRequest"] = {
-        **shapes["LinkRequest"],
-        "additionalProperties": False,
-        "properties": fields,
-        "not": {"required": ["ttl", "starts_at"]},
-    }
+    shapes["LinkRequest"] = _link_request(shapes["LinkRequest"], list(link_types), sorted(joining))
     return shapes | {
         "ConferenceEvent": _event(
             "conference",
@@ -99,6 +91,24 @@ def schemas(link_types: list[str]) -> Json:
         ),
         "EndEvent": _event("end", "The last event of a stream that the server ends, and why.", "Problem"),
     }
+
+
+def _link_request(shape: Json, link_types: list[str], joining: list[str]) -> Json:
+    fields = dict(shape["properties"])
+    further: Json = {}
+    if link_types:
+        fields["type"] = {**fields["type"], "enum": link_types, "examples": link_types[:1]}
+        joins = fields.pop("joins")
+        if joining:
+            is_example = link_types[0] in joining
+            fields["joins"] = {key: value for key, value in joins.items() if key != "examples" or is_example}
+            further = {
+                "if": {"properties": {"type": {"enum": joining}}},
+                "then": {"required": ["joins"]},
+                "else": {"properties": {"joins": False}},
+            }
+    further["not"] = {"required": ["ttl", "starts_at"]}
+    return {**shape, "additionalProperties": False, "properties": fields, **further}
 
 
 def _event(name: str, description: str, data: str, **further: Json) -> Json:

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from policy_server.conferences.errors import StoreUnavailableError
-from policy_server.conferences.lookup import Found
+from policy_server.conferences.found import Found
 from policy_server.conferences.subscriptions import Subscription
 from policy_server.genesys.results import Agent
 from policy_server.web.admission import Admission

@@ -24,7 +24,7 @@ KEYRING = Keyring.from_text(SECRET_KEY)
 DATABASE = "var/policy.db"
 PASSWORD = "planted-password-of-the-database"
 TIMES = {"starts_at", "opens_at", "expires_at"}
-SIGNED = {"type", "call", "session", "alias", "agent_alias", "url", "name", "attributes", *TIMES}
+SIGNED = {"type", "call", "session", "alias", "agent_alias", "url", "name", "attributes", "joins", *TIMES}
 
 
 @pytest.fixture(autouse=True)
@@ -289,6 +289,7 @@ def test_inspect_a_good_link(written: str) -> None:
         "created_by": "command line",
         "revoked_at": None,
         "moved_to": None,
+        "joins": None,
         "conference": "waiting",
     }
 

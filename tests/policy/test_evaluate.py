@@ -465,6 +465,7 @@ class Written:
         self.attributes = {"language": language}
         self.withdrawn_at = revoked_at
         self.name = name
+        self.joins = ""
 
 
 @pytest.mark.parametrize(

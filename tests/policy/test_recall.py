@@ -407,6 +407,7 @@ class Written:
     name = "Ada"
     attributes: Mapping[str, str] = {"language": "pl"}
     withdrawn_at = None
+    joins = ""
 
 
 def test_attributes_of_the_link_that_led_to_the_room() -> None:

@@ -178,6 +178,7 @@ participants: [{ id: mixes, set: { send_to_audio_mixes: [{ mix_name: "{vendor}" 
     "names of the call in a url": "links: { l: { alias: 'mp{session}', url: 'https://x/{session}?c={call}' } }",
     "a window": "links: { l: { alias: 'mp{session}', window: { before: 15m, after: 1H 30m } } }",
     "a window that opens at the time itself": "links: { l: { alias: 'mp{session}', window: { after: 1h } } }",
+    "a link into the room of another": "links: { l: { alias: 'mp{session}' }, i: { alias: 'itp{session}', joins: l } }",
     "a duration of two parts": "links: { l: { alias: 'mp{session}', ttl: 1D 12h } }",
 }
 """Less common forms; a section that is missing is that of BASE."""
@@ -269,6 +270,7 @@ BAD: dict[str, str] = {
     "avatar that is no picture": "directory: [{ alias: a, avatar: desk.pdf }]",
     "unknown door": "service: [{ id: a, when: { door: back }, continue: true }]",
     "link type of no name": "service: [{ id: a, when: { link_type: 5 }, continue: true }]",
+    "an alias for agents of a link that joins": "links: { i: { alias: 'i{session}', agent_alias: 'a{agent}', joins: l } }",
     "link alias without session": "links: { l: { alias: mp } }",
     "link alias with the call id": "links: { l: { alias: 'mp{call}' } }",
     "link alias with the agent key": "links: { l: { alias: 'mp{agent}' } }",

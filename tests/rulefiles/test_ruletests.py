@@ -29,6 +29,8 @@ links:
     alias: "d{session}"
     attributes: { language: { values: [de, fr], default: de }, booking: { required: true, pattern: "[A-Z0-9]{6,12}" } }
   booked: { alias: "b{session}", window: { before: 15m, after: 1h } }
+  helper: { alias: "h{session}", joins: visit }
+  adviser: { alias: "i{session}", joins: declared }
 calendars: { hours: { timezone: America/Chicago, open: { mon: ["08:00-18:00"] } } }
 service:
   - id: customer
@@ -37,6 +39,9 @@ service:
     dial_out: [ { trunk: clinic } ]
   - { id: agent, when: { link_type: visit, door: agent }, room: visit }
   - { id: early, when: { link: early }, reject: Your appointment is later }
+  - { id: german-helper, when: { link_type: helper, link: valid, link_attributes: { language: de } }, room: visit }
+  - { id: helper, when: { link_type: helper, link: valid }, room: visit }
+  - { id: adviser, when: { link_type: [adviser, declared], link: valid }, room: visit }
   - { id: booked, when: { link_type: booked, link: valid }, room: visit }
   - { id: expired, when: { link: expired }, reject: The link is not valid any more }
   - { id: made-up, when: { link: invalid, local_alias: 'mp.*' }, reject: Closed }
@@ -586,3 +591,49 @@ def test_a_trunk_is_called_once_and_again() -> None:
         test = {"name": "x", "request": {"type": "service"}, "legs": [*legs, *more], "expect": expect}
         tests, _ = parse_tests({"x.test.yaml": as_yaml({"tests": [test]})}, ruleset, NOW)
         assert run_test(tests[0], ruleset, KEYRING, rehearse, play_legs).differences == ()
+
+
+_HELPER: dict[str, Any] = {"type": "helper", "name": "Maria"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "local_alias", "rule"),
+    [
+        pytest.param({"link": _HELPER}, "{alias}", "helper", id="a good link of the type that it joins"),
+        pytest.param({"link": {**_HELPER, "joins": "visit"}}, "{alias}", "helper", id="by its type"),
+        pytest.param({"link": {**_HELPER, "joins": {}}}, "{alias}", "helper", id="nothing said of it"),
+        pytest.param(
+            {"link": {**_HELPER, "attributes": {"language": "de"}}}, "{alias}", "german-helper", id="its own attributes"
+        ),
+        pytest.param(
+            {"link": {**_HELPER, "joins": {"attributes": {"language": "de"}}}},
+            "{alias}",
+            "helper",
+            id="not the other's",
+        ),
+        pytest.param(
+            {"link": {**_HELPER, "joins": {"state": "expired"}}}, "{alias}", "helper", id="joins what expired"
+        ),
+        pytest.param({"link": {**_HELPER, "state": "expired"}}, "{alias}", "expired", id="has expired itself"),
+        pytest.param({"link": _HELPER}, "{joins.alias}", "customer", id="the customer"),
+        pytest.param({"link": _HELPER}, "{joins.agent_alias}", "agent", id="the agent"),
+    ],
+)
+def test_a_link_that_joins_another(fields: dict[str, Any], local_alias: str, rule: str) -> None:
+    """A test's link may join another, of which as much can be said; as in rules {call} is the call that it joins."""
+    request = {"type": "service", "local_alias": local_alias}
+    expect = {"rule": rule} if rule == "expired" else {"rule": rule, "result": {"name": "{call}"}}
+    assert run({**fields, "request": request, "expect": expect}).differences == ()
+
+
+def test_what_is_filled_into_a_joined_room_is_the_other_links() -> None:
+    """All who come are in one room, as the link says that is joined; whoever came first."""
+    link = {"type": "helper", "name": "Maria", "joins": {"name": "Ada", "attributes": {"queue": "a"}}}
+    aliases = ("{alias}", "{joins.alias}", "{joins.agent_alias}")
+    for first in aliases:
+        for second in aliases:
+            before = [{"type": "service", "local_alias": first}]
+            request = {"type": "service", "local_alias": second}
+            expect = {"result": {"description": "a Ada", "name": "{call}"}}
+            outcome = run({"link": link, "before": before, "request": request, "expect": expect})
+            assert outcome.differences == (), (first, second)

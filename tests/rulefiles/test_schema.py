@@ -21,6 +21,7 @@ from policy_server.pexip.properties import ParticipantProperties
 from policy_server.pexip.service_parts import AutomaticParticipant
 from policy_server.pexip.services import SERVICE_TYPES
 from policy_server.pexip.shapes import SHAPES
+from policy_server.policy.services import ROOM_TYPES
 from policy_server.policy.templates import TemplateError
 from policy_server.rulefiles.conditions import condition_keys
 from policy_server.rulefiles.document import parse_document, plain
@@ -32,7 +33,7 @@ from policy_server.rulefiles.rules import RuleSection
 from policy_server.rulefiles.schema import rule_file_schema
 from policy_server.rulefiles.schema_parts import TEMPLATE
 from policy_server.rulefiles.schema_services import LEG_KEYS
-from policy_server.rulefiles.services import ROOM_TYPES, SHARED
+from policy_server.rulefiles.services import SHARED
 from policy_server.wording.durations import parse_duration
 from tests.rulefiles.condition_samples import TABLES, samples
 from tests.rulefiles.schema_samples import BAD, BASE, DESIGN, GOOD

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from policy_server.conferences.ending import Endings
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.fold import Chronicle
+from policy_server.conferences.kept import kept_of_message
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.lookup import ConferenceLookup
 from policy_server.conferences.pace import Pace
@@ -400,7 +401,7 @@ class Desk:
             self.conferences,
             self.endings,
             BasicAuthentication(SINK_USER, SINK_PASSWORD),
-            kept=lambda data: RULES.mask.fields(data, KEYRING),
+            kept=lambda data: kept_of_message(data, self.rules.ruleset, KEYRING),
         )
         agents = AgentEndpoint(desk)
         routes = [*self.streams.routes(), *agents.routes(), *self.sink.routes()]

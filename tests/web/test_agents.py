@@ -192,6 +192,8 @@ def test_a_whole_call(desk: Desk) -> None:
             "attempts": 1,
         },
         "attributes": {"language": "es"},
+        "joins": None,
+        "joined_by": [],
         "absent": [
             "No node asked to dial.",
             "No agent looked it up.",

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from policy_server.conferences.known import Known
 from policy_server.conferences.link_requests import worth_of
 from policy_server.conferences.records import Door, HeldConference, Link
-from policy_server.conferences.view import Known
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import parse_request
 from policy_server.policy.appointments import Window
@@ -181,7 +181,7 @@ def test_times_that_are_taken(desk: Desk, starts_at: str) -> None:
         pytest.param(
             {"starts_at": "tomorrow", "ttl": "4", "nmae": "Ada"},
             "'nmae' is not a key of a link (did you mean 'name'?); it can have 'type', 'name', 'attributes', 'ttl', "
-            "'starts_at'; ttl must be a duration",
+            "'starts_at', 'joins'; ttl must be a duration",
             id="all at once",
         ),
     ],

@@ -14,7 +14,7 @@ import pytest
 
 from policy_server.conferences import ending
 from policy_server.conferences.errors import StoreUnavailableError
-from policy_server.conferences.lookup import Subject
+from policy_server.conferences.found import Subject
 from policy_server.conferences.reader import Reader
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.view import Conference

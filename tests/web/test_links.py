@@ -73,6 +73,7 @@ def test_a_link_is_made(desk: Desk) -> None:
             "revoked_at": None,
             "moved_at": None,
             "moved_to": None,
+            "joins": None,
         },
     )
     assert response.headers["location"] == f"{BASE}{PATH}/{call}"

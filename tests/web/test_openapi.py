@@ -144,10 +144,29 @@ def url(whole: Settings) -> Iterator[str]:
 # ------------------------------------------------------------------ the document itself
 
 
-@pytest.mark.parametrize("types", [TYPES, ()], ids=["types", "no-types"])
-def test_it_is_valid(types: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("types", "joining"),
+    [(TYPES, ()), ((*TYPES, "helper"), ("helper",)), ((), ())],
+    ids=["types", "joining", "no-types"],
+)
+def test_it_is_valid(types: tuple[str, ...], joining: tuple[str, ...]) -> None:
     """The document is OpenAPI 3.1, whatever the rules are."""
-    assert [error.message for error in OpenAPIV31SpecValidator(document(types)).iter_errors()] == []
+    assert [error.message for error in OpenAPIV31SpecValidator(document(types, joining)).iter_errors()] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "is_good"),
+    [
+        ({"type": "visit"}, True),
+        ({"type": "visit", "joins": "x"}, False),
+        ({"type": "helper"}, False),
+        ({"type": "helper", "joins": "x"}, True),
+    ],
+)
+def test_it_says_which_links_join_a_call(body: Json, is_good: bool) -> None:
+    """A link of a type that joins names the call, and no other does."""
+    shape = document((*TYPES, "helper"), ("helper",))["components"]["schemas"]["LinkRequest"]
+    assert Draft202012Validator(shape).is_valid(body) is is_good
 
 
 def test_it_describes_every_route_and_nothing_else(whole: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
