@@ -38,7 +38,7 @@ from policy_server.rulefiles.sections import (
 )
 from policy_server.rulefiles.services import Draft, Vocabulary, read_service, warn_of_shared_pins
 from policy_server.rulefiles.sharing import sharing_warnings
-from policy_server.rulefiles.tables import Tables, read_tables, unused_columns
+from policy_server.rulefiles.tables import Tables, lost_rows, read_tables, unused_columns
 from policy_server.rulefiles.upstreams import read_upstream
 from policy_server.wording.values import shown
 from policy_server.wording.words import listed
@@ -103,7 +103,8 @@ def load_rules(
         merged.warn_of_unused("upstreams", material.used_upstreams, report)
         used = frozenset(name for rules in lists.values() for rule, _ in rules for name in placeholders_of(rule))
         looked_up = {name: table for name, table in tables.items() if name in material.used_tables}
-        for place, message in unused_columns(looked_up, used):
+        written = [rule for rules in lists.values() for rule, _ in rules]
+        for place, message in (*unused_columns(looked_up, used), *lost_rows(looked_up, written)):
             report.warning(place, message)
         for section in RULE_SECTIONS:
             for rule_id, place, message in coverage_warnings(lists[section.request], section.request):

@@ -3,13 +3,15 @@
 import csv
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from io import StringIO
 from typing import Final
 
 from policy_server.pexip.aliases import folded, normalise_alias
+from policy_server.policy.conditions import conjuncts, table_conditions
+from policy_server.policy.ruleset import Rule
 from policy_server.policy.services import FIELD_LIMIT
 from policy_server.policy.tables import LookupTable
 from policy_server.policy.templates import TemplateError, parse_template
@@ -278,6 +280,35 @@ def unused_columns(tables: Tables, used: AbstractSet[str]) -> Iterator[tuple[Pla
                     table.header[number],
                     f"no rule uses {{{placeholder}}}; a column that is a note for people is called {NOTE_COLUMN}",
                 )
+
+
+def lost_rows(tables: Tables, rules: Sequence[Rule]) -> Iterator[tuple[Place, str]]:
+    """A cell and a sentence for what one table has as the key of another, where that has no such row.
+
+    Empty cells are meant, and so is a key that is not there where a rule asks for its absence.
+    """
+    asked = [
+        condition for rule in rules if rule.enabled for condition in table_conditions(rule.conditions, negated=True)
+    ]
+    direct = {id(condition) for rule in rules for condition in conjuncts(rule.conditions)}
+    spared = {(one.table.name, one.wanted.source) for one in asked if id(one) not in direct}
+    told: set[tuple[str, str]] = set()
+    for condition in asked:
+        use = (condition.table.name, condition.wanted.source)
+        column = column_of(condition.wanted.source, tables)
+        if use in spared or use in told or column is None or column.file is None:
+            continue
+        told.add(use)
+        file, wanted = column.file, condition.table
+        lost = [value for value in file.values(column.placeholder) if value and wanted.row(value) is None]
+        for value in lost[:_MANY]:
+            place = file.place(file.values(column.placeholder)[value], file.lookup.columns.index(column.placeholder))
+            yield (
+                place,
+                f"table {shown(file.lookup.name)}: table {shown(wanted.name)} has no row "
+                f"{shown(value)}{did_you_mean(value, wanted.rows)}, and rules look it up there by "
+                f"{{{column.placeholder}}}; add the row, or leave the cell empty",
+            )
 
 
 @dataclass(frozen=True, slots=True)
