@@ -25,6 +25,7 @@ from policy_server.cli.common import (
     settings,
     words_of,
 )
+from policy_server.cli.faulted import play_with_fault
 from policy_server.cli.played import tell
 from policy_server.cli.theatre import Theatre, play
 from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
@@ -34,6 +35,7 @@ from policy_server.policy.link_attributes import attribute_faults
 from policy_server.policy.ruleset import LinkType, Ruleset
 from policy_server.rulefiles.store import RulesError, RuleStore
 from policy_server.settings import Credentials, Settings
+from policy_server.simulator.leg_faults import Fault
 from policy_server.simulator.steps import CUSTOMER, MARK
 from policy_server.wording.values import shown
 from policy_server.wording.words import one_of
@@ -60,6 +62,12 @@ from policy_server.wording.words import one_of
     help="What the link is given (default: what its type requires, as far as the rules say what that can be).",
 )
 @click.option(
+    "--fault",
+    metavar="|".join(Fault),
+    help="Play only what is done when the first leg fails so, in simulated time: which entry of dial_out is dialled when, "
+    "and what becomes of the customer. late: it answers after answer_within; drops: it answers, and is gone a second later.",
+)
+@click.option(
     "--genesys",
     "genesys_port",
     metavar="PORT",
@@ -83,6 +91,7 @@ def simulate(
     attribute: tuple[str, ...],
     name: str,
     at: str | None,
+    fault: str | None,
     genesys_port: int | None,
     database_url: str,
     rules_folder: Path | None,
@@ -101,6 +110,8 @@ def simulate(
         raise Unusable(
             f"--at goes without --url: a server plays by its own clock; leave --url out, or --at {shown(at)}"
         )
+    if fault is not None:
+        _check_fault(fault, url, database_url)
     _check_options(found, url, genesys_port, database_url)
     complete = replace(
         found, rules=rules_folder or found.rules, secret_key=found.secret_key or secrets.token_urlsafe(32)
@@ -125,7 +136,21 @@ def simulate(
         at=None if at is None else moment(at),
         name=words_of((name,))[0],
     )
+    if fault is not None:
+        play_with_fault(theatre, Fault(fault), as_json)
     tell(asyncio.run(play(theatre)), as_json)
+
+
+def _check_fault(fault: str, url: str | None, database_url: str) -> None:
+    if fault not in tuple(Fault):
+        raise Unusable(one_of("--fault", Fault, fault))
+    if url is not None:
+        raise Unusable(
+            f"--fault goes without --url: no call of a running server is made to fail; leave --url out, and play its rules "
+            f"here with --rules and --fault {fault}"
+        )
+    if database_url:
+        raise Unusable("--fault goes without --database: nothing of it is written down; leave --database out")
 
 
 def _attributes(link_type: LinkType, given: Mapping[str, str]) -> Mapping[str, str]:

@@ -12,18 +12,13 @@ from urllib.parse import urlsplit
 import httpx
 
 from policy_server.app import create_app, utc_now
+from policy_server.cli.arrivals import Arrivals
 from policy_server.cli.common import Unusable
 from policy_server.cli.played import HERE, Played
 from policy_server.genesys.tenant import Tenant
-from policy_server.pexip.request_types import RequestType
-from policy_server.pexip.requests import encode_query, parse_request
-from policy_server.policy.decisions import Decision, Fail, Forward, Redirect, Serve
-from policy_server.policy.evaluate import evaluate
-from policy_server.policy.link_attributes import CUSTOMERS_NAME
 from policy_server.policy.links import CustomerLink, make_link
 from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.policy.ruleset import LinkType
-from policy_server.policy.services import ROOM_TYPES
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
 from policy_server.settings.readers import DURATIONS
@@ -31,18 +26,10 @@ from policy_server.simulator.call import play_call
 from policy_server.simulator.doors import play_closed_door, play_revoked_link
 from policy_server.simulator.exchange import Caller, basic, bearer
 from policy_server.simulator.genesys import DIVISION, ORGANIZATION, StandIn, User
-from policy_server.simulator.node import ConferencingNode, web_question
+from policy_server.simulator.node import ConferencingNode
 from policy_server.simulator.steps import AGENT, CUSTOMER, MARK, Agent, Cast, LeftOut, Script
-from policy_server.simulator.transfers import Course
 from policy_server.web.api_keys import ApiKeys
 from policy_server.web.decision_log import DecisionLog
-from policy_server.wording.values import shown
-
-LOOK_AHEAD: Final = (
-    (timedelta(days=8), timedelta(hours=1)),
-    (timedelta(days=400), timedelta(hours=6)),
-)
-"""How far to look for a moment when the door is open or closed, and in what steps: weeks first, then holidays."""
 
 NO_API_KEY: Final = LeftOut(
     "the link that the organisation's system makes, looks at and revokes", "POLICY_API_KEYS as on the server"
@@ -78,6 +65,10 @@ class Theatre:
     at: datetime | None = None
     name: str = CUSTOMER
 
+    def arrivals(self, now: datetime) -> Arrivals:
+        """The customers who may come from now on."""
+        return Arrivals(self.rules.ruleset, self.keyring, self.link_type, self.attributes, self.name, now)
+
     def is_at_server(self, at: datetime, now: datetime) -> bool:
         """Whether what happens at a moment can be played against the server, whose clock says ``now``."""
         return self.url is not None and at == now
@@ -101,29 +92,9 @@ async def play(theatre: Theatre) -> list[Played]:
         return make_link(link_type, keyring, at + life, secrets.token_bytes(NONCE_BYTES))
 
     now = utc_now()
-    # A link that is good at all these moments, so that only the calendars say when the door is open.
-    lasting = new_link(now, LOOK_AHEAD[-1][0] + timedelta(hours=1))
-
-    attributes = {**theatre.attributes, CUSTOMERS_NAME: theatre.name}
-
-    def come_to(at: datetime) -> tuple[Decision, Course]:
-        """What becomes of a customer in the end, if playlists lead on, and how they came there."""
-        course = Course(web_question(lasting.alias, theatre.name))
-        while True:
-            question = parse_request(RequestType.SERVICE, encode_query(course.question).encode())
-            decision = evaluate(theatre.rules.ruleset, question, at, keyring, attributes)
-            if not isinstance(decision, Serve) or not course.goes_on(decision.service):
-                return decision, course
-
-    def lets_in(at: datetime) -> bool:
-        return _is_room(come_to(at)[0])
-
-    opened, closed = theatre.at, None
-    if opened is None:
-        opened = next((at for at in _moments(now) if lets_in(at)), None)
-        closed = next((at for at in _moments(now) if not lets_in(at)), None)
-    if opened is None:
-        raise Unusable(f"no customer gets in within a year: {_told_instead(*come_to(now))}")
+    arrivals = theatre.arrivals(now)
+    opened = arrivals.opening(theatre.at)
+    closed = arrivals.closing() if theatre.at is None else None
     played: list[Played] = []
     with _genesys(theatre, opened, now) as genesys:
         async with _stage(theatre, opened, now, genesys) as (cast, where):
@@ -144,35 +115,6 @@ async def play(theatre: Theatre) -> list[Played]:
             steps = play_closed_door(cast.node, link, title, theatre.name)
             played += [Played(step, where) async for step in steps]
     return played
-
-
-def _is_room(decision: Decision) -> bool:
-    return isinstance(decision, Serve) and decision.service.get("service_type") in ROOM_TYPES
-
-
-def _told_instead(decision: Decision, course: Course) -> str:
-    """What becomes of a customer who gets no room."""
-    if isinstance(decision, Serve):
-        service = decision.service
-        if course.in_circles:
-            return f"rule {shown(decision.rule)} plays {shown(service.get('name'))} again and again, since it leads to itself"
-        return f"rule {shown(decision.rule)} serves a {service.get('service_type')}, which is no room"
-    if isinstance(decision, Redirect):
-        return f"rule {shown(decision.rule)} sends them on to {shown(decision.new_alias)}"
-    if isinstance(decision, Forward):
-        upstream = shown(decision.upstream.name)
-        return f"rule {shown(decision.rule)} forwards their question to {upstream}, which is not asked in a played call"
-    if isinstance(decision, Fail):
-        return f"rule {shown(decision.rule)} fails: {decision.reason}"
-    return "no rule serves the alias of this link type"
-
-
-def _moments(now: datetime) -> Iterator[datetime]:
-    yield now
-    half_past = now.replace(minute=30, second=0, microsecond=0)
-    for distance, step in LOOK_AHEAD:
-        for number in range(1, distance // step):
-            yield half_past + number * step
 
 
 @contextmanager

@@ -420,7 +420,30 @@ _test = table(
             },
             ["type"],
         ),
-        "expect": table({"rule": _ids, "action": st.just("reject"), "result": anything}, ["rule"]),
+        "legs": st.lists(
+            table(
+                {
+                    "trunk": st.sampled_from(["t", "t2"]),
+                    "remote_alias": st.just("desk"),
+                    "fails": st.sampled_from(["busy", "silent"]),
+                    "answers": st.sampled_from([True, "26s"]),
+                    "talks": st.just("1s"),
+                },
+                ["trunk"],
+            ),
+            max_size=3,
+        ),
+        "expect": table(
+            {
+                "rule": _ids,
+                "action": st.just("reject"),
+                "result": anything,
+                "dialled": some(["t", "desk"]),
+                "outcome": st.sampled_from(["answered", "kept"]),
+                "ends": st.booleans(),
+            },
+            ["rule"],
+        ),
     },
     ["name", "link", "request", "expect"],
 )
