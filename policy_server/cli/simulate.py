@@ -231,7 +231,15 @@ def _link_type(ruleset: Ruleset, name: str | None) -> LinkType:
     if not ruleset.links:
         raise Unusable("the rules define no link type under links, so there is no call to play")
     if name is None:
-        return next(iter(ruleset.links.values()))
+        # What joins comes into the room of another, which there always is.
+        return next(link for link in ruleset.links.values() if not link.joins)
     if name not in ruleset.links:
         raise Unusable(one_of("--link", ruleset.links, name))
-    return ruleset.links[name]
+    link_type = ruleset.links[name]
+    if link_type.joins:
+        joined = shown(link_type.joins)
+        raise Unusable(
+            f"--link: links of type {shown(name)} lead into the room of one of type {joined}, and no call begins with them; "
+            f"play --link {link_type.joins}"
+        )
+    return link_type

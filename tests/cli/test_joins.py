@@ -96,3 +96,16 @@ def test_explain_tells_what_it_joins() -> None:
     value = printed_json(blind)
     assert (blind.exit_code, value["answer"]["status"]) == (1, "failure")
     assert value["notes"] == ["the link joins a call of type 'visit', and which one only the database knows"]
+
+
+def test_simulate_plays_the_call_that_is_joined(folder: Path) -> None:
+    """No call begins with who joins: simulate says which type to play, and without --link plays that, whatever comes first."""
+    result = run("simulate", "--link", "helper")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "'helper' lead into the room of one of type 'visit'" in result.stderr
+    assert result.stderr.endswith("; play --link visit\n")
+    before, links, types = JOINING.partition("links:\n")
+    *others, helper = types.splitlines(keepends=True)
+    assert "joins: visit" in helper
+    put_rules(folder, f"{before}{links}{helper}{''.join(others)}")
+    assert run("simulate").stdout.endswith(" 0 failed\n")
