@@ -32,12 +32,13 @@ from policy_server.conferences.records import HeldConference
 from policy_server.conferences.rooms import Rooms
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.aliases import normalise_alias
+from policy_server.pexip.field_facts import masked
 from policy_server.pexip.query import QuestionError
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import PolicyRequest, parse_request
 from policy_server.policy.answers import failure_answer, render_answer
 from policy_server.policy.conditions import walk
-from policy_server.policy.decisions import Decision, Fail, Forward, Outcome
+from policy_server.policy.decisions import AllowRegistration, Decision, Fail, Forward, Outcome
 from policy_server.policy.explain import explain_json, explain_rows
 from policy_server.policy.link_aliases import LinkAlias, read_alias
 from policy_server.policy.link_attributes import CUSTOMERS_NAME, attribute_faults
@@ -142,6 +143,9 @@ def explain(
     )
     told_to_node = render_answer(request.type, decision, found.on_failure)
     answer = told_to_node if sent_on is None else sent_on.answer(request, found.on_failure)
+    if isinstance(decision, AllowRegistration) and answer is not None:
+        # Unlike a PIN, which is one call's or stands in the rules, it is a device's for good.
+        answer = masked(answer)
     dialled = _dialled(ruleset, keyring_or_temporary(found), request)
     notes = [*asked.notes, *_untold(asked, ruleset), *_window(dialled, when), *_joins(dialled, looked_at)]
     if as_json:

@@ -172,6 +172,16 @@ def test_the_key_is_missed_where_it_matters(rules: Path, rules_text: str, questi
     assert ("POLICY_SECRET_KEY is not set" in result.stderr) is told
 
 
+def test_a_devices_password_is_not_printed(rules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That a device has to know a password is told, and not which."""
+    monkeypatch.setenv("KIOSKS", "planted-password")
+    put_rules(rules.parent, "registrations: [ { id: a, allow: { username: kiosk, password_env: KIOSKS } } ]")
+    for flags in ((), ("--json",)):
+        result = run("explain", "registration", "alias=x", *flags)
+        assert '"username": "kiosk"' in result.stdout
+        assert "planted-password" not in result.output
+
+
 def test_with_a_key_nothing_is_missing() -> None:
     """With the server's key nothing is said about it, and PINs are the server's."""
     result = run("explain", "service", f"local_alias=hcp{call().agent}", "--at", OPEN, environment=CREDENTIALS)
