@@ -1,21 +1,18 @@
-"""What becomes of a customer who comes at a moment, and when somebody would get in."""
+"""What becomes of a caller who comes at a moment, and when somebody would get in."""
 
-import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
 from policy_server.cli.common import Unusable
+from policy_server.cli.parts import Customer, RoomSystem
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import encode_query, parse_request
 from policy_server.policy.decisions import Decision, Fail, Forward, Redirect, Serve
 from policy_server.policy.evaluate import evaluate
-from policy_server.policy.link_attributes import CUSTOMERS_NAME
-from policy_server.policy.links import make_link
-from policy_server.policy.names import NONCE_BYTES, Keyring
-from policy_server.policy.ruleset import LinkType, Ruleset
+from policy_server.policy.names import Keyring
+from policy_server.policy.ruleset import Ruleset
 from policy_server.policy.services import ROOM_TYPES
-from policy_server.simulator.node import web_question
 from policy_server.simulator.transfers import Course
 from policy_server.wording.values import shown
 
@@ -27,52 +24,46 @@ LOOK_AHEAD: Final = (
 
 
 class Arrivals:
-    """Customers who come by a link that is good at every moment from ``now`` on, so that only the rules say who gets in."""
+    """Callers who come by a link that is good at every moment from ``now`` on, so that only the rules say who gets in, or
+    without any.
+    """
 
-    def __init__(
-        self,
-        ruleset: Ruleset,
-        keyring: Keyring,
-        link_type: LinkType,
-        attributes: Mapping[str, str],
-        name: str,
-        now: datetime,
-    ) -> None:
+    def __init__(self, ruleset: Ruleset, keyring: Keyring, part: Customer | RoomSystem, now: datetime) -> None:
         self._ruleset: Final = ruleset
         self._keyring: Final = keyring
-        self._attributes: Final = {**attributes, CUSTOMERS_NAME: name}
-        self._name: Final = name
+        self._part: Final = part
         self._now: Final = now
-        life = LOOK_AHEAD[-1][0] + timedelta(hours=1)
-        self._link: Final = make_link(link_type, keyring, now + life, secrets.token_bytes(NONCE_BYTES))
+        self._question: Final = part.question(keyring, now + LOOK_AHEAD[-1][0] + timedelta(hours=1))
 
     def come_to(self, at: datetime) -> tuple[Decision, Course]:
-        """What becomes of a customer in the end, if playlists lead on, and how they came there."""
-        course = Course(web_question(self._link.alias, self._name))
+        """What becomes of a caller in the end, if playlists lead on, and how they came there."""
+        course = Course(self._question)
         while True:
             question = parse_request(RequestType.SERVICE, encode_query(course.question).encode())
-            decision = evaluate(self._ruleset, question, at, self._keyring, self._attributes)
+            decision = evaluate(self._ruleset, question, at, self._keyring, self._part.link_attributes)
             if not isinstance(decision, Serve) or not course.goes_on(decision.service):
                 return decision, course
 
     def opening(self, at: datetime | None) -> datetime:
-        """The moment that was asked for, or the next at which a customer gets in; raises Unusable if there is none."""
+        """The moment that was asked for, or the next at which a caller gets in; raises Unusable if there is none."""
         if at is None:
             at = next((moment for moment in _moments(self._now) if self._lets_in(moment)), None)
         if at is None:
-            raise Unusable(f"no customer gets in within a year: {_told_instead(*self.come_to(self._now))}")
+            raise Unusable(
+                f"no {self._part.who} gets in within a year: {_told_instead(self._part, *self.come_to(self._now))}"
+            )
         return at
 
     def closing(self) -> datetime | None:
-        """The next moment at which no customer gets in."""
+        """The next moment at which no caller gets in."""
         return next((moment for moment in _moments(self._now) if not self._lets_in(moment)), None)
 
     def room(self, at: datetime) -> Serve:
-        """The room that a customer gets at a moment; raises Unusable if they get none."""
+        """The room that a caller gets at a moment; raises Unusable if they get none."""
         decision, course = self.come_to(at)
         if isinstance(decision, Serve) and _is_room(decision):
             return decision
-        raise Unusable(f"no customer gets in at that moment: {_told_instead(decision, course)}")
+        raise Unusable(f"no {self._part.who} gets in at that moment: {_told_instead(self._part, decision, course)}")
 
     def _lets_in(self, at: datetime) -> bool:
         return _is_room(self.come_to(at)[0])
@@ -82,8 +73,8 @@ def _is_room(decision: Decision) -> bool:
     return isinstance(decision, Serve) and decision.service.get("service_type") in ROOM_TYPES
 
 
-def _told_instead(decision: Decision, course: Course) -> str:
-    """What becomes of a customer who gets no room."""
+def _told_instead(part: Customer | RoomSystem, decision: Decision, course: Course) -> str:
+    """What becomes of a caller who gets no room."""
     if isinstance(decision, Serve):
         service = decision.service
         if course.in_circles:
@@ -96,7 +87,7 @@ def _told_instead(decision: Decision, course: Course) -> str:
         return f"rule {shown(decision.rule)} forwards their question to {upstream}, which is not asked in a played call"
     if isinstance(decision, Fail):
         return f"rule {shown(decision.rule)} fails: {decision.reason}"
-    return "no rule serves the alias of this link type"
+    return f"no rule serves {part.alias}"
 
 
 def _moments(now: datetime) -> Iterator[datetime]:

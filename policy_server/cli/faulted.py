@@ -40,7 +40,9 @@ def play_with_fault(theatre: Theatre, fault: Fault, as_json: bool) -> NoReturn:
             }
         )
     else:
-        echo(f"Rule {shown(decision.rule)} lets the customer in at {at.astimezone(UTC):%a %Y-%m-%d %H:%M} UTC.")
+        echo(
+            f"Rule {shown(decision.rule)} lets the {theatre.part.who} in at {at.astimezone(UTC):%a %Y-%m-%d %H:%M} UTC."
+        )
         for play in plays:
             click.echo()
             echo(play.title)

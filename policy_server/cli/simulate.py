@@ -5,7 +5,9 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Final, assert_never
 from urllib.parse import urlsplit
 
 import click
@@ -14,6 +16,7 @@ import httpx
 from policy_server.app import utc_now
 from policy_server.cli.common import (
     Unusable,
+    call_of,
     echo,
     environment,
     json_option,
@@ -26,19 +29,32 @@ from policy_server.cli.common import (
     words_of,
 )
 from policy_server.cli.faulted import play_with_fault
+from policy_server.cli.parts import Customer, RoomSystem
 from policy_server.cli.played import tell
 from policy_server.cli.theatre import Theatre, play
 from policy_server.conferences.errors import StoreSetupError, StoreUnavailableError
 from policy_server.conferences.location import parse_location
 from policy_server.conferences.store import ConferenceStore
+from policy_server.pexip.parameters import Kind, Parameter, parameters_of
+from policy_server.pexip.request_types import RequestType
+from policy_server.pexip.requests import IDP_PREFIX
 from policy_server.policy.link_attributes import attribute_faults
+from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import LinkType, Ruleset
 from policy_server.rulefiles.store import RulesError, RuleStore
 from policy_server.settings import Credentials, Settings
 from policy_server.simulator.leg_faults import Fault
+from policy_server.simulator.room_system import Dialled, Protocol
 from policy_server.simulator.steps import CUSTOMER, MARK
 from policy_server.wording.values import shown
-from policy_server.wording.words import one_of
+from policy_server.wording.words import did_you_mean, listed, one_of
+
+ROOM_SYSTEM_NAME: Final = "Kiosk"
+PLAYED: Final = frozenset(
+    {"call_direction", "local_alias", "protocol", "remote_display_name", "previous_service_name"}
+    | {"unique_service_name", "service_name", "service_tag", "participant_type", "preauthenticated_role"}
+)
+"""Parameters that follow from what is played."""
 
 
 @click.command()
@@ -48,7 +64,22 @@ from policy_server.wording.words import one_of
     "is asked at the root of that address.",
 )
 @click.option("--link", "link_name", metavar="TYPE", help="Link type to play (default: the first of the rules).")
-@click.option("--name", metavar="TEXT", default=CUSTOMER, show_default=True, help="The customer's name.")
+@click.option(
+    "--as",
+    "protocol",
+    type=click.Choice(("sip", "h323")),
+    help="Play a room system or kiosk that calls by this protocol and has no link; --alias says what it dials.",
+)
+@click.option("--alias", metavar="ALIAS", help="What the room system dials.")
+@click.option(
+    "--parameter",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="What nodes ask of the room system with, such as remote_alias=kiosk-7, remote_address=10.20.0.7 or registered=True.",
+)
+@click.option(
+    "--name", metavar="TEXT", help=f"The caller's name (default: {CUSTOMER}, or {ROOM_SYSTEM_NAME} with --as)."
+)
 @click.option(
     "--at",
     metavar="TIME",
@@ -88,8 +119,11 @@ from policy_server.wording.words import one_of
 def simulate(
     url: str | None,
     link_name: str | None,
+    protocol: Protocol | None,
+    alias: str | None,
+    parameter: tuple[str, ...],
     attribute: tuple[str, ...],
-    name: str,
+    name: str | None,
     at: str | None,
     fault: str | None,
     genesys_port: int | None,
@@ -97,13 +131,16 @@ def simulate(
     rules_folder: Path | None,
     as_json: bool,
 ) -> None:
-    """Play one customer's call from the link to the hang-up, and judge every answer.
+    """Play one call from the link, or the alias that is dialled, to the hang-up, and judge every answer.
 
     Plays the organisation's system, the customer's browser, the Conferencing Node with its event sink, and the agent's
     widget. Rules and settings (POLICY_SECRET_KEY, POLICY_PEXIP_…, POLICY_API_KEYS, POLICY_EVENTS_…) must be those of the
     server; what is not set is left out, and said. A step for which the server's clock is wrong (the door closed when it
     is open now, or the other way round) is played in this process at a moment that fits. A playlist that ends with a
     transfer is followed to where it leads; one that leads in a circle is said.
+
+    With --as a room system dials --alias, the agent finds its room by the conversation alone, and nothing is asked of the
+    organisation's system. Against a server that room is a real one: choose one that nobody is in.
     """
     found = settings()
     if at is not None and url is not None:
@@ -112,6 +149,7 @@ def simulate(
         )
     if fault is not None:
         _check_fault(fault, url, database_url)
+    _check_caller(link_name, protocol, alias, parameter, attribute)
     _check_options(found, url, genesys_port, database_url)
     complete = replace(
         found, rules=rules_folder or found.rules, secret_key=found.secret_key or secrets.token_urlsafe(32)
@@ -121,20 +159,24 @@ def simulate(
         rules = RuleStore(complete.rules, utc_now, environment())
     except RulesError as error:
         refuse(error.problems)
-    link_type = _link_type(rules.ruleset, link_name)
+    part: Customer | RoomSystem
+    if protocol is not None and alias is not None:
+        part = RoomSystem(_dialled(rules.ruleset, keyring, protocol, alias, name, parameter))
+    else:
+        link_type = _link_type(rules.ruleset, link_name)
+        attributes = _attributes(link_type, pairs(attribute, "--attribute"))
+        part = Customer(link_type, attributes, words_of((name or CUSTOMER,))[0])
     theatre = Theatre(
         found=complete,
         pexip=found.pexip or Credentials("pexip", secrets.token_urlsafe(18)),
         rules=rules,
         keyring=keyring,
-        link_type=link_type,
+        part=part,
         url=url,
         api_key=_first_api_key(),
         genesys_port=genesys_port,
         database_url=database_url,
-        attributes=_attributes(link_type, pairs(attribute, "--attribute")),
         at=None if at is None else moment(at),
-        name=words_of((name,))[0],
     )
     if fault is not None:
         play_with_fault(theatre, Fault(fault), as_json)
@@ -151,6 +193,75 @@ def _check_fault(fault: str, url: str | None, database_url: str) -> None:
         )
     if database_url:
         raise Unusable("--fault goes without --database: nothing of it is written down; leave --database out")
+
+
+def _check_caller(
+    link_name: str | None,
+    protocol: str | None,
+    alias: str | None,
+    parameters: tuple[str, ...],
+    attributes: tuple[str, ...],
+) -> None:
+    """Refuses what goes with a customer for a room system, and the other way round."""
+    if protocol is None:
+        for option, given in (("--alias", alias), ("--parameter", parameters)):
+            if given:
+                raise Unusable(
+                    f"{option} goes with --as sip or --as h323, since customers dial the alias of their link; "
+                    f"add --as, or leave {option} out"
+                )
+        return
+    if not alias:
+        raise Unusable(f"--as {protocol} needs --alias, what the room system dials")
+    for option, given in (("--link", link_name), ("--attribute", attributes)):
+        if given:
+            raise Unusable(f"{option} goes without --as, since a room system has no link; leave one of the two out")
+
+
+def _dialled(
+    ruleset: Ruleset, keyring: Keyring, protocol: Protocol, alias: str, name: str | None, parameters: tuple[str, ...]
+) -> Dialled:
+    """What the room system dials, and what nodes ask of it with."""
+    alias, name = words_of((alias, name or ROOM_SYSTEM_NAME))
+    if (call := call_of(ruleset, keyring, alias)) is not None:
+        raise Unusable(f"--alias is that of a link; leave --as and --alias out, and play it with --link {call.type}")
+    given = pairs(parameters, "--parameter")
+    known = {parameter.name: parameter for parameter in parameters_of(RequestType.SERVICE)}
+    for parameter, value in given.items():
+        if parameter in PLAYED:
+            instead = {"local_alias": "--alias", "protocol": "--as", "remote_display_name": "--name"}.get(parameter)
+            remedy = f"write {instead} instead" if instead else "leave it out"
+            raise Unusable(f"--parameter {parameter} is said by the call that is played; {remedy}")
+        if parameter not in known and not parameter.startswith(IDP_PREFIX):
+            raise Unusable(f"--parameter {shown(parameter)} is none of Pexip's{did_you_mean(parameter, known)}")
+        if parameter in known and (wanted := _wanted(known[parameter], value)):
+            raise Unusable(f"--parameter {parameter} must be {wanted} but is {shown(value)}")
+    return Dialled(protocol, alias, name, given)
+
+
+def _wanted(parameter: Parameter, value: str) -> str:
+    """What the value of a parameter must be where this one is not; ``""`` where it may be."""
+    match parameter.kind:
+        case Kind.ALIAS | Kind.TEXT | Kind.LIST:
+            return ""
+        case Kind.CHOICE:
+            return "" if value in (parameter.choices or (value,)) else listed(parameter.choices, "or")
+        case Kind.BOOLEAN:
+            return "" if value in {"True", "False"} else "True or False"
+        case Kind.INTEGER:
+            return "" if value.isascii() and value.isdecimal() else "a whole number"
+        case Kind.ADDRESS:
+            return "" if _is_address(value) else "an IP address"
+        case _:
+            assert_never(parameter.kind)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _attributes(link_type: LinkType, given: Mapping[str, str]) -> Mapping[str, str]:
@@ -229,7 +340,10 @@ def _first_api_key() -> str:
 
 def _link_type(ruleset: Ruleset, name: str | None) -> LinkType:
     if not ruleset.links:
-        raise Unusable("the rules define no link type under links, so there is no call to play")
+        raise Unusable(
+            "the rules define no link type under links, so there is no call to play; --as sip --alias ALIAS plays that of "
+            "a room system, which has no link"
+        )
     if name is None:
         # What joins comes into the room of another, which there always is.
         return next(link for link in ruleset.links.values() if not link.joins)

@@ -1,7 +1,7 @@
 """Where ``simulate`` plays, and with whom: against a server, or in this process at a moment when the door is open."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -14,20 +14,18 @@ import httpx
 from policy_server.app import create_app, utc_now
 from policy_server.cli.arrivals import Arrivals
 from policy_server.cli.common import Unusable
+from policy_server.cli.parts import Customer, RoomSystem
 from policy_server.cli.played import HERE, Played
 from policy_server.genesys.tenant import Tenant
-from policy_server.policy.links import CustomerLink, make_link
-from policy_server.policy.names import NONCE_BYTES, Keyring
-from policy_server.policy.ruleset import LinkType
+from policy_server.policy.names import Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
 from policy_server.settings.readers import DURATIONS
-from policy_server.simulator.call import play_call
-from policy_server.simulator.doors import play_closed_door, play_revoked_link
+from policy_server.simulator.doors import play_closed_door
 from policy_server.simulator.exchange import Caller, basic, bearer
 from policy_server.simulator.genesys import DIVISION, ORGANIZATION, StandIn, User
 from policy_server.simulator.node import ConferencingNode
-from policy_server.simulator.steps import AGENT, CUSTOMER, MARK, Agent, Cast, LeftOut, Script
+from policy_server.simulator.steps import AGENT, Agent, Cast, LeftOut
 from policy_server.web.api_keys import ApiKeys
 from policy_server.web.decision_log import DecisionLog
 
@@ -45,29 +43,27 @@ NO_GENESYS: Final = LeftOut(
 
 @dataclass(frozen=True, slots=True)
 class Theatre:
-    """All that a play needs. ``found`` are the settings of the server, ``api_key`` its first key or ``""``.
+    """All that a play needs. ``part`` is whoever calls, ``found`` are the settings of the server, ``api_key`` its first key or ``""``.
 
     ``genesys_port``: where the server finds what stands in for Genesys Cloud, ``None`` when it does not know of it. ``database_url`` is
     what is played on in this process, ``""`` for one of its own. ``at`` is the moment to play at whether the door is open
-    then or not, ``None`` for one that fits; ``name`` is the customer's.
+    then or not, ``None`` for one that fits.
     """
 
     found: Settings
     pexip: Credentials
     rules: RuleStore
     keyring: Keyring
-    link_type: LinkType
+    part: Customer | RoomSystem
     url: str | None
     api_key: str = field(repr=False)
     genesys_port: int | None
     database_url: str = field(repr=False)
-    attributes: Mapping[str, str] = field(default_factory=lambda: MARK)
     at: datetime | None = None
-    name: str = CUSTOMER
 
     def arrivals(self, now: datetime) -> Arrivals:
-        """The customers who may come from now on."""
-        return Arrivals(self.rules.ruleset, self.keyring, self.link_type, self.attributes, self.name, now)
+        """The callers who may come from now on."""
+        return Arrivals(self.rules.ruleset, self.keyring, self.part, now)
 
     def is_at_server(self, at: datetime, now: datetime) -> bool:
         """Whether what happens at a moment can be played against the server, whose clock says ``now``."""
@@ -85,12 +81,10 @@ class Genesys:
 
 
 async def play(theatre: Theatre) -> list[Played]:
-    """Plays a call, and customers with an expired link, with a revoked one, and outside opening hours."""
-    keyring, link_type = theatre.keyring, theatre.link_type
-
-    def new_link(at: datetime, life: timedelta) -> CustomerLink:
-        return make_link(link_type, keyring, at + life, secrets.token_bytes(NONCE_BYTES))
-
+    """Plays a call, and callers for whom the door is closed: with an expired link or a revoked one, and outside opening
+    hours.
+    """
+    keyring, part = theatre.keyring, theatre.part
     now = utc_now()
     arrivals = theatre.arrivals(now)
     opened = arrivals.opening(theatre.at)
@@ -98,21 +92,17 @@ async def play(theatre: Theatre) -> list[Played]:
     played: list[Played] = []
     with _genesys(theatre, opened, now) as genesys:
         async with _stage(theatre, opened, now, genesys) as (cast, where):
-            script = Script(link_type, keyring, new_link(opened, timedelta(hours=1)), theatre.attributes, theatre.name)
-            played += [Played(step, where) async for step in play_call(cast, script)]
+            played += [Played(step, where) async for step in part.play(cast, keyring, opened)]
     if any(item.silence for item in played):
         return played
-    then = theatre.at or now
-    async with _stage(theatre, then, now) as (cast, where):
-        expired = new_link(then, -timedelta(minutes=2))
-        steps = play_closed_door(cast.node, expired, "A customer with an expired link", theatre.name)
-        played += [Played(step, where) async for step in steps]
-        script = Script(link_type, keyring, new_link(then, timedelta(hours=1)), theatre.attributes, theatre.name)
-        played += [Played(step, where) async for step in play_revoked_link(cast, script)]
+    if isinstance(part, Customer):
+        then = theatre.at or now
+        async with _stage(theatre, then, now) as (cast, where):
+            played += [Played(step, where) async for step in part.play_bad_links(cast, keyring, then)]
     if closed is not None:
         async with _stage(theatre, closed, now) as (cast, where):
-            link, title = new_link(closed, timedelta(hours=1)), "A customer with a good link outside opening hours"
-            steps = play_closed_door(cast.node, link, title, theatre.name)
+            question = part.question(keyring, closed + timedelta(hours=1))
+            steps = play_closed_door(cast.node, question, part.after_hours)
             played += [Played(step, where) async for step in steps]
     return played
 

@@ -1,7 +1,7 @@
 """The door of a played call: the link that leads to it, and customers for whom it stays closed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -11,7 +11,7 @@ from policy_server.policy.names import Role
 from policy_server.policy.services import ROOM_TYPES
 from policy_server.simulator.exchange import Caller, Exchange
 from policy_server.simulator.node import ConferencingNode, Judged, web_question
-from policy_server.simulator.steps import CUSTOMER, Cast, Check, LeftOut, Script, Step
+from policy_server.simulator.steps import Cast, Check, LeftOut, Script, Step
 from policy_server.simulator.transfers import Course
 from policy_server.wording.values import shown
 
@@ -21,16 +21,12 @@ REPLICA_DELAY: Final = 0.15
 """Seconds after which the other processes of a server know what one was told: 100 ms, and a little for a slow machine."""
 
 
-async def play_closed_door(
-    node: ConferencingNode, link: CustomerLink, title: str, name: str = CUSTOMER
-) -> AsyncIterator[Step]:
-    """A customer whom the rules do not let in: a refusal, an announcement, another destination, but no room."""
-    course = Course(web_question(link.alias, name))
-    exchange = await node.ask(RequestType.SERVICE, course.question)
-    while course.goes_on(exchange.result):
-        yield Step(title, exchange, (leads_on(exchange),))
-        title = after_playing(exchange)
-        exchange = await node.ask(RequestType.SERVICE, course.question)
+async def play_closed_door(node: ConferencingNode, question: Mapping[str, str], title: str) -> AsyncIterator[Step]:
+    """Somebody whom the rules do not let in: a refusal, an announcement, another destination, but no room."""
+    course = Course(question)
+    steps, title, exchange = await led_on(node, course, title)
+    for step in steps:
+        yield step
     instead = told_instead(exchange, course)
     is_shut = exchange.verdict.outcome == "reject" or bool(instead)
     yield Step(
@@ -38,12 +34,25 @@ async def play_closed_door(
     )
 
 
-def leads_on(exchange: Judged) -> Check:
+async def led_on(node: ConferencingNode, course: Course, title: str) -> tuple[list[Step], str, Judged]:
+    """Asks for a service, and for the next as long as playlists lead on: the steps of these, then the title of the last
+    question and its answer.
+    """
+    steps: list[Step] = []
+    exchange = await node.ask(RequestType.SERVICE, course.question)
+    while course.goes_on(exchange.result):
+        steps.append(Step(title, exchange, (_leads_on(exchange),)))
+        title = _after_playing(exchange)
+        exchange = await node.ask(RequestType.SERVICE, course.question)
+    return steps, title, exchange
+
+
+def _leads_on(exchange: Judged) -> Check:
     """That a playlist was answered, which leads to another alias."""
     return Check(True, f"a playlist, which leads on: {shown(exchange.result.get('name'))}")
 
 
-def after_playing(exchange: Judged) -> str:
+def _after_playing(exchange: Judged) -> str:
     """The title of the question that follows when a playlist has been played."""
     return f"{shown(exchange.result.get('name'))} has been played, and leads on: which service is that alias?"
 
@@ -59,7 +68,9 @@ async def play_revoked_link(cast: Cast, script: Script) -> AsyncIterator[Step]:
     exchange = await cast.organisation.send("DELETE", f"{LINKS}/{link.call.id}")
     yield Step("It revokes that link", exchange, (Check(exchange.status == 204, "the link is revoked"),))
     await asyncio.sleep(REPLICA_DELAY)
-    async for step in play_closed_door(cast.node, link, "A customer with the revoked link", script.name):
+    async for step in play_closed_door(
+        cast.node, web_question(link.alias, script.name), "A customer with the revoked link"
+    ):
         yield step
     if script.link_type.url is not None:
         exchange = await cast.customer.send("GET", f"/join/{link.call.session}")

@@ -44,6 +44,30 @@ def browser(name: str, alias: str, role: str) -> tuple[Participant, Participant]
     )
 
 
+def room_system(question: Mapping[str, str], role: str) -> Participant:
+    """A room system that asked so for its service: one participant."""
+    uuid = str(uuid4())
+    return Participant(
+        {
+            "display_name": question["remote_display_name"],
+            "source_alias": question["remote_alias"],
+            "destination_alias": question["local_alias"],
+            "call_direction": "in",
+            "protocol": question["protocol"].upper(),
+            "role": role,
+            "has_media": True,
+            "call_id": uuid,
+            "conversation_id": uuid,
+            "related_uuids": [],
+            "remote_address": question["remote_address"],
+            "vendor": question["vendor"],
+            "rx_bandwidth": 1264,
+            "tx_bandwidth": 1264,
+        },
+        uuid,
+    )
+
+
 def trunk_leg(leg: Mapping[str, object]) -> Participant:
     """An automatic participant whom Pexip has dialled."""
     uuid = str(uuid4())

@@ -15,6 +15,7 @@ NODE_ADDRESS: Final = "10.144.101.21"
 LOCATION: Final = "DMZ"
 BROWSER: Final = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/138.0.0.0 Safari/537.36"
 BROWSER_ADDRESS: Final = "203.0.113.45"
+ROOM_SYSTEM: Final = "Cisco/CE 11.9.2"
 
 Fields = Mapping[str, str | Iterable[str]]
 
@@ -88,6 +89,21 @@ def web_question(local_alias: str, display_name: str, **further: str) -> dict[st
         "local_alias": local_alias,
         **further,
     }
+
+
+def room_system_question(protocol: str, local_alias: str, display_name: str, **further: str) -> dict[str, str]:
+    """The parameters that a room system's questions share, before and after it has been asked for a PIN.
+
+    (pexip/README.md: Example questions)
+    """
+    own = {
+        "protocol": protocol,
+        "vendor": ROOM_SYSTEM,
+        "trigger": "invite" if protocol == "sip" else "setup",
+        "remote_alias": f"{protocol}:room-system@example.com",
+        "supports_direct_media": "False",
+    }
+    return web_question(local_alias, display_name, **{**own, **further})
 
 
 def dial_out_question(leg: Mapping[str, object], service: Mapping[str, object]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from policy_server.pexip.field_facts import SECRET_FIELDS
 from policy_server.pexip.service_parts import AutomaticParticipant
 from policy_server.pexip.services import Conference
 from policy_server.pexip.shapes import SHAPES
-from policy_server.policy.names import Keyring, Role
+from policy_server.policy.names import NONCE_BYTES, Keyring, Role
 from policy_server.simulator.genesys import ORGANIZATION
 from tests.cli.commands import BARE_RULES, CREDENTIALS, RULES, printed_json, put_rules, run
 from tests.servers import PASSWORD, SECRET_KEY, RealServer, clean_environment, real_server, write_rules
@@ -365,6 +365,117 @@ def test_which_link(folder: Path) -> None:
     assert played("--link", "visit")[0] == 0
     result = run("simulate", "--link", "vist")
     assert (result.exit_code, "--link must be 'visit' but is 'vist'" in result.stderr) == (2, True)
+
+
+KIOSKS: Final = r"""
+domains: [video.example.com]
+trunks: { contact-centre: { number: "+1 312 999 8045", dial_prefix: "99" } }
+calendars: { opening-hours: { timezone: America/Chicago, open: { mon-fri: ["08:00-18:00"] } } }
+rooms: { kiosk: { name: "Kiosk {kiosk}", service_tag: kiosk, pin: derived, allow_guests: true } }
+service:
+  - id: kiosk
+    when: { local_alias: advisor, remote_alias: 'kiosk-(?P<kiosk>\d+)', registered: true, protocol: sip, open: opening-hours }
+    room: kiosk
+    dial_out: [{ trunk: contact-centre }]
+  - { id: closed, when: { local_alias: advisor }, reject: We are closed. }
+"""
+KIOSK: Final = ("--as", "sip", "--alias", "advisor", "--parameter", "remote_alias=sip:kiosk-7@video.example.com")
+
+
+def test_a_room_system(folder: Path) -> None:
+    """--as plays a room system's call, which no link leads to, at moments when the door is open and closed: status 0."""
+    put_rules(folder, KIOSKS)
+    result = run("simulate", *KIOSK, "--parameter", "registered=True")
+    assert (result.exit_code, result.stderr) == (0, "")
+    for said in (
+        "1. ok   A room system (sip) dials advisor: which service is that alias?",
+        "the room system may join when it has given a PIN",
+        "the room dials 99+13129998045",
+        "by the address that Genesys Cloud shows of the caller (ani)",
+        "yes: and an alias to join by",
+        "and its timeline tells it from the start to the end",
+        "14. ok   A room system outside opening hours",
+    ):
+        assert said in result.stdout
+    assert result.stdout.endswith("14 steps, 0 failed\n")
+    status, value = played(*KIOSK, "--parameter", "registered=True", "--at", "2026-11-22T10:00:00-06:00")
+    assert (status, failed_checks(value)[0], len(value["steps"])) == (1, "a meeting room", 1)
+    result = run("simulate", *KIOSK)
+    assert result.exit_code == 2
+    assert "no room system gets in within a year: no rule serves that alias for such a caller" in result.stderr
+    result = run("simulate", *KIOSK, "--parameter", "registered=True", "--fault", "busy")
+    assert result.stdout.startswith("Rule 'kiosk' lets the room system in at ")
+
+
+def test_a_room_system_against_a_server(
+    tmp_path_factory: pytest.TempPathFactory, folder: Path, everything: dict[str, str], genesys_port: int
+) -> None:
+    """Against a running server it is played over HTTP, again and again, with no key of the organisation's system."""
+    rules = KIOSKS.replace('mon-fri: ["08:00-18:00"]', 'mon-sun: ["00:00-24:00"]')
+    put_rules(folder, rules)
+    elsewhere = tmp_path_factory.mktemp("kiosks")
+    write_rules(elsewhere / "rules", rules)
+    environment = {name: value for name, value in everything.items() if name != "POLICY_API_KEYS"}
+    arguments = (*KIOSK, "--parameter", "registered=True", "--genesys", str(genesys_port))
+    with real_server(elsewhere, environment=environment) as running:
+        for _ in range(2):
+            status, value = played("--url", running.url, *arguments, **environment)
+            assert (status, failed_checks(value), value["left_out"]) == (0, [], [])
+            assert ({step["where"] for step in value["steps"]}, len(value["steps"])) == ({running.url}, 13)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (
+            ("--alias", "advisor"),
+            "--alias goes with --as sip or --as h323, since customers dial the alias of their link",
+        ),
+        (("--parameter", "registered=True"), "--parameter goes with --as sip or --as h323"),
+        (("--as", "sip"), "--as sip needs --alias, what the room system dials"),
+        (
+            (*KIOSK, "--link", "visit"),
+            "--link goes without --as, since a room system has no link; leave one of the two",
+        ),
+        ((*KIOSK, "--attribute", "a=b"), "--attribute goes without --as"),
+        (
+            (*KIOSK, "--parameter", "local_alias=x"),
+            "--parameter local_alias is said by the call that is played; write --alias",
+        ),
+        (
+            (*KIOSK, "--parameter", "service_tag=x"),
+            "--parameter service_tag is said by the call that is played; leave it out",
+        ),
+        ((*KIOSK, "--parameter", "regstered=True"), "'regstered' is none of Pexip's (did you mean 'registered'?)"),
+        ((*KIOSK, "--parameter", "registered=yes"), "--parameter registered must be True or False but is 'yes'"),
+        (
+            (*KIOSK, "--parameter", "remote_address=10.20"),
+            "--parameter remote_address must be an IP address but is '10.20'",
+        ),
+        ((*KIOSK, "--parameter", "remote_port=x"), "--parameter remote_port must be a whole number but is 'x'"),
+        (
+            (*KIOSK, "--parameter", "encryption=Maybe"),
+            "--parameter encryption must be On, Off or Unknown but is 'Maybe'",
+        ),
+        ((*KIOSK, "--parameter", "registered"), "--parameter is written K=V but is 'registered'"),
+        (("--as", "webrtc", "--alias", "x"), "'webrtc' is not one of"),
+    ],
+)
+def test_what_does_not_go_with_a_room_system(folder: Path, arguments: tuple[str, ...], reason: str) -> None:
+    """Options of links and of room systems do not go together, and what no node asks is refused: status 2 with a remedy."""
+    put_rules(folder, KIOSKS)
+    result = run("simulate", *arguments)
+    assert (result.exit_code, result.stdout, reason in result.stderr) == (2, "", True), result.stderr
+
+
+def test_an_alias_of_a_link_is_no_room_systems(folder: Path) -> None:
+    """An alias that a link of ours has is refused, naming the option that plays it."""
+    put_rules(folder, ALWAYS_OPEN)
+    keyring = Keyring.from_text(SECRET_KEY)
+    alias = f"mp{keyring.sign('visit', datetime.now(UTC) + timedelta(hours=1), b'n' * NONCE_BYTES).session}"
+    result = run("simulate", "--as", "sip", "--alias", alias, environment=CREDENTIALS)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--alias is that of a link; leave --as and --alias out, and play it with --link visit" in result.stderr
 
 
 def test_against_a_server(server: RealServer, folder: Path, everything: dict[str, str], genesys_port: int) -> None:

@@ -20,7 +20,7 @@ from policy_server.simulator.call import play_call
 from policy_server.simulator.doors import play_closed_door, play_revoked_link
 from policy_server.simulator.exchange import Caller, basic, bearer
 from policy_server.simulator.genesys import StandIn, User
-from policy_server.simulator.node import ConferencingNode
+from policy_server.simulator.node import ConferencingNode, web_question
 from policy_server.simulator.steps import CUSTOMER, MARK, Agent, Cast, LeftOut, Script, Step
 from policy_server.web.api_keys import ApiKeys
 from tests.cli.commands import RULES
@@ -597,7 +597,10 @@ def closed_door(stage: Stage, told: dict[str, Any]) -> Step:
         transport = httpx.MockTransport(lambda _: httpx.Response(200, json=told))
         async with httpx.AsyncClient(transport=transport) as client:
             node = ConferencingNode(client, ROOT, "a", "b")
-            (step,) = [step async for step in play_closed_door(node, stage.script().link, "Closed")]
+            (step,) = [
+                step
+                async for step in play_closed_door(node, web_question(stage.script().link.alias, CUSTOMER), "Closed")
+            ]
             return step
 
     return stage.server.run(run())
@@ -633,7 +636,10 @@ def test_a_closed_door_behind_a_playlist(stage: Stage, leads_to: list[str | None
     async def run() -> list[Step]:
         async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
             node = ConferencingNode(client, ROOT, "a", "b")
-            return [step async for step in play_closed_door(node, stage.script().link, "Closed")]
+            return [
+                step
+                async for step in play_closed_door(node, web_question(stage.script().link.alias, CUSTOMER), "Closed")
+            ]
 
     first, last = stage.server.run(run())
     assert [step.passed for step in (first, last)] == [True, True]
