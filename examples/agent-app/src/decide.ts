@@ -171,19 +171,29 @@ export function callTag(userId: string, conversationId: string): string {
 
 /** Whether the customer is in the room, or was. */
 export interface Attendance {
-  readonly hasCome: boolean;
+  /** Who was taken for the customer. */
+  readonly came: ReadonlySet<string>;
   /** When the customer left, `null` while there or before. */
   readonly leftAt: number | null;
 }
 
-export const NOBODY_YET: Attendance = { hasCome: false, leftAt: null };
+export const NOBODY_YET: Attendance = { came: new Set(), leftAt: null };
 
-/** What a roster means for the customer: whoever is neither an agent nor the contact centre. */
-export function attend(before: Attendance, roster: readonly RosterEntry[], now: number): Attendance {
-  if (roster.some((entry) => !entry.isCalled && !entry.callTag.startsWith(AGENTS_TAG))) {
-    return { hasCome: true, leftAt: null };
-  }
-  return before.hasCome ? { hasCome: true, leftAt: before.leftAt ?? now } : before;
+/**
+ * What a roster means for the customer: whoever is neither an agent nor the contact centre, and does not join the call by a
+ * link of their own, such as an interpreter. `joining` are the ids of those, which may become known after they came.
+ */
+export function attend(
+  before: Attendance,
+  roster: readonly RosterEntry[],
+  joining: ReadonlySet<string>,
+  now: number,
+): Attendance {
+  const there = roster
+    .filter(({ uuid, isCalled, callTag: tag }) => !isCalled && !tag.startsWith(AGENTS_TAG) && !joining.has(uuid))
+    .map(({ uuid }) => uuid);
+  const came = new Set([...before.came, ...there].filter((uuid) => !joining.has(uuid)));
+  return { came, leftAt: there.length > 0 || came.size === 0 ? null : (before.leftAt ?? now) };
 }
 
 /** Which participants are older legs of mine. Of two that began together one counts as older, the same for both. */

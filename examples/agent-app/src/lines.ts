@@ -10,13 +10,15 @@ export interface Line {
   readonly after: string;
 }
 
-export type Shown = Pick<Person, "name" | "isMe" | "isTrunk" | "isVideoMuted">;
+/** `joins`: what somebody is who joins the call by a link of their own, and its name; "" for everybody else. */
+export type Shown = Pick<Person, "name" | "isMe" | "isTrunk" | "isVideoMuted"> & { readonly joins: string };
 
 export const NOBODY: Line = { before: texts.NOBODY, theirs: "", after: "" };
 
 export function personLine(person: Shown): Line {
   const notes = [
     person.isMe ? texts.YOU : "",
+    person.joins,
     person.isTrunk ? texts.CONTACT_CENTRE : "",
     person.isVideoMuted ? texts.VIDEO_OFF : "",
   ].filter(Boolean);

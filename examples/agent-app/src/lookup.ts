@@ -38,7 +38,9 @@ export interface Conference {
   readonly alias: string | null;
   readonly pin: string | null;
   readonly customer: string;
-  readonly participants: readonly { readonly name: string; readonly role: string }[];
+  readonly participants: readonly { readonly name: string; readonly role: string; readonly joins: string }[];
+  /** By the ids of those who join the call by a link of their own, also of who left: what they are, and their name. */
+  readonly joining: ReadonlyMap<string, string>;
   readonly attributes: Readonly<Record<string, string>>;
   readonly timeline: readonly TimelineLine[];
 }
@@ -162,6 +164,7 @@ function faultOf(kind: string, status: number): LookupFault {
 /** What the widget uses of an answer. Throws TypeError if it is no conference. */
 export function parseConference(body: unknown): Conference {
   const given = fields(body);
+  const people = list(given["participants"]).map(fields);
   const join = fields(given["join"]);
   const state = text(given["state"]);
   if (state !== "waiting" && state !== "active" && state !== "ended") {
@@ -175,10 +178,14 @@ export function parseConference(body: unknown): Conference {
     alias: text(join["alias"]) || null,
     pin: text(join["pin"]) || null,
     customer: text(fields(given["customer"])["name"]),
-    participants: list(given["participants"])
-      .map(fields)
+    participants: people
       .filter((person) => person["is_present"] === true)
-      .map((person) => ({ name: text(person["display_name"]), role: text(person["role"]) })),
+      .map((person) => ({ name: text(person["display_name"]), role: text(person["role"]), joins: joinsAs(person) })),
+    joining: new Map(
+      people
+        .filter((person) => joinsAs(person) !== "")
+        .flatMap((person) => list(person["uuids"]).map((uuid): [string, string] => [text(uuid), joinsAs(person)])),
+    ),
     attributes: Object.fromEntries(
       Object.entries(fields(given["attributes"])).map(([name, value]) => [name, String(value)]),
     ),
@@ -191,6 +198,12 @@ export function parseConference(body: unknown): Conference {
         who: text(fields(line["data"])["display_name"]),
       })),
   };
+}
+
+/** What somebody is who joins the call by a link of their own, and the name of that link; "" for everybody else. */
+function joinsAs(person: Fields): string {
+  const link = fields(person["link"]);
+  return [text(link["type"]), text(link["name"])].filter(Boolean).join(" ");
 }
 
 /** Whether the room is there, as far as the server can tell: its nodes said so, or at least one asked for it. */

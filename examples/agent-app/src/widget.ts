@@ -245,6 +245,14 @@ export class Widget {
   #take(conference: Conference): void {
     this.#conference = conference;
     this.#shown = conference;
+    if (this.#room !== null) {
+      this.#attend(this.#room);
+    }
+  }
+
+  #attend(room: Room): void {
+    const joining = new Set(this.#shown?.joining.keys());
+    this.#attendance = attend(this.#attendance, room.roster, joining, performance.now());
   }
 
   async #join(conference: Conference): Promise<void> {
@@ -269,7 +277,7 @@ export class Widget {
     const room = new Room(entrance, {
       onChange: () => {
         if (this.#room === room) {
-          this.#attendance = attend(this.#attendance, room.roster, performance.now());
+          this.#attend(room);
           this.#step();
         }
       },
@@ -324,6 +332,10 @@ export class Widget {
     this.#step();
   }
 
+  #inRoom(room: Room): Model["people"] {
+    return room.people.map((person) => ({ ...person, joins: this.#shown?.joining.get(person.uuid) ?? "" }));
+  }
+
   get #failure(): Failure | null {
     return this.#windowFailure ?? this.#watch.failure ?? this.#roomFailure ?? this.#watch.channelFailure;
   }
@@ -351,7 +363,7 @@ export class Widget {
       ownVideo: this.#camera.stream,
       isSeen: this.#room?.isSeen ?? false,
       isCameraWanted: this.#camera.isWanted,
-      people: this.#isJoined && this.#room !== null ? this.#room.people : absentRoom(this.#conference),
+      people: this.#isJoined && this.#room !== null ? this.#inRoom(this.#room) : absentRoom(this.#conference),
       customer: shown?.customer ?? "",
       foundBy: shown?.foundBy ?? "",
       attributes: shown?.attributes ?? {},
@@ -363,5 +375,5 @@ export class Widget {
 
 function absentRoom(conference: Conference | null): Model["people"] {
   const people = conference?.participants ?? [];
-  return people.map(({ name }) => ({ name, isMe: false, isTrunk: false, isVideoMuted: false }));
+  return people.map(({ name, joins }) => ({ name, joins, isMe: false, isTrunk: false, isVideoMuted: false }));
 }

@@ -198,8 +198,12 @@ const COLLEAGUE: RosterEntry = { ...ME, uuid: "c", callTag: callTag("other", "ca
 const CONTACT_CENTRE: RosterEntry = { ...ME, uuid: "d", callTag: "", isCalled: true };
 const CUSTOMER: RosterEntry = { ...ME, uuid: "e", callTag: "" };
 
+const INTERPRETER: RosterEntry = { ...CUSTOMER, uuid: "f" };
+
 const ATTENDANCES: readonly [name: string, rosters: readonly (readonly RosterEntry[])[], leftAt: number | null][] = [
   ["before the customer came", [[ME, CONTACT_CENTRE], [ME, CONTACT_CENTRE]], null],
+  ["an interpreter who comes first and leaves", [[ME, INTERPRETER], [ME]], null],
+  ["an interpreter who stays when the customer left", [[ME, CUSTOMER, INTERPRETER], [ME, INTERPRETER]], 1],
   ["while the customer is there", [[ME, CONTACT_CENTRE, CUSTOMER]], null],
   ["after the customer left", [[ME, CUSTOMER], [ME, CONTACT_CENTRE, COLLEAGUE], [ME, CONTACT_CENTRE]], 1],
   ["after the customer came back", [[ME, CUSTOMER], [ME], [ME, CUSTOMER]], null],
@@ -207,14 +211,22 @@ const ATTENDANCES: readonly [name: string, rosters: readonly (readonly RosterEnt
 
 for (const [name, rosters, leftAt] of ATTENDANCES) {
   test(`attendance: ${name}`, () => {
-    const attendance = rosters.reduce((before, roster, at) => attend(before, roster, at), NOBODY_YET);
+    const joining = new Set([INTERPRETER.uuid]);
+    const attendance = rosters.reduce((before, roster, at) => attend(before, roster, joining, at), NOBODY_YET);
     assert.equal(attendance.leftAt, leftAt);
   });
 }
 
+test("An interpreter who is known for one only after coming was never the customer.", () => {
+  const came = attend(NOBODY_YET, [ME, INTERPRETER], new Set(), 1);
+  const left = attend(came, [ME], new Set(), 2);
+  assert.equal(left.leftAt, 2);
+  assert.equal(attend(left, [ME], new Set([INTERPRETER.uuid]), 3).leftAt, null);
+});
+
 test("A room that the customer left is ended for all, but not at once, and only by those in it.", () => {
   const belief = believe(...KNOWN);
-  const attendance = { hasCome: true, leftAt: 3000 };
+  const attendance = { came: new Set(["e"]), leftAt: 3000 };
   const atLast = 3000 + CUSTOMER_GRACE;
   assert.equal(decide(belief, true, atLast - 1, attendance).room, "in");
   assert.equal(decide(belief, true, 3000, attendance).wakeAt, atLast);

@@ -144,6 +144,8 @@ const CONFERENCE = {
   participants: [
     { display_name: "Ada L", role: "guest", is_present: true },
     { display_name: "Old", role: "guest", is_present: false },
+    { uuids: ["m1", "m2"], display_name: "mari", role: "guest", is_present: true, link: { type: "interpreter", name: "Maria R" } },
+    { uuids: ["l1"], display_name: "Lee", role: "guest", is_present: false, link: { type: "interpreter", name: "" } },
   ],
   attributes: { language: "es" },
   timeline: [{ at: "2026-11-23T16:05:02.000+00:00", kind: "joined", text: "Ada L joined as Guest.", data: { display_name: "Ada L" } }],
@@ -158,7 +160,15 @@ test("A conference is read with those who are present.", () => {
     alias: "hcpabc",
     pin: "471920",
     customer: "Ada L",
-    participants: [{ name: "Ada L", role: "guest" }],
+    participants: [
+      { name: "Ada L", role: "guest", joins: "" },
+      { name: "mari", role: "guest", joins: "interpreter Maria R" },
+    ],
+    joining: new Map([
+      ["m1", "interpreter Maria R"],
+      ["m2", "interpreter Maria R"],
+      ["l1", "interpreter"],
+    ]),
     attributes: { language: "es" },
     timeline: [{ at: "2026-11-23T16:05:02.000+00:00", kind: "joined", text: "Ada L joined as Guest.", who: "Ada L" }],
   });

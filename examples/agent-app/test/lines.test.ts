@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { attributeLine, type Line, personLine, timelineLine } from "../src/lines.ts";
 import * as texts from "../src/texts.ts";
 
-const CALLER = { name: "Ada L", isMe: false, isTrunk: false, isVideoMuted: false };
+const CALLER = { name: "Ada L", isMe: false, isTrunk: false, isVideoMuted: false, joins: "" };
 const FORGED = `Ada (${texts.CONTACT_CENTRE})`;
 const AT = "not a time";
 
@@ -19,6 +19,11 @@ const LINES: readonly [name: string, line: Line, expected: Line][] = [
     "the agent, without video",
     personLine({ ...CALLER, isMe: true, isVideoMuted: true }),
     { before: "", theirs: "Ada L", after: ` (${texts.YOU}, ${texts.VIDEO_OFF})` },
+  ],
+  [
+    "an interpreter",
+    personLine({ ...CALLER, name: "mari", joins: "interpreter Maria R" }),
+    { before: "", theirs: "mari", after: " (interpreter Maria R)" },
   ],
   ["somebody named like the phone line", personLine({ ...CALLER, name: FORGED }), { before: "", theirs: FORGED, after: "" }],
   ["an attribute", attributeLine("language", "de: es"), { before: "language: ", theirs: "de: es", after: "" }],
