@@ -59,6 +59,7 @@ from policy_server.web.problem import ProblemResponse
 from policy_server.web.refusals import Door, Guesses, Refusals
 from policy_server.web.routing import Routing
 from policy_server.web.streams import STREAMS_PATH, AgentStreams
+from policy_server.web.webhooks import Webhooks
 
 RELOAD_INTERVAL: Final = 1.0
 """Seconds between looks at the rules folder."""
@@ -139,7 +140,10 @@ def create_app(
     access = settings.management
     node = ManagementNode(access, settings.management_rate, clock) if access is not None else None
     assurance = CallAssurance(conferences, rules, keyring, node) if node is not None else None
-    agenda = Agenda(conferences.store, assurance.handlers if assurance is not None else {}, secrets.token_hex(8), clock)
+    webhooks = Webhooks(settings.receivers, store, rules, keyring, clock) if settings.receivers else None
+    beside = [each for each in (assurance, webhooks) if each is not None]
+    handlers = {kind: handler for each in beside for kind, handler in each.handlers.items()}
+    agenda = Agenda(conferences.store, handlers, secrets.token_hex(8), clock)
     policy = PolicyEndpoint(
         rules,
         Rooms(conferences, keyring, conference_ids(secrets.token_hex(10))),
@@ -180,6 +184,7 @@ def create_app(
         upstreams.states,
         refusals(Door.OPERATORS),
         assurance.node.state if assurance is not None else None,
+        webhooks.state if webhooks is not None else None,
     )
     admissions = systems, customers, widgets = Admission(), Admission(), Admission()
     links = LinkEndpoints(
@@ -199,8 +204,8 @@ def create_app(
     calls = ConferenceEndpoints(lookup, settings.api_keys, refusals(Door.API), audit.put, systems)
     agents = _Agents(settings, lookup, refusals(Door.AGENTS), widgets)
     watch_gauges(metrics, rules, decisions, audit, conferences, lambda: agents.stream_count, admissions)
-    if assurance is not None:
-        assurance.watch_gauges(metrics)
+    for each in beside:
+        each.watch_gauges(metrics)
     metrics.watch(
         "policy_node_clock_difference_seconds",
         "The largest difference between a node's clock and ours",
@@ -230,9 +235,7 @@ def create_app(
         behind([*for_nodes, *for_public], policy, Door.LISTENER),
         behind(for_nodes, policy, Door.NODES_LISTENER),
         behind(for_public, None, Door.PUBLIC_LISTENER),
-        partial(
-            _running, rules, metrics, (decisions, audit), conferences, endings, agents, assurance, agenda, upstreams
-        ),
+        partial(_running, rules, metrics, (decisions, audit), conferences, endings, agents, beside, agenda, upstreams),
     )
 
 
@@ -244,18 +247,18 @@ async def _running(
     conferences: Conferences,
     endings: Endings,
     agents: "_Agents",
-    assurance: CallAssurance | None,
+    beside: Sequence[CallAssurance | Webhooks],
     agenda: Agenda,
     upstreams: Upstreams,
 ) -> AsyncIterator[None]:
     """What runs beside the answers."""
-    for each in logs:
-        each.start()
+    for log_file in logs:
+        log_file.start()
     await conferences.start()
     metrics.update()
     watching = asyncio.create_task(_watch(rules, metrics, upstreams))
-    if assurance is not None:
-        assurance.node.start()
+    for each in beside:
+        each.start()
     agenda.start()
 
     async def close() -> None:
@@ -264,8 +267,8 @@ async def _running(
             await watching
         await agents.close()
         await agenda.close()
-        if assurance is not None:
-            await assurance.node.close()
+        for each in beside:
+            await each.close()
         await upstreams.close()
         await endings.close()
         await conferences.stop()
@@ -279,8 +282,8 @@ async def _running(
         done, _ = await asyncio.wait((closing,), timeout=CLOSE_SECONDS)
         if not done:
             log.warning("stop.unfinished: after %g s %d records are not written", CLOSE_SECONDS, conferences.waiting)
-        for each in logs:
-            each.stop()
+        for log_file in logs:
+            log_file.stop()
         for finished in done:
             finished.result()
 

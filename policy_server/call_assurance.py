@@ -196,6 +196,14 @@ class CallAssurance:
             KIND: LegWatch(conferences.store, NodeCommands(node.client), watched, note, clock, count)
         }
 
+    def start(self) -> None:
+        """Begins to ask whether the Management Node answers, on the loop that runs."""
+        self.node.start()
+
+    async def close(self) -> None:
+        """Lets go of it; call it when the agenda is closed."""
+        await self.node.close()
+
     def watch_gauges(self, metrics: Metrics) -> None:
         """Has the steps counted, and what the Management Node was asked."""
         self.node.watch_gauges(metrics)

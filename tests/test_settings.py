@@ -12,10 +12,14 @@ from hypothesis import strategies as st
 
 from policy_server.genesys.tenant import Tenant
 from policy_server.management.access import Access, Account, OAuthClient
+from policy_server.outbound.webhooks import Receiver
 from policy_server.settings import SETTINGS, Credentials, Settings, read_settings
 from policy_server.settings.readers import LOOPBACK, SettingsError
 from policy_server.web.api_keys import parse_api_keys
 from tests.management.keys import private_key
+from tests.outbound.receivers import KEY as WEBHOOK_KEY
+from tests.outbound.receivers import OTHER_KEY, OTHER_SECRET
+from tests.outbound.receivers import SECRET as WEBHOOK_SECRET
 
 KEY = "a secret key of thirty-two characters or more"
 API_KEY = "k3y-of_the.booking~system"
@@ -48,6 +52,8 @@ FULL = {
     "POLICY_MANAGEMENT_PASSWORD": "the manager's",
     "POLICY_MANAGEMENT_CA": certifi.where(),
     "POLICY_MANAGEMENT_RATE": "100",
+    "POLICY_WEBHOOKS": "crm=https://crm.example.com/hooks",
+    "POLICY_WEBHOOK_SECRET": f"{WEBHOOK_SECRET},{OTHER_SECRET}",
     "POLICY_ADMIN_USERNAME": "admin",
     "POLICY_ADMIN_PASSWORD": "another",
     "POLICY_OPERATOR_NETWORKS": "10.20.0.0/16, 192.0.2.7,2001:db8::/32",
@@ -79,6 +85,7 @@ EXPECTED = Settings(
     agent_cache_seconds=90,
     management=Access("https://manager.example.com", Account("policy", "the manager's"), Path(certifi.where())),
     management_rate=100,
+    receivers=(Receiver("crm", "https://crm.example.com/hooks", (WEBHOOK_KEY, OTHER_KEY)),),
     operator_networks=(*LOOPBACK, ip_network("10.20.0.0/16"), ip_network("192.0.2.7"), ip_network("2001:db8::/32")),
     prefix="/pexip/eu-1",
     trusted_proxies=(ip_network("10.20.0.5"), ip_network("2001:db8:1::/64")),
@@ -353,6 +360,15 @@ FILE = (
         (
             {"MANAGEMENT_RATE": "9"},
             "POLICY_MANAGEMENT_RATE must be a number of requests from 10 to 1000 but is '9'",
+        ),
+        (
+            {"WEBHOOKS": "crm=https://user:planted-secret@crm.example.com/", "WEBHOOK_SECRET": WEBHOOK_SECRET},
+            "POLICY_WEBHOOKS receiver 1 (crm) must have an address without user name and password",
+        ),
+        (
+            {"WEBHOOKS": "crm=https://crm.example.com/planted-secret", "WEBHOOK_SECRET": "planted-secret"},
+            "POLICY_WEBHOOK_SECRET entry 1 must be whsec_ and 24 to 64 bytes in base64; make one with: "
+            'echo "whsec_$(openssl rand -base64 32)"',
         ),
         (
             {"WIDGET_ORIGINS": "https://widget.example.com,*"},

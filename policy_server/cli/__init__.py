@@ -13,6 +13,7 @@ from policy_server.cli.links import link
 from policy_server.cli.rules import check, run_tests, schema
 from policy_server.cli.serve import serve
 from policy_server.cli.simulate import simulate
+from policy_server.cli.webhooks import webhook
 
 _LAB: Final = ("demo", "selftest")
 """The lab's commands, each in a module of its name. The lab stands above the command line, and few machines have it."""
@@ -51,7 +52,7 @@ def main() -> None:
     """External policy server for Pexip Infinity: routes a contact centre's video calls by YAML rules."""
 
 
-for command in (serve, check, explain, run_tests, schema, calendar, link, conference, simulate):
+for command in (serve, check, explain, run_tests, schema, calendar, link, conference, webhook, simulate):
     main.add_command(command)
 
 __all__ = ["main"]

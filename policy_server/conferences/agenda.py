@@ -21,6 +21,9 @@ CLOCKS: Final = timedelta(seconds=5)
 RETRY: Final = timedelta(seconds=10)
 """When an action is tried again whose handler failed, for each time that it was taken; an hour at most."""
 
+CLOSE_SECONDS: Final = 1.0
+"""Seconds that what is under way has to end when the service stops."""
+
 log = logging.getLogger(__name__)
 
 
@@ -100,13 +103,16 @@ class Agenda:
         self._wake.set()
 
     async def close(self) -> None:
-        """Takes nothing more, and waits for what is under way: that ends within the time of its handler."""
+        """Takes nothing more, and waits for what is under way, which is cut off after ``CLOSE_SECONDS``: others take it over."""
         if self._looking is not None:
             self._looking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._looking
         if working := [task for tasks in self._working.values() for task in tasks]:
-            await asyncio.wait(working)
+            _, late = await asyncio.wait(working, timeout=CLOSE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     async def _look_for_ever(self) -> None:
         is_away = False

@@ -4,7 +4,7 @@ Rows of all of them go in together, kind by kind and each kind in one order, so 
 do not block each other; and a key whose changes several of them make is counted, and announced, once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -82,10 +82,13 @@ class Batch:
 
 
 class Wakes(NamedTuple):
-    """Which messages of a room's nodes have which of its actions be due at once."""
+    """Which messages of a room's nodes have which of its actions be due at once; ``begin`` is the action of a room that is
+    held now, if it has one; ``None`` if others make them.
+    """
 
     kind: str
     messages: frozenset[str]
+    begin: Callable[[HeldConference], DueAction | None] | None = None
 
 
 class Written(NamedTuple):
@@ -106,7 +109,7 @@ class Together(NamedTuple):
     news: News
 
 
-def write(batches: Sequence[Batch], wakes: Wakes | None, connection: Connection) -> Together:
+def write(batches: Sequence[Batch], wakes: Sequence[Wakes], connection: Connection) -> Together:
     """Writes some batches, in the transaction that ``connection`` is in."""
     wanted = [batch.link for batch in batches if batch.link is not None]
     made = links.create_links(connection, wanted) if wanted else []
@@ -121,10 +124,15 @@ def write(batches: Sequence[Batch], wakes: Wakes | None, connection: Connection)
     entries = [{history.entry_identity(entry): entry for entry in batch.entries} for batch in batches]
     noted = history.add_timeline(connection, entries) if any(entries) else {}
 
-    if actions := [action for batch in batches for action in batch.actions]:
+    actions = [action for batch in batches for action in batch.actions]
+    # With the hold itself, so that no room is without.
+    begun = (each.begin(held) for each in wakes if each.begin is not None for held in holders)
+    actions += (action for action in begun if action is not None)
+    if actions:
         due.add(connection, actions)
-    if wakes is not None and (touched := {told[one].room for one in new if told[one].name in wakes.messages}):
-        due.bring_forward(connection, wakes.kind, sorted(touched), max(told[one].arrived_at for one in new))
+    for each in wakes if new else ():
+        if touched := {told[one].room for one in new if told[one].name in each.messages}:
+            due.bring_forward(connection, each.kind, sorted(touched), max(told[one].arrived_at for one in new))
 
     fresh = [link for link, is_new in made if is_new and isinstance(link, Link)]
     keys.update(key for link in fresh for key in (link.call, link.joins) if key)

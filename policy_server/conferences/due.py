@@ -62,18 +62,24 @@ _FINISH: Final = """UPDATE due_actions SET done_at = ?, outcome = ?, data = coal
 _POSTPONE: Final = """UPDATE due_actions SET due_at = CASE WHEN due_at = ? THEN ? ELSE due_at END, data = ?,
     owner = NULL, leased_until = NULL
     WHERE id = ? AND owner = ? AND attempts = ? AND done_at IS NULL RETURNING id"""
+# Whoever looks for what is due need not pass by them again and again.
+_HOLD_BACK: Final = """UPDATE due_actions SET due_at = ?
+    WHERE lane = ? AND place > ? AND done_at IS NULL AND due_at < ? RETURNING id"""
 _REMEMBER: Final = """UPDATE due_actions SET data = ?, leased_until = ?
     WHERE id = ? AND owner = ? AND attempts = ? AND done_at IS NULL RETURNING id"""
 _SOONER: Final = """UPDATE due_actions SET due_at = ?
     WHERE key = ANY(?) AND kind = ? AND done_at IS NULL AND (due_at > ? OR owner IS NOT NULL) RETURNING id"""
 _WITHDRAW: Final = """UPDATE due_actions SET done_at = ?, outcome = ?, owner = NULL, leased_until = NULL
     WHERE id = ? AND done_at IS NULL RETURNING id"""
-_REOPEN: Final = """UPDATE due_actions SET done_at = NULL, outcome = NULL, due_at = ?
+_REOPEN: Final = """UPDATE due_actions SET done_at = NULL, outcome = NULL, due_at = ?, data = coalesce(?, data)
     WHERE id = ? AND done_at IS NOT NULL RETURNING id"""
 _OF_KEY: Final = f"{DUE_ACTIONS.select} WHERE key = ? ORDER BY due_at, place, id"
 _WITH_OUTCOME: Final = (
     f"{DUE_ACTIONS.select} WHERE kind = ? AND outcome = ? AND done_at >= ? ORDER BY done_at, id LIMIT ?"
 )
+_WAITING: Final = f"{DUE_ACTIONS.select} WHERE kind = ? AND done_at IS NULL ORDER BY due_at, id LIMIT ?"
+_COUNT_DONE: Final = """SELECT kind, count(*) FROM due_actions
+    WHERE outcome = ? AND done_at >= ? GROUP BY kind"""
 _COUNT: Final = "SELECT kind, count(*), min(due_at) FROM due_actions WHERE done_at IS NULL GROUP BY kind"
 
 
@@ -114,10 +120,13 @@ def finish(
 def postpone(connection: Connection, action: DueAction, until: datetime, data: Mapping[str, object]) -> bool:
     """Puts an action off that was taken, with what is to be known of it then; false if another has taken it since.
 
-    An action that was brought forward since it was taken is due at once.
+    An action that was brought forward since it was taken is due at once. Those that wait for it are put off with it.
     """
-    found = (instant(action.due_at), instant(until), encode(data), *_own(action))
-    return bool(connection.execute(_POSTPONE, *found))
+    moment = instant(until)
+    is_own = bool(connection.execute(_POSTPONE, instant(action.due_at), moment, encode(data), *_own(action)))
+    if is_own and action.lane != storable_name(action.id):
+        connection.execute(_HOLD_BACK, moment, storable_name(action.lane), action.place, moment)
+    return is_own
 
 
 def remember(connection: Connection, action: DueAction, until: datetime, data: Mapping[str, object]) -> bool:
@@ -142,9 +151,10 @@ def withdraw(connection: Connection, action_id: str, at: datetime, outcome: str)
     return bool(connection.execute(_WITHDRAW, instant(at), outcome, storable_name(action_id)))
 
 
-def reopen(connection: Connection, action_id: str, at: datetime) -> bool:
-    """Has an action that is done be carried out again; whether there is one."""
-    return bool(connection.execute(_REOPEN, instant(at), storable_name(action_id)))
+def reopen(connection: Connection, action_id: str, at: datetime, data: Mapping[str, object] | None = None) -> bool:
+    """Has an action that is done be carried out again, with what is to be known of it then; whether there is one."""
+    kept = None if data is None else encode(data)
+    return bool(connection.execute(_REOPEN, instant(at), kept, storable_name(action_id)))
 
 
 def find_of(connection: Connection, key: str) -> tuple[DueAction, ...]:
@@ -157,6 +167,16 @@ def find_done(
 ) -> tuple[DueAction, ...]:
     """The actions of a kind that ended in one way since a time."""
     return tuple(map(_action, connection.execute(_WITH_OUTCOME, kind, outcome, instant(since), most)))
+
+
+def find_waiting(connection: Connection, kind: str, most: int = 1000) -> tuple[DueAction, ...]:
+    """The actions of a kind that are not done, by when they are due."""
+    return tuple(map(_action, connection.execute(_WAITING, kind, most)))
+
+
+def count_done(connection: Connection, outcome: str, since: datetime) -> dict[str, int]:
+    """For each kind how many actions ended in one way since a time."""
+    return dict(connection.execute(_COUNT_DONE, outcome, instant(since)))
 
 
 def count(connection: Connection) -> dict[str, tuple[int, int]]:

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from policy_server.conferences.caller_names import caller_aliases, shown_users
+from policy_server.conferences.derived import decided, derived, dials_of
 from policy_server.conferences.ending import Course, course_in, course_of
 from policy_server.conferences.found import Found, Subject
 from policy_server.conferences.holding import LEGS, agents_aliases, entered, held_to, room_of
@@ -161,7 +162,7 @@ class ConferenceLookup:
             # As it was when the room began.
             service, dials = before.service, before.found.dials
         else:
-            service, dials = self._service(known, ruleset, now), self._dials(known, ruleset, now)
+            service, dials = self._service(known, ruleset, now), dials_of(known, ruleset, self._keyring, now)
         room = room_name(service, known.call)
         keys = tuple(dict.fromkeys((subject.call, room)))
         if keys[1:]:
@@ -272,7 +273,7 @@ class ConferenceLookup:
         That alias may lead each caller to a room of their own, or begin the room anew and have it dial again: then agents
         have one that leads here while the room runs.
         """
-        decision = self._decided(Known("", None, held, None, None), ruleset, held.alias, now)
+        decision = decided(Known("", None, held, None, None), ruleset, self._keyring, held.alias, now)
         if decision is not None and room_of(decision) == held.name and LEGS not in decision.service:
             return "", held_to(held, decision).service
         kept = held.aliases.get(Entrance.AGENT)
@@ -281,55 +282,15 @@ class ConferenceLookup:
 
     def _service(self, known: Known, ruleset: Ruleset, now: datetime) -> Service:
         """The room as the agent enters it: by the door that was held, or as the agent's rule would make it."""
-        derived = self._derived(known, ruleset, now)
+        made = derived(known, ruleset, self._keyring, now)
         held = known.conference
         if held is None:
-            return derived.service if derived is not None else _NO_SERVICE
+            return made.service if made is not None else _NO_SERVICE
         if not held.call and known.opened is None:
             return self._room_entered(held, ruleset, now)[1]
-        if derived is not None and room_of(derived) == held.name:
-            return held_to(held, derived).service
+        if made is not None and room_of(made) == held.name:
+            return held_to(held, made).service
         return entered(held)
-
-    def _derived(self, known: Known, ruleset: Ruleset, now: datetime) -> Serve | None:
-        """The room that a browser gets for the call's aliases, the agents' first, as it was when the room began."""
-        call, link_type = known.opened, known.link_type
-        if call is None or link_type is None:
-            return None
-        aliases = filter(None, (link_type.agents_alias(call), link_type.customers_alias(call)))
-        decisions = (self._decided(known, ruleset, alias, now) for alias in aliases)
-        return next((decision for decision in decisions if decision is not None), None)
-
-    def _decided(self, known: Known, ruleset: Ruleset, alias: str, now: datetime) -> Serve | None:
-        """What a browser was served for an alias when the room began, or would be now if it has not."""
-        at = now if known.conference is None else known.conference.held_at
-        kept = [each for each in (known.link, known.joined) if each is not None]
-        links = {each.call: each if known.conference is None else each.as_of(at) for each in kept}
-        asked = {"call_direction": "dial_in", "protocol": "api", "trigger": "web", "local_alias": alias}
-        request = parse_request(RequestType.SERVICE, encode_query(asked).encode())
-        decision = evaluate(ruleset, request, at, self._keyring, find_link=links.get)
-        return decision if isinstance(decision, Serve) else None
-
-    def _dials(self, known: Known, ruleset: Ruleset, now: datetime) -> frozenset[str]:
-        """The aliases that the room dials."""
-        held = known.conference
-        dials = _aliases(held.legs, held.fallbacks) if held is not None else frozenset()
-        if dials:
-            return dials
-        # The agent may have come first, whose rule does not dial: what it dials for whoever comes by the customer's alias.
-        alias = held.alias if held is not None else ""
-        link_type, call = known.link_type, known.opened
-        if known.joined_type is not None:
-            link_type = known.joined_type
-            call = self._keyring.open(known.joins, Role.CALL, (link_type.name,))
-        if link_type is not None and call is not None:
-            alias = link_type.customers_alias(call)
-        decision = self._decided(known, ruleset, alias, now)
-        if decision is None:
-            return frozenset()
-        legs = decision.service.get(LEGS)
-        listed = [leg for leg in legs if isinstance(leg, dict)] if isinstance(legs, list) else ()
-        return _aliases(listed, decision.fallbacks)
 
     def _course(self, reader: CallSource, subject: Subject, known: Known, room: str, now: datetime) -> Course:
         """How it goes in the room."""
@@ -373,8 +334,3 @@ class ConferenceLookup:
             if isinstance(decision, Serve) and decision.call:
                 return decision.call
         return ""
-
-
-def _aliases(*legs: Iterable[Mapping[str, object]]) -> frozenset[str]:
-    """What automatic participants are called by."""
-    return frozenset(str(leg.get("remote_alias", "")) for leg in chain(*legs))

@@ -94,6 +94,8 @@ _VERSION_8: Final = (
     "CREATE INDEX links_joins ON links (joins) WHERE joins <> ''",
 )
 
+_VERSION_9: Final = ("CREATE INDEX due_actions_outcome ON due_actions (outcome, done_at) WHERE done_at IS NOT NULL",)
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (),
     (),
@@ -103,6 +105,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _VERSION_6,
     _VERSION_7,
     _VERSION_8,
+    _VERSION_9,
 )
 """What makes version 1 out of an empty database, version 2 out of 1, …; version 1 was that of 0.1 and version 2 came before
 0.2.0 was released, and neither is read.

@@ -57,7 +57,7 @@ class ConferenceStore:
         self._database: Final = Database(url, patience, read_only)
         self._groups: Final[Groups[Batch, Written]] = Groups(self._begin_writing, self._database.give)
         self._tell: Callable[[News], None] = _tell_nobody
-        self._wakes: Wakes | None = None
+        self._wakes: tuple[Wakes, ...] = ()
         self._under_way: asyncio.Future[None] | None = None
 
     def tell_news(self, tell: Callable[[News], None]) -> None:
@@ -65,8 +65,8 @@ class ConferenceStore:
         self._tell = tell
 
     def wake_by(self, wakes: Wakes) -> None:
-        """From now on messages of nodes have actions be due."""
-        self._wakes = wakes
+        """From now on messages of nodes have actions be due, beside those of whoever called it before."""
+        self._wakes = (*self._wakes, wakes)
 
     async def __aenter__(self) -> Self:
         return self
@@ -286,9 +286,11 @@ class ConferenceStore:
         """Ends an action that nobody need carry out any more; whoever has it finds that out when they finish it."""
         return await self._database.write(partial(due.withdraw, action_id=action_id, at=at, outcome=outcome))
 
-    async def reopen_due(self, action_id: str, at: datetime) -> bool:
-        """Has an action that is done be carried out again, at a time, and says whether there is one."""
-        return await self._database.write(partial(due.reopen, action_id=action_id, at=at))
+    async def reopen_due(self, action_id: str, at: datetime, data: Mapping[str, object] | None = None) -> bool:
+        """Has an action that is done be carried out again, at a time, and says whether there is one; ``data`` is what is to
+        be known of it then, ``None`` for what was.
+        """
+        return await self._database.write(partial(due.reopen, action_id=action_id, at=at, data=data))
 
     async def due_of(self, key: str) -> tuple[DueAction, ...]:
         """All actions about a call or room name, done or not."""
@@ -297,6 +299,14 @@ class ConferenceStore:
     async def done_due(self, kind: str, outcome: str, since: datetime) -> tuple[DueAction, ...]:
         """Up to 1000 actions of a kind that ended in one way since a time."""
         return await self._database.read(partial(due.find_done, kind=kind, outcome=outcome, since=since))
+
+    async def waiting_due(self, kind: str) -> tuple[DueAction, ...]:
+        """Up to 1000 actions of a kind that are not done, by when they are due."""
+        return await self._database.read(partial(due.find_waiting, kind=kind))
+
+    async def count_done(self, outcome: str, since: datetime) -> dict[str, int]:
+        """For each kind how many actions ended in one way since a time."""
+        return await self._database.read(partial(due.count_done, outcome=outcome, since=since))
 
     async def count_due(self) -> dict[str, tuple[int, datetime]]:
         """For each kind how many actions are not done, and when the first of them is or was due."""

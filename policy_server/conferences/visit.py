@@ -97,9 +97,14 @@ class Visit:
         return self.customer[-1][1] if self.customer and self.customer[-1][1] < math.inf else None
 
     @property
+    def met_at(self) -> float | None:
+        """When a leg was first connected while the customer was there."""
+        return next((begin for begin, _ in _common(self.customer, _answered(self.legs))), None)
+
+    @property
     def met(self) -> bool:
-        """Whether a leg was connected while the customer was there."""
-        return bool(_common(self.customer, _answered(self.legs)))
+        """Whether one ever was."""
+        return self.met_at is not None
 
     @property
     def waited(self) -> float | None:

@@ -13,6 +13,7 @@ from policy_server.conferences.pace import OPEN_ROOMS, ROOMS
 from policy_server.genesys.tenant import Tenant, check_region, parse_tenant
 from policy_server.management.access import Access, parse_access
 from policy_server.management.pace import NODE_LIMIT, RATE, SLOWEST
+from policy_server.outbound.webhooks import Receiver, parse_receivers
 from policy_server.settings.readers import (
     SettingsError,
     one_of,
@@ -123,6 +124,13 @@ def _management(texts: Texts) -> Access | None:
     return access
 
 
+def _receivers(texts: Texts) -> tuple[Receiver, ...]:
+    receivers, faults = parse_receivers(*texts.values())
+    if faults:
+        raise SettingsError(*(f"{PREFIX}{fault.field.upper()} {fault.message}" for fault in faults))
+    return receivers
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """A user name and its password."""
@@ -177,6 +185,10 @@ class Settings:
         Setting("POLICY_MANAGEMENT_CA", "", "file of the certificates that sign the node's own; if not set, the system's"))
     management_rate: int = _setting("MANAGEMENT_RATE", whole_up_to(NODE_LIMIT, " of requests", SLOWEST), str(RATE),
         f"how many requests a minute one process sends there; the node takes {NODE_LIMIT} in all")
+    receivers: tuple[Receiver, ...] = _several(_receivers,
+        Setting("POLICY_WEBHOOKS", "", "who is told of calls: name=https://…,name=https://…", is_secret=True),
+        Setting("POLICY_WEBHOOK_SECRET", "",
+            "what these messages are signed with: whsec_…, or name=whsec_… for one receiver", is_secret=True))
     admin: Credentials | None = _credentials("ADMIN", "for operators who are not on this machine")
     operator_networks: tuple[Network, ...] = _setting("OPERATOR_NETWORKS", read_operators, "",
         "networks beside this machine that may read /healthz, /readyz and /metrics without a password")

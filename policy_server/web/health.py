@@ -21,6 +21,7 @@ from policy_server.web.openapi import PATH as OPENAPI_PATH
 from policy_server.web.openapi import document
 from policy_server.web.problem import ProblemResponse
 from policy_server.web.refusals import Door, Refusals
+from policy_server.web.webhooks import ReceiverState
 
 DATABASE_PATIENCE: Final = 0.5
 """Seconds that ``/readyz`` waits for the database."""
@@ -66,6 +67,7 @@ class Ready(TypedDict):
     clocks: list[ClockDifference]
     upstreams: list[UpstreamState]
     management: NotRequired[ManagementState]
+    webhooks: NotRequired[list[ReceiverState]]
 
 
 class OperatorEndpoints:
@@ -83,6 +85,7 @@ class OperatorEndpoints:
         upstreams: Callable[[Mapping[str, Upstream]], list[UpstreamState]],
         refusals: Refusals | None = None,
         management: Callable[[], ManagementState] | None = None,
+        webhooks: Callable[[], list[ReceiverState]] | None = None,
     ) -> None:
         self._rules: Final = rules
         self._store: Final = store
@@ -94,6 +97,7 @@ class OperatorEndpoints:
         self._rooms: Final = rooms
         self._upstreams: Final = upstreams
         self._management: Final = management
+        self._webhooks: Final = webhooks
 
     def routes(self) -> list[Route]:
         """The routes, for the application."""
@@ -134,6 +138,8 @@ class OperatorEndpoints:
         }
         if self._management is not None:
             content["management"] = self._management()
+        if self._webhooks is not None:
+            content["webhooks"] = self._webhooks()
         return JSONResponse(content, headers={"cache-control": "no-store"})
 
     async def metrics(self, request: Request) -> Response:

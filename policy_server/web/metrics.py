@@ -5,7 +5,7 @@ imported; whichever of them is asked adds them up.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
@@ -40,6 +40,7 @@ class Metrics:
         if self._folder:
             Path(self._folder).mkdir(parents=True, exist_ok=True)
         self._watched: Final[list[tuple[Gauge, Callable[[], float]]]] = []
+        self._watched_each: Final[list[tuple[Gauge, Callable[[], Mapping[str, float]]]]] = []
         self._answers: Final = Counter(
             "policy_answers",
             "Answers by question, outcome and rule",
@@ -110,11 +111,26 @@ class Metrics:
         """Adds a gauge, which ``update`` reads."""
         self._watched.append((Gauge(name, text, registry=self.registry, multiprocess_mode=together), read))
 
+    def watch_each(
+        self,
+        name: str,
+        text: str,
+        label: str,
+        read: Callable[[], Mapping[str, float]],
+        together: Together = "livemax",
+    ) -> None:
+        """Adds a gauge for each of a few names of ours, which ``update`` reads."""
+        gauge = Gauge(name, text, [label], registry=self.registry, multiprocess_mode=together)
+        self._watched_each.append((gauge, read))
+
     def update(self) -> None:
         """Reads the gauges and counts answers. Call it now and then, so that other processes see those of this one."""
         self._count_answers()
         for gauge, read in self._watched:
             gauge.set(read())
+        for each, read_each in self._watched_each:
+            for value, number in read_each().items():
+                each.labels(value).set(number)
 
     def render(self) -> bytes:
         """All metrics of all processes in the text format."""

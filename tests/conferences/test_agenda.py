@@ -190,3 +190,29 @@ def test_an_agenda_that_is_closed_ends_what_it_began(place: Place) -> None:
         assert [one.leased_until for one in await store.due_of(CALL)] == [None, None]
 
     place.run(scenario)
+
+
+def test_what_takes_too_long_is_cut_off_when_the_service_stops(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service ends, and another process takes over what was under way."""
+    monkeypatch.setattr("policy_server.conferences.agenda.CLOSE_SECONDS", 0.05)
+
+    async def scenario(store: ConferenceStore) -> None:
+        clock, hanging, other = Clock(), Recorder(hangs=True, seconds=3600.0), Recorder()
+        await store.schedule(actions("one"))
+        async with asyncio.timeout(10), agenda(store, hanging, clock):
+            await eventually(lambda: _is_running(hanging))
+        assert hanging.running == 0
+        clock.now += 2 * HOUR
+        async with agenda(store, other, clock, "b"):
+            await eventually(lambda: _is_done(store))
+        assert other.had == [("one", 2)]
+
+    place.run(scenario)
+
+
+async def _is_running(recorder: Recorder) -> bool:
+    return recorder.running == 1
+
+
+async def _is_done(store: ConferenceStore) -> bool:
+    return not await store.count_due()

@@ -246,3 +246,23 @@ def fresh_place(tmp_path: Any) -> Callable[[], Place]:
     """Makes a new SQLite file each time."""
     numbers = iter(range(10**6))
     return lambda: Place(f"sqlite:///{tmp_path}/{next(numbers)}.db", "sqlite")
+
+
+def test_what_waits_for_an_action_is_put_off_with_it(place: Place) -> None:
+    """Nobody looks at the others of its lane before it may be done; those before it, and those of other lanes, stay."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        lanes = {"first": ("lane", 0), "second": ("lane", 1), "third": ("lane", 2), "other": ("elsewhere", 5)}
+        await store.schedule([action(name, lane=lane, place=number) for name, (lane, number) in lanes.items()])
+        (first,) = [one for one in await store.take_due(LOOK, "a", NOW, NOW + LEASE, 9) if one.id == "first"]
+        assert await store.finish_due(first, NOW, "ok")
+        (second,) = await store.take_due(LOOK, "a", NOW, NOW + LEASE, 9)
+        assert await store.postpone_due(second, NOW + HOUR, {})
+        due = {one.id: one.due_at for one in await store.waiting_due(LOOK)}
+        assert due == {"second": NOW + HOUR, "third": NOW + HOUR, "other": NOW}
+        (again,) = [one for one in await store.take_due(LOOK, "a", NOW + HOUR, NOW + 2 * HOUR, 9) if one.lane == "lane"]
+        assert again.id == "second"
+        assert await store.finish_due(again, NOW + HOUR, "ok")
+        assert [one.id for one in await store.take_due(LOOK, "a", NOW + HOUR, NOW + 2 * HOUR, 9)] == ["third"]
+
+    place.run(scenario)

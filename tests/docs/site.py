@@ -12,6 +12,7 @@ from policy_server.simulator.genesys import StandIn, participant
 from policy_server.web.metrics import Metrics
 from tests.conferences import event_histories as told
 from tests.genesys.asking import MARIA, TOKEN, settings
+from tests.outbound.receivers import SECRET
 from tests.servers import PASSWORD, SECRET_KEY, USERNAME, RealServer, eventually
 from tests.web.calls import bulk
 
@@ -31,6 +32,8 @@ SETTINGS: Final = {
     "POLICY_MANAGEMENT_URL": "http://127.0.0.1:9",
     "POLICY_MANAGEMENT_USERNAME": "policy",
     "POLICY_MANAGEMENT_PASSWORD": "the password of the manager",
+    "POLICY_WEBHOOKS": "crm=http://127.0.0.1:9/hooks",
+    "POLICY_WEBHOOK_SECRET": SECRET,
     "POLICY_WIDGET_ORIGINS": "https://widget.example.com",
 }
 

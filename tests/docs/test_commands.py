@@ -58,7 +58,7 @@ def test_commands_in_prose_and_units_exist() -> None:
         words = shlex.split(re.split(r" (?:\||>|&&|#) ?", text)[0].strip("/"))
         if words[1:] in ([], ["--version"], ["link"]):
             continue
-        name = " ".join(words[:3] if words[1] in {"link", "conference"} else words[:2])
+        name = " ".join(words[:3] if words[1] in {"link", "conference", "webhook"} else words[:2])
         assert name in COMMANDS, text
         used = {word for word in words if word.startswith("--")}
         assert used <= _options(COMMANDS[name]), text

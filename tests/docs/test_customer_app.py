@@ -1,14 +1,21 @@
 """The page for developers who make links: fields, errors, pages of their own, attributes."""
 
+import asyncio
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from runpy import run_path
 from shutil import copytree
-from typing import Final
+from typing import Final, get_type_hints
 
 import pytest
+from standardwebhooks import WebhookVerificationError
 
 from policy_server.conferences.link_requests import FIELDS
+from policy_server.conferences.telling import Event, Message, Told
+from policy_server.conferences.verdict import Code, Verdict
+from policy_server.outbound.webhooks import Receiver, Refused, Sender, Taken
 from policy_server.rulefiles.pages import LAYOUT, PAGES
 from policy_server.rulefiles.store import load_folder
 from policy_server.simulator.genesys import StandIn
@@ -16,6 +23,7 @@ from policy_server.web.pages import shipped_pages
 from tests.docs.pages import CUSTOMER_APP, HTML, code
 from tests.docs.shapes import field_paths
 from tests.docs.site import SETTINGS, Site
+from tests.outbound.receivers import KEY, OTHER_KEY, receiving
 from tests.servers import real_server
 
 PAGE: Final = CUSTOMER_APP
@@ -30,6 +38,44 @@ def test_every_field_of_the_answer_is_explained() -> None:
     """The table has every field of a link and of its conference, and no other."""
     documented = [name for names, _ in PAGE.rows("field of the answer |") for name in code(names)]
     assert sorted(documented) == sorted([*field_paths("LinkWithConference"), "conference"])
+
+
+def test_messages_about_calls_are_those_of_the_code() -> None:
+    """Every event and every field of a message is explained, and the one that is shown is such a message."""
+    assert {code(name)[0] for name, _ in PAGE.rows("event of a call |")} == set(Event)
+    documented = [name for names, _ in PAGE.rows("field of a message |") for name in code(names)]
+    assert sorted(documented) == sorted([*(get_type_hints(Message).keys() - {"data"}), *get_type_hints(Told)])
+    (shown,) = [json.loads(block.text) for block in PAGE.blocks if block.note == "is sent by a server"]
+    assert shown.keys() == get_type_hints(Message).keys()
+    assert list(shown["data"]) == list(get_type_hints(Told))
+    assert list(shown["data"]["verdict"]) == list(get_type_hints(Verdict))
+    assert shown["type"] in set(Event)
+    assert shown["data"]["verdict"]["code"] in set(Code)
+
+
+def test_a_message_is_read_as_the_page_says(tmp_path: Path) -> None:
+    """The Python of the page takes a message that was sent to it, knows its copy, and refuses what is not signed so."""
+    (block,) = [block for block in PAGE.blocks if block.language == "python"]
+    (shown,) = [block.text for block in PAGE.blocks if block.note == "is sent by a server"]
+    program = tmp_path / "receiver.py"
+    program.write_text(block.text, encoding="utf-8")
+    receive = run_path(str(program))["receive"]
+
+    async def send(url: str, key: bytes) -> Taken | Refused:
+        sender = Sender(Receiver("crm", url, (key,)))
+        try:
+            return await sender.send("msg_1", shown, datetime.now(UTC))
+        finally:
+            await sender.close()
+
+    with receiving() as site:
+        for key in (KEY, KEY, OTHER_KEY):
+            asyncio.run(send(site.url, key))
+    first, second, foreign = site.got
+    assert receive(first.body, dict(first.headers)).startswith("Ada L: call.ended, An agent joined after 16 s")
+    assert receive(second.body, dict(second.headers)) == "a copy"
+    with pytest.raises(WebhookVerificationError):
+        receive(foreign.body, dict(foreign.headers))
 
 
 def test_placeholders_of_pages_are_those_of_the_code() -> None:

@@ -85,6 +85,12 @@ TROUBLE: Final = {
     "PolicyManagementNodeAway": {"policy_management_away": "1"},
     "PolicyUpstreamLeftAlone": {"policy_upstreams_left_alone": "1"},
     "PolicyUpstreamWrong": {'policy_forwarded_total{upstream="scheduler",outcome="wrong"}': "0+1x30"},
+    "PolicyWebhooksFail": {
+        'policy_webhooks_waiting{receiver="crm"}': "3",
+        'policy_webhooks_sent{receiver="crm"}': "7",
+        'policy_webhooks_failed{receiver="crm"}': "0+1x30",
+    },
+    "PolicyWebhooksDead": {'policy_webhooks_dead{receiver="crm"}': "0+1x30"},
     "PolicyLogLost": {"policy_audit_lines_dropped": "0+1x30"},
 }
 """Samples, minute by minute, for which each alert is there."""
@@ -93,6 +99,9 @@ QUIET: Final = {
     'policy_answers_total{question="service",outcome="serve",rule="customer"}': "0+60x30",
     'policy_answer_seconds_bucket{question="service",le="0.01"}': "0+60x30",
     'policy_answer_seconds_bucket{question="service",le="+Inf"}': "0+60x30",
+    'policy_webhooks_waiting{receiver="crm"}': "1",
+    'policy_webhooks_sent{receiver="crm"}': "0+3x30",
+    'policy_webhooks_failed{receiver="crm"}': "0+1x30",
     **{name: "0" for samples in TROUBLE.values() for name in samples if "{" not in name},
 }
 

@@ -1,0 +1,54 @@
+"""One life of a room, from its hold to its end, without what was before and after it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from policy_server.conferences.derived import dials_of
+from policy_server.conferences.ending import Course, phase_of
+from policy_server.conferences.fold import Phase
+from policy_server.conferences.known import Known
+from policy_server.conferences.reader import Reader
+from policy_server.conferences.records import HeldConference
+from policy_server.conferences.view import Conference, render
+from policy_server.conferences.visit import Visit, visit_of
+from policy_server.policy.names import Keyring, Role
+from policy_server.policy.ruleset import Ruleset
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Life:
+    """A room as it is shown, and who came and went; ``link_type`` is that of its call, ``""`` without one, and ``arrived_at``
+    when its nodes were last heard of.
+    """
+
+    held: HeldConference
+    link_type: str
+    answer: Conference
+    visit: Visit
+    arrived_at: datetime | None
+
+
+def life_of(reader: Reader, conference_id: str, ruleset: Ruleset, keyring: Keyring, now: datetime) -> Life | None:
+    """The life of a room by the id of its conference, whatever became of it since; ``None`` if there is none."""
+    held = reader.conference(conference_id)
+    if held is None:
+        return None
+    link = reader.link(held.call) if held.call else None
+    opened = keyring.open(held.call, Role.CALL, dict.fromkeys((*ruleset.links, held.link_type)))
+    link_type = ruleset.links.get(opened.type) if opened is not None else None
+    is_joined = opened is not None and any(other.joins == opened.type for other in ruleset.links.values())
+    joined_by = reader.joining(held.call) if is_joined else ()
+    known = Known(held.call or held.name, link, held, opened, link_type, joined_by=joined_by)
+    entries = [entry for key in dict.fromkeys(filter(None, (held.call, held.name))) for entry in reader.timeline(key)]
+    if not held.call:
+        over_at = held.ended_at or held.expires_at
+        entries = [entry for entry in entries if held.held_at <= entry.at <= over_at]
+    latest = reader.told_of(held).since(held.held_at)
+    phase = phase_of(latest.phase, held, now)
+    dials, domains = bool(dials_of(known, ruleset, keyring, now)), ruleset.domains
+    answer = render(
+        known, held.service, entries, Course(latest, latest, phase), dials=dials, domains=domains, node="", now=now
+    )
+    visit = visit_of(latest, entries, known.cast(domains, dials=dials), is_ended=phase is Phase.ENDED)
+    kind = opened.type if opened is not None else held.link_type
+    return Life(held, kind, answer, visit, latest.arrived_at)
