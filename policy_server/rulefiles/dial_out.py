@@ -44,14 +44,17 @@ class _NamedTrunks:
 
 @dataclass(frozen=True, slots=True)
 class DialOut:
-    """The legs of ``dial_out``: those dialled with the room, those for when one failed, and their placeholders."""
+    """The legs of ``dial_out``: those dialled with the room, those for when one failed, their placeholders, and where each
+    says what it calls itself.
+    """
 
     first: tuple[Leg, ...]
     failed: tuple[Leg, ...]
     templates: tuple[tuple[Template, Place], ...]
+    callers: tuple[tuple[Leg, Place], ...]
 
 
-NO_LEGS: Final = DialOut((), (), ())
+NO_LEGS: Final = DialOut((), (), (), ())
 
 
 def read_dial_out(rule: Table, material: Material) -> DialOut:
@@ -60,6 +63,7 @@ def read_dial_out(rule: Table, material: Material) -> DialOut:
     domain = material.domains[0] if material.domains else ""
     first: list[Leg] = []
     failed: list[Leg] = []
+    callers: list[tuple[Leg, Place]] = []
     reader = TemplateReader(rule)
     items = rule.sequence("dial_out", "a list such as [{trunk: NAME}]")
     if not items and isinstance(rule.value("dial_out"), SequenceNode):
@@ -86,7 +90,9 @@ def read_dial_out(rule: Table, material: Material) -> DialOut:
         leg = _read_leg(entry, dialled, domain, reader, vocabulary)
         if leg is not None:
             (failed if when == FAILED else first).append(replace(leg, open=calendar, weight=weight))
-    return DialOut(tuple(first), tuple(failed), tuple(reader.templates))
+            # One that leaves it out is called by its default.
+            callers.append((leg, entry.value_place("local_alias") if "local_alias" in entry else entry.place))
+    return DialOut(tuple(first), tuple(failed), tuple(reader.templates), tuple(callers))
 
 
 def _read_open(entry: Table, material: Material, *, is_failed: bool) -> str:

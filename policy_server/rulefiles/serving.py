@@ -12,6 +12,7 @@ from policy_server.policy.recall import destinations, origin_of
 from policy_server.policy.ruleset import ServeOutcome
 from policy_server.policy.services import CALLER, ROOM_NAME, ROOM_TYPES, ServiceTemplate
 from policy_server.rulefiles.assurance import MANAGEMENT, SCHEMA, has_management, read_assurance
+from policy_server.rulefiles.callers import caller_warning
 from policy_server.rulefiles.dial_out import NO_LEGS, DialOut, read_dial_out
 from policy_server.rulefiles.placeholders import check_placeholders, check_placeholders_of_room, folded_groups
 from policy_server.rulefiles.reader import Table, undefined
@@ -47,6 +48,10 @@ def _read_serve(
     if name is not None and not draft.shared and draft.fields.fixed.get("service_type") in ROOM_TYPES:
         place = table.value_place(heading.outcome)
         material.shareable[heading.id] = Shareable(draft.room, name, draft.name_place, place, heading.sources)
+    if name is not None and heading.enabled:
+        for leg, place in dialled.callers:
+            if message := caller_warning(leg, name, heading.conditions):
+                material.report.warning(place, message, heading.id)
     outcome = _served(draft, dialled, assurance, material)
     warn_of_no_call(heading, outcome.service.needed)
     if heading.enabled and not material.report.failed:
