@@ -1,7 +1,7 @@
 """What watches over the legs of calls, put together: the rules of this moment and the Management Node."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from functools import partial
@@ -18,7 +18,6 @@ from policy_server.conferences.assuring import (
     watched_id,
 )
 from policy_server.conferences.batches import Wakes
-from policy_server.conferences.holding import LEGS
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.records import HeldConference
 from policy_server.conferences.sightings import Seen, Somebody
@@ -37,10 +36,14 @@ from policy_server.management.results import (
     Unknown,
 )
 from policy_server.pexip.aliases import normalise_alias
+from policy_server.policy.assurance import Entry
 from policy_server.policy.decisions import Serve
 from policy_server.policy.masking import HIDDEN
 from policy_server.policy.names import Keyring, Role
 from policy_server.policy.ruleset import Rules
+from policy_server.policy.services import LEGS
+from policy_server.policy.trunk_limits import excess, may_be_dialled
+from policy_server.telephony.trunks import Load, Trunk, dial_string
 from policy_server.web.management import ManagementNode
 from policy_server.web.metrics import Metrics
 
@@ -48,8 +51,9 @@ from policy_server.web.metrics import Metrics
 class WatchedRules:
     """What is to be known of the rules of this moment to watch a call."""
 
-    def __init__(self, rules: Rules, keyring: Keyring) -> None:
+    def __init__(self, rules: Rules, keyring: Keyring, load_at: Callable[[str, datetime], Load]) -> None:
         self._rules: Final = rules
+        self._load_at: Final = load_at
         self._keyring: Final = keyring
 
     @property
@@ -67,10 +71,17 @@ class WatchedRules:
         aliases = (link_type.customers_alias(call), HIDDEN.join(link_type.alias.literals))
         return frozenset(normalise_alias(alias, ruleset.domains) for alias in aliases)
 
-    def is_open(self, calendar: str, at: datetime) -> bool:
-        """Whether a calendar is open; one that is gone from the rules is."""
-        found = self._rules.ruleset.calendars.get(calendar)
-        return found is None or found.is_open(at)
+    def may_be_dialled(self, entries: Sequence[Entry], at: datetime) -> Sequence[bool]:
+        """Which entries for when a leg failed may be dialled: a calendar that is gone from the rules is open, and a trunk
+        without limits.
+        """
+        calendars, trunks = self._rules.ruleset.calendars, self._rules.ruleset.trunks
+        are_open = [entry.open not in calendars or calendars[entry.open].is_open(at) for entry in entries]
+        are_over = [entry.trunk in trunks and self._is_over(trunks[entry.trunk], at) for entry in entries]
+        return may_be_dialled(are_open, are_over)
+
+    def _is_over(self, trunk: Trunk, at: datetime) -> bool:
+        return trunk.limits is not None and bool(excess(trunk, self._load_at(dial_string(trunk).remote_alias, at)))
 
 
 def watching(conferences: Conferences) -> Callable[[Serve, str, str, datetime], None]:
@@ -191,7 +202,7 @@ class CallAssurance:
         def count(step: str, told: Told) -> None:
             self._counts[step if told in {Told.DONE, Told.UNKNOWN} else "refused"] += 1
 
-        watched = WatchedRules(rules, keyring)
+        watched = WatchedRules(rules, keyring, conferences.load)
         self.handlers: Final[Mapping[str, Handler]] = {
             KIND: LegWatch(conferences.store, NodeCommands(node.client), watched, note, clock, count)
         }

@@ -6,7 +6,7 @@ Management Node, whose word counts. What is done is remembered first.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -34,7 +34,7 @@ from policy_server.conferences.records import HeldConference
 from policy_server.conferences.sightings import Seen, in_breakouts, seen_by_events, seen_by_node
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.timeline import Note, assurance_acted
-from policy_server.policy.assurance import Assured
+from policy_server.policy.assurance import Assured, Entry
 from policy_server.policy.decisions import Serve
 
 KIND: Final = "assurance"
@@ -136,8 +136,8 @@ class Watching(Protocol):
     def customers_aliases(self, held: HeldConference) -> frozenset[str]:
         """The aliases by which customers come into a room, as nodes dial them and as events are kept, without domain."""
 
-    def is_open(self, calendar: str, at: datetime) -> bool:
-        """Whether a calendar is open; one that is gone from the rules is."""
+    def may_be_dialled(self, entries: Sequence[Entry], at: datetime) -> Sequence[bool]:
+        """Which entries for when a leg failed may be dialled at a time."""
 
     @property
     def domains(self) -> frozenset[str]:
@@ -214,7 +214,7 @@ class _Look:
         self._ways: Final = watching.customers_aliases(found.held)
         self._domains: Final = watching.domains
         now = watch.clock()
-        self._entries: Final = [not each.open or watching.is_open(each.open, now) for each in self._known.entries]
+        self._entries: Final = watching.may_be_dialled(self._known.entries, now)
         self._before: Final = Memory.of(_mapping(action.data["memory"]))
 
     async def carry_out(self, keep: Remember) -> Result:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from itertools import chain
 
-from policy_server.conferences.holding import LEGS
 from policy_server.conferences.known import Known
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import encode_query, parse_request
@@ -12,6 +11,7 @@ from policy_server.policy.decisions import Serve
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.names import Keyring, Role
 from policy_server.policy.ruleset import Ruleset
+from policy_server.policy.services import LEGS
 
 
 def derived(known: Known, ruleset: Ruleset, keyring: Keyring, now: datetime) -> Serve | None:

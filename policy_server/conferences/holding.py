@@ -14,9 +14,8 @@ from policy_server.conferences.records import Door, HeldConference
 from policy_server.pexip.field_facts import DOOR_FIELDS
 from policy_server.policy.decisions import Serve, Trace
 from policy_server.policy.names import Keyring
-from policy_server.policy.services import ROOM_TYPES, Fields
+from policy_server.policy.services import LEGS, ROOM_TYPES, Fields
 
-LEGS: Final = "automatic_participants"
 REASON: Final = "the room is held, whatever the rules say now"
 AGENTS_REASON: Final = "the agents' alias of a room that runs"
 NO_DOOR: Final = Door({})

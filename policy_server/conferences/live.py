@@ -22,6 +22,7 @@ from policy_server.conferences.running import RunningCalls
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.subscriptions import Subscription, Subscriptions
 from policy_server.conferences.writer import Writer
+from policy_server.telephony.trunks import Load
 
 log = logging.getLogger(__name__)
 
@@ -147,6 +148,10 @@ class Conferences:
         Of each the latest come first; some may be there twice, and some may have expired.
         """
         return self._mirror.nearby(call, alias)
+
+    def load(self, remote_alias: str, at: datetime) -> Load:
+        """How much goes to what is dialled, by the rooms that are held: a room counts with its first legs, until it ends."""
+        return self._mirror.load(remote_alias, at)
 
     def of_caller(self, caller: str, at: datetime) -> tuple[HeldConference, ...]:
         """The rooms without a call that call out as ``caller``, in lower case: a user part of ``callers_of``."""

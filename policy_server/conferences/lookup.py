@@ -12,7 +12,7 @@ from policy_server.conferences.caller_names import caller_aliases, shown_users
 from policy_server.conferences.derived import decided, derived, dials_of
 from policy_server.conferences.ending import Course, course_in, course_of
 from policy_server.conferences.found import Found, Subject
-from policy_server.conferences.holding import LEGS, agents_aliases, entered, held_to, room_of
+from policy_server.conferences.holding import agents_aliases, entered, held_to, room_of
 from policy_server.conferences.keeper import latest_of_call
 from policy_server.conferences.known import Known
 from policy_server.conferences.live import Conferences
@@ -33,6 +33,7 @@ from policy_server.policy.link_aliases import Entrance, read_alias
 from policy_server.policy.names import NAME_LENGTH as CALL_LENGTH
 from policy_server.policy.names import Keyring, Role
 from policy_server.policy.ruleset import Rules, Ruleset
+from policy_server.policy.services import LEGS
 
 _CALL_ID: Final = re.compile(rf"[a-z2-7]{{{CALL_LENGTH}}}")
 _NOTED_LIMIT: Final = 10_000

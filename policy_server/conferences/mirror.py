@@ -1,17 +1,22 @@
 """Links and held rooms in memory, as a policy answer needs them: within microseconds, whatever the database does."""
 
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from policy_server.conferences.caller_names import callers_of
 from policy_server.conferences.records import Ended, HeldConference, Link
 from policy_server.pexip.aliases import folded
 from policy_server.pexip.events import room_of
+from policy_server.telephony.trunks import Load
 
 NEARBY_LIMIT: Final = 4
 """Rooms that are found by one call or alias, the newest; each costs a decision. The others are found by name."""
+
+MINUTE: Final = timedelta(minutes=1)
+"""How long a call counts to those of a minute."""
 
 _Index = dict[str, tuple[HeldConference, ...]]
 
@@ -26,6 +31,9 @@ class Mirror:
         self._of_alias: Final[_Index] = {}
         self._of_caller: Final[_Index] = {}
         self._open: Final[set[str]] = set()
+        self._legs: Final[Counter[str]] = Counter()
+        self._begun: Final[deque[tuple[datetime, str]]] = deque()
+        self._lately: Final[Counter[str]] = Counter()
 
     @property
     def room_count(self) -> int:
@@ -86,6 +94,11 @@ class Mirror:
         """The rooms without a call that call out as ``caller``, in lower case: a user part of ``callers_of``."""
         return tuple(room for room in self._of_caller.get(caller, ()) if at < room.expires_at)
 
+    def load(self, remote_alias: str, at: datetime) -> Load:
+        """How much goes to what is dialled, by the rooms that are held: each counts with its first legs, until it ends."""
+        self._forget_begun(at)
+        return Load(self._legs[remote_alias], self._lately[remote_alias])
+
     def keep(self, conference: HeldConference) -> None:
         """The conference holds its room from now on."""
         present = self._rooms.get(conference.name)
@@ -98,6 +111,8 @@ class Mirror:
                 return
         self.drop(conference.name)
         self._rooms[conference.name] = conference
+        if conference.legs:
+            self._count(conference, is_new=present is None or present.id != conference.id)
         if not conference.call:
             self._open.add(conference.name)
         for index, key in self._indexes(conference):
@@ -109,6 +124,10 @@ class Mirror:
         if over is None:
             return
         self._open.discard(name)
+        for alias in _dialled(over):
+            self._legs[alias] -= 1
+            if self._legs[alias] <= 0:
+                del self._legs[alias]
         for index, key in self._indexes(over):
             others = tuple(room for room in index.pop(key, ()) if room is not over)
             if others:
@@ -135,6 +154,23 @@ class Mirror:
             if call not in self._of_call and link.joins not in self._of_call and call not in joined:
                 del self._links[call]
 
+    def _count(self, room: HeldConference, *, is_new: bool) -> None:
+        """Counts the legs of a room that is held, and its calls if it began just now."""
+        for alias in _dialled(room):
+            self._legs[alias] += 1
+            if is_new:
+                self._lately[alias] += 1
+                self._begun.append((room.held_at, alias))
+        self._forget_begun(room.held_at)
+
+    def _forget_begun(self, now: datetime) -> None:
+        """Rooms come in the order in which they begin, but for those of other replicas, which are late by seconds."""
+        while self._begun and self._begun[0][0] <= now - MINUTE:
+            _, alias = self._begun.popleft()
+            self._lately[alias] -= 1
+            if self._lately[alias] <= 0:
+                del self._lately[alias]
+
     def _indexes(self, room: HeldConference) -> Iterator[tuple[_Index, str]]:
         if room.call:
             yield self._of_call, room.call
@@ -143,3 +179,8 @@ class Mirror:
                 yield self._of_caller, caller
         for alias in dict.fromkeys(room.aliases.values()):
             yield self._of_alias, alias
+
+
+def _dialled(room: HeldConference) -> list[str]:
+    """What the legs of a room dial."""
+    return [str(leg.get("remote_alias", "")) for leg in room.legs]

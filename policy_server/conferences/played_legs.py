@@ -28,11 +28,11 @@ from policy_server.conferences.assurance import (
     remember,
 )
 from policy_server.conferences.assured import assured
-from policy_server.conferences.holding import LEGS
 from policy_server.policy.assurance import Assured
 from policy_server.policy.decisions import Serve
 from policy_server.policy.fates import Answers, Fails, Failure, Fate, FateOf, Happening, LegsOutcome, PlayedLegs
 from policy_server.policy.ruleset import Ruleset
+from policy_server.policy.services import LEGS
 from policy_server.wording.values import shown
 
 NODE_DIALS: Final = 10.0

@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from policy_server.conferences.holding import with_door
-from policy_server.conferences.mirror import NEARBY_LIMIT
+from policy_server.conferences.mirror import MINUTE, NEARBY_LIMIT
 from policy_server.conferences.records import Door, HeldConference, Link
 from policy_server.conferences.store import ConferenceStore
+from policy_server.telephony.trunks import Load
 
 
 class Snapshot:
@@ -38,6 +39,15 @@ class Snapshot:
         of_alias = tuple(room for room in latest if alias and alias in room.aliases.values())
         of_call = tuple(room for room in latest if call and room.call == call)
         return of_alias[:NEARBY_LIMIT] + of_call[:NEARBY_LIMIT]
+
+    def load(self, remote_alias: str, at: datetime) -> Load:
+        """How much went to what is dialled, by the rooms that were held."""
+        begins = [
+            room.held_at
+            for room in self.rooms.values()
+            if at < room.expires_at and any(leg.get("remote_alias") == remote_alias for leg in room.legs)
+        ]
+        return Load(len(begins), sum(begun > at - MINUTE for begun in begins))
 
     async def hold(self, conference: HeldConference) -> HeldConference:
         """The conference that would hold the room."""

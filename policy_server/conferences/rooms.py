@@ -13,7 +13,6 @@ from urllib.parse import unquote
 
 from policy_server.conferences.holding import (
     AGENTS_REASON,
-    LEGS,
     agents_aliases,
     conference_of,
     door_of,
@@ -34,7 +33,10 @@ from policy_server.policy.facts import FindLink, room_call
 from policy_server.policy.link_aliases import Entrance, ReadAlias, read_alias
 from policy_server.policy.names import Call, Keyring, Role
 from policy_server.policy.ruleset import Ruleset
+from policy_server.policy.services import LEGS
 from policy_server.policy.templates import RAW
+from policy_server.policy.trunk_limits import LoadOf
+from policy_server.telephony.trunks import Load
 
 _NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
 
@@ -81,6 +83,9 @@ class Known(Protocol):
 
     def nearby(self, call: str, alias: str) -> tuple[HeldConference, ...]:
         """The rooms that an alias or a call has led to, the latest first."""
+
+    def load(self, remote_alias: str, at: datetime) -> Load:
+        """How much goes to what is dialled, by the rooms that are held."""
 
     async def hold(self, conference: HeldConference) -> HeldConference:
         """Pins a room and returns the conference that holds it."""
@@ -162,9 +167,10 @@ class Rooms:
         at: datetime,
         read: ReadAlias | None = None,
         find_link: FindLink | None = None,
+        load_of: LoadOf | None = None,
     ) -> Decision:
         links = find_link or self._conferences.link
-        return evaluate(ruleset, request, at, self._keyring, self._link_attributes, links, read)
+        return evaluate(ruleset, request, at, self._keyring, self._link_attributes, links, read, load_of)
 
     async def _settle_call_out(self, ruleset: Ruleset, request: PolicyRequest, now: datetime) -> Settled:
         """A call out of a room that exists: that room's service, whatever else the question says.
@@ -217,8 +223,8 @@ class Rooms:
         settled = await self._settle_nearby(ruleset, request, dialled, now)
         if settled is not None:
             return settled
-        # No room, or one that the rules gave this caller no part in when it began.
-        decision = self._evaluate(ruleset, request, now, read)
+        # No room, or one that the rules gave this caller no part in when it began. Only a room that begins chooses its legs.
+        decision = self._evaluate(ruleset, request, now, read, load_of=lambda dialled: known.load(dialled, now))
         for room in nearby:
             if not room.call and now < room.expires_at and room.aliases.get(Entrance.AGENT) == key:
                 agreed = await known.agreed(room, room.rule)

@@ -8,6 +8,7 @@ from typing import Final, assert_never
 from policy_server.pexip.properties import accepts_properties
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import PolicyRequest
+from policy_server.pexip.services import accepts_service
 from policy_server.policy.conditions import captured_groups, recalled_columns
 from policy_server.policy.decisions import (
     AllowRegistration,
@@ -44,7 +45,8 @@ from policy_server.policy.ruleset import (
     ServeOutcome,
     SetOutcome,
 )
-from policy_server.policy.services import FIELD_LIMIT, ServiceTemplate, blank_identity, fill
+from policy_server.policy.services import FIELD_LIMIT, LEGS, Fields, ServiceTemplate, blank_identity, fill
+from policy_server.policy.trunk_limits import Choice, LoadOf, within_limits
 
 DIRECTORY_LIMIT: Final = 10
 """Entries in a directory answer when the question does not say; Pexip always says 10 (pexip/README.md: Parameters)."""
@@ -67,13 +69,15 @@ def evaluate(
     link_attributes: Mapping[str, str] = _NO_ATTRIBUTES,
     find_link: FindLink = no_link,
     dialled: ReadAlias | None = None,
+    load_of: LoadOf | None = None,
 ) -> Decision:
     """Decides one question at the moment ``now`` (aware).
 
     ``keyring`` verifies links and derives PINs. ``find_link`` gives what is known of a call's link, by its call id,
     without waiting; ``link_attributes`` go before those that it gives. ``dialled`` is ``local_alias`` where it has been
-    read already. The service, properties or text of a decision have passed the checks that Pexip will make; if a value
-    of this question spoils them the decision is ``Fail``.
+    read already. ``load_of`` says how much goes through a trunk; without it none is over its limits. The service,
+    properties or text of a decision have passed the checks that Pexip will make; if a value of this question spoils them
+    the decision is ``Fail``.
     """
     facts = Facts(
         request,
@@ -86,6 +90,8 @@ def evaluate(
         link_types=ruleset.links,
         find_link=find_link,
         dialled=dialled,
+        load_of=load_of,
+        calendars=ruleset.calendars,
     )
     match request.type:
         case RequestType.SERVICE if request.text("call_direction") == "dial_out":
@@ -173,7 +179,39 @@ def _serve(
     if not template.accepts(service, fits=fits):
         return Fail(rule, faults_of_answer(service), trace)
     fallbacks = tuple(leg.fields.fill(values)[0] for leg in template.fallbacks) if template.fallbacks else ()
+    if template.is_limited and facts.load_of is not None:
+        found = _within_limits(template, service, fallbacks, values, facts.load_of, facts)
+        if found is not None:
+            service, fallbacks, reason = (
+                {**service, LEGS: list(found.legs)},
+                found.fallbacks,
+                f"{reason}; {found.reason}",
+            )
     return Serve(rule, reason, trace, service, facts.call_id, fallbacks, template)
+
+
+def _within_limits(
+    template: ServiceTemplate,
+    service: Fields,
+    fallbacks: tuple[Fields, ...],
+    values: Mapping[str, str],
+    load_of: LoadOf,
+    facts: Facts,
+) -> Choice | None:
+    """The legs in place of those that would go through trunks over their limits, if Pexip would take them."""
+    legs = service[LEGS]
+    if not isinstance(legs, list):
+        return None
+    chosen = within_limits(
+        template,
+        legs,
+        fallbacks,
+        values,
+        facts.call_id or str(service.get("name", "")),
+        load_of,
+        lambda name: facts.calendars[name].is_open(facts.now),
+    )
+    return chosen if chosen is not None and accepts_service({**service, LEGS: list(chosen.legs)}) else None
 
 
 def _recall_service(ruleset: Ruleset, facts: Facts) -> Decision:

@@ -9,11 +9,13 @@ from typing import Final, Protocol
 from policy_server.pexip.aliases import bare_alias, normalise_alias, original_stretch
 from policy_server.pexip.parameters import PARAMETERS, PATH_ALIAS, Kind, Parameter
 from policy_server.pexip.requests import PolicyRequest
+from policy_server.policy.calendars import Calendar
 from policy_server.policy.link_aliases import AliasForm, Entrance, LinkAlias, ReadAlias, read_alias
 from policy_server.policy.link_attributes import Declared, completed
 from policy_server.policy.masking import NameMask
 from policy_server.policy.names import NAMES, UNSIGNED, Call, Keyring, LinkState, Role, link_state
 from policy_server.policy.templates import RAW, without_raw
+from policy_server.policy.trunk_limits import LoadOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,7 @@ class Declaring(Protocol):
 
 
 _NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
+_NO_CALENDARS: Final[Mapping[str, Calendar]] = {}
 _NO_TYPES: Final[Mapping[str, Declaring]] = {}
 NO_LINK_TYPES: Final = NameMask()
 
@@ -210,6 +213,7 @@ class Facts:
         "_link_types",
         "_mask",
         "_room_link",
+        "calendars",
         "call",
         "call_id",
         "domains",
@@ -217,6 +221,7 @@ class Facts:
         "keyring",
         "link",
         "link_state",
+        "load_of",
         "now",
         "request",
     )
@@ -243,7 +248,11 @@ class Facts:
         link_types: Mapping[str, Declaring] = _NO_TYPES,
         find_link: FindLink = no_link,
         dialled: ReadAlias | None = None,
+        load_of: LoadOf | None = None,
+        calendars: Mapping[str, Calendar] = _NO_CALENDARS,
     ) -> None:
+        self.load_of: Final = load_of
+        self.calendars: Final = calendars
         self.request: Final = request
         self.now: Final = now
         self.keyring: Final = keyring

@@ -24,6 +24,7 @@ from policy_server.policy.recall import Recall
 from policy_server.policy.services import FieldsTemplate, ServiceTemplate
 from policy_server.policy.templates import Template
 from policy_server.policy.upstreams import Upstream
+from policy_server.telephony.trunks import Trunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +267,7 @@ class Ruleset:
     recall: Recall
     pictures: Mapping[str, bytes]
     calendars: Mapping[str, Calendar]
+    trunks: Mapping[str, Trunk]
     upstreams: Mapping[str, Upstream]
     names: Mapping[Named, frozenset[str]]
     """The names that exist in the deployment, as far as the rules list them."""

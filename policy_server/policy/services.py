@@ -1,7 +1,7 @@
 """Services as rules describe them: fixed fields, fields with placeholders, derived PINs, legs to dial."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Final
@@ -154,13 +154,16 @@ class Leg:
         """Whether it reaches the contact centre."""
         return self.trunk is not None or bool(self.trunks)
 
-    def trunk_name(self, remote_alias: str) -> str:
-        """The name of the trunk through which the leg goes when it dials an alias; ``""`` if through none."""
-        if self.trunk is not None:
-            return self.trunk.name
-        return next(
-            (name for name, trunk in self.trunks.items() if dial_string(trunk).remote_alias == remote_alias), ""
-        )
+    def trunk_of(self, remote_alias: str) -> Trunk | None:
+        """The trunk through which the leg goes when it dials an alias; ``None`` if through none."""
+        trunks = self.trunks.values() if self.trunk is None else (self.trunk,)
+        return next((trunk for trunk in trunks if dial_string(trunk).remote_alias == remote_alias), None)
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether a trunk through which it may go has limits."""
+        trunks = self.trunks.values() if self.trunk is None else (self.trunk,)
+        return any(trunk.limits is not None for trunk in trunks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +188,12 @@ class ServiceTemplate:
     needed: tuple[tuple[str, str], ...] = field(init=False)
     is_plain: bool = field(init=False)
     is_weighted: bool = field(init=False)
+    is_limited: bool = field(init=False)
+    """Whether what is dialled with the room may go through a trunk that has limits."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "is_weighted", any(leg.weight for leg in self.legs))
+        object.__setattr__(self, "is_limited", any(leg.has_limits for leg in self.legs))
         names = self.fields.names.union(*(leg.fields.names for leg in (*self.legs, *self.fallbacks)))
         # A leg's caller is the call where there is one.
         names |= {"call"} if names & {ROOM_NAME, CALLER} else set()
@@ -227,13 +233,7 @@ class ServiceTemplate:
         """The legs that are dialled with the room of a call, or of a name: all without a weight, and of the others one."""
         if not self.is_weighted:
             return self.legs
-        shares = [leg for leg in self.legs if leg.weight]
-        digest = blake2b(f"weight\0{call}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        place = int.from_bytes(digest) * sum(leg.weight for leg in shares) >> 64
-        for chosen in shares:
-            place -= chosen.weight
-            if place < 0:
-                break
+        chosen = share_of([leg for leg in self.legs if leg.weight], call)
         return tuple(leg for leg in self.legs if not leg.weight or leg is chosen)
 
     def fill(self, values: dict[str, str]) -> tuple[Fields, bool]:
@@ -246,13 +246,27 @@ class ServiceTemplate:
             shown = values[ROOM_NAME] = values.get("call") or str(service.get("name", ""))
             values[CALLER] = uri_user(shown)
         if self.legs:
-            legs = service["automatic_participants"] = []
+            legs = service[LEGS] = []
             for leg in self.dialled(shown):
                 fields, leg_fits = leg.fields.fill(values)
                 legs.append(fields)
                 fits = fits and leg_fits
         return service, fits
 
+
+def share_of(legs: Sequence[Leg], call: str) -> Leg:
+    """Which of some legs with a weight a call gets, always the same."""
+    digest = blake2b(f"weight\0{call}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    place = int.from_bytes(digest) * sum(leg.weight for leg in legs) >> 64
+    for chosen in legs:
+        place -= chosen.weight
+        if place < 0:
+            break
+    return chosen
+
+
+LEGS: Final = "automatic_participants"
+"""The field of a service that says whom the room dials."""
 
 ROOM_TYPES: Final = ("conference", "lecture")
 """The types of service that are a room which others join."""

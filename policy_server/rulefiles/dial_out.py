@@ -18,6 +18,7 @@ from policy_server.rulefiles.rules import Material
 from policy_server.rulefiles.services import ANY_TEXT, FAILED, LEG_DEFAULTS, TemplateReader, Vocabulary, check_names
 from policy_server.rulefiles.tables import empty_cell
 from policy_server.telephony.trunks import DialString, Trunk, dial_string
+from policy_server.wording.values import shown
 from policy_server.wording.words import did_you_mean, unknown_key
 
 _BARE_ROOM: Final = {"service_type": "conference", "name": "x", "service_tag": ""}
@@ -92,6 +93,14 @@ def read_dial_out(rule: Table, material: Material) -> DialOut:
             (failed if when == FAILED else first).append(replace(leg, open=calendar, weight=weight))
             # One that leaves it out is called by its default.
             callers.append((leg, entry.value_place("local_alias") if "local_alias" in entry else entry.place))
+    if len([leg for leg in (*first, *failed) if leg.is_to_trunk or leg in failed]) == 1:
+        for leg in first:
+            if leg.trunk is not None and leg.trunk.limits is not None:
+                rule.warning(
+                    "dial_out",
+                    f"nothing is dialled in place of trunk {shown(leg.trunk.name)} when it is over its limits; add another "
+                    "entry, such as {trunk: NAME, when: failed}",
+                )
     return DialOut(tuple(first), tuple(failed), tuple(reader.templates), tuple(callers))
 
 

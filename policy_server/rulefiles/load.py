@@ -254,6 +254,7 @@ def _compile(
         recall=recall,
         pictures={entry.picture: files.pictures[entry.picture] for entry in directory if entry.picture},
         calendars={name: calendar for name, calendar in material.calendars.items() if calendar is not None},
+        trunks={name: trunk for name, trunk in material.trunks.items() if trunk is not None},
         upstreams={name: upstream for name, upstream in material.upstreams.items() if upstream is not None},
         names=material.vocabulary.names,
         of_other_rooms=rules_of_other_rooms(compiled_lists[RequestType.SERVICE]),

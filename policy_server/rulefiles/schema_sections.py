@@ -26,6 +26,7 @@ from policy_server.rulefiles.schema_parts import (
     ref,
     table,
 )
+from policy_server.rulefiles.trunk_limits import SCHEMA as LIMITS
 from policy_server.telephony.trunks import FORMS
 from policy_server.wording.durations import PATTERN, Durations, duration
 
@@ -152,6 +153,7 @@ def _trunk() -> Schema:
             "description": f"How the termination expects to be called; {FORMS[0]} unless written. Only with "
             "termination.",
         },
+        "limits": LIMITS,
         "description": NOTE,
     }
     return table("A phone number and the way to it.", fields, required=["number"])

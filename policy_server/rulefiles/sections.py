@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Final
 from urllib.parse import quote
@@ -33,6 +34,7 @@ from policy_server.rulefiles.schema_sections import (
     URL_PLACEHOLDERS,
     WINDOW,
 )
+from policy_server.rulefiles.trunk_limits import read_limits
 from policy_server.telephony.numbers import NumberFault, parse_number, region_of
 from policy_server.telephony.trunks import FORMS, Trunk, parse_trunk
 from policy_server.wording.durations import Durations, duration
@@ -112,7 +114,8 @@ def read_trunk(name: str, table: Table, likely: Iterable[str] = ()) -> Trunk | N
         table.error("number", "number is empty; write one such as '+1 312 555 0100'")
     for fault in faults:
         _report_fault(table, fault.path, fault.message, fault.allowed)
-    return trunk if table.report.errors == before else None
+    limits = read_limits(table)
+    return replace(trunk, limits=limits) if trunk is not None and table.report.errors == before else None
 
 
 def read_calendar(name: str, table: Table, lists: Mapping[str, HolidayList | None], used: set[str]) -> Calendar | None:

@@ -6,12 +6,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, assert_never
 
-from policy_server.conferences.holding import LEGS
 from policy_server.conferences.played_legs import play_legs
 from policy_server.policy.assurance import Assurance
 from policy_server.policy.decisions import Serve
 from policy_server.policy.fates import ANSWERS_AFTER, Answers, Fails, Failure, Fate, PlayedLegs
 from policy_server.policy.ruleset import Ruleset
+from policy_server.policy.services import LEGS
 
 LATE: Final = 1.0
 """Seconds by which an answer is late."""

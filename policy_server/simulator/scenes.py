@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Final
 from urllib.parse import quote
 
-from policy_server.conferences.holding import LEGS
 from policy_server.pexip.field_facts import DOOR_FIELDS
 from policy_server.pexip.request_types import RequestType
+from policy_server.policy.services import LEGS
 from policy_server.simulator.doors import is_room, led_on, told_instead
 from policy_server.simulator.events import Message, Participant, Reporter, browser, bulk, trunk_leg
 from policy_server.simulator.exchange import Caller, Exchange

@@ -39,6 +39,22 @@ class DialString:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may go through a trunk: legs at a time, and calls in a minute; ``None`` for any number."""
+
+    legs: int | None = None
+    calls_per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much goes through a trunk: legs at this moment, and calls in the minute before it."""
+
+    legs: int = 0
+    calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Trunk:
     """A phone number (E.164) and the way to it.
 
@@ -55,6 +71,7 @@ class Trunk:
     dial_prefix: str = ""
     termination: str = ""
     form: Form = "fqdn"
+    limits: Limits | None = None
 
     def __post_init__(self) -> None:
         faults = [] if _E164.fullmatch(self.number) else [f"number {self.number!r} is not E.164"]

@@ -308,3 +308,23 @@ def test_nothing_is_written(server: Beside) -> None:
     before = counted()
     assert server.explain("service", f"local_alias={alias}", "call_direction=dial_in")["rule"] == "customer"
     assert counted() == before
+
+
+def test_a_trunk_that_is_passed_over_is_told(folder: Path) -> None:
+    """By the rooms that the server holds a trunk has as much as it may: the next is dialled, and the reason says so."""
+    more = 'limits: { legs: 1 } }\n  spare: { number: "+1 312 999 8047", dial_prefix: "99" }\n'
+    before, _, after = ALWAYS_OPEN.partition("  contact-centre: {")
+    trunk, _, after = after.partition("}\n")
+    limited = f"{before}  contact-centre: {{{trunk}, {more}{after}".replace(
+        '[{ trunk: contact-centre, display_name: "{call}" }]',
+        "[{ trunk: contact-centre }, { trunk: spare, when: failed }]",
+    )
+    put_rules(folder, limited)
+    with Beside(folder / "rules", database_url=f"sqlite:///{folder}/policy.db") as server:
+        first, second = (server.link()["alias"] for _ in range(2))
+        assert server.explain("service", f"local_alias={second}")["reason"] == "every condition holds"
+        assert asked(server, local_alias=first)[0] == "customer"
+        value = server.explain("service", f"local_alias={second}")
+        assert value["reason"] == "every condition holds; passed over: trunk 'contact-centre' has 1 of 1 legs"
+        (leg,) = value["answer"]["result"]["automatic_participants"]
+        assert leg["remote_alias"] == "99+13129998047"

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy_server.conferences.holding import LEGS
 from policy_server.pexip.field_facts import DOOR_FIELDS
 from policy_server.policy.decisions import Continue, Serve
 from policy_server.policy.ruleset import Ruleset
+from policy_server.policy.services import LEGS
 from tests.conferences.samples import Place
 from tests.conferences.test_live import true
 from tests.conferences.test_rooms import House, house, play

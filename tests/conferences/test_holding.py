@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from policy_server.conferences.holding import LEGS, conference_of, held_to, recalled
+from policy_server.conferences.holding import conference_of, held_to, recalled
 from policy_server.conferences.records import Door, HeldConference
 from policy_server.policy.decisions import Serve, Trace, no_rows
+from policy_server.policy.services import LEGS
 from tests.conferences.samples import NOW
 
 LEG: dict[str, object] = {"remote_alias": "99+13129998045", "role": "chair"}

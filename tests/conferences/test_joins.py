@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy_server.conferences.holding import LEGS
 from policy_server.conferences.records import Link
 from policy_server.conferences.rehearsal import rehearse
 from policy_server.policy.decisions import Fail, Reject, Serve
 from policy_server.policy.names import Call
 from policy_server.policy.ruleset import Ruleset
+from policy_server.policy.services import LEGS
 from tests.conferences.samples import Place
 from tests.conferences.test_live import true
 from tests.conferences.test_rooms import House, house, legs, play, without_legs

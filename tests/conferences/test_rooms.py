@@ -10,7 +10,6 @@ from typing import Any, Final, TypeVar
 
 import pytest
 
-from policy_server.conferences.holding import LEGS
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.mirror import NEARBY_LIMIT
 from policy_server.conferences.pace import Pace
@@ -19,6 +18,7 @@ from policy_server.conferences.rooms import Rooms, Settled, conference_ids
 from policy_server.conferences.store import ConferenceStore
 from policy_server.policy.decisions import Continue, Decision, Redirect, Reject, Serve
 from policy_server.policy.ruleset import Ruleset
+from policy_server.policy.services import LEGS
 from tests.conferences.samples import Place, conference, link
 from tests.conferences.test_live import true
 from tests.rule_sets import AGENT_KEY, CALL, CALL_ID, KEYRING, NOON, SESSION, load, request, served
@@ -579,3 +579,37 @@ def test_conferences_get_ids_in_order() -> None:
     assert ids[::2] == sorted(set(ids[::2]))
     assert len(set(ids)) == 40
     assert {len(each) for each in ids} == {32}
+
+
+LIMITED: Final = load(
+    TEXT.replace(
+        'clinic: { number: "+1 312 999 8045", dial_prefix: "99" }',
+        'clinic: { number: "+1 312 999 8045", dial_prefix: "99", limits: { calls_per_minute: 1 } }',
+    ).replace(
+        'dial_out: [{ trunk: clinic, display_name: "{call}" }]',
+        "dial_out: [{ trunk: clinic }, { trunk: clinica, when: failed }]",
+    )
+)
+"""Rules by which the clinic takes a call a minute, and the Spanish clinic what is more."""
+
+
+def test_the_trunk_that_was_chosen_stays(place: Place) -> None:
+    """A call over the limit of a trunk gets the next, and keeps it when the trunk is free again, on every replica; another
+    replica's calls count too.
+    """
+
+    second_call = KEYRING.sign("patient", NOON + timedelta(hours=4), b"5678")
+
+    async def scenario() -> None:
+        async with house(place.url, ruleset=LIMITED) as one, house(place.url, ruleset=LIMITED) as other:
+            assert legs(await one.serve()) == [LEG]
+
+            await true(lambda: other.conferences.load(LEG, NOON).calls == 1)
+            second = await other.settle(f"mp{second_call.session}")
+            assert legs(served(second.decision)) == [SPANISH_LEG]
+            one.now = other.now = NOON + timedelta(minutes=2)
+            assert legs(await other.serve(f"mp{second_call.session}")) == [SPANISH_LEG]
+            assert legs(served(await other.call_out(second.room, to=SPANISH_LEG))) == [SPANISH_LEG]
+            assert legs(await one.serve()) == [LEG]
+
+    asyncio.run(scenario())
