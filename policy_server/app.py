@@ -36,6 +36,8 @@ from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Settings
 from policy_server.upstreams.client import Unasked, Upstreams
+from policy_server.web.admin.endpoints import PAGES_AT_ONCE, AdminEndpoints
+from policy_server.web.admin.hits import RuleHits
 from policy_server.web.admission import Admission
 from policy_server.web.agents import PATH, AgentAccess, AgentDesk, AgentEndpoint
 from policy_server.web.audit import AuditLog
@@ -144,6 +146,7 @@ def create_app(
     beside = [each for each in (assurance, webhooks) if each is not None]
     handlers = {kind: handler for each in beside for kind, handler in each.handlers.items()}
     agenda = Agenda(conferences.store, handlers, secrets.token_hex(8), clock)
+    hits = RuleHits()
     policy = PolicyEndpoint(
         rules,
         Rooms(conferences, keyring, conference_ids(secrets.token_hex(10))),
@@ -157,6 +160,7 @@ def create_app(
         refusals(Door.POLICY),
         settings.prefix,
         assurance.hear if assurance is not None else None,
+        hits.count if settings.admin is not None else None,
     )
     admin = BasicAuthentication(settings.admin.username, settings.admin.password) if settings.admin else None
     endings = Endings(conferences)
@@ -186,7 +190,9 @@ def create_app(
         assurance.node.state if assurance is not None else None,
         webhooks.state if webhooks is not None else None,
     )
-    admissions = systems, customers, widgets = Admission(), Admission(), Admission()
+    admissions = systems, customers, widgets, admins = Admission(), Admission(), Admission(), Admission(PAGES_AT_ONCE)
+    doors = admin, refusals(Door.ADMIN), admins
+    pages = AdminEndpoints(rules, hits, upstreams.states, *doors, clock, several=metrics.is_shared)
     links = LinkEndpoints(
         rules,
         keyring,
@@ -222,7 +228,7 @@ def create_app(
         )
 
     sink_routes = [_unset(EVENTS_PATH, "POLICY_EVENTS_USERNAME and POLICY_EVENTS_PASSWORD")]
-    for_nodes = [*operators.routes(), *(events.routes() if events is not None else sink_routes)]
+    for_nodes = [*operators.routes(), *pages.routes(), *(events.routes() if events is not None else sink_routes)]
     for_public = [*links.routes(), *calls.routes(), *status.routes(), *join.routes(), *agents.routes()]
     proxies = Proxies(settings.trusted_proxies)
 

@@ -55,6 +55,11 @@ class BaseCondition(ABC):
 
     @property
     @abstractmethod
+    def words(self) -> str:
+        """What it asks for, for a person who knows the names of Pexip's parameters."""
+
+    @property
+    @abstractmethod
     def looks_at(self) -> tuple[str, ...]:
         """The request parameters (``NAME.raw`` as it came) without which it does not hold; its parts tell their own.
 
@@ -152,7 +157,17 @@ class OneOf(BaseCondition, Generic[ValueT]):
 
     def miss(self, facts: Facts) -> str:
         """The value and the list."""
-        return f"{self.found(facts)}, not {' or '.join(map(str, sorted(self.values)))}"
+        return f"{self.found(facts)}, not {self.listed}"
+
+    @property
+    def listed(self) -> str:
+        """The values."""
+        return " or ".join(map(str, sorted(self.values)))
+
+    @property
+    def words(self) -> str:
+        """The key and the list."""
+        return f"{self.key} is {self.listed}"
 
     def supposing(self, supposed: Supposed) -> bool | None:
         """By the values that are possible."""

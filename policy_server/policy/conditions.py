@@ -39,6 +39,11 @@ class CalendarIs(OneOf[bool]):
         return self.calendar
 
     @property
+    def words(self) -> str:
+        """The calendar, and how it has to be."""
+        return f"calendar {self.calendar.name} is {self.key}"
+
+    @property
     def calendars(self) -> tuple[Calendar, ...]:
         """The calendar."""
         return (self.calendar,)
@@ -68,6 +73,11 @@ class LinkIs(OneOf[LinkState]):
     key = "link"
     looks_at = ()
     needs_key = True
+
+    @property
+    def words(self) -> str:
+        """The states."""
+        return f"the link is {self.listed}"
 
     def actual(self, facts: Facts) -> LinkState:
         """What the link is worth."""
@@ -105,6 +115,11 @@ class LinkTypeIs(_OfLinkAlias):
     key = "link_type"
     index_rank = 1
 
+    @property
+    def words(self) -> str:
+        """The types."""
+        return f"the alias is one of link type {self.listed}"
+
     def actual(self, facts: Facts) -> str | None:
         """The type that the alias looks like."""
         link = facts.link
@@ -127,6 +142,11 @@ class DoorIs(_OfLinkAlias):
 
     key = "door"
 
+    @property
+    def words(self) -> str:
+        """Whose alias."""
+        return f"the alias is for the {self.listed}"
+
     def actual(self, facts: Facts) -> Entrance | None:
         """Whose alias it is."""
         link = facts.link
@@ -138,7 +158,7 @@ class DoorIs(_OfLinkAlias):
 
     def miss(self, facts: Facts) -> str:
         """Whose alias it is, and whose it had to be."""
-        return f"{self.found(facts)}, not for the {' or '.join(sorted(self.values))}"
+        return f"{self.found(facts)}, not for the {self.listed}"
 
     def possible(self, supposed: Supposed) -> frozenset[Entrance] | None:
         """The doors that are supposed."""
@@ -159,6 +179,11 @@ class PercentOf(BaseCondition):
     looks_at = ()
     # By the call id, which only the key tells.
     needs_key = True
+
+    @property
+    def words(self) -> str:
+        """The share."""
+        return f"the call is among {self.percent:g} percent of all"
 
     def share(self, facts: Facts) -> float | None:
         """Where the call falls, from 0 up to 100; ``None`` when the question has neither call nor room."""
@@ -197,6 +222,11 @@ class AllOf(Composite):
     key = "all"
     conjunction = True
 
+    @property
+    def words(self) -> str:
+        """Each of them."""
+        return _joined(self.conditions, " and ")
+
     def combine(self, results: Collection[bool | None]) -> bool | None:
         """``False`` if any is, else ``None`` if any is."""
         return False if False in results else None if None in results else True
@@ -225,6 +255,11 @@ class AnyOf(Composite):
     conditions: tuple["Condition", ...]
 
     key = "any"
+
+    @property
+    def words(self) -> str:
+        """Each of them."""
+        return _joined(self.conditions, " or ")
 
     def combine(self, results: Collection[bool | None]) -> bool | None:
         """``True`` if any is, else ``None`` if any is."""
@@ -256,6 +291,11 @@ class NotAllOf(Composite):
 
     key = "not"
     negation = True
+
+    @property
+    def words(self) -> str:
+        """What must not be."""
+        return f"it is not so that {_joined(self.conditions, ' and ')}"
 
     def combine(self, results: Collection[bool | None]) -> bool | None:
         """The opposite of all of them; ``None`` stays ``None``."""
@@ -289,6 +329,12 @@ Condition: TypeAlias = (
     | NotAllOf
 )
 """One entry of ``when``."""
+
+
+def _joined(conditions: Iterable[Condition], word: str) -> str:
+    """What several ask for; in brackets what is itself made of several."""
+    told = (condition.words for condition in conditions)
+    return word.join(f"({words})" if " and " in words or " or " in words else words for words in told)
 
 
 def walk(conditions: Iterable[Condition], *, negated: bool = True) -> Iterator[Condition]:

@@ -73,6 +73,16 @@ class TextMatches(BaseCondition):
         """Whether any value matches."""
         return self.match(facts) is not None
 
+    @property
+    def expected(self) -> str:
+        """The expressions."""
+        return " or ".join(pattern.text for pattern in self.patterns)
+
+    @property
+    def words(self) -> str:
+        """The expressions, unless they are secret."""
+        return f"{self.key} is what the rule says" if self.source.secret else f"{self.key} matches {self.expected}"
+
     def miss(self, facts: Facts) -> str:
         """The value and the expressions."""
         if self.source.secret:
@@ -80,9 +90,8 @@ class TextMatches(BaseCondition):
         texts = self.source.texts(facts)
         if not texts:
             return f"{self.key} is missing"
-        expected = " or ".join(pattern.text for pattern in self.patterns)
         shown = ", ".join(repr(text if len(text) <= 60 else text[:59] + "…") for text in map(facts.shown, texts[:3]))
-        return f"{self.key} is {shown}, which does not match {expected}"
+        return f"{self.key} is {shown}, which does not match {self.expected}"
 
     def groups(self, facts: Facts, *, originals: bool) -> Mapping[str, str]:
         """What its named groups matched; the originals of an alias as they stand in the parameter itself."""
@@ -196,6 +205,11 @@ class _ValueOfParameter(_OfParameter, OneOf[ValueT]):
             return None if facts.request.text(self.parameter.name) else False
         return value in self.values
 
+    @property
+    def words(self) -> str:
+        """The parameter and the list, unless it is secret."""
+        return f"{self.key} is {'what the rule says' if self.parameter.secret else self.listed}"
+
     def found(self, facts: Facts) -> str:
         """The parameter and its value as it came."""
         return f"{self.key} is {self.shown(facts.request.text(self.parameter.name))}"
@@ -269,6 +283,16 @@ class AddressIn(_OfParameter):
 
     index_rank = 2
 
+    @property
+    def words(self) -> str:
+        """The networks."""
+        return f"{self.key} is in {self.listed}"
+
+    @property
+    def listed(self) -> str:
+        """The networks."""
+        return " or ".join(map(str, self.networks))
+
     def holds(self, facts: Facts) -> bool | None:
         """Whether a network contains it; ``None`` when it is not an address."""
         if not facts.request.text(self.parameter.name):
@@ -279,7 +303,7 @@ class AddressIn(_OfParameter):
     def miss(self, facts: Facts) -> str:
         """The address and the networks."""
         value = self.shown(facts.request.text(self.parameter.name))
-        return f"{self.key} is {value}, not in {' or '.join(map(str, self.networks))}"
+        return f"{self.key} is {value}, not in {self.listed}"
 
     def implies(self, other: "Condition") -> bool:
         """Whether each network lies in one of the other's."""

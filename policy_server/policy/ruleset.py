@@ -22,6 +22,7 @@ from policy_server.policy.masking import NameMask
 from policy_server.policy.names import Call, Role
 from policy_server.policy.recall import Recall
 from policy_server.policy.services import FieldsTemplate, ServiceTemplate
+from policy_server.policy.tables import LookupTable
 from policy_server.policy.templates import Template
 from policy_server.policy.upstreams import Upstream
 from policy_server.telephony.trunks import Trunk
@@ -107,6 +108,8 @@ class Rule:
     outcome: RuleOutcome
     enabled: bool = True
     place: str = ""
+    description: str = ""
+    """The author's note for people."""
 
 
 def placeholders_of(rule: Rule) -> frozenset[str]:
@@ -269,6 +272,10 @@ class Ruleset:
     calendars: Mapping[str, Calendar]
     trunks: Mapping[str, Trunk]
     upstreams: Mapping[str, Upstream]
+    trunks: Mapping[str, Trunk]
+    tables: Mapping[str, LookupTable]
+    places: Mapping[str, Mapping[str, str]]
+    """Where that is written which has a name, ``file:line``, by section (``trunks``, ``rooms``, …) and name."""
     names: Mapping[Named, frozenset[str]]
     """The names that exist in the deployment, as far as the rules list them."""
     of_other_rooms: RuleList | None

@@ -108,7 +108,7 @@ class FieldsTemplate:
                     continue
                 text = _cut(name, text)
                 fits = fits and 0 < len(text) <= FIELD_LIMIT
-            fields[key] = _with(fields[key], below, text) if below else text
+            fields[key] = with_text(fields[key], below, text) if below else text
         return fields, fits
 
     def template(self, name: str) -> Template | None:
@@ -124,14 +124,14 @@ class FieldsTemplate:
         return all(field_of(path) in _PLAIN_FIELDS for path, _ in self.filled)
 
 
-def _with(part: object, path: Path, text: str) -> object:
+def with_text(part: object, path: Path, text: str) -> object:
     """The part of an answer with a text at a path below it; the part itself stays, for the next answer."""
     if not path:
         return text
     if isinstance(part, Mapping):
-        return {**part, path[0]: _with(part[path[0]], path[1:], text)}
+        return {**part, path[0]: with_text(part[path[0]], path[1:], text)}
     changed = list(part) if isinstance(part, list) else []
-    changed[int(path[0])] = _with(changed[int(path[0])], path[1:], text)
+    changed[int(path[0])] = with_text(changed[int(path[0])], path[1:], text)
     return changed
 
 

@@ -70,6 +70,11 @@ class TableHas(BaseCondition):
     key = "table"
 
     @property
+    def words(self) -> str:
+        """The table, and what its key is made of."""
+        return f"table {self.table.name} has a row for {self.wanted.source}"
+
+    @property
     def own(self) -> tuple[str, ...]:
         """The placeholders without which there is no key, but for those that ``givers`` fill."""
         return tuple(name for name in self.wanted.needed if without_raw(name) not in self.given)

@@ -89,11 +89,12 @@ class Heading:
     outcome: str
     given: Given
     sources: Mapping[str, str]
+    description: str
 
     def rule(self, outcome: RuleOutcome) -> Rule:
         """The rule with its outcome."""
         place = self.table.place
-        return Rule(self.id, self.conditions, outcome, self.enabled, f"{place.file}:{place.line}")
+        return Rule(self.id, self.conditions, outcome, self.enabled, f"{place.file}:{place.line}", self.description)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ def _read_heading(table: Table, rule_id: str, number: int, section: RuleSection,
     """Id, conditions, and which outcome; ``None`` when there is not exactly one outcome."""
     request = section.request
     table.finish(section.keys)
-    table.text("description")
+    description = table.text("description") or ""
     enabled = table.boolean("enabled", default=True)
     before = material.report.errors
     conditions = _read_when(table, rule_id, section, material)
@@ -185,7 +186,7 @@ def _read_heading(table: Table, rule_id: str, number: int, section: RuleSection,
     for key, outcomes in section.companions.items():
         if key in table and found[0] not in outcomes:
             table.error_at(table.key_place(key), f"{key} goes with {listed(outcomes, 'or')}")
-    return Heading(request, table, rule_id, number, enabled, conditions, found[0], given, sources)
+    return Heading(request, table, rule_id, number, enabled, conditions, found[0], given, sources, description)
 
 
 def _report_twice(names: list[str], table: Table) -> None:

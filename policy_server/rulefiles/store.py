@@ -24,6 +24,7 @@ from policy_server.rulefiles.absent import (
     may_be,
     name_to_read,
 )
+from policy_server.rulefiles.changes import History
 from policy_server.rulefiles.document_text import MAX_BYTES
 from policy_server.rulefiles.load import Loaded, load_rules
 from policy_server.rulefiles.merge import RuleFiles
@@ -336,8 +337,14 @@ class RuleStore:
         self.ruleset: Ruleset = loaded.ruleset
         self.state: ReloadState = ReloadState(now(), loaded.problems)
         self.reloads: dict[str, int] = {"loaded": 1, "refused": 0}
+        self.history: Final = History(self.state.at, loaded.ruleset, read.rules)
         self._running = _Running(_digests(read), read.problems, loaded.problems[len(read.problems) :])
         self._refused: tuple[str, tuple[Problem, ...]] | None = None
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is to be said of the rules that run, whatever lies in the folder now."""
+        return (*self._running.of_reading, *self._running.of_rules)
 
     def reload(self) -> bool:
         """Takes the folder's content into force if it changed and is good; says whether new rules run now.
@@ -365,6 +372,7 @@ class RuleStore:
                 self._refuse(revision, (*renamed, *loaded.problems))
                 return False
             gone = gone_rules(self.ruleset, loaded.ruleset, read.rules.folder)
+            self.history.took(self._now(), loaded.ruleset, read.rules)
             self.ruleset = loaded.ruleset
             self._refused = None
             self.reloads["loaded"] += 1
@@ -421,6 +429,7 @@ class RuleStore:
 
     def _refuse(self, revision: str, problems: tuple[Problem, ...]) -> None:
         self.reloads["refused"] += 1
+        self.history.refused(self._now(), revision, problems)
         self.state = ReloadState(self._now(), problems, refused_revision=revision)
         errors = [str(problem) for problem in problems if problem.severity is Severity.ERROR]
         more = f"; and {len(errors) - MOST_LOGGED} more" if len(errors) > MOST_LOGGED else ""

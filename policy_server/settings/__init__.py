@@ -189,7 +189,8 @@ class Settings:
         Setting("POLICY_WEBHOOKS", "", "who is told of calls: name=https://…,name=https://…", is_secret=True),
         Setting("POLICY_WEBHOOK_SECRET", "",
             "what these messages are signed with: whsec_…, or name=whsec_… for one receiver", is_secret=True))
-    admin: Credentials | None = _credentials("ADMIN", "for operators who are not on this machine")
+    admin: Credentials | None = _credentials(
+        "ADMIN", "for the admin pages, and for operators who are not on this machine")
     operator_networks: tuple[Network, ...] = _setting("OPERATOR_NETWORKS", read_operators, "",
         "networks beside this machine that may read /healthz, /readyz and /metrics without a password")
     prefix: str = _setting("PREFIX", read_prefix, "",

@@ -72,6 +72,11 @@ class Metrics:
         self._second_children: Final[dict[str, Histogram]] = {}
         self._nodes: Final[set[str]] = set()
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several processes count together."""
+        return bool(self._folder)
+
     def answered(self, question: str, outcome: str, rule: str, seconds: float) -> None:
         """Counts one answer, when the gauges are read next: nobody waits for that."""
         self._answered.append((question, outcome, rule, seconds))

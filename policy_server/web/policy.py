@@ -104,8 +104,14 @@ Watch = Callable[[Serve, str, str, datetime], None]
 """Hears of every service that was answered: the room that it is, ``""`` for none, whose timeline it belongs to, and when."""
 
 
+Count = Callable[[RequestType, str, datetime], None]
+"""Hears of every answer that is a rule's: to which question, which rule, and when."""
+
+
 class PolicyEndpoint:
-    """Answers the six questions of the external policy API. ``watch`` watches over the calls that are answered."""
+    """Answers the six questions of the external policy API. ``watch`` watches over the calls that are answered, ``hits``
+    counts what rules answer.
+    """
 
     def __init__(
         self,
@@ -121,8 +127,10 @@ class PolicyEndpoint:
         refusals: Refusals | None = None,
         prefix: str = "",
         watch: Watch | None = None,
+        hits: Count | None = None,
     ) -> None:
         self._watch: Final = watch
+        self._hits: Final = hits
         self._rules: Final = rules
         self._rooms: Final = rooms
         self._conferences: Final = conferences
@@ -180,6 +188,8 @@ class PolicyEndpoint:
                 fields += self._node(untold.scope)
                 self._log.put(_stamp(untold.at), untold.decision_id.encode(), untold.seconds, fields)
                 self._metrics.answered(untold.request_type, outcome, rule, untold.seconds)
+                if rule and self._hits is not None:
+                    self._hits(untold.request_type, rule, untold.at)
             except Exception:
                 log.exception("question.unrecorded: %s", untold.decision_id)
 

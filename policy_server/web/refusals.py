@@ -47,6 +47,7 @@ class Door(Enum):
     API = "the API"
     AGENTS = "the agents' lookup"
     OPERATORS = "the operators' paths"
+    ADMIN = "the admin pages"
     LISTENER = "the listener"
     NODES_LISTENER = "the nodes' listener"
     PUBLIC_LISTENER = "the public listener"

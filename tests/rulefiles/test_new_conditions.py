@@ -30,12 +30,17 @@ from tests.rulefiles.structures import as_yaml
 
 @dataclass(frozen=True, slots=True)
 class YearIs(BaseCondition):
-    """The least that a condition needs: whether it holds, why not, and which parameters it looks at."""
+    """The least that a condition needs: what it asks for, whether it holds, why not, and which parameters it looks at."""
 
     year: int
 
     key = "toy_year"
     looks_at = ()
+
+    @property
+    def words(self) -> str:
+        """The year."""
+        return f"the year is {self.year}"
 
     def holds(self, facts: Facts) -> bool:
         """Whether it is that year."""
@@ -71,6 +76,7 @@ class TwoOf(Composite):
     conditions: tuple[Condition, ...]
 
     key = "toy_two_of"
+    words = "two of its conditions hold"
 
     def combine(self, results: Collection[bool | None]) -> bool | None:
         """Whether two hold, or may."""

@@ -1,0 +1,269 @@
+"""What the page of the rules shows: everything that the rules folder says, in words, with what became of it."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+import phonenumbers
+
+from policy_server.pexip.request_types import RequestType
+from policy_server.policy.in_words import OutcomeInWords, outcome_in_words
+from policy_server.policy.ruleset import LinkType, Rule, Ruleset, ServeOutcome
+from policy_server.policy.upstreams import Upstream
+from policy_server.rulefiles.problems import Problem
+from policy_server.rulefiles.rule_lists import RULE_SECTIONS
+from policy_server.rulefiles.store import RuleStore
+from policy_server.telephony.trunks import Trunk, dial_string
+from policy_server.upstreams.client import UpstreamState
+from policy_server.web.admin.hits import Hits, RuleHits
+from policy_server.web.admin.week import week_of
+from policy_server.wording.durations import duration
+from policy_server.wording.words import listed
+
+ON_A_PAGE: Final = 100
+"""Rules of one list, and things of one kind, that one page shows."""
+MOST_WARNINGS: Final = 50
+"""Warnings that stand beside no rule of which each is shown."""
+LONGEST_FILTER: Final = 100
+
+
+class Wanted(NamedTuple):
+    """What a reader asked for: rules that have a text in id, words or place, and from the how manieth on of each list."""
+
+    text: str = ""
+    start: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRow:
+    """One rule. ``number`` is its place in its list, from 1; ``last`` when it last answered, ``""`` for never."""
+
+    number: int
+    rule: Rule
+    when: tuple[str, ...]
+    does: OutcomeInWords
+    hits: Hits
+    last: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTable:
+    """A list of rules: those that are shown, how many there are that fit, and of how many."""
+
+    section: str
+    asks: str
+    rows: tuple[RuleRow, ...]
+    fitting: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkRow:
+    """A trunk: its number as people write it, the country of that, what a node dials, and the rules that do."""
+
+    name: str
+    number: str
+    country: str
+    dials: str
+    rules: tuple[str, ...]
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A thing with a name: facts about it in pairs, and where it is written. ``warning`` is what is wrong with it now."""
+
+    name: str
+    facts: tuple[tuple[str, str], ...]
+    place: str
+    warning: str = ""
+
+
+def rules_page(
+    rules: RuleStore,
+    hits: RuleHits,
+    upstreams: Callable[[Mapping[str, Upstream]], Iterable[UpstreamState]],
+    wanted: Wanted,
+    now: datetime,
+) -> dict[str, Any]:
+    """The values of the page. Takes time by the number of rules: for a thread of its own."""
+    ruleset, state, warnings = rules.ruleset, rules.state, rules.warnings
+    beside = _beside(ruleset, warnings)
+    shown = {problem for problems in beside.values() for problem in problems}
+    others = [str(problem) for problem in warnings if problem not in shown]
+    return {
+        "revision": ruleset.revision,
+        "count": ruleset.count,
+        "began": rules.history.began,
+        "refused": [str(problem) for problem in state.problems] if state.refused else [],
+        "warnings": others[:MOST_WARNINGS],
+        "more_warnings": max(0, len(others) - MOST_WARNINGS),
+        "changes": rules.history.changes,
+        "tables_of_rules": [_table(ruleset, request, hits, beside, wanted, now) for request in _REQUESTS],
+        "wanted": wanted,
+        "page_size": ON_A_PAGE,
+        "trunks": _trunks(ruleset),
+        "weeks": [
+            (week_of(calendar, now), _place(ruleset, "calendars", name)) for name, calendar in _first(ruleset.calendars)
+        ],
+        "links": [_link(ruleset, link) for _, link in _first(ruleset.links)],
+        "lookups": [
+            Row(
+                table.name,
+                (
+                    ("rows", f"{len(table.rows):,}"),
+                    ("columns", listed(column.partition(".")[2] for column in table.columns)),
+                ),
+                _place(ruleset, "tables", name),
+            )
+            for name, table in _first(ruleset.tables)
+        ],
+        "upstreams": _upstreams(ruleset, upstreams),
+        "left_out": {
+            kind: len(things) - ON_A_PAGE
+            for kind, things in (
+                ("trunks", ruleset.trunks),
+                ("calendars", ruleset.calendars),
+                ("link types", ruleset.links),
+                ("tables", ruleset.tables),
+                ("other policy servers", ruleset.upstreams),
+            )
+            if len(things) > ON_A_PAGE
+        },
+        "now": now,
+    }
+
+
+_REQUESTS: Final = tuple(section.request for section in RULE_SECTIONS)
+_SECTIONS: Final = {section.request: section.name for section in RULE_SECTIONS}
+
+
+def _first(things: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return list(things.items())[:ON_A_PAGE]
+
+
+def _place(ruleset: Ruleset, section: str, name: str) -> str:
+    return ruleset.places[section].get(name, "")
+
+
+def _beside(ruleset: Ruleset, problems: Iterable[Problem]) -> dict[tuple[RequestType, str], list[Problem]]:
+    """The warnings that are about a rule. Two lists may have a rule of one name: the one that is written next above is meant."""
+    written: dict[str, list[tuple[str, int, RequestType]]] = {}
+    about = [problem for problem in problems if problem.rule]
+    names = {problem.rule for problem in about}
+    for request, rules in ruleset.lists.items():
+        for rule in rules.rules:
+            if rule.id in names:
+                file, _, line = rule.place.rpartition(":")
+                written.setdefault(rule.id, []).append((file, int(line), request))
+    found: dict[tuple[RequestType, str], list[Problem]] = {}
+    for problem in about:
+        above = [
+            (line, request)
+            for file, line, request in written.get(problem.rule, ())
+            if file == problem.place.file and line <= problem.place.line
+        ]
+        if above:
+            found.setdefault((max(above, key=lambda each: each[0])[1], problem.rule), []).append(problem)
+    return found
+
+
+def _table(
+    ruleset: Ruleset,
+    request: RequestType,
+    hits: RuleHits,
+    beside: Mapping[tuple[RequestType, str], list[Problem]],
+    wanted: Wanted,
+    now: datetime,
+) -> RuleTable:
+    rules = ruleset.lists[request].rules
+    fitting = [number for number, rule in enumerate(rules) if _fits(rule, wanted.text)]
+    rows = []
+    for number in fitting[wanted.start : wanted.start + ON_A_PAGE]:
+        rule = rules[number]
+        counted = hits.of(request, rule.id, now)
+        last = datetime.fromtimestamp(counted.last, UTC).isoformat(timespec="seconds") if counted.total else ""
+        rows.append(
+            RuleRow(
+                number + 1,
+                rule,
+                tuple(condition.words for condition in rule.conditions),
+                outcome_in_words(rule),
+                counted,
+                last,
+                tuple(problem.message for problem in beside.get((request, rule.id), ())),
+            )
+        )
+    return RuleTable(_SECTIONS[request], request.about.asks, tuple(rows), len(fitting), len(rules))
+
+
+def _fits(rule: Rule, text: str) -> bool:
+    if not text:
+        return True
+    outcome = outcome_in_words(rule)
+    words = (rule.id, rule.place, rule.description, outcome.sentence, *outcome.further)
+    return any(text in each.lower() for each in (*words, *(condition.words for condition in rule.conditions)))
+
+
+def _trunks(ruleset: Ruleset) -> list[TrunkRow]:
+    users: dict[str, list[str]] = {}
+    for rule in ruleset.lists[RequestType.SERVICE].rules:
+        if isinstance(rule.outcome, ServeOutcome):
+            legs = (*rule.outcome.service.legs, *rule.outcome.service.fallbacks)
+            names = {leg.trunk.name for leg in legs if leg.trunk is not None}.union(*(leg.trunks for leg in legs))
+            for name in names:
+                users.setdefault(name, []).append(rule.id)
+    return [
+        _trunk(trunk, tuple(users.get(name, ())), _place(ruleset, "trunks", name))
+        for name, trunk in _first(ruleset.trunks)
+    ]
+
+
+def _trunk(trunk: Trunk, rules: tuple[str, ...], place: str) -> TrunkRow:
+    number = phonenumbers.parse(trunk.number)
+    written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+    country = phonenumbers.region_code_for_number(number) or f"+{number.country_code}"
+    return TrunkRow(trunk.name, written, country, dial_string(trunk).remote_alias, rules, place)
+
+
+def _link(ruleset: Ruleset, link: LinkType) -> Row:
+    facts = [("customers dial", link.alias.source)]
+    if link.agent_alias is not None:
+        facts.append(("agents dial", link.agent_alias.source))
+    if link.joins:
+        facts.append(("leads into rooms of", link.joins))
+    facts.append(("good for", duration(link.ttl)))
+    if link.window is not None:
+        before, after = duration(link.window.before), duration(link.window.after)
+        facts.append(("door open", f"from {before} before its time to {after} after it"))
+    if link.url is not None:
+        facts.append(("leads to", link.url.source))
+    for attribute in (link.attributes or {}).values():
+        about = [
+            *(["required"] if attribute.required else ()),
+            *([f"default {attribute.default}"] if attribute.default else ()),
+        ]
+        values = (
+            listed(attribute.values, "or")
+            if attribute.values
+            else (attribute.pattern.text if attribute.pattern else "any text")
+        )
+        facts.append((f"attribute {attribute.name}", ", ".join((values, *about))))
+    return Row(link.name, tuple(facts), _place(ruleset, "links", link.name))
+
+
+def _upstreams(ruleset: Ruleset, states: Callable[[Mapping[str, Upstream]], Iterable[UpstreamState]]) -> list[Row]:
+    known = {state["name"]: state for state in states(ruleset.upstreams)}
+    found = []
+    for name, upstream in _first(ruleset.upstreams):
+        state = known.get(name)
+        warning = (
+            f"left alone for some seconds, because it kept failing: {state['reason']}"
+            if state and state["left_alone"]
+            else ""
+        )
+        facts = (("at", upstream.url), ("waits", f"{upstream.timeout:g} s"), ("without an answer", upstream.on_failure))
+        found.append(Row(name, facts, _place(ruleset, "upstreams", name), warning))
+    return found

@@ -1,0 +1,127 @@
+"""The admin's pages in a real browser: on a desk and on a phone, by day and by night, by keyboard, and for screen readers."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests.requirements import CHROMIUM
+from tests.servers import PASSWORD, SECRET_KEY, USERNAME, RealServer, real_server
+from tests.web.samples import KIOSK_PASSWORD, sample_folder
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, HttpCredentials, Page
+
+ADMIN: "Final[HttpCredentials]" = {"username": "admin", "password": "the admin's password"}
+ENVIRONMENT: Final = {
+    "POLICY_ADMIN_USERNAME": ADMIN["username"],
+    "POLICY_ADMIN_PASSWORD": ADMIN["password"],
+    "POLICY_PEXIP_USERNAME": USERNAME,
+    "POLICY_PEXIP_PASSWORD": PASSWORD,
+    "POLICY_SECRET_KEY": SECRET_KEY,
+    "KIOSK_PASSWORD": KIOSK_PASSWORD,
+}
+PAGES: Final = ("rules",)
+SCREENSHOTS: Final = os.environ.get("ADMIN_SCREENSHOTS", "")
+"""A folder for pictures of every page, for people to look at."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    """A server with an admin, which has been asked something."""
+    folder = tmp_path_factory.mktemp("admin")
+    sample_folder(folder / "rules")
+    with real_server(folder, environment=ENVIRONMENT) as started:
+        with started.client() as node:
+            for alias in ("moved", "room-a", "nobody"):
+                node.get("/policy/v1/service/configuration", params={"local_alias": alias, "protocol": "sip"})
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+@contextmanager
+def opened(
+    browser: "Browser", server: RealServer, path: str, *, width: int = 1280, scheme: Any = "light"
+) -> Iterator["Page"]:
+    """A page, on which nothing may go wrong that a browser would complain of."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, http_credentials=ADMIN, base_url=server.url
+    )
+    try:
+        page = context.new_page()
+        complaints: list[str] = []
+        requested: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: requested.append(request.url))
+        answer = page.goto(f"/admin/{path}")
+        assert answer is not None
+        assert answer.ok
+        yield page
+        assert complaints == []
+        assert [url for url in requested if not url.startswith((server.url, "data:"))] == []
+    finally:
+        context.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_fit_and_can_be_read(browser: "Browser", server: RealServer, path: str, scheme: str, width: int) -> None:
+    """Nothing hangs over the edge, and axe-core finds nothing that keeps somebody from reading: colours, names, order."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    with opened(browser, server, path, width=width, scheme=scheme) as page:
+        for details in page.locator("details").all():
+            details.evaluate("each => each.open = true")
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        if SCREENSHOTS:
+            page.screenshot(path=Path(SCREENSHOTS) / f"{path}-{scheme}-{width}.png", full_page=True)
+        found = Axe().run(page).response["violations"]
+        assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_are_used_by_keyboard(browser: "Browser", server: RealServer, path: str) -> None:
+    """Tab comes by everything that can be used, the first time by a link to the content, and it shows where it is."""
+    with opened(browser, server, path) as page:
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+        wanted = page.evaluate(
+            "[...document.querySelectorAll('a[href], button, input, select, textarea, summary')]"
+            ".filter(each => each.checkVisibility()).length"
+        )
+        seen = 0
+        while page.evaluate("document.activeElement !== document.body"):
+            assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+            seen += 1
+            assert seen <= wanted
+            page.keyboard.press("Tab")
+        assert seen == wanted
+
+
+def test_rules_are_found(browser: "Browser", server: RealServer) -> None:
+    """A word that is typed and Enter leave the rules that mention it, with what they did, in a URL that can be sent."""
+    with opened(browser, server, "rules") as page:
+        page.get_by_label("Rules that mention").fill("elsewhere")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/rules?q=elsewhere")
+        moved = page.locator("#service-moved")
+        assert "1 hit" in moved.inner_text()
+        assert page.locator(".rule").count() == 1
+        page.get_by_role("link", name="Show all").click()
+        page.wait_for_url("**/rules")
+        assert page.locator(".rule").count() > 5
