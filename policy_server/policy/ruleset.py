@@ -272,7 +272,6 @@ class Ruleset:
     calendars: Mapping[str, Calendar]
     trunks: Mapping[str, Trunk]
     upstreams: Mapping[str, Upstream]
-    trunks: Mapping[str, Trunk]
     tables: Mapping[str, LookupTable]
     places: Mapping[str, Mapping[str, str]]
     """Where that is written which has a name, ``file:line``, by section (``trunks``, ``rooms``, …) and name."""

@@ -256,7 +256,6 @@ def _compile(
         calendars={name: calendar for name, calendar in material.calendars.items() if calendar is not None},
         trunks={name: trunk for name, trunk in material.trunks.items() if trunk is not None},
         upstreams={name: upstream for name, upstream in material.upstreams.items() if upstream is not None},
-        trunks={name: trunk for name, trunk in material.trunks.items() if trunk is not None},
         tables={name: table.lookup for name, table in material.tables.items() if table is not None},
         places={
             section: {name: f"{place.file}:{place.line}" for name, (_, place) in named.items()}
