@@ -62,6 +62,12 @@ class Answer(StrEnum):
     """486"""
     UNAVAILABLE = "unavailable"
     """503"""
+    NOT_FOUND = "not_found"
+    """404"""
+    TIMED_OUT = "timed_out"
+    """408"""
+    RING = "ring"
+    """180, and nothing more until somebody picks up."""
     SILENT = "silent"
     """Nothing after 100 Trying."""
 
@@ -70,6 +76,9 @@ _COMMANDS: Final = {
     Answer.ANSWER: ("RING", "ANSWER"),
     Answer.BUSY: ("BUSY",),
     Answer.UNAVAILABLE: ("UNAVAILABLE",),
+    Answer.NOT_FOUND: ("NOTFOUND",),
+    Answer.TIMED_OUT: ("TIMEDOUT",),
+    Answer.RING: ("RING",),
     Answer.SILENT: (),
 }
 
@@ -82,14 +91,18 @@ class _Arrived:
 
 
 class SipTrunk:
-    """The contact centre's end: listens while it is entered. ``answer`` holds from the next call on."""
+    """The contact centre's end: listens while it is entered. ``answer``, or for each call what ``choose`` says of it, holds from
+    the next call on.
+    """
 
     def __init__(self, folder: Path, answer: Answer = Answer.ANSWER) -> None:
         self.answer = answer
+        self.choose: Callable[[Invite], Answer] | None = None
         self._folder: Final = folder
         self._calls: Final[dict[str, _Arrived]] = {}
         self._invited: Final[list[Callable[[Invite], None]]] = []
         self._ended: Final[list[Callable[[Invite], None]]] = []
+        self._over: Final[list[Callable[[Invite], None]]] = []
         self._to = ""
         self._port = 0
         self._sipp: Sipp | None = None
@@ -112,6 +125,14 @@ class SipTrunk:
     def on_end(self, callback: Callable[[Invite], None]) -> None:
         """Tells of each call that the far end ends or gives up: BYE or CANCEL. Not of those that ``hang_up`` ended."""
         self._ended.append(callback)
+
+    def on_over(self, callback: Callable[[Invite], None]) -> None:
+        """Tells of each call of which nothing is left, whoever ended or refused it."""
+        self._over.append(callback)
+
+    def pick_up(self, call_id: str) -> None:
+        """Answers a call that rings. Nothing happens when it is answered or over."""
+        self._command("ANSWER", call_id)
 
     async def hang_up(self, call_id: str) -> None:
         """Ends a call; one that is not answered yet is refused with 503. Nothing happens when it is over.
@@ -169,6 +190,7 @@ class SipTrunk:
                 self._tell(self._ended, self._calls[call_id].invite)
             case "over" if call_id in self._calls:
                 self._calls[call_id].over.set()
+                self._tell(self._over, self._calls[call_id].invite)
             case "exit":
                 for call in self._calls.values():
                     call.over.set()
@@ -180,7 +202,8 @@ class SipTrunk:
         user = uri.partition(":")[2].partition("@")[0]
         invite = Invite(request_uri, name, user, _read_name_addr(self._to)[1], call_id)
         self._calls[call_id] = _Arrived(invite)
-        for command in _COMMANDS[self.answer]:
+        answer = self.answer if self.choose is None else self.choose(invite)
+        for command in _COMMANDS[answer]:
             self._command(command, call_id)
         self._tell(self._invited, invite)
 

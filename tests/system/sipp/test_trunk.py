@@ -217,6 +217,8 @@ def test_audio_is_agreed(tmp_path: Path) -> None:
     [
         (Answer.BUSY, "Call rejected", LegEnd.REJECTED),
         (Answer.UNAVAILABLE, "Unexpected Response: 503", LegEnd.UNREACHABLE),
+        (Answer.NOT_FOUND, "404 Not Found", LegEnd.UNREACHABLE),
+        (Answer.TIMED_OUT, "Unexpected Response: 408", LegEnd.NO_ANSWER),
     ],
     ids=str,
 )
@@ -234,6 +236,27 @@ def test_refused(answer: Answer, reason: str, end: LegEnd, tmp_path: Path) -> No
         assert lab.ended == []
 
     play(scene, tmp_path, answer)
+
+
+@pytest.mark.usefixtures("processes")
+def test_each_number_has_its_answer_and_a_call_that_rings_is_picked_up_when_somebody_wants(tmp_path: Path) -> None:
+    """What the trunk does may hang on the call; it says of each when nothing of it is left."""
+
+    async def scene(lab: Lab) -> None:
+        over: list[str] = []
+        lab.trunk.choose = lambda invite: Answer.RING if invite.from_user == "rings" else Answer.BUSY
+        lab.trunk.on_over(lambda invite: over.append(invite.from_user))
+        told: list[str] = []
+        async with await lab.call(told, from_user="busy"):
+            await until(lambda: told and over == ["busy"])
+        async with await lab.call(told, from_user="rings") as call:
+            await until(lambda: len(lab.trunk.invites) == 2)
+            assert "answered" not in told
+            lab.trunk.pick_up(call.call_id)
+            await until(lambda: "answered" in told)
+        await until(lambda: over == ["busy", "rings"])
+
+    play(scene, tmp_path)
 
 
 @pytest.mark.usefixtures("processes")
