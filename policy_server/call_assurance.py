@@ -168,6 +168,7 @@ def _somebody(participant: Participant) -> Somebody:
         participant.destination_alias,
         participant.has_media,
         at.timestamp() if at is not None else None,
+        participant.signalling_node,
     )
 
 

@@ -52,14 +52,14 @@ class Picture:
 
     ``customers`` are the ids of those who came by the link and are there, and ``others`` how many are there beside them:
     agents by video, and calls that somebody else placed out of the room, but no recorder. ``legs`` are the calls to trunks.
-    ``is_dialled`` says whether a node was heard to dial.
+    ``dialled_at`` is when a node first asked about a call out of the room, by our own clock.
     """
 
     is_over: bool
     customers: frozenset[str] = frozenset()
     others: int = 0
     legs: Sequence[Leg] = ()
-    is_dialled: bool = False
+    dialled_at: datetime | None = None
 
     @property
     def live(self) -> list[Leg]:
@@ -258,10 +258,11 @@ def remember(memory: Memory, step: Action, picture: Picture, now: datetime) -> M
 def _notice(memory: Memory, picture: Picture, now: datetime) -> Memory:
     """What is seen, and since when."""
     has_come = memory.has_come or bool(picture.customers)
-    is_answered = memory.is_answered or any(leg.was_connected for leg in picture.legs)
+    is_answered = memory.is_answered or any(_is_answer(leg, memory, now) for leg in picture.legs)
     began_at = memory.began_at
-    if memory.entry < 0 and (picture.is_dialled or picture.legs):
-        began_at = now if began_at is None else min(began_at, now)
+    if memory.entry < 0 and (picture.dialled_at or picture.legs):
+        dialled_at = picture.dialled_at or now
+        began_at = dialled_at if began_at is None else min(began_at, dialled_at)
     elif began_at is None and has_come:
         began_at = now + timedelta(seconds=DIALS_WITHIN)
     # An agent by video, or another call, may be the contact centre's: then the call goes on.
@@ -276,6 +277,14 @@ def _notice(memory: Memory, picture: Picture, now: datetime) -> Memory:
         alone_since=(memory.alone_since or now) if is_alone else None,
         left_since=(memory.left_since or now) if has_left else None,
     )
+
+
+def _is_answer(leg: Leg, memory: Memory, now: datetime) -> bool:
+    """Whether a leg has reached the contact centre. One that was answered while it was being ended has not, unless it lives
+    on.
+    """
+    settled = _due(memory.dropped.get(leg.id), SETTLE)
+    return leg.was_connected and (settled is None or (leg.is_live and now >= settled))
 
 
 def _end(assurance: Assurance, memory: Memory, now: datetime) -> Step | None:
@@ -320,6 +329,8 @@ def _reach(assurance: Assurance, entries: Sequence[bool], memory: Memory, pictur
     if live := picture.live:
         # It rings, whatever was thought of it before.
         memory = replace(memory, failed_at=None)
+        settled = _due(memory.dropped.get(live[0].id), SETTLE)
+        deadline = deadline if settled is None else max(deadline, settled)
         return Plan(memory, Wait(deadline) if now < deadline else Drop(live[0].id))
     if memory.failed_at is None:
         if now < deadline and all(leg.id in memory.before for leg in picture.legs):

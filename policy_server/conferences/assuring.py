@@ -31,7 +31,7 @@ from policy_server.conferences.ending import course_of
 from policy_server.conferences.fold import Chronicle, Phase
 from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import HeldConference
-from policy_server.conferences.sightings import Seen, in_breakouts, seen_by_events, seen_by_node
+from policy_server.conferences.sightings import Seen, in_breakouts, seen_by_events, seen_by_node, to_move
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.timeline import Note, assurance_acted
 from policy_server.policy.assurance import Assured, Entry
@@ -185,12 +185,12 @@ class LegWatch:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The conference, what was told of its life, where it is in it, and whether a node was heard to dial."""
+    """The conference, what was told of its life, where it is in it, and when a node first asked before it dialled."""
 
     held: HeldConference
     told: Chronicle
     phase: Phase
-    is_dialled: bool
+    dialled_at: datetime | None
 
 
 def _find(reader: Reader, action: DueAction, now: datetime) -> _Found | None:
@@ -199,8 +199,8 @@ def _find(reader: Reader, action: DueAction, now: datetime) -> _Found | None:
         return None
     course = course_of(reader, held, now)
     entries = reader.timeline(str(action.data["timeline"]))
-    is_dialled = any(entry.at >= held.held_at and entry.data.get("call_direction") == "dial_out" for entry in entries)
-    return _Found(held, course.latest, course.phase, is_dialled)
+    asked = (entry.at for entry in entries if entry.data.get("call_direction") == "dial_out")
+    return _Found(held, course.latest, course.phase, min((at for at in asked if at >= held.held_at), default=None))
 
 
 class _Look:
@@ -221,7 +221,7 @@ class _Look:
         """Looks, and does what is due."""
         found, known, now = self._found, self._known, self._watch.clock()
         events = seen_by_events(found.told, found.phase, self._ways, known, self._domains)
-        events = replace(events, is_dialled=found.is_dialled)
+        events = replace(events, dialled_at=found.dialled_at)
         planned = plan(known.assurance, self._entries, self._before, events, now)
         heard_at = found.told.arrived_at or found.held.held_at
         is_silent = not found.told.events or now >= heard_at + CALM
@@ -292,11 +292,12 @@ class _Look:
             case Dial(entry):
                 fallbacks = self._data["fallbacks"]
                 leg = fallbacks[entry] if isinstance(fallbacks, list) else {}
-                return await node.dial(leg, self._placing_node())
+                return await node.dial(leg, self._placing_node(seen))
             case Drop(leg_id):
                 return await node.drop(leg_id)
             case Move(customers, alias):
-                replies = [await node.move(one, alias) for one in sorted(customers)]
+                moved = to_move(seen, customers) if seen is not None else sorted(customers)
+                replies = [await node.move(one, alias) for one in moved]
                 return max(replies, key=lambda reply: _WORST.index(reply.told))
             case End():
                 # Without the conference's id there is none to end.
@@ -304,10 +305,11 @@ class _Look:
             case _:
                 assert_never(step)
 
-    def _placing_node(self) -> str:
-        """The node that told of the call last: it runs, and handles the customer."""
+    def _placing_node(self, seen: Seen | None) -> str:
+        """The node that told of the call last, or else one that handles it: it runs, and handles the customer."""
         events = self._found.told.events
-        return events[-1].node if events else ""
+        handling = (one.node for one in seen.people if one.node) if seen is not None else iter(())
+        return events[-1].node if events else next(handling, "")
 
     def _later(self, memory: Memory, at: datetime) -> Later:
         return Later(at, {**self._data, "memory": memory.plain()})

@@ -12,7 +12,9 @@ from policy_server.policy.assurance import Assured
 
 @dataclass(frozen=True, slots=True)
 class Somebody:
-    """A participant as the Management Node knows it. ``ids`` are all by which it may be named: the first is for commands."""
+    """A participant as the Management Node knows it. ``ids`` are all by which it may be named: the first is for commands.
+    ``node`` is the one that handles the call, ``""`` if that is not known.
+    """
 
     ids: tuple[str, ...]
     is_outgoing: bool
@@ -20,6 +22,7 @@ class Somebody:
     destination_alias: str
     has_media: bool
     connected_at: float | None
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,12 @@ class Seen:
 
     id: str
     people: Sequence[Somebody]
+
+
+def to_move(seen: Seen, customers: frozenset[str]) -> list[str]:
+    """By which ids customers are moved: a browser is two participants, and moves by that which is no media."""
+    there = [(one.ids[0], one.protocol.lower()) for one in seen.people if one.ids[0] in customers]
+    return sorted(name for name, protocol in there if protocol != "webrtc") or sorted(customers)
 
 
 def seen_by_events(
@@ -92,7 +101,7 @@ def seen_by_node(
             others += 1
     gone = [replace(leg, state=LegState.GONE) for leg in by_events.values()]
     is_over = events.is_over or (seen is None and not customers)
-    return Picture(is_over, frozenset(customers), others, (*legs.values(), *gone), events.is_dialled)
+    return Picture(is_over, frozenset(customers), others, (*legs.values(), *gone), events.dialled_at)
 
 
 def in_breakouts(told: Chronicle) -> frozenset[str]:

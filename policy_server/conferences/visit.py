@@ -66,7 +66,7 @@ class Visit:
     customer: tuple[Span, ...]
     """When the customer was in the room."""
     at_the_door: tuple[Participant, ...]
-    """Who came for the customer and got no further than a PIN entry or a lobby."""
+    """Who came for the customer and got no further than a PIN entry, or a lobby where no leg is to open it."""
     legs: tuple[Attempt, ...]
     """The calls to the contact centre, in order."""
     agent: tuple[Span, ...]
@@ -136,7 +136,7 @@ def visit_of(told: Chronicle, entries: Iterable[TimelineEntry], cast: Cast, *, i
     # Of a conference that is over without a word nobody is there after the last one.
     until = told.events[-1].time if is_ended and told.events else math.inf
     customers, agents, others = _parts(told.people, cast)
-    inside = [(halves, person) for halves, person in customers if not _is_outside(halves)]
+    inside = [(halves, person) for halves, person in customers if not _is_outside(halves, cast)]
     customer = _there(inside, until)
     agent = _there(agents, until)
     legs = _attempts(told, until)
@@ -153,7 +153,7 @@ def visit_of(told: Chronicle, entries: Iterable[TimelineEntry], cast: Cast, *, i
         talk = _common(together, [(looked_up, math.inf)]) or together
     else:
         talk = ()
-    outside = [person for halves, person in customers if _is_outside(halves)]
+    outside = [person for halves, person in customers if _is_outside(halves, cast)]
     return Visit(
         cast=cast,
         is_over=is_over,
@@ -189,8 +189,10 @@ def _parts(people: _People, cast: Cast) -> tuple[_People, _People, _People]:
     return customers, agents, [one for one in people if one not in agents and one not in customers]
 
 
-def _is_outside(halves: Iterable[Attendance]) -> bool:
-    return all(half.service_type in NOT_YET_IN for half in halves)
+def _is_outside(halves: Iterable[Attendance], cast: Cast) -> bool:
+    # A Guest of a room that dials is in its lobby until the leg answers, which is the Host: that is waiting for an agent.
+    outside = NOT_YET_IN - {"waiting_room"} if cast.dials else NOT_YET_IN
+    return all(half.service_type in outside for half in halves)
 
 
 def _there(people: _People, until: float) -> tuple[Span, ...]:

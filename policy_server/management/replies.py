@@ -58,6 +58,7 @@ class _Participant(_Part):
     service_type: _Text = ""
     service_tag: _Text = ""
     call_uuid: _Text = ""
+    signalling_node: _Text = ""
     has_media: bool
     connect_time: _Time = None
 
@@ -193,6 +194,7 @@ def _participant(entry: _Participant) -> Participant:
         service_type=entry.service_type,
         service_tag=entry.service_tag,
         call_uuid=entry.call_uuid,
+        signalling_node=entry.signalling_node,
         has_media=entry.has_media,
         connect_time=entry.connect_time,
     )

@@ -38,8 +38,9 @@ class Participant:
     """A participant of a conference that runs (management/README.md: Status).
 
     ``id`` is for commands. ``is_outgoing``: Pexip called it. ``protocol`` and ``service_type`` are Pexip's words, empty
-    where it gave none. ``role`` is None for one who has none yet. ``has_media``: media flow; of a leg, it was answered.
-    ``connect_time`` is aware, None if nobody has said one.
+    where it gave none. ``role`` is None for one who has none yet. ``signalling_node`` is the address of the Conferencing
+    Node that handles the call. ``has_media``: media flow; of a leg, it was answered. ``connect_time`` is aware, None if
+    nobody has said one.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Participant:
     service_type: str
     service_tag: str
     call_uuid: str
+    signalling_node: str
     has_media: bool
     connect_time: datetime | None
 

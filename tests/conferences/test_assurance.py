@@ -32,6 +32,7 @@ CASES = {
     "unreachable, and the second too": (World([DEAD, DEAD, answers()]), ["dial 1", "dial 2"]),
     "silence": (World([SILENT, answers()]), ["drop", "dial 1"]),
     "answered just in time": (World([answers(24), answers()]), []),
+    "answered while it is being ended": (World([answers(26.1), answers()]), ["drop", "dial 1"]),
     "answered too late": (World([answers(28), answers()]), ["drop", "dial 1"]),
     "hung up after a second": (World([answers(2, 1.0), answers()]), ["end"]),
     "the agent hangs up": (World([answers(2, 60), answers()]), ["end"]),

@@ -164,11 +164,25 @@ NUMBERS = ("waited", "talked", "answered_after", "attempts")
         ),
         pytest.param(
             [ada(service_type="waiting_room")],
-            CAST,
+            replace(CAST, dials=False),
             "waiting",
             "The customer is at the PIN entry or in the lobby.",
             (None, None, None, 0),
             id="in the lobby",
+        ),
+        pytest.param(
+            [
+                ada(service_type="waiting_room"),
+                ringing(112),
+                left("leg", 113, disconnect_reason="Call rejected", connect_time=None),
+                left("ada", 160),
+                ended(160),
+            ],
+            CAST,
+            "leg_refused",
+            "Genesys refused the leg (Call rejected) after 1 s; the customer waited 60 s and left; no agent joined.",
+            (60.0, 0.0, None, 1),
+            id="a Guest, until the leg answers that is the Host",
         ),
         pytest.param(
             [asked(), ada()],

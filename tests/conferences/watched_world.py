@@ -354,9 +354,11 @@ class World:
         if self.is_over or not self._has_begun:
             return None
         people = [
-            Somebody((who,), False, "api", CUSTOMERS_ALIAS if who == "customer" else "hcp…", True, None)
+            Somebody((who,), False, "api", CUSTOMERS_ALIAS if who == "customer" else "hcp…", True, None, "node-1")
             for who in sorted(self.people)
         ]
+        # A browser is two.
+        people += [replace(one, ids=(f"{one.ids[0]}-media",), protocol="webrtc") for one in people]
         legs = [
             Somebody((leg.id,), True, "sip", f"sip:{leg.number}@trunk.example.com", leg.is_connected, None)
             for leg in self.legs.values()
@@ -381,6 +383,8 @@ class World:
     async def dial(self, leg: Mapping[str, object], node: str) -> Reply:
         """Calls a trunk."""
         number = int(str(leg["remote_alias"])[-1])
+        if not node:
+            return Reply(Told.NOT_DONE, "exactly one of system_location and node must be given")
 
         def begin() -> None:
             self.at(self.now + 0.3, lambda: self._dial(number))
