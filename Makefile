@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help run demo quick test unit lint types imports widget format bench fuzz attack lock sbom latest clean
+.PHONY: help run demo quick test unit lint types imports widget format bench fuzz attack faults lock sbom latest clean
 
 help: ## lists these targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -55,6 +55,11 @@ fuzz: $(READY) ## sends hostile questions and events to a server
 # has the table.
 attack: $(READY) ## attacks a server for three minutes, and writes the table of SECURITY.md
 	$(BIN)/python -m tests.attack.run --write SECURITY.md
+
+# Five minutes of calls whose legs fail in every way, with real SIP and in real time (needs SIPp and PostgreSQL);
+# policy_server/lab/README.md has the table.
+faults: $(READY) ## plays calls whose legs fail, and writes the table of policy_server/lab/README.md
+	$(BIN)/python -m tests.faults.run --write policy_server/lab/README.md
 
 # Renews requirements*.txt: the newest versions that pyproject.toml allows, for every platform and Python. It has an
 # environment of its own, so that a version that cannot be had any more does not keep anybody from replacing it.
