@@ -3,8 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -25,11 +24,9 @@ from policy_server.cli.common import (
     words_of,
 )
 from policy_server.cli.forwarding import Forwarded, forwarded
-from policy_server.cli.questions import Question, parse_question, untold, with_names
-from policy_server.conferences.errors import StoreUnavailableError
-from policy_server.conferences.reading import Snapshot, read_snapshot
+from policy_server.conferences.explaining import Explained, LookedAt, Moment, decide, look
+from policy_server.conferences.reading import Snapshot
 from policy_server.conferences.records import HeldConference
-from policy_server.conferences.rooms import Rooms
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.pexip.field_facts import masked
@@ -38,39 +35,26 @@ from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import PolicyRequest, parse_request
 from policy_server.policy.answers import failure_answer, render_answer
 from policy_server.policy.conditions import walk
-from policy_server.policy.decisions import AllowRegistration, Decision, Fail, Forward, Outcome
+from policy_server.policy.decisions import AllowRegistration, Fail, Forward, Outcome
 from policy_server.policy.explain import explain_json, explain_rows
-from policy_server.policy.link_aliases import LinkAlias, read_alias
+from policy_server.policy.link_aliases import read_alias
 from policy_server.policy.link_attributes import CUSTOMERS_NAME, attribute_faults
-from policy_server.policy.names import Keyring, LinkState
 from policy_server.policy.ruleset import Rule, Ruleset, ServeOutcome
 from policy_server.settings import Settings
+from policy_server.web.questions import (
+    CAN_BE_PASTED,
+    NoQuestionError,
+    Question,
+    parse_question,
+    untold,
+    with_names,
+)
 from policy_server.wording.values import printable, shown
 
 COLOURS: Final = {Outcome.HIT: "\033[32m", Outcome.MISS: "\033[33m", Outcome.NOT_EVALUATED: "\033[2m"}
 
 ONE_LINE: Final = 65_536
 """Characters that are read of a line from standard input; no log has longer ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """When the question is asked; ``is_now`` unless somebody or a line of a log said when."""
-
-    at: datetime
-    is_now: bool
-
-    def __str__(self) -> str:
-        return self.at.isoformat(timespec="seconds")
-
-
-@dataclass(frozen=True, slots=True)
-class LookedAt:
-    """What is known beside question, rules and time: ``snapshot``, out of ``database``; or ``without``, which says why."""
-
-    snapshot: Snapshot
-    database: str | None = None
-    without: str | None = None
 
 
 @click.command()
@@ -113,7 +97,7 @@ def explain(
     says so. Exit status 1 when the node gets no decision.
     """
     found = settings()
-    asked = parse_question(_words(question))
+    asked = _question(_words(question))
     attributes = pairs(link_attribute, "--link-attribute")
     for warning in asked.warnings:
         echo(f"warning: {warning}", err=True)
@@ -138,16 +122,16 @@ def explain(
             print_json(failure)
         sys.exit(1)
     _check_attributes(attributes, ruleset, request, found)
-    looked_at, decision, held, sent_on = asyncio.run(
+    explained, sent_on = asyncio.run(
         _settle(found, ruleset, request, when, attributes, asked, no_database=no_database, forward=forward)
     )
+    looked_at, decision, held = explained.looked_at, explained.decision, explained.held
     told_to_node = render_answer(request.type, decision, found.on_failure)
     answer = told_to_node if sent_on is None else sent_on.answer(request, found.on_failure)
     if isinstance(decision, AllowRegistration) and answer is not None:
         # Unlike a PIN, which is one call's or stands in the rules, it is a device's for good.
         answer = masked(answer)
-    dialled = _dialled(ruleset, keyring_or_temporary(found), request)
-    notes = [*asked.notes, *_untold(asked, ruleset), *_window(dialled, when), *_joins(dialled, looked_at)]
+    notes = [*asked.notes, *_untold(asked, ruleset), *explained.notes]
     if as_json:
         told = explain_json(decision, answer, ruleset.revision)
         seen = {"database": looked_at.database, "without": looked_at.without, "at": when.at.isoformat()}
@@ -159,7 +143,7 @@ def explain(
         click.echo("\n".join(explain_rows(findings, paint)))
         winner = f"rule {decision.rule}" if decision.rule else "no rule"
         echo("", f"{winner}: {decision.reason}  (revision {ruleset.revision}, at {when})")
-        click.echo(_told(looked_at, when))
+        click.echo(looked_at.told(when))
         if sent_on is not None:
             echo(str(sent_on))
         if held is not None:
@@ -190,6 +174,14 @@ def _check_attributes(attributes: Mapping[str, str], ruleset: Ruleset, request: 
             raise Unusable(f"--link-attribute: {told}")
 
 
+def _question(words: tuple[str, ...]) -> Question:
+    try:
+        return parse_question(words)
+    except NoQuestionError as error:
+        how = "; put it in quotes, or give - and paste it" if str(error).endswith(CAN_BE_PASTED) else ""
+        raise Unusable(f"{error}{how}") from None
+
+
 def _words(question: tuple[str, ...]) -> tuple[str, ...]:
     """The words of the question; for ``-`` the line that standard input has."""
     words = words_of(question)
@@ -213,43 +205,19 @@ async def _settle(
     *,
     no_database: bool,
     forward: bool,
-) -> tuple[LookedAt, Decision, HeldConference | None, Forwarded | None]:
-    """What was looked at, the decision as the endpoint makes it, the conference that held the room before, and what becomes of
-    a question that is forwarded.
-    """
-    looked_at = await _look(found, request.type, when, no_database)
-    rooms = Rooms(looked_at.snapshot, keyring_or_temporary(found), lambda: "explained", attributes)
-    # What the decision itself would hold comes into the snapshot too.
-    before = dict(looked_at.snapshot.rooms)
-    settled = await rooms.settle(ruleset, request, when.at)
-    held = before.get(settled.room)
-    sent_on: Forwarded | None = None
-    if isinstance(settled.decision, Forward):
-        is_ours = partial(rooms.is_ours, ruleset, now=when.at)
-        sent_on = await forwarded(settled.decision, request, asked, ruleset, is_ours, asks=forward)
-    return looked_at, settled.decision, held if held is not None and when.at < held.expires_at else None, sent_on
-
-
-async def _look(found: Settings, request_type: RequestType, when: Moment, no_database: bool) -> LookedAt:
-    if not request_type.about.is_about_call:
-        return LookedAt(Snapshot(), without="such a question is answered by the rules alone")
-    if no_database:
-        return LookedAt(Snapshot(), without="--no-database")
-    try:
-        async with ConferenceStore(found.database_url, read_only=True) as store:
-            snapshot = await read_snapshot(store, when.at, found.conference_ttl, is_now=when.is_now)
-            return LookedAt(snapshot, store.name)
-    except StoreUnavailableError as error:
-        return LookedAt(Snapshot(), without=f"{error}; what it knows of links and rooms is left out")
-
-
-def _told(looked_at: LookedAt, when: Moment) -> str:
-    """What was looked at, in one line."""
-    if looked_at.database is None:
-        return f"no database: {looked_at.without}"
-    as_of = f"{when.at.astimezone():%H:%M:%S}" if when.is_now else str(when)
-    to_come = ", if nothing changes until then" if not when.is_now and when.at > datetime.now(UTC) else ""
-    return f"links, revocations and rooms in {looked_at.database} as of {as_of}{to_come}"
+) -> tuple[Explained, Forwarded | None]:
+    """What the endpoint would decide, and what becomes of a question that is forwarded."""
+    if no_database and request.type.about.is_about_call:
+        looked_at = LookedAt(Snapshot(), without="--no-database")
+    else:
+        looked_at = await look(
+            lambda: ConferenceStore(found.database_url, read_only=True), request.type, when, found.conference_ttl
+        )
+    explained = await decide(ruleset, request, when, keyring_or_temporary(found), looked_at, attributes)
+    if not isinstance(explained.decision, Forward):
+        return explained, None
+    is_ours = partial(explained.rooms.is_ours, ruleset, now=when.at)
+    return explained, await forwarded(explained.decision, request, asked, ruleset, is_ours, asks=forward)
 
 
 def _held_json(held: HeldConference | None) -> dict[str, str] | None:
@@ -271,37 +239,6 @@ def _untold(asked: Question, ruleset: Ruleset) -> list[str]:
     if not missing:
         return []
     return [f"the log does not keep {', '.join(missing)}, for which rules ask; add what it was as NAME=VALUE"]
-
-
-def _dialled(ruleset: Ruleset, keyring: Keyring, request: PolicyRequest) -> LinkAlias | None:
-    """What the alias that was dialled says of a link."""
-    alias = normalise_alias(request.text("local_alias"), ruleset.domains)
-    return read_alias(ruleset.alias_forms, keyring, alias)
-
-
-def _joins(link: LinkAlias | None, looked_at: LookedAt) -> list[str]:
-    """A note on the call into whose room the alias leads, if it is of a link that joins another."""
-    if link is None or link.call is None or not link.joins:
-        return []
-    known = looked_at.snapshot.link(link.call_id)
-    if known is None:
-        return [f"the link joins a call of type {shown(link.joins)}, and which one only the database knows"]
-    joined = looked_at.snapshot.link(known.joins)
-    revoked = ", which is revoked" if joined is not None and joined.revoked_at is not None else ""
-    return [
-        f"the link joins the call {known.joins} of type {shown(link.joins)}{revoked}: {{call}} and its room are that call's"
-    ]
-
-
-def _window(link: LinkAlias | None, when: Moment) -> list[str]:
-    """A note on the window of an appointment, if the alias is of one whose door is not open at that time."""
-    if link is None or link.call is None or link.call.opens_at is None:
-        return []
-    state = link.call.state(when.at)
-    if state is LinkState.VALID:
-        return []
-    opens_at, expires_at = link.call.opens_at.isoformat(), link.call.expires_at.isoformat()
-    return [f"the link is {state}: it is of an appointment whose door opens at {opens_at} and is shut at {expires_at}"]
 
 
 def _needs_key(ruleset: Ruleset, request_type: RequestType) -> bool:

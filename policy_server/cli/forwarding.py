@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from policy_server.cli.common import Unusable
-from policy_server.cli.questions import Question
 from policy_server.pexip.field_facts import masked
 from policy_server.pexip.request_types import question_path
 from policy_server.pexip.requests import PolicyRequest
@@ -13,6 +12,7 @@ from policy_server.policy.ruleset import Ruleset
 from policy_server.policy.upstreams import Upstream
 from policy_server.upstreams.client import Carried, IsOurs, Upstreams
 from policy_server.upstreams.line import How
+from policy_server.web.questions import Question
 from policy_server.wording.values import printable, shown
 
 

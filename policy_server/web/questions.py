@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote_plus, unquote_plus
 
-from policy_server.cli.common import Unusable
 from policy_server.pexip.parameters import FOLDED_NAMES, PARAMETERS, PATH_ALIAS, folded, parameters_of
 from policy_server.pexip.request_types import ROOT, RequestType, route
 from policy_server.pexip.requests import IDP_PREFIX, encode_query
@@ -21,7 +20,7 @@ from policy_server.wording.words import did_you_mean, one_of
 
 CAN_BE_PASTED: Final = (
     "a query string, a URL with /policy/v1/ in it, a line of Pexip's support log with such a URL, or a line of this "
-    "server's log with event=decision.made; put it in quotes, or give - and paste it"
+    "server's log with event=decision.made"
 )
 
 _CUT: Final = ("…", "...")
@@ -32,6 +31,10 @@ _NAME: Final = re.compile(r"[\w.~-]+")
 _PARAMETER: Final = re.compile(r"&[\w.~-]+=")
 _TYPES: Final = tuple(kind.value for kind in RequestType)
 _ROOT: Final = ROOT.decode()
+
+
+class NoQuestionError(ValueError):
+    """A text in which there is no question that can be understood; the message says what can be given instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Question:
 
 
 def parse_question(words: tuple[str, ...]) -> Question:
-    """The question of a command line; Unusable, with what can be given instead, if there is none in it."""
+    """The question in some words; raises NoQuestionError."""
     first, *others = words
     if first not in _TYPES:
         return _with_fields(*_pasted_words(words))
@@ -63,7 +66,7 @@ def parse_question(words: tuple[str, ...]) -> Question:
         pasted = _pasted_url(words[1]) or _pasted_line(words[1])
         if pasted is not None:
             if pasted.type is not request_type:
-                raise Unusable(
+                raise NoQuestionError(
                     f"the first word is {first!r}, but what follows is a question of type {pasted.type.value!r}"
                 )
             return pasted
@@ -83,8 +86,10 @@ def _pasted_words(words: tuple[str, ...]) -> tuple[Question, tuple[str, ...]]:
             if found is not None:
                 return found, others
     if len(words) == 1 and not _NAME.fullmatch(words[0]):
-        raise Unusable(f"{shown(words[0])} is no question; what can be pasted is {CAN_BE_PASTED}")
-    raise Unusable(f"{one_of('the first word', _TYPES, words[0])}; what can be pasted instead is {CAN_BE_PASTED}")
+        raise NoQuestionError(f"{shown(words[0])} is no question; what can be pasted is {CAN_BE_PASTED}")
+    raise NoQuestionError(
+        f"{one_of('the first word', _TYPES, words[0])}; what can be pasted instead is {CAN_BE_PASTED}"
+    )
 
 
 def _pasted_url(text: str) -> Question | None:
@@ -96,7 +101,7 @@ def _pasted_url(text: str) -> Question | None:
     # Whatever prefix the server of that log has, or a proxy took away.
     routed = route(path[path.find(_ROOT) :].encode())
     if routed is None:
-        raise Unusable(f"{shown(path)} is none of the paths at which Pexip asks a policy server")
+        raise NoQuestionError(f"{shown(path)} is none of the paths at which Pexip asks a policy server")
     for ampersand in _AMPERSANDS:
         query = query.replace(ampersand, "&")
     notes: list[str] = []
@@ -131,7 +136,7 @@ def _pasted_line(text: str) -> Question | None:
         return None
     event = record["event"]
     if event != "decision.made" or record.get("question") not in _TYPES:
-        raise Unusable(
+        raise NoQuestionError(
             f"this line of the log ({shown(event)}) does not tell what was asked; a line with event=decision.made does"
         )
     fields = {name: value for name, value in record.items() if isinstance(value, str) and _is_parameter(name)}
@@ -169,7 +174,7 @@ def _with_fields(question: Question, words: tuple[str, ...]) -> Question:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals:
-            raise Unusable(f"a parameter is written NAME=VALUE, but this is {shown(word)}")
+            raise NoQuestionError(f"a parameter is written NAME=VALUE, but this is {shown(word)}")
         if name not in known and not name.startswith(IDP_PREFIX):
             warnings.append(f"{shown(name)} is no parameter of Pexip's{did_you_mean(name, known)}")
         fields.setdefault(name, []).append(value)
