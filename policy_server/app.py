@@ -48,11 +48,13 @@ from policy_server.web.cors import AgentCors
 from policy_server.web.customer_status import CustomerStatusEndpoint
 from policy_server.web.decision_log import DecisionLog
 from policy_server.web.doors import Doors
+from policy_server.web.due_gauges import DueGauges
 from policy_server.web.events import PATH as EVENTS_PATH
 from policy_server.web.events import EventSinkEndpoint
 from policy_server.web.gauges import watch_gauges
 from policy_server.web.health import OperatorEndpoints
 from policy_server.web.join import JoinEndpoint
+from policy_server.web.leg_counts import LegCounts
 from policy_server.web.links import LinkEndpoints
 from policy_server.web.management import ManagementNode
 from policy_server.web.metrics import Metrics
@@ -141,12 +143,13 @@ def create_app(
 
     access = settings.management
     node = ManagementNode(access, settings.management_rate, clock) if access is not None else None
-    assurance = CallAssurance(conferences, rules, keyring, node) if node is not None else None
+    assurance = CallAssurance(conferences, rules, keyring, node, LegCounts(metrics)) if node is not None else None
     webhooks = Webhooks(settings.receivers, store, rules, keyring, clock) if settings.receivers else None
     beside = [each for each in (assurance, webhooks) if each is not None]
     handlers = {kind: handler for each in beside for kind, handler in each.handlers.items()}
     agenda = Agenda(conferences.store, handlers, secrets.token_hex(8), clock)
     hits = RuleHits()
+    counted = [DueGauges(conferences.store, agenda, tuple(handlers), clock)] if handlers else []
     policy = PolicyEndpoint(
         rules,
         Rooms(conferences, keyring, conference_ids(secrets.token_hex(10))),
@@ -210,7 +213,7 @@ def create_app(
     calls = ConferenceEndpoints(lookup, settings.api_keys, refusals(Door.API), audit.put, systems)
     agents = _Agents(settings, lookup, refusals(Door.AGENTS), widgets)
     watch_gauges(metrics, rules, decisions, audit, conferences, lambda: agents.stream_count, admissions)
-    for each in beside:
+    for each in (*beside, *counted):
         each.watch_gauges(metrics)
     metrics.watch(
         "policy_node_clock_difference_seconds",
@@ -241,7 +244,18 @@ def create_app(
         behind([*for_nodes, *for_public], policy, Door.LISTENER),
         behind(for_nodes, policy, Door.NODES_LISTENER),
         behind(for_public, None, Door.PUBLIC_LISTENER),
-        partial(_running, rules, metrics, (decisions, audit), conferences, endings, agents, beside, agenda, upstreams),
+        partial(
+            _running,
+            rules,
+            metrics,
+            (decisions, audit),
+            conferences,
+            endings,
+            agents,
+            (*beside, *counted),
+            agenda,
+            upstreams,
+        ),
     )
 
 
@@ -253,7 +267,7 @@ async def _running(
     conferences: Conferences,
     endings: Endings,
     agents: "_Agents",
-    beside: Sequence[CallAssurance | Webhooks],
+    beside: Sequence[CallAssurance | Webhooks | DueGauges],
     agenda: Agenda,
     upstreams: Upstreams,
 ) -> AsyncIterator[None]:

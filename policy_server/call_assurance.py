@@ -44,6 +44,7 @@ from policy_server.policy.ruleset import Rules
 from policy_server.policy.services import LEGS
 from policy_server.policy.trunk_limits import excess, may_be_dialled
 from policy_server.telephony.trunks import Load, Trunk, dial_string
+from policy_server.web.leg_counts import LegCounts
 from policy_server.web.management import ManagementNode
 from policy_server.web.metrics import Metrics
 
@@ -190,7 +191,9 @@ class CallAssurance:
     ``hear`` every service that is answered; ``handlers`` carry out what is due on the agenda.
     """
 
-    def __init__(self, conferences: Conferences, rules: Rules, keyring: Keyring, node: ManagementNode) -> None:
+    def __init__(
+        self, conferences: Conferences, rules: Rules, keyring: Keyring, node: ManagementNode, legs: LegCounts
+    ) -> None:
         self.node: Final = node
         self._counts: Final[Counter[str]] = Counter()
         self.hear: Final = watching(conferences)
@@ -205,7 +208,7 @@ class CallAssurance:
 
         watched = WatchedRules(rules, keyring, conferences.load)
         self.handlers: Final[Mapping[str, Handler]] = {
-            KIND: LegWatch(conferences.store, NodeCommands(node.client), watched, note, clock, count)
+            KIND: LegWatch(conferences.store, NodeCommands(node.client), watched, note, clock, count, legs.over)
         }
 
     def start(self) -> None:

@@ -146,6 +146,8 @@ class Memory:
     """Since when no customer is there any more, after one was."""
     has_come: bool = False
     """Whether a customer was ever there."""
+    came_at: datetime | None = None
+    """When the first customer was seen."""
     is_exhausted: bool = False
     """Whether all was tried, and what was to become of the customer is done."""
     dropped: Mapping[str, datetime] = field(default_factory=dict)
@@ -154,6 +156,11 @@ class Memory:
     """When the room was told to end."""
     is_hindered: bool = False
     """Whether the Management Node could not be asked last time, which was said."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a customer is there for whom nobody has answered."""
+        return self.has_come and not self.is_answered and self.left_since is None
 
     def plain(self) -> dict[str, object]:
         """As JSON."""
@@ -167,6 +174,7 @@ class Memory:
             "alone_since": _text(self.alone_since),
             "left_since": _text(self.left_since),
             "has_come": self.has_come,
+            "came_at": _text(self.came_at),
             "is_exhausted": self.is_exhausted,
             "dropped": {leg: at.isoformat() for leg, at in self.dropped.items()},
             "ended_at": _text(self.ended_at),
@@ -188,6 +196,7 @@ class Memory:
             alone_since=_moment(plain["alone_since"]),
             left_since=_moment(plain["left_since"]),
             has_come=plain["has_come"],
+            came_at=_moment(plain["came_at"]),
             is_exhausted=plain["is_exhausted"],
             dropped={leg: datetime.fromisoformat(at) for leg, at in plain["dropped"].items()},
             ended_at=_moment(plain["ended_at"]),
@@ -272,6 +281,7 @@ def _notice(memory: Memory, picture: Picture, now: datetime) -> Memory:
     return replace(
         memory,
         has_come=has_come,
+        came_at=memory.came_at or (now if has_come else None),
         is_answered=is_answered,
         began_at=began_at,
         alone_since=(memory.alone_since or now) if is_alone else None,

@@ -150,7 +150,8 @@ class Watching(Protocol):
 class LegWatch:
     """Carries out what is due for the legs of calls: a handler of the agenda.
 
-    ``note`` puts something on the timeline of a call or room, and ``count`` hears of each step and what became of it.
+    ``note`` puts something on the timeline of a call or room, ``count`` hears of each step and what became of it, and
+    ``over`` of each call that is over, with what was told of it.
     """
 
     seconds: Final = SECONDS
@@ -164,11 +165,13 @@ class LegWatch:
         note: Callable[[str, Note], None],
         clock: Callable[[], datetime],
         count: Callable[[str, Told], None] = lambda step, told: None,
+        over: Callable[[Assured, Chronicle], None] = lambda known, told: None,
     ) -> None:
         self.node: Final = node
         self.note: Final = note
         self.clock: Final = clock
         self.count: Final = count
+        self.over: Final = over
         self._store: Final = store
         self._watching: Final = watching
 
@@ -227,6 +230,7 @@ class _Look:
         is_silent = not found.told.events or now >= heard_at + CALM
         match planned.step:
             case Over():
+                self._watch.over(known, found.told)
                 return Done("over", {})
             case Wait(until):
                 if not is_silent:
@@ -250,6 +254,7 @@ class _Look:
         memory, step = replace(planned.memory, is_hindered=False), planned.step
         match step:
             case Over():
+                self._watch.over(known, found.told)
                 return Done("over", {})
             case Wait(until):
                 self._say_if_exhausted(memory)

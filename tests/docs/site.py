@@ -9,6 +9,7 @@ from uuid import uuid4
 from policy_server.conferences.timeline import Kind
 from policy_server.pexip.events import Event
 from policy_server.simulator.genesys import StandIn, participant
+from policy_server.web.leg_counts import LegCounts
 from policy_server.web.metrics import Metrics
 from tests.conferences import event_histories as told
 from tests.genesys.asking import MARIA, TOKEN, settings
@@ -133,8 +134,9 @@ class Call:
         }
 
 
-def samples_of_forwarding() -> str:
-    """The metrics that a server has when one of its rules has forwarded a question, which those that are shipped do not."""
+def samples_of_work() -> str:
+    """The metrics that a server has when it has forwarded a question, and when a call is over that it watched."""
     metrics = Metrics()
     metrics.forwarded("scheduler", "answered", 0.1)
+    LegCounts(metrics).count("clinic", "answered", 3.0)
     return metrics.render().decode()

@@ -19,7 +19,7 @@ from policy_server.simulator.genesys import StandIn
 from tests.conferences.postgres import find_binaries, running_postgres
 from tests.docs.pages import CONSOLE, DEPLOY, PAGES, ROOT, blocks, code
 from tests.docs.running import check_output, matches
-from tests.docs.site import API_KEY, SETTINGS, Json, Site, samples_of_forwarding
+from tests.docs.site import API_KEY, SETTINGS, Json, Site, samples_of_work
 from tests.servers import SECRET_KEY, RealServer, eventually, real_server
 
 PAGE: Final = DEPLOY
@@ -95,7 +95,7 @@ def test_the_metrics_are_those_of_the_table(server: RealServer) -> None:
         client.get("/policy/v1/service/configuration")
         httpx.get(f"{server.url}/policy/v1/service/configuration", trust_env=False)
         text = client.get("/metrics").text
-    text += samples_of_forwarding()
+    text += samples_of_work()
     found: dict[str, set[str]] = {}
     for name in re.findall(r"^# TYPE (\S+)", text, re.MULTILINE):
         if not name.endswith("_created"):

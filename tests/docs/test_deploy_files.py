@@ -12,7 +12,7 @@ import yaml
 
 from policy_server.settings import read_settings
 from tests.docs.pages import ROOT, blocks
-from tests.docs.site import samples_of_forwarding
+from tests.docs.site import samples_of_work
 from tests.servers import RealServer
 
 FOLDER: Final = ROOT / "examples/deploy"
@@ -91,6 +91,13 @@ TROUBLE: Final = {
         'policy_webhooks_failed{receiver="crm"}': "0+1x30",
     },
     "PolicyWebhooksDead": {'policy_webhooks_dead{receiver="crm"}': "0+1x30"},
+    "PolicyCustomersWait": {"policy_customers_waiting_seconds": "200"},
+    "PolicyCallsUnwatched": {'policy_actions_late_seconds{kind="assurance"}': "90"},
+    "PolicyActionsFail": {"policy_actions_failed": "0+1x30"},
+    "PolicyTrunkFails": {
+        'policy_legs_total{trunk="clinic",outcome="busy"}': "0+1x30",
+        'policy_legs_total{trunk="clinic",outcome="answered"}': "0+0.5x30",
+    },
     "PolicyLogLost": {"policy_audit_lines_dropped": "0+1x30"},
 }
 """Samples, minute by minute, for which each alert is there."""
@@ -102,6 +109,9 @@ QUIET: Final = {
     'policy_webhooks_waiting{receiver="crm"}': "1",
     'policy_webhooks_sent{receiver="crm"}': "0+3x30",
     'policy_webhooks_failed{receiver="crm"}': "0+1x30",
+    'policy_actions_late_seconds{kind="assurance"}': "4",
+    'policy_legs_total{trunk="clinic",outcome="busy"}': "0+1x30",
+    'policy_legs_total{trunk="clinic",outcome="answered"}': "0+9x30",
     **{name: "0" for samples in TROUBLE.values() for name in samples if "{" not in name},
 }
 
@@ -151,7 +161,7 @@ def test_every_metric_that_is_named_exists(expression: str, server: RealServer) 
     with server.client() as client:
         client.get("/policy/v1/service/configuration")
         client.get("/policy/v1/service/configuration", auth=("nobody", "wrong"))
-        text = samples_of_forwarding() + client.get("/metrics").text
+        text = samples_of_work() + client.get("/metrics").text
     samples = dict(re.findall(r"^(\w+)(?:\{(.*)\})? ", text, re.MULTILINE))
     names = set(re.findall(r"\bpolicy_\w+", expression))
     assert names <= set(samples)

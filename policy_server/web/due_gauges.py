@@ -1,0 +1,108 @@
+"""What is due, and which customers wait, for operators: counted now and then, beside all answers."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+from typing import Final
+
+from policy_server.conferences import assuring
+from policy_server.conferences.agenda import Agenda
+from policy_server.conferences.assurance import Memory
+from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.conferences.store import ConferenceStore
+from policy_server.web.metrics import Metrics
+
+COUNT_SECONDS: Final = 15.0
+"""Seconds between two counts."""
+
+log = logging.getLogger(__name__)
+
+
+class DueGauges:
+    """Counts what is to be done, and the customers whose calls are watched and for whom nobody has answered.
+
+    Every process counts what all of them have to do: one of the database alone says the same everywhere. ``kinds`` are those
+    of actions that there may be. Of customers the calls that are looked at next are read, as many as the store gives.
+    """
+
+    def __init__(
+        self,
+        store: ConferenceStore,
+        agenda: Agenda,
+        kinds: Collection[str],
+        clock: Callable[[], datetime],
+        count_seconds: float = COUNT_SECONDS,
+    ) -> None:
+        self._store: Final = store
+        self._agenda: Final = agenda
+        self._kinds: Final = kinds
+        self._clock: Final = clock
+        self._count_seconds: Final = count_seconds
+        self._due: Mapping[str, tuple[int, datetime]] = {}
+        self._waiting_since: list[datetime] = []
+        self._counting: asyncio.Task[None] | None = None
+
+    def watch_gauges(self, metrics: Metrics) -> None:
+        """Has it counted."""
+        metrics.watch_each(
+            "policy_actions_due",
+            "Actions that are not done yet, by kind; a call that is watched is one",
+            "kind",
+            lambda: {kind: self._due[kind][0] if kind in self._due else 0 for kind in self._kinds},
+        )
+        metrics.watch_each(
+            "policy_actions_late_seconds", "Seconds for which the first of them is overdue", "kind", self._late
+        )
+        metrics.watch(
+            "policy_actions_failed", "Actions that failed and are tried again", lambda: self._agenda.failed, "sum"
+        )
+        if assuring.KIND in self._kinds:
+            metrics.watch(
+                "policy_customers_waiting",
+                "Customers in a room for whom no leg was connected yet",
+                lambda: len(self._waiting_since),
+            )
+            metrics.watch(
+                "policy_customers_waiting_seconds", "Seconds for which the first of them has waited", self._longest
+            )
+
+    def _late(self) -> Mapping[str, float]:
+        now = self._clock()
+        late = {kind: (now - first).total_seconds() for kind, (_, first) in self._due.items()}
+        return {kind: max(0.0, late.get(kind, 0.0)) for kind in self._kinds}
+
+    def _longest(self) -> float:
+        first = min(self._waiting_since, default=None)
+        return 0.0 if first is None else max(0.0, (self._clock() - first).total_seconds())
+
+    def start(self) -> None:
+        """Begins to count, on the loop that runs."""
+        self._counting = asyncio.create_task(self._count_for_ever())
+
+    async def close(self) -> None:
+        """Counts no more."""
+        if self._counting is not None:
+            self._counting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._counting
+
+    async def _count_for_ever(self) -> None:
+        while True:
+            try:
+                await self.count()
+            except StoreUnavailableError as error:
+                # The last counts stay; that the database is away is said elsewhere.
+                log.debug("due.uncounted: %s", error)
+            await asyncio.sleep(self._count_seconds)
+
+    async def count(self) -> None:
+        """Counts once. Raises StoreUnavailableError."""
+        self._due = await self._store.count_due()
+        if assuring.KIND in self._kinds:
+            actions = await self._store.waiting_due(assuring.KIND)
+            memories = (
+                Memory.of(memory) for action in actions if isinstance(memory := action.data.get("memory"), dict)
+            )
+            self._waiting_since = [memory.came_at for memory in memories if memory.came_at and memory.is_waiting]
