@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help run demo quick test unit lint types imports widget format bench fuzz attack faults lock sbom latest clean
+.PHONY: help run demo quick test unit lint types imports widget format bench fuzz attack faults day lock sbom latest clean
 
 help: ## lists these targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -60,6 +60,9 @@ attack: $(READY) ## attacks a server for three minutes, and writes the table of 
 # policy_server/lab/README.md has the table.
 faults: $(READY) ## plays calls whose legs fail, and writes the table of policy_server/lab/README.md
 	$(BIN)/python -m tests.faults.run --write policy_server/lab/README.md
+
+day: $(READY) ## simulates a day of 20,000 calls of which some fail, while replicas die (needs PostgreSQL)
+	$(BIN)/python -m tests.faults.day
 
 # Renews requirements*.txt: the newest versions that pyproject.toml allows, for every platform and Python. It has an
 # environment of its own, so that a version that cannot be had any more does not keep anybody from replacing it.

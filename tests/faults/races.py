@@ -14,6 +14,7 @@ from tests.faults.table import Row
 
 CALLS: Final = 40
 TRIES: Final = 24
+MOST_LEGS: Final = 5
 SECONDS: Final = 60.0
 ANSWER_WITHIN: Final = 6.0
 EXPECTED: Final = DIALS_WITHIN + ANSWER_WITHIN
@@ -35,6 +36,15 @@ async def weights(name: str, folder: Path) -> Row:
 def _is_shared(ways: Counter[str]) -> bool:
     """Whether calls went as they should; that chance gives more or less than this happens once in ten thousand runs."""
     return set(ways) == {"first", "second → third"} and CALLS // 2 <= ways["first"] < CALLS
+
+
+async def limits(name: str, folder: Path) -> Row:
+    """The first trunk has as many legs as it may have, and what is more goes to the next at once."""
+    async with staged(folder, most_legs=MOST_LEGS, rate=NODE_LIMIT) as stage:
+        customers = [await stage.customer() for _ in range(MOST_LEGS * 2)]
+        await until(lambda: all(_trunk_of(stage, each) for each in customers), SECONDS)
+        shares = {"first": MOST_LEGS, "second": MOST_LEGS}
+        return _row(name, stage, customers, 0.0, lambda ways: ways == shares)
 
 
 async def late_answers(name: str, folder: Path) -> Row:
@@ -94,6 +104,7 @@ def _row(
 
 RACES: Final[Mapping[str, Callable[[str, Path], Awaitable[Row]]]] = {
     f"{CALLS} calls, weights 3 to 1, the second trunk busy": weights,
+    f"limits reached: {MOST_LEGS * 2} calls, `limits: {{ legs: {MOST_LEGS} }}`": limits,
     f"{TRIES} answers between {ANSWER_WITHIN:g} and {ANSWER_WITHIN + TRIES / 10:.1f} s, `answer_within: 6s`": late_answers,
     f"{TRIES} rooms that Pexip first dials for between {EXPECTED - 0.5:g} and {EXPECTED - 0.5 + TRIES * 0.15:.1f} s, "
     "`answer_within: 6s`": late_dials,

@@ -49,7 +49,7 @@ NUMBERS: Final = {"first": "+13129998045", "second": "+13129998046", "third": "+
 RULES: Final = """
 domains: [video.example.com]
 trunks:
-  first: { number: "+1 312 999 8045", dial_prefix: "99" }
+  first: { number: "+1 312 999 8045", dial_prefix: "99", limits: { legs: LEGS } }
   second: { number: "+1 312 999 8046", dial_prefix: "99" }
   third: { number: "+1 312 999 8047", dial_prefix: "99" }
 rooms:
@@ -264,9 +264,9 @@ async def until(probe: Callable[[], object], seconds: float) -> float:
     return time.monotonic()
 
 
-def rules_with(folder: Path, dial_out: str, assurance: str) -> Path:
-    """A folder with the rules."""
-    text = RULES.replace("DIAL_OUT", dial_out).replace("ASSURANCE", assurance)
+def rules_with(folder: Path, dial_out: str, assurance: str, most_legs: int = 1000) -> Path:
+    """A folder with the rules. ``most_legs`` is what the first trunk has at a time."""
+    text = RULES.replace("DIAL_OUT", dial_out).replace("ASSURANCE", assurance).replace("LEGS", str(most_legs))
     return write_rules(folder / "rules", text)
 
 
@@ -280,9 +280,10 @@ async def staged(
     has_sink: bool = True,
     adp_delay: float = ADP_DELAY,
     rate: int = RATE,
+    most_legs: int = 1000,
 ) -> AsyncIterator[Stage]:
     """Everything, with the policy server in this process on SQLite."""
-    rules = RuleStore(rules_with(folder, dial_out, assurance), utc_now, {"POLICY_MANAGEMENT_URL": "set"})
+    rules = RuleStore(rules_with(folder, dial_out, assurance, most_legs), utc_now, {"POLICY_MANAGEMENT_URL": "set"})
     database_url = f"sqlite:///{folder}/policy.db"
     async with AsyncExitStack() as stack:
         management = await stack.enter_async_context(Manager())
