@@ -46,7 +46,7 @@ from policy_server.web.callers import Proxies
 from policy_server.web.conferences import ConferenceEndpoints
 from policy_server.web.cors import AgentCors
 from policy_server.web.customer_status import CustomerStatusEndpoint
-from policy_server.web.decision_log import DecisionLog
+from policy_server.web.decision_log import DecisionLog, open_decision_log
 from policy_server.web.doors import Doors
 from policy_server.web.due_gauges import DueGauges
 from policy_server.web.events import PATH as EVENTS_PATH
@@ -121,7 +121,7 @@ def create_app(
     """
     if settings.pexip is None or settings.secret_key is None:
         raise ValueError("the settings have no credentials for Pexip or no secret key")
-    decisions = decision_log or DecisionLog(settings.log_format)
+    decisions = decision_log or open_decision_log(settings.log_format, settings.decision_log, settings.log_pii)
     keyring = Keyring.from_text(settings.secret_key, settings.previous_secret_keys)
     store = ConferenceStore(settings.database_url)
     conferences = Conferences(
@@ -139,7 +139,7 @@ def create_app(
     audit = AuditLog(settings.audit_log, clock)
 
     def refusals(door: Door) -> Refusals:
-        return Refusals(door, guesses, metrics.refused_at, audit=audit.put)
+        return Refusals(door, guesses, metrics.refused_at, audit=audit.put, decisions=decisions, clock=clock)
 
     access = settings.management
     node = ManagementNode(access, settings.management_rate, clock) if access is not None else None

@@ -82,7 +82,9 @@ class InProcess:
         self.settings: Final = replace(complete, **settings)
         self.rules: Final = RuleStore(rules, clock, environment or {})
         self._written: Final[list[bytes]] = []
-        self.decision_log: Final = DecisionLog(self.settings.log_format, write=self._written.append)
+        self.decision_log: Final = DecisionLog(
+            self.settings.log_format, write=self._written.append, shows_people=self.settings.log_pii
+        )
         self.app: Final[Application] = create_app(
             self.settings, self.rules, self.decision_log, clock=clock, pace=pace, limits=limits
         )

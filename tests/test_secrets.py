@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import pytest
 
 from policy_server.conferences.played_legs import play_legs
@@ -22,7 +23,9 @@ from policy_server.rulefiles.ruletests import parse_tests, run_test
 from tests.pexip.samples import service
 from tests.rule_sets import ask
 from tests.rulefiles.faults import NOW, load
-from tests.servers import ROOT, InProcess, write_rules
+from tests.servers import ROOT, USERNAME, InProcess, eventually, real_server, write_rules
+from tests.web.samples import FIXED_PIN
+from tests.web.samples import RULES as SAMPLE_RULES
 
 SECRET: Final = "73019582"
 OTHER: Final = "82910375"
@@ -133,3 +136,81 @@ def test_rule_test(shape: Shape, field: str, expected: object) -> None:
     assert len(outcome.differences) == 1
     assert SECRET not in str(outcome)
     assert OTHER not in "".join(outcome.differences)
+
+
+PLANTED: Final = {
+    "POLICY_PEXIP_PASSWORD": "planted-of-the-policy-profile",
+    "POLICY_SECRET_KEY": "planted-key-that-signs-every-link-of-ours",
+    "POLICY_EVENTS_PASSWORD": "planted-of-the-event-sink",
+    "POLICY_API_KEYS": "portal:planted-api-key-of-the-portal",
+    "POLICY_ADMIN_PASSWORD": "planted-of-the-operators",
+    "KIOSK_PASSWORD": "planted-of-the-kiosks",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pii", ["true", "false"])
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_everything_that_a_server_writes(tmp_path: Path, log_format: str, pii: str) -> None:
+    """Whatever is asked, tried and refused, no file and no output of a server but its database has a password, key or PIN.
+
+    With POLICY_LOG_PII=false they have no name and address of a caller either.
+    """
+    write_rules(
+        tmp_path / "rules",
+        SAMPLE_RULES.replace("directory:", "unused:").partition("unused:")[0]
+        + "links:"
+        + SAMPLE_RULES.partition("\nlinks:")[2],
+    )
+    settings = {
+        **PLANTED,
+        "POLICY_PEXIP_USERNAME": USERNAME,
+        "POLICY_EVENTS_USERNAME": "sink",
+        "POLICY_ADMIN_USERNAME": "admin",
+        "POLICY_PUBLIC_URL": "https://join.example.com",
+        "POLICY_DECISION_LOG": "decisions.jsonl",
+        "POLICY_AUDIT_LOG": "audit.jsonl",
+        "POLICY_LOG_FORMAT": log_format,
+        "POLICY_LOG_PII": pii,
+    }
+
+    def with_key(request: httpx.Request) -> httpx.Request:
+        request.headers["authorization"] = "Bearer planted-api-key-of-the-portal"
+        return request
+
+    people = {"remote_display_name": "Planted Person", "remote_alias": "planted-person@example.net"}
+    tried = "planted-guess-of-a-stranger"
+    with real_server(tmp_path, environment=settings) as server:
+        with server.client(auth=(USERNAME, PLANTED["POLICY_PEXIP_PASSWORD"])) as node:
+            made = node.post(
+                "/api/v1/links",
+                json={"type": "visit"},
+                auth=with_key,
+            ).json()
+            passcode = {"third_party_passcode": "planted-passcode"}
+            query = {"local_alias": made["alias"], "call_direction": "dial_in", **people, **passcode}
+            room = node.get("/policy/v1/service/configuration", params=query).json()["result"]
+            fixed = node.get("/policy/v1/service/configuration", params={**query, "local_alias": "room-1"}).json()
+            kiosk = node.get("/policy/v1/registrations/kiosk-7%40video.example.com").json()
+            node.get("/policy/v1/service/configuration?local_alias=a&local_alias=planted-twice")
+        assert (fixed["result"]["pin"], kiosk["result"]["password"]) == (FIXED_PIN, PLANTED["KIOSK_PASSWORD"])
+        with server.client(auth=(tried, tried)) as stranger:
+            for path in ("/policy/v1/service/configuration", "/readyz", "/metrics"):
+                stranger.get(path)
+            assert stranger.get("/api/v1/links/x", headers={"authorization": f"Bearer {tried}"}).status_code == 401
+            assert stranger.post("/events/v1/pexip", content=tried).status_code == 401
+        decisions = tmp_path / "decisions.jsonl"
+        eventually(lambda: decisions.read_text(encoding="utf-8").count("decision.made") == 3)
+    written = {
+        path.name: path.read_text(encoding="utf-8", errors="replace")
+        for path in tmp_path.iterdir()
+        if path.is_file() and not path.name.startswith("policy.db")
+    }
+    assert {"stdout.txt", "stderr.txt", "decisions.jsonl", "audit.jsonl"} <= written.keys()
+    assert written["decisions.jsonl"].count("access.refused") >= 3
+    secrets = [secret.partition(":")[2] or secret for secret in PLANTED.values()]
+    secrets += [tried, "planted-passcode", "planted-twice", FIXED_PIN, room["pin"], room["guest_pin"], made["session"]]
+    secrets += [made["agent_alias"]] if "agent_alias" in made else []
+    if pii == "false":
+        secrets += [*people.values()]
+    assert {(name, secret) for name, text in written.items() for secret in secrets if secret in text} == set()

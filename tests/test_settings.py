@@ -62,6 +62,8 @@ FULL = {
     "POLICY_ON_FAILURE": "reject",
     "POLICY_AUDIT_LOG": "audit.jsonl",
     "POLICY_LOG_FORMAT": "json",
+    "POLICY_DECISION_LOG": "decisions.jsonl",
+    "POLICY_LOG_PII": "false",
 }
 MANAGER = {"MANAGEMENT_URL": "https://manager.example.com"}
 OAUTH = {"MANAGEMENT_CLIENT_ID": "a1b2", "MANAGEMENT_KEY": private_key()}
@@ -92,6 +94,8 @@ EXPECTED = Settings(
     on_failure="reject",
     audit_log=Path("audit.jsonl"),
     log_format="json",
+    decision_log=Path("decisions.jsonl"),
+    log_pii=False,
 )
 
 

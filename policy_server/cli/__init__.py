@@ -10,6 +10,7 @@ from policy_server.cli.common import Unusable
 from policy_server.cli.conferences import conference
 from policy_server.cli.explain import explain
 from policy_server.cli.links import link
+from policy_server.cli.replaying import replay_log
 from policy_server.cli.rules import check, run_tests, schema
 from policy_server.cli.serve import serve
 from policy_server.cli.simulate import simulate
@@ -52,7 +53,7 @@ def main() -> None:
     """External policy server for Pexip Infinity: routes a contact centre's video calls by YAML rules."""
 
 
-for command in (serve, check, explain, run_tests, schema, calendar, link, conference, webhook, simulate):
+for command in (serve, check, explain, run_tests, schema, calendar, link, conference, replay_log, webhook, simulate):
     main.add_command(command)
 
 __all__ = ["main"]

@@ -34,12 +34,13 @@ from policy_server.pexip.query import QuestionError
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import PolicyRequest, parse_request
 from policy_server.policy.answers import failure_answer, render_answer
+from policy_server.policy.asked import rules_for
 from policy_server.policy.conditions import walk
 from policy_server.policy.decisions import AllowRegistration, Fail, Forward, Outcome
 from policy_server.policy.explain import explain_json, explain_rows
 from policy_server.policy.link_aliases import read_alias
 from policy_server.policy.link_attributes import CUSTOMERS_NAME, attribute_faults
-from policy_server.policy.ruleset import Rule, Ruleset, ServeOutcome
+from policy_server.policy.ruleset import Ruleset, ServeOutcome
 from policy_server.settings import Settings
 from policy_server.web.questions import (
     CAN_BE_PASTED,
@@ -226,15 +227,9 @@ def _held_json(held: HeldConference | None) -> dict[str, str] | None:
     return {"room": held.name, "since": held.held_at.isoformat(), "rule": held.rule, "revision": held.revision}
 
 
-def _rules_for(ruleset: Ruleset, request_type: RequestType) -> tuple[Rule, ...]:
-    """The rules that answer such a question, disabled ones apart."""
-    rules = ruleset.lists.get(request_type)
-    return tuple(rule for rule in rules.rules if rule.enabled) if rules is not None else ()
-
-
 def _untold(asked: Question, ruleset: Ruleset) -> list[str]:
     """A note on what rules ask for and our log does not keep."""
-    keys = {condition.key for rule in _rules_for(ruleset, asked.type) for condition in walk(rule.conditions)}
+    keys = {condition.key for rule in rules_for(ruleset, asked.type) for condition in walk(rule.conditions)}
     missing = untold(asked, keys)
     if not missing:
         return []
@@ -245,7 +240,7 @@ def _needs_key(ruleset: Ruleset, request_type: RequestType) -> bool:
     """Whether an answer can depend on the secret key: rules ask about a link or for a share of calls, or derive PINs."""
     return any(
         any(condition.needs_key for condition in walk(rule.conditions)) or _derives_pins(rule.outcome)
-        for rule in _rules_for(ruleset, request_type)
+        for rule in rules_for(ruleset, request_type)
     )
 
 

@@ -29,6 +29,7 @@ from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.request_types import RequestType
 from policy_server.rulefiles.store import RulesError, RuleStore
 from policy_server.settings import SETTINGS, Settings, read_settings
+from policy_server.web.decision_log import STANDARD_OUTPUT, Appender
 from policy_server.web.doors import PUBLIC
 from policy_server.web.events import PATH as EVENTS_PATH
 from policy_server.wording.words import listed
@@ -120,6 +121,7 @@ def serve(
     ready = replace(read_settings({**environment(), **made})[0], rules=found.rules)
     checked_keyring(ready.secret_key or "", ready.previous_secret_keys)
     doubtful = _check(ready, addresses)
+    _try_logs(ready)
     rules = _load(ready)
     asyncio.run(_look_at_database(ready))
     for doubt in doubtful:
@@ -153,6 +155,17 @@ def _check(ready: Settings, addresses: Sequence[Address]) -> list[str]:
             raise Unusable("\n".join([*weak, *wrong]))
         doubtful += more
     return [*weak, *doubtful]
+
+
+def _try_logs(ready: Settings) -> None:
+    """Opens the files of logs once: a server that cannot write them says so at the start, not when somebody looks for a line."""
+    for variable, path in (("POLICY_DECISION_LOG", ready.decision_log), ("POLICY_AUDIT_LOG", ready.audit_log)):
+        if path is None or (variable == "POLICY_DECISION_LOG" and path == STANDARD_OUTPUT):
+            continue
+        try:
+            os.close(Appender(path).open())
+        except OSError as error:
+            raise Unusable(f"{variable}: {path} cannot be written: {error.strerror}") from None
 
 
 def _stopped(_signal: int, _frame: FrameType | None) -> NoReturn:

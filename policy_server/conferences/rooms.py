@@ -46,7 +46,8 @@ class Settled(NamedTuple):
 
     ``key`` is the call or room name whose timeline it belongs to, ``call`` the call whose alias was dialled, ``room`` the
     name of the room that is served. ``joining`` is that call again where its link joins another call, which is ``key`` then
-    as far as it is known: what is said of it belongs on both timelines.
+    as far as it is known: what is said of it belongs on both timelines. ``held`` is the conference that holds the room, since
+    then or before.
     """
 
     decision: Decision
@@ -54,6 +55,7 @@ class Settled(NamedTuple):
     call: str = ""
     room: str = ""
     joining: str = ""
+    held: HeldConference | None = None
 
 
 class _Dialled(NamedTuple):
@@ -190,7 +192,7 @@ class Rooms:
             )
         if not isinstance(decision, Serve):
             return Settled(decision, room=name)
-        return Settled(decision, _timeline_of(decision, held), decision.call, name)
+        return Settled(decision, _timeline_of(decision, held), decision.call, name, held=held)
 
     def _room_calling(self, ruleset: Ruleset, request: PolicyRequest, now: datetime) -> HeldConference | None:
         """The room that calls out under ``local_alias``: so a dial of the Management API names it, if a node asks about the
@@ -303,7 +305,7 @@ class Rooms:
     def _served(self, decision: Serve, call: str, held: HeldConference) -> Settled:
         # Where there were too many rooms, nobody holds this one.
         holder = self._conferences.live(held.name, held.held_at)
-        return Settled(decision, _timeline_of(decision, holder), call, held.name)
+        return Settled(decision, _timeline_of(decision, holder), call, held.name, held=holder)
 
     def _is_revoked(self, call: str) -> bool:
         link = self._conferences.link(call)

@@ -46,6 +46,8 @@ class Parameter:
     """A node, a trunk or an Identity Provider knows the value of a caller, or few callers know it."""
     any_language: bool = False
     """The value is text in any language."""
+    personal: bool = False
+    """The value may be a name or an address of a person, or hold one."""
 
     @property
     def requests(self) -> frozenset[RequestType]:
@@ -113,13 +115,14 @@ _TABLE = (
         always_sent=True,
         vouched=True,
     ),
-    _list("ms-subnet", "SPLA", "The caller's subnet, from the SIP header of that name.", vouched=True),
+    _list("ms-subnet", "SPLA", "The caller's subnet, from the SIP header of that name.", vouched=True, personal=True),
     _address("node_ip", "SPLADR", "The address of the Conferencing Node that asks.", always_sent=True, vouched=True),
     _list(
         "p_Asserted-Identity",
         "SPLA",
         "The caller's identity as the SIP network asserts it; as good as whoever set it.",
         vouched=True,
+        personal=True,
     ),
     _choice(
         "participant_type",
@@ -135,7 +138,7 @@ _TABLE = (
         ("chair", "guest"),
     ),
     _boolean("prefers_multiscreen_mix", "P", "Whether the participant uses several screens (recent versions)."),
-    _text("previous_service_name", "SPL", "The service that the participant was transferred from."),
+    _text("previous_service_name", "SPL", "The service that the participant was transferred from.", personal=True),
     _choice(
         "protocol",
         "SPLAR",
@@ -151,14 +154,18 @@ _TABLE = (
         names=Named.LOCATION,
     ),
     _text("pseudo_version_id", "SPLADR", "The build of Pexip Infinity, such as 77683.0.0.", always_sent=True),
-    _text("q", "D", "What the user of the app typed to search for; may be empty.", any_language=True),
+    _text("q", "D", "What the user of the app typed to search for; may be empty.", any_language=True, personal=True),
     _text("receive_from_audio_mix", "P", "The audio mix that the participant hears."),
     _text("receive_from_video_mix~mix_name", "P", "The video mix that the participant sees (recent versions)."),
     _boolean("registered", "SPLA", "Whether the far end is registered to this Pexip, whoever it is.", vouched=True),
-    _alias("registration_alias", "D", "The alias of the registered app that searches."),
-    _address("remote_address", "SPLAR", "The IP address of the far end.", vouched=True),
+    _alias("registration_alias", "D", "The alias of the registered app that searches.", personal=True),
+    _address("remote_address", "SPLAR", "The IP address of the far end.", vouched=True, personal=True),
     _alias(
-        "remote_alias", "SPLA", "The alias of the far end; for a call that Pexip makes, what it calls.", chosen=True
+        "remote_alias",
+        "SPLA",
+        "The alias of the far end; for a call that Pexip makes, what it calls.",
+        chosen=True,
+        personal=True,
     ),
     _text(
         "remote_display_name",
@@ -166,6 +173,7 @@ _TABLE = (
         "The display name of the far end: any text that the caller chose.",
         chosen=True,
         any_language=True,
+        personal=True,
     ),
     _integer("remote_port", "SPLA", "The signalling port of the far end."),
     _text("request_id", "PL", "A short identifier of the question (not in every version)."),
@@ -187,6 +195,7 @@ _TABLE = (
         "service_name",
         "SPLA",
         "The name of the service, as our earlier answer gave it. In service questions only for dial_out and breakout rooms.",
+        personal=True,
     ),
     _text("service_tag", "SPLA", "The service_tag of our earlier answer. In service questions only for dial_out."),
     _integer("spotlight", "P", "The participant's spotlight priority (recent versions)."),
@@ -219,7 +228,12 @@ _TABLE = (
             "unspecified",
         ),
     ),
-    _text("unique_service_name", "SPLA", "service_name; for a gateway call or breakout room with a unique ending."),
+    _text(
+        "unique_service_name",
+        "SPLA",
+        "service_name; for a gateway call or breakout room with a unique ending.",
+        personal=True,
+    ),
     _text("vendor", "SPLA", "The maker and version of the device, or the browser.", any_language=True),
     _text("version_id", "SPLADR", "The major version of Pexip Infinity, such as 35.", always_sent=True),
     _boolean("wants_presentation_in_mix", "P", "Whether presentations come inside the main picture (recent versions)."),

@@ -67,6 +67,20 @@ def render_answer(
             assert_never(decision)
 
 
+def answered(request_type: RequestType, decision: Decision) -> Answer:
+    """What an answer says, without its envelope: what logs keep of it, and what is compared with another answer.
+
+    Of a failure, whose answer is a setting, it is the reason.
+    """
+    if isinstance(decision, Fail):
+        return {"reason": decision.reason}
+    if isinstance(decision, Forward):
+        return {"upstream": decision.upstream.name}
+    answer = render_answer(request_type, decision, "")
+    del answer["status"]
+    return answer
+
+
 def _rejection(request_type: RequestType, decision: Reject, extra: Mapping[str, object]) -> Answer:
     if request_type is RequestType.PARTICIPANT:
         result = {"reject_reason": decision.text}

@@ -29,6 +29,7 @@ from policy_server.settings.readers import (
     read_proxies,
     read_public_url,
     read_text,
+    read_truth,
     read_words,
     whole_up_to,
 )
@@ -202,6 +203,9 @@ class Settings:
     audit_log: Path | None = _setting(
         "AUDIT_LOG", or_none(read_path), "", "file for who was given a host PIN, who used links and who was refused")
     log_format: str = _setting("LOG_FORMAT", one_of("text", "json"), "text", "text or json")
+    decision_log: Path | None = _setting("DECISION_LOG", or_none(read_path), "",
+        "file for decisions as JSON, or - for standard output; if not set, they are among the other logs, in POLICY_LOG_FORMAT")
+    log_pii: bool = _setting("LOG_PII", read_truth, "true", "whether logs have names and addresses of people: true or false")
 # fmt: on
 
 

@@ -92,6 +92,11 @@ def one_of(*words: str) -> Callable[[str, str], str]:
     return read
 
 
+def read_truth(variable: str, text: str) -> bool:
+    """``true`` or ``false``."""
+    return one_of("true", "false")(variable, text) == "true"
+
+
 def read_networks(variable: str, text: str) -> tuple[Network, ...]:
     """Networks and addresses, separated by commas."""
     found: list[Network] = []

@@ -7,7 +7,6 @@ answer), ``link.made``, ``link.read``, ``link.revoked``, ``conference.read`` (``
 session, the same for the same call.
 """
 
-import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Final
 
 import orjson
 
-from policy_server.web.decision_log import DecisionLog
+from policy_server.web.decision_log import Appender, DecisionLog
 
 
 class AuditLog:
@@ -24,7 +23,7 @@ class AuditLog:
     def __init__(self, path: Path | None, clock: Callable[[], datetime]) -> None:
         self._path: Final = path
         self._clock: Final = clock
-        self._lines: Final = DecisionLog("json", write=self._write)
+        self._lines: Final = DecisionLog("json", Appender(path) if path is not None else None)
 
     @property
     def dropped(self) -> int:
@@ -46,15 +45,3 @@ class AuditLog:
         """Writes the rest."""
         if self._path is not None:
             self._lines.stop()
-
-    def _write(self, data: bytes) -> None:
-        # Opened anew each time: whoever moves the file away need tell nobody.
-        if self._path is None:
-            return
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-        finally:
-            os.close(descriptor)

@@ -33,7 +33,7 @@ def _read_json(text: str, depth: int) -> Mapping[str, Any] | None:
         return None
     if not isinstance(value, dict):
         return None
-    if "decision_id" in value and "event" in value:
+    if "event" in value and ("decision_id" in value or "schema" in value):
         return value
     inner = next((value[name] for name in _WRAPPERS if isinstance(value.get(name), str)), "")
     return _read_json(inner, depth - 1) or _read_text(inner.strip())

@@ -24,13 +24,26 @@ from policy_server.pexip.query import QuestionError
 from policy_server.pexip.request_types import RequestType, path_as_asked, route
 from policy_server.pexip.requests import PolicyRequest, parse_request
 from policy_server.policy.answers import failure_answer, render_answer
-from policy_server.policy.decisions import Fail, Forward, Serve, SetProperties, ShowPicture
+from policy_server.policy.decisions import Forward, Serve, ShowPicture
+from policy_server.policy.personal import without_people
 from policy_server.policy.ruleset import Rules, Ruleset
 from policy_server.upstreams.client import Asks, Carried
 from policy_server.web.avatars import render_avatar
 from policy_server.web.basic import CHALLENGE, BasicAuthentication
 from policy_server.web.callers import caller_address
 from policy_server.web.decision_log import DecisionLog
+from policy_server.web.decision_records import (
+    CALLER_NAME,
+    FAILED,
+    LOGGED_OF_CALLER,
+    MADE,
+    SCHEMA,
+    LinksAsked,
+    Wholes,
+    decision_record,
+    links_asked,
+    told_without_people,
+)
 from policy_server.web.headers import Header, safe_headers, with_safe_headers
 from policy_server.web.metrics import Metrics
 from policy_server.web.refusals import Door, Refusals
@@ -50,26 +63,17 @@ in all, and nobody shall fill the database by asking."""
 OPEN_NOTES_A_MINUTE: Final = 1000
 """Answers within a minute about all rooms together that no signed link led to; strangers make as many as they like."""
 
-LOGGED: Final = ("call_direction", "protocol", "location", "local_alias", "remote_alias", "service_name", "alias")
-LOGGED_LENGTH: Final = 250
-"""Parameters of a question that the log shows, each cut to so many characters."""
-
-LOGGED_OF_CALLER: Final = ("remote_address", "vendor")
-"""Further ones that only the log shows: operators look for a scanner; agents, who read timelines, need no addresses."""
-
-CALLER_NAME: Final = "remote_display_name"
-"""One that only the timeline shows."""
-
 NODES_LIMIT: Final = 256
 """Addresses of nodes whose text for the log is kept."""
 
 
 class _Decided(NamedTuple):
-    """A question that was understood, and what became of it, ``carried`` at an upstream."""
+    """A question that was understood, and what became of it, ``carried`` at an upstream; ``links`` are for the log."""
 
     request: PolicyRequest
     settled: Settled
     carried: Carried | None = None
+    links: LinksAsked = LinksAsked()
 
 
 class _Failed(NamedTuple):
@@ -129,6 +133,7 @@ class PolicyEndpoint:
         watch: Watch | None = None,
         hits: Count | None = None,
     ) -> None:
+        self._wholes: Final = Wholes()
         self._watch: Final = watch
         self._hits: Final = hits
         self._rules: Final = rules
@@ -209,6 +214,7 @@ class PolicyEndpoint:
         try:
             request = parse_request(request_type, scope["query_string"], alias)
             settled = await self._rooms.settle(ruleset, request, now)
+            links = links_asked(settled, self._conferences.link) if self._log.is_json else LinksAsked()
             if isinstance(settled.decision, Forward):
                 raw_path = scope.get("raw_path") or scope["path"].encode()
                 path = path_as_asked(request_type, alias, raw_path, self._path_prefix)
@@ -219,13 +225,13 @@ class PolicyEndpoint:
             if isinstance(decision, ShowPicture):
                 picture = ruleset.pictures[decision.picture]
                 body = await to_thread(render_avatar, picture, decision.width, decision.height)
-                return _Answer(200, _JPEG, body, _Decided(request, settled))
+                return _Answer(200, _JPEG, body, _Decided(request, settled, None, links))
             extra = {"rule": decision.rule, "revision": ruleset.revision, "decision_id": decision_id}
             if carried is not None:
                 extra["upstream"] = carried.upstream
             body = orjson.dumps(render_answer(request_type, decision, self._on_failure, extra))
             status = 404 if request_type is RequestType.AVATAR else 200
-            return _Answer(status, _JSON, body, _Decided(request, settled, carried))
+            return _Answer(status, _JSON, body, _Decided(request, settled, carried, links))
         except QuestionError as error:
             failed = _Failed("misunderstood", str(error))
         except Exception:
@@ -239,11 +245,11 @@ class PolicyEndpoint:
         """Puts an answer on the timeline; returns its outcome, its rule and the fields of its log line."""
         ruleset, about = untold.ruleset, untold.about
         match about:
-            case _Decided(request, settled, carried):
+            case _Decided(request, settled, carried, _):
                 decision = settled.decision
-                record = self._rooms.shown(ruleset, _record(request, settled, carried, ruleset), settled.call)
+                record = self._rooms.shown(ruleset, decision_record(request, settled, carried, ruleset), settled.call)
                 name = record.pop(CALLER_NAME, "")
-                fields = self._log.render({"event": "decision.made", **record})
+                fields = self._rendered(about, ruleset, record)
                 if self._watch is not None and isinstance(decision, Serve):
                     self._watch(decision, settled.room, settled.key, untold.at)
                 if settled.key and self._is_news(ruleset, about, untold.at):
@@ -256,7 +262,8 @@ class PolicyEndpoint:
                 return decision.word, decision.rule or "", fields
             case _Failed(outcome, reason):
                 failure = {
-                    "event": "decision.failed",
+                    "event": FAILED,
+                    **({"schema": SCHEMA} if self._log.is_json else {}),
                     "question": untold.request_type.value,
                     "outcome": outcome,
                     "revision": ruleset.revision,
@@ -265,6 +272,15 @@ class PolicyEndpoint:
                 return outcome, "", self._log.render(failure)
             case _:
                 assert_never(about)
+
+    def _rendered(self, about: _Decided, ruleset: Ruleset, record: Mapping[str, object]) -> bytes:
+        """The fields of a line about a decision; ``record`` is what people are told of it."""
+        request, settled = about.request, about.settled
+        told: dict[str, object] = {"event": MADE, **record}
+        if self._log.is_json:
+            further = self._wholes.further(request, settled, ruleset, about.links)
+            told |= self._rooms.shown(ruleset, further, settled.call)
+        return self._log.render(told if self._log.shows_people else told_without_people(told, settled.call))
 
     def _is_news(self, ruleset: Ruleset, about: _Decided, now: datetime) -> bool:
         """Whether an answer is for the timeline. The same one to the same question within the minute is only logged."""
@@ -300,41 +316,10 @@ class PolicyEndpoint:
 
     def _safe_question(self, request: PolicyRequest | None, ruleset: Ruleset) -> Mapping[str, object]:
         try:
-            return self._rooms.shown(ruleset, request.present()) if request is not None else {}
+            shown = self._rooms.shown(ruleset, request.present()) if request is not None else {}
+            return shown if self._log.shows_people else without_people(shown)
         except Exception:  # The log line about a failure must not become one.
             return {}
-
-
-def _record(request: PolicyRequest, settled: Settled, carried: Carried | None, ruleset: Ruleset) -> dict[str, object]:
-    """What there is to say of a decision, before anything in it is hidden."""
-    decision = settled.decision
-    record: dict[str, object] = {
-        "question": request.type.value,
-        "outcome": decision.word,
-        "rule": decision.rule,
-        "revision": ruleset.revision,
-    }
-    if carried is not None:
-        record["upstream"], record["upstream_outcome"] = carried.upstream, carried.how.value
-        if carried.detail:
-            record["reason"] = carried.detail
-    for name in LOGGED:
-        if value := request.text(name):
-            record[name] = value[:LOGGED_LENGTH]
-    if isinstance(decision, Serve):
-        record["result"] = decision.service
-    elif isinstance(decision, SetProperties):
-        record["result"] = decision.properties
-    elif isinstance(decision, Fail):
-        record["reason"] = decision.reason
-    if settled.call:
-        record["call"] = settled.call
-    if settled.joining and settled.key != settled.call:
-        record["joins"] = settled.key
-    for name in (*LOGGED_OF_CALLER, CALLER_NAME):
-        if value := request.text(name):
-            record[name] = value[:LOGGED_LENGTH]
-    return record
 
 
 def _stamp(now: datetime) -> bytes:

@@ -5,16 +5,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import quote_plus, unquote_plus
+from urllib.parse import parse_qsl, quote_plus, unquote_plus, urlencode
 
-from policy_server.pexip.parameters import FOLDED_NAMES, PARAMETERS, PATH_ALIAS, folded, parameters_of
+from policy_server.conferences.replay import with_name
+from policy_server.pexip.field_facts import MASK
+from policy_server.pexip.parameters import PARAMETERS, PATH_ALIAS, folded, parameters_of
 from policy_server.pexip.request_types import ROOT, RequestType, route
 from policy_server.pexip.requests import IDP_PREFIX, encode_query
 from policy_server.policy.masking import HIDDEN
 from policy_server.policy.names import Keyring, Role
 from policy_server.policy.ruleset import Ruleset
+from policy_server.web.decision_records import LOGGED, LOGGED_LENGTH, LOGGED_OF_CALLER, VALUE_LENGTH, is_parameter
 from policy_server.web.log_lines import read_line
-from policy_server.web.policy import LOGGED, LOGGED_LENGTH, LOGGED_OF_CALLER
 from policy_server.wording.values import shown
 from policy_server.wording.words import did_you_mean, one_of
 
@@ -42,7 +44,8 @@ class Question:
     """What a node asked, or would: its type, the alias of its path, its query string.
 
     ``at`` is when, if that was with it; ``is_logged`` if it comes from our own log, which does not keep everything, and
-    ``call`` the call id that the log has beside it.
+    ``call`` the call id that the log has beside it; ``masked`` are the parameters that a line for programs hides, which has all
+    others.
     ``notes`` and ``warnings`` are for the reader.
     """
 
@@ -54,6 +57,7 @@ class Question:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     call: str = ""
+    masked: frozenset[str] | None = None
 
 
 def parse_question(words: tuple[str, ...]) -> Question:
@@ -119,14 +123,10 @@ def _pasted_query(text: str, request_type: RequestType = RequestType.SERVICE) ->
     parts = text.lstrip("?").split("&")
     names = [unquote_plus(part.partition("=")[0]) for part in parts]
     is_query = all("=" in part for part in parts) and all(map(_NAME.fullmatch, names))
-    if not is_query or not any(_is_parameter(name) for name in names):
+    if not is_query or not any(is_parameter(name) for name in names):
         return None
     alias = next((unquote_plus(part[6:]) for part in parts if part.startswith("alias=")), "")
     return Question(request_type, alias, "&".join(part for part in parts if not part.startswith("alias=")))
-
-
-def _is_parameter(name: str) -> bool:
-    return name == PATH_ALIAS.name or folded(name) in FOLDED_NAMES or name.startswith(IDP_PREFIX)
 
 
 def _pasted_line(text: str) -> Question | None:
@@ -139,14 +139,26 @@ def _pasted_line(text: str) -> Question | None:
         raise NoQuestionError(
             f"this line of the log ({shown(event)}) does not tell what was asked; a line with event=decision.made does"
         )
-    fields = {name: value for name, value in record.items() if isinstance(value, str) and _is_parameter(name)}
-    cut = [name for name, value in fields.items() if len(value) >= LOGGED_LENGTH]
-    alias = fields.pop(PATH_ALIAS.name, "")
+    is_whole = "schema" in record
+    longest = VALUE_LENGTH if is_whole else LOGGED_LENGTH
+    fields = {name: value for name, value in record.items() if isinstance(value, str | list) and is_parameter(name)}
+    cut = [name for name, value in fields.items() if len(value) >= longest]
+    masked = frozenset(folded(name) for name, value in fields.items() if MASK in (value, *value))
+    fields = {name: value for name, value in fields.items() if folded(name) not in masked}
+    alias = str(fields.pop(PATH_ALIAS.name, ""))
     notes = [_told_decision(record)]
     if cut:
-        notes.append(f"the log cuts values after {LOGGED_LENGTH} characters: {', '.join(cut)} may have been longer")
-    at, call = _moment(record.get("time")), str(record.get("call", ""))
-    return Question(RequestType(record["question"]), alias, encode_query(fields), at, True, tuple(notes), call=call)
+        notes.append(f"the log cuts values after {longest} characters: {', '.join(cut)} may have been longer")
+    return Question(
+        RequestType(record["question"]),
+        alias,
+        encode_query(fields),
+        at=_moment(record.get("time")),
+        is_logged=True,
+        notes=tuple(notes),
+        call=str(record.get("call", "")),
+        masked=masked if is_whole else None,
+    )
 
 
 def _told_decision(record: Mapping[str, Any]) -> str:
@@ -193,13 +205,8 @@ def with_names(question: Question, ruleset: Ruleset, keyring: Keyring) -> Questi
     if call is None:
         note = "the log hides the names in aliases of links, and by this key and these rules it cannot be told which they were"
         return replace(question, notes=(*question.notes, note))
-    query = question.query
-    # The alias that says most first: one without anything around the name looks like any other.
-    for form in sorted(ruleset.alias_forms, key=lambda form: len(form.before + form.after), reverse=True):
-        if form.type == call.type and form.role is not Role.CALL:
-            before, after = re.escape(quote_plus(form.before)), re.escape(quote_plus(form.after))
-            query = re.sub(f"(?<={before}){hidden}(?={after})", call.name(form.role), query, flags=re.IGNORECASE)
-    return replace(question, query=query)
+    fields = parse_qsl(question.query, keep_blank_values=True)
+    return replace(question, query=urlencode([(name, with_name(text, call, ruleset)) for name, text in fields]))
 
 
 def _name_in(part: str) -> str:
@@ -210,6 +217,9 @@ def untold(question: Question, keys: Iterable[str]) -> list[str]:
     """What our log never holds of the parameters among the keys of conditions, as one would add it to a line of it."""
     if not question.is_logged:
         return []
-    told = {*map(folded, (*LOGGED, *LOGGED_OF_CALLER)), *map(_name_in, question.query.split("&"))}
+    given = set(map(_name_in, question.query.split("&")))
+    told = {*map(folded, (*LOGGED, *LOGGED_OF_CALLER)), *given}
     names = {key.replace("idp_attributes.", IDP_PREFIX) for key in keys}
-    return sorted(name for name in names if _is_parameter(name) and folded(name) not in told)
+    if question.masked is not None:
+        return sorted(name for name in names if folded(name) in question.masked - given)
+    return sorted(name for name in names if is_parameter(name) and folded(name) not in told)

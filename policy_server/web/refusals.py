@@ -7,14 +7,19 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from enum import Enum
+from functools import partial
 from time import monotonic
 from typing import Final
 
 from starlette.types import Scope
 
 from policy_server.genesys.memory import Expiring
+from policy_server.pexip.field_facts import MASK
 from policy_server.web.callers import caller_address, caller_network
+from policy_server.web.decision_log import DecisionLog
+from policy_server.web.decision_records import refusal_record
 from policy_server.web.problem import ProblemResponse
 
 LINES_A_MINUTE: Final = 10
@@ -35,6 +40,8 @@ WAITING_LIMIT: Final = 200
 
 ADDRESSES_LIMIT: Final = 10_000
 """Addresses whose refusals are remembered."""
+
+_NOW: Final = partial(datetime.now, UTC)
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +93,8 @@ class Guesses:
 
 
 class Refusals:
-    """What becomes of refusals at one door. ``count`` is told of each, for a metric.
+    """What becomes of refusals at one door. ``count`` is told of each, for a metric, and the log of ``decisions`` has
+    each. Where that shows no people, only the audit has the address.
 
     Credentials are never logged, nor the user name: it may be a password in the wrong field.
     """
@@ -98,6 +106,8 @@ class Refusals:
         count: Callable[[Door], None] = lambda _: None,
         *,
         audit: Callable[..., None] = lambda *_, **__: None,
+        decisions: DecisionLog | None = None,
+        clock: Callable[[], datetime] = _NOW,
         lines: int = LINES_A_MINUTE,
         minute: float = MINUTE,
     ) -> None:
@@ -105,6 +115,8 @@ class Refusals:
         self._guesses: Final = guesses or Guesses()
         self._count: Final = count
         self._audit: Final = audit
+        self._decisions: Final = decisions
+        self._clock: Final = clock
         self._lines: Final = lines
         self._minute: Final = minute
         self._written = 0
@@ -124,6 +136,10 @@ class Refusals:
     def note(self, scope: Scope, reason: str) -> None:
         """Counts one refusal, and logs it. Call it in the event loop."""
         self._count(self._door)
+        address = caller_address(scope)
+        if self._decisions is not None:
+            address = address if self._decisions.shows_people else MASK
+            self._decisions.put_record(refusal_record(self._clock(), self._door.name.lower(), address, reason))
         if self._end is None:
             self._end = asyncio.get_running_loop().call_later(self._minute, self._end_minute)
         if self._written >= self._lines:
@@ -131,7 +147,7 @@ class Refusals:
             return
         self._written += 1
         self._audit("access.refused", door=self._door.name.lower(), address=caller_address(scope), reason=reason)
-        log.warning("access.refused: %s at %s: %s", caller_address(scope), self._door.value, reason)
+        log.warning("access.refused: %s at %s: %s", address, self._door.value, reason)
 
     def _end_minute(self) -> None:
         if self._left_out:

@@ -155,6 +155,7 @@ USES_OF_RULES = [
     pytest.param(("link", "create", "visit"), id="link create"),
     pytest.param(("link", "inspect", "mpx"), id="link inspect"),
     pytest.param(("simulate",), id="simulate"),
+    pytest.param(("replay", "-"), id="replay"),
     pytest.param(("serve", "--port", "0"), id="serve"),
 ]
 
@@ -274,7 +275,13 @@ def test_the_commands() -> None:
         "link inspect",
         "link revoke",
         "conference",
+        "conference list",
         "conference show",
+        "replay",
+        "webhook",
+        "webhook list",
+        "webhook resend",
+        "webhook test",
         "selftest",
         "demo",
         "simulate",
@@ -292,7 +299,7 @@ def test_help(path: tuple[str, ...], command: click.Command) -> None:
     assert result.exit_code == 0
     assert result.stdout == run(*path, "-h").stdout
     assert command.help
-    assert command.help.split(".")[0] in " ".join(result.stdout.split())
+    assert " ".join(command.help.split(".")[0].split()) in " ".join(result.stdout.split())
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.opts[0] in result.stdout

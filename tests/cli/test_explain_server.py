@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from policy_server.cli import main
-from policy_server.web.policy import LOGGED_LENGTH
+from policy_server.web.decision_records import LOGGED_LENGTH
 from tests.cli.commands import CREDENTIALS, RULES, printed_json, put_rules, run
 from tests.servers import InProcess, eventually
 
@@ -208,17 +208,43 @@ def test_a_line_is_explained_for_its_own_moment(server: Beside) -> None:
 
 
 def test_what_the_log_does_not_keep_is_said(server: Beside) -> None:
-    """Values that were cut, and parameters that rules ask for and the log never has; they can be added to the line."""
+    """Values that were cut, and parameters that rules ask for and a line for people never has; they can be added to the line.
+
+    A line for programs has them.
+    """
     answer = asked(server, local_alias="room-1", remote_alias="x" * 400, remote_display_name="Mallory")
     assert answer[0] == "banned"
     (line,) = server.flush()
     value = server.explain(line)
+    if server.decision_log.is_json:
+        assert value["rule"] == "banned"
+        assert len(value["notes"]) == 1
+        return
     assert any("remote_alias may have been longer" in note for note in value["notes"])
     assert any(note.startswith("the log does not keep remote_display_name,") for note in value["notes"])
     added = server.explain(line, "remote_display_name=Mallory")
     assert added["rule"] == "banned"
     assert not any("does not keep" in note for note in added["notes"])
     assert LOGGED_LENGTH < 400
+
+
+def test_what_is_masked_in_a_line_is_said(folder: Path) -> None:
+    """Of a passcode, and with POLICY_LOG_PII=false of names, explain says that the line hides what rules ask for."""
+    put_rules(folder, ALWAYS_OPEN.replace("Mallory }", "Mallory, third_party_passcode: '1' }"))
+    with Beside(
+        folder / "rules", database_url=f"sqlite:///{folder}/policy.db", log_format="json", log_pii=False
+    ) as server:
+        answer = asked(server, local_alias="room-1", remote_display_name="Mallory", third_party_passcode="1")
+        (line,) = server.flush()
+        value = server.explain(line)
+        assert (answer[0], value["rule"]) == ("banned", "named")
+        assert any(
+            note.startswith("the log does not keep remote_display_name, third_party_passcode,")
+            for note in value["notes"]
+        )
+        added = server.explain(line, "remote_display_name=Mallory", "third_party_passcode=1")
+    assert added["rule"] == "banned"
+    assert not any("does not keep" in note for note in added["notes"])
 
 
 def test_a_line_about_a_question_that_was_not_understood_holds_none(server: Beside) -> None:

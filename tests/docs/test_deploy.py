@@ -16,6 +16,7 @@ from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.rulefiles.store import load_folder
 from policy_server.settings import SETTINGS as EVERY_SETTING
 from policy_server.simulator.genesys import StandIn
+from policy_server.web.decision_records import FIELDS
 from tests.conferences.postgres import find_binaries, running_postgres
 from tests.docs.pages import CONSOLE, DEPLOY, PAGES, ROOT, blocks, code
 from tests.docs.running import check_output, matches
@@ -39,6 +40,11 @@ def test_the_decision_log_looks_as_shown(folder: Path, server: RealServer) -> No
     assert matches(block.text, line), line
     assert answer["result"]["pin"] not in line
     assert answer["result"]["guest_pin"] not in line
+
+
+def test_every_field_of_the_decision_log_is_documented() -> None:
+    """The table has all fields of a line beside parameters, with what they mean, and no other."""
+    assert {code(name)[0]: meaning for name, meaning in PAGE.rows("field of a line |")} == dict(FIELDS)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The decision log: one line for each decision, nothing secret in it, and never in the way."""
 
 import json
+import os
 import re
 from pathlib import Path
 from threading import Event, Thread
@@ -12,8 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy_server.pexip.field_facts import MASK
+from policy_server.settings import Credentials
 from policy_server.web import decision_log
+from policy_server.web.api_keys import parse_api_keys
 from policy_server.web.decision_log import LINES_LIMIT, DecisionLog, render_text
+from policy_server.web.decision_records import FIELDS, VALUE_LENGTH, is_parameter
 from tests.servers import InProcess, eventually
 from tests.web.samples import FIXED_PIN, KIOSK_PASSWORD, NOW, sample_folder, sample_link
 
@@ -60,15 +64,19 @@ def test_json_lines(tmp_path: Path) -> None:
         "time": "2026-11-23T16:00:00.000+00:00",
         "decision_id": answer["decision_id"],
         "event": "decision.made",
+        "schema": 1,
         "question": "service",
         "outcome": "serve",
         "rule": "customer",
         "revision": answer["revision"],
+        "action": "continue",
         "call_direction": "dial_in",
         "protocol": "api",
         "location": "DMZ",
         "local_alias": "mp…",
         "call": link.call.id,
+        "conference": record["conference"],
+        "held": "2026-11-23T16:00:00.000+00:00",
         "result": {**answer["result"], "pin": MASK, "guest_pin": MASK},
         "remote_address": "203.0.113.9",
         "vendor": "friendly-scanner",
@@ -102,7 +110,8 @@ def test_pins_and_passwords_are_masked(tmp_path: Path, log_format: str) -> None:
     text = "\n".join(server.lines)
     for secret in (room["pin"], room["guest_pin"], FIXED_PIN, KIOSK_PASSWORD, "31337-passcode"):
         assert secret not in text
-    assert text.count(MASK) == 3
+    # Programs are told more: that there was a passcode, and what the registration was answered.
+    assert text.count(MASK) == {"text": 3, "json": 5}[log_format]
 
 
 _VALUES: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers(0, 2**40) | st.text(max_size=20)
@@ -236,3 +245,210 @@ def test_a_text_line_shows_what_would_turn_it_round() -> None:
     line = render_text({"local_alias": "a\u202eb\u200b", "remote_alias": "a\nb\U000e0001"}).decode()
     assert line == r'local_alias="a\u202eb\u200b" remote_alias="a\nb\udb40\udc01"'
     assert json.loads(line.partition(" ")[0].partition("=")[2]) == "a\u202eb\u200b"
+
+
+def test_a_json_line_has_the_whole_question(tmp_path: Path) -> None:
+    """Every parameter is there under Pexip's name, a passcode masked, and what is endless is cut and named."""
+    question = {
+        "local_alias": "room-1",
+        "remote_display_name": "Ada L",
+        "bandwidth": "0",
+        "third_party_passcode": "31337-passcode",
+        "idp_attribute_team": "nurses",
+        "call_tag": "t" * (VALUE_LENGTH + 1),
+    }
+    with InProcess(sample_folder(tmp_path), environment=ENVIRONMENT, log_format="json") as server:
+        server.ask("/service/configuration", **question)
+    record = json.loads(server.lines[0])
+    shown = {**question, "third_party_passcode": MASK, "idp_attribute_team": ["nurses"], "call_tag": "t" * VALUE_LENGTH}
+    assert {name: record[name] for name in question} == shown
+    assert record["cut"] == ["call_tag"]
+
+
+def test_every_answer_is_in_its_line(tmp_path: Path) -> None:
+    """What was answered stands in a line for programs, whatever kind of answer it was, and under documented names alone."""
+    paths: dict[str, dict[str, Any]] = {
+        "/service/configuration?local_alias=moved": {
+            "action": "redirect",
+            "result": {"new_alias": "elsewhere@video.example.com"},
+        },
+        f"/service/configuration?local_alias=mp{'x' * 32}": {
+            "action": "reject",
+            "result": {},
+            "reason": "We are closed.",
+        },
+        "/service/configuration?local_alias=unknown": {"action": "continue"},
+        "/participant/properties?remote_display_name=Guest+1": {
+            "action": "continue",
+            "result": {"remote_display_name": "Guest 1 of ours"},
+        },
+        "/participant/location?remote_address=10.20.0.1": {
+            "result": {"location": "London", "overflow_locations": ["Oslo"]}
+        },
+        "/registrations/kiosk-7%40video.example.com": {
+            "action": "continue",
+            "result": {"username": "kiosk", "password": MASK},
+        },
+        "/participant/avatar/desk%40video.example.com": {"picture": "avatars/desk.png"},
+        "/registrations?q=pharm": {"ignore_local": False},
+        "/service/configuration?local_alias=a&local_alias=b": {"reason": "parameter local_alias is given twice"},
+    }
+    with InProcess(sample_folder(tmp_path), environment=ENVIRONMENT, log_format="json") as server:
+        for path in paths:
+            server.get(f"/policy/v1{path}")
+        server.request("GET", "/policy/v1/service/configuration?local_alias=a")
+    records = list(map(json.loads, server.lines))
+    told = ("action", "result", "reason", "picture", "ignore_local")
+    for record, (path, answer) in zip(records, paths.items(), strict=False):
+        assert {name: record[name] for name in told if name in record} | answer == {
+            name: record[name] for name in told if name in record
+        }, path
+    assert len(records) == len(paths) + 1
+    for record in records:
+        assert record["schema"] == 1
+        assert {name for name in record if not is_parameter(name)} <= FIELDS.keys()
+    assert not [name for name in FIELDS if is_parameter(name)]
+
+
+@pytest.mark.parametrize(
+    ("path", "door"),
+    [
+        ("/policy/v1/service/configuration", "policy"),
+        ("/events/v1/pexip", "events"),
+        ("/api/v1/links/x", "api"),
+        ("/api/v1/conferences", "api"),
+    ],
+)
+def test_every_401_is_a_line(tmp_path: Path, path: str, door: str) -> None:
+    """Whoever has no or wrong credentials leaves a line at every try, however many there are, and nothing that was tried."""
+    events = Credentials("sink", "the password of the sink")
+    keys = parse_api_keys("portal:k3y-of_the.portal~system")
+    with InProcess(
+        sample_folder(tmp_path), environment=ENVIRONMENT, log_format="json", events=events, api_keys=keys
+    ) as server:
+        method = "POST" if door == "events" else "GET"
+        for _ in range(15):
+            assert server.request(method, path, peer="203.0.113.9").status_code == 401
+        assert server.request(method, path, authorization="Bearer planted", peer="203.0.113.9").status_code == 401
+    records = list(map(json.loads, server.lines))
+    assert len(records) == 16
+    for record in records:
+        assert (record["event"], record["door"], record["address"]) == ("access.refused", door, "203.0.113.9")
+    assert "planted" not in "".join(server.lines)
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_without_people(tmp_path: Path, log_format: str, caplog: pytest.LogCaptureFixture) -> None:
+    """With POLICY_LOG_PII=false names and addresses of people are in no line, wherever an answer put them; call ids are."""
+    planted = {
+        "remote_display_name": "Guest Planted",
+        "remote_alias": "planted@home.example.net",
+        "remote_address": "203.0.113.77",
+        "p_Asserted-Identity": '["sip:planted@home.example.net"]',
+        "ms-subnet": '["203.0.113.0"]',
+        "idp_attribute_mail": "planted@example.net",
+    }
+    with InProcess(
+        sample_folder(tmp_path), clock=lambda: NOW, environment=ENVIRONMENT, log_format=log_format, log_pii=False
+    ) as server:
+        link = sample_link(server.rules.ruleset)
+        room = server.ask("/service/configuration", local_alias=link.alias, **planted)
+        # The agent's answer has in it what the customer brought.
+        server.ask("/service/configuration", local_alias=link.agent_alias)
+        named = server.ask("/participant/properties", local_alias=link.alias, **planted)
+        server.ask("/participant/properties", service_name="Room of Planted", remote_display_name="Mallory")
+        server.get("/policy/v1/registrations/planted%40video.example.com")
+        server.get("/policy/v1/registrations?q=planted")
+        server.request("GET", "/policy/v1/service/configuration", peer="203.0.113.77")
+    assert "Planted" in room["result"]["description"]
+    assert "Planted" in named["result"]["remote_display_name"]
+    written = "\n".join([*server.lines, caplog.text])
+    assert "planted" not in written.lower()
+    assert "203.0.113" not in written
+    assert link.call.id in written
+
+
+def test_rotation(tmp_path: Path) -> None:
+    """Once the file is moved away, lines go into a new one that others cannot read, and none is lost."""
+    path = tmp_path / "decisions.jsonl"
+    log = decision_log.open_decision_log("text", path)
+    for number in range(3):
+        put(log, number=number)
+        log.flush()
+        path.rename(tmp_path / f"decisions.{number}")
+    rotated = [(tmp_path / f"decisions.{number}").read_bytes() for number in range(3)]
+    assert [json.loads(each)["number"] for each in rotated] == [0, 1, 2]
+    assert (tmp_path / "decisions.0").stat().st_mode & 0o077 == 0
+
+
+def test_several_write_one_file(tmp_path: Path) -> None:
+    """Lines of several processes stand whole in one file."""
+    path = tmp_path / "decisions.jsonl"
+    logs = [decision_log.open_decision_log("json", path) for _ in range(4)]
+    threads = []
+
+    def fill(writer: int) -> None:
+        for number in range(200):
+            put(logs[writer], writer=writer, text="x" * 3000, number=number)
+
+    for writer, log in enumerate(logs):
+        log.start()
+        threads.append(Thread(target=fill, args=(writer,)))
+    for thread in threads:
+        thread.start()
+    for thread, log in zip(threads, logs, strict=True):
+        thread.join(30)
+        log.stop()
+    records = [json.loads(line) for line in path.read_bytes().splitlines()]
+    assert sorted((each["writer"], each["number"]) for each in records) == [
+        (w, n) for w in range(4) for n in range(200)
+    ]
+
+
+def test_what_a_full_disk_broke_off_spoils_no_other_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After half a line the next one begins on a line of its own."""
+    path = tmp_path / "decisions.jsonl"
+    log = decision_log.open_decision_log("json", path)
+    write = os.write
+    left = [40]
+
+    def short_write(descriptor: int, data: bytes) -> int:
+        if not left[0]:
+            raise OSError(28, "No space left on device")
+        written = write(descriptor, bytes(data)[: left[0]])
+        left[0] -= written
+        return written
+
+    monkeypatch.setattr(os, "write", short_write)
+    put(log, rule="lost")
+    log.flush()
+    assert log.dropped == 1
+    monkeypatch.setattr(os, "write", write)
+    put(log, rule="kept")
+    log.flush()
+    first, second = path.read_bytes().splitlines()
+    assert len(first) == 40
+    assert json.loads(second)["rule"] == "kept"
+
+
+def test_bytes_that_wait_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long lines fill no memory: so many bytes wait, further lines are dropped and counted, and then there is room again."""
+    monkeypatch.setattr(decision_log, "BYTES_LIMIT", 1_000)
+    written: list[bytes] = []
+    log = DecisionLog("json", written.append)
+    for _ in range(5):
+        put(log, text="x" * 500)
+    assert log.dropped == 3
+    log.flush()
+    put(log, text="again")
+    log.flush()
+    assert (len(b"".join(written).splitlines()), log.dropped) == (3, 3)
+
+
+def test_standard_output(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """``-`` is standard output, and JSON whatever the format of other logs."""
+    log = decision_log.open_decision_log("text", decision_log.STANDARD_OUTPUT)
+    put(log, rule="a")
+    log.flush()
+    captured = capfdbinary.readouterr()
+    assert (json.loads(captured.out)["rule"], captured.err) == ("a", b"")
