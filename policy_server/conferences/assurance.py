@@ -16,6 +16,14 @@ from policy_server.policy.assurance import Assurance, Disconnect, Keep, Transfer
 DIALS_WITHIN: Final = 15.0
 """Seconds after the customer came within which a node dials the first leg (pexip/README.md: When Pexip dials)."""
 
+LATE: Final = 10.0
+"""Seconds more after which it will not: where an agent came first, it may have read the room's legs before there were any
+(pexip/README.md: When Pexip dials).
+"""
+
+FIRST: Final = -1
+"""The number of the leg that is dialled with the room."""
+
 SETTLE: Final = 3.0
 """Seconds after which it shows whether a command was carried out: a dial that was accepted is a leg by then."""
 
@@ -80,7 +88,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """The entry of this number among those for when a leg failed is dialled."""
+    """The entry of this number among those for when a leg failed is dialled, or ``FIRST``, which no node dialled."""
 
     entry: int
 
@@ -127,12 +135,12 @@ Action = Dial | Drop | Move | End
 class Memory:
     """What was done for a call so far, and since when what is seen is so, by our own clock.
 
-    ``entry`` is the one that was dialled last, -1 for the first leg, which the node dials, and ``attempt`` counts how often.
+    ``entry`` is the one that was dialled last, at first ``FIRST``, which the node dials, and ``attempt`` counts how often.
     ``began_at`` is when that was, ``None`` until the first leg is dialled or the customer is there; it may be ahead, for a
     node takes its time. ``before`` are the legs that were there before, which say nothing about this attempt.
     """
 
-    entry: int = -1
+    entry: int = FIRST
     attempt: int = 1
     began_at: datetime | None = None
     before: frozenset[str] = frozenset()
@@ -161,6 +169,11 @@ class Memory:
     def is_waiting(self) -> bool:
         """Whether a customer is there for whom nobody has answered."""
         return self.has_come and not self.is_answered and self.left_since is None
+
+    @property
+    def has_dialled(self) -> bool:
+        """Whether the leg of this attempt is ours, and not the one that a node dials."""
+        return self.entry != FIRST or self.attempt > 1
 
     def plain(self) -> dict[str, object]:
         """As JSON."""
@@ -269,7 +282,7 @@ def _notice(memory: Memory, picture: Picture, now: datetime) -> Memory:
     has_come = memory.has_come or bool(picture.customers)
     is_answered = memory.is_answered or any(_is_answer(leg, memory, now) for leg in picture.legs)
     began_at = memory.began_at
-    if memory.entry < 0 and (picture.dialled_at or picture.legs):
+    if not memory.has_dialled and (picture.dialled_at or picture.legs):
         dialled_at = picture.dialled_at or now
         began_at = dialled_at if began_at is None else min(began_at, dialled_at)
     elif began_at is None and has_come:
@@ -323,7 +336,7 @@ def _drop_unwanted(memory: Memory, picture: Picture, now: datetime) -> Step | No
         leg
         for number, leg in enumerate(live)
         if (leg.id in memory.dropped and leg.state is not LegState.CONNECTED)
-        or (number and (leg.id in memory.dropped or (memory.entry >= 0 and leg.id not in memory.before)))
+        or (number and (leg.id in memory.dropped or (memory.has_dialled and leg.id not in memory.before)))
     ]
     for leg in unwanted:
         due = _due(memory.dropped.get(leg.id), SETTLE)
@@ -335,18 +348,22 @@ def _reach(assurance: Assurance, entries: Sequence[bool], memory: Memory, pictur
     """What is to be done so that the contact centre is reached."""
     if memory.is_answered or memory.is_exhausted or memory.began_at is None:
         return Plan(memory, Wait(None))
-    deadline = memory.began_at + timedelta(seconds=assurance.answer_within)
+    began_at = memory.began_at
+    deadline = began_at + timedelta(seconds=assurance.answer_within)
     if live := picture.live:
         # It rings, whatever was thought of it before.
         memory = replace(memory, failed_at=None)
         settled = _due(memory.dropped.get(live[0].id), SETTLE)
         deadline = deadline if settled is None else max(deadline, settled)
         return Plan(memory, Wait(deadline) if now < deadline else Drop(live[0].id))
+    is_forgotten = not memory.has_dialled and not picture.legs and picture.dialled_at is None
     if memory.failed_at is None:
+        if is_forgotten:
+            deadline = began_at + timedelta(seconds=LATE)
         if now < deadline and all(leg.id in memory.before for leg in picture.legs):
             return Plan(memory, Wait(deadline))
         memory = replace(memory, failed_at=now)
-    following = _next_entry(assurance, entries, memory)
+    following = FIRST if is_forgotten else _next_entry(assurance, entries, memory)
     if following is not None:
         due = _due(memory.failed_at, assurance.pause)
         return Plan(memory, Dial(following) if due is None or now >= due else Wait(due))

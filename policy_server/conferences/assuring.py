@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, assert_never
 
 from policy_server.conferences.agenda import Done, Later, Remember, Result
 from policy_server.conferences.assurance import (
+    FIRST,
     Action,
     Dial,
     Drop,
@@ -36,6 +37,7 @@ from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.timeline import Note, assurance_acted
 from policy_server.policy.assurance import Assured, Entry
 from policy_server.policy.decisions import Serve
+from policy_server.policy.services import LEGS
 
 KIND: Final = "assurance"
 """What the agenda calls it."""
@@ -126,7 +128,16 @@ def watch(decision: Serve, held: HeldConference, timeline: str, at: datetime) ->
     found = assured(decision)
     if found is None:
         return None
-    data = {"plan": found.plain(), "fallbacks": list(decision.fallbacks), "timeline": timeline, "memory": {}}
+    dialled = decision.service[LEGS]
+    legs = dialled if isinstance(dialled, list) else []
+    first: Mapping[str, object] = next((leg for leg in legs if leg["remote_alias"] in found.trunks), {})
+    data = {
+        "plan": found.plain(),
+        "first": first,
+        "fallbacks": list(decision.fallbacks),
+        "timeline": timeline,
+        "memory": {},
+    }
     return DueAction(watched_id(held), KIND, held.name, at + SILENT, data)
 
 
@@ -296,8 +307,8 @@ class _Look:
         match step:
             case Dial(entry):
                 fallbacks = self._data["fallbacks"]
-                leg = fallbacks[entry] if isinstance(fallbacks, list) else {}
-                return await node.dial(leg, self._placing_node(seen))
+                leg = self._data["first"] if entry == FIRST or not isinstance(fallbacks, list) else fallbacks[entry]
+                return await node.dial(_mapping(leg), self._placing_node(seen))
             case Drop(leg_id):
                 return await node.drop(leg_id)
             case Move(customers, alias):
@@ -337,6 +348,8 @@ _WORST: Final = (Told.DONE, Told.UNKNOWN, Told.NOT_DONE, Told.AWAY)
 def _done(step: Action, known: Assured) -> tuple[str, str]:
     """A step in one word and in a sentence."""
     match step:
+        case Dial(entry) if entry == FIRST:
+            return "dialled", "No node has dialled the contact centre, so it is dialled."
         case Dial(entry):
             trunk = known.entries[entry].trunk
             return (

@@ -169,6 +169,7 @@ class _Play:
     def _do(self, step: Action) -> None:
         match step:
             case Dial(entry):
+                # The node has always dialled the first.
                 alias = str(self._decision.fallbacks[entry].get("remote_alias", ""))
                 self._dial(self._known.entries[entry].trunk or alias, "because no agent was reached")
             case Drop(leg_id):

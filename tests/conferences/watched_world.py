@@ -129,6 +129,7 @@ class World:
         self.legs: Final[dict[str, Leg]] = {}
         self.people: Final[set[str]] = set()
         self.is_over = False
+        self.asked: Final[list[TimelineEntry]] = []
         self.entries: Final = len(trunks) - 1
         self.assurance: Final = assurance
         self.faults: Final = faults
@@ -144,9 +145,9 @@ class World:
             (),
             tuple(Entry(f"trunk-{n}") for n in range(1, len(trunks))),
         )
-        fallbacks = tuple({"remote_alias": f"+1312999800{n}"} for n in range(1, len(trunks)))
+        first, *fallbacks = ({"remote_alias": f"+1312999800{n}"} for n in range(len(trunks)))
         self.held: HeldConference = conference(held_at=self._time(0), expires_at=self._time(12 * 3600))
-        data = {"plan": plan.plain(), "fallbacks": list(fallbacks), "timeline": "x", "memory": {}}
+        data = {"plan": plan.plain(), "first": first, "fallbacks": fallbacks, "timeline": "x", "memory": {}}
         self.action = DueAction(f"assurance:{self.held.id}", "assurance", self.held.name, self._time(10), data)
         self._is_taken_until = 0.0
         self.watch: Final = LegWatch(self, self, self, self._note, lambda: self._time(self.now))  # type: ignore[arg-type]
@@ -222,6 +223,9 @@ class World:
     def _dial(self, number: int) -> None:
         if self.is_over:
             return
+        # The node asks before it dials.
+        about = {"question": "service", "call_direction": "dial_out"}
+        self.asked.append(TimelineEntry("x", self._time(self.now), "policy.answered", about))
         leg = Leg(f"leg-{next(self._numbers)}", f"+1312999800{number}", self.trunks[number])
         self.legs[leg.id] = leg
         told = {"conference": self.held.name, "call_direction": "out", "protocol": "SIP"}
@@ -324,7 +328,7 @@ class World:
 
     def timeline(self, key: str) -> Sequence[TimelineEntry]:
         """As the store's reader does."""
-        return ()
+        return self.asked
 
     @property
     def domains(self) -> frozenset[str]:
