@@ -5,16 +5,13 @@ import contextlib
 import logging
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 from anyio.to_thread import run_sync
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -38,6 +35,7 @@ from policy_server.settings import Settings
 from policy_server.upstreams.client import Unasked, Upstreams
 from policy_server.web.admin.endpoints import PAGES_AT_ONCE, AdminEndpoints
 from policy_server.web.admin.hits import RuleHits
+from policy_server.web.admin.try_page import Tries
 from policy_server.web.admission import Admission
 from policy_server.web.agents import PATH, AgentAccess, AgentDesk, AgentEndpoint
 from policy_server.web.audit import AuditLog
@@ -59,9 +57,9 @@ from policy_server.web.links import LinkEndpoints
 from policy_server.web.management import ManagementNode
 from policy_server.web.metrics import Metrics
 from policy_server.web.policy import PolicyEndpoint
-from policy_server.web.problem import ProblemResponse
 from policy_server.web.refusals import Door, Guesses, Refusals
-from policy_server.web.routing import Routing
+from policy_server.web.routing import Routing, unset
+from policy_server.web.stopping import told_to_stop
 from policy_server.web.streams import STREAMS_PATH, AgentStreams
 from policy_server.web.webhooks import Webhooks
 
@@ -195,7 +193,8 @@ def create_app(
     )
     admissions = systems, customers, widgets, admins = Admission(), Admission(), Admission(), Admission(PAGES_AT_ONCE)
     doors = admin, refusals(Door.ADMIN), admins
-    pages = AdminEndpoints(rules, hits, upstreams.states, *doors, clock, several=metrics.is_shared)
+    tries = Tries(rules, keyring, store, settings.conference_ttl, settings.on_failure, clock)
+    pages = AdminEndpoints(rules, hits, tries, upstreams.states, *doors, clock, several=metrics.is_shared)
     links = LinkEndpoints(
         rules,
         keyring,
@@ -230,7 +229,7 @@ def create_app(
             "policy_events_unreadable", "Messages of nodes that cannot be read", lambda: events.unreadable, "sum"
         )
 
-    sink_routes = [_unset(EVENTS_PATH, "POLICY_EVENTS_USERNAME and POLICY_EVENTS_PASSWORD")]
+    sink_routes = [unset(EVENTS_PATH, "POLICY_EVENTS_USERNAME and POLICY_EVENTS_PASSWORD")]
     for_nodes = [*operators.routes(), *pages.routes(), *(events.routes() if events is not None else sink_routes)]
     for_public = [*links.routes(), *calls.routes(), *status.routes(), *join.routes(), *agents.routes()]
     proxies = Proxies(settings.trusted_proxies)
@@ -294,7 +293,7 @@ async def _running(
         await conferences.stop()
 
     try:
-        with _told_to_stop(agents.stop):
+        with told_to_stop(agents.stop):
             yield
     finally:
         # In a task: what does not end is left behind, and keeps nobody from writing the logs.
@@ -344,7 +343,7 @@ class _Agents:
     def routes(self) -> list[Route]:
         """The routes, for the application."""
         if self._endpoint is None or self._streams is None:
-            return [_unset(path, "POLICY_GENESYS_API and POLICY_GENESYS_ORGANIZATION") for path in (PATH, STREAMS_PATH)]
+            return [unset(path, "POLICY_GENESYS_API and POLICY_GENESYS_ORGANIZATION") for path in (PATH, STREAMS_PATH)]
         return [*self._endpoint.routes(), *self._streams.routes()]
 
     def stop(self) -> None:
@@ -357,41 +356,6 @@ class _Agents:
         self.stop()
         if self._genesys is not None:
             await self._genesys.close()
-
-
-def _unset(path: str, settings: str) -> Route:
-    """A route that says which settings are missing."""
-
-    async def answer(_: Request) -> Response:
-        return ProblemResponse(503, "not-configured", "This is not set up", f"{settings} must be set on the server")
-
-    return Route(path, answer, methods=["GET", "POST"])
-
-
-@contextmanager
-def _told_to_stop(stop: Callable[[], None]) -> Iterator[None]:
-    """Calls ``stop`` as soon as the process is asked to end, before the server waits for its open responses."""
-    loop = asyncio.get_running_loop()
-
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(stop)
-        servers = before.get(signal.Signals(number))
-        if callable(servers):
-            servers(number, frame)
-        elif servers is signal.SIG_DFL:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-
-    before: dict[signal.Signals, Any] = {}
-    # Only the main thread may handle signals; in a test's thread nobody sends any.
-    with contextlib.suppress(ValueError):
-        for which in (signal.SIGTERM, signal.SIGINT):
-            before[which] = signal.signal(which, pass_on)
-    try:
-        yield
-    finally:
-        for which, handler in before.items():
-            signal.signal(which, handler)
 
 
 async def _watch(rules: RuleStore, metrics: Metrics, upstreams: Upstreams) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -82,3 +83,12 @@ def _other_method(methods: Iterable[str]) -> ProblemResponse:
 
 def _own_problem() -> ProblemResponse:
     return ProblemResponse(500, "internal", "An error of ours", "it is in the log")
+
+
+def unset(path: str, settings: str) -> Route:
+    """A route that says which settings are missing."""
+
+    async def answer(_: Request) -> Response:
+        return ProblemResponse(503, "not-configured", "This is not set up", f"{settings} must be set on the server")
+
+    return Route(path, answer, methods=["GET", "POST"])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
 from anyio.to_thread import run_sync
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -20,10 +21,11 @@ from policy_server.rulefiles.store import RuleStore
 from policy_server.upstreams.client import UpstreamState
 from policy_server.web.admin.hits import RuleHits
 from policy_server.web.admin.rules_page import LONGEST_FILTER, Wanted, rules_page
+from policy_server.web.admin.try_page import Tries
 from policy_server.web.admission import Admission
 from policy_server.web.basic import BasicAuthentication
 from policy_server.web.doors import nothing_here
-from policy_server.web.problem import Refused
+from policy_server.web.problem import ProblemResponse, Refused
 from policy_server.web.refusals import Refusals
 
 ROOT: Final = "/admin"
@@ -31,10 +33,14 @@ ROOT: Final = "/admin"
 PAGES_AT_ONCE: Final = 2
 """Pages that are made at a time."""
 
+FORM: Final = "application/x-www-form-urlencoded"
+FORM_LIMIT: Final = 65_536
+"""Bytes of a form that are read."""
+
 FURTHEST: Final = 1_000_000
 """The highest number of a rule that a page can begin with."""
 
-PAGES: Final = (("rules", "Rules"),)
+PAGES: Final = (("rules", "Rules"), ("try", "Try a call"))
 """The pages that there are, in the order in which they are shown, by their paths below ``/admin/``."""
 
 _ASSETS: Final = {"admin.css": "text/css; charset=utf-8"}
@@ -56,6 +62,7 @@ class AdminEndpoints:
         self,
         rules: RuleStore,
         hits: RuleHits,
+        tries: Tries,
         upstreams: Callable[[Mapping[str, Upstream]], list[UpstreamState]],
         authentication: BasicAuthentication | None,
         refusals: Refusals,
@@ -66,6 +73,7 @@ class AdminEndpoints:
     ) -> None:
         self._rules: Final = rules
         self._hits: Final = hits
+        self._tries: Final = tries
         self._upstreams: Final = upstreams
         self._authentication: Final = authentication
         self._clock: Final = clock
@@ -82,6 +90,7 @@ class AdminEndpoints:
             Route(ROOT, self.front),
             Route(ROOT + "/", self.front),
             Route(ROOT + "/rules", self.rules),
+            Route(ROOT + "/try", self.try_call, methods=["GET", "POST"]),
             Route(ROOT + "/assets/{name}", self.asset),
         ]
 
@@ -107,6 +116,33 @@ class AdminEndpoints:
             lambda: rules_page(self._rules, self._hits, self._upstreams, wanted, self._clock()),
         )
 
+    async def try_call(self, request: Request) -> Response:
+        """What the server would answer to a question, and why. The question is in the URL; one that is posted is put there,
+        without what opens doors.
+        """
+        if refusal := await self._refusal(request):
+            return refusal
+        if request.method == "POST" and is_cross_site(request):
+            return ProblemResponse(
+                403, "forbidden", "This was sent by another site", headers={"cache-control": "no-store"}
+            )
+        try:
+            async with self._admission:
+                found = (
+                    await run_sync(self._tries.asked, await read_form(request))
+                    if request.method == "POST"
+                    else await self._tries.explain(request.query_params.multi_items())
+                )
+                if isinstance(found, str):
+                    return RedirectResponse(f"try?{found}#result", 303, _HEADERS)
+                return HTMLResponse(await run_sync(self._render, "try.html", "Try a call", found), 200, _HEADERS)
+        except Refused as refused:
+            return refused.problem
+
+    def _render(self, template: str, title: str, values: Callable[[], Mapping[str, Any]]) -> str:
+        made = self._templates.get_template(template)
+        return made.render(title=title, pages=PAGES, several=self._several, **values())
+
     async def asset(self, request: Request) -> Response:
         """What pages are dressed with."""
         if refusal := await self._refusal(request):
@@ -121,15 +157,9 @@ class AdminEndpoints:
     ) -> Response:
         if refusal := await self._refusal(request):
             return refusal
-
-        def make() -> str:
-            return self._templates.get_template(template).render(
-                title=title, pages=PAGES, several=self._several, **values()
-            )
-
         try:
             async with self._admission:
-                return HTMLResponse(await run_sync(make), 200, _HEADERS)
+                return HTMLResponse(await run_sync(self._render, template, title, values), 200, _HEADERS)
         except Refused as refused:
             return refused.problem
 
@@ -139,6 +169,30 @@ class AdminEndpoints:
         if self._authentication.accepts(request.scope["headers"]):
             return None
         return await self._authentication.refuse(self._refusals, request.scope)
+
+
+def is_cross_site(request: Request) -> bool:
+    """Whether a browser sent this from a page of another site. What says nothing of it is no browser of this decade."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in {"same-origin", "none"}
+    origin = request.headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The fields of a form, of one that is there twice the first. Raises Refused for one that is none, or too large."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+        raise Refused(ProblemResponse(415, "unsupported-media-type", "This is no form", f"send {FORM}"))
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > FORM_LIMIT:
+            raise Refused(ProblemResponse(413, "too-large", "Too much text", f"at most {FORM_LIMIT} bytes are read"))
+    fields: dict[str, str] = {}
+    for name, value in parse_qsl(body.decode("utf-8", "replace"), errors="replace"):
+        fields.setdefault(name, value)
+    return fields
 
 
 def _templates() -> Environment:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +25,7 @@ ENVIRONMENT: Final = {
     "POLICY_SECRET_KEY": SECRET_KEY,
     "KIOSK_PASSWORD": KIOSK_PASSWORD,
 }
-PAGES: Final = ("rules",)
+PAGES: Final = ("rules", "try", "try?question=service&local_alias=%7Balias%7D&link_type=visit")
 SCREENSHOTS: Final = os.environ.get("ADMIN_SCREENSHOTS", "")
 """A folder for pictures of every page, for people to look at."""
 
@@ -89,7 +90,8 @@ def test_pages_fit_and_can_be_read(browser: "Browser", server: RealServer, path:
             details.evaluate("each => each.open = true")
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
         if SCREENSHOTS:
-            page.screenshot(path=Path(SCREENSHOTS) / f"{path}-{scheme}-{width}.png", full_page=True)
+            name = path.partition("&")[0].replace("?", "-")
+            page.screenshot(path=Path(SCREENSHOTS) / f"{name}-{scheme}-{width}.png", full_page=True)
         found = Axe().run(page).response["violations"]
         assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
 
@@ -101,7 +103,7 @@ def test_pages_are_used_by_keyboard(browser: "Browser", server: RealServer, path
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
         wanted = page.evaluate(
-            "[...document.querySelectorAll('a[href], button, input, select, textarea, summary')]"
+            "[...document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex]')]"
             ".filter(each => each.checkVisibility()).length"
         )
         seen = 0
@@ -125,3 +127,41 @@ def test_rules_are_found(browser: "Browser", server: RealServer) -> None:
         page.get_by_role("link", name="Show all").click()
         page.wait_for_url("**/rules")
         assert page.locator(".rule").count() > 5
+
+
+def test_a_call_is_tried(browser: "Browser", server: RealServer) -> None:
+    """A preset answers at once; a changed question has a URL of its own, and whoever opens that sees the same answer."""
+    with opened(browser, server, "try") as page:
+        page.get_by_role("link", name="Customer in a browser").click()
+        page.wait_for_url("**/try?question=service**")
+        assert page.locator(".verdict").count() == 1
+        page.get_by_label("Parameters as Pexip names them").fill("local_alias=moved\nprotocol=sip")
+        page.get_by_label("Type").select_option("")
+        page.get_by_role("button", name="Ask", exact=True).click()
+        page.wait_for_url("**/try?question=service&local_alias=moved&protocol=sip#result")
+        answer = page.locator(".verdict").inner_text()
+        assert "redirect by rule moved" in answer
+        assert page.locator("tr.hit").inner_text().startswith("5 moved")
+        url = page.url
+    with opened(browser, server, url.partition("/admin/")[2], width=390) as page:
+        assert page.locator(".verdict").inner_text() == answer
+
+
+def test_what_is_pasted_leaves_no_session_behind(browser: "Browser", server: RealServer) -> None:
+    """A line of Pexip's support log is understood, and neither the URL nor the page has the customer's name of the call."""
+    from policy_server.policy.links import make_link
+    from policy_server.policy.names import Keyring
+    from policy_server.rulefiles.store import load_folder
+
+    ruleset = load_folder(server.folder / "rules", datetime.now(UTC), environment=ENVIRONMENT)[0].ruleset
+    assert ruleset is not None
+    expiry = datetime.now(UTC) + timedelta(hours=1)
+    link = make_link(ruleset.links["visit"], Keyring.from_text(SECRET_KEY), expiry, b"1234")
+    line = f'Url="https://p/policy/v1/service/configuration?local_alias={link.alias}&protocol=api" Status="200"'
+    with opened(browser, server, "try") as page:
+        page.get_by_label("Or paste").fill(line)
+        page.get_by_role("button", name="Ask what it asks").click()
+        page.wait_for_url("**/try?question=service**")
+        assert link.call.id in page.url
+        assert link.call.session not in page.url + page.content()
+        assert "rule customer" in page.locator(".verdict").inner_text()

@@ -12,7 +12,7 @@ from policy_server.web.problem import TYPE_ROOT
 from tests.servers import InProcess, basic
 from tests.web.samples import KIOSK_PASSWORD, sample_folder
 
-PATHS = ("/admin", "/admin/", "/admin/rules", "/admin/assets/admin.css")
+PATHS = ("/admin", "/admin/", "/admin/rules", "/admin/try", "/admin/assets/admin.css")
 ADMIN = Credentials("admin", "the admin's password")
 GOOD = basic(ADMIN.username, ADMIN.password)
 ENVIRONMENT = {"KIOSK_PASSWORD": KIOSK_PASSWORD}
