@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from policy_server.cli.common import (
+    Unusable,
     echo,
     environment,
     folder,
@@ -15,6 +16,7 @@ from policy_server.cli.common import (
     refuse,
     rules_option,
 )
+from policy_server.cli.sarif import sarif
 from policy_server.conferences.played_legs import play_legs
 from policy_server.conferences.rehearsal import rehearse
 from policy_server.policy.names import Keyring
@@ -28,16 +30,26 @@ from policy_server.rulefiles.store import load_folder
 @click.command()
 @rules_option
 @json_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif"]),
+    help="text for people (default), json as with --json, or SARIF 2.1.0 for code hosts.",
+)
 @click.option("--strict", is_flag=True, help="Take warnings for errors.")
-def check(rules_folder: Path | None, as_json: bool, strict: bool) -> None:
+def check(rules_folder: Path | None, as_json: bool, form: str | None, strict: bool) -> None:
     """Load the rules and the rule tests, and print every problem; nothing is run."""
+    if as_json and form not in {None, "json"}:
+        raise Unusable(f"--json and --format {form} exclude each other")
     path = folder(rules_folder)
     now = datetime.now(UTC)
     loaded, read = load_folder(path, now, environment=environment())
     _, of_tests = parse_tests(read.tests, loaded.ruleset, now)
     problems = (*loaded.problems, *of_tests)
     failed = any(strict or problem.severity is Severity.ERROR for problem in problems)
-    if as_json:
+    if form == "sarif":
+        print_json(sarif(problems))
+    elif as_json or form == "json":
         print_json(
             {
                 "ok": not failed,

@@ -34,9 +34,13 @@ class Problem:
     message: str
     rule: str = ""
 
+    @property
+    def said(self) -> str:
+        """The message, after the rule that it is about."""
+        return f"rule {shown(self.rule)}: {self.message}" if self.rule else self.message
+
     def __str__(self) -> str:
-        rule = f"rule {shown(self.rule)}: " if self.rule else ""
-        return f"{self.place}: {self.severity}: {rule}{self.message}"
+        return f"{self.place}: {self.severity}: {self.said}"
 
     def as_json(self) -> dict[str, object]:
         """Give the problem as a JSON object; `line`, `column` and `rule` are null where there is none."""

@@ -69,6 +69,53 @@ def test_json(folder: Path, text: str, options: tuple[str, ...], status: int, ok
         assert problem["file"] == "rules/rules.yaml"
 
 
+@pytest.mark.parametrize(
+    ("text", "options", "status"),
+    [(RULES, (), 0), (WARNING_RULES, (), 0), (WARNING_RULES, ("--strict",), 1), (BAD_RULES, (), 1)],
+    ids=["good", "warning", "strict", "bad"],
+)
+def test_sarif(folder: Path, text: str, options: tuple[str, ...], status: int) -> None:
+    """--format sarif has a result for each problem, with what SARIF 2.1.0 requires: level, message, file, line and column."""
+    put_rules(folder, text)
+    told = printed_json(run("check", "--json", *options))["problems"]
+    result = run("check", "--format", "sarif", *options)
+    value = printed_json(result)
+    assert result.exit_code == status
+    assert value.keys() == {"$schema", "version", "runs"}
+    assert value["version"] == "2.1.0"
+    (run_of_tool,) = value["runs"]
+    driver = run_of_tool["tool"]["driver"]
+    assert driver["name"] == "policy-server"
+    assert len(run_of_tool["results"]) == len(told)
+    for found, problem in zip(run_of_tool["results"], told, strict=True):
+        assert found["level"] == problem["severity"]
+        assert found["message"]["text"].endswith(problem["message"])
+        assert driver["rules"][found["ruleIndex"]]["id"] == found["ruleId"]
+        (location,) = found["locations"]
+        assert location["physicalLocation"] == {
+            "artifactLocation": {"uri": problem["file"]},
+            "region": {"startLine": problem["line"], "startColumn": problem["column"]},
+        }
+
+
+def test_sarif_of_a_file_as_a_whole(folder: Path) -> None:
+    """Where a problem has no line there is no region, and a file's name is a URI whatever stands in it."""
+    (folder / "ü 1%").mkdir()
+    result = run("check", "--format", "sarif", "--rules", "ü 1%")
+    (found,) = printed_json(result)["runs"][0]["results"]
+    assert found["locations"] == [{"physicalLocation": {"artifactLocation": {"uri": "%C3%BC%201%25"}}}]
+
+
+def test_formats(folder: Path) -> None:
+    """--format json is --json, text is the default, and two formats at once are refused."""
+    put_rules(folder, WARNING_RULES)
+    assert run("check", "--format", "json").stdout == run("check", "--json").stdout
+    assert run("check", "--format", "text").stdout == run("check").stdout
+    result = run("check", "--format", "sarif", "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "exclude each other" in result.stderr
+
+
 BAD_TESTS = """
 tests:
   - name: a customer
