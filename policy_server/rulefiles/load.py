@@ -19,6 +19,7 @@ from policy_server.rulefiles.document_nodes import MappingNode, Node, plain
 from policy_server.rulefiles.holidays import read_holidays, warn_of_holidays
 from policy_server.rulefiles.link_doors import link_warnings
 from policy_server.rulefiles.merge import Merged, RuleFiles, merge
+from policy_server.rulefiles.numbers import number_warnings, read_countries
 from policy_server.rulefiles.open_rooms import open_room_warnings
 from policy_server.rulefiles.pages import FOR_STRANGERS, TemplateFolders
 from policy_server.rulefiles.passwords import Environment
@@ -88,6 +89,7 @@ def load_rules(
     if not has_rules and not directory and not report.failed:
         report.error(Place(files.folder), "there are no rules in these files, and an empty rule set is refused")
     _warn_of_sections(merged, material, now)
+    _check_numbers(merged, material)
     ruleset: Ruleset | None = None
     linked = _linked_rules(merged, lists, links)
     if not report.failed:
@@ -275,6 +277,14 @@ def _warn_of_sections(merged: Merged, material: Material, now: datetime) -> None
     for name, (node, _) in merged.named["rooms"].items():
         if isinstance(node, MappingNode):
             warn_of_shared_pins(Table(node, "a room", report, about=f"room {shown(name)}: "))
+
+
+def _check_numbers(merged: Merged, material: Material) -> None:
+    report = material.report
+    countries = [country for node in merged.countries for country in read_countries(node, report)]
+    allowed = countries if merged.countries else None
+    for place, message in number_warnings(material.trunks, merged.named["trunks"], allowed):
+        report.warning(place, message)
 
 
 def _warn_of_links(merged: Merged, links: Mapping[str, LinkType], lists: ReadRules, report: Report) -> None:

@@ -30,7 +30,7 @@ _NOUNS: Final[Mapping[str, str]] = {
 """The sections with a name for each thing, and what a message calls one."""
 
 SECTIONS: Final = (
-    *("domains", "pexip", "trunks", "holidays", "calendars", "tables", "upstreams", "rooms"),
+    *("domains", "pexip", "allowed_countries", "trunks", "holidays", "calendars", "tables", "upstreams", "rooms"),
     *(section.name for section in RULE_SECTIONS),
     *("directory", "links"),
 )
@@ -64,6 +64,7 @@ class Merged:
     """The sections of all files together."""
 
     domains: list[Node] = field(default_factory=list)
+    countries: list[Node] = field(default_factory=list)
     deployment: dict[Named, set[str]] = field(default_factory=dict)
     named: dict[str, dict[str, tuple[Node, Place]]] = field(default_factory=lambda: {section: {} for section in _NOUNS})
     lists: dict[str, list[Node]] = field(default_factory=lambda: {section.name: [] for section in RULE_SECTIONS})
@@ -137,6 +138,8 @@ def _merge_section(section: str, node: Node, place: Place, merged: Merged, repor
         pass  # A heading with nothing below it yet.
     elif section == "domains":
         merged.domains.append(node)
+    elif section == "allowed_countries":
+        merged.countries.append(node)
     elif section == "pexip":
         mapping = mapping_of(node, section, report)
         for kind, names in read_deployment(Table(mapping, section, report)).items() if mapping else ():

@@ -12,6 +12,7 @@ from policy_server.policy.calendars import DAYS
 from policy_server.policy.links import DEFAULT_TTL, TTL
 from policy_server.policy.upstreams import CREDENTIAL_LIMIT, ON_FAILURE
 from policy_server.rulefiles.declared import ATTRIBUTES
+from policy_server.rulefiles.numbers import COUNTRIES
 from policy_server.rulefiles.pages import PAGES
 from policy_server.rulefiles.pictures import PICTURE_ENDINGS
 from policy_server.rulefiles.schema_parts import (
@@ -49,6 +50,7 @@ def section_definitions() -> dict[str, Schema]:
     return {
         "domains_section": {**domains, "anyOf": [*domains["anyOf"], {"type": "null"}]},
         "pexip_section": _deployment(),
+        "allowed_countries_section": {**COUNTRIES, "anyOf": [*COUNTRIES["anyOf"], {"type": "null"}]},
         "trunks_section": _named("Where the contact centre's phone numbers are reached, by name.", "trunk"),
         "holidays_section": _named("Lists of days, by name, for closed in calendars.", "holiday_list"),
         "calendars_section": _named("Opening hours, by name, for the conditions open and closed.", "calendar"),

@@ -44,7 +44,7 @@ def parse_number(text: str, region: str | None = None, likely: Iterable[str] = (
     Raises `NumberFault` with a message for the person who wrote the number. `likely` are countries that
     the message tries first where the text needs one.
     """
-    country = None if region is None else _parse_region(region)
+    country = None if region is None else parse_region(region)
     shown = _show(text)
     written = text.strip()
     if written[:4].lower() == "tel:":
@@ -84,7 +84,8 @@ def number_in(user: str) -> str:
         return ""
 
 
-def _parse_region(region: str) -> str:
+def parse_region(region: str, what: str = "region") -> str:
+    """Return a country as ISO 3166 writes it. Raises `NumberFault`, with the nearest; `what` is what it calls the value."""
     country = region.strip().upper()
     if country in phonenumbers.SUPPORTED_REGIONS:
         return country
@@ -94,7 +95,7 @@ def _parse_region(region: str) -> str:
         nearest = found[0] if found else None
     hint = f" (did you mean '{nearest}'?)" if nearest else ""
     raise NumberFault(
-        f"region must be a two-letter country code such as US or GB but is {_show(region)}{hint}", "region"
+        f"{what} must be a two-letter country code such as US or GB but is {_show(region)}{hint}", "region"
     )
 
 
@@ -117,6 +118,20 @@ def region_of(number: str) -> str:
     """Return the country of an E.164 number, or `""` where it has none or many."""
     found = phonenumbers.region_code_for_number(phonenumbers.parse(number, None))
     return found if found in phonenumbers.SUPPORTED_REGIONS else ""
+
+
+def possible_regions(number: str) -> tuple[str, ...]:
+    """Return the countries that an E.164 number may be of: its own, or where the tables do not know it all of its code."""
+    region = region_of(number)
+    if region:
+        return (region,)
+    code = phonenumbers.parse(number, None).country_code
+    return tuple(each for each in phonenumbers.region_codes_for_country_code(code or 0) if each != "001")
+
+
+def is_premium_rate(number: str) -> bool:
+    """Return whether calls to an E.164 number are charged for by whoever is called."""
+    return phonenumbers.number_type(phonenumbers.parse(number, None)) == phonenumbers.PhoneNumberType.PREMIUM_RATE
 
 
 def _explain_unreadable(

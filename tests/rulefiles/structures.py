@@ -375,6 +375,7 @@ def _link_type(name: str) -> Strategy:
 
 _SECTIONS: dict[str, Strategy] = {
     "domains": some(["video.example.com", "Example.org"]),
+    "allowed_countries": some(["US", "ch"]),
     "pexip": table({name: st.just(["London", "Oslo", "Telehealth"]) for name in DEPLOYMENT_LISTS}),
     "trunks": _named(["t", "t2"], _trunk),
     "holidays": _named(["h", "house"], _holiday_list),
