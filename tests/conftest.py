@@ -7,6 +7,9 @@ from hypothesis import settings
 
 from tests.requirements import MISSING, leave_out
 
+# Machines are busy: how long an example took says nothing about the code.
+settings.register_profile("whole", deadline=None)
+settings.load_profile("whole")
 # For `make quick`, which asks whether something is broken rather than whether nothing is.
 settings.register_profile("quick", max_examples=10, deadline=None)
 

@@ -168,7 +168,7 @@ def test_nodes_wait_for_no_turn(genesys: Genesys, tmp_path: Path, monkeypatch: p
     """While nobody else gets a turn, nodes are answered and their messages taken; the others are put off, once it is known
     who they are.
     """
-    monkeypatch.setattr(app, "Admission", lambda: Admission(0, waiting_limit=0))
+    monkeypatch.setattr(app, "Admission", lambda *_: Admission(0, waiting_limit=0))
     sink = Credentials("sink", "the-sinks-password")
     with InProcess(
         sample_folder(tmp_path),
