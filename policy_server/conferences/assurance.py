@@ -5,12 +5,13 @@ only if the Management Node, asked at that moment, says the same. What is done i
 takes over after a crash knows that it may have been.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final, Self, assert_never
+from typing import Final, assert_never
 
+from policy_server.conferences.assurance_memory import FIRST, Memory
 from policy_server.policy.assurance import Assurance, Disconnect, Keep, Transfer
 
 DIALS_WITHIN: Final = 15.0
@@ -21,8 +22,6 @@ LATE: Final = 10.0
 (pexip/README.md: When Pexip dials).
 """
 
-FIRST: Final = -1
-"""The number of the leg that is dialled with the room."""
 
 SETTLE: Final = 3.0
 """Seconds after which it shows whether a command was carried out: a dial that was accepted is a leg by then."""
@@ -88,9 +87,12 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """The entry of this number among those for when a leg failed is dialled, or ``FIRST``, which no node dialled."""
+    """The entry of this number among those for when a leg failed is dialled, or ``FIRST``, which no node dialled;
+    ``is_repeated`` for want of others, because nobody knows whether it was dialled before.
+    """
 
     entry: int
+    is_repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,103 +128,6 @@ Step = Wait | Dial | Drop | Move | End | Over
 
 Action = Dial | Drop | Move | End
 """Steps that change something, for which the Management Node is asked."""
-
-
-# ------------------------------------------------------------------ what is remembered
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What was done for a call so far, and since when what is seen is so, by our own clock.
-
-    ``entry`` is the one that was dialled last, at first ``FIRST``, which the node dials, and ``attempt`` counts how often.
-    ``began_at`` is when that was, ``None`` until the first leg is dialled or the customer is there; it may be ahead, for a
-    node takes its time. ``before`` are the legs that were there before, which say nothing about this attempt.
-    """
-
-    entry: int = FIRST
-    attempt: int = 1
-    began_at: datetime | None = None
-    before: frozenset[str] = frozenset()
-    failed_at: datetime | None = None
-    """When this attempt had failed."""
-    is_answered: bool = False
-    """Whether a leg was ever connected."""
-    alone_since: datetime | None = None
-    """Since when the customer is alone, after a leg was connected."""
-    left_since: datetime | None = None
-    """Since when no customer is there any more, after one was."""
-    has_come: bool = False
-    """Whether a customer was ever there."""
-    came_at: datetime | None = None
-    """When the first customer was seen."""
-    is_exhausted: bool = False
-    """Whether all was tried, and what was to become of the customer is done."""
-    dropped: Mapping[str, datetime] = field(default_factory=dict)
-    """When each leg was told to end."""
-    ended_at: datetime | None = None
-    """When the room was told to end."""
-    is_hindered: bool = False
-    """Whether the Management Node could not be asked last time, which was said."""
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether a customer is there for whom nobody has answered."""
-        return self.has_come and not self.is_answered and self.left_since is None
-
-    @property
-    def has_dialled(self) -> bool:
-        """Whether the leg of this attempt is ours, and not the one that a node dials."""
-        return self.entry != FIRST or self.attempt > 1
-
-    def plain(self) -> dict[str, object]:
-        """As JSON."""
-        return {
-            "entry": self.entry,
-            "attempt": self.attempt,
-            "began_at": _text(self.began_at),
-            "before": sorted(self.before),
-            "failed_at": _text(self.failed_at),
-            "is_answered": self.is_answered,
-            "alone_since": _text(self.alone_since),
-            "left_since": _text(self.left_since),
-            "has_come": self.has_come,
-            "came_at": _text(self.came_at),
-            "is_exhausted": self.is_exhausted,
-            "dropped": {leg: at.isoformat() for leg, at in self.dropped.items()},
-            "ended_at": _text(self.ended_at),
-            "is_hindered": self.is_hindered,
-        }
-
-    @classmethod
-    def of(cls, plain: Mapping[str, Any]) -> Self:
-        """What ``plain`` made of a memory; nothing remembered of nothing."""
-        if not plain:
-            return cls()
-        return cls(
-            entry=plain["entry"],
-            attempt=plain["attempt"],
-            began_at=_moment(plain["began_at"]),
-            before=frozenset(plain["before"]),
-            failed_at=_moment(plain["failed_at"]),
-            is_answered=plain["is_answered"],
-            alone_since=_moment(plain["alone_since"]),
-            left_since=_moment(plain["left_since"]),
-            has_come=plain["has_come"],
-            came_at=_moment(plain["came_at"]),
-            is_exhausted=plain["is_exhausted"],
-            dropped={leg: datetime.fromisoformat(at) for leg, at in plain["dropped"].items()},
-            ended_at=_moment(plain["ended_at"]),
-            is_hindered=plain["is_hindered"],
-        )
-
-
-def _text(at: datetime | None) -> str | None:
-    return None if at is None else at.isoformat()
-
-
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
 
 
 # ------------------------------------------------------------------ what is to be done now
@@ -261,11 +166,12 @@ def remember(memory: Memory, step: Action, picture: Picture, now: datetime) -> M
             again = step.entry == memory.entry
             return replace(
                 memory,
-                entry=step.entry,
-                attempt=memory.attempt + 1 if again else 1,
+                entry=memory.entry if step.is_repeated else step.entry,
+                attempt=memory.attempt if step.is_repeated else memory.attempt + 1 if again else 1,
                 began_at=now,
                 before=memory.before | {leg.id for leg in picture.legs},
                 failed_at=None,
+                doubted=memory.doubted - {step.entry} if step.is_repeated else memory.doubted | {step.entry},
             )
         case Drop():
             return replace(memory, dropped={**memory.dropped, step.leg: now})
@@ -277,14 +183,21 @@ def remember(memory: Memory, step: Action, picture: Picture, now: datetime) -> M
             assert_never(step)
 
 
+def learned(memory: Memory, step: Action) -> Memory:
+    """What to remember when it is known what became of a step."""
+    return replace(memory, doubted=memory.doubted - {step.entry}) if isinstance(step, Dial) else memory
+
+
 def _notice(memory: Memory, picture: Picture, now: datetime) -> Memory:
     """What is seen, and since when."""
     has_come = memory.has_come or bool(picture.customers)
     is_answered = memory.is_answered or any(_is_answer(leg, memory, now) for leg in picture.legs)
+    is_seen = any(leg.id not in memory.before for leg in picture.legs)
     began_at = memory.began_at
-    if not memory.has_dialled and (picture.dialled_at or picture.legs):
-        dialled_at = picture.dialled_at or now
-        began_at = dialled_at if began_at is None else min(began_at, dialled_at)
+    if not memory.has_dialled and picture.dialled_at is not None:
+        began_at = picture.dialled_at
+    elif not memory.has_dialled and picture.legs:
+        began_at = now if began_at is None else min(began_at, now)
     elif began_at is None and has_come:
         began_at = now + timedelta(seconds=DIALS_WITHIN)
     # An agent by video, or another call, may be the contact centre's: then the call goes on.
@@ -296,6 +209,7 @@ def _notice(memory: Memory, picture: Picture, now: datetime) -> Memory:
         has_come=has_come,
         came_at=memory.came_at or (now if has_come else None),
         is_answered=is_answered,
+        doubted=memory.doubted - {memory.entry} if is_seen else memory.doubted,
         began_at=began_at,
         alone_since=(memory.alone_since or now) if is_alone else None,
         left_since=(memory.left_since or now) if has_left else None,
@@ -363,10 +277,10 @@ def _reach(assurance: Assurance, entries: Sequence[bool], memory: Memory, pictur
         if now < deadline and all(leg.id in memory.before for leg in picture.legs):
             return Plan(memory, Wait(deadline))
         memory = replace(memory, failed_at=now)
-    following = FIRST if is_forgotten else _next_entry(assurance, entries, memory)
+    following = Dial(FIRST) if is_forgotten else _next_dial(assurance, entries, memory)
     if following is not None:
         due = _due(memory.failed_at, assurance.pause)
-        return Plan(memory, Dial(following) if due is None or now >= due else Wait(due))
+        return Plan(memory, following if due is None or now >= due else Wait(due))
     match assurance.on_exhausted:
         case Keep():
             return Plan(replace(memory, is_exhausted=True), Wait(None))
@@ -378,10 +292,15 @@ def _reach(assurance: Assurance, entries: Sequence[bool], memory: Memory, pictur
             assert_never(assurance.on_exhausted)
 
 
-def _next_entry(assurance: Assurance, entries: Sequence[bool], memory: Memory) -> int | None:
+def _next_dial(assurance: Assurance, entries: Sequence[bool], memory: Memory) -> Dial | None:
     if 0 <= memory.entry < len(entries) and memory.attempt < assurance.attempts and entries[memory.entry]:
-        return memory.entry
-    return next((number for number in range(memory.entry + 1, len(entries)) if entries[number]), None)
+        return Dial(memory.entry)
+    following = next((number for number in range(memory.entry + 1, len(entries)) if entries[number]), None)
+    if following is not None:
+        return Dial(following)
+    # Who was to dial it died, or heard no answer, and no leg of it was seen for as long as one may ring.
+    doubted = (number for number in sorted(memory.doubted) if number == FIRST or entries[number])
+    return next((Dial(number, is_repeated=True) for number in doubted), None)
 
 
 def _due(since: datetime | None, seconds: float | None) -> datetime | None:

@@ -14,18 +14,18 @@ from typing import Any, Final, Protocol, assert_never
 
 from policy_server.conferences.agenda import Done, Later, Remember, Result
 from policy_server.conferences.assurance import (
-    FIRST,
     Action,
     Dial,
     Drop,
     End,
-    Memory,
     Move,
     Over,
     Wait,
+    learned,
     plan,
     remember,
 )
+from policy_server.conferences.assurance_memory import FIRST, Memory
 from policy_server.conferences.assured import assured
 from policy_server.conferences.due import DueAction
 from policy_server.conferences.ending import course_of
@@ -285,6 +285,7 @@ class _Look:
         now = self._watch.clock()
         match reply.told:
             case Told.DONE:
+                after = learned(after, step)
                 self._say(*_done(step, self._known), data={"result": "done"})
             case Told.UNKNOWN:
                 self._say(*_done(step, self._known), data={"result": "unknown", "detail": reply.detail})
@@ -293,7 +294,7 @@ class _Look:
                 self._say("refused", text, data={"result": "refused", "detail": reply.detail})
                 if isinstance(step, Dial):
                     # That entry cannot be dialled.
-                    return self._later(replace(after, failed_at=now), now)
+                    return self._later(replace(learned(after, step), failed_at=now), now)
                 return self._later(after, now + AWAY)
             case Told.AWAY:
                 self._say_once(before, f"The Management Node cannot be told: {reply.detail}")

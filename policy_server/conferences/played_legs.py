@@ -19,7 +19,6 @@ from policy_server.conferences.assurance import (
     End,
     Leg,
     LegState,
-    Memory,
     Move,
     Over,
     Picture,
@@ -27,6 +26,7 @@ from policy_server.conferences.assurance import (
     plan,
     remember,
 )
+from policy_server.conferences.assurance_memory import Memory
 from policy_server.conferences.assured import assured
 from policy_server.policy.assurance import Assured
 from policy_server.policy.decisions import Serve

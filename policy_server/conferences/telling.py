@@ -15,7 +15,7 @@ from typing import Annotated, Final
 from typing_extensions import TypedDict
 
 from policy_server.conferences.agenda import Done, Later, Remember, Result
-from policy_server.conferences.assurance import Memory
+from policy_server.conferences.assurance_memory import Memory
 from policy_server.conferences.assuring import CHANGES, watched_id
 from policy_server.conferences.batches import Wakes
 from policy_server.conferences.due import DueAction, find_of

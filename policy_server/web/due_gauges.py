@@ -9,7 +9,7 @@ from typing import Final
 
 from policy_server.conferences import assuring
 from policy_server.conferences.agenda import Agenda
-from policy_server.conferences.assurance import Memory
+from policy_server.conferences.assurance_memory import Memory
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.store import ConferenceStore
 from policy_server.web.metrics import Metrics

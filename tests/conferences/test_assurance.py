@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy_server.conferences.assurance import Memory
+from policy_server.conferences.assurance import Leg, LegState, Picture, Wait, plan
+from policy_server.conferences.assurance_memory import Memory
 from policy_server.conferences.assuring import CALM
 from policy_server.conferences.assuring import SILENT as SILENCE
 from policy_server.policy.assurance import Assurance, Assured, Disconnect, Entry, Keep, Transfer
@@ -81,6 +83,11 @@ CASES = {
         ["dial 1"],
     ),
     "it dies before it dials": (World([BUSY, answers(), answers()], faults=Faults(crashes={0: "between"})), ["dial 2"]),
+    "it dies before it dials the last": (World([BUSY, answers()], faults=Faults(crashes={0: "between"})), ["dial 1"]),
+    "the last is not dialled, and nobody knows": (
+        World([BUSY, answers()], faults=Faults(dials={1: "not carried out", 2: "not carried out"})),
+        ["dial 1", "dial 1"],
+    ),
     "it dies after it dialled": (World([BUSY, answers(), answers()], faults=Faults(crashes={0: "after"})), ["dial 1"]),
 }
 
@@ -100,6 +107,20 @@ def test_how_long_it_takes() -> None:
     assert when(silent, "dial") <= when(silent, "drop") + 4
     talk = World([answers()], customer_leaves=40).run()
     assert 50 <= when(talk, "end") <= 52
+
+
+def test_a_leg_that_a_node_dials_late_has_its_whole_time() -> None:
+    """The time to answer runs from when the node asked, though it was expected before that."""
+    came = datetime(2026, 11, 27, 14, 0, tzinfo=UTC)
+    dialled_at, now = came + timedelta(seconds=22), came + timedelta(seconds=41)
+    memory = Memory(began_at=came + timedelta(seconds=15), has_come=True)
+    picture = Picture(
+        is_over=False,
+        customers=frozenset({"customer"}),
+        legs=[Leg("leg", LegState.RINGING, dialled_at.timestamp())],
+        dialled_at=dialled_at,
+    )
+    assert plan(Assurance(), [True], memory, picture, now).step == Wait(dialled_at + timedelta(seconds=25))
 
 
 def test_what_was_done_is_told_in_the_timeline() -> None:
@@ -204,8 +225,9 @@ def test_whatever_happens_nobody_is_rung_twice_and_no_room_lingers(world: World)
     assert most["lived"] <= spare, "two legs"
     assert not is_seen or most["empty"] <= 10 + 25 + spare + unheard, "an empty room"
     dials = [whom for _, what, whom in world.commands if what == "dial"]
-    # What no node dials is dialled once for it.
-    assert len(dials) <= world.entries * world.assurance.attempts + 1
+    # What no node dials is dialled once for it, and so is what nobody knows of and what no leg was seen of.
+    unknown = len(faults.crashes) + sum(fault != "refused" for fault in faults.dials.values())
+    assert len(dials) <= world.entries * world.assurance.attempts + 1 + unknown
     over = next((moment.at for moment in world.history if moment.is_over), 600.0)
     assert all(at <= over + spare for at, what, _ in world.commands if what in {"dial", "move"})
     if is_seen and over < 600.0 - 2 * (spare + unheard):

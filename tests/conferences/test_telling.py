@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy_server.conferences.assurance import Memory
+from policy_server.conferences.assurance_memory import Memory
 from policy_server.conferences.assuring import KIND as ASSURANCE
 from policy_server.conferences.assuring import watched_id
 from policy_server.conferences.deliveries import (

@@ -218,7 +218,7 @@ async def answered_as_it_is_ended(stage: Stage, customer: Customer) -> tuple[Out
 
 
 async def dialled_by_both(stage: Stage, customer: Customer) -> tuple[Outcome, float]:
-    """A node dials its first leg, for which nobody waits any more, as the Management Node is told to dial the second."""
+    """A node dials its first leg, for which nobody waits any more, as the Management Node is told to dial it."""
 
     def dial(_: int) -> None:
         room = customer.session.room

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from policy_server.conferences import assuring
 from policy_server.conferences.agenda import Agenda
-from policy_server.conferences.assurance import Memory
+from policy_server.conferences.assurance_memory import Memory
 from policy_server.conferences.due import DueAction
 from policy_server.conferences.store import ConferenceStore
 from policy_server.web.due_gauges import DueGauges
