@@ -23,7 +23,7 @@ quick: $(READY) lint types imports ## checks what a minute can: linters, types, 
 test: $(READY) lint types imports unit ## checks everything, as CI does
 
 unit: $(READY) ## runs all tests, and nothing else
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=auto
 
 lint: $(READY) ## runs ruff
 	$(BIN)/ruff check .
