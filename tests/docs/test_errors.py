@@ -18,7 +18,14 @@ from tests.docs.pages import AGENT_APP, CUSTOMER_APP, ROOT, Page, code
         (
             AGENT_APP,
             "error of a lookup |",
-            ("web/agents.py", "web/admission.py", "web/streams.py", "web/refusals.py", "web/cors.py", "web/routing.py:unset"),
+            (
+                "web/agents.py",
+                "web/admission.py",
+                "web/streams.py",
+                "web/refusals.py",
+                "web/cors.py",
+                "web/routing.py:unset",
+            ),
         ),
     ],
     ids=["links", "agents"],
