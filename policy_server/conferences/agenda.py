@@ -128,8 +128,10 @@ class Agenda:
                 is_away = True
             except Exception:
                 log.exception("agenda.unreadable: nothing that is due can be done")
+            # Not wait_for: in Python 3.11 that forgets that it was cancelled where it is woken at the same moment.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._look_seconds)
+                async with asyncio.timeout(self._look_seconds):
+                    await self._wake.wait()
 
     async def _look(self, kind: str, handler: Handler) -> None:
         tasks = self._working[kind]
