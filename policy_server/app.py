@@ -366,8 +366,10 @@ async def _watch(rules: RuleStore, metrics: Metrics, upstreams: Upstreams) -> No
     with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
         loop.add_signal_handler(signal.SIGHUP, asked.set)
     while True:
+        # Not wait_for: in Python 3.11 that forgets that it was cancelled where it is woken at the same moment.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asked.wait(), RELOAD_INTERVAL)
+            async with asyncio.timeout(RELOAD_INTERVAL):
+                await asked.wait()
         asked.clear()
         try:
             await run_sync(rules.reload)
