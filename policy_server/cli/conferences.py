@@ -89,6 +89,13 @@ def told_missing(path: Path) -> str:
     return f"there is no database at {path} yet; is POLICY_DATABASE_URL the one of the server?"
 
 
+def require_database(found: Settings) -> None:
+    """Unusable where there is no database that a command could look at."""
+    missing = missing_database(found.database_url)
+    if missing is not None:
+        raise Unusable(told_missing(missing))
+
+
 @click.group()
 def conference() -> None:
     """Look at conferences that the server keeps."""
@@ -114,9 +121,7 @@ def show_conference(alias: str, rules_folder: Path | None, as_json: bool) -> Non
             "ALIAS must be a call id, the customer's or the agent's alias, or the name of a room, of 1 to "
             f"{NAME_LENGTH} characters, but is {shown(text)}"
         )
-    missing = missing_database(found.database_url)
-    if missing is not None:
-        raise Unusable(told_missing(missing))
+    require_database(found)
     try:
         answer = asyncio.run(_find(found, ruleset, keyring, text))
     except StoreUnavailableError as error:
@@ -166,9 +171,7 @@ def list_conferences(
         wanted = read_wanted([*given, ("limit", str(limit))])
     except SearchError as error:
         raise Unusable(str(error)) from None
-    missing = missing_database(found.database_url)
-    if missing is not None:
-        raise Unusable(told_missing(missing))
+    require_database(found)
     try:
         page = asyncio.run(_search(found, ruleset, keyring, wanted))
     except StoreUnavailableError as error:

@@ -26,7 +26,7 @@ from policy_server.cli.common import (
     usable_rules,
     words_of,
 )
-from policy_server.cli.conferences import lookup_in, missing_database, told_missing
+from policy_server.cli.conferences import lookup_in, missing_database, require_database, told_missing
 from policy_server.conferences.customer_links import check_joined
 from policy_server.conferences.errors import CallOverError, CallTakenError, JoinedCallError, StoreUnavailableError
 from policy_server.conferences.found import Subject
@@ -308,9 +308,7 @@ def revoke_link(alias: str, rules_folder: Path | None) -> None:
     ruleset = usable_rules(rules_folder or found.rules)
     keyring = keyring_or_temporary(found)
     opened, call_id = _call_and_id(ruleset, keyring, alias)
-    missing = missing_database(found.database_url)
-    if missing is not None:
-        raise Unusable(told_missing(missing))
+    require_database(found)
     if not call_id and found.secret_key is None:
         raise Unusable(
             "POLICY_SECRET_KEY is not set, so only a call id tells which link is meant; set that of the server"

@@ -3,15 +3,16 @@
 import asyncio
 import secrets
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import click
 
 from policy_server.app import utc_now
 from policy_server.cli.common import Unusable, echo, json_option, print_json, settings, words_of
-from policy_server.cli.conferences import missing_database, told_missing
+from policy_server.cli.conferences import require_database
 from policy_server.conferences.deliveries import dead_letters, send_again
 from policy_server.conferences.due import DueAction
 from policy_server.conferences.errors import StoreUnavailableError
@@ -60,7 +61,7 @@ def list_letters(waiting: bool, as_json: bool) -> None:
     Reads the database of POLICY_DATABASE_URL, whether the server runs or not.
     """
     found = settings()
-    letters = _in_database(found, _find(found, waiting=waiting))
+    letters = _in_database(found, partial(_find, found, waiting=waiting))
     if as_json:
         print_json([_plain(letter) for letter in letters])
         return
@@ -85,9 +86,9 @@ def resend(ids: tuple[str, ...], every: bool) -> None:
         raise Unusable("name the IDs of dead letters, as webhook list prints them, or say --all")
     found = settings()
     wanted = set(words_of(ids))
-    letters = _in_database(found, _find(found, waiting=False))
+    letters = _in_database(found, partial(_find, found, waiting=False))
     chosen = [letter for letter in letters if every or _shown_id(letter) in wanted]
-    sent = _in_database(found, _send_again(found, chosen))
+    sent = _in_database(found, partial(_send_again, found, chosen))
     unknown = sorted(wanted - {_shown_id(letter) for letter in chosen})
     echo(f"{sent} of {len(chosen)} dead letters are sent again." if chosen else "Nothing is sent again.")
     for each in unknown:
@@ -122,13 +123,10 @@ async def _send_test(receiver: Receiver) -> Taken | Refused:
 T = TypeVar("T")
 
 
-def _in_database(found: Settings, work: Coroutine[Any, Any, T]) -> T:
-    missing = missing_database(found.database_url)
-    if missing is not None:
-        work.close()
-        raise Unusable(told_missing(missing))
+def _in_database(found: Settings, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    require_database(found)
     try:
-        return asyncio.run(work)
+        return asyncio.run(work())
     except StoreUnavailableError as error:
         raise Unusable(f"the messages cannot be looked up: {error}") from None
 
