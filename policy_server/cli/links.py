@@ -27,7 +27,7 @@ from policy_server.cli.common import (
     words_of,
 )
 from policy_server.cli.conferences import lookup_in, missing_database, require_database, told_missing
-from policy_server.conferences.customer_links import check_joined
+from policy_server.conferences.customer_links import check_joined, new_link
 from policy_server.conferences.errors import CallOverError, CallTakenError, JoinedCallError, StoreUnavailableError
 from policy_server.conferences.found import Subject
 from policy_server.conferences.link_requests import (
@@ -44,7 +44,7 @@ from policy_server.policy.doors import Door
 from policy_server.policy.facts import attributes_of
 from policy_server.policy.link_aliases import read_alias
 from policy_server.policy.link_attributes import completed
-from policy_server.policy.links import TTL, CustomerLink, make_link, span_of, web_app_url
+from policy_server.policy.links import TTL, CustomerLink, web_app_url
 from policy_server.policy.names import NAME_LENGTH, NONCE_BYTES, Call, Keyring, LinkState, Role
 from policy_server.policy.ruleset import Ruleset
 from policy_server.settings import Settings
@@ -99,17 +99,7 @@ def create_link(
     asked = {"ttl": ttl, "starts_at": starts_at, "joins": _call_id(ruleset, keyring, joins)}
     wanted = _wanted(ruleset, link_type, name, attribute, asked, now)
     kind = wanted.type
-    opens_at, expires_at = span_of(kind, now, wanted.ttl, wanted.starts_at)
-    made = make_link(kind, keyring, expires_at, secrets.token_bytes(NONCE_BYTES), opens_at)
-    kept = Link.of(
-        made.call,
-        name=wanted.name,
-        attributes=wanted.attributes,
-        created_at=now,
-        created_by=CREATED_BY,
-        starts_at=wanted.starts_at,
-        joins=wanted.joins,
-    )
+    made, kept = new_link(wanted, keyring, secrets.token_bytes(NONCE_BYTES), now, CREATED_BY)
     known = {kept.call: kept}
     fresh_file = missing_database(found.database_url)
     try:

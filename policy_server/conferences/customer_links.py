@@ -1,9 +1,10 @@
 """Customers' links as the organisation's own systems have them: made, found, moved, revoked (README.md: Links)."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from policy_server.conferences.errors import CallOverError, CallTakenError, JoinedCallError
@@ -18,7 +19,7 @@ from policy_server.conferences.timeline import (
     link_moved,
     link_revoked,
 )
-from policy_server.policy.links import make_link, span_of
+from policy_server.policy.links import CustomerLink, make_link, span_of
 from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import LinkType
 from policy_server.wording.values import shown
@@ -52,6 +53,24 @@ def check_joined(wanted: WantedLink, found: Link | None, now: datetime) -> None:
         raise CallOverError("the link of the call that it would join has expired; make a new one, and join that")
 
 
+def new_link(
+    wanted: WantedLink, keyring: Keyring, nonce: bytes, now: datetime, created_by: str
+) -> tuple[CustomerLink, Link]:
+    """A link that is signed now, as its maker gets it and as it is kept."""
+    opens_at, expires_at = span_of(wanted.type, now, wanted.ttl, wanted.starts_at)
+    made = make_link(wanted.type, keyring, expires_at, nonce, opens_at)
+    kept = Link.of(
+        made.call,
+        name=wanted.name,
+        attributes=wanted.attributes,
+        created_at=now,
+        created_by=created_by,
+        starts_at=wanted.starts_at,
+        joins=wanted.joins,
+    )
+    return made, kept
+
+
 class CustomerLinks:
     """Makes, finds and revokes links for whoever asks with an API key, of which ``by`` is the name.
 
@@ -77,7 +96,7 @@ class CustomerLinks:
         """The link, and whether it is new. Raises IdempotencyConflictError, and what ``check_joined`` raises."""
         if wanted.joins:
             check_joined(wanted, await self.find(wanted.joins, by), self._keeper.clock())
-        link, is_new = await self._store(wanted, by, idempotency_key)
+        link, is_new = await _until_free(partial(self._store_once, wanted, by, idempotency_key))
         self._keeper.learn(link)
         if is_new:
             self._keeper.note(link.call, *link_created(by, link.type), link.created_at)
@@ -110,24 +129,12 @@ class CustomerLinks:
         """
         if link.withdrawn_at is None and link.starts_at == starts_at:
             return link, False
-        for _ in range(MOST_SIGNATURES - 1):
-            with suppress(CallTakenError):
-                return await self._move_once(link, link_type, starts_at, by)
-        return await self._move_once(link, link_type, starts_at, by)
+        wanted = WantedLink(link_type, link.name, link.attributes, None, starts_at, "", link.joins)
+        return await _until_free(partial(self._move_once, link, wanted, starts_at, by))
 
-    async def _move_once(self, link: Link, link_type: LinkType, starts_at: datetime, by: str) -> tuple[Link, bool]:
+    async def _move_once(self, link: Link, wanted: WantedLink, starts_at: datetime, by: str) -> tuple[Link, bool]:
         store, now = self._keeper.store, self._keeper.clock()
-        opens_at, expires_at = span_of(link_type, now, starts_at=starts_at)
-        made = make_link(link_type, self._keyring, expires_at, self._nonce(), opens_at)
-        new = Link.of(
-            made.call,
-            name=link.name,
-            attributes=link.attributes,
-            created_at=now,
-            created_by=link.created_by,
-            starts_at=starts_at,
-            joins=link.joins,
-        )
+        _, new = new_link(wanted, self._keyring, self._nonce(), now, link.created_by)
         moved = await store.move_link(link.call, new, now)
         if moved is not None and moved.moved_to == new.call:
             for each in (moved, new, *await store.read(Reader.joining, new.call)):
@@ -143,24 +150,15 @@ class CustomerLinks:
             return other, False
         raise NotMovableError(f"the link was moved already; move the one that took its place, {moved.moved_to}")
 
-    async def _store(self, wanted: WantedLink, by: str, idempotency_key: str | None) -> tuple[Link, bool]:
-        for _ in range(MOST_SIGNATURES - 1):
-            with suppress(CallTakenError):
-                return await self._store_once(wanted, by, idempotency_key)
-        return await self._store_once(wanted, by, idempotency_key)
-
     async def _store_once(self, wanted: WantedLink, by: str, idempotency_key: str | None) -> tuple[Link, bool]:
-        now = self._keeper.clock()
-        opens_at, expires_at = span_of(wanted.type, now, wanted.ttl, wanted.starts_at)
-        made = make_link(wanted.type, self._keyring, expires_at, self._nonce(), opens_at)
-        link = Link.of(
-            made.call,
-            name=wanted.name,
-            attributes=wanted.attributes,
-            created_at=now,
-            created_by=by,
-            starts_at=wanted.starts_at,
-            joins=wanted.joins,
-        )
+        _, link = new_link(wanted, self._keyring, self._nonce(), self._keeper.clock(), by)
         stored = await self._keeper.store.create_link(link, idempotency_key, wanted.digest)
         return stored, stored.call == link.call
+
+
+async def _until_free(sign: Callable[[], Awaitable[tuple[Link, bool]]]) -> tuple[Link, bool]:
+    """What ``sign`` comes to, which signs another call each time. Raises CallTakenError if even the last is taken."""
+    for _ in range(MOST_SIGNATURES - 1):
+        with suppress(CallTakenError):
+            return await sign()
+    return await sign()
