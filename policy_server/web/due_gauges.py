@@ -1,8 +1,5 @@
 """What is due, and which customers wait, for operators: counted now and then, beside all answers."""
 
-import asyncio
-import contextlib
-import logging
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Final
@@ -10,14 +7,9 @@ from typing import Final
 from policy_server.conferences import assuring
 from policy_server.conferences.agenda import Agenda
 from policy_server.conferences.assurance_memory import Memory
-from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.store import ConferenceStore
+from policy_server.web.counting import COUNT_SECONDS, Counting
 from policy_server.web.metrics import Metrics
-
-COUNT_SECONDS: Final = 15.0
-"""Seconds between two counts."""
-
-log = logging.getLogger(__name__)
 
 
 class DueGauges:
@@ -39,10 +31,9 @@ class DueGauges:
         self._agenda: Final = agenda
         self._kinds: Final = kinds
         self._clock: Final = clock
-        self._count_seconds: Final = count_seconds
         self._due: Mapping[str, tuple[int, datetime]] = {}
         self._waiting_since: list[datetime] = []
-        self._counting: asyncio.Task[None] | None = None
+        self._counting: Final = Counting(self.count, count_seconds)
 
     def watch_gauges(self, metrics: Metrics) -> None:
         """Has it counted."""
@@ -79,23 +70,11 @@ class DueGauges:
 
     def start(self) -> None:
         """Begins to count, on the loop that runs."""
-        self._counting = asyncio.create_task(self._count_for_ever())
+        self._counting.start()
 
     async def close(self) -> None:
         """Counts no more."""
-        if self._counting is not None:
-            self._counting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._counting
-
-    async def _count_for_ever(self) -> None:
-        while True:
-            try:
-                await self.count()
-            except StoreUnavailableError as error:
-                # The last counts stay; that the database is away is said elsewhere.
-                log.debug("due.uncounted: %s", error)
-            await asyncio.sleep(self._count_seconds)
+        await self._counting.close()
 
     async def count(self) -> None:
         """Counts once. Raises StoreUnavailableError."""

@@ -1,27 +1,19 @@
 """Webhooks, for operators: who is told, what waits, and what never arrived. No answer of ours waits for any of it."""
 
-import asyncio
-import contextlib
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypedDict
 
 from policy_server.conferences.agenda import Handler
 from policy_server.conferences.deliveries import DEAD, Deliveries
-from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.reader import BEGINNING
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.telling import KIND, WAKES, Telling, delivery_kind
 from policy_server.outbound.webhooks import Receiver, Sender
 from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Rules
+from policy_server.web.counting import COUNT_SECONDS, Counting
 from policy_server.web.metrics import Metrics
-
-COUNT_SECONDS: Final = 15.0
-"""Seconds between two counts of what waits."""
-
-log = logging.getLogger(__name__)
 
 
 class ReceiverState(TypedDict):
@@ -54,7 +46,6 @@ class Webhooks:
     ) -> None:
         self._store: Final = store
         self._receivers: Final = receivers
-        self._count_seconds: Final = count_seconds
         self._senders: Final = {receiver.name: Sender(receiver) for receiver in receivers}
         self._deliveries: Final = {name: Deliveries(name, sender, clock) for name, sender in self._senders.items()}
         names = [receiver.name for receiver in receivers]
@@ -65,7 +56,7 @@ class Webhooks:
         self._waiting: Mapping[str, tuple[int, datetime]] = {}
         self._dead: Mapping[str, int] | None = None
         """``None`` until it is counted: who watches it would take the first count for so many new ones."""
-        self._counting: asyncio.Task[None] | None = None
+        self._counting: Final = Counting(self._count, count_seconds)
         store.wake_by(WAKES)
 
     def state(self) -> list[ReceiverState]:
@@ -118,23 +109,14 @@ class Webhooks:
 
     def start(self) -> None:
         """Begins to count what waits, on the loop that runs."""
-        self._counting = asyncio.create_task(self._count_for_ever())
+        self._counting.start()
 
     async def close(self) -> None:
         """Lets go of the receivers; call it when the agenda is closed."""
-        if self._counting is not None:
-            self._counting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._counting
+        await self._counting.close()
         for sender in self._senders.values():
             await sender.close()
 
-    async def _count_for_ever(self) -> None:
-        while True:
-            try:
-                self._waiting = await self._store.count_due()
-                self._dead = await self._store.count_done(DEAD, BEGINNING)
-            except StoreUnavailableError as error:
-                # The last counts stay; that the database is away is said elsewhere.
-                log.debug("webhooks.uncounted: %s", error)
-            await asyncio.sleep(self._count_seconds)
+    async def _count(self) -> None:
+        self._waiting = await self._store.count_due()
+        self._dead = await self._store.count_done(DEAD, BEGINNING)
