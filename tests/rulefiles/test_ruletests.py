@@ -12,8 +12,9 @@ from policy_server.conferences.played_legs import play_legs
 from policy_server.conferences.rehearsal import rehearse
 from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Ruleset
+from policy_server.rulefiles.expectations import compare
 from policy_server.rulefiles.problems import Severity
-from policy_server.rulefiles.ruletests import RuleTest, TestOutcome, compare, parse_tests, run_test
+from policy_server.rulefiles.ruletests import RuleTest, TestOutcome, parse_tests, run_test
 from tests.rulefiles.faults import NOW, Fault, load, read_faults, without_keys
 from tests.rulefiles.structures import anything, as_yaml, test_structures
 
