@@ -33,7 +33,8 @@ from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Settings
 from policy_server.upstreams.client import Unasked, Upstreams
-from policy_server.web.admin.endpoints import PAGES_AT_ONCE, AdminEndpoints
+from policy_server.web.admin.door import PAGES_AT_ONCE, AdminDoor
+from policy_server.web.admin.endpoints import AdminEndpoints
 from policy_server.web.admin.hits import RuleHits
 from policy_server.web.admin.try_page import Tries
 from policy_server.web.admission import Admission
@@ -192,9 +193,9 @@ def create_app(
         webhooks.state if webhooks is not None else None,
     )
     admissions = systems, customers, widgets, admins = Admission(), Admission(), Admission(), Admission(PAGES_AT_ONCE)
-    doors = admin, refusals(Door.ADMIN), admins
+    admin_door = AdminDoor(admin, refusals(Door.ADMIN), admins, several=metrics.is_shared)
     tries = Tries(rules, keyring, store, settings.conference_ttl, settings.on_failure, clock)
-    pages = AdminEndpoints(rules, hits, tries, upstreams.states, *doors, clock, several=metrics.is_shared)
+    pages = [AdminEndpoints(admin_door, rules, hits, tries, upstreams.states, clock)]
     links = LinkEndpoints(
         rules,
         keyring,
@@ -230,7 +231,11 @@ def create_app(
         )
 
     sink_routes = [unset(EVENTS_PATH, "POLICY_EVENTS_USERNAME and POLICY_EVENTS_PASSWORD")]
-    for_nodes = [*operators.routes(), *pages.routes(), *(events.routes() if events is not None else sink_routes)]
+    for_nodes = [
+        *operators.routes(),
+        *admin_door.routes(pages),
+        *(events.routes() if events is not None else sink_routes),
+    ]
     for_public = [*links.routes(), *calls.routes(), *status.routes(), *join.routes(), *agents.routes()]
     proxies = Proxies(settings.trusted_proxies)
 
