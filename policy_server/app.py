@@ -15,6 +15,7 @@ from anyio.to_thread import run_sync
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from policy_server.admin_pages import AdminPages
 from policy_server.call_assurance import CallAssurance
 from policy_server.conferences.agenda import Agenda
 from policy_server.conferences.clocks import NodeClocks
@@ -34,9 +35,6 @@ from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Settings
 from policy_server.upstreams.client import Unasked, Upstreams
 from policy_server.web.admin.door import PAGES_AT_ONCE, AdminDoor
-from policy_server.web.admin.endpoints import AdminEndpoints
-from policy_server.web.admin.hits import RuleHits
-from policy_server.web.admin.try_page import Tries
 from policy_server.web.admission import Admission
 from policy_server.web.agents import PATH, AgentAccess, AgentDesk, AgentEndpoint
 from policy_server.web.audit import AuditLog
@@ -147,8 +145,11 @@ def create_app(
     beside = [each for each in (assurance, webhooks) if each is not None]
     handlers = {kind: handler for each in beside for kind, handler in each.handlers.items()}
     agenda = Agenda(conferences.store, handlers, secrets.token_hex(8), clock)
-    hits = RuleHits()
     counted = [DueGauges(conferences.store, agenda, tuple(handlers), clock)] if handlers else []
+    admissions = systems, customers, widgets, admins = Admission(), Admission(), Admission(), Admission(PAGES_AT_ONCE)
+    admin = BasicAuthentication(settings.admin.username, settings.admin.password) if settings.admin else None
+    admin_door = AdminDoor(admin, refusals(Door.ADMIN), admins)
+    pages = AdminPages(settings, admin_door, rules, keyring, store, upstreams, metrics.folder, clock)
     policy = PolicyEndpoint(
         rules,
         Rooms(conferences, keyring, conference_ids(secrets.token_hex(10))),
@@ -162,9 +163,8 @@ def create_app(
         refusals(Door.POLICY),
         settings.prefix,
         assurance.hear if assurance is not None else None,
-        hits.count if settings.admin is not None else None,
+        pages.hits.count if settings.admin is not None else None,
     )
-    admin = BasicAuthentication(settings.admin.username, settings.admin.password) if settings.admin else None
     endings = Endings(conferences)
     events = _event_sink(
         settings,
@@ -192,10 +192,6 @@ def create_app(
         assurance.node.state if assurance is not None else None,
         webhooks.state if webhooks is not None else None,
     )
-    admissions = systems, customers, widgets, admins = Admission(), Admission(), Admission(), Admission(PAGES_AT_ONCE)
-    admin_door = AdminDoor(admin, refusals(Door.ADMIN), admins, several=metrics.is_shared)
-    tries = Tries(rules, keyring, store, settings.conference_ttl, settings.on_failure, clock)
-    pages = [AdminEndpoints(admin_door, rules, hits, tries, upstreams.states, clock)]
     links = LinkEndpoints(
         rules,
         keyring,
@@ -233,7 +229,7 @@ def create_app(
     sink_routes = [unset(EVENTS_PATH, "POLICY_EVENTS_USERNAME and POLICY_EVENTS_PASSWORD")]
     for_nodes = [
         *operators.routes(),
-        *admin_door.routes(pages),
+        *pages.routes(),
         *(events.routes() if events is not None else sink_routes),
     ]
     for_public = [*links.routes(), *calls.routes(), *status.routes(), *join.routes(), *agents.routes()]
@@ -259,6 +255,7 @@ def create_app(
             (*beside, *counted),
             agenda,
             upstreams,
+            pages,
         ),
     )
 
@@ -274,6 +271,7 @@ async def _running(
     beside: Sequence[CallAssurance | Webhooks | DueGauges],
     agenda: Agenda,
     upstreams: Upstreams,
+    pages: AdminPages,
 ) -> AsyncIterator[None]:
     """What runs beside the answers."""
     for log_file in logs:
@@ -284,11 +282,13 @@ async def _running(
     for each in beside:
         each.start()
     agenda.start()
+    await pages.start()
 
     async def close() -> None:
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
+        await pages.close()
         await agents.close()
         await agenda.close()
         for each in beside:

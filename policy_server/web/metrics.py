@@ -73,9 +73,9 @@ class Metrics:
         self._nodes: Final[set[str]] = set()
 
     @property
-    def is_shared(self) -> bool:
-        """Whether several processes count together."""
-        return bool(self._folder)
+    def folder(self) -> Path | None:
+        """Where several processes count together; ``None`` where there is one."""
+        return Path(self._folder) if self._folder else None
 
     def answered(self, question: str, outcome: str, rule: str, seconds: float) -> None:
         """Counts one answer, when the gauges are read next: nobody waits for that."""
@@ -144,7 +144,7 @@ class Metrics:
             return generate_latest(self.registry)
         for file in Path(self._folder).glob("gauge_live*.db"):
             pid = file.stem.rpartition("_")[2]
-            if pid.isdigit() and not _lives(int(pid)):
+            if pid.isdigit() and not lives(int(pid)):
                 mark_process_dead(int(pid), self._folder)  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call]
@@ -155,7 +155,8 @@ def _counts_in_files() -> bool:
     return bool(getattr(values.ValueClass, "_multiprocess", False))
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Whether there is such a process."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

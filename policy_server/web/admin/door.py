@@ -53,20 +53,17 @@ class Pages(Protocol):
 
 
 class AdminDoor:
-    """Lets the admin in, and gives every page its frame. ``several`` processes answer, each with counts of its own."""
+    """Lets the admin in, and gives every page its frame."""
 
     def __init__(
         self,
         authentication: BasicAuthentication | None,
         refusals: Refusals,
         admission: Admission,
-        *,
-        several: bool = False,
     ) -> None:
         self._authentication: Final = authentication
         self._refusals: Final = refusals
         self._admission: Final = admission
-        self._several: Final = several
         self._templates: Final = _templates()
 
     def routes(self, pages: Iterable[Pages]) -> list[Route]:
@@ -102,7 +99,7 @@ class AdminDoor:
 
     def _render(self, template: str, title: str, values: Callable[[], Mapping[str, Any]], root: str) -> str:
         made = self._templates.get_template(template)
-        return made.render(title=title, pages=PAGES, several=self._several, root=root, **values())
+        return made.render(title=title, pages=PAGES, root=root, **values())
 
     async def front(self, request: Request) -> Response:
         """Leads to the first page, wherever below a proxy this is."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from anyio.to_thread import run_sync
@@ -14,8 +14,9 @@ from policy_server.policy.upstreams import Upstream
 from policy_server.rulefiles.store import RuleStore
 from policy_server.upstreams.client import UpstreamState
 from policy_server.web.admin.door import HEADERS, ROOT, AdminDoor
-from policy_server.web.admin.hits import RuleHits
+from policy_server.web.admin.hits import HITS, added_up
 from policy_server.web.admin.rules_page import LONGEST_FILTER, Wanted, rules_page
+from policy_server.web.admin.siblings import Siblings
 from policy_server.web.admin.try_page import Tries
 from policy_server.web.problem import ProblemResponse, Refused
 
@@ -34,14 +35,14 @@ class AdminEndpoints:
         self,
         door: AdminDoor,
         rules: RuleStore,
-        hits: RuleHits,
+        siblings: Siblings,
         tries: Tries,
         upstreams: Callable[[Mapping[str, Upstream]], list[UpstreamState]],
         clock: Callable[[], datetime],
     ) -> None:
         self._door: Final = door
         self._rules: Final = rules
-        self._hits: Final = hits
+        self._siblings: Final = siblings
         self._tries: Final = tries
         self._upstreams: Final = upstreams
         self._clock: Final = clock
@@ -63,11 +64,14 @@ class AdminEndpoints:
         )
 
         async def page() -> Response:
-            return await self._door.page(
-                "rules.html",
-                "Rules",
-                lambda: rules_page(self._rules, self._hits, self._upstreams, wanted, self._clock()),
-            )
+            heard = await self._siblings.ask(HITS)
+
+            def values() -> Mapping[str, Any]:
+                of_all = {"processes": len(heard.answers), "silent": heard.silent}
+                found = added_up(heard.answers)
+                return of_all | rules_page(self._rules, found, self._upstreams, wanted, self._clock())
+
+            return await self._door.page("rules.html", "Rules", values)
 
         return await self._door.answer(request, page)
 

@@ -1,6 +1,7 @@
-"""How often each rule answered, counted by the process that answers, from its start."""
+"""How often each rule answered, counted by each process from its start, and added up."""
 
 from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -25,6 +26,16 @@ class Hits:
     total: int = 0
     hour: int = 0
     last: float = 0.0
+
+    def __add__(self, other: "Hits") -> "Hits":
+        """Those of another process beside these."""
+        return Hits(self.total + other.total, self.hour + other.hour, max(self.last, other.last))
+
+
+NO_HITS: Final = Hits()
+
+HITS: Final = "hits"
+"""What processes ask each other for ``RuleHits.told``."""
 
 
 class RuleHits:
@@ -55,4 +66,21 @@ class RuleHits:
         if counted is None:
             return Hits()
         oldest = int(now.timestamp() // 60) - MINUTES
-        return Hits(counted.total, sum(count for minute, count in counted.minutes if minute > oldest), counted.last)
+        # A copy, since answers may be counted meanwhile.
+        return Hits(
+            counted.total, sum(count for minute, count in list(counted.minutes) if minute > oldest), counted.last
+        )
+
+    def told(self, now: datetime) -> list[tuple[str, str, int, int, float]]:
+        """What was counted of every rule, for other processes: question, rule, and what ``Hits`` has."""
+        found = ((question, rule, self.of(question, rule, now)) for question, rule in list(self._rules))
+        return [(question.value, rule, hits.total, hits.hour, hits.last) for question, rule, hits in found]
+
+
+def added_up(processes: Iterable[Iterable[tuple[str, str, int, int, float]]]) -> Mapping[tuple[str, str], Hits]:
+    """What several processes told, by question and rule."""
+    found: dict[tuple[str, str], Hits] = {}
+    for told in processes:
+        for question, rule, total, hour, last in told:
+            found[question, rule] = found.get((question, rule), NO_HITS) + Hits(total, hour, last)
+    return found

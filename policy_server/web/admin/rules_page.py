@@ -16,7 +16,7 @@ from policy_server.rulefiles.rule_lists import RULE_SECTIONS
 from policy_server.rulefiles.store import RuleStore
 from policy_server.telephony.trunks import Trunk, dial_string
 from policy_server.upstreams.client import UpstreamState
-from policy_server.web.admin.hits import Hits, RuleHits
+from policy_server.web.admin.hits import NO_HITS, Hits
 from policy_server.web.admin.week import week_of
 from policy_server.wording.durations import duration
 from policy_server.wording.words import listed
@@ -83,12 +83,12 @@ class Row:
 
 def rules_page(
     rules: RuleStore,
-    hits: RuleHits,
+    hits: Mapping[tuple[str, str], Hits],
     upstreams: Callable[[Mapping[str, Upstream]], Iterable[UpstreamState]],
     wanted: Wanted,
     now: datetime,
 ) -> dict[str, Any]:
-    """The values of the page. Takes time by the number of rules: for a thread of its own."""
+    """The values of the page, with ``hits`` by question and rule. Takes time by the number of rules: for a thread of its own."""
     ruleset, state, warnings = rules.ruleset, rules.state, rules.warnings
     beside = _beside(ruleset, warnings)
     shown = {problem for problems in beside.values() for problem in problems}
@@ -101,7 +101,7 @@ def rules_page(
         "warnings": others[:MOST_WARNINGS],
         "more_warnings": max(0, len(others) - MOST_WARNINGS),
         "changes": rules.history.changes,
-        "tables_of_rules": [_table(ruleset, request, hits, beside, wanted, now) for request in _REQUESTS],
+        "tables_of_rules": [_table(ruleset, request, hits, beside, wanted) for request in _REQUESTS],
         "wanted": wanted,
         "page_size": ON_A_PAGE,
         "trunks": _trunks(ruleset),
@@ -173,17 +173,16 @@ def _beside(ruleset: Ruleset, problems: Iterable[Problem]) -> dict[tuple[Request
 def _table(
     ruleset: Ruleset,
     request: RequestType,
-    hits: RuleHits,
+    hits: Mapping[tuple[str, str], Hits],
     beside: Mapping[tuple[RequestType, str], list[Problem]],
     wanted: Wanted,
-    now: datetime,
 ) -> RuleTable:
     rules = ruleset.lists[request].rules
     fitting = [number for number, rule in enumerate(rules) if _fits(rule, wanted.text)]
     rows = []
     for number in fitting[wanted.start : wanted.start + ON_A_PAGE]:
         rule = rules[number]
-        counted = hits.of(request, rule.id, now)
+        counted = hits.get((request.value, rule.id), NO_HITS)
         last = datetime.fromtimestamp(counted.last, UTC).isoformat(timespec="seconds") if counted.total else ""
         rows.append(
             RuleRow(

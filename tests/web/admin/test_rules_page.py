@@ -193,11 +193,3 @@ def test_a_page_is_bounded(tmp_path: Path) -> None:
         assert 'id="service-r500"' in middle
         assert "from=400#list-service" in middle
         assert len(first) < 200_000
-
-
-def test_counts_of_several_processes_are_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With --workers each process counts for itself, and the page says so."""
-    monkeypatch.setattr("policy_server.web.metrics.Metrics.is_shared", True)
-    folder = sample_folder(tmp_path / "rules")
-    with InProcess(folder, environment=ENVIRONMENT, admin=ADMIN) as server:
-        assert "one of several processes" in shown(server)

@@ -1,0 +1,53 @@
+"""The pages for admins, put together: what they count, what the processes of a server ask each other, and their routes."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from starlette.routing import Route
+
+from policy_server.conferences.store import ConferenceStore
+from policy_server.policy.names import Keyring
+from policy_server.rulefiles.store import RuleStore
+from policy_server.settings import Settings
+from policy_server.upstreams.client import Upstreams
+from policy_server.web.admin.door import AdminDoor
+from policy_server.web.admin.endpoints import AdminEndpoints
+from policy_server.web.admin.hits import HITS, RuleHits
+from policy_server.web.admin.siblings import Siblings
+from policy_server.web.admin.try_page import Tries
+
+
+class AdminPages:
+    """Everything below ``/admin/``. ``folder`` is where the processes of one server meet, ``None`` where there is one."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        door: AdminDoor,
+        rules: RuleStore,
+        keyring: Keyring,
+        store: ConferenceStore,
+        upstreams: Upstreams,
+        folder: Path | None,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.hits: Final = RuleHits()
+        self.siblings: Final = Siblings(folder if settings.admin is not None else None)
+        self.siblings.answers(HITS, lambda _: self.hits.told(clock()))
+        tries = Tries(rules, keyring, store, settings.conference_ttl, settings.on_failure, clock)
+        self._door: Final = door
+        self._pages: Final = [AdminEndpoints(door, rules, self.siblings, tries, upstreams.states, clock)]
+
+    def routes(self) -> list[Route]:
+        """The routes of all pages, for the application."""
+        return self._door.routes(self._pages)
+
+    async def start(self) -> None:
+        """Begins to answer the other processes of this server."""
+        await self.siblings.start()
+
+    async def close(self) -> None:
+        """Answers them no more."""
+        await self.siblings.close()
