@@ -29,6 +29,7 @@ _DEPTHS: Final = {"(": 1, ")": -1, "|": 0}
 _NO_GROUP: Final = re.compile(r"\(\?(?!P?<)")
 _LOOK_AROUND: Final = re.compile(r"\(\?(?:[=!]|<[=!])")
 _BACK_REFERENCE: Final = re.compile(r"\\[1-9]|\(\?P=")
+_POSSESSIVE: Final = re.compile(r"\(\?>|[*+?}]\+")
 _LARGE_CLASS: Final = re.compile(r"\\[pPx]")
 _REPETITION: Final = re.compile(r"[{,](\d+)")
 _ESCAPED_PUNCTUATION: Final = re.compile(r"\\([^A-Za-z0-9\x80-\U0010ffff])")
@@ -113,6 +114,10 @@ class Pattern:
             for name, (begin, end) in spans.items()
         }
 
+    def count_groups(self) -> int:
+        """How many groups it has, with and without a name."""
+        return int(_program(self.text, self.ignore_case).groups)
+
     def source_of(self, group: str) -> str:
         """The expression behind one of its named groups, for use in another expression."""
         leading = _FLAGS.match(self.text)
@@ -137,6 +142,11 @@ def compile_pattern(text: str, *, ignore_case: bool) -> Pattern:
     prefix = _prefix(text, ignore_case=ignore_case) if literal is None else literal
     needed = "" if prefix else max(certain_texts(text, ignore_case=ignore_case), key=len, default="")
     return Pattern(text, ignore_case, groups, literal, prefix, needed)
+
+
+def is_more_than_re2(text: str) -> bool:
+    """Whether an expression has what Perl has and RE2 has not: looking around, back-references, possessive repetition."""
+    return any(known.search(text) is not None for known in (_LOOK_AROUND, _BACK_REFERENCE, _POSSESSIVE))
 
 
 # A compiled program takes some 40 KiB, 400 MiB for 10,000 rules; those of rules that callers meet stay here.

@@ -25,6 +25,7 @@ from policy_server.rulefiles.pages import FOR_STRANGERS, TemplateFolders
 from policy_server.rulefiles.passwords import Environment
 from policy_server.rulefiles.problems import Place, Problem, Severity
 from policy_server.rulefiles.reader import MOST_ERRORS, Report, Table, shown_node
+from policy_server.rulefiles.routing_rules import routing_warnings
 from policy_server.rulefiles.rule_lists import RULE_SECTIONS, ReadRules, read_lists
 from policy_server.rulefiles.rules import Material, RuleSection
 from policy_server.rulefiles.sections import (
@@ -108,6 +109,7 @@ def load_rules(
         written = [rule for rules in lists.values() for rule, _ in rules]
         for place, message in (*unused_columns(looked_up, used), *lost_rows(looked_up, written)):
             report.warning(place, message)
+        _warn_of_routing(merged, material, lists)
         for section in RULE_SECTIONS:
             for rule_id, place, message in coverage_warnings(lists[section.request], section.request):
                 report.warning(place, message, rule_id)
@@ -285,6 +287,16 @@ def _check_numbers(merged: Merged, material: Material) -> None:
     allowed = countries if merged.countries else None
     for place, message in number_warnings(material.trunks, merged.named["trunks"], allowed):
         report.warning(place, message)
+
+
+def _warn_of_routing(merged: Merged, material: Material, lists: ReadRules) -> None:
+    if merged.routing_rules is None:
+        return
+    serving = [node for node, _ in merged.named["rooms"].values()]
+    serving += [source.node for _, source in lists[RequestType.SERVICE]]
+    trunks = merged.named["trunks"]
+    for place, message in routing_warnings(merged.routing_rules, material.trunks, trunks, serving):
+        material.report.warning(place, message)
 
 
 def _warn_of_links(merged: Merged, links: Mapping[str, LinkType], lists: ReadRules, report: Report) -> None:

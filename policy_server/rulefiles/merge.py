@@ -13,6 +13,7 @@ from policy_server.rulefiles.document import parse_document
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode
 from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import Report, Table, kind_of, shown_node
+from policy_server.rulefiles.routing_rules import RoutingRule, read_routing_rules
 from policy_server.rulefiles.rule_lists import RULE_SECTIONS
 from policy_server.rulefiles.sections import mapping_of, read_deployment
 from policy_server.wording.values import shown
@@ -66,6 +67,7 @@ class Merged:
     domains: list[Node] = field(default_factory=list)
     countries: list[Node] = field(default_factory=list)
     deployment: dict[Named, set[str]] = field(default_factory=dict)
+    routing_rules: list[RoutingRule] | None = None
     named: dict[str, dict[str, tuple[Node, Place]]] = field(default_factory=lambda: {section: {} for section in _NOUNS})
     lists: dict[str, list[Node]] = field(default_factory=lambda: {section.name: [] for section in RULE_SECTIONS})
     directory: list[Node] = field(default_factory=list)
@@ -142,8 +144,8 @@ def _merge_section(section: str, node: Node, place: Place, merged: Merged, repor
         merged.countries.append(node)
     elif section == "pexip":
         mapping = mapping_of(node, section, report)
-        for kind, names in read_deployment(Table(mapping, section, report)).items() if mapping else ():
-            merged.deployment.setdefault(kind, set()).update(names)
+        if mapping is not None:
+            _merge_deployment(Table(mapping, section, report), merged)
     elif section == "directory":
         _merge_directory(node, merged, report)
     elif section in merged.lists:
@@ -169,6 +171,14 @@ def _merge_section(section: str, node: Node, place: Place, merged: Merged, repor
                 )
             else:
                 known[entry.name] = (entry.value, entry.key.place)
+
+
+def _merge_deployment(table: Table, merged: Merged) -> None:
+    for kind, names in read_deployment(table).items():
+        merged.deployment.setdefault(kind, set()).update(names)
+    routing_rules = read_routing_rules(table)
+    if routing_rules is not None:
+        merged.routing_rules = [*(merged.routing_rules or ()), *routing_rules]
 
 
 def _merge_directory(node: Node, merged: Merged, report: Report) -> None:

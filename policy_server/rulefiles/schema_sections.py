@@ -15,6 +15,8 @@ from policy_server.rulefiles.declared import ATTRIBUTES
 from policy_server.rulefiles.numbers import COUNTRIES
 from policy_server.rulefiles.pages import PAGES
 from policy_server.rulefiles.pictures import PICTURE_ENDINGS
+from policy_server.rulefiles.routing_rules import KEY as ROUTING_RULES
+from policy_server.rulefiles.routing_rules import SCHEMA as ROUTING_RULES_SCHEMA
 from policy_server.rulefiles.schema_parts import (
     LINE,
     NAME,
@@ -120,7 +122,7 @@ def _deployment() -> Schema:
         "Names that exist in the Pexip deployment. Optional, list by list: one wrong name voids a whole answer, so "
         "any name that is not in a list given here is an error."
     )
-    return table(description, lists) | {"type": ["object", "null"]}
+    return table(description, {**lists, ROUTING_RULES: ROUTING_RULES_SCHEMA}) | {"type": ["object", "null"]}
 
 
 def _trunk() -> Schema:

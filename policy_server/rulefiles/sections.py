@@ -25,6 +25,7 @@ from policy_server.rulefiles.pages import TemplateFolders
 from policy_server.rulefiles.pictures import picture_fault
 from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import Report, Table, node_at, shown_node, undefined
+from policy_server.rulefiles.routing_rules import KEY as ROUTING_RULES
 from policy_server.rulefiles.schema_sections import (
     CALENDAR,
     DEPLOYMENT_LISTS,
@@ -75,7 +76,7 @@ def read_deployment(table: Table) -> dict[Named, set[str]]:
     for key, kind in DEPLOYMENT_LISTS.items():
         if key in table:
             names[kind] = {text for text, _ in table.texts(key)}
-    table.finish(DEPLOYMENT_LISTS)
+    table.finish((*DEPLOYMENT_LISTS, ROUTING_RULES))
     return names
 
 

@@ -127,6 +127,9 @@ participants: [{ id: mixes, set: { send_to_audio_mixes: [{ mix_name: "{vendor}" 
     "headings with nothing below": "\n".join(f"{section}:" for section in SECTIONS if section != "service"),
     "one domain without brackets": "domains: Video.Example.com",
     "one name without brackets": "pexip: { locations: London, themes: [] }",
+    "Call Routing Rules": (
+        r"pexip: { call_routing_rules: [{ name: G, match: '99(\+\d+)', replace: '\1@x', outgoing: true }, { name: H, match: x }] }"
+    ),
     "a directory with settings": "directory: { ignore_local: true, entries: [{ alias: a }] }",
     "a number without quotes": "trunks: { t: { number: 13129998045, region: US, dial_prefix: 99 } }",
     "days in full and in any case": (
@@ -196,6 +199,9 @@ BAD: dict[str, str] = {
     "section of the wrong kind": "trunks: [clinic]",
     "domain with a scheme": "domains: ['sip:example.com']",
     "unknown list of the deployment": "pexip: { location: [London] }",
+    "Call Routing Rules that are no list": "pexip: { call_routing_rules: { name: G, match: x } }",
+    "a Call Routing Rule without an expression": "pexip: { call_routing_rules: [{ name: G }] }",
+    "an unknown key of a Call Routing Rule": "pexip: { call_routing_rules: [{ name: G, match: x, priority: 3 }] }",
     "trunk without number": "trunks: { t: { dial_prefix: '99' } }",
     "unknown key of a trunk": "trunks: { t: { number: '+13129998045', prefix: '99' } }",
     "unknown form of a trunk": "trunks: { t: { number: '+13129998045', termination: a.b, form: uri } }",

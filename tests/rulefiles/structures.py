@@ -347,6 +347,15 @@ _upstream = table(
     },
     ["url"],
 )
+_routing_rule = table(
+    {
+        "name": st.just("Genesys"),
+        "match": st.sampled_from([r"99(\+\d+)", ".*", "("]) | _expressions,
+        "replace": st.sampled_from([r"\1@x.example", "x", ""]),
+        "outgoing": st.booleans(),
+    },
+    ["name", "match"],
+)
 _entry = table({"alias": st.just("desk"), "description": _texts, "avatar": st.just("a.jpg")}, ["alias"])
 
 _attribute: Strategy = st.one_of(
@@ -376,7 +385,12 @@ def _link_type(name: str) -> Strategy:
 _SECTIONS: dict[str, Strategy] = {
     "domains": some(["video.example.com", "Example.org"]),
     "allowed_countries": some(["US", "ch"]),
-    "pexip": table({name: st.just(["London", "Oslo", "Telehealth"]) for name in DEPLOYMENT_LISTS}),
+    "pexip": table(
+        {
+            **{name: st.just(["London", "Oslo", "Telehealth"]) for name in DEPLOYMENT_LISTS},
+            "call_routing_rules": st.lists(often(_routing_rule), max_size=2),
+        }
+    ),
     "trunks": _named(["t", "t2"], _trunk),
     "holidays": _named(["h", "house"], _holiday_list),
     "calendars": _named(["c", "closed"], _calendar),
