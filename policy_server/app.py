@@ -21,6 +21,7 @@ from policy_server.conferences.agenda import Agenda
 from policy_server.conferences.clocks import NodeClocks
 from policy_server.conferences.customer_status import CustomerStatuses
 from policy_server.conferences.ending import Endings
+from policy_server.conferences.figures import CallFigures
 from policy_server.conferences.joining import CustomersDoor
 from policy_server.conferences.kept import kept_of_message
 from policy_server.conferences.live import Conferences
@@ -39,6 +40,7 @@ from policy_server.web.admission import Admission
 from policy_server.web.agents import PATH, AgentAccess, AgentDesk, AgentEndpoint
 from policy_server.web.audit import AuditLog
 from policy_server.web.basic import BasicAuthentication
+from policy_server.web.call_gauges import CallGauges
 from policy_server.web.callers import Proxies
 from policy_server.web.conferences import ConferenceEndpoints
 from policy_server.web.cors import AgentCors
@@ -48,13 +50,15 @@ from policy_server.web.doors import Doors
 from policy_server.web.due_gauges import DueGauges
 from policy_server.web.events import PATH as EVENTS_PATH
 from policy_server.web.events import EventSinkEndpoint
-from policy_server.web.gauges import watch_gauges
+from policy_server.web.gauges import watch_gauges, watch_others
+from policy_server.web.genesys import GenesysStanding
 from policy_server.web.health import OperatorEndpoints
 from policy_server.web.join import JoinEndpoint
 from policy_server.web.leg_counts import LegCounts
 from policy_server.web.links import LinkEndpoints
 from policy_server.web.management import ManagementNode
 from policy_server.web.metrics import Metrics
+from policy_server.web.nodes_seen import NodesSeen
 from policy_server.web.policy import PolicyEndpoint
 from policy_server.web.refusals import Door, Guesses, Refusals
 from policy_server.web.routing import Routing, unset
@@ -145,7 +149,10 @@ def create_app(
     beside = [each for each in (assurance, webhooks) if each is not None]
     handlers = {kind: handler for each in beside for kind, handler in each.handlers.items()}
     agenda = Agenda(conferences.store, handlers, secrets.token_hex(8), clock)
-    counted = [DueGauges(conferences.store, agenda, tuple(handlers), clock)] if handlers else []
+    dues = [DueGauges(store, agenda, tuple(handlers), clock)] if handlers else []
+    calls_counted = CallGauges(CallFigures(store, rules, keyring, clock))
+    nodes = NodesSeen()
+    genesys = GenesysStanding(settings.tenant.api, clock) if settings.tenant else None
     admissions = systems, customers, widgets, admins = Admission(), Admission(), Admission(), Admission(PAGES_AT_ONCE)
     admin = BasicAuthentication(settings.admin.username, settings.admin.password) if settings.admin else None
     admin_door = AdminDoor(admin, refusals(Door.ADMIN), admins)
@@ -164,6 +171,7 @@ def create_app(
         settings.prefix,
         assurance.hear if assurance is not None else None,
         pages.hits.count if settings.admin is not None else None,
+        nodes.note,
     )
     endings = Endings(conferences)
     events = _event_sink(
@@ -191,6 +199,9 @@ def create_app(
         refusals(Door.OPERATORS),
         assurance.node.state if assurance is not None else None,
         webhooks.state if webhooks is not None else None,
+        lambda: (conferences.waiting, conferences.dropped),
+        (lambda: calls_counted.sink_state(events.unreadable)) if events is not None else None,
+        genesys.state if genesys is not None else None,
     )
     links = LinkEndpoints(
         rules,
@@ -207,24 +218,14 @@ def create_app(
     lookup = ConferenceLookup(conferences, rules, keyring, settings.node, audit.put)
     status = CustomerStatusEndpoint(CustomerStatuses(rules, keyring, lookup), customers)
     calls = ConferenceEndpoints(lookup, settings.api_keys, refusals(Door.API), audit.put, systems)
-    agents = _Agents(settings, lookup, refusals(Door.AGENTS), widgets)
+    agents = _Agents(settings, lookup, refusals(Door.AGENTS), widgets, genesys)
     watch_gauges(metrics, rules, decisions, audit, conferences, lambda: agents.stream_count, admissions)
-    for each in (*beside, *counted):
+    watch_others(metrics, rules, upstreams, clocks, events, clock)
+    for each in (*beside, calls_counted, *dues):
         each.watch_gauges(metrics)
-    metrics.watch(
-        "policy_node_clock_difference_seconds",
-        "The largest difference between a node's clock and ours",
-        lambda: max(map(abs, clocks.differences(clock().timestamp()).values()), default=0.0),
-    )
-    metrics.watch(
-        "policy_upstreams_left_alone",
-        "Upstreams that are left alone, because they kept failing",
-        lambda: sum(state["left_alone"] for state in upstreams.states(rules.ruleset.upstreams)),
-    )
-    if events is not None:
-        metrics.watch(
-            "policy_events_unreadable", "Messages of nodes that cannot be read", lambda: events.unreadable, "sum"
-        )
+    nodes.watch_gauges(metrics)
+    if genesys is not None:
+        genesys.watch_gauges(metrics)
 
     sink_routes = [unset(EVENTS_PATH, "POLICY_EVENTS_USERNAME and POLICY_EVENTS_PASSWORD")]
     for_nodes = [
@@ -252,7 +253,7 @@ def create_app(
             conferences,
             endings,
             agents,
-            (*beside, *counted),
+            (*beside, calls_counted, *dues),
             agenda,
             upstreams,
             pages,
@@ -268,7 +269,7 @@ async def _running(
     conferences: Conferences,
     endings: Endings,
     agents: "_Agents",
-    beside: Sequence[CallAssurance | Webhooks | DueGauges],
+    beside: Sequence[CallAssurance | Webhooks | CallGauges | DueGauges],
     agenda: Agenda,
     upstreams: Upstreams,
     pages: AdminPages,
@@ -328,9 +329,18 @@ def _event_sink(
 class _Agents:
     """What agents' widgets use, as far as Genesys Cloud is set up."""
 
-    def __init__(self, settings: Settings, lookup: ConferenceLookup, refusals: Refusals, admission: Admission) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        lookup: ConferenceLookup,
+        refusals: Refusals,
+        admission: Admission,
+        standing: GenesysStanding | None,
+    ) -> None:
         self._genesys: Final = (
-            GenesysClient(settings.tenant, cache_seconds=settings.agent_cache_seconds) if settings.tenant else None
+            GenesysClient(settings.tenant, cache_seconds=settings.agent_cache_seconds, tell=standing.tell)
+            if settings.tenant and standing is not None
+            else None
         )
         self._endpoint: AgentEndpoint | None = None
         self._streams: AgentStreams | None = None

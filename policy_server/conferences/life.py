@@ -1,5 +1,6 @@
 """One life of a room, from its hold to its end, without what was before and after it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,11 +9,23 @@ from policy_server.conferences.ending import Course, phase_of
 from policy_server.conferences.fold import Phase
 from policy_server.conferences.known import Known
 from policy_server.conferences.reader import Reader
-from policy_server.conferences.records import HeldConference
+from policy_server.conferences.records import HeldConference, TimelineEntry
 from policy_server.conferences.view import Conference, render
 from policy_server.conferences.visit import Visit, visit_of
 from policy_server.policy.names import Keyring, Role
 from policy_server.policy.ruleset import Ruleset
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Glimpse:
+    """A room, and who came and went, before anything of it is put into words; ``dials``: it calls the contact centre."""
+
+    held: HeldConference
+    known: Known
+    entries: Sequence[TimelineEntry]
+    course: Course
+    dials: bool
+    visit: Visit
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -28,7 +41,7 @@ class Life:
     arrived_at: datetime | None
 
 
-def life_of(reader: Reader, conference_id: str, ruleset: Ruleset, keyring: Keyring, now: datetime) -> Life | None:
+def glimpse_of(reader: Reader, conference_id: str, ruleset: Ruleset, keyring: Keyring, now: datetime) -> Glimpse | None:
     """The life of a room by the id of its conference, whatever became of it since; ``None`` if there is none."""
     held = reader.conference(conference_id)
     if held is None:
@@ -45,10 +58,26 @@ def life_of(reader: Reader, conference_id: str, ruleset: Ruleset, keyring: Keyri
         entries = [entry for entry in entries if held.held_at <= entry.at <= over_at]
     latest = reader.told_of(held).since(held.held_at)
     phase = phase_of(latest.phase, held, now)
-    dials, domains = bool(dials_of(known, ruleset, keyring, now)), ruleset.domains
+    dials = bool(dials_of(known, ruleset, keyring, now))
+    visit = visit_of(latest, entries, known.cast(ruleset.domains, dials=dials), is_ended=phase is Phase.ENDED)
+    return Glimpse(held, known, entries, Course(latest, latest, phase), dials, visit)
+
+
+def life_of(reader: Reader, conference_id: str, ruleset: Ruleset, keyring: Keyring, now: datetime) -> Life | None:
+    """That, as it is shown."""
+    seen = glimpse_of(reader, conference_id, ruleset, keyring, now)
+    if seen is None:
+        return None
+    held, known = seen.held, seen.known
     answer = render(
-        known, held.service, entries, Course(latest, latest, phase), dials=dials, domains=domains, node="", now=now
+        known,
+        held.service,
+        seen.entries,
+        seen.course,
+        dials=seen.dials,
+        domains=ruleset.domains,
+        node="",
+        now=now,
     )
-    visit = visit_of(latest, entries, known.cast(domains, dials=dials), is_ended=phase is Phase.ENDED)
-    kind = opened.type if opened is not None else held.link_type
-    return Life(held, kind, answer, visit, latest.arrived_at)
+    kind = known.opened.type if known.opened is not None else held.link_type
+    return Life(held, kind, answer, seen.visit, seen.course.latest.arrived_at)

@@ -59,6 +59,42 @@ class Code(StrEnum):
     """People met in a room that dials nobody and that no link led to."""
 
 
+class Outcome(StrEnum):
+    """What a code comes to, for whoever counts calls."""
+
+    WAITING = "waiting"
+    """The customer waits for somebody."""
+    TALKING = "talking"
+    ANSWERED = "answered"
+    FAILED = "failed"
+    """The customer waited, and nobody of the contact centre came."""
+    LEFT = "left"
+    """The customer left before anybody could come."""
+    NO_CALL = "no_call"
+    """No customer came into the room, or it dials nobody."""
+
+
+def outcome_of(code: Code) -> Outcome:
+    """What a code comes to."""
+    match code:
+        case Code.WAITING:
+            return Outcome.WAITING
+        case Code.IN_PROGRESS:
+            return Outcome.TALKING
+        case Code.ANSWERED:
+            return Outcome.ANSWERED
+        case Code.CUSTOMER_LEFT_EARLY:
+            return Outcome.LEFT
+        case Code.NO_AGENT | Code.NEVER_DIALLED | Code.LEG_FAILED:
+            return Outcome.FAILED
+        case Code.LEG_REFUSED | Code.LEG_BUSY | Code.LEG_SILENT | Code.LEG_UNREACHABLE:
+            return Outcome.FAILED
+        case Code.NOT_OPENED | Code.REFUSED_AT_THE_DOOR | Code.NOT_JOINED | Code.NO_CUSTOMER | Code.MEETING:
+            return Outcome.NO_CALL
+        case _:
+            assert_never(code)
+
+
 class Verdict(TypedDict):
     """What became of the call so far, for people who were not there. Seconds are `null` while they run."""
 

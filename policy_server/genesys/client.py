@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+from collections.abc import Callable
 from hashlib import sha256
 from math import ceil
 from typing import Final, Self, assert_never
@@ -70,10 +71,19 @@ def hash_token(token: str) -> str:
 class GenesysClient:
     """Asks one Genesys Cloud API about agents of one organisation. Belongs to one event loop; close it at the end.
 
-    ``now`` is seconds of a clock that never goes back (``time.monotonic``), the same for all calls.
+    ``now`` is seconds of a clock that never goes back (``time.monotonic``), the same for all calls. ``tell`` hears of each
+    request what kept it from being answered, ``""`` for nothing.
     """
 
-    def __init__(self, tenant: Tenant, *, cache_seconds: float = CACHE_SECONDS, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self,
+        tenant: Tenant,
+        *,
+        cache_seconds: float = CACHE_SECONDS,
+        timeout: float = TIMEOUT,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._tell: Final = tell
         self._tenant: Final = tenant
         self._cache_seconds: Final = cache_seconds
         self._timeout: Final = timeout
@@ -215,7 +225,10 @@ class GenesysClient:
         reply = await (exchange or self._exchange).get(path, token)
         if isinstance(reply, NoReply):
             log.warning("genesys.unanswered: GET %s: %s", path, reply.detail)
+            self._tell(reply.detail)
             return GenesysUnavailable(RETRY_SECONDS, reply.failure)
+        # Of 429 one token alone is told.
+        self._tell("" if reply.status < 500 else f"it answered {reply.status}")
         if reply.status == 200:
             return reply
         _log_status(path, reply, token)

@@ -39,5 +39,7 @@ class Counting:
                 await self._count()
             except StoreUnavailableError as error:
                 # That the database is away is said elsewhere.
-                log.debug("due.uncounted: %s", error)
+                log.debug("uncounted: %s", error)
+            except Exception:
+                log.exception("uncounted: it is tried again")
             await asyncio.sleep(self._seconds)

@@ -1,12 +1,16 @@
 """The gauges of the service: numbers of the moment, which Prometheus reads."""
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 
+from policy_server.conferences.clocks import NodeClocks
 from policy_server.conferences.live import Conferences
 from policy_server.rulefiles.store import RuleStore
+from policy_server.upstreams.client import Upstreams
 from policy_server.web.admission import Admission
 from policy_server.web.audit import AuditLog
 from policy_server.web.decision_log import DecisionLog
+from policy_server.web.events import EventSinkEndpoint
 from policy_server.web.metrics import Metrics
 
 
@@ -49,3 +53,28 @@ def watch_gauges(
         "sum",
     )
     metrics.watch("policy_agent_streams", "Streams of agents that are open", streams, "livesum")
+
+
+def watch_others(
+    metrics: Metrics,
+    rules: RuleStore,
+    upstreams: Upstreams,
+    clocks: NodeClocks,
+    events: EventSinkEndpoint | None,
+    clock: Callable[[], datetime],
+) -> None:
+    """Adds the gauges of what others are like: nodes and upstreams."""
+    metrics.watch(
+        "policy_node_clock_difference_seconds",
+        "The largest difference between a node's clock and ours",
+        lambda: max(map(abs, clocks.differences(clock().timestamp()).values()), default=0.0),
+    )
+    metrics.watch(
+        "policy_upstreams_left_alone",
+        "Upstreams that are left alone, because they kept failing",
+        lambda: sum(state["left_alone"] for state in upstreams.states(rules.ruleset.upstreams)),
+    )
+    if events is not None:
+        metrics.watch(
+            "policy_events_unreadable", "Messages of nodes that cannot be read", lambda: events.unreadable, "sum"
+        )

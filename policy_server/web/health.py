@@ -14,7 +14,9 @@ from policy_server.policy.upstreams import Upstream
 from policy_server.rulefiles.store import RuleStore
 from policy_server.upstreams.client import UpstreamState
 from policy_server.web.basic import BasicAuthentication
+from policy_server.web.call_gauges import SinkState
 from policy_server.web.callers import Network, caller_address, is_within
+from policy_server.web.genesys import GenesysState
 from policy_server.web.management import ManagementState
 from policy_server.web.metrics import CONTENT_TYPE, Metrics
 from policy_server.web.openapi import PATH as OPENAPI_PATH
@@ -43,10 +45,12 @@ class Reload(TypedDict):
 
 
 class DatabaseState(TypedDict):
-    """Where the database is, and whether it answers."""
+    """Where the database is, whether it answers, how many records wait for it, and how many are lost."""
 
     name: str
     reachable: bool
+    waiting: int
+    lost: int
 
 
 class ClockDifference(TypedDict):
@@ -66,6 +70,8 @@ class Ready(TypedDict):
     rooms: dict[str, int]
     clocks: list[ClockDifference]
     upstreams: list[UpstreamState]
+    events: NotRequired[SinkState]
+    genesys: NotRequired[GenesysState]
     management: NotRequired[ManagementState]
     webhooks: NotRequired[list[ReceiverState]]
 
@@ -86,7 +92,13 @@ class OperatorEndpoints:
         refusals: Refusals | None = None,
         management: Callable[[], ManagementState] | None = None,
         webhooks: Callable[[], list[ReceiverState]] | None = None,
+        records: Callable[[], tuple[int, int]] = lambda: (0, 0),
+        events: Callable[[], SinkState] | None = None,
+        genesys: Callable[[], GenesysState] | None = None,
     ) -> None:
+        self._records: Final = records
+        self._events: Final = events
+        self._genesys: Final = genesys
         self._rules: Final = rules
         self._store: Final = store
         self._metrics: Final = metrics
@@ -114,15 +126,17 @@ class OperatorEndpoints:
 
     async def readyz(self, request: Request) -> Response:
         """Rules are loaded; also which, whether newer ones were refused, whether the database can be reached, and
-        which nodes' clocks differ from ours, how many rooms are held, which upstreams are left alone, and whether the
-        Management Node answers if there is one.
+        which nodes' clocks differ from ours, how many rooms are held, which upstreams are left alone, whether nodes tell what
+        happens, and whether Genesys Cloud, the Management Node and receivers of webhooks answer as far as there are any.
 
         Ready without it: calls are answered all the same (README.md: Database).
         """
-        refusal = await self._refusal(request)
-        if refusal is not None:
-            return refusal
+        return await self._refusal(request) or JSONResponse(await self.ready(), headers={"cache-control": "no-store"})
+
+    async def ready(self) -> Ready:
+        """What ``/readyz`` says, for whoever says it in other words."""
         ruleset, state = self._rules.ruleset, self._rules.state
+        waiting, lost = self._records()
         content: Ready = {
             "status": "ready",
             "rules": {"revision": ruleset.revision, "count": ruleset.count},
@@ -131,16 +145,25 @@ class OperatorEndpoints:
                 "refused": state.refused,
                 "problems": [problem.as_json() for problem in state.problems],
             },
-            "database": {"name": self._store.name, "reachable": await self._is_reachable()},
+            "database": {
+                "name": self._store.name,
+                "reachable": await self._is_reachable(),
+                "waiting": waiting,
+                "lost": lost,
+            },
             "rooms": dict(self._rooms()),
             "clocks": [{"node": node, "seconds_ahead": ahead} for node, ahead in self._clocks().items()],
             "upstreams": self._upstreams(ruleset.upstreams),
         }
+        if self._events is not None:
+            content["events"] = self._events()
+        if self._genesys is not None:
+            content["genesys"] = self._genesys()
         if self._management is not None:
             content["management"] = self._management()
         if self._webhooks is not None:
             content["webhooks"] = self._webhooks()
-        return JSONResponse(content, headers={"cache-control": "no-store"})
+        return content
 
     async def metrics(self, request: Request) -> Response:
         """Everything counted, for Prometheus."""

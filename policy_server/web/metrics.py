@@ -26,8 +26,8 @@ NODES_LIMIT: Final = 200
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-Together = Literal["livemax", "livesum", "sum"]
-"""How a gauge of several processes is one number: the highest of those that live, the sum of those, or of all."""
+Together = Literal["livemax", "livesum", "max", "sum"]
+"""How a gauge of several processes is one number: the highest or the sum of those that live, or of all."""
 
 
 class Metrics:

@@ -112,9 +112,13 @@ Count = Callable[[RequestType, str, datetime], None]
 """Hears of every answer that is a rule's: to which question, which rule, and when."""
 
 
+Note = Callable[[str, str, datetime], None]
+"""Hears of every question with good credentials: the address it came from, the location it named, and when."""
+
+
 class PolicyEndpoint:
     """Answers the six questions of the external policy API. ``watch`` watches over the calls that are answered, ``hits``
-    counts what rules answer.
+    counts what rules answer, ``nodes`` notes who asks.
     """
 
     def __init__(
@@ -132,7 +136,9 @@ class PolicyEndpoint:
         prefix: str = "",
         watch: Watch | None = None,
         hits: Count | None = None,
+        nodes: Note | None = None,
     ) -> None:
+        self._note_node: Final = nodes
         self._wholes: Final = Wholes()
         self._watch: Final = watch
         self._hits: Final = hits
@@ -195,6 +201,9 @@ class PolicyEndpoint:
                 self._metrics.answered(untold.request_type, outcome, rule, untold.seconds)
                 if rule and self._hits is not None:
                     self._hits(untold.request_type, rule, untold.at)
+                if self._note_node is not None:
+                    location = untold.about.request.text("location") if isinstance(untold.about, _Decided) else ""
+                    self._note_node(caller_address(untold.scope), location, untold.at)
             except Exception:
                 log.exception("question.unrecorded: %s", untold.decision_id)
 

@@ -290,3 +290,20 @@ def asked(url: str) -> AgentResult:
             return await client.agent(TOKEN, 0.0)
 
     return run(work())
+
+
+def test_what_came_of_each_request_is_told(genesys: Genesys) -> None:
+    """What keeps Genesys from answering is told, and an answer that lets nobody in is one."""
+    told: list[str] = []
+
+    async def work() -> None:
+        async with genesys.client(tell=told.append, timeout=SHORT, cache_seconds=0.0) as client:
+            for now, status in enumerate([200, 401, 429, 503]):
+                if status != 200:
+                    genesys.stand_in.trouble(status=status)
+                await client.agent(TOKEN, now * 100.0)
+            genesys.stand_in.trouble(how="hang")
+            await client.agent(TOKEN, 1000.0)
+
+    run(work())
+    assert told == ["", "", "", "it answered 503", f"no whole answer within {SHORT:g} s"]

@@ -113,7 +113,13 @@ def test_readyz(plain: InProcess) -> None:
     assert body["rules"] == {"revision": ruleset.revision, "count": ruleset.count}
     assert (body["reload"]["refused"], body["reload"]["at"]) == (False, state.at.isoformat(timespec="seconds"))
     assert {problem["severity"] for problem in body["reload"]["problems"]} == {"warning"}
-    assert body["database"] == {"name": plain.settings.database_url, "reachable": True}
+    assert body["database"] == {
+        "name": plain.settings.database_url,
+        "reachable": True,
+        "waiting": 0,
+        "lost": 0,
+    }
+    assert {"events", "genesys", "management", "webhooks"}.isdisjoint(body)
     assert body["rooms"] == {"held": 0, "without_link": 0, "without_link_limit": 2000, "unheld": 0}
     assert response.headers["cache-control"] == "no-store"
 
@@ -127,12 +133,19 @@ def test_ready_without_a_database(folder: Path) -> None:
         response = server.request("GET", "/readyz")
         assert (response.status_code, response.json()["status"]) == (200, "ready")
         name = f"postgresql://127.0.0.1:{port}/policy"
-        assert response.json()["database"] == {"name": name, "reachable": False}
+        database = response.json()["database"]
+        assert (database["name"], database["reachable"]) == (name, False)
         assert server.ask("/service/configuration", local_alias="room-a")["rule"] == "named"
         text = server.metrics()
         # The room and its line on the timeline.
-        for sample in ("policy_rooms_held 1.0", "policy_holds_late 1.0", "policy_records_waiting 2.0"):
+        for sample in (
+            "policy_rooms_held 1.0",
+            "policy_holds_late 1.0",
+            "policy_records_waiting 2.0",
+            "policy_database_away 1.0",
+        ):
             assert f"{sample}\n" in text
+        assert server.request("GET", "/readyz").json()["database"]["waiting"] == 2
 
 
 def test_a_database_that_does_not_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

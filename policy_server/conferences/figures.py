@@ -1,0 +1,217 @@
+"""How many calls wait, go on and came to what, of all servers of a database: worked out a few at a time, beside all answers.
+
+A call is worked out anew when something about it has changed, and once more when it is over. So a round costs by what
+happens, not by how many calls there are, and at the most what ``WORKED_OUT`` calls cost; others wait for the next one.
+"""
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from policy_server.conferences.errors import StoreUnavailableError
+from policy_server.conferences.life import glimpse_of
+from policy_server.conferences.reader import Reader
+from policy_server.conferences.store import ConferenceStore
+from policy_server.conferences.tables import instant, moment
+from policy_server.conferences.telling import SETTLE
+from policy_server.conferences.verdict import Code, Outcome, code_of, outcome_of
+from policy_server.conferences.view import moment as node_time
+from policy_server.pexip.leg_ends import LegEnd
+from policy_server.policy.names import Keyring
+from policy_server.policy.ruleset import Rules, Ruleset
+
+SPAN: Final = timedelta(hours=6)
+"""How long calls that are over are remembered."""
+
+HOUR: Final = timedelta(hours=1)
+
+WORKED_OUT: Final = 300
+"""Calls that are worked out in a round."""
+
+AT_ONCE: Final = 10
+"""Calls that are worked out in one turn at the database."""
+
+MOST: Final = 10_000
+"""Rooms that are looked at, and calls that are over and remembered: the latest."""
+
+OVERLAP: Final = timedelta(minutes=2)
+"""How late the end of a call may be on disk after the time that it has, by another server's clock."""
+
+PATIENCE: Final = timedelta(minutes=2)
+"""How long after a room was held some node should have told something."""
+
+ANSWERED: Final = "answered"
+"""What a leg is that reached the contact centre; any other is its ``LegEnd``."""
+
+LEG_OUTCOMES: Final = (ANSWERED, *(end.value for end in LegEnd))
+
+_LIVE: Final = """SELECT id, name, call, held_at FROM conferences WHERE live_name IS NOT NULL AND expires_at > ?
+    ORDER BY held_at DESC, id LIMIT ?"""
+_OVER: Final = """SELECT id, coalesce(ended_at, expires_at) FROM conferences
+    WHERE coalesce(ended_at, expires_at) > ? AND coalesce(ended_at, expires_at) <= ?
+    ORDER BY coalesce(ended_at, expires_at) DESC LIMIT ?"""
+
+
+log = logging.getLogger(__name__)
+
+
+class _Room(NamedTuple):
+    """A room that is held, since when, and how often something about it changed."""
+
+    id: str
+    held_at: datetime
+    number: int
+
+
+class _Looked(NamedTuple):
+    """The rooms that are held, the calls that were over between two times, the latest first, and when a node last told
+    anything.
+    """
+
+    rooms: list[_Room]
+    ended: list[tuple[str, datetime]]
+    told_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    number: int
+    outcome: Outcome
+    came_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """A call that is over: when, what became of it, and of its legs (``LEG_OUTCOMES``)."""
+
+    at: datetime
+    code: Code
+    legs: tuple[str, ...]
+
+
+class CallFigures:
+    """The figures of all calls. ``count`` now and then; what is asked in between is as of then."""
+
+    def __init__(self, store: ConferenceStore, rules: Rules, keyring: Keyring, clock: Callable[[], datetime]) -> None:
+        self._store: Final = store
+        self._rules: Final = rules
+        self._keyring: Final = keyring
+        self._clock: Final = clock
+        self._live: dict[str, _Live] = {}
+        self._over: dict[str, Over] = {}
+        self._to_do: dict[str, datetime] = {}
+        self._left: int = 0
+        self._heard_until: datetime | None = None
+        self.told_at: datetime | None = None
+        """When a node last told anything."""
+        self.silent_since: datetime | None = None
+        """When the latest room was held since which no node told anything, where that is long ago."""
+        self.counted_at: datetime | None = None
+        """When it was counted last; ``None`` before the first time."""
+
+    # -------------------------------------------------------------- what can be asked
+
+    @property
+    def uncounted(self) -> int:
+        """Calls that were not worked out yet, or have changed since."""
+        return self._left + len(self._to_do)
+
+    def running(self) -> Mapping[Outcome, int]:
+        """How many customers wait, and how many talk."""
+        found = Counter(live.outcome for live in self._live.values())
+        return {outcome: found[outcome] for outcome in (Outcome.WAITING, Outcome.TALKING)}
+
+    def longest_wait(self) -> float:
+        """Seconds that the customer has waited who came first of those that wait; 0 when nobody does."""
+        waiting = [live.came_at for live in self._live.values() if live.outcome is Outcome.WAITING and live.came_at]
+        return max(0.0, (self._clock() - min(waiting)).total_seconds()) if waiting else 0.0
+
+    def over(self, span: timedelta = HOUR) -> Sequence[Over]:
+        """The calls that were over within a time, ``SPAN`` at the most."""
+        since = self._clock() - span
+        return [over for over in self._over.values() if over.at > since]
+
+    # -------------------------------------------------------------- counting
+
+    async def count(self) -> None:
+        """Counts once. Raises StoreUnavailableError; what was counted before stays."""
+        now, ruleset = self._clock(), self._rules.ruleset
+        until = now - SETTLE
+        since = now - SPAN if self._heard_until is None else self._heard_until - OVERLAP
+        rooms, ended, self.told_at = await self._store.read(_look, since, until, now)
+        self.silent_since = max(
+            (room.held_at for room in rooms if room.held_at <= now - PATIENCE and not self._is_told_since(room)),
+            default=None,
+        )
+        self._heard_until = until
+        self._forget({room.id for room in rooms}, now - SPAN)
+        self._to_do |= {name: at for name, at in ended if name not in self._over}
+        changed = {room.id: room for room in rooms if self._is_news(room)}
+        wanted = [*changed, *sorted(self._to_do, key=self._to_do.__getitem__, reverse=True)][:WORKED_OUT]
+        self._left = len(changed)
+        turns = deque(wanted[start : start + AT_ONCE] for start in range(0, len(wanted), AT_ONCE))
+        while turns:
+            some = turns.popleft()
+            try:
+                found = await self._store.read(_work_out, some, ruleset, self._keyring, now)
+            except StoreUnavailableError:
+                raise
+            except Exception:
+                # One that nobody understands must not keep others from being counted.
+                if len(some) > 1:
+                    turns.extendleft([name] for name in some)
+                    continue
+                log.exception("calls.uncounted: %s", some[0])
+                found = [(some[0], Code.NOT_JOINED, None, ())]
+            for name, code, came_at, legs in found:
+                if name in changed:
+                    self._live[name] = _Live(changed[name].number, outcome_of(code), came_at)
+                else:
+                    self._over[name] = Over(self._to_do[name], code, legs)
+            for name in some:
+                self._to_do.pop(name, None)
+            self._left -= sum(name in changed for name in some)
+        self.counted_at = now
+
+    def _is_told_since(self, room: _Room) -> bool:
+        return self.told_at is not None and self.told_at >= room.held_at
+
+    def _is_news(self, room: _Room) -> bool:
+        known = self._live.get(room.id)
+        return known is None or known.number != room.number
+
+    def _forget(self, rooms: Iterable[str], before: datetime) -> None:
+        held = set(rooms)
+        self._live = {name: live for name, live in self._live.items() if name in held}
+        kept = sorted(((over.at, name) for name, over in self._over.items() if over.at > before), reverse=True)
+        self._over = {name: self._over[name] for _, name in kept[:MOST]}
+        self._to_do = {name: at for name, at in self._to_do.items() if at > before}
+
+
+def _look(reader: Reader, since: datetime, until: datetime, now: datetime) -> _Looked:
+    connection = reader.connection
+    live = connection.execute(_LIVE, instant(now), MOST)
+    numbers = reader.change_numbers(sorted({key for row in live for key in row[1:3] if key}))
+    rooms = [_Room(row[0], moment(row[3]), sum(numbers.get(key, 0) for key in set(row[1:3]) if key)) for row in live]
+    ended = connection.execute(_OVER, instant(since), instant(until), MOST)
+    ((told_at,),) = connection.execute("SELECT max(arrived_at) FROM events")
+    return _Looked(rooms, [(name, moment(at)) for name, at in ended], None if told_at is None else moment(told_at))
+
+
+def _work_out(
+    reader: Reader, names: Sequence[str], ruleset: Ruleset, keyring: Keyring, now: datetime
+) -> list[tuple[str, Code, datetime | None, tuple[str, ...]]]:
+    """For each conference its verdict, when the customer came, and what became of its legs."""
+    found = []
+    for name in names:
+        seen = glimpse_of(reader, name, ruleset, keyring, now)
+        if seen is not None:
+            visit = seen.visit
+            legs = tuple(
+                ANSWERED if leg.answered_at is not None else (leg.end or LegEnd.UNKNOWN).value for leg in visit.legs
+            )
+            found.append((name, code_of(visit), node_time(visit.came_at, seen.course.latest.arrived_at or now), legs))
+    return found
