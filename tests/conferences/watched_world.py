@@ -79,7 +79,12 @@ class Leg:
     id: str
     number: str
     trunk: Trunk
-    is_connected: bool = False
+    connected_at: float | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it was answered."""
+        return self.connected_at is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +254,7 @@ class World:
     def _answer(self, leg: Leg) -> None:
         if leg.id not in self.legs:
             return
-        leg.is_connected = True
-        now = BEGIN + self.now
+        leg.connected_at = now = BEGIN + self.now
         told = {"uuid": leg.id, "conference": self.held.name, "service_type": "conference", "has_media": True}
         self._tell(message("participant_updated", now, **told, connect_time=now))
         if leg.trunk.talks is not None:
@@ -259,7 +263,7 @@ class World:
     def _hang_up(self, leg: Leg, reason: str) -> None:
         if self.legs.pop(leg.id, None) is None:
             return
-        connected: dict[str, Any] = {"connect_time": BEGIN + self.now - 1} if leg.is_connected else {}
+        connected: dict[str, Any] = {"connect_time": leg.connected_at} if leg.is_connected else {}
         self._tell(left(leg.id, BEGIN + self.now, conference=self.held.name, disconnect_reason=reason, **connected))
         if not self.people and not self.legs:
             self._end()

@@ -1,8 +1,10 @@
 """A simulated day of calls of which some fail, on two replicas of which one is killed every ten minutes: ``make day``.
 
-``python -m tests.faults.day [--calls 20000] [--seed 1]``. The store, the agenda and the watch over legs are the real ones, on
-PostgreSQL; the node, its trunks and the Management Node are those of ``tests.conferences.watched_world``, and the time is
-theirs. Exit status 1 when a customer was stranded, a trunk was rung while another rang or talked, or a room did not end.
+``python -m tests.faults.day [--calls 20000] [--seed 1]``. The store, the agenda, the watch over legs, and what tells others and
+delivers it are the real ones, on PostgreSQL; the node, its trunks and the Management Node are those of
+``tests.conferences.watched_world``, those who are told those of ``tests.faults.receivers``, and the time is theirs. Exit status
+1 when a customer was stranded, a trunk was rung while another rang or talked, a room did not end, or somebody was not told of a
+call what became of it, in order.
 """
 
 import argparse
@@ -13,23 +15,34 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Final
 
-from policy_server.conferences.agenda import Agenda
-from policy_server.conferences.assuring import CHANGES, KIND, LegWatch, Reply
+from policy_server.conferences.assuring import CHANGES, KIND
 from policy_server.conferences.batches import Wakes
-from policy_server.conferences.sightings import Seen
+from policy_server.conferences.deliveries import DEAD
+from policy_server.conferences.life import life_of
+from policy_server.conferences.reader import BEGINNING
 from policy_server.conferences.store import ConferenceStore
+from policy_server.conferences.telling import KIND as TELLING
+from policy_server.conferences.telling import WAKES, delivery_kind
+from policy_server.conferences.telling import Event as Kind
+from policy_server.conferences.verdict import Verdict
+from policy_server.outbound.webhooks import Receiver
 from policy_server.pexip.events import Event
 from tests.conferences.event_histories import BEGIN
 from tests.conferences.postgres import running_postgres
 from tests.conferences.samples import conference
 from tests.conferences.test_assurance import longest
-from tests.conferences.watched_world import BUSY, SILENT, Crash, Trunk, World, answers
+from tests.conferences.told_world import RULES
+from tests.conferences.watched_world import BUSY, SILENT, Trunk, World, answers
+from tests.faults.processes import IDS, STEPS, Replica
+from tests.faults.receivers import System, at_times_of
+from tests.outbound.receivers import KEY, OTHER_KEY
+from tests.rule_sets import KEYRING
 
 OPEN: Final = (7 * 3600, 21 * 3600)
 """When calls come, in seconds of the day."""
@@ -37,10 +50,16 @@ AFTERWARDS: Final = 1800
 """Seconds by which the last call is over."""
 KILLED_EVERY: Final = 600
 FAILING: Final = 0.05
+HOPELESS: Final = 0.1
+"""The part of these for which no trunk answers."""
+AWAY: Final = 3600.0
+"""Seconds for which a system that is told is away."""
+TROUBLE: Final = 0.15
+"""The part of what it is sent with which something goes wrong at other times."""
+RETRIES: Final = 86_400
+"""Seconds after the day in which what was not taken is sent again."""
 STRANDED: Final = 90.0
 """Seconds that a customer stays at least: an agent has to be there by then."""
-IDS: Final = 1000
-"""Legs of a call at most."""
 
 FIRST_FAILS: Final = (
     BUSY,
@@ -50,8 +69,6 @@ FIRST_FAILS: Final = (
     answers(25.5),
     answers(40),
 )
-Step = Literal["as it looks", "as it dials or ends", "when it has"]
-STEPS: Final[tuple[Step, ...]] = ("as it looks", "as it dials or ends", "when it has")
 
 
 class Call(World):
@@ -62,6 +79,7 @@ class Call(World):
         self.day: Final = day
         self.starts: Final = starts
         self.fails: Final = trunks[0] in FIRST_FAILS
+        self.is_hopeless: Final = all(trunk.answers_after is None for trunk in trunks)
         self._numbers = itertools.count(number * IDS)  # type: ignore[misc]
         begin = self._time(starts)
         self.held = conference(f"call-{number:06}", held_at=begin, expires_at=begin + timedelta(hours=12))
@@ -89,77 +107,28 @@ class Call(World):
         """Whether the customer and the contact centre were there together."""
         return any(moment.customers and moment.connected for moment in self.history)
 
-
-class Replica:
-    """A process: an agenda with a watch, which may be doomed to die at a step, and then another begins in its place."""
-
-    def __init__(self, day: "Day", store: ConferenceStore, name: str) -> None:
-        self.day: Final = day
-        self.store: Final = store
-        self.doom: Step | None = None
-        self.is_dead = False
-        self.watch: Final = LegWatch(store, self, day.any_call, lambda *_: None, day.clock)
-        self.agenda: Final = Agenda(store, {KIND: self.watch}, name, day.clock)
-
-    async def work(self) -> None:
-        """Looks once, and does what is due."""
-        if not self.is_dead:
-            await self.agenda._look(KIND, self.watch)
-        while (tasks := set(self.agenda._working[KIND])) and not self.is_dead:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            crashes = [task.exception() for task in done]
-            assert all(each is None or isinstance(each, Crash) for each in crashes), crashes
-        for task in self.agenda._working[KIND]:
-            task.cancel()
-
-    def _strike(self, step: Step) -> None:
-        if self.is_dead:
-            raise Crash
-        if self.doom == step:
-            self.is_dead = True
-            self.day.killed[step] += 1
-            raise Crash
-
-    async def look(self, room: str) -> Seen | str | None:
-        """What is so at this moment."""
-        self._strike("as it looks")
-        call = self.day.at_this_moment(room)
-        seen = await call.look(room)
-        return Seen(room, seen.people) if isinstance(seen, Seen) else seen
-
-    async def dial(self, leg: Mapping[str, object], node: str) -> Reply:
-        """Calls a trunk."""
-        self._strike("as it dials or ends")
-        reply = await self.day.at_this_moment(str(leg["local_alias"])).dial(leg, node)
-        self._strike("when it has")
-        return reply
-
-    async def drop(self, participant: str) -> Reply:
-        """Ends a call."""
-        self._strike("as it dials or ends")
-        number = int(participant.removeprefix("leg-")) // IDS
-        reply = await self.day.at_this_moment(f"call-{number:06}").drop(participant)
-        self._strike("when it has")
-        return reply
-
-    async def end(self, conference: str) -> Reply:
-        """Ends the room."""
-        self._strike("as it dials or ends")
-        reply = await self.day.at_this_moment(conference).end(conference)
-        self._strike("when it has")
-        return reply
-
-    async def move(self, participant: str, alias: str) -> Reply:
-        """Nobody is moved on this day."""
-        raise AssertionError(f"{participant} is moved to {alias}")
+    @property
+    def owed(self) -> list[str]:
+        """What others have to be told of it."""
+        became = Kind.ANSWERED if self.is_reached() else Kind.FAILED
+        return [event.value for event in (Kind.STARTED, became, Kind.ENDED)]
 
 
 class Day:
-    """All calls, and the time."""
+    """All calls, those who are told of them, and the time. ``away`` is from when to when one of these is not there."""
 
-    def __init__(self, calls: int, seed: int, hours: tuple[int, int] = OPEN, failing: float = FAILING) -> None:
+    def __init__(
+        self,
+        calls: int,
+        seed: int,
+        hours: tuple[int, int] = OPEN,
+        failing: float = FAILING,
+        away: float = AWAY,
+        killed_every: int = KILLED_EVERY,
+    ) -> None:
         chance = random.Random(seed)
         self._hours: Final = hours
+        self._killed_every: Final = killed_every
         self.now = 0.0
         self.told: Final[list[Event]] = []
         self.killed: Final[Counter[str]] = Counter()
@@ -171,11 +140,27 @@ class Day:
                 trunks[0] = chance.choice(FIRST_FAILS)
                 if chance.random() < 0.2:
                     trunks[1] = chance.choice([BUSY, Trunk(0.2, "Unexpected Response: 503")])
+                if chance.random() < HOPELESS:
+                    trunks = [BUSY, Trunk(3.0, "404 Not Found"), Trunk(0.2, "Unexpected Response: 503")]
             call = Call(self, number, chance.uniform(*hours), trunks, chance.uniform(STRANDED, 400))
             self.calls[call.held.name] = call
         self._queue: Final = [(call.starts, name) for name, call in self.calls.items()]
         heapq.heapify(self._queue)
-        self._chance: Final = chance
+        self.chance: Final = chance
+        gone_at = chance.uniform(hours[0], hours[1] - away)
+        self.systems: Final = [
+            self._system("bi", OTHER_KEY, (0.0, 0.0), 0.0),
+            self._system("crm", KEY, (gone_at, gone_at + away), TROUBLE),
+        ]
+        self.verdicts: Final[dict[str, Verdict]] = {}
+        self.left: Final[dict[str, int]] = {}
+        self.asleep: Final[set[asyncio.Task[None]]] = set()
+        self.nodding: Final = asyncio.Event()
+        self._sleepers: Final[list[tuple[float, asyncio.Future[None]]]] = []
+
+    def _system(self, name: str, key: bytes, away: tuple[float, float], trouble: float) -> System:
+        receiver = Receiver(name, f"http://{name}.localhost/calls", (key,))
+        return System(receiver, lambda: self.now, self.sleep, self.chance, away, trouble)
 
     def clock(self) -> datetime:
         """The time."""
@@ -206,41 +191,97 @@ class Day:
             events, self.told[:] = list(self.told), []
             await store.add_events(events)
 
+    async def sleep(self, seconds: float) -> None:
+        """Lets the task that calls it wait, in the time of the day."""
+        task, awake = asyncio.current_task(), asyncio.get_running_loop().create_future()
+        assert task is not None
+        self._sleepers.append((self.now + seconds, awake))
+        self.asleep.add(task)
+        self.nodding.set()
+        try:
+            await awake
+        finally:
+            self.asleep.discard(task)
+
+    def _wake(self) -> None:
+        due = [sleeper for sleeper in self._sleepers if sleeper[0] <= self.now]
+        for sleeper in due:
+            self._sleepers.remove(sleeper)
+            if not sleeper[1].done():
+                sleeper[1].set_result(None)
+
     async def live(self, stores: Sequence[ConferenceStore]) -> None:
-        """The whole day, second by second."""
-        names = itertools.count()
+        """The whole day, second by second, and then for as long as somebody is still to be told of it."""
+        names, steps = itertools.count(), itertools.cycle(STEPS)
         replicas = [Replica(self, store, f"replica-{next(names)}") for store in stores]
         for second in range(self._hours[0], self._hours[1] + AFTERWARDS):
             self.now = float(second)
             await self.begin(stores[second % len(stores)])
-            if second % KILLED_EVERY == 0:
-                self._chance.choice(replicas).doom = self._chance.choice(STEPS)
-            for number in self._chance.sample(range(len(replicas)), len(replicas)):
-                replica = replicas[number]
-                await replica.work()
-                if replica.is_dead:
-                    replicas[number] = Replica(self, replica.store, f"replica-{next(names)}")
+            if second % self._killed_every == 0:
+                self.chance.choice(replicas).doom = next(steps)
+            await self._work(replicas, names)
             if second % 3600 == 0:
                 print(f"{second // 3600:02}:00", file=sys.stderr, flush=True)
+        over_at = self.now
+        while (at := await self._next_delivery(stores[0])) is not None and at < over_at + RETRIES:
+            self.now = at
+            await self._work(replicas, names)
+
+    async def _work(self, replicas: list[Replica], names: Iterator[int]) -> None:
+        self._wake()
+        # Most seconds nothing is, of which nobody need ask for each kind and replica.
+        due = [kind for kind, (_, first) in (await replicas[0].store.count_due()).items() if first <= self.clock()]
+        await asyncio.gather(*(replica.work(due) for replica in replicas))
+        for number, replica in enumerate(replicas):
+            if replica.is_dead:
+                replicas[number] = Replica(self, replica.store, f"replica-{next(names)}")
+
+    async def _next_delivery(self, store: ConferenceStore) -> float | None:
+        """When somebody is to be told next, or has answered."""
+        kinds = [TELLING, *(delivery_kind(system.name) for system in self.systems)]
+        waiting = [action for kind in kinds for action in await store.waiting_due(kind)]
+        if not waiting:
+            return None
+        due = [at for action in waiting if (at := action.due_at.timestamp() - BEGIN) > self.now]
+        # What another has begun, or one of its lane has before it, is looked at again the next second.
+        return self.now + 1 if self._sleepers or not due else max(self.now + 1, min(due))
+
+    async def judge(self, store: ConferenceStore) -> None:
+        """Looks what became of each call, as it is known at last, and what nobody was told of that."""
+        for call in self.calls.values():
+            life = await store.read(life_of, call.held.id, RULES, KEYRING, self.clock())
+            assert life is not None
+            self.verdicts[call.held.id] = life.answer["verdict"]
+        waiting, dead = await store.count_due(), await store.count_done(DEAD, BEGINNING)
+        for system in self.systems:
+            kind = delivery_kind(system.name)
+            self.left[system.name] = (waiting[kind][0] if kind in waiting else 0) + dead.get(kind, 0)
 
 
 def report(day: Day) -> tuple[list[str], bool]:
     """What became of the day's calls, and whether all is well."""
     calls = day.calls.values()
-    stranded = [name for name, call in day.calls.items() if not call.is_reached()]
+    stranded = [name for name, call in day.calls.items() if not (call.is_reached() or call.is_hopeless)]
     double = [name for name, call in day.calls.items() if longest(call.history, call.now)["lived"] > 0]
     lingering = [name for name, call in day.calls.items() if not call.is_over]
     dials = sum(what == "dial" for call in calls for _, what, _ in call.commands)
     killed = ", ".join(f"{count} {step}" for step, count in sorted(day.killed.items()))
+    owed = {call.held.id: call.owed for call in calls}
+    number = sum(map(len, owed.values()))
+    faults = {system.name: system.faults(owed, day.verdicts) for system in day.systems}
     lines = [
-        f"{len(day.calls)} calls, of which the first leg failed for {sum(call.fails for call in calls)}",
+        f"{len(day.calls)} calls: the first leg failed for {sum(call.fails for call in calls)}, "
+        f"and every leg for {sum(call.is_hopeless for call in calls)}",
         f"{sum(day.killed.values())} replicas killed: {killed}",
         f"{dials} calls to another trunk",
         f"customers stranded: {len(stranded)} {stranded[:5]}",
         f"two legs at once: {len(double)} {double[:5]}",
         f"rooms that did not end: {len(lingering)} {lingering[:5]}",
+        *(system.figures(number) for system in day.systems),
+        *(f"{name}: {count} given up or not sent" for name, count in day.left.items()),
+        *(f"{name}: {len(wrong)} wrong {wrong[:5]}" for name, wrong in faults.items()),
     ]
-    return lines, not (stranded or double or lingering)
+    return lines, not (stranded or double or lingering or any(day.left.values()) or any(faults.values()))
 
 
 async def play(day: Day, url: str) -> None:
@@ -250,7 +291,10 @@ async def play(day: Day, url: str) -> None:
         for store in stores:
             await store.prepare()
             store.wake_by(Wakes(KIND, CHANGES))
-        await day.live(stores)
+            store.wake_by(WAKES)
+        with at_times_of(day.clock):
+            await day.live(stores)
+        await day.judge(stores[0])
 
 
 def main() -> int:
