@@ -60,6 +60,7 @@ from policy_server.web.management import ManagementNode
 from policy_server.web.metrics import Metrics
 from policy_server.web.nodes_seen import NodesSeen
 from policy_server.web.policy import PolicyEndpoint
+from policy_server.web.recent_decisions import RecentDecisions
 from policy_server.web.refusals import Door, Guesses, Refusals
 from policy_server.web.routing import Routing, unset
 from policy_server.web.stopping import told_to_stop
@@ -139,9 +140,16 @@ def create_app(
     guesses = Guesses()
     audit = AuditLog(settings.audit_log, clock)
 
-    def refusals(door: Door) -> Refusals:
-        return Refusals(door, guesses, metrics.refused_at, audit=audit.put, decisions=decisions, clock=clock)
-
+    recent = RecentDecisions(secrets.token_hex(4), keyring)
+    refusals = partial(
+        Refusals,
+        guesses=guesses,
+        count=metrics.refused_at,
+        audit=audit.put,
+        decisions=decisions,
+        keep=recent.refused if settings.admin is not None else None,
+        clock=clock,
+    )
     access = settings.management
     node = ManagementNode(access, settings.management_rate, clock) if access is not None else None
     assurance = CallAssurance(conferences, rules, keyring, node, LegCounts(metrics)) if node is not None else None
@@ -172,6 +180,7 @@ def create_app(
         assurance.hear if assurance is not None else None,
         pages.hits.count if settings.admin is not None else None,
         nodes.note,
+        recent.add if settings.admin is not None else None,
     )
     endings = Endings(conferences)
     events = _event_sink(

@@ -22,9 +22,17 @@ _LONGEST_ADDRESS: Final = 64
 _SCHEMES: Final = {b"http": "http", b"https": "https"}
 
 
+Client = tuple[str, int] | None
+"""The far end of a connection as ASGI has it."""
+
+
 def caller_address(scope: Scope) -> str:
     """The caller's address, for logs and limits."""
-    client = scope.get("client")
+    return address_of(scope.get("client"))
+
+
+def address_of(client: Client) -> str:
+    """The address of the far end of a connection."""
     return printable(str(client[0])[:_LONGEST_ADDRESS]) if client else UNKNOWN
 
 

@@ -82,7 +82,7 @@ VALUE_LENGTH: Final = 2000
 
 
 def decision_record(
-    request: PolicyRequest, settled: Settled, carried: Carried | None, ruleset: Ruleset
+    request: PolicyRequest, settled: Settled, carried: Carried | None, revision: str
 ) -> dict[str, object]:
     """What there is to say of a decision to people, before anything in it is hidden."""
     decision = settled.decision
@@ -90,7 +90,7 @@ def decision_record(
         "question": request.type.value,
         "outcome": decision.word,
         "rule": decision.rule,
-        "revision": ruleset.revision,
+        "revision": revision,
     }
     if carried is not None:
         record["upstream"], record["upstream_outcome"] = carried.upstream, carried.how.value
@@ -141,19 +141,7 @@ class Wholes:
         self, request: PolicyRequest, settled: Settled, ruleset: Ruleset, links: LinksAsked
     ) -> dict[str, object]:
         """What a program has to know beside ``decision_record``, before anything in it is hidden."""
-        record: dict[str, object] = {"schema": SCHEMA, **answered(request.type, settled.decision)}
-        record |= _parameters(request)
-        if settled.held is not None:
-            record["conference"] = settled.held.id
-            record["held"] = settled.held.held_at.isoformat(timespec="milliseconds")
-        if _call_of(settled):
-            link, joined = links
-            if asked := self._link_attributes(ruleset, request.type):
-                record["link_attributes"] = _given(asked, link)
-                if joined is not None:
-                    record["joins_attributes"] = _given(asked, joined)
-            record |= {**_withdrawn("link", link), **_withdrawn("joins", joined)}
-        return record
+        return further_fields(request, settled, links, lambda: self._link_attributes(ruleset, request.type))
 
     def _link_attributes(self, ruleset: Ruleset, request_type: RequestType) -> tuple[str, ...]:
         if self._revision != ruleset.revision:
@@ -162,6 +150,25 @@ class Wholes:
         if asked is None:
             asked = self._asked[request_type] = tuple(sorted(link_attributes_asked(ruleset, request_type)))
         return asked
+
+
+def further_fields(
+    request: PolicyRequest, settled: Settled, links: LinksAsked, asked: Callable[[], Iterable[str]]
+) -> dict[str, object]:
+    """The same; ``asked`` are the attributes of links that are told."""
+    record: dict[str, object] = {"schema": SCHEMA, **answered(request.type, settled.decision)}
+    record |= _parameters(request)
+    if settled.held is not None:
+        record["conference"] = settled.held.id
+        record["held"] = settled.held.held_at.isoformat(timespec="milliseconds")
+    if _call_of(settled):
+        link, joined = links
+        if names := tuple(asked()):
+            record["link_attributes"] = _given(names, link)
+            if joined is not None:
+                record["joins_attributes"] = _given(names, joined)
+        record |= {**_withdrawn("link", link), **_withdrawn("joins", joined)}
+    return record
 
 
 def _call_of(settled: Settled) -> str:

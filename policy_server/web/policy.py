@@ -18,7 +18,7 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from policy_server.conferences.live import Conferences
-from policy_server.conferences.rooms import Rooms, Settled
+from policy_server.conferences.rooms import Rooms
 from policy_server.conferences.timeline import policy_answered
 from policy_server.pexip.query import QuestionError
 from policy_server.pexip.request_types import RequestType, path_as_asked, route
@@ -28,9 +28,10 @@ from policy_server.policy.decisions import Forward, Serve, ShowPicture
 from policy_server.policy.personal import without_people
 from policy_server.policy.ruleset import Rules, Ruleset
 from policy_server.upstreams.client import Asks, Carried
+from policy_server.web.answered import Answered, Decided, Failed
 from policy_server.web.avatars import render_avatar
 from policy_server.web.basic import CHALLENGE, BasicAuthentication
-from policy_server.web.callers import caller_address
+from policy_server.web.callers import Client, address_of, caller_address
 from policy_server.web.decision_log import DecisionLog
 from policy_server.web.decision_records import (
     CALLER_NAME,
@@ -67,41 +68,13 @@ NODES_LIMIT: Final = 256
 """Addresses of nodes whose text for the log is kept."""
 
 
-class _Decided(NamedTuple):
-    """A question that was understood, and what became of it, ``carried`` at an upstream; ``links`` are for the log."""
-
-    request: PolicyRequest
-    settled: Settled
-    carried: Carried | None = None
-    links: LinksAsked = LinksAsked()
-
-
-class _Failed(NamedTuple):
-    """A question that was not, or that something of ours went wrong with: ``outcome`` says which."""
-
-    outcome: str
-    reason: str
-
-
 class _Answer(NamedTuple):
     """What goes out, and what it is about."""
 
     status: int
     content_type: Header
     body: bytes
-    about: _Decided | _Failed
-
-
-class _Untold(NamedTuple):
-    """An answer that is out, and that log, timeline and metrics have not been told of."""
-
-    ruleset: Ruleset
-    request_type: RequestType
-    about: _Decided | _Failed
-    at: datetime
-    decision_id: str
-    seconds: float
-    scope: Scope
+    about: Decided | Failed
 
 
 Watch = Callable[[Serve, str, str, datetime], None]
@@ -118,7 +91,7 @@ Note = Callable[[str, str, datetime], None]
 
 class PolicyEndpoint:
     """Answers the six questions of the external policy API. ``watch`` watches over the calls that are answered, ``hits``
-    counts what rules answer, ``nodes`` notes who asks.
+    counts what rules answer, ``nodes`` notes who asks, ``keep`` keeps all that is answered for whoever looks at it later.
     """
 
     def __init__(
@@ -137,11 +110,14 @@ class PolicyEndpoint:
         watch: Watch | None = None,
         hits: Count | None = None,
         nodes: Note | None = None,
+        keep: Callable[[Answered], None] | None = None,
     ) -> None:
         self._note_node: Final = nodes
         self._wholes: Final = Wholes()
         self._watch: Final = watch
         self._hits: Final = hits
+        self._keep: Final = keep
+        self._looks_at_links: Final = decision_log.is_json or keep is not None
         self._rules: Final = rules
         self._rooms: Final = rooms
         self._conferences: Final = conferences
@@ -157,7 +133,7 @@ class PolicyEndpoint:
         self._last_resort: Final = orjson.dumps(failure_answer(on_failure))
         self._noted: Final[defaultdict[str, set[int]]] = defaultdict(set)
         self._noted_in = 0
-        self._untold: Final[deque[_Untold]] = deque()
+        self._untold: Final[deque[Answered]] = deque()
         self._nodes: Final[dict[str, bytes]] = {}
         self._refusals: Final = refusals or Refusals(Door.POLICY)
 
@@ -189,21 +165,36 @@ class PolicyEndpoint:
         # No call depends on whether its answer could be logged, counted or noted, and those that ask now come first.
         if not self._untold:
             get_running_loop().call_soon(self._tell_all)
-        self._untold.append(_Untold(ruleset, request_type, answer.about, now, decision_id, seconds, scope))
+        self._untold.append(
+            Answered(
+                ruleset,
+                request_type,
+                answer.about,
+                now,
+                decision_id,
+                seconds,
+                scope.get("client"),
+                alias,
+                scope["query_string"],
+                answer.body if answer.content_type is _JSON else b"",
+            )
+        )
 
     def _tell_all(self) -> None:
         while self._untold:
             untold = self._untold.popleft()
+            if self._keep is not None:
+                self._keep(untold)
             try:
                 outcome, rule, fields = self._tell(untold)
-                fields += self._node(untold.scope)
+                fields += self._node(untold.client)
                 self._log.put(_stamp(untold.at), untold.decision_id.encode(), untold.seconds, fields)
                 self._metrics.answered(untold.request_type, outcome, rule, untold.seconds)
                 if rule and self._hits is not None:
                     self._hits(untold.request_type, rule, untold.at)
                 if self._note_node is not None:
-                    location = untold.about.request.text("location") if isinstance(untold.about, _Decided) else ""
-                    self._note_node(caller_address(untold.scope), location, untold.at)
+                    location = untold.about.request.text("location") if isinstance(untold.about, Decided) else ""
+                    self._note_node(address_of(untold.client), location, untold.at)
             except Exception:
                 log.exception("question.unrecorded: %s", untold.decision_id)
 
@@ -223,7 +214,7 @@ class PolicyEndpoint:
         try:
             request = parse_request(request_type, scope["query_string"], alias)
             settled = await self._rooms.settle(ruleset, request, now)
-            links = links_asked(settled, self._conferences.link) if self._log.is_json else LinksAsked()
+            links = links_asked(settled, self._conferences.link) if self._looks_at_links else LinksAsked()
             if isinstance(settled.decision, Forward):
                 raw_path = scope.get("raw_path") or scope["path"].encode()
                 path = path_as_asked(request_type, alias, raw_path, self._path_prefix)
@@ -234,29 +225,31 @@ class PolicyEndpoint:
             if isinstance(decision, ShowPicture):
                 picture = ruleset.pictures[decision.picture]
                 body = await to_thread(render_avatar, picture, decision.width, decision.height)
-                return _Answer(200, _JPEG, body, _Decided(request, settled, None, links))
+                return _Answer(200, _JPEG, body, Decided(request, settled, None, links))
             extra = {"rule": decision.rule, "revision": ruleset.revision, "decision_id": decision_id}
             if carried is not None:
                 extra["upstream"] = carried.upstream
             body = orjson.dumps(render_answer(request_type, decision, self._on_failure, extra))
             status = 404 if request_type is RequestType.AVATAR else 200
-            return _Answer(status, _JSON, body, _Decided(request, settled, carried, links))
+            return _Answer(status, _JSON, body, Decided(request, settled, carried, links))
         except QuestionError as error:
-            failed = _Failed("misunderstood", str(error))
+            failed = Failed("misunderstood", str(error))
         except Exception:
             # The one place where everything is caught: a node must get an answer, and the log the reason.
             log.exception("question.failed: %s %s", decision_id, self._safe_question(request, ruleset))
-            failed = _Failed("error", "an error of ours; see the log")
+            failed = Failed("error", "an error of ours; see the log")
         extra = {"rule": None, "revision": ruleset.revision, "decision_id": decision_id}
         return _Answer(200, _JSON, orjson.dumps(failure_answer(self._on_failure, extra)), failed)
 
-    def _tell(self, untold: _Untold) -> tuple[str, str, bytes]:
+    def _tell(self, untold: Answered) -> tuple[str, str, bytes]:
         """Puts an answer on the timeline; returns its outcome, its rule and the fields of its log line."""
         ruleset, about = untold.ruleset, untold.about
         match about:
-            case _Decided(request, settled, carried, _):
+            case Decided(request, settled, carried, _):
                 decision = settled.decision
-                record = self._rooms.shown(ruleset, decision_record(request, settled, carried, ruleset), settled.call)
+                record = self._rooms.shown(
+                    ruleset, decision_record(request, settled, carried, ruleset.revision), settled.call
+                )
                 name = record.pop(CALLER_NAME, "")
                 fields = self._rendered(about, ruleset, record)
                 if self._watch is not None and isinstance(decision, Serve):
@@ -269,7 +262,7 @@ class PolicyEndpoint:
                     for key in dict.fromkeys((settled.key, settled.joining or settled.key)):
                         self._conferences.note(key, *note, untold.at)
                 return decision.word, decision.rule or "", fields
-            case _Failed(outcome, reason):
+            case Failed(outcome, reason):
                 failure = {
                     "event": FAILED,
                     **({"schema": SCHEMA} if self._log.is_json else {}),
@@ -282,7 +275,7 @@ class PolicyEndpoint:
             case _:
                 assert_never(about)
 
-    def _rendered(self, about: _Decided, ruleset: Ruleset, record: Mapping[str, object]) -> bytes:
+    def _rendered(self, about: Decided, ruleset: Ruleset, record: Mapping[str, object]) -> bytes:
         """The fields of a line about a decision; ``record`` is what people are told of it."""
         request, settled = about.request, about.settled
         told: dict[str, object] = {"event": MADE, **record}
@@ -291,7 +284,7 @@ class PolicyEndpoint:
             told |= self._rooms.shown(ruleset, further, settled.call)
         return self._log.render(told if self._log.shows_people else told_without_people(told, settled.call))
 
-    def _is_news(self, ruleset: Ruleset, about: _Decided, now: datetime) -> bool:
+    def _is_news(self, ruleset: Ruleset, about: Decided, now: datetime) -> bool:
         """Whether an answer is for the timeline. The same one to the same question within the minute is only logged."""
         request, settled = about.request, about.settled
         decision, key = settled.decision, settled.key
@@ -312,14 +305,14 @@ class PolicyEndpoint:
         noted.add(asked)
         return True
 
-    def _node(self, scope: Scope) -> bytes:
+    def _node(self, client: Client) -> bytes:
         """The node that asked, to be put behind other fields of the log; nodes are few."""
-        address = scope["client"][0] if scope.get("client") else ""
+        address = client[0] if client else ""
         rendered = self._nodes.get(address)
         if rendered is None:
             if len(self._nodes) >= NODES_LIMIT:
                 self._nodes.clear()
-            node = self._log.render({"node": caller_address(scope)})
+            node = self._log.render({"node": address_of(client)})
             rendered = self._nodes[address] = self._log.separator + node
         return rendered
 

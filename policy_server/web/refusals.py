@@ -94,7 +94,8 @@ class Guesses:
 
 class Refusals:
     """What becomes of refusals at one door. ``count`` is told of each, for a metric, and the log of ``decisions`` has
-    each. Where that shows no people, only the audit has the address.
+    each. Where that shows no people, only the audit has the address. ``keep`` keeps them for the admin's pages: when, at which
+    door, from where, why.
 
     Credentials are never logged, nor the user name: it may be a password in the wrong field.
     """
@@ -107,6 +108,7 @@ class Refusals:
         *,
         audit: Callable[..., None] = lambda *_, **__: None,
         decisions: DecisionLog | None = None,
+        keep: Callable[[datetime, str, str, str], None] | None = None,
         clock: Callable[[], datetime] = _NOW,
         lines: int = LINES_A_MINUTE,
         minute: float = MINUTE,
@@ -116,6 +118,7 @@ class Refusals:
         self._count: Final = count
         self._audit: Final = audit
         self._decisions: Final = decisions
+        self._keep: Final = keep
         self._clock: Final = clock
         self._lines: Final = lines
         self._minute: Final = minute
@@ -137,6 +140,8 @@ class Refusals:
         """Counts one refusal, and logs it. Call it in the event loop."""
         self._count(self._door)
         address = caller_address(scope)
+        if self._keep is not None:
+            self._keep(self._clock(), self._door.value, address, reason)
         if self._decisions is not None:
             address = address if self._decisions.shows_people else MASK
             self._decisions.put_record(refusal_record(self._clock(), self._door.name.lower(), address, reason))

@@ -22,7 +22,10 @@ from anyio.to_thread import run_sync
 from policy_server.web.metrics import lives
 
 DEADLINE: Final = 0.5
-"""Seconds in which a process must have answered."""
+"""Seconds in which a process must have answered, unless whoever asks has more time."""
+
+LONGEST: Final = 5.0
+"""Seconds that a process works for others at the most."""
 
 QUESTION_LIMIT: Final = 65_536
 ANSWER_LIMIT: Final = 8 * 1024 * 1024
@@ -64,9 +67,10 @@ class Siblings:
         """Has a function answer a kind of question."""
         self._functions[what] = function
 
-    async def ask(self, what: str, argument: object = None) -> Heard:
-        """Every process's answer to a question. Raises what the function of this one raises."""
-        others = [asyncio.create_task(self._hear(path, what, argument)) for path in self._others()]
+    async def ask(self, what: str, argument: object = None, seconds: float | None = None) -> Heard:
+        """Every process's answer to a question, of others within some seconds. Raises what the function of this one raises."""
+        deadline = min(seconds or self._deadline, LONGEST)
+        others = [asyncio.create_task(self._hear(path, what, argument, deadline)) for path in self._others()]
         try:
             own = orjson.loads(await run_sync(self._answer, what, argument))
             heard = await asyncio.gather(*others)
@@ -107,13 +111,13 @@ class Siblings:
     def _answer(self, what: str, argument: object) -> bytes:
         return orjson.dumps(self._functions[what](argument))
 
-    async def _hear(self, path: Path, what: str, argument: object) -> bytes | None:
+    async def _hear(self, path: Path, what: str, argument: object, deadline: float) -> bytes | None:
         """What one process answers; nothing of one that is gone, ``None`` of one that is silent."""
         try:
-            async with asyncio.timeout(self._deadline):
+            async with asyncio.timeout(deadline):
                 reader, writer = await asyncio.open_unix_connection(str(path))
                 try:
-                    _send(writer, orjson.dumps([what, argument]))
+                    _send(writer, orjson.dumps([what, argument, deadline]))
                     await writer.drain()
                     return await _read(reader, ANSWER_LIMIT)
                 finally:
@@ -130,8 +134,9 @@ class Siblings:
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         try:
-            async with asyncio.timeout(self._deadline):
-                what, argument = orjson.loads(await _read(reader, QUESTION_LIMIT))
+            async with asyncio.timeout(LONGEST) as until:
+                what, argument, deadline = orjson.loads(await _read(reader, QUESTION_LIMIT))
+                until.reschedule(asyncio.get_running_loop().time() + min(deadline, LONGEST))
                 _send(writer, await run_sync(self._answer, what, argument, limiter=self._limiter))
                 await writer.drain()
         except (OSError, TimeoutError, IncompleteReadError):
