@@ -17,6 +17,9 @@ from policy_server.web.admin.endpoints import AdminEndpoints
 from policy_server.web.admin.hits import HITS, RuleHits
 from policy_server.web.admin.siblings import Siblings
 from policy_server.web.admin.try_page import Tries
+from policy_server.web.admission import Admission
+from policy_server.web.basic import BasicAuthentication
+from policy_server.web.refusals import Refusals
 
 
 class AdminPages:
@@ -25,7 +28,9 @@ class AdminPages:
     def __init__(
         self,
         settings: Settings,
-        door: AdminDoor,
+        authentication: BasicAuthentication | None,
+        refusals: Refusals,
+        admission: Admission,
         rules: RuleStore,
         keyring: Keyring,
         store: ConferenceStore,
@@ -37,8 +42,8 @@ class AdminPages:
         self.siblings: Final = Siblings(folder if settings.admin is not None else None)
         self.siblings.answers(HITS, lambda _: self.hits.told(clock()))
         tries = Tries(rules, keyring, store, settings.conference_ttl, settings.on_failure, clock)
-        self._door: Final = door
-        self._pages: Final = [AdminEndpoints(door, rules, self.siblings, tries, upstreams.states, clock)]
+        self._door: Final = AdminDoor(authentication, refusals, admission)
+        self._pages: Final = [AdminEndpoints(self._door, rules, self.siblings, tries, upstreams.states, clock)]
 
     def routes(self) -> list[Route]:
         """The routes of all pages, for the application."""

@@ -29,15 +29,13 @@ from policy_server.conferences.lookup import ConferenceLookup
 from policy_server.conferences.pace import Limits, Pace
 from policy_server.conferences.rooms import Rooms, conference_ids
 from policy_server.conferences.store import ConferenceStore
-from policy_server.genesys.client import GenesysClient
 from policy_server.pexip.events import Data
 from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Settings
 from policy_server.upstreams.client import Unasked, Upstreams
-from policy_server.web.admin.door import PAGES_AT_ONCE, AdminDoor
+from policy_server.web.admin.door import PAGES_AT_ONCE
 from policy_server.web.admission import Admission
-from policy_server.web.agents import PATH, AgentAccess, AgentDesk, AgentEndpoint
 from policy_server.web.audit import AuditLog
 from policy_server.web.basic import BasicAuthentication
 from policy_server.web.call_gauges import CallGauges
@@ -64,8 +62,8 @@ from policy_server.web.recent_decisions import RecentDecisions
 from policy_server.web.refusals import Door, Guesses, Refusals
 from policy_server.web.routing import Routing, unset
 from policy_server.web.stopping import told_to_stop
-from policy_server.web.streams import STREAMS_PATH, AgentStreams
 from policy_server.web.webhooks import Webhooks
+from policy_server.widgets import Widgets
 
 RELOAD_INTERVAL: Final = 1.0
 """Seconds between looks at the rules folder."""
@@ -139,7 +137,6 @@ def create_app(
     upstreams.keep(rules.ruleset.upstreams.values())
     guesses = Guesses()
     audit = AuditLog(settings.audit_log, clock)
-
     recent = RecentDecisions(secrets.token_hex(4), keyring)
     refusals = partial(
         Refusals,
@@ -163,8 +160,9 @@ def create_app(
     genesys = GenesysStanding(settings.tenant.api, clock) if settings.tenant else None
     admissions = systems, customers, widgets, admins = Admission(), Admission(), Admission(), Admission(PAGES_AT_ONCE)
     admin = BasicAuthentication(settings.admin.username, settings.admin.password) if settings.admin else None
-    admin_door = AdminDoor(admin, refusals(Door.ADMIN), admins)
-    pages = AdminPages(settings, admin_door, rules, keyring, store, upstreams, metrics.folder, clock)
+    pages = AdminPages(
+        settings, admin, refusals(Door.ADMIN), admins, rules, keyring, store, upstreams, metrics.folder, clock
+    )
     policy = PolicyEndpoint(
         rules,
         Rooms(conferences, keyring, conference_ids(secrets.token_hex(10))),
@@ -227,7 +225,7 @@ def create_app(
     lookup = ConferenceLookup(conferences, rules, keyring, settings.node, audit.put)
     status = CustomerStatusEndpoint(CustomerStatuses(rules, keyring, lookup), customers)
     calls = ConferenceEndpoints(lookup, settings.api_keys, refusals(Door.API), audit.put, systems)
-    agents = _Agents(settings, lookup, refusals(Door.AGENTS), widgets, genesys)
+    agents = Widgets(settings, lookup, refusals(Door.AGENTS), widgets, genesys)
     watch_gauges(metrics, rules, decisions, audit, conferences, lambda: agents.stream_count, admissions)
     watch_others(metrics, rules, upstreams, clocks, events, clock)
     for each in (*beside, calls_counted, *dues):
@@ -235,13 +233,8 @@ def create_app(
     nodes.watch_gauges(metrics)
     if genesys is not None:
         genesys.watch_gauges(metrics)
-
     sink_routes = [unset(EVENTS_PATH, "POLICY_EVENTS_USERNAME and POLICY_EVENTS_PASSWORD")]
-    for_nodes = [
-        *operators.routes(),
-        *pages.routes(),
-        *(events.routes() if events is not None else sink_routes),
-    ]
+    for_nodes = [*operators.routes(), *pages.routes(), *(events.routes() if events is not None else sink_routes)]
     for_public = [*links.routes(), *calls.routes(), *status.routes(), *join.routes(), *agents.routes()]
     proxies = Proxies(settings.trusted_proxies)
 
@@ -277,7 +270,7 @@ async def _running(
     logs: Sequence[DecisionLog | AuditLog],
     conferences: Conferences,
     endings: Endings,
-    agents: "_Agents",
+    agents: Widgets,
     beside: Sequence[CallAssurance | Webhooks | CallGauges | DueGauges],
     agenda: Agenda,
     upstreams: Upstreams,
@@ -333,53 +326,6 @@ def _event_sink(
         return None
     authentication = BasicAuthentication(settings.events.username, settings.events.password)
     return EventSinkEndpoint(conferences, endings, authentication, refusals, kept)
-
-
-class _Agents:
-    """What agents' widgets use, as far as Genesys Cloud is set up."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        lookup: ConferenceLookup,
-        refusals: Refusals,
-        admission: Admission,
-        standing: GenesysStanding | None,
-    ) -> None:
-        self._genesys: Final = (
-            GenesysClient(settings.tenant, cache_seconds=settings.agent_cache_seconds, tell=standing.tell)
-            if settings.tenant and standing is not None
-            else None
-        )
-        self._endpoint: AgentEndpoint | None = None
-        self._streams: AgentStreams | None = None
-        if self._genesys is not None:
-            is_required = settings.agent_binding == "required"
-            access = AgentAccess(self._genesys, binding_required=is_required, refusals=refusals)
-            desk = AgentDesk(lookup, access, admission)
-            self._endpoint, self._streams = AgentEndpoint(desk), AgentStreams(desk)
-
-    @property
-    def stream_count(self) -> int:
-        """Streams that are open."""
-        return self._streams.count if self._streams is not None else 0
-
-    def routes(self) -> list[Route]:
-        """The routes, for the application."""
-        if self._endpoint is None or self._streams is None:
-            return [unset(path, "POLICY_GENESYS_API and POLICY_GENESYS_ORGANIZATION") for path in (PATH, STREAMS_PATH)]
-        return [*self._endpoint.routes(), *self._streams.routes()]
-
-    def stop(self) -> None:
-        """Ends every stream: a server that is to stop waits for its responses."""
-        if self._streams is not None:
-            self._streams.close()
-
-    async def close(self) -> None:
-        """Lets go of Genesys Cloud."""
-        self.stop()
-        if self._genesys is not None:
-            await self._genesys.close()
 
 
 async def _watch(rules: RuleStore, metrics: Metrics, upstreams: Upstreams) -> None:
