@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from policy_server.genesys.tenant import Tenant
 from policy_server.management.access import Access, Account, OAuthClient
-from policy_server.outbound.webhooks import Receiver
+from policy_server.outbound.receivers import Receiver
 from policy_server.settings import SETTINGS, Credentials, Settings, read_settings
 from policy_server.settings.readers import LOOPBACK, SettingsError
 from policy_server.web.api_keys import parse_api_keys

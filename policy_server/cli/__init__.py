@@ -1,47 +1,54 @@
 """The command line. Exit status: 0 good, 1 a check or test failed, 2 unusable input (README.md: Command line)."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Final
 
 import click
 
-from policy_server.cli.calendars import calendar
-from policy_server.cli.common import Unusable
-from policy_server.cli.conferences import conference
-from policy_server.cli.explain import explain
-from policy_server.cli.links import link
-from policy_server.cli.replaying import replay_log
-from policy_server.cli.rules import check, run_tests, schema
-from policy_server.cli.serve import serve
-from policy_server.cli.simulate import simulate
-from policy_server.cli.webhooks import webhook
-
-_LAB: Final = ("demo", "selftest")
-"""The lab's commands, each in a module of its name. The lab stands above the command line, and few machines have it."""
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "calendar": ("policy_server.cli.calendars", "calendar"),
+    "check": ("policy_server.cli.rules", "check"),
+    "conference": ("policy_server.cli.conferences", "conference"),
+    "demo": ("policy_server.lab.demo", "demo"),
+    "explain": ("policy_server.cli.explain", "explain"),
+    "link": ("policy_server.cli.links", "link"),
+    "replay": ("policy_server.cli.replaying", "replay_log"),
+    "schema": ("policy_server.cli.rules", "schema"),
+    "selftest": ("policy_server.lab.selftest", "selftest"),
+    "serve": ("policy_server.cli.serve", "serve"),
+    "simulate": ("policy_server.cli.simulate", "simulate"),
+    "test": ("policy_server.cli.rules", "run_tests"),
+    "webhook": ("policy_server.cli.webhooks", "webhook"),
+}
+"""Where each command is. It is imported when it is called: what one needs, the others do not wait for."""
 
 
 class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), *_LAB])
+        return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _LAB:
-            return super().get_command(ctx, cmd_name)
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name]
         try:
-            found = getattr(import_module(f"policy_server.lab.{cmd_name}"), cmd_name)
+            found = getattr(import_module(module), name)
         except ModuleNotFoundError as error:
             return _without_extra(cmd_name, error)
         return found if isinstance(found, click.Command) else None
 
 
 def _without_extra(name: str, error: ModuleNotFoundError) -> click.Command:
-    """In place of a command of the lab: says what to install."""
-    if (error.name or "").partition(".")[0] == __package__.partition(".")[0]:
+    """In place of a command of the lab, which stands above the command line and few machines have: says what to install."""
+    if name not in {"demo", "selftest"} or (error.name or "").partition(".")[0] == __package__.partition(".")[0]:
         raise error
     said = f"{name} needs {error.name}, which is not installed: pip install 'policy-server[lab]'"
 
     def refuse() -> None:
-        raise Unusable(said)
+        refusal = click.ClickException(said)
+        refusal.exit_code = 2
+        raise refusal
 
     anything = {"ignore_unknown_options": True, "allow_extra_args": True}
     return click.Command(name, anything, refuse, help=said, short_help="Needs pip install 'policy-server[lab]'.")
@@ -52,8 +59,5 @@ def _without_extra(name: str, error: ModuleNotFoundError) -> click.Command:
 def main() -> None:
     """External policy server for Pexip Infinity: routes a contact centre's video calls by YAML rules."""
 
-
-for command in (serve, check, explain, run_tests, schema, calendar, link, conference, replay_log, webhook, simulate):
-    main.add_command(command)
 
 __all__ = ["main"]

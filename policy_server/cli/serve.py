@@ -29,8 +29,8 @@ from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.request_types import RequestType
 from policy_server.rulefiles.store import RulesError, RuleStore
 from policy_server.settings import SETTINGS, Settings, read_settings
+from policy_server.settings.readers import PUBLIC
 from policy_server.web.decision_log import STANDARD_OUTPUT, Appender
-from policy_server.web.doors import PUBLIC
 from policy_server.web.events import PATH as EVENTS_PATH
 from policy_server.wording.words import listed
 

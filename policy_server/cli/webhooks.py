@@ -20,7 +20,8 @@ from policy_server.conferences.shapes import stamp
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.tables import encode
 from policy_server.conferences.telling import delivery_kind
-from policy_server.outbound.webhooks import Receiver, Refused, Sender, Taken
+from policy_server.outbound.receivers import Receiver
+from policy_server.outbound.webhooks import Refused, Sender, Taken
 from policy_server.settings import Settings
 from policy_server.wording.values import shown
 from policy_server.wording.words import nearest

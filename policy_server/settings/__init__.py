@@ -13,7 +13,7 @@ from policy_server.conferences.pace import OPEN_ROOMS, ROOMS
 from policy_server.genesys.tenant import Tenant, check_region, parse_tenant
 from policy_server.management.access import Access, parse_access
 from policy_server.management.pace import NODE_LIMIT, RATE, SLOWEST
-from policy_server.outbound.webhooks import Receiver, parse_receivers
+from policy_server.outbound.receivers import Receiver, parse_receivers
 from policy_server.settings.readers import (
     SettingsError,
     one_of,

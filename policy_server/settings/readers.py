@@ -14,7 +14,6 @@ from policy_server.pexip.request_types import ROOT
 from policy_server.web.api_keys import ApiKeys, ApiKeysError, parse_api_keys
 from policy_server.web.callers import Network
 from policy_server.web.cors import check_origin
-from policy_server.web.doors import PUBLIC
 from policy_server.wording.durations import DAY, Durations
 from policy_server.wording.values import shown, shown_address
 from policy_server.wording.words import listed
@@ -23,6 +22,9 @@ DURATIONS: Final = Durations(60, 3660 * DAY, "90m, 12h or 30d")
 """What a duration among the settings may be: at most ten years."""
 
 T = TypeVar("T")
+
+PUBLIC: Final = ("join", "agent", "api")
+"""First segments of the paths for customers, agents' widgets and the organisation's own systems."""
 
 LOOPBACK: Final[tuple[Network, ...]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 

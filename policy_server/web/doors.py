@@ -16,9 +16,6 @@ from policy_server.web.headers import with_safe_headers
 from policy_server.web.problem import ProblemResponse
 from policy_server.web.refusals import Refusals
 
-PUBLIC: Final = ("join", "agent", "api")
-"""First segments of the paths for customers, agents' widgets and the organisation's own systems."""
-
 _CLIMBING: Final = frozenset({b".", b".."})
 
 

@@ -9,7 +9,8 @@ from policy_server.conferences.deliveries import DEAD, Deliveries
 from policy_server.conferences.reader import BEGINNING
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.telling import KIND, WAKES, Telling, delivery_kind
-from policy_server.outbound.webhooks import Receiver, Sender
+from policy_server.outbound.receivers import Receiver
+from policy_server.outbound.webhooks import Sender
 from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Rules
 from policy_server.web.counting import COUNT_SECONDS, Counting

@@ -15,7 +15,8 @@ from standardwebhooks import WebhookVerificationError
 from policy_server.conferences.link_requests import FIELDS
 from policy_server.conferences.telling import Event, Message, Told
 from policy_server.conferences.verdict import Code, Verdict
-from policy_server.outbound.webhooks import Receiver, Refused, Sender, Taken
+from policy_server.outbound.receivers import Receiver
+from policy_server.outbound.webhooks import Refused, Sender, Taken
 from policy_server.rulefiles.pages import LAYOUT, PAGES
 from policy_server.rulefiles.store import load_folder
 from policy_server.simulator.genesys import StandIn

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from standardwebhooks import WebhookVerificationError
 
-from policy_server.outbound.webhooks import Receiver, Refused, Sender, Taken, parse_receivers
+from policy_server.outbound.receivers import Receiver, parse_receivers
+from policy_server.outbound.webhooks import Refused, Sender, Taken
 from tests.outbound.receivers import KEY, OTHER_KEY, OTHER_SECRET, SECRET, Site, receiving
 
 BODY = '{"type":"call.ended","data":{"customer":"Zoë"}}'

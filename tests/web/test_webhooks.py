@@ -12,7 +12,7 @@ import httpx
 import orjson
 
 from policy_server.conferences.store import ConferenceStore
-from policy_server.outbound.webhooks import Receiver
+from policy_server.outbound.receivers import Receiver
 from policy_server.pexip.events import Event
 from policy_server.policy.links import CustomerLink
 from policy_server.settings import Credentials
