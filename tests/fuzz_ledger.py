@@ -18,7 +18,7 @@ from tests.fuzz_events import MARK, Delivery
 
 _NAMES: Final = re.compile(rf"[A-Za-z2-7]{{{NAME_LENGTH},}}")
 
-_PACKED: Final = {"events": "SELECT content FROM events", "timeline": "SELECT content FROM timeline"}
+_PACKED: Final = {"events": "SELECT content, room FROM events", "timeline": "SELECT content, key FROM timeline"}
 
 
 class Ledger:
@@ -71,10 +71,10 @@ class Ledger:
         """What is wrong with the database that the server has left."""
         stored: Counter[str] = Counter()
         with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-            rows = connection.execute("SELECT content FROM events").fetchall()
+            rows = connection.execute(_PACKED["events"]).fetchall()
             doors = set(self._doors_in(connection))
-        for (content,) in rows:
-            *_, data, envelope = unpack(content)
+        for content, room in rows:
+            *_, data, envelope = unpack(content, room)
             stored[str(data.get(MARK, "") or envelope.get(MARK, ""))] += 1
         del stored[""]
         if lost := self._acknowledged - stored.keys():
@@ -94,8 +94,8 @@ class Ledger:
             if statement.startswith("INSERT") and not self._doors.isdisjoint(_names_in(statement)):
                 yield statement.split('"')[1]
         for table, statement in _PACKED.items():
-            for (content,) in connection.execute(statement):
-                if not self._doors.isdisjoint(_names_in(encode(unpack(content)))):
+            for content, name in connection.execute(statement):
+                if not self._doors.isdisjoint(_names_in(encode(unpack(content, name)))):
                     yield table
 
 

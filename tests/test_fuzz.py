@@ -66,7 +66,7 @@ SERVICE = b"/policy/v1/service/configuration?local_alias=x"
 CONTINUE = b'{"status": "success", "action": "continue"}'
 FAILURE = b'{"status": "failure", "action": "continue", "rule": null}'
 
-TABLES = "CREATE TABLE events (content BLOB); CREATE TABLE timeline (content BLOB)"
+TABLES = "CREATE TABLE events (content BLOB, room TEXT); CREATE TABLE timeline (content BLOB, key TEXT)"
 """What the ledger reads of a database."""
 
 
@@ -205,7 +205,7 @@ def test_the_database_is_compared_with_what_was_acknowledged(
     with closing(sqlite3.connect(tmp_path / "policy.db")) as connection, connection:
         connection.executescript(TABLES)
         connection.executemany(
-            "INSERT INTO events VALUES (?)", [(pack(["node", {MARK: mark}, {}]),) for mark in stored]
+            "INSERT INTO events VALUES (?, 'r')", [(pack(["node", {MARK: mark}, {}], "r"),) for mark in stored]
         )
     problems = "; ".join(ledger.audit(tmp_path / "policy.db"))
     assert (found in problems) if found else problems == ""
@@ -222,7 +222,7 @@ def test_what_opens_a_door_is_found_wherever_it_is_kept(kept: str, found: bool, 
         connection.executescript(TABLES)
         connection.execute("CREATE TABLE rooms (id INTEGER, name TEXT)")
         connection.execute("INSERT INTO rooms VALUES (1, ?)", (kept,))
-        connection.execute("INSERT INTO timeline VALUES (?)", (pack(["told", {"text": kept}]),))
+        connection.execute("INSERT INTO timeline VALUES (?, 'k')", (pack(["told", {"text": kept}], "k"),))
     said = ["what opens a door is in the table rooms, timeline"]
     assert list(ledger.audit(tmp_path / "policy.db")) == (said if found else [])
 

@@ -24,6 +24,10 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 """Where each command is. It is imported when it is called: what one needs, the others do not wait for."""
 
 
+class _NotInstalled(click.ClickException):
+    exit_code = 2
+
+
 class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
@@ -46,9 +50,7 @@ def _without_extra(name: str, error: ModuleNotFoundError) -> click.Command:
     said = f"{name} needs {error.name}, which is not installed: pip install 'policy-server[lab]'"
 
     def refuse() -> None:
-        refusal = click.ClickException(said)
-        refusal.exit_code = 2
-        raise refusal
+        raise _NotInstalled(said)
 
     anything = {"ignore_unknown_options": True, "allow_extra_args": True}
     return click.Command(name, anything, refuse, help=said, short_help="Needs pip install 'policy-server[lab]'.")

@@ -33,7 +33,7 @@ _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LOWER_SEQ: Final = "UPDATE events SET seq = ? WHERE digest = ? AND seq > ? RETURNING digest"
 _SELECT_EVENTS: Final = "SELECT arrived_at, seq, content FROM events WHERE room = ? AND arrived_at >= ?"
 _HELD_AGAIN: Final = "SELECT min(held_at) FROM conferences WHERE name = ? AND held_at > ?"
-_SELECT_ENTRIES: Final = "SELECT key, at, content FROM timeline WHERE key = ? ORDER BY at, id"
+_SELECT_ENTRIES: Final = "SELECT at, content FROM timeline WHERE key = ? ORDER BY at, id"
 _CHANGE_NUMBERS: Final = "SELECT key, number FROM changes WHERE key = ANY(?)"
 
 
@@ -55,10 +55,10 @@ def find_events(connection: Connection, room: str, since: datetime, until: datet
 
     They are in order of the nodes' clocks.
     """
-    values = [storable_name(room_of(room)), instant(since)]
-    rows = connection.execute(_SELECT_EVENTS, *values)
+    stored = storable_name(room_of(room))
+    rows = connection.execute(_SELECT_EVENTS, stored, instant(since))
     end = None if until is None else instant(until)
-    found = tuple(sorted((_event(row) for row in rows if end is None or row[0] < end), key=_TOLD))
+    found = tuple(sorted((_event(stored, *row) for row in rows if end is None or row[0] < end), key=_TOLD))
     if room == room_of(room):
         return found
     # A room of its own that is merely named like another's breakout room.
@@ -82,14 +82,15 @@ def add_timeline(connection: Connection, groups: Iterable[Mapping[Row, TimelineE
         entries.update(group)
     # In one order everywhere, so that two replicas wait for each other and do not block each other.
     ordered = sorted(entries, key=itemgetter(0))
-    new = connection.insert(TIMELINE, [(*identity, _packed(entries[identity])) for identity in ordered])
+    new = connection.insert(TIMELINE, [(*identity, _packed(entries[identity], identity[0])) for identity in ordered])
     return {row[:3]: entries[row[:3]] for row in new}
 
 
 def find_timeline(connection: Connection, key: str) -> tuple[TimelineEntry, ...]:
     """The entries of a key, by time and then in the order they were stored."""
-    rows = connection.execute(_SELECT_ENTRIES, storable_name(key))
-    return tuple(TimelineEntry(key, moment(at), *unpack(content)) for key, at, content in rows)
+    stored = storable_name(key)
+    rows = connection.execute(_SELECT_ENTRIES, stored)
+    return tuple(TimelineEntry(stored, moment(at), *unpack(content, stored)) for at, content in rows)
 
 
 def find_change_numbers(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
@@ -135,18 +136,18 @@ _DELETE: Final = "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} 
 
 
 def _event_row(digest: bytes, event: Event) -> Row:
-    content = pack([event.node, event.version, event.time, event.name, event.data, event.envelope])
-    return digest, instant(event.arrived_at), storable_name(event.room), event.seq, content
+    room = storable_name(event.room)
+    content = pack([event.node, event.version, event.time, event.name, event.data, event.envelope], room)
+    return digest, instant(event.arrived_at), room, event.seq, content
 
 
-def _event(row: Row) -> Event:
-    arrived_at, seq, content = row
-    node, version, time, name, data, envelope = unpack(content)
+def _event(room: str, arrived_at: int, seq: int, content: bytes) -> Event:
+    node, version, time, name, data, envelope = unpack(content, room)
     return Event(node, seq, version, time, name, data, envelope, arrived_at=moment(arrived_at))
 
 
-def _packed(entry: TimelineEntry) -> bytes:
-    return pack([entry.kind, entry.data])
+def _packed(entry: TimelineEntry, key: str) -> bytes:
+    return pack([entry.kind, entry.data], key)
 
 
 def entry_identity(entry: TimelineEntry) -> Row:

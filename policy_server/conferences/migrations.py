@@ -26,13 +26,16 @@ _WORDS: Final = {
 _ADVISORY_LOCK: Final = 7_046_029_254_386_353
 """A number nobody else's advisory locks are likely to have."""
 
-_VERSION_3: Final = (
+_FIRST: Final = (
     """CREATE TABLE links (
         call TEXT NOT NULL PRIMARY KEY, type TEXT NOT NULL,
         name TEXT NOT NULL, attributes TEXT NOT NULL, created_at BIGINT NOT NULL, expires_at BIGINT NOT NULL,
-        created_by TEXT NOT NULL, revoked_at BIGINT, idempotency_key TEXT, request_digest TEXT) {in_key}""",
+        created_by TEXT NOT NULL, revoked_at BIGINT, joins TEXT NOT NULL, idempotency_key TEXT, request_digest TEXT,
+        starts_at BIGINT, opens_at BIGINT, moved_at BIGINT, moved_to TEXT) {in_key}""",
     "CREATE UNIQUE INDEX links_idempotency ON links (created_by, idempotency_key) WHERE idempotency_key IS NOT NULL",
     "CREATE INDEX links_expires_at ON links (expires_at)",
+    "CREATE INDEX links_created_at ON links (created_at, call)",
+    "CREATE INDEX links_joins ON links (joins) WHERE joins <> ''",
     """CREATE TABLE conferences (
         id TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, call TEXT NOT NULL,
         link_type TEXT NOT NULL, service_tag TEXT NOT NULL, service TEXT NOT NULL, legs TEXT NOT NULL, fallbacks TEXT NOT NULL,
@@ -41,6 +44,7 @@ _VERSION_3: Final = (
     "CREATE UNIQUE INDEX conferences_live_name ON conferences (live_name) WHERE live_name IS NOT NULL",
     "CREATE INDEX conferences_call ON conferences (call, held_at)",
     "CREATE INDEX conferences_name ON conferences (name, held_at)",
+    "CREATE INDEX conferences_held_at ON conferences (held_at, id)",
     "CREATE INDEX conferences_over_at ON conferences (coalesce(ended_at, expires_at))",
     """CREATE TABLE doors (
         conference_id TEXT NOT NULL, rule TEXT NOT NULL, fields TEXT NOT NULL, asked TEXT NOT NULL,
@@ -49,9 +53,8 @@ _VERSION_3: Final = (
         conference_id TEXT NOT NULL, place INTEGER NOT NULL, conversation_id TEXT NOT NULL,
         PRIMARY KEY (conference_id, place)) {in_key}""",
     """CREATE TABLE events (
-        id {row_number}, digest {bytes} NOT NULL, arrived_at BIGINT NOT NULL, room TEXT NOT NULL, seq BIGINT NOT NULL,
+        digest {bytes} NOT NULL PRIMARY KEY, arrived_at BIGINT NOT NULL, room TEXT NOT NULL, seq BIGINT NOT NULL,
         content {bytes} NOT NULL)""",
-    "CREATE UNIQUE INDEX events_identity ON events (digest)",
     "CREATE INDEX events_room ON events (room, arrived_at)",
     "CREATE INDEX events_arrived_at ON events (arrived_at)",
     """CREATE TABLE timeline (
@@ -61,9 +64,6 @@ _VERSION_3: Final = (
     """CREATE TABLE changes (
         key TEXT NOT NULL PRIMARY KEY, number BIGINT NOT NULL, position BIGINT NOT NULL) {in_key}""",
     "CREATE INDEX changes_position ON changes (position)",
-)
-
-_VERSION_4: Final = (
     """CREATE TABLE due_actions (
         id TEXT NOT NULL PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, lane TEXT NOT NULL, place BIGINT NOT NULL,
         due_at BIGINT NOT NULL, data TEXT NOT NULL, attempts BIGINT NOT NULL, owner TEXT, leased_until BIGINT,
@@ -72,47 +72,16 @@ _VERSION_4: Final = (
     "CREATE INDEX due_actions_lane ON due_actions (lane, place) WHERE done_at IS NULL",
     "CREATE INDEX due_actions_key ON due_actions (key)",
     "CREATE INDEX due_actions_done_at ON due_actions (coalesce(done_at, due_at))",
+    "CREATE INDEX due_actions_outcome ON due_actions (outcome, done_at) WHERE done_at IS NOT NULL",
 )
 
-_VERSION_5: Final = (
-    "ALTER TABLE links ADD COLUMN starts_at BIGINT",
-    "ALTER TABLE links ADD COLUMN opens_at BIGINT",
-)
-
-_VERSION_6: Final = (
-    "ALTER TABLE links ADD COLUMN moved_at BIGINT",
-    "ALTER TABLE links ADD COLUMN moved_to TEXT",
-)
-
-_VERSION_7: Final = (
-    "CREATE INDEX conferences_held_at ON conferences (held_at, id)",
-    "CREATE INDEX links_created_at ON links (created_at, call)",
-)
-
-_VERSION_8: Final = (
-    "ALTER TABLE links ADD COLUMN joins TEXT NOT NULL DEFAULT ''",
-    "CREATE INDEX links_joins ON links (joins) WHERE joins <> ''",
-)
-
-_VERSION_9: Final = ("CREATE INDEX due_actions_outcome ON due_actions (outcome, done_at) WHERE done_at IS NOT NULL",)
-
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
-    (),
-    (),
-    _VERSION_3,
-    _VERSION_4,
-    _VERSION_5,
-    _VERSION_6,
-    _VERSION_7,
-    _VERSION_8,
-    _VERSION_9,
-)
-"""What makes version 1 out of an empty database, version 2 out of 1, …; version 1 was that of 0.1 and version 2 came before
-0.2.0 was released, and neither is read.
+OLDEST: Final = 10
+"""The oldest version that is brought to the newest, that of 0.2.0. Version 1 was that of 0.1, and those between came before
+0.2.0 was released.
 """
 
-OLDEST: Final = 3
-"""The oldest version that is brought to the newest."""
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (*((),) * (OLDEST - 1), _FIRST)
+"""What makes version 1 out of an empty database, version 2 out of 1, …"""
 
 _FIND_VERSION: Final = "SELECT version FROM schema_version"
 

@@ -1,6 +1,7 @@
 """Events and timeline entries as they lie in the database: JSON, packed to a third.
 
-A message of a thousand characters is packed alone, so the packer is told beforehand what all of them say.
+A message of a thousand characters is packed alone, so the packer is told beforehand what all of them say; and the name
+under which a row is found, which messages repeat and nothing packs well, is left out of it.
 """
 
 import zlib
@@ -65,12 +66,17 @@ _PACKER: Final = zlib.compressobj(level=2, wbits=_WINDOW, memLevel=5, zdict=_WOR
 _UNPACKER: Final = zlib.decompressobj(wbits=_WINDOW, zdict=_WORDS)
 
 
-def pack(value: object) -> bytes:
-    """JSON of a value, packed. Raises TypeError for what is not JSON."""
+_OWN_NAME: Final = b"\0"
+"""What stands for the name. JSON has no such byte."""
+
+
+def pack(value: object, name: str) -> bytes:
+    """JSON of a value, packed, for a row that is found by a name. Raises TypeError for what is not JSON."""
+    text = encode_bytes(value)
     packer = _PACKER.copy()
-    return packer.compress(encode_bytes(value)) + packer.flush()
+    return packer.compress(text.replace(name.encode(), _OWN_NAME) if name else text) + packer.flush()
 
 
-def unpack(packed: bytes) -> Any:
-    """The value that was packed."""
-    return decode(_UNPACKER.copy().decompress(packed))
+def unpack(packed: bytes, name: str) -> Any:
+    """The value that was packed for a row with this name."""
+    return decode(_UNPACKER.copy().decompress(packed).replace(_OWN_NAME, name.encode()))

@@ -221,7 +221,6 @@ EVENTS: Final = Table(
     # Packed: node, version, time, name, data, envelope.
     Column("content", _BYTES),
     key=("digest",),
-    is_numbered=True,
 )
 
 TIMELINE: Final = Table(

@@ -14,7 +14,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from policy_server.conferences.telling import Event, Message, Told
 from policy_server.outbound.exchange import Exchange, NoReply, Reply
-from policy_server.outbound.webhooks import TIMEOUT, Receiver, Sender
+from policy_server.outbound.receivers import Receiver
+from policy_server.outbound.webhooks import TIMEOUT, Sender
 from tests.conferences.event_histories import BEGIN
 
 ORDER: Final = [event.value for event in Event]
