@@ -401,10 +401,8 @@ def test_a_database_that_is_away(rules: Path) -> None:
         with running.client() as client:
             question = "/policy/v1/service/configuration?call_direction=dial_in&local_alias=room-a"
             assert client.get(question).json()["result"]["name"] == "a"
-            assert client.get("/readyz").json()["database"] == {
-                "name": f"postgresql://127.0.0.1:{port}/policy",
-                "reachable": False,
-            }
+            database = client.get("/readyz").json()["database"]
+            assert (database["name"], database["reachable"]) == (f"postgresql://127.0.0.1:{port}/policy", False)
             assert make_link(client, API_KEYS).status_code == 503
         assert running.stop() == 0
         assert "planted-secret" not in running.out + running.err
