@@ -150,11 +150,11 @@ def create_app(
     access = settings.management
     node = ManagementNode(access, settings.management_rate, clock) if access is not None else None
     assurance = CallAssurance(conferences, rules, keyring, node, LegCounts(metrics)) if node is not None else None
-    webhooks = Webhooks(settings.receivers, store, rules, keyring, clock) if settings.receivers else None
+    webhooks = Webhooks(settings.receivers, conferences, rules, keyring) if settings.receivers else None
     beside = [each for each in (assurance, webhooks) if each is not None]
     handlers = {kind: handler for each in beside for kind, handler in each.handlers.items()}
-    agenda = Agenda(conferences.store, handlers, secrets.token_hex(8), clock)
-    dues = [DueGauges(store, agenda, tuple(handlers), clock)] if handlers else []
+    agenda = Agenda(store, handlers, secrets.token_hex(8), clock)
+    dues = [DueGauges(store, agenda, tuple(handlers), clock, webhooks.count if webhooks else None)] if handlers else []
     calls_counted = CallGauges(CallFigures(store, rules, keyring, clock))
     nodes = NodesSeen()
     genesys = GenesysStanding(settings.tenant.api, clock) if settings.tenant else None

@@ -13,6 +13,7 @@ from policy_server.conferences.reader import BEGINNING
 from policy_server.conferences.shapes import stamp
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.telling import Parcel
+from policy_server.conferences.timeline import Note, webhook_dead
 from policy_server.outbound.webhooks import AT_ONCE, TIMEOUT, Refused, Taken
 
 SENT: Final = "sent"
@@ -60,7 +61,9 @@ class Counts:
 
 
 class Deliveries:
-    """Carries out the deliveries to one receiver: a handler of the agenda."""
+    """Carries out the deliveries to one receiver: a handler of the agenda. ``note`` puts something on the timeline of a call or
+    room.
+    """
 
     seconds: Final = TIMEOUT + 5.0
     at_once: Final = AT_ONCE
@@ -70,12 +73,14 @@ class Deliveries:
         receiver: str,
         post: Post,
         clock: Callable[[], datetime],
+        note: Callable[[str, Note], None],
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.receiver: Final = receiver
         self.counts: Final = Counts()
         self._post: Final = post
         self._clock: Final = clock
+        self._note: Final = note
         self._chance: Final = chance
 
     async def carry_out(self, action: DueAction, remember: Remember) -> Result:
@@ -118,6 +123,7 @@ class Deliveries:
             parcel.sends,
             refused.reason,
         )
+        self._note(action.key, webhook_dead(self.receiver, parcel.event, parcel.fact, parcel.sends, refused.reason))
         return Done(DEAD, parcel.plain())
 
 

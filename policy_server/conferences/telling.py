@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Final
+from hashlib import sha256
+from typing import Annotated, Final, assert_never
 
 from typing_extensions import TypedDict
 
@@ -43,6 +44,12 @@ FIRST: Final = timedelta(seconds=15)
 POLL: Final = timedelta(seconds=5)
 """How often it is asked whether a further leg is tried, while none rings and the customer waits."""
 
+LATE: Final = timedelta(hours=1)
+"""For how long after that news may still change what a call came to, which is then told once more."""
+
+ENDS: Final = 5
+"""How often the end of a call is told at the most."""
+
 SECONDS: Final = 10.0
 AT_ONCE: Final = 10
 
@@ -57,7 +64,22 @@ class Event(StrEnum):
     ANSWERED = "call.answered"
     """The contact centre and the customer are together for the first time."""
     ENDED = "call.ended"
-    """The conference is over."""
+    """The conference is over. Told again where late news changes what it came to: nothing else is told after it."""
+
+    @property
+    def fact(self) -> str:
+        """What it tells, as the end of a sentence."""
+        match self:
+            case Event.STARTED:
+                return "the customer has come"
+            case Event.FAILED:
+                return "nobody answered"
+            case Event.ANSWERED:
+                return "the contact centre answered"
+            case Event.ENDED:
+                return "the call is over"
+            case _:
+                assert_never(self)
 
 
 _PLACES: Final = {event: place for place, event in enumerate(Event)}
@@ -150,14 +172,25 @@ class News:
     again_at: datetime | None
 
 
-def news_of(life: Life, told: frozenset[Event], now: datetime, *, is_tried: bool) -> News:
-    """The news of a call. ``is_tried``: somebody may still have a further leg dialled."""
+def news_of(life: Life, told: frozenset[Event], now: datetime, *, is_tried: bool, ends: Sequence[str] = ()) -> News:
+    """The news of a call. ``is_tried``: somebody may still have a further leg dialled. ``ends`` are the outcomes with which its
+    end was told.
+    """
     visit, until = life.visit, life.held.expires_at
     is_ended = life.answer["state"] == Phase.ENDED
     # Late news may still say that it goes on, or why a leg ended.
     settled_at = until if life.arrived_at is None else min(until, life.arrived_at + SETTLE)
     is_over = is_ended and settled_at <= now
-    again_at = settled_at if is_ended else until
+    if is_over:
+        closed_at = settled_at + LATE
+        is_owed = bool(visit.customer or life.held.call)
+        again_at = closed_at if is_owed and now < closed_at else None
+        is_new = is_owed and len(ends) < ENDS and outcome_of(life) not in ends[-1:]
+        last = [Event.ENDED] if is_new else []
+    else:
+        again_at, last = settled_at if is_ended else until, []
+    if ends:
+        return News(last, again_at)
     found = [Event.STARTED] if visit.customer else []
     if answered(life) is not None:
         found.append(Event.ANSWERED)
@@ -170,9 +203,14 @@ def news_of(life: Life, told: frozenset[Event], now: datetime, *, is_tried: bool
             again_at = min(until, now + POLL)
         elif _is_without_leg(life):
             found.append(Event.FAILED)
-    if is_over and (visit.customer or life.held.call):
-        found.append(Event.ENDED)
-    return News([event for event in found if event not in told], None if is_over else again_at)
+    return News([*(event for event in found if event not in told), *last], again_at)
+
+
+def outcome_of(life: Life) -> str:
+    """What a call came to, as its end tells it, in a word that is another for whatever is told otherwise."""
+    data = message_of(Event.ENDED, life, life.held.held_at)["data"]
+    said = [data["verdict"], data["joined_at"], data["answered_at"], data["ended_at"]]
+    return sha256(encode(said).encode()).hexdigest()[:16]
 
 
 def _is_without_leg(life: Life) -> bool:
@@ -205,7 +243,7 @@ WAKES: Final = Wakes(KIND, CHANGES | {"participant_updated"}, first_look)
 @dataclass(frozen=True, slots=True)
 class Parcel:
     """The data of a delivery. ``message`` is its id for the receiver, and ``since`` when it was to be sent first; ``sends``
-    counts how often it was, and ``error`` says what came of the last.
+    counts how often it was, and ``error`` says what came of the last. ``outcome`` is what the end of a call tells.
     """
 
     event: str
@@ -214,6 +252,12 @@ class Parcel:
     since: str
     sends: int = 0
     error: str = ""
+    outcome: str = ""
+
+    @property
+    def fact(self) -> str:
+        """What it tells, as the end of a sentence."""
+        return Event(self.event).fact
 
     def plain(self) -> dict[str, object]:
         """As JSON."""
@@ -247,10 +291,10 @@ class Telling:
         found = await self._store.read(self._look, action, told, now)
         if found is None:
             return Done("not held", {})
-        life, news = found
+        life, news, number = found
         # Written before it is said that it was: whoever comes after a crash finds the same, and stores nothing twice.
         deliveries = [
-            self._delivery(event, life, receiver, now) for event in news.events for receiver in self._receivers
+            self._delivery(event, life, receiver, now, number) for event in news.events for receiver in self._receivers
         ]
         if deliveries:
             await self._store.schedule(deliveries)
@@ -259,27 +303,47 @@ class Telling:
 
     def _look(
         self, reader: Reader, action: DueAction, told: frozenset[Event], now: datetime
-    ) -> tuple[Life, News] | None:
+    ) -> tuple[Life, News, int] | None:
         life = life_of(reader, action.id.partition(":")[2], self._rules.ruleset, self._keyring, now)
         if life is None:
             return None
-        return life, news_of(life, told, now, is_tried=_is_tried(reader, life.held))
+        # By what is to be sent: whoever died before saying so may have noted an end that is another by now.
+        ends = _ends(reader, life.held) if life.answer["state"] == Phase.ENDED or Event.ENDED in told else ()
+        news = news_of(life, told, now, is_tried=_is_tried(reader, life.held), ends=ends)
+        return life, news, len(ends)
 
-    def _delivery(self, event: Event, life: Life, receiver: str, now: datetime) -> DueAction:
+    def _delivery(self, event: Event, life: Life, receiver: str, now: datetime, number: int) -> DueAction:
         held = life.held
+        again = number + 1 if event is Event.ENDED and number else 0
         # Without a full stop, which stands between id and time in what is signed.
-        message = f"msg_{held.id}_{event.name.lower()}"
-        parcel = Parcel(event.value, message, encode(message_of(event, life, now)), stamp(now, "seconds"))
+        message = f"msg_{held.id}_{event.name.lower()}{f'_{again}' if again else ''}"
+        body = encode(message_of(event, life, now))
+        outcome = outcome_of(life) if event is Event.ENDED else ""
+        parcel = Parcel(event.value, message, body, stamp(now, "seconds"), outcome=outcome)
         kind = delivery_kind(receiver)
         return DueAction(
-            f"{kind}:{held.id}:{event}",
+            f"{_delivery_id(kind, held, event)}{f':{again}' if again else ''}",
             kind,
             held.call or held.name,
             now,
             parcel.plain(),
             lane=f"{kind}:{held.id}",
-            place=_PLACES[event],
+            place=_PLACES[event] + again,
         )
+
+
+def _delivery_id(kind: str, held: HeldConference, event: Event) -> str:
+    return f"{kind}:{held.id}:{event}"
+
+
+def _ends(reader: Reader, held: HeldConference) -> Sequence[str]:
+    """With which outcomes the end of a conference is told, in order; of one receiver, for all are told the same."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    for action in find_of(reader.connection, held.call or held.name):
+        if action.id.startswith(_delivery_id(action.kind, held, Event.ENDED)):
+            found.setdefault(action.kind, []).append((action.place, str(action.data.get("outcome", ""))))
+    most = max(found.values(), key=len, default=[])
+    return [outcome for _, outcome in sorted(most)]
 
 
 def _is_tried(reader: Reader, held: HeldConference) -> bool:

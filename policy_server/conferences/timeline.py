@@ -50,6 +50,7 @@ class Kind(StrEnum):
     POLICY_ANSWERED = "policy.answered"
     AGENT_LOOKED_UP = "agent.looked_up"
     ASSURANCE_ACTED = "assurance.acted"
+    WEBHOOK_DEAD = "webhook.dead"
     CONFERENCE_STARTED = "conference_started"
     TRUNK_DIALLED = "trunk_dialled"
     TRUNK_ANSWERED = "trunk_answered"
@@ -186,6 +187,17 @@ def agent_looked_up(agent_id: str, agent_name: str, conversation: str) -> Note:
 def assurance_acted(step: str, text: str, data: Mapping[str, object]) -> Note:
     """Something was done for a call whose leg failed or which is over, or cannot be done."""
     return Note(Kind.ASSURANCE_ACTED, {"text": text, "step": step, **data})
+
+
+def webhook_dead(receiver: str, event: str, fact: str, sends: int, reason: str) -> Note:
+    """A receiver did not take a message about the call, which is not sent any more by itself. ``fact`` says what it was not
+    told, and ``reason`` what came of the last of so many tries.
+    """
+    tries = "one try" if sends == 1 else f"{sends} tries"
+    text = f"The receiver '{receiver}' was not told that {fact}: given up after {tries} ({reason})."
+    return Note(
+        Kind.WEBHOOK_DEAD, {"text": text, "receiver": receiver, "event": event, "sends": sends, "error": reason}
+    )
 
 
 # ------------------------------------------------------------------ what nodes tell

@@ -1,6 +1,6 @@
 """What is due, and which customers wait, for operators: counted now and then, beside all answers."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -11,12 +11,16 @@ from policy_server.conferences.store import ConferenceStore
 from policy_server.web.counting import COUNT_SECONDS, Counting
 from policy_server.web.metrics import Metrics
 
+Due = Mapping[str, tuple[int, datetime]]
+"""For each kind how many actions are not done, and when the first of them is or was due."""
+
 
 class DueGauges:
     """Counts what is to be done, and the customers whose calls are watched and for whom nobody has answered.
 
     Every process counts what all of them have to do: one of the database alone says the same everywhere. ``kinds`` are those
-    of actions that there may be. Of customers the calls that are looked at next are read, as many as the store gives.
+    of actions that there may be. Of customers the calls that are looked at next are read, as many as the store gives. ``also``
+    is told what is due each time that it is counted.
     """
 
     def __init__(
@@ -25,13 +29,15 @@ class DueGauges:
         agenda: Agenda,
         kinds: Collection[str],
         clock: Callable[[], datetime],
+        also: Callable[[Due], Awaitable[None]] | None = None,
         count_seconds: float = COUNT_SECONDS,
     ) -> None:
         self._store: Final = store
         self._agenda: Final = agenda
         self._kinds: Final = kinds
         self._clock: Final = clock
-        self._due: Mapping[str, tuple[int, datetime]] = {}
+        self._also: Final = also
+        self._due: Due = {}
         self._waiting_since: list[datetime] = []
         self._counting: Final = Counting(self.count, count_seconds)
 
@@ -79,6 +85,8 @@ class DueGauges:
     async def count(self) -> None:
         """Counts once. Raises StoreUnavailableError."""
         self._due = await self._store.count_due()
+        if self._also is not None:
+            await self._also(self._due)
         if assuring.KIND in self._kinds:
             actions = await self._store.waiting_due(assuring.KIND)
             memories = (

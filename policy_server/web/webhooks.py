@@ -1,19 +1,19 @@
 """Webhooks, for operators: who is told, what waits, and what never arrived. No answer of ours waits for any of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypedDict
 
 from policy_server.conferences.agenda import Handler
 from policy_server.conferences.deliveries import DEAD, Deliveries
+from policy_server.conferences.live import Conferences
 from policy_server.conferences.reader import BEGINNING
-from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.telling import KIND, WAKES, Telling, delivery_kind
+from policy_server.conferences.timeline import Note
 from policy_server.outbound.receivers import Receiver
 from policy_server.outbound.webhooks import Sender
 from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Rules
-from policy_server.web.counting import COUNT_SECONDS, Counting
 from policy_server.web.metrics import Metrics
 
 
@@ -39,16 +39,21 @@ class Webhooks:
     def __init__(
         self,
         receivers: Sequence[Receiver],
-        store: ConferenceStore,
+        conferences: Conferences,
         rules: Rules,
         keyring: Keyring,
-        clock: Callable[[], datetime],
-        count_seconds: float = COUNT_SECONDS,
     ) -> None:
+        store, clock = conferences.store, conferences.clock
         self._store: Final = store
         self._receivers: Final = receivers
         self._senders: Final = {receiver.name: Sender(receiver) for receiver in receivers}
-        self._deliveries: Final = {name: Deliveries(name, sender, clock) for name, sender in self._senders.items()}
+
+        def note(key: str, told: Note) -> None:
+            conferences.note(key, *told, clock())
+
+        self._deliveries: Final = {
+            name: Deliveries(name, sender, clock, note) for name, sender in self._senders.items()
+        }
         names = [receiver.name for receiver in receivers]
         self.handlers: Final[Mapping[str, Handler]] = {
             KIND: Telling(store, rules, keyring, names, clock),
@@ -57,7 +62,6 @@ class Webhooks:
         self._waiting: Mapping[str, tuple[int, datetime]] = {}
         self._dead: Mapping[str, int] | None = None
         """``None`` until it is counted: who watches it would take the first count for so many new ones."""
-        self._counting: Final = Counting(self._count, count_seconds)
         store.wake_by(WAKES)
 
     def state(self) -> list[ReceiverState]:
@@ -109,15 +113,14 @@ class Webhooks:
         )
 
     def start(self) -> None:
-        """Begins to count what waits, on the loop that runs."""
-        self._counting.start()
+        """Nothing: the agenda has it carried out, and whoever counts what is due calls ``count``."""
 
     async def close(self) -> None:
         """Lets go of the receivers; call it when the agenda is closed."""
-        await self._counting.close()
         for sender in self._senders.values():
             await sender.close()
 
-    async def _count(self) -> None:
-        self._waiting = await self._store.count_due()
+    async def count(self, due: Mapping[str, tuple[int, datetime]]) -> None:
+        """Takes note of what is due, by kind, and counts what is not sent any more. Raises StoreUnavailableError."""
+        self._waiting = due
         self._dead = await self._store.count_done(DEAD, BEGINNING)

@@ -27,14 +27,16 @@ from policy_server.conferences.deliveries import (
     send_again,
 )
 from policy_server.conferences.due import DueAction
+from policy_server.conferences.life import life_of
 from policy_server.conferences.store import ConferenceStore
+from policy_server.conferences.telling import ENDS, Message, Told, delivery_kind
 from policy_server.conferences.telling import Event as Kind
-from policy_server.conferences.telling import Message, Told, delivery_kind
 from policy_server.outbound.webhooks import Refused, Taken
 from policy_server.pexip.events import Event
 from tests.conferences.event_histories import BEGIN, changed, ended, joined, left, leg, started
 from tests.conferences.samples import Place
-from tests.conferences.told_world import ATTRIBUTES, CALL, Box, Clock, Office, at, held, told, visit
+from tests.conferences.told_world import ATTRIBUTES, CALL, LEASE, RULES, Box, Clock, Office, at, held, told, visit
+from tests.rule_sets import KEYRING
 
 CRM = delivery_kind("crm")
 DOWN = Refused("it answered 503")
@@ -251,6 +253,109 @@ def test_the_order_of_messages_and_their_doubles_change_nothing(events: list[Eve
         assert played(Path(folder), scenario).events == ["started", "answered", "ended"]
 
 
+@pytest.mark.parametrize(
+    ("late", "expected", "codes"),
+    [
+        pytest.param([], ["started", "failed", "ended"], ["leg_busy"], id="nothing"),
+        pytest.param(
+            told(leg("second", BEGIN + 20), left("second", BEGIN + 59, disconnect_reason="Call disconnected")),
+            ["started", "failed", "ended", "ended_2"],
+            ["leg_busy", "no_agent"],
+            id="that it was answered",
+        ),
+        pytest.param(
+            told(joined("maria", BEGIN + 20, destination_alias="hcp…"), left("maria", BEGIN + 50)),
+            ["started", "failed", "ended", "ended_2"],
+            ["leg_busy", "answered"],
+            id="that an agent came by video",
+        ),
+        pytest.param(
+            told(changed("ada", BEGIN + 30, is_muted=True)),
+            ["started", "failed", "ended"],
+            ["leg_busy"],
+            id="trifles",
+        ),
+        pytest.param(
+            told(joined("grace", BEGIN + 61.5, destination_alias="mp…"), left("grace", BEGIN + 90), ended(BEGIN + 91)),
+            ["started", "failed", "ended", "ended_2"],
+            ["leg_busy", "leg_busy"],
+            id="that it went on",
+        ),
+    ],
+)
+@pytest.mark.parametrize("after", [80, 3600])
+def test_what_is_heard_after_the_end_was_told(
+    tmp_path: Path, late: list[Event], expected: list[str], codes: list[str], after: float
+) -> None:
+    """The end is told again where what the call came to is another by then, and nothing else is told after an end."""
+
+    async def scenario(office: Office, box: Box) -> None:
+        await office.begin()
+        await office.hear(visit(answered=None))
+        await office.wait(at(after))
+        await office.store.add_events([replace(event, arrived_at=at(after)) for event in late])
+        await office.wait(at(20_000))
+        assert not await office.store.count_due()
+
+    box = played(tmp_path, scenario)
+    assert box.events == expected
+    ends = [body for body in bodies(box) if body["type"] == "call.ended"]
+    assert [body["data"]["verdict"]["code"] for body in ends] == codes
+    assert all((body["data"]["answered_at"] is None) == (body is ends[0] or codes[0] == codes[-1]) for body in ends)
+
+
+def test_an_end_that_is_told_again_comes_after_the_first(tmp_path: Path) -> None:
+    """Also where the first was not taken when the second was known."""
+    box = Box(lambda message, now: DOWN if now < at(400) else Taken(204))
+
+    async def scenario(office: Office, _: Box) -> None:
+        await office.begin()
+        await office.hear(visit(answered=None))
+        await office.wait(at(80))
+        late = told(joined("maria", BEGIN + 20, destination_alias="hcp…"), left("maria", BEGIN + 50))
+        await office.store.add_events([replace(event, arrived_at=at(80)) for event in late])
+        await office.wait(at(20_000))
+
+    assert played(tmp_path, scenario, box).events == ["started", "failed", "ended", "ended_2"]
+
+
+@given(
+    st.permutations(visit()),
+    st.lists(st.sampled_from([0.0, 0.5, 5.0, 30.0, 200.0]), min_size=7, max_size=7),
+    st.sets(st.integers(0, 7)),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_last_end_is_what_the_call_came_to(events: list[Event], pauses: list[float], deaths: set[int]) -> None:
+    """Whatever is heard when, and whoever dies over it: the last that is told of a call is its end, as it is known at last."""
+
+    async def scenario(office: Office, box: Box) -> None:
+        await office.begin()
+        now = 61.0
+        for number, (event, pause) in enumerate(zip(events, pauses, strict=True)):
+            now += pause
+            await office.wait(at(now))
+            await office.store.add_events([replace(event, arrived_at=at(now))])
+            await office.work(crash=lambda number=number: number in deaths)  # type: ignore[misc]
+        # What the dead had is taken over when their time is up.
+        for _ in range(5):
+            await office.wait(office.clock.now + LEASE)
+            await office.work()
+        await office.wait(at(40_000))
+        assert not await office.store.count_due()
+        life = await office.store.read(life_of, "conference0", RULES, KEYRING, office.clock.now)
+        assert life is not None
+        last = bodies(box)[-1]
+        assert last["type"] == "call.ended"
+        assert last["data"]["verdict"] == life.answer["verdict"]
+        assert last["data"]["answered_at"] == at(12).isoformat(timespec="milliseconds")
+        firsts = list(dict.fromkeys(box.events))
+        order = ["started", "failed", "answered", "ended", *(f"ended_{number}" for number in range(2, ENDS + 1))]
+        assert firsts == sorted(firsts, key=order.index)
+
+    with TemporaryDirectory() as folder:
+        played(Path(folder), scenario)
+
+
 # ------------------------------------------------------------------ deliveries
 
 
@@ -300,6 +405,14 @@ def test_what_nobody_takes_is_a_dead_letter(tmp_path: Path, refused: Refused, tr
         assert all(letter.done_at is not None and letter.done_at <= at(100) + LASTS for letter in dead)
         assert len([message for message, *_ in box.got if message.endswith("started")]) in tries
         assert await office.store.count_done(DEAD, at(0)) == {CRM: 3}
+        assert [key for key, _ in office.notes] == [CALL.id] * 3
+        texts = [str(note.data["text"]) for _, note in office.notes]
+        assert [text.partition(": given up")[0] for text in texts] == [
+            "The receiver 'crm' was not told that the customer has come",
+            "The receiver 'crm' was not told that the contact centre answered",
+            "The receiver 'crm' was not told that the call is over",
+        ]
+        assert all(text.endswith(f"({error}).") for text in texts)
         before = list(box.got)
         box.answer = lambda message, now: Taken(204)
         for letter in sorted(dead, key=lambda one: -one.place):
@@ -372,7 +485,7 @@ def test_two_replicas_tell_once_and_one_goes_on_for_the_other(place: Place) -> N
         await offices[1].work()
         # Nobody can know that it arrived: at least once.
         assert box.events == ["started", "answered", "ended", "ended"]
-        assert not await one.count_due()
+        assert CRM not in await one.count_due()
 
     place.run_two(scenario)
 

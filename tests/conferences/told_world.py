@@ -11,6 +11,7 @@ from policy_server.conferences.due import DueAction
 from policy_server.conferences.records import HeldConference
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.telling import KIND, WAKES, Telling, delivery_kind
+from policy_server.conferences.timeline import Note
 from policy_server.outbound.webhooks import Refused, Taken
 from policy_server.pexip.events import Event
 from policy_server.policy.ruleset import Ruleset
@@ -114,7 +115,7 @@ class Box:
     @property
     def events(self) -> list[str]:
         """What was taken, without whose it was."""
-        return [message.rpartition("_")[2] for message in self.taken]
+        return [message.partition("_conference")[2].partition("_")[2] for message in self.taken]
 
 
 class Office:
@@ -130,11 +131,18 @@ class Office:
     ) -> None:
         self.store: Final = store
         self.clock: Final = clock
+        self.notes: Final[list[tuple[str, Note]]] = []
+        """What was put on timelines."""
         self._owner: Final = owner
         store.wake_by(WAKES)
         self.handlers: Final[dict[str, Handler]] = {
             KIND: Telling(store, Rules(), KEYRING, list(boxes), clock),
-            **{delivery_kind(name): Deliveries(name, box, clock, chance) for name, box in boxes.items()},
+            **{
+                delivery_kind(name): Deliveries(
+                    name, box, clock, lambda key, note: self.notes.append((key, note)), chance
+                )
+                for name, box in boxes.items()
+            },
         }
 
     async def begin(self, *conferences: HeldConference) -> None:

@@ -68,7 +68,7 @@ class Replica:
             KIND: LegWatch(store, self, day.any_call, lambda *_: None, day.clock),
             TELLING: Doomed(telling, self._strike),
             **{
-                delivery_kind(name): Deliveries(name, wire, day.clock, day.chance.random)
+                delivery_kind(name): Deliveries(name, wire, day.clock, lambda *_: None, day.chance.random)
                 for name, wire in wires.items()
             },
         }
