@@ -186,7 +186,9 @@ def create_app(
         conferences,
         endings,
         refusals(Door.EVENTS),
-        lambda data: kept_of_message(data, rules.ruleset, keyring),
+        lambda data: kept_of_message(
+            data, rules.ruleset, keyring, lambda room: conferences.live(room, clock()) is not None
+        ),
     )
     clocks = events.clocks if events is not None else NodeClocks()
     operators = OperatorEndpoints(

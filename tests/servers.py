@@ -123,14 +123,17 @@ class InProcess:
         headers: Mapping[str, str] | None = None,
         peer: str | None = None,
         form: Mapping[str, str] | None = None,
+        json: object = None,
     ) -> httpx.Response:
-        """One request. ``path`` is sent as it is, query and all; ``form`` is posted as browsers do."""
+        """One request. ``path`` is sent as it is, query and all; ``form`` is posted as browsers do, ``json`` as programs do."""
         sent = {**({"authorization": authorization} if authorization is not None else {}), **(headers or {})}
         transport = httpx.ASGITransport(app=self.app, client=(peer or self._peer, 50_000))
 
         async def ask() -> httpx.Response:
             async with httpx.AsyncClient(transport=transport) as client:
-                return await client.request(method, f"http://policy.example.com{path}", headers=sent, data=form)
+                return await client.request(
+                    method, f"http://policy.example.com{path}", headers=sent, data=form, json=json
+                )
 
         return self.run(ask())
 

@@ -30,6 +30,8 @@ _LATEST: Final = f"""{_SELECT} WHERE call = ?
 _LATEST_AMONG: Final = f"""{_SELECT} WHERE call = '' AND name = ANY(?) ORDER BY held_at DESC, id DESC LIMIT 1"""
 _HELD_AT: Final = f"""{_SELECT} WHERE held_at <= ? AND expires_at > ? AND (ended_at IS NULL OR ended_at > ?)
     ORDER BY held_at"""
+# The first condition leaves those that run and those that ended since, by an index.
+_BEGUN: Final = f"""{_SELECT} WHERE coalesce(ended_at, expires_at) > ? AND held_at > ? AND held_at <= ?"""
 _END: Final = """UPDATE conferences SET ended_at = ?, live_name = NULL WHERE live_name = ? AND held_at <= ?
     RETURNING id, call"""
 # Only those that run have doors, so there are few to look through.
@@ -143,6 +145,11 @@ def find_live(connection: Connection, at: datetime) -> tuple[HeldConference, ...
 def find_held_at(connection: Connection, at: datetime) -> tuple[HeldConference, ...]:
     """The conferences that held their rooms at a time, whatever became of them since."""
     return _with_doors(connection, connection.execute(_HELD_AT, *[instant(at)] * 3))
+
+
+def find_begun(connection: Connection, since: datetime, at: datetime) -> tuple[HeldConference, ...]:
+    """The conferences that began after a time and by another, also those that have ended; without their doors."""
+    return tuple(map(_conference, connection.execute(_BEGUN, instant(since), instant(since), instant(at))))
 
 
 def find_by_id(connection: Connection, conference_id: str) -> HeldConference | None:

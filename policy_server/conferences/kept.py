@@ -1,5 +1,6 @@
 """What is kept of nodes' messages: nothing that opens a door, and by whose link somebody came who joins a call."""
 
+from collections.abc import Callable
 from typing import Final
 
 from policy_server.pexip.aliases import normalise_alias
@@ -14,9 +15,26 @@ its alias does not tell any more once the session in it is hidden.
 """
 
 
-def kept_of_message(data: Data, ruleset: Ruleset, keyring: Keyring) -> Data:
-    """Named values of a message as they are kept."""
+_ROOMS: Final = ("name", "conference")
+"""The fields of messages in which a room is named."""
+
+
+def nothing_held(_: str) -> bool:
+    """No room is held."""
+    return False
+
+
+def kept_of_message(
+    data: Data, ruleset: Ruleset, keyring: Keyring, is_held: Callable[[str], bool] = nothing_held
+) -> Data:
+    """Named values of a message as they are kept. The name of a room that is held stays, or nobody would know it again when
+    the type of its link is gone with a reload: then no call id can be told from what opens a door.
+    """
     shown = ruleset.mask.fields(data, keyring)
+    for field in _ROOMS:
+        room = data.get(field)
+        if isinstance(room, str) and shown.get(field) != room and is_held(room):
+            shown[field] = room
     dialled, forms = data.get("destination_alias"), ruleset.joining_forms
     if forms and isinstance(dialled, str):
         link = read_alias(forms, keyring, normalise_alias(dialled, ruleset.domains))

@@ -8,7 +8,7 @@ from typing import Final
 from policy_server.conferences.changes import announce
 from policy_server.conferences.connection import Connection, Row
 from policy_server.conferences.errors import CallTakenError, IdempotencyConflictError, RefusedLinkError
-from policy_server.conferences.records import Link
+from policy_server.conferences.records import WITHDRAWN_KEPT, Link
 from policy_server.conferences.tables import LINKS, instant, storable_name
 
 _FIELDS: Final = frozenset(field.name for field in fields(Link))
@@ -18,7 +18,8 @@ _OF_CALL: Final = f"{LINKS.select} WHERE call = ?"
 _OF_CALLS: Final = f"{LINKS.select} WHERE call = ANY(?)"
 _OF_REQUEST: Final = f"{LINKS.select} WHERE created_by = ? AND idempotency_key = ?"
 _JOINING: Final = f"{LINKS.select} WHERE joins = ANY(?) AND joins <> ''"
-_GOOD: Final = f"{LINKS.select} WHERE expires_at > ?"
+_MATTERS: Final = f"""{LINKS.select} WHERE expires_at > ?
+    AND (expires_at > ? OR revoked_at IS NOT NULL OR moved_at IS NOT NULL)"""
 _DIGEST: Final = LINKS.names.index("request_digest")
 _REVOKE: Final = "UPDATE links SET revoked_at = ? WHERE call = ? AND revoked_at IS NULL RETURNING call, joins"
 
@@ -82,8 +83,9 @@ def find_joining(connection: Connection, calls: Sequence[str]) -> tuple[Link, ..
 
 
 def find_good(connection: Connection, at: datetime) -> tuple[Link, ...]:
-    """The links that have not expired at a time."""
-    return tuple(map(_link, connection.execute(_GOOD, instant(at))))
+    """The links that have not expired at a time, and those withdrawn that are remembered beyond (``Link.is_remembered``)."""
+    found = map(_link, connection.execute(_MATTERS, instant(at - WITHDRAWN_KEPT), instant(at)))
+    return tuple(link for link in found if link.is_remembered(at))
 
 
 def revoke_link(connection: Connection, call: str, at: datetime) -> bool:

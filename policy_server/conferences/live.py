@@ -125,7 +125,7 @@ class Conferences:
 
     def link(self, call: str) -> Link | None:
         """The link of a call that has not expired or has a room, as far as it is known here."""
-        return self._mirror.link(call)
+        return self._mirror.link(call, self.clock())
 
     def learn(self, link: Link) -> None:
         """Takes note of a link that this process has stored or revoked, before the store says so."""

@@ -1,9 +1,10 @@
 """Links and held rooms in memory, as a policy answer needs them: within microseconds, whatever the database does."""
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from heapq import heappop, heappush
 from typing import Final
 
 from policy_server.conferences.caller_names import callers_of
@@ -26,6 +27,7 @@ class Mirror:
 
     def __init__(self) -> None:
         self._links: Final[dict[str, Link]] = {}
+        self._joined_by: Final[defaultdict[str, set[str]]] = defaultdict(set)
         self._rooms: Final[dict[str, HeldConference]] = {}
         self._of_call: Final[_Index] = {}
         self._of_alias: Final[_Index] = {}
@@ -34,6 +36,7 @@ class Mirror:
         self._legs: Final[Counter[str]] = Counter()
         self._begun: Final[deque[tuple[datetime, str]]] = deque()
         self._lately: Final[Counter[str]] = Counter()
+        self._expiring: Final[list[tuple[datetime, str, str]]] = []
 
     @property
     def room_count(self) -> int:
@@ -58,9 +61,12 @@ class Mirror:
         """Whether a timeline is that of a room that no signed link led to: its key is the room's name or call."""
         return key in self._open or any(room.name in self._open for room in self._of_call.get(key, ()))
 
-    def link(self, call: str) -> Link | None:
-        """The link of a call that has not expired or has a room, as far as it is known here."""
-        return self._links.get(call)
+    def link(self, call: str, at: datetime) -> Link | None:
+        """The link of a call that matters at a time: of itself, or to a room that began before it expired, or to a link that
+        joins it. Whether what is over has been forgotten already makes no difference.
+        """
+        link = self._links.get(call)
+        return link if link is None or link.expires_at > at or self._matters(link, at) else None
 
     def learn(self, link: Link) -> None:
         """Takes note of a link."""
@@ -68,6 +74,8 @@ class Mirror:
         # A reading from before the revocation may arrive after it.
         if known != link and (known is None or not link.is_older_than(known)):
             self._links[link.call] = link
+            if link.joins:
+                self._joined_by[link.joins].add(link.call)
 
     def room(self, name: str) -> HeldConference | None:
         """What holds a room, or held it last, if that has not been forgotten yet."""
@@ -97,6 +105,7 @@ class Mirror:
     def load(self, remote_alias: str, at: datetime) -> Load:
         """How much goes to what is dialled, by the rooms that are held: each counts with its first legs, until it ends."""
         self._forget_begun(at)
+        self._drop_expired(at)
         return Load(self._legs[remote_alias], self._lately[remote_alias])
 
     def keep(self, conference: HeldConference) -> None:
@@ -147,12 +156,34 @@ class Mirror:
 
     def forget_expired(self, now: datetime) -> None:
         """Forgets rooms that have expired, and expired links that neither a room needs nor a link that joins them."""
+        self._drop_expired(now)
         for name in [name for name, room in self._rooms.items() if room.expires_at <= now]:
             self.drop(name)
-        joined = {link.joins for link in self._links.values() if link.joins and link.expires_at > now}
-        for call, link in [(call, link) for call, link in self._links.items() if link.expires_at <= now]:
-            if call not in self._of_call and link.joins not in self._of_call and call not in joined:
-                del self._links[call]
+        expired = [link for link in self._links.values() if link.expires_at <= now]
+        for link in [link for link in expired if not self._matters(link, now)]:
+            del self._links[link.call]
+            if link.joins:
+                self._joined_by[link.joins].discard(link.call)
+                if not self._joined_by[link.joins]:
+                    del self._joined_by[link.joins]
+
+    def _drop_expired(self, at: datetime) -> None:
+        """Drops expired rooms that have legs; the others wait until they are looked for."""
+        while self._expiring and self._expiring[0][0] <= at:
+            _, name, conference_id = heappop(self._expiring)
+            if name in self._rooms and self._rooms[name].id == conference_id:
+                self.drop(name)
+
+    def _matters(self, link: Link, at: datetime) -> bool:
+        return (
+            link.is_remembered(at)
+            or any(
+                room.held_at < link.expires_at and at < room.expires_at
+                for call in (link.call, link.joins)
+                for room in self._of_call.get(call, ())
+            )
+            or any(self._links[call].expires_at > at for call in self._joined_by.get(link.call, ()))
+        )
 
     def _count(self, room: HeldConference, *, is_new: bool) -> None:
         """Counts the legs of a room that is held, and its calls if it began just now."""
@@ -161,6 +192,8 @@ class Mirror:
             if is_new:
                 self._lately[alias] += 1
                 self._begun.append((room.held_at, alias))
+        if is_new:
+            heappush(self._expiring, (room.expires_at, room.name, room.id))
         self._forget_begun(room.held_at)
 
     def _forget_begun(self, now: datetime) -> None:

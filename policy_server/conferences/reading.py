@@ -14,13 +14,19 @@ from policy_server.telephony.trunks import Load
 class Snapshot:
     """Links and rooms as they were, for ``Rooms``: it answers as ``Conferences`` would, and keeps nothing.
 
-    ``rooms`` are those that were held, oldest first; ``lifetime`` is how long a room would be.
+    ``rooms`` are those that were held, oldest first; ``lifetime`` is how long a room would be; ``over`` are rooms that began
+    lately and were over.
     """
 
     def __init__(
-        self, links: Iterable[Link] = (), rooms: Iterable[HeldConference] = (), lifetime: timedelta = timedelta(1)
+        self,
+        links: Iterable[Link] = (),
+        rooms: Iterable[HeldConference] = (),
+        lifetime: timedelta = timedelta(1),
+        over: Iterable[HeldConference] = (),
     ) -> None:
         self.lifetime: Final = lifetime
+        self._over: Final = tuple(over)
         self.links: Final = {link.call: link for link in links}
         self.rooms: Final = {room.name: room for room in rooms}
 
@@ -41,13 +47,10 @@ class Snapshot:
         return of_alias[:NEARBY_LIMIT] + of_call[:NEARBY_LIMIT]
 
     def load(self, remote_alias: str, at: datetime) -> Load:
-        """How much went to what is dialled, by the rooms that were held."""
-        begins = [
-            room.held_at
-            for room in self.rooms.values()
-            if at < room.expires_at and any(leg.get("remote_alias") == remote_alias for leg in room.legs)
-        ]
-        return Load(len(begins), sum(begun > at - MINUTE for begun in begins))
+        """How much went to what is dialled, by the rooms that were held; one that is over was a call all the same."""
+        held = [room for room in self.rooms.values() if at < room.expires_at and _dials(room, remote_alias)]
+        begins = [room.held_at for room in (*held, *(room for room in self._over if _dials(room, remote_alias)))]
+        return Load(len(held), sum(begun > at - MINUTE for begun in begins))
 
     async def hold(self, conference: HeldConference) -> HeldConference:
         """The conference that would hold the room."""
@@ -62,6 +65,10 @@ class Snapshot:
         return with_door(held, rule, door)
 
 
+def _dials(room: HeldConference, remote_alias: str) -> bool:
+    return any(leg.get("remote_alias") == remote_alias for leg in room.legs)
+
+
 async def read_snapshot(store: ConferenceStore, at: datetime, lifetime: timedelta, *, is_now: bool) -> Snapshot:
     """What a server knows now, or what one knew or will know at another time as far as that can be told today.
 
@@ -72,4 +79,6 @@ async def read_snapshot(store: ConferenceStore, at: datetime, lifetime: timedelt
     links = await store.links_that_matter(at, rooms)
     if not is_now:
         links = tuple(link.as_of(at) for link in links)
-    return Snapshot(links, rooms, lifetime)
+    running = {room.id for room in rooms}
+    over = [room for room in await store.begun(at - MINUTE, at) if room.id not in running]
+    return Snapshot(links, rooms, lifetime, over)

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Final, NamedTuple, Self
 
 from policy_server.pexip.events import Event
 from policy_server.policy.names import Call
+
+WITHDRAWN_KEPT: Final = timedelta(days=1)
+"""How long it is remembered beyond its time that a link was revoked or moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,15 @@ class Link:
     def withdrawn_at(self) -> datetime | None:
         """When it was revoked, or moved to another time; from then on it is invalid."""
         return min((at for at in (self.revoked_at, self.moved_at) if at is not None), default=None)
+
+    def is_remembered(self, at: datetime) -> bool:
+        """Whether it matters by itself at a time, whatever rooms there are: until it has expired, or a day longer if it was
+        withdrawn by then, for rules may let in whoever has an expired link and mean nobody whose link was taken back.
+        """
+        if self.expires_at > at:
+            return True
+        withdrawn_at = self.withdrawn_at
+        return withdrawn_at is not None and withdrawn_at < at < self.expires_at + WITHDRAWN_KEPT
 
     def as_of(self, at: datetime) -> "Link":
         """The link as it was at a time: one that was revoked or moved later was still good."""

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from policy_server.conferences.holding import agents_aliases
-from policy_server.conferences.records import Link, alias_key
+from policy_server.conferences.records import HeldConference, Link, alias_key
 from policy_server.conferences.rehearsal import Stage
 from policy_server.conferences.rooms import Rooms
 from policy_server.pexip.aliases import normalise_alias
@@ -34,6 +34,7 @@ from policy_server.policy.masking import HIDDEN
 from policy_server.policy.names import NAME_LENGTH, Call, Keyring, Role
 from policy_server.policy.personal import without_people
 from policy_server.policy.ruleset import Ruleset
+from policy_server.telephony.trunks import Load
 from policy_server.wording.values import shown
 from policy_server.wording.words import listed
 
@@ -41,6 +42,7 @@ _UNSIGNED: Final = "a" * NAME_LENGTH
 """A name that no key signed: its version is none of ours."""
 
 _LOCAL: Final = "local_alias"
+_LEGS: Final = "result.automatic_participants"
 _IDP: Final = "idp_attributes."
 
 WITHDRAWN: Final = ("link_revoked", "link_moved", "joins_revoked", "joins_moved")
@@ -54,9 +56,10 @@ class Logged:
     """A question as a decision log has it, and what became of it.
 
     ``fields`` are its parameters, the alias of the path among them; ``answer`` is what ``policy.answers.answered`` said,
-    masked. ``held`` is since when ``conference`` held the room. ``link_attributes`` has ``None`` for what the link was not
-    given, and ``joins_attributes`` the same for that of the call that it ``joins``. ``withdrawn`` has the times of
-    ``WITHDRAWN``. ``cut`` are parameters that were longer; ``is_masked``: people's names and addresses are hidden.
+    masked. ``held`` is since when ``conference`` held the room, and ``running`` are the ids of others that ran.
+    ``link_attributes`` has ``None`` for what the link was not given, and ``joins_attributes`` the same for that of the call that
+    it ``joins``. ``withdrawn`` has the times of ``WITHDRAWN``. ``cut`` are parameters that were longer; ``is_masked``: people's
+    names and addresses are hidden.
     """
 
     at: datetime
@@ -71,6 +74,7 @@ class Logged:
     call: str = ""
     conference: str = ""
     held: datetime | None = None
+    running: frozenset[str] = frozenset()
     link_attributes: Mapping[str, str | None] = field(default_factory=dict)
     joins: str = ""
     joins_attributes: Mapping[str, str | None] = field(default_factory=dict)
@@ -111,6 +115,11 @@ class Compared:
         """Whether the node would be told something else; that another rule says the same is no difference."""
         return self.outcome != self.logged.outcome or bool(self.fields)
 
+    @property
+    def differs_in_legs_alone(self) -> bool:
+        """Whether nothing but what is dialled is another."""
+        return self.outcome == self.logged.outcome and all(each.path.startswith(_LEGS) for each in self.fields)
+
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
@@ -139,6 +148,25 @@ class _UnseenError(Exception):
     """A line cannot be decided again; the text says why."""
 
 
+class _Stage(Stage):
+    """Remembers of what it was asked how much goes there: it knows too little to tell."""
+
+    def __init__(self, lifetime: timedelta) -> None:
+        super().__init__(lifetime)
+        self._loads: Final[dict[str, None]] = {}
+
+    def load(self, remote_alias: str, at: datetime) -> Load:
+        """How much goes to what is dialled, by the rooms that the lines tell of."""
+        self._loads[remote_alias] = None
+        return super().load(remote_alias, at)
+
+    def asked_load(self) -> tuple[str, ...]:
+        """Of what that was asked since the last time."""
+        asked = tuple(self._loads)
+        self._loads.clear()
+        return asked
+
+
 class _Replayed:
     """The server of the log, with other rules."""
 
@@ -146,7 +174,7 @@ class _Replayed:
         self._ruleset: Final = ruleset
         self._is_signed: Final = keyring is not None
         self._keyring: Final = keyring or Keyring.from_text("a key that signed nothing, for rules without one")
-        self._stage: Final = Stage(lifetime)
+        self._stage: Final = _Stage(lifetime)
         self._conference = ""
         self._rooms: Final = Rooms(self._stage, self._keyring, lambda: self._conference)
         self._began: Final[set[str]] = set()
@@ -161,9 +189,14 @@ class _Replayed:
             self._conference = logged.conference or f"line {logged.decision_id}"
             settled = await self._rooms.settle(self._ruleset, request, logged.at)
             self._look_for_hidden(logged, settled.decision)
+            compared = self._compared(logged, settled.decision)
+            if (dialled := self._stage.asked_load()) and compared.differs and compared.differs_in_legs_alone:
+                raise _UnseenError(
+                    f"how much went to {listed(dialled)} then, of which trunks have limits, is in no line"
+                )
         except _UnseenError as unseen:
             return Unseen(logged, str(unseen))
-        return self._compared(logged, settled.decision)
+        return compared
 
     def _call(self, logged: Logged) -> Call | None:
         """The call of the line."""
@@ -183,7 +216,8 @@ class _Replayed:
                 "the log hides the alias, which has the form of a name of a call and is none of these rules' aliases"
             )
         if logged.type is RequestType.SERVICE and fields.get("call_direction") == "dial_out":
-            names = "".join(_texts({name: fields.get(name, "") for name in ("service_name", "unique_service_name")}))
+            # The second counts only where the first is missing.
+            names = "".join(_texts({"": fields.get("service_name") or fields.get("unique_service_name", "")}))
             if MASK in names or HIDDEN in names:
                 raise _UnseenError("the log hides the name of the room that calls out")
         alias = fields.pop(PATH_ALIAS.name, "")
@@ -227,19 +261,28 @@ class _Replayed:
             self._stage.links[logged.joins] = _link(logged, "joins", logged.joins, joined, logged.joins_attributes)
 
     def _take_room(self, logged: Logged, request: PolicyRequest) -> None:
-        """Has the room that the line is about be held, or not, as it was."""
-        if logged.held is None:
-            return
-        if logged.held < logged.at:
-            if logged.conference not in self._began:
+        """Has the rooms that the line is about be held, or not, as they were."""
+        begins = False
+        if logged.held is not None:
+            if logged.held < logged.at and logged.conference not in self._began:
                 raise _UnseenError(f"the room was held before the lines that can be looked at: since {logged.held}")
-            return
-        # The conference began here, so whatever was there before was over.
-        self._began.add(logged.conference)
-        alias = alias_key(normalise_alias(request.text(_LOCAL), self._ruleset.domains))
-        for room in {room.name: room for room in self._stage.nearby(logged.call, alias)}.values():
-            if room.id != logged.conference:
+            begins = logged.held >= logged.at
+            self._began.add(logged.conference)
+        for room in self._led_to(logged, request):
+            # What only these rules began goes on, until the server of the log began something in its place.
+            if room.id not in {logged.conference, *logged.running} and (begins or room.id in self._began):
                 self._stage.forget(room)
+
+    def _led_to(self, logged: Logged, request: PolicyRequest) -> Iterable[HeldConference]:
+        """The rooms that the question may lead into."""
+        if logged.type is not RequestType.SERVICE:
+            return ()
+        if request.text("call_direction") == "dial_out":
+            calling = self._rooms.calling_out(self._ruleset, request, logged.at)
+            return () if calling is None else (calling,)
+        alias = alias_key(normalise_alias(request.text(_LOCAL), self._ruleset.domains))
+        rooms = (*self._stage.nearby(logged.call, alias), *self._stage.nearby(logged.joins, ""))
+        return {room.name: room for room in rooms}.values()
 
     def _look_for_hidden(self, logged: Logged, decision: Decision) -> None:
         """Raises if what the log does not have may have led elsewhere."""

@@ -47,7 +47,7 @@ class Settled(NamedTuple):
     ``key`` is the call or room name whose timeline it belongs to, ``call`` the call whose alias was dialled, ``room`` the
     name of the room that is served. ``joining`` is that call again where its link joins another call, which is ``key`` then
     as far as it is known: what is said of it belongs on both timelines. ``held`` is the conference that holds the room, since
-    then or before.
+    then or before; ``running`` are the ids of the others that ran and to which alias or call have led.
     """
 
     decision: Decision
@@ -56,6 +56,7 @@ class Settled(NamedTuple):
     room: str = ""
     joining: str = ""
     held: HeldConference | None = None
+    running: tuple[str, ...] = ()
 
 
 class _Dialled(NamedTuple):
@@ -179,8 +180,7 @@ class Rooms:
 
         (README.md: Calls out of a room)
         """
-        name = _room_asked_for(request)
-        held = self._conferences.live(name, now) if name else self._room_calling(ruleset, request, now)
+        name, held = _room_asked_for(request), self.calling_out(ruleset, request, now)
         decision = self._evaluate(ruleset, request, now)
         if held is not None:
             name = held.name
@@ -193,6 +193,11 @@ class Rooms:
         if not isinstance(decision, Serve):
             return Settled(decision, room=name)
         return Settled(decision, _timeline_of(decision, held), decision.call, name, held=held)
+
+    def calling_out(self, ruleset: Ruleset, request: PolicyRequest, now: datetime) -> HeldConference | None:
+        """The room that is held of which a question about a call out is."""
+        name = _room_asked_for(request)
+        return self._conferences.live(name, now) if name else self._room_calling(ruleset, request, now)
 
     def _room_calling(self, ruleset: Ruleset, request: PolicyRequest, now: datetime) -> HeldConference | None:
         """The room that calls out under ``local_alias``: so a dial of the Management API names it, if a node asks about the
@@ -223,8 +228,17 @@ class Rooms:
         is_shut = not is_agents and (self._is_revoked(call) or (of_room != call and self._is_revoked(of_room)))
         dialled = _Dialled(read, key, call, is_shut, nearby)
         settled = await self._settle_nearby(ruleset, request, dialled, now)
-        if settled is not None:
-            return settled
+        if settled is None:
+            settled = await self._settle_anew(ruleset, request, dialled, leads_to, now)
+        others = [room for room in nearby if room is not settled.held and now < room.expires_at]
+        return settled._replace(running=tuple({room.id: None for room in others})) if others else settled
+
+    async def _settle_anew(
+        self, ruleset: Ruleset, request: PolicyRequest, dialled: _Dialled, leads_to: Call | None, now: datetime
+    ) -> Settled:
+        """By the rules of now: a room begins, or one that runs is entered by another way, or there is none."""
+        read, key, call, _, nearby = dialled
+        known, alias = self._conferences, read.alias
         # No room, or one that the rules gave this caller no part in when it began. Only a room that begins chooses its legs.
         decision = self._evaluate(ruleset, request, now, read, load_of=lambda dialled: known.load(dialled, now))
         for room in nearby:

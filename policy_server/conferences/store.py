@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from types import TracebackType
@@ -159,22 +159,32 @@ class ConferenceStore:
         """Every conference that held its room at a time, also one that has ended since."""
         return await self._database.read(partial(holds.find_held_at, at=at))
 
+    async def begun(self, since: datetime, at: datetime) -> tuple[HeldConference, ...]:
+        """Every conference that began after a time and by another, also those that have ended; without their doors."""
+        return await self._database.read(partial(holds.find_begun, since=since, at=at))
+
     async def good_links(self, at: datetime) -> tuple[Link, ...]:
-        """Every link that has not expired at a time, revoked ones too."""
+        """Every link that has not expired at a time, and those withdrawn for a while longer."""
         return await self._database.read(partial(links.find_good, at=at))
 
     async def links_that_matter(self, at: datetime, rooms: Sequence[HeldConference]) -> tuple[Link, ...]:
         """The links that have not expired at a time, those of ``rooms`` and of calls that others join, and those that join
-        ``rooms``: a room may outlive its link, of which it still matters that it was revoked.
+        ``rooms``: a room may outlive its link, of which it still matters that it was revoked. What had expired when a room
+        began has no say in it.
         """
         good = await self.good_links(at)
         calls = {link.call for link in good}
         of_rooms = {room.call for room in rooms if room.call}
         # In the order of what they lead to, so that one reading is like another.
-        expired = sorted((of_rooms | {link.joins for link in good if link.joins}) - calls)
+        joined = {link.joins for link in good if link.joins and link.expires_at > at}
+        expired = sorted((of_rooms | joined) - calls)
         others = await self._links_by(links.find_links, expired)
         joining = await self._links_by(links.find_joining, sorted(of_rooms))
-        return (*good, *others, *(link for link in joining if link.call not in calls))
+        begun = {room.call: room.held_at for room in sorted(rooms, key=lambda room: room.held_at, reverse=True)}
+        never = datetime.max.replace(tzinfo=UTC)
+        led = [link for link in others if link.call in joined or begun.get(link.call, never) < link.expires_at]
+        came = [link for link in joining if link.call not in calls and begun[link.joins] < link.expires_at]
+        return (*good, *led, *came)
 
     async def _links_by(self, find: Callable[..., tuple[Link, ...]], calls: Sequence[str]) -> tuple[Link, ...]:
         """The links that some calls lead to, so many at a time that none has to wait for long."""

@@ -28,9 +28,10 @@ class NameMask:
 
     def __init__(self, forms: Iterable[AliasForm] = ()) -> None:
         known = tuple(forms)
+        # One alias may begin like another, as `adv…` and `adviser…`: the longer first, or a part of its name would be left.
         secret = [
-            f"(?<={re.escape(form.before)}){_NAME}(?={re.escape(form.after)})"
-            for form in known
+            f"{re.escape(form.before)}{_NAME}(?={re.escape(form.after)})"
+            for form in sorted(known, key=lambda form: len(form.before), reverse=True)
             if form.role is not Role.CALL and (form.before or form.after)
         ]
         self._pattern: Final = re.compile("|".join((*dict.fromkeys(secret), f"(?P<alone>{_ALONE})")), re.IGNORECASE)
@@ -51,7 +52,7 @@ class NameMask:
         def hide(match: re.Match[str]) -> str:
             alone = match["alone"]
             if alone is None:
-                return HIDDEN
+                return match[0][:-NAME_LENGTH] + HIDDEN
             is_call = alone == call or keyring.open(alone.lower(), Role.CALL, self._types) is not None
             return alone if is_call else HIDDEN
 

@@ -53,6 +53,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "joins": "the call id of the call that its link joins",
     "conference": "the id of the conference that holds the room, of a service",
     "held": "since when; the `time` of the line itself for the question that began the conference",
+    "running": "the ids of other conferences that ran, to which the alias or the link had led",
     "link_attributes": "what the link was given, as far as rules ask for it; `null` for what it was not given",
     "joins_attributes": "what the link was given whose call is joined",
     "link_revoked": "when the link had been revoked",
@@ -161,11 +162,13 @@ def further_fields(
     if settled.held is not None:
         record["conference"] = settled.held.id
         record["held"] = settled.held.held_at.isoformat(timespec="milliseconds")
+    if settled.running:
+        record["running"] = settled.running
     if _call_of(settled):
         link, joined = links
         if names := tuple(asked()):
             record["link_attributes"] = _given(names, link)
-            if joined is not None:
+            if joined is not None or (settled.joining and settled.key != settled.call):
                 record["joins_attributes"] = _given(names, joined)
         record |= {**_withdrawn("link", link), **_withdrawn("joins", joined)}
     return record
@@ -248,6 +251,7 @@ def _logged(record: Mapping[str, Any]) -> Logged:
         call=str(record.get("call", "")),
         conference=str(record.get("conference", "")),
         held=_moment(record["held"]) if "held" in record else None,
+        running=frozenset(map(str, record.get("running", ()))),
         link_attributes=_attributes(record.get("link_attributes", {})),
         joins_attributes=_attributes(record.get("joins_attributes", {})),
         joins=str(record.get("joins", "")),

@@ -14,11 +14,12 @@ from policy_server.conferences.holding import agents_aliases
 from policy_server.pexip.field_facts import MASK
 from policy_server.policy.links import CustomerLink, make_link
 from policy_server.policy.names import NONCE_BYTES, Keyring
+from policy_server.settings import Credentials
 from policy_server.web.decision_records import SCHEMA, VALUE_LENGTH
 from tests.cli.commands import CREDENTIALS, printed_json, put_rules, run
 from tests.cli.test_explain_server import ALWAYS_OPEN, Beside
 from tests.cli.test_joins import JOINING
-from tests.servers import SECRET_KEY, InProcess, eventually
+from tests.servers import SECRET_KEY, InProcess, basic, eventually
 
 CLOCK: Final = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
 RULES: Final = (
@@ -203,6 +204,41 @@ def test_the_agents_alias_of_a_room_without_a_call(log: Log) -> None:
     told = log.told()
     assert (told["compared"], told["differences"], told["unseen"]) == (2, [], [])
     assert alias not in "".join(log.server.flush())
+
+
+def test_a_room_that_was_over_leads_nobody_in(folder: Path) -> None:
+    """That a room ended is in no line, but those after it do not say that it ran: they are decided without it. While it ran,
+    somebody whom the old rules refused comes into it by new ones.
+    """
+    sink = Credentials("sink", "the password of the sink")
+    log = Log(folder, events=sink)
+    with log.server:
+        link = log.link()
+        assert log.ask(local_alias=link.alias, call_direction="dial_in")["rule"] == "customer"
+        asked = {"call_direction": "dial_out", "service_name": link.call.id}
+        assert log.ask(**asked)["rule"] == "customer"
+        told = [
+            {
+                "node": "10.0.0.1",
+                "seq": seq,
+                "version": 1,
+                "time": log.now.timestamp() + seq,
+                "event": event,
+                "data": data,
+            }
+            for seq, event, data in (
+                (1, "conference_started", {"name": link.call.id}),
+                (2, "conference_ended", {"name": link.call.id}),
+            )
+        ]
+        log.now += timedelta(hours=2)
+        for message in told:
+            sent = log.server.request(
+                "POST", "/events/v1/pexip", authorization=basic(sink.username, sink.password), json=message
+            )
+            assert sent.status_code == 200
+        assert log.ask(local_alias=link.alias, call_direction="dial_in")["rule"] == "customer-refused"
+        assert (log.told()["compared"], log.told()["differences"]) == (3, [])
 
 
 def test_a_room_that_was_held_before_the_log_begins_is_not_guessed(log: Log) -> None:

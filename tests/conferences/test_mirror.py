@@ -1,15 +1,20 @@
-"""What a replica knows in memory: how much goes through a trunk."""
+"""What a replica knows in memory: links as long as they matter, and how much goes through a trunk."""
 
-from datetime import datetime
+import asyncio
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from policy_server.conferences.mirror import Mirror
 from policy_server.conferences.reading import Snapshot
-from policy_server.conferences.records import Ended, HeldConference
+from policy_server.conferences.records import Ended, HeldConference, Link
+from policy_server.conferences.store import ConferenceStore
 from policy_server.telephony.trunks import Load
-from tests.conferences.samples import NOW, SECOND, conference
+from tests.conferences.samples import HOUR, NOW, SECOND, conference, link
 
 ALIASES = ("+13129998041", "+13129998042")
 
@@ -60,3 +65,70 @@ def test_the_mirror_counts_as_whoever_looks_at_all_rooms(begun: list[tuple[int, 
             assert found.legs == expected.legs
             # A room that is over was a call all the same.
             assert found.calls >= expected.calls
+
+
+def _link(**changes: Any) -> Link:
+    return link("a", expires_at=NOW + HOUR, **changes)
+
+
+@pytest.mark.parametrize(
+    ("known", "rooms", "after", "is_known"),
+    [
+        pytest.param([_link()], [], 0 * HOUR, True, id="good"),
+        pytest.param([_link()], [], HOUR, False, id="expired"),
+        pytest.param([_link()], [conference("r", call="a", held_at=NOW)], HOUR, True, id="expired while its room runs"),
+        pytest.param(
+            [_link()], [conference("r", call="a", held_at=NOW + HOUR)], HOUR, False, id="expired before its room"
+        ),
+        pytest.param([_link(revoked_at=NOW)], [], 24 * HOUR, True, id="revoked and expired"),
+        pytest.param([_link(revoked_at=NOW)], [], 25 * HOUR, False, id="a day later"),
+        pytest.param([_link(), link("b", joins="a", expires_at=NOW + 9 * HOUR)], [], 8 * HOUR, True, id="joined"),
+        pytest.param(
+            [_link(), link("b", joins="a", expires_at=NOW + 9 * HOUR)], [], 9 * HOUR, False, id="joined no more"
+        ),
+    ],
+)
+@pytest.mark.parametrize("is_tidied", [False, True], ids=["untidied", "tidied"])
+def test_a_link_is_known_as_long_as_it_matters(
+    known: list[Link], rooms: list[HeldConference], after: timedelta, is_known: bool, is_tidied: bool
+) -> None:
+    """Whether somebody tidied up makes no difference to any answer, nor does who reads it from the database."""
+    mirror, at = Mirror(), NOW + after
+    for each in known:
+        mirror.learn(each)
+    for room in rooms:
+        mirror.keep(room)
+    if is_tidied:
+        mirror.forget_expired(at)
+    assert (mirror.link("a", at) is not None) is is_known
+
+
+@pytest.mark.parametrize("revoked_at", [None, NOW], ids=["good", "revoked"])
+@pytest.mark.parametrize("held_at", [None, NOW, NOW + 2 * HOUR], ids=["no-room", "room-before", "room-after"])
+def test_the_store_and_the_mirror_agree_on_what_matters(
+    tmp_path: Path, revoked_at: datetime | None, held_at: datetime | None
+) -> None:
+    """What a server reads when it starts is what one knows that was there all the time."""
+    own = _link(revoked_at=revoked_at)
+    rooms = [] if held_at is None else [conference("r", call="a", held_at=held_at)]
+    mirror = Mirror()
+    mirror.learn(own)
+    for room in rooms:
+        mirror.keep(room)
+
+    async def read(at: datetime) -> bool:
+        async with ConferenceStore(f"sqlite:///{tmp_path}/policy.db") as store:
+            return bool(
+                await store.links_that_matter(at, [room for room in rooms if room.held_at <= at < room.expires_at])
+            )
+
+    async def write() -> None:
+        async with ConferenceStore(f"sqlite:///{tmp_path}/policy.db") as store:
+            await store.create_link(own)
+            if revoked_at is not None:
+                await store.revoke_link("a", revoked_at)
+
+    asyncio.run(write())
+    for hours in (0, 1, 3, 24, 26):
+        at = NOW + hours * HOUR + SECOND
+        assert asyncio.run(read(at)) is (mirror.link("a", at) is not None), hours

@@ -39,6 +39,17 @@ def test_names_that_open_doors_are_hidden(text: str, shown: str) -> None:
     assert MASK.text(text, KEYRING) == shown
 
 
+def test_an_alias_that_begins_like_another() -> None:
+    """Of `adv{session}` and `adviser{agent}` each loses its whole name, and the text around it stays, whichever comes first."""
+    for aliases in (
+        'alias: "adv{session}", agent_alias: "adviser{agent}"',
+        'alias: "adviser{session}", agent_alias: "adv{agent}"',
+    ):
+        forms = load(f"service: [{{ id: all, continue: true }}]\nlinks: {{ patient: {{ {aliases} }} }}").alias_forms
+        for before, name in (("adv", SESSION), ("adviser", AGENT_KEY), ("Adviser", SESSION), ("adv", AGENT_KEY)):
+            assert NameMask(forms).text(f"sip:{before}{name}@x", KEYRING) == f"sip:{before}{HIDDEN}@x"
+
+
 def test_every_text_of_a_value_is_masked() -> None:
     """Lists, mappings and their names too; numbers and the rest are what they were."""
     value = {"a": [f"mp{SESSION}", 1, None], f"hcp{AGENT_KEY}": {"b": (SESSION, True)}, "call": CALL_ID}

@@ -8,12 +8,14 @@ signed is ``{invalid}``, for another server may know it, or a room of ours.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.pexip.parameters import FOLDED_NAMES, PARAMETERS, PATH_ALIAS, folded
 from policy_server.pexip.request_types import RequestType
+from policy_server.pexip.requests import parse_request
 from policy_server.policy.conditions import walk
 from policy_server.policy.masking import HIDDEN
 from policy_server.policy.names import NAME_LENGTH, Keyring, Role
@@ -25,8 +27,13 @@ OURS: Final = ("question", "at", "call", "link_type", "link_state", "link_attrib
 INVALID: Final = "a" * NAME_LENGTH
 """A name of a call that no key signed, but by a chance that nobody needs to think of."""
 PLACEHOLDERS: Final = ("alias", "agent_alias", "session", "agent", "call", "invalid")
+_NAMES: Final = "|".join(PLACEHOLDERS)
+_PLACEHOLDER: Final = re.compile(rf"\{{\{{+(?:{_NAMES})\}}+\}}|\{{({_NAMES})\}}")
+"""A placeholder, or one in further braces, which stands for itself with one pair less."""
 
 MOST_FIELDS: Final = 200
+"""Parameters of a question that are kept."""
+MOST_OF_OURS: Final = 100
 MOST_NOTES: Final = 6
 LONGEST_NOTE: Final = 300
 
@@ -68,16 +75,24 @@ class Tried:
     @property
     def placeholders(self) -> frozenset[str]:
         """Those that its parameters have."""
-        return frozenset(name for name in PLACEHOLDERS if any(f"{{{name}}}" in value for _, value in self.fields))
+        return frozenset(match[1] for _, value in self.fields for match in _PLACEHOLDER.finditer(value) if match[1])
 
 
 def _fill(text: str, names: Mapping[str, str]) -> str:
-    return re.sub(r"\{(\w+)\}", lambda match: names.get(match[1], match[0]), text) if "{" in text else text
+    def filled(match: re.Match[str]) -> str:
+        return match[0][1:-1] if match[1] is None else names.get(match[1], match[0])
+
+    return _PLACEHOLDER.sub(filled, text) if "{" in text else text
+
+
+def _literal(text: str) -> str:
+    """A value as it came, in which what looks like a placeholder is none."""
+    return _PLACEHOLDER.sub(lambda match: f"{{{match[0]}}}", text) if "{" in text else text
 
 
 def from_url(pairs: Iterable[tuple[str, str]]) -> Tried | None:
     """The question of a URL; ``None`` where none is named."""
-    given = list(pairs)[:MOST_FIELDS]
+    given = list(islice(pairs, MOST_FIELDS + MOST_OF_OURS))
     ours: dict[str, list[str]] = {name: [] for name in OURS}
     for name, value in given:
         if name in ours:
@@ -88,7 +103,7 @@ def from_url(pairs: Iterable[tuple[str, str]]) -> Tried | None:
     told = {name: (texts or [""])[0] for name, texts in ours.items()}
     return Tried(
         kind,
-        tuple((name, value) for name, value in given if name not in ours and value),
+        tuple((name, value) for name, value in given if name not in ours and value)[:MOST_FIELDS],
         at=told["at"],
         call=told["call"],
         link_type=told["link_type"],
@@ -125,8 +140,11 @@ def from_form(form: Mapping[str, str]) -> Tried | None:
 
 
 def from_pasted(text: str, ruleset: Ruleset, keyring: Keyring) -> Tried:
-    """The question in what was copied from a log. Raises NoQuestionError."""
+    """The question in what was copied from a log. Raises NoQuestionError, and QuestionError for one that is no better
+    understood by the endpoint: its URL could not say so, since it has each parameter once.
+    """
     asked = with_names(parse_question((text,)), ruleset, keyring)
+    parse_request(asked.type, asked.query.encode(), asked.alias)
     rules = ruleset.lists.get(asked.type)
     conditions = (
         [condition for rule in rules.rules if rule.enabled for condition in walk(rule.conditions)] if rules else []
@@ -135,10 +153,14 @@ def from_pasted(text: str, ruleset: Ruleset, keyring: Keyring) -> Tried:
     notes = list(asked.notes)
     if missing:
         notes.append(f"the log does not keep {', '.join(missing)}, for which rules ask; add what it was")
-    fields = [(PATH_ALIAS.name, asked.alias)] if asked.alias else []
-    fields += parse_qsl(asked.query, errors="replace")[:MOST_FIELDS]
+    fields = [(PATH_ALIAS.name, _literal(asked.alias))] if asked.alias else []
+    fields += [(name, _literal(value)) for name, value in parse_qsl(asked.query, errors="replace")]
+    if len(fields) > MOST_FIELDS:
+        notes.insert(0, f"the question has {len(fields)} parameters, of which the first {MOST_FIELDS} are looked at")
     at = asked.at.isoformat(timespec="milliseconds") if asked.at is not None else ""
-    return Tried(asked.type, tuple(fields), at, notes=tuple(text[:LONGEST_NOTE] for text in notes)[:MOST_NOTES])
+    return Tried(
+        asked.type, tuple(fields[:MOST_FIELDS]), at, notes=tuple(text[:LONGEST_NOTE] for text in notes)[:MOST_NOTES]
+    )
 
 
 def without_secrets(tried: Tried, ruleset: Ruleset, keyring: Keyring) -> Tried:

@@ -80,6 +80,8 @@ class Tries:
         except NoQuestionError as error:
             # What was pasted may have a link in it.
             return partial(self._page, ruleset, None, [ruleset.mask.text(str(error), self._keyring)])
+        except QuestionError as error:
+            return partial(self._page, ruleset, None, [self._misunderstood(error)])
         if tried is None:
             return partial(self._page, ruleset, None, ["choose a question"])
         return without_secrets(tried, ruleset, self._keyring).url
@@ -102,12 +104,14 @@ class Tries:
         try:
             request = parse_request(tried.type, query.encode(), alias)
         except QuestionError as error:
-            answer = failure_answer(self._on_failure)
-            fault = f"the question cannot be understood: {error}; the node gets {orjson.dumps(answer).decode()}"
-            return partial(self._page, ruleset, tried, [fault])
+            return partial(self._page, ruleset, tried, [self._misunderstood(error)])
         looked_at = await look(lambda: nullcontext(self._store), tried.type, supposed.when, self._lifetime)
         explained = await decide(ruleset, request, supposed.when, self._keyring, looked_at, supposed.attributes)
         return partial(self._explained, ruleset, tried, supposed.when, explained)
+
+    def _misunderstood(self, error: QuestionError) -> str:
+        answer = failure_answer(self._on_failure)
+        return f"the question cannot be understood: {error}; the node gets {orjson.dumps(answer).decode()}"
 
     def _suppose(self, tried: Tried, ruleset: Ruleset) -> _Supposed:
         faults: list[str] = []

@@ -14,7 +14,7 @@ import pytest
 from policy_server.policy.links import CustomerLink
 from policy_server.settings import Credentials
 from policy_server.web.admin.endpoints import FORM_LIMIT
-from policy_server.web.admin.question import INVALID
+from policy_server.web.admin.question import INVALID, MOST_FIELDS
 from tests.servers import ROOT, InProcess, basic
 from tests.web.samples import FIXED_PIN, KIOSK_PASSWORD, NOW, WRITTEN_PASSWORD, sample_folder, sample_link
 
@@ -198,6 +198,34 @@ def test_what_looks_like_a_name_is_invalid(server: InProcess, alias: str) -> Non
     page = get(server, **found)
     assert told(page)["notes"]
     assert INVALID not in page.text
+
+
+def test_what_came_in_braces_is_no_placeholder(server: InProcess, link: CustomerLink) -> None:
+    """A name that somebody chose stays what it is when their question is pasted, whatever the page takes for a link's."""
+    for name in ("{call}", "{{call}}", "{alias} {other}"):
+        query = urlencode(
+            {"local_alias": link.alias, "remote_display_name": f"Guest {name}", "call_direction": "dial_in"}
+        )
+        found = led_to(post(server, pasted=f"{ROOT}/participant/properties?{query}"))
+        assert told(get(server, **found))["answer"]["result"]["remote_display_name"] == f"Guest {name} of ours"
+
+
+def test_a_question_that_the_endpoint_does_not_understand(server: InProcess) -> None:
+    """A parameter that is there twice is said, even where one of them is empty, with what the node gets."""
+    for query in ("local_alias=a&local_alias=", "local_alias=a&LOCAL_ALIAS=b"):
+        page = told(post(server, pasted=f"{ROOT}/service/configuration?{query}"))
+        assert "the question cannot be understood: " in page["faults"][0]
+        assert '{"status":"failure","action":"continue"}' in page["faults"][0]
+
+
+def test_more_parameters_than_are_looked_at(server: InProcess, link: CustomerLink) -> None:
+    """The first are tried, with the link that they are about, and the reader is told."""
+    query = urlencode(
+        [("local_alias", link.alias), *(("idp_attribute_x", str(number)) for number in range(MOST_FIELDS))]
+    )
+    found = led_to(post(server, pasted=f"{ROOT}/service/configuration?{query}"))
+    assert f"{MOST_FIELDS + 1} parameters, of which the first {MOST_FIELDS} are looked at" in found["note"]
+    assert found["call"] == link.call.id
 
 
 def test_a_passcode_is_left_out(server: InProcess) -> None:
