@@ -73,6 +73,9 @@ class Mirror:
         known = self._links.get(link.call)
         # A reading from before the revocation may arrive after it.
         if known != link and (known is None or not link.is_older_than(known)):
+            if known is not None:
+                # A visit that is moved takes along who joins it.
+                self._unlink(known)
             self._links[link.call] = link
             if link.joins:
                 self._joined_by[link.joins].add(link.call)
@@ -162,10 +165,13 @@ class Mirror:
         expired = [link for link in self._links.values() if link.expires_at <= now]
         for link in [link for link in expired if not self._matters(link, now)]:
             del self._links[link.call]
-            if link.joins:
-                self._joined_by[link.joins].discard(link.call)
-                if not self._joined_by[link.joins]:
-                    del self._joined_by[link.joins]
+            self._unlink(link)
+
+    def _unlink(self, link: Link) -> None:
+        if link.joins:
+            self._joined_by[link.joins].discard(link.call)
+            if not self._joined_by[link.joins]:
+                del self._joined_by[link.joins]
 
     def _drop_expired(self, at: datetime) -> None:
         """Drops expired rooms that have legs; the others wait until they are looked for."""

@@ -1,6 +1,7 @@
 """What a replica knows in memory: links as long as they matter, and how much goes through a trunk."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,18 @@ def test_a_link_is_known_as_long_as_it_matters(
     if is_tidied:
         mirror.forget_expired(at)
     assert (mirror.link("a", at) is not None) is is_known
+
+
+def test_who_joins_comes_along_when_a_visit_is_moved() -> None:
+    """From then on the new visit is needed as long as the link that joins it, and the old one is not."""
+    mirror, late = Mirror(), NOW + 2 * HOUR
+    joining = link("b", joins="a", expires_at=NOW + 9 * HOUR)
+    for each in (_link(), link("c", expires_at=NOW + HOUR), joining, replace(joining, joins="c")):
+        mirror.learn(each)
+    assert [mirror.link(call, late) is not None for call in "abc"] == [False, True, True]
+    for at in (late, NOW + 10 * HOUR):
+        mirror.forget_expired(at)
+    assert [mirror.link(call, NOW) for call in "abc"] == [None, None, None]
 
 
 @pytest.mark.parametrize("revoked_at", [None, NOW], ids=["good", "revoked"])
