@@ -48,7 +48,7 @@ def check(rules_folder: Path | None, as_json: bool, form: str | None, strict: bo
     problems = (*loaded.problems, *of_tests)
     failed = any(strict or problem.severity is Severity.ERROR for problem in problems)
     if form == "sarif":
-        print_json(sarif(problems))
+        print_json(sarif((*problems, *loaded.notes)))
     elif as_json or form == "json":
         print_json(
             {
@@ -56,11 +56,14 @@ def check(rules_folder: Path | None, as_json: bool, form: str | None, strict: bo
                 "rules": loaded.ruleset.count if loaded.ruleset else None,
                 "revision": loaded.ruleset.revision if loaded.ruleset else None,
                 "problems": [problem.as_json() for problem in problems],
+                "notes": [note.as_json() for note in loaded.notes],
             }
         )
     else:
         for problem in problems:
             echo(str(problem), fg="red" if problem.severity is Severity.ERROR else "yellow")
+        for note in loaded.notes:
+            echo(str(note))
         click.echo(_verdict(problems, loaded.ruleset))
     if not path.is_dir():
         sys.exit(2)

@@ -15,6 +15,7 @@ SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif
 _KINDS: Final = {
     Severity.ERROR: ("rules-refused", "The rules cannot be used."),
     Severity.WARNING: ("rules-doubtful", "The rules can be used, and may not mean what they seem to."),
+    Severity.NOTE: ("rules-not-compared", "Something of the rules could not be looked at."),
 }
 
 

@@ -9,6 +9,7 @@ from policy_server.pexip.parameters import Parameter
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.condition_base import BaseCondition, OneOf, ValueT
 from policy_server.policy.facts import Facts, ParameterSource, Source, Supposed
+from policy_server.policy.inclusion import Inclusion
 from policy_server.policy.indexes import IndexBuilder, Network
 from policy_server.policy.pattern_relations import bare, covers, differ, open_prefix
 from policy_server.policy.patterns import Pattern
@@ -141,6 +142,13 @@ class TextMatches(BaseCondition):
             and all(differ(one, another) for one in self.patterns for another in other.patterns)
         )
 
+    def covers(self, other: "Condition", inclusion: Inclusion) -> bool | None:
+        """What ``implies`` says of the other, decided by automata where the text of the expressions does not tell."""
+        if not isinstance(other, TextMatches) or self.source != other.source:
+            return False
+        covers = inclusion.covers(self.patterns, other.patterns, clean=self.source.is_clean)
+        return True if covers is None and other.implies(self) else covers
+
     def filed_under(self) -> Iterator[Hashable]:
         """By expression, or by the text that whatever begins with it matches."""
         for pattern in map(bare, self.patterns):
@@ -153,6 +161,12 @@ class TextMatches(BaseCondition):
             yield self.key, pattern
             for length in range(len(pattern.prefix) + 1):
                 yield self.key, pattern.prefix[:length].lower()
+
+    def begins_with(self) -> Iterator[Hashable]:
+        """Keys of which a condition that this one covers has at least one in ``looked_up_under``, as far as its beginning is
+        plain to see.
+        """
+        return ((self.key, pattern.prefix.lower()) for pattern in map(bare, self.patterns) if pattern.literal is None)
 
     def facets(self) -> Iterator[Hashable]:
         """By expression."""

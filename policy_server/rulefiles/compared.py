@@ -7,12 +7,13 @@ understood of an expression counts as able to match: only what is certain is rep
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 from policy_server.pexip.aliases import PARAMETER_MARKS, SCHEMES, folded, normalise_alias
 from policy_server.pexip.query import clean
+from policy_server.policy.automata import ANYTHING, LAST, Automaton, Move, NotUnderstoodError, read_automaton
 from policy_server.policy.patterns import Pattern
 
 _HARMLESS: Final = re.compile(
@@ -23,15 +24,6 @@ _HARMLESS: Final = re.compile(
 _ALIAS: Final = re.compile(r"(?:[A-Za-z0-9_@:/# .-]|\\[.@_/-])+")
 """Expressions that are an alias as it would be written, which they match, whatever else a dot stands for."""
 
-_MOST_STATES: Final = 3000
-_LAST: Final = 0x10FFFF
-_ANYTHING: Final = ((0, _LAST),)
-_CLASSES: Final = {
-    "d": ((0x30, 0x39),),
-    "w": ((0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)),
-    "s": ((0x09, 0x0A), (0x0C, 0x0D), (0x20, 0x20)),
-}
-_CONTROLS: Final = {"n": 10, "t": 9, "r": 13, "f": 12, "v": 11, "a": 7}
 _VARIANTS: Final = {
     "s": "\N{LATIN SMALL LETTER LONG S}",
     "k": "\N{KELVIN SIGN}",
@@ -39,14 +31,6 @@ _VARIANTS: Final = {
     "å": "\N{ANGSTROM SIGN}",
 }
 _USUAL: Final = (*"abmz019.-_+*#:@/ é王", "\N{NO-BREAK SPACE}")
-_FLAGS: Final = re.compile(r"\(\?([imsU]*)(?:-([imsU]+))?\)")
-_COUNT: Final = re.compile(r"\{(\d+)(,)?(\d*)\}|[?*+]")
-_OPENED: Final = re.compile(r"\?(?:P?<\w+>|([imsU]*)(?:-([imsU]+))?:)")
-_CODE: Final = re.compile(r"\\x([0-9A-Fa-f]{2})|\\x\{([0-9A-Fa-f]{1,6})\}")
-_PROPERTY: Final = re.compile(r"\\[pP](?:[A-Z]|\{\^?\w+\})|\[:\^?[a-z]+:\]")
-
-Ranges = tuple[tuple[int, int], ...]
-
 REASONS: Final = {
     "scheme": f"aliases are compared without a scheme ({', '.join(SCHEMES)})",
     "parameters": "aliases are compared without the parameters after ; or ?",
@@ -57,10 +41,6 @@ REASONS: Final = {
     "controls": "control characters are taken out of what a caller sends",
 }
 """What the compared form lacks, in words."""
-
-
-class _NotUnderstoodError(Exception):
-    """The expression has something that is not read here."""
 
 
 def why_never(pattern: Pattern, domains: AbstractSet[str]) -> str:
@@ -79,16 +59,17 @@ def _why_never(pattern: Pattern, domains: AbstractSet[str]) -> str:
     if _HARMLESS.match(pattern.text) or _matches_itself(pattern, domains):
         return ""
     try:
-        automaton = _read(pattern)
-        if _reaches(automaton, domains, frozenset()):
+        automaton = read_automaton(pattern)
+        ways = _ways(automaton.moves)
+        if _reaches(automaton, ways, domains, frozenset()):
             return ""
         for reason, words in REASONS.items():
-            if _reaches(automaton, domains, frozenset({reason})):
+            if _reaches(automaton, ways, domains, frozenset({reason})):
                 return words
         # Two things at once stand in the way, or nothing that any text could have helps.
-        if _reaches(automaton, domains, frozenset(REASONS)):
+        if _reaches(automaton, ways, domains, frozenset(REASONS)):
             return "aliases are compared without scheme, parameters, port and our own domains, in lower case"
-    except (_NotUnderstoodError, RecursionError):
+    except (NotUnderstoodError, RecursionError):
         pass
     return ""
 
@@ -165,38 +146,14 @@ def _may_end(form: _Form, domains: AbstractSet[str], without: AbstractSet[str]) 
 
 # ------------------------------------------------------------------ the expression
 
-
-@dataclass(frozen=True, slots=True)
-class _Move:
-    """One character of some ranges, or of none of them, and the state that it leads to."""
-
-    ranges: Ranges
-    opposite: bool
-    ignore_case: bool
-    after: int
+Ways = Mapping[int, tuple[tuple[str, ...], int]]
+"""For each state with a move the characters that it may be made with, of all that make a difference, and where to."""
 
 
-@dataclass(slots=True)
-class _Automaton:
-    """States by number: where each goes without a character, and with one of some characters. The last is the end."""
-
-    empty: list[list[int]] = field(default_factory=list)
-    moves: list[_Move | None] = field(default_factory=list)
-    ways: Mapping[int, tuple[tuple[str, ...], int]] = field(default_factory=dict)
-    end: int = 0
-
-    def state(self) -> int:
-        if len(self.empty) >= _MOST_STATES:
-            raise _NotUnderstoodError
-        self.empty.append([])
-        self.moves.append(None)
-        return len(self.empty) - 1
-
-
-def _ways(moves: list[_Move | None]) -> dict[int, tuple[tuple[str, ...], int]]:
+def _ways(moves: list[Move | None]) -> Ways:
     """For each state with a move the characters that it may be made with, of all that make a difference, and where to."""
     made = [(state, move) for state, move in enumerate(moves) if move is not None]
-    bounds = {bound for _, move in made for low, high in move.ranges for bound in (low, min(high + 1, _LAST))}
+    bounds = {bound for _, move in made for low, high in move.ranges for bound in (low, min(high + 1, LAST))}
     told_apart = (chr(code) for bound in bounds for code in (bound, ord(folded(chr(bound)))))
     characters = tuple(dict.fromkeys((*_USUAL, *told_apart)))
     by_code = {ignore_case: _by_code(characters, ignore_case=ignore_case) for ignore_case in (False, True)}
@@ -219,8 +176,8 @@ def _codes(character: str) -> frozenset[int]:
     return frozenset(ord(form) for form in forms if len(form) == 1)
 
 
-def _characters_of(move: _Move, characters: tuple[str, ...], by_code: dict[int, list[str]]) -> tuple[str, ...]:
-    if move.ranges == _ANYTHING:
+def _characters_of(move: Move, characters: tuple[str, ...], by_code: dict[int, list[str]]) -> tuple[str, ...]:
+    if move.ranges == ANYTHING:
         return () if move.opposite else characters
     hit: set[str] = set()
     for low, high in move.ranges:
@@ -229,12 +186,12 @@ def _characters_of(move: _Move, characters: tuple[str, ...], by_code: dict[int, 
     return tuple(character for character in characters if character not in hit) if move.opposite else tuple(hit)
 
 
-def _reaches(automaton: _Automaton, domains: AbstractSet[str], without: AbstractSet[str]) -> bool:
+def _reaches(automaton: Automaton, ways: Ways, domains: AbstractSet[str], without: AbstractSet[str]) -> bool:
     def onwards(state: int, form: _Form) -> Iterator[tuple[int, _Form]]:
         for other in automaton.empty[state]:
             yield other, form
-        if state in automaton.ways:
-            characters, after = automaton.ways[state]
+        if state in ways:
+            characters, after = ways[state]
             for character in characters:
                 changed = _step(form, character, domains, without)
                 if changed is not None:
@@ -253,176 +210,3 @@ def _reaches(automaton: _Automaton, domains: AbstractSet[str], without: Abstract
             seen.add(place)
             stack.append(onwards(*place))
     return False
-
-
-def _read(pattern: Pattern) -> _Automaton:
-    automaton = _Automaton()
-    start = automaton.state()
-    reader = _Reader(pattern.text, automaton)
-    end = reader.alternatives(start, ignore_case=pattern.ignore_case)
-    if reader.place != len(pattern.text):
-        raise _NotUnderstoodError
-    automaton.end = end
-    automaton.ways = _ways(automaton.moves)
-    return automaton
-
-
-class _Reader:
-    """Reads RE2's syntax from left to right; each method adds to the automaton from a state on, and gives the last."""
-
-    def __init__(self, text: str, automaton: _Automaton) -> None:
-        self.text: Final = text
-        self.automaton: Final = automaton
-        self.place = 0
-
-    def alternatives(self, start: int, *, ignore_case: bool) -> int:
-        end = self.automaton.state()
-        while True:
-            begin = self.automaton.state()
-            self.automaton.empty[start].append(begin)
-            last, ignore_case = self._sequence(begin, ignore_case=ignore_case)
-            self.automaton.empty[last].append(end)
-            if not self._take("|"):
-                return end
-
-    def _take(self, text: str) -> bool:
-        if self.text.startswith(text, self.place):
-            self.place += len(text)
-            return True
-        return False
-
-    def _sequence(self, state: int, *, ignore_case: bool) -> tuple[int, bool]:
-        while self.place < len(self.text) and self.text[self.place] not in "|)":
-            flags = _FLAGS.match(self.text, self.place)
-            if flags is not None:
-                ignore_case = "i" not in (flags[2] or "") and (ignore_case or "i" in flags[1])
-                self.place = flags.end()
-            else:
-                state = self._repeated(state, ignore_case=ignore_case)
-        return state, ignore_case
-
-    def _repeated(self, state: int, *, ignore_case: bool) -> int:
-        begin = self.place
-        last = self._once(state, ignore_case=ignore_case)
-        end = self.place
-        counted = _COUNT.match(self.text, self.place)
-        if counted is None:
-            return last
-        if counted[1] is None:
-            low, high = {"?": (0, 1), "*": (0, None), "+": (1, None)}[counted[0]]
-        else:
-            low, high = int(counted[1]), int(counted[3]) if counted[3] else None if counted[2] else int(counted[1])
-
-        def again(state: int) -> int:
-            self.place = begin
-            state = self._once(state, ignore_case=ignore_case)
-            if self.place != end:
-                raise _NotUnderstoodError
-            return state
-
-        if low == 0:
-            self.automaton.empty[state].append(last)
-        for _ in range(low - 1):
-            last = again(last)
-        if high is None:
-            hub = self.automaton.state()
-            self.automaton.empty[last].append(hub)
-            self.automaton.empty[again(hub)].append(hub)
-            last = hub
-        else:
-            for _ in range(high - max(low, 1)):
-                more = again(last)
-                self.automaton.empty[last].append(more)
-                last = more
-            if high == 0:
-                raise _NotUnderstoodError
-        self.place = counted.end()
-        self._take("?")
-        if self.text[self.place : self.place + 1] in ("?", "*", "+", "{") and self.place < len(self.text):
-            raise _NotUnderstoodError
-        return last
-
-    def _once(self, state: int, *, ignore_case: bool) -> int:
-        if self._take("("):
-            opened = _OPENED.match(self.text, self.place)
-            if opened is not None:
-                self.place = opened.end()
-                if opened[1] is not None:
-                    ignore_case = "i" not in (opened[2] or "") and (ignore_case or "i" in opened[1])
-            elif self.text.startswith("?", self.place):
-                raise _NotUnderstoodError
-            last = self.alternatives(state, ignore_case=ignore_case)
-            if not self._take(")"):
-                raise _NotUnderstoodError
-            return last
-        if self._take("^") or self._take("$") or self._take("\\A") or self._take("\\z"):
-            return state
-        if self._take("\\b") or self._take("\\B"):
-            return state
-        if self._take("."):
-            return self._move(state, _ANYTHING, ignore_case=False)
-        if self._take("["):
-            return self._move(state, *self._class(), ignore_case=ignore_case)
-        if self.text.startswith("\\Q", self.place):
-            raise _NotUnderstoodError
-        ranges = self._character(inside=False)
-        return self._move(state, *ranges, ignore_case=ignore_case)
-
-    def _character(self, *, inside: bool) -> tuple[Ranges, bool]:
-        """One character, or a class that an escape names; whether it is the opposite."""
-        text = self.text
-        character = text[self.place]
-        known = _PROPERTY.match(text, self.place) if inside or character == "\\" else None
-        if known is not None:
-            # A property of Unicode, or a class by name: which characters have it is not looked up.
-            self.place = known.end()
-            return _ANYTHING, False
-        if character != "\\":
-            if not inside and character in "*+?{":
-                raise _NotUnderstoodError
-            self.place += 1
-            return ((ord(character), ord(character)),), False
-        escape = text[self.place + 1 : self.place + 2]
-        code = _CODE.match(text, self.place)
-        if code is not None:
-            self.place = code.end()
-            number = int(code[1] or code[2], 16)
-            return ((number, number),), False
-        self.place += 2
-        if escape.lower() in _CLASSES:
-            return _CLASSES[escape.lower()], escape.isupper()
-        if escape in _CONTROLS:
-            return ((_CONTROLS[escape], _CONTROLS[escape]),), False
-        if not escape or escape.isalnum():
-            raise _NotUnderstoodError
-        return ((ord(escape), ord(escape)),), False
-
-    def _class(self) -> tuple[Ranges, bool]:
-        opposite = self._take("^")
-        ranges: list[tuple[int, int]] = []
-        doubtful = False
-        first = True
-        while first or not self.text.startswith("]", self.place):
-            first = False
-            if self.place >= len(self.text):
-                raise _NotUnderstoodError
-            found, negated = self._character(inside=True)
-            doubtful = doubtful or negated or found == _ANYTHING
-            following = self.text[self.place + 1 : self.place + 2]
-            if len(found) == 1 and found[0][0] == found[0][1] and following not in ("", "]") and self._take("-"):
-                other, negated = self._character(inside=True)
-                if negated or len(other) > 1:
-                    raise _NotUnderstoodError
-                found = ((found[0][0], other[0][1]),)
-            ranges += found
-        self.place += 1
-        return (_ANYTHING, False) if doubtful else (tuple(ranges), opposite)
-
-    def _move(self, state: int, ranges: Ranges, opposite: bool = False, *, ignore_case: bool) -> int:
-        automaton = self.automaton
-        last = automaton.state()
-        # A state with two ways on would lose one of them.
-        step = automaton.state()
-        automaton.empty[state].append(step)
-        automaton.moves[step] = _Move(ranges, opposite, ignore_case, last)
-        return last

@@ -9,12 +9,13 @@ from typing import TypeVar
 
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.directory import DirectoryEntry, build_directory
+from policy_server.policy.inclusion import Inclusion
 from policy_server.policy.masking import NameMask
 from policy_server.policy.patterns import PatternError
 from policy_server.policy.recall import Recall
 from policy_server.policy.ruleset import LinkType, RuleList, Ruleset, placeholders_of, rule_list, rules_of_other_rooms
 from policy_server.rulefiles.attributes import LinkedRules, WrittenRule, slips
-from policy_server.rulefiles.coverage import coverage_warnings
+from policy_server.rulefiles.coverage import Doubt, coverage_warnings, notes_of
 from policy_server.rulefiles.document_nodes import MappingNode, Node, plain
 from policy_server.rulefiles.holidays import read_holidays, warn_of_holidays
 from policy_server.rulefiles.link_doors import link_warnings
@@ -50,10 +51,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What became of the files: a rule set unless there are errors, and every problem in the order of the files."""
+    """What became of the files: a rule set unless there are errors, every problem in the order of the files, and notes on what
+    of good rules was not looked at.
+    """
 
     ruleset: Ruleset | None
     problems: tuple[Problem, ...]
+    notes: tuple[Problem, ...] = ()
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -93,6 +97,7 @@ def load_rules(
     _check_numbers(merged, material)
     ruleset: Ruleset | None = None
     linked = _linked_rules(merged, lists, links)
+    doubts: list[Doubt] = []
     if not report.failed:
         for rule_id, place, message in linked.undeclared():
             report.error(place, message, rule_id)
@@ -110,8 +115,11 @@ def load_rules(
         for place, message in (*unused_columns(looked_up, used), *lost_rows(looked_up, written)):
             report.warning(place, message)
         _warn_of_routing(merged, material, lists)
+        inclusion = Inclusion()
         for section in RULE_SECTIONS:
-            for rule_id, place, message in coverage_warnings(lists[section.request], section.request):
+            for rule_id, place, message in coverage_warnings(
+                lists[section.request], section.request, inclusion, doubts
+            ):
                 report.warning(place, message, rule_id)
         for rule_id, place, message in open_room_warnings(lists[RequestType.SERVICE]):
             report.warning(place, message, rule_id)
@@ -124,7 +132,7 @@ def load_rules(
         for rule_id, place, message in sharing_warnings(service_rules, material.shareable, links.values()):
             report.warning(place, message, rule_id)
         ruleset = _compile(files, merged, material, lists, links, directory)
-    return Loaded(None if report.failed else ruleset, report.in_order())
+    return Loaded(None if report.failed else ruleset, report.in_order(), tuple(notes_of(doubts)))
 
 
 def _read_material(

@@ -8,10 +8,13 @@ from policy_server.wording.values import shown
 
 
 class Severity(StrEnum):
-    """Whether a problem refuses the rules (`error`) or only deserves a look (`warning`)."""
+    """Whether a problem refuses the rules (`error`), deserves a look (`warning`), or only says what was not looked at
+    (`note`).
+    """
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
 
 
 class Place(NamedTuple):

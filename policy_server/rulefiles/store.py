@@ -278,7 +278,7 @@ def _load(read: Folder, now: datetime, environment: Mapping[str, str], *, deploy
     with _without_garbage_collection():
         loaded = load_rules(read.rules, now, environment=environment, deployed=deployed)
     if not read.unreadable:
-        return Loaded(loaded.ruleset, (*read.problems, *loaded.problems))
+        return Loaded(loaded.ruleset, (*read.problems, *loaded.problems), loaded.notes)
     # That there are no rules then only repeats why.
     return Loaded(None, (*read.problems, *(loaded.problems if read.rules.documents else ())))
 

@@ -61,7 +61,7 @@ def test_json(folder: Path, text: str, options: tuple[str, ...], status: int, ok
     result = run("check", "--json", *options)
     value = printed_json(result)
     assert (result.exit_code, value["ok"], result.stderr) == (status, ok, "")
-    assert value.keys() == {"ok", "rules", "revision", "problems"}
+    assert value.keys() == {"ok", "rules", "revision", "problems", "notes"}
     assert (value["rules"], bool(value["revision"])) == ((None, False) if text is BAD_RULES else (6, True))
     assert len(value["problems"]) == {RULES: 0, WARNING_RULES: 1, BAD_RULES: 3}[text]
     for problem in value["problems"]:
