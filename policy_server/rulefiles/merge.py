@@ -9,13 +9,14 @@ from typing import Final
 
 from policy_server.pexip.fields import Named
 from policy_server.policy.services import FIELD_LIMIT
+from policy_server.rulefiles.deployment import read_deployment
 from policy_server.rulefiles.document import parse_document
 from policy_server.rulefiles.document_nodes import MappingNode, Node, ScalarNode, SequenceNode
 from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import Report, Table, kind_of, shown_node
 from policy_server.rulefiles.routing_rules import RoutingRule, read_routing_rules
 from policy_server.rulefiles.rule_lists import RULE_SECTIONS
-from policy_server.rulefiles.sections import mapping_of, read_deployment
+from policy_server.rulefiles.sections import mapping_of
 from policy_server.wording.values import shown
 from policy_server.wording.words import unknown_key
 

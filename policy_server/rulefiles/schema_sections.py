@@ -5,18 +5,16 @@ The keys that the schema has are those that the loader reads.
 
 from typing import Final
 
-from policy_server.pexip.fields import Named
 from policy_server.pexip.properties import DirectoryEntry
 from policy_server.policy.appointments import AFTER, BEFORE, WINDOW_LIMIT
 from policy_server.policy.calendars import DAYS
 from policy_server.policy.links import DEFAULT_TTL, TTL
 from policy_server.policy.upstreams import CREDENTIAL_LIMIT, ON_FAILURE
 from policy_server.rulefiles.declared import ATTRIBUTES
+from policy_server.rulefiles.deployment import SCHEMA as DEPLOYMENT
 from policy_server.rulefiles.numbers import COUNTRIES
 from policy_server.rulefiles.pages import PAGES
 from policy_server.rulefiles.pictures import PICTURE_ENDINGS
-from policy_server.rulefiles.routing_rules import KEY as ROUTING_RULES
-from policy_server.rulefiles.routing_rules import SCHEMA as ROUTING_RULES_SCHEMA
 from policy_server.rulefiles.schema_parts import (
     LINE,
     NAME,
@@ -33,9 +31,6 @@ from policy_server.rulefiles.trunk_limits import SCHEMA as LIMITS
 from policy_server.telephony.trunks import FORMS
 from policy_server.wording.durations import PATTERN, Durations, duration
 
-DEPLOYMENT_LISTS: Final = {kind.plural: kind for kind in Named}
-"""The lists of ``pexip:``, each with the kind of name that it lists."""
-
 URL_PLACEHOLDERS: Final = ("alias", "name", "session", "call", "guest_pin")
 
 _LABEL: Final = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
@@ -51,7 +46,7 @@ def section_definitions() -> dict[str, Schema]:
     domains = one_or_list(_DOMAIN, "Our SIP domains: user@domain is matched as user.", may_be_empty=True)
     return {
         "domains_section": {**domains, "anyOf": [*domains["anyOf"], {"type": "null"}]},
-        "pexip_section": _deployment(),
+        "pexip_section": DEPLOYMENT,
         "allowed_countries_section": {**COUNTRIES, "anyOf": [*COUNTRIES["anyOf"], {"type": "null"}]},
         "trunks_section": _named("Where the contact centre's phone numbers are reached, by name.", "trunk"),
         "holidays_section": _named("Lists of days, by name, for closed in calendars.", "holiday_list"),
@@ -107,22 +102,6 @@ def _directory() -> Schema:
             {"type": "null"},
         ],
     }
-
-
-def _deployment() -> Schema:
-    lists = {
-        key: one_or_list(
-            {"type": "string"},
-            f"Every {kind.replace('_', ' ')} of the deployment that rules may name; any other name is an error.",
-            may_be_empty=True,
-        )
-        for key, kind in DEPLOYMENT_LISTS.items()
-    }
-    description = (
-        "Names that exist in the Pexip deployment. Optional, list by list: one wrong name voids a whole answer, so "
-        "any name that is not in a list given here is an error."
-    )
-    return table(description, {**lists, ROUTING_RULES: ROUTING_RULES_SCHEMA}) | {"type": ["object", "null"]}
 
 
 def _trunk() -> Schema:

@@ -1,4 +1,4 @@
-"""Reading the sections that rules refer to: domains, names of the deployment, trunks, calendars, directory, links."""
+"""Reading the sections that rules refer to: domains, trunks, calendars, directory, links."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,7 +8,6 @@ from functools import partial
 from typing import Final
 from urllib.parse import quote
 
-from policy_server.pexip.fields import Named
 from policy_server.pexip.properties import check_directory_entry
 from policy_server.policy.appointments import AFTER, BEFORE, WINDOW_LIMIT, Window
 from policy_server.policy.calendars import Calendar, parse_calendar
@@ -25,10 +24,8 @@ from policy_server.rulefiles.pages import TemplateFolders
 from policy_server.rulefiles.pictures import picture_fault
 from policy_server.rulefiles.problems import Place
 from policy_server.rulefiles.reader import Report, Table, node_at, shown_node, undefined
-from policy_server.rulefiles.routing_rules import KEY as ROUTING_RULES
 from policy_server.rulefiles.schema_sections import (
     CALENDAR,
-    DEPLOYMENT_LISTS,
     DIRECTORY_ENTRY,
     LINK,
     TRUNK,
@@ -68,16 +65,6 @@ def read_domains(node: Node, report: Report) -> list[str]:
                 item.place, f"domains must hold names such as video.example.com, but this is {shown_node(item)}"
             )
     return found
-
-
-def read_deployment(table: Table) -> dict[Named, set[str]]:
-    """The names that exist in the deployment, by kind."""
-    names: dict[Named, set[str]] = {}
-    for key, kind in DEPLOYMENT_LISTS.items():
-        if key in table:
-            names[kind] = {text for text, _ in table.texts(key)}
-    table.finish((*DEPLOYMENT_LISTS, ROUTING_RULES))
-    return names
 
 
 def regions_of(nodes: Iterable[Node]) -> tuple[str, ...]:

@@ -14,9 +14,9 @@ from policy_server.pexip.parameters import PARAMETERS, PATH_ALIAS, Kind
 from policy_server.pexip.properties import ParticipantProperties
 from policy_server.pexip.shapes import SHAPES
 from policy_server.rulefiles.conditions import condition_keys
+from policy_server.rulefiles.deployment import DEPLOYMENT_LISTS
 from policy_server.rulefiles.merge import SECTIONS
 from policy_server.rulefiles.rule_lists import RULE_SECTIONS
-from policy_server.rulefiles.schema_sections import DEPLOYMENT_LISTS
 from policy_server.rulefiles.store import load_folder
 from tests.docs.pages import AGENT_APP, CONSOLE, ROOT, RULES, YAML, blocks, code
 from tests.docs.running import commands, matches

@@ -11,12 +11,12 @@ from policy_server.pexip.services import SERVICE_TYPES, check_service
 from policy_server.pexip.shapes import SHAPES
 from policy_server.rulefiles import outcomes, registrations, serving, upstreams
 from policy_server.rulefiles.conditions import condition_keys
+from policy_server.rulefiles.deployment import DEPLOYMENT_LISTS
 from policy_server.rulefiles.merge import SECTIONS
 from policy_server.rulefiles.rule_lists import RULE_SECTIONS
 from policy_server.rulefiles.rules import OutcomeKey, RuleSection
 from policy_server.rulefiles.schema_sections import (
     CALENDAR,
-    DEPLOYMENT_LISTS,
     DIRECTORY_ENTRY,
     HOLIDAY_COUNTRY,
     LINK,
