@@ -1,24 +1,29 @@
 """The pages for admins, put together: what they count, what the processes of a server ask each other, and their routes."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from starlette.routing import Route
 
+from policy_server.conferences.figures import CallFigures
 from policy_server.conferences.store import ConferenceStore
+from policy_server.pexip.request_types import RequestType
 from policy_server.policy.names import Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Settings
 from policy_server.upstreams.client import Upstreams
-from policy_server.web.admin.door import AdminDoor
+from policy_server.web.admin.door import AdminDoor, Pages
 from policy_server.web.admin.endpoints import AdminEndpoints
-from policy_server.web.admin.hits import HITS, RuleHits
+from policy_server.web.admin.hits import HITS, OutcomeCounts, RuleHits
+from policy_server.web.admin.now_page import NowPage
 from policy_server.web.admin.siblings import Siblings
 from policy_server.web.admin.try_page import Tries
 from policy_server.web.admission import Admission
 from policy_server.web.basic import BasicAuthentication
+from policy_server.web.health import Ready
+from policy_server.web.nodes_seen import NodesSeen
 from policy_server.web.refusals import Refusals
 
 
@@ -37,13 +42,26 @@ class AdminPages:
         upstreams: Upstreams,
         folder: Path | None,
         clock: Callable[[], datetime],
+        figures: CallFigures,
+        nodes: NodesSeen,
+        ready: Callable[[], Awaitable[Ready]],
     ) -> None:
         self.hits: Final = RuleHits()
+        self.outcomes: Final = OutcomeCounts()
         self.siblings: Final = Siblings(folder if settings.admin is not None else None)
         self.siblings.answers(HITS, lambda _: self.hits.told(clock()))
         tries = Tries(rules, keyring, store, settings.conference_ttl, settings.on_failure, clock)
         self._door: Final = AdminDoor(authentication, refusals, admission)
-        self._pages: Final = [AdminEndpoints(self._door, rules, self.siblings, tries, upstreams.states, clock)]
+        self._pages: Final[list[Pages]] = [
+            NowPage(self._door, self.siblings, figures, self.outcomes, nodes, ready, clock),
+            AdminEndpoints(self._door, rules, self.siblings, tries, upstreams.states, clock),
+        ]
+
+    def count(self, question: RequestType, outcome: str, rule: str, at: datetime) -> None:
+        """Counts one answer."""
+        self.outcomes.count(outcome, at)
+        if rule:
+            self.hits.count(question, rule, at)
 
     def routes(self) -> list[Route]:
         """The routes of all pages, for the application."""

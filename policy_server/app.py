@@ -155,31 +155,10 @@ def create_app(
     handlers = {kind: handler for each in beside for kind, handler in each.handlers.items()}
     agenda = Agenda(store, handlers, secrets.token_hex(8), clock)
     dues = [DueGauges(store, agenda, tuple(handlers), clock, webhooks.count if webhooks else None)] if handlers else []
-    calls_counted = CallGauges(CallFigures(store, rules, keyring, clock))
+    calls_counted = CallGauges(figures := CallFigures(store, rules, keyring, clock))
     nodes = NodesSeen()
     genesys = GenesysStanding(settings.tenant.api, clock) if settings.tenant else None
-    admissions = systems, customers, widgets, admins = Admission(), Admission(), Admission(), Admission(PAGES_AT_ONCE)
     admin = BasicAuthentication(settings.admin.username, settings.admin.password) if settings.admin else None
-    pages = AdminPages(
-        settings, admin, refusals(Door.ADMIN), admins, rules, keyring, store, upstreams, metrics.folder, clock
-    )
-    policy = PolicyEndpoint(
-        rules,
-        Rooms(conferences, keyring, conference_ids(secrets.token_hex(10))),
-        conferences,
-        upstreams if forwards else Unasked(),
-        BasicAuthentication(settings.pexip.username, settings.pexip.password),
-        settings.on_failure,
-        clock,
-        decisions,
-        metrics,
-        refusals(Door.POLICY),
-        settings.prefix,
-        assurance.hear if assurance is not None else None,
-        pages.hits.count if settings.admin is not None else None,
-        nodes.note,
-        recent.add if settings.admin is not None else None,
-    )
     endings = Endings(conferences)
     events = _event_sink(
         settings,
@@ -212,6 +191,39 @@ def create_app(
         (lambda: calls_counted.sink_state(events.unreadable)) if events is not None else None,
         genesys.state if genesys is not None else None,
     )
+    admissions = systems, customers, widgets, admins = Admission(), Admission(), Admission(), Admission(PAGES_AT_ONCE)
+    pages = AdminPages(
+        settings,
+        admin,
+        refusals(Door.ADMIN),
+        admins,
+        rules,
+        keyring,
+        store,
+        upstreams,
+        metrics.folder,
+        clock,
+        figures,
+        nodes,
+        operators.ready,
+    )
+    policy = PolicyEndpoint(
+        rules,
+        Rooms(conferences, keyring, conference_ids(secrets.token_hex(10))),
+        conferences,
+        upstreams if forwards else Unasked(),
+        BasicAuthentication(settings.pexip.username, settings.pexip.password),
+        settings.on_failure,
+        clock,
+        decisions,
+        metrics,
+        refusals(Door.POLICY),
+        settings.prefix,
+        assurance.hear if assurance is not None else None,
+        pages.count if settings.admin is not None else None,
+        nodes.note,
+        recent.add if settings.admin is not None else None,
+    )
     links = LinkEndpoints(
         rules,
         keyring,
@@ -229,12 +241,9 @@ def create_app(
     calls = ConferenceEndpoints(lookup, settings.api_keys, refusals(Door.API), audit.put, systems)
     agents = Widgets(settings, lookup, refusals(Door.AGENTS), widgets, genesys)
     watch_gauges(metrics, rules, decisions, audit, conferences, lambda: agents.stream_count, admissions)
-    watch_others(metrics, rules, upstreams, clocks, events, clock)
-    for each in (*beside, calls_counted, *dues):
-        each.watch_gauges(metrics)
-    nodes.watch_gauges(metrics)
-    if genesys is not None:
-        genesys.watch_gauges(metrics)
+    known = [nodes, genesys] if genesys is not None else [nodes]
+    watch_others(metrics, rules, upstreams, clocks, events, clock, (*beside, calls_counted, *dues, *known))
+
     sink_routes = [unset(EVENTS_PATH, "POLICY_EVENTS_USERNAME and POLICY_EVENTS_PASSWORD")]
     for_nodes = [*operators.routes(), *pages.routes(), *(events.routes() if events is not None else sink_routes)]
     for_public = [*links.routes(), *calls.routes(), *status.routes(), *join.routes(), *agents.routes()]

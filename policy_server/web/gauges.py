@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import Protocol
 
 from policy_server.conferences.clocks import NodeClocks
 from policy_server.conferences.live import Conferences
@@ -12,6 +13,14 @@ from policy_server.web.audit import AuditLog
 from policy_server.web.decision_log import DecisionLog
 from policy_server.web.events import EventSinkEndpoint
 from policy_server.web.metrics import Metrics
+
+
+class Watched(Protocol):
+    """Whoever has gauges of its own."""
+
+    def watch_gauges(self, metrics: Metrics) -> None:
+        """Adds them."""
+        ...
 
 
 def watch_gauges(
@@ -62,8 +71,11 @@ def watch_others(
     clocks: NodeClocks,
     events: EventSinkEndpoint | None,
     clock: Callable[[], datetime],
+    watched: Iterable[Watched],
 ) -> None:
-    """Adds the gauges of what others are like: nodes and upstreams."""
+    """Adds the gauges of what others are like: nodes, upstreams, and whoever has gauges of its own."""
+    for each in watched:
+        each.watch_gauges(metrics)
     metrics.watch(
         "policy_node_clock_difference_seconds",
         "The largest difference between a node's clock and ours",

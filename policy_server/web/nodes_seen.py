@@ -36,6 +36,10 @@ class NodesSeen:
         if location:
             seen.location = location[:LONGEST_LOCATION]
 
+    def told(self) -> dict[str, tuple[str, float, int]]:
+        """All of them, for other processes: by address what ``NodeSeen`` has."""
+        return {address: (seen.location, seen.last, seen.count) for address, seen in list(self.nodes.items())}
+
     def watch_gauges(self, metrics: Metrics) -> None:
         """Has it counted."""
         metrics.watch_each(

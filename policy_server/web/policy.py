@@ -81,8 +81,8 @@ Watch = Callable[[Serve, str, str, datetime], None]
 """Hears of every service that was answered: the room that it is, ``""`` for none, whose timeline it belongs to, and when."""
 
 
-Count = Callable[[RequestType, str, datetime], None]
-"""Hears of every answer that is a rule's: to which question, which rule, and when."""
+Count = Callable[[RequestType, str, str, datetime], None]
+"""Hears of every answer: to which question, its outcome, the rule whose it is, ``""`` for none, and when."""
 
 
 Note = Callable[[str, str, datetime], None]
@@ -90,8 +90,9 @@ Note = Callable[[str, str, datetime], None]
 
 
 class PolicyEndpoint:
-    """Answers the six questions of the external policy API. ``watch`` watches over the calls that are answered, ``hits``
-    counts what rules answer, ``nodes`` notes who asks, ``keep`` keeps all that is answered for whoever looks at it later.
+    """Answers the six questions of the external policy API. ``watch`` watches over the calls that are answered,
+    ``count_answer`` counts what is answered, ``nodes`` notes who asks, ``keep`` keeps all that is answered for whoever looks at
+    it later.
     """
 
     def __init__(
@@ -108,14 +109,14 @@ class PolicyEndpoint:
         refusals: Refusals | None = None,
         prefix: str = "",
         watch: Watch | None = None,
-        hits: Count | None = None,
+        count_answer: Count | None = None,
         nodes: Note | None = None,
         keep: Callable[[Answered], None] | None = None,
     ) -> None:
         self._note_node: Final = nodes
         self._wholes: Final = Wholes()
         self._watch: Final = watch
-        self._hits: Final = hits
+        self._count: Final = count_answer
         self._keep: Final = keep
         self._looks_at_links: Final = decision_log.is_json or keep is not None
         self._rules: Final = rules
@@ -190,8 +191,8 @@ class PolicyEndpoint:
                 fields += self._node(untold.client)
                 self._log.put(_stamp(untold.at), untold.decision_id.encode(), untold.seconds, fields)
                 self._metrics.answered(untold.request_type, outcome, rule, untold.seconds)
-                if rule and self._hits is not None:
-                    self._hits(untold.request_type, rule, untold.at)
+                if self._count is not None:
+                    self._count(untold.request_type, outcome, rule, untold.at)
                 if self._note_node is not None:
                     location = untold.about.request.text("location") if isinstance(untold.about, Decided) else ""
                     self._note_node(address_of(untold.client), location, untold.at)

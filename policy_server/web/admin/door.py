@@ -27,7 +27,7 @@ ROOT: Final = "/admin"
 PAGES_AT_ONCE: Final = 2
 """Pages that are made at a time."""
 
-PAGES: Final = (("rules", "Rules"), ("try", "Try a call"))
+PAGES: Final = (("now", "Now"), ("rules", "Rules"), ("try", "Try a call"))
 """The pages that there are, in the order in which they are shown, by their paths below ``/admin/``."""
 
 HEADERS: Final = {
@@ -40,7 +40,8 @@ HEADERS: Final = {
 }
 """Those of every answer below ``/admin/``."""
 
-_ASSETS: Final = {"admin.css": "text/css; charset=utf-8"}
+_SCRIPT: Final = "text/javascript; charset=utf-8"
+_ASSETS: Final = {"admin.css": "text/css; charset=utf-8", "now.js": _SCRIPT}
 _RETRY_SECONDS: Final = "5"
 
 

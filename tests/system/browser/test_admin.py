@@ -25,7 +25,7 @@ ENVIRONMENT: Final = {
     "POLICY_SECRET_KEY": SECRET_KEY,
     "KIOSK_PASSWORD": KIOSK_PASSWORD,
 }
-PAGES: Final = ("rules", "try", "try?question=service&local_alias=%7Balias%7D&link_type=visit")
+PAGES: Final = ("now", "rules", "try", "try?question=service&local_alias=%7Balias%7D&link_type=visit")
 SCREENSHOTS: Final = os.environ.get("ADMIN_SCREENSHOTS", "")
 """A folder for pictures of every page, for people to look at."""
 
