@@ -13,22 +13,27 @@ from policy_server.pexip.request_types import RequestType
 from policy_server.policy.names import Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Settings
+from policy_server.telephony.trunks import Load
 from policy_server.upstreams.client import Upstreams
 from policy_server.web.admin.door import AdminDoor, Pages
 from policy_server.web.admin.endpoints import AdminEndpoints
 from policy_server.web.admin.hits import HITS, OutcomeCounts, RuleHits
 from policy_server.web.admin.now_page import NowPage
 from policy_server.web.admin.siblings import Siblings
+from policy_server.web.admin.trunks import LEGS
 from policy_server.web.admin.try_page import Tries
 from policy_server.web.admission import Admission
 from policy_server.web.basic import BasicAuthentication
 from policy_server.web.health import Ready
+from policy_server.web.leg_counts import LegCounts
 from policy_server.web.nodes_seen import NodesSeen
 from policy_server.web.refusals import Refusals
 
 
 class AdminPages:
-    """Everything below ``/admin/``. ``folder`` is where the processes of one server meet, ``None`` where there is one."""
+    """Everything below ``/admin/``. ``load`` says what goes through a trunk, ``legs`` how legs ended where they are watched;
+    ``folder`` is where the processes of one server meet, ``None`` where there is one.
+    """
 
     def __init__(
         self,
@@ -40,6 +45,8 @@ class AdminPages:
         keyring: Keyring,
         store: ConferenceStore,
         upstreams: Upstreams,
+        load: Callable[[str, datetime], Load],
+        legs: LegCounts | None,
         folder: Path | None,
         clock: Callable[[], datetime],
         figures: CallFigures,
@@ -50,11 +57,12 @@ class AdminPages:
         self.outcomes: Final = OutcomeCounts()
         self.siblings: Final = Siblings(folder if settings.admin is not None else None)
         self.siblings.answers(HITS, lambda _: self.hits.told(clock()))
+        self.siblings.answers(LEGS, lambda _: legs.last if legs is not None else None)
         tries = Tries(rules, keyring, store, settings.conference_ttl, settings.on_failure, clock)
         self._door: Final = AdminDoor(authentication, refusals, admission)
         self._pages: Final[list[Pages]] = [
             NowPage(self._door, self.siblings, figures, self.outcomes, nodes, ready, clock),
-            AdminEndpoints(self._door, rules, self.siblings, tries, upstreams.states, clock),
+            AdminEndpoints(self._door, rules, self.siblings, tries, upstreams.states, load, clock),
         ]
 
     def count(self, question: RequestType, outcome: str, rule: str, at: datetime) -> None:

@@ -201,6 +201,8 @@ def create_app(
         keyring,
         store,
         upstreams,
+        conferences.load,
+        assurance.legs if assurance is not None else None,
         metrics.folder,
         clock,
         figures,

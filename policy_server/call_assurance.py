@@ -195,6 +195,7 @@ class CallAssurance:
         self, conferences: Conferences, rules: Rules, keyring: Keyring, node: ManagementNode, legs: LegCounts
     ) -> None:
         self.node: Final = node
+        self.legs: Final = legs
         self._counts: Final[Counter[str]] = Counter()
         self.hear: Final = watching(conferences)
         clock = conferences.clock

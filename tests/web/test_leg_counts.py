@@ -38,6 +38,9 @@ def test_legs_of_a_call_are_counted_when_it_is_over(
     world.run(600)
     assert len(heard) == 1
     for number, outcome in enumerate(outcomes):
+        last = counts.last[f"trunk-{number}"]
+        assert (last.answered > 0, last.failure) == (outcome == "answered", "" if outcome == "answered" else outcome)
+    for number, outcome in enumerate(outcomes):
         assert sample(metrics, "policy_legs_total", trunk=f"trunk-{number}", outcome=outcome) == 1
     total = sum(
         one.value for family in metrics.registry.collect() for one in family.samples if one.name == "policy_legs_total"

@@ -12,11 +12,13 @@ from starlette.routing import Route
 
 from policy_server.policy.upstreams import Upstream
 from policy_server.rulefiles.store import RuleStore
+from policy_server.telephony.trunks import Load
 from policy_server.upstreams.client import UpstreamState
 from policy_server.web.admin.door import HEADERS, ROOT, AdminDoor
 from policy_server.web.admin.hits import HITS, added_up
-from policy_server.web.admin.rules_page import LONGEST_FILTER, Wanted, rules_page
+from policy_server.web.admin.rules_page import LONGEST_FILTER, ON_A_PAGE, Wanted, rules_page
 from policy_server.web.admin.siblings import Siblings
+from policy_server.web.admin.trunks import LEGS, last_of_all, loads, trunk_rows
 from policy_server.web.admin.try_page import Tries
 from policy_server.web.problem import ProblemResponse, Refused
 
@@ -38,6 +40,7 @@ class AdminEndpoints:
         siblings: Siblings,
         tries: Tries,
         upstreams: Callable[[Mapping[str, Upstream]], list[UpstreamState]],
+        load: Callable[[str, datetime], Load],
         clock: Callable[[], datetime],
     ) -> None:
         self._door: Final = door
@@ -45,6 +48,7 @@ class AdminEndpoints:
         self._siblings: Final = siblings
         self._tries: Final = tries
         self._upstreams: Final = upstreams
+        self._load: Final = load
         self._clock: Final = clock
 
     def routes(self) -> list[Route]:
@@ -64,12 +68,16 @@ class AdminEndpoints:
         )
 
         async def page() -> Response:
-            heard = await self._siblings.ask(HITS)
+            heard, legs = await self._siblings.ask(HITS), await self._siblings.ask(LEGS)
+            ruleset, now = self._rules.ruleset, self._clock()
+            # Of what is counted on this loop.
+            through = loads(ruleset, lambda alias: self._load(alias, now), ON_A_PAGE)
 
             def values() -> Mapping[str, Any]:
                 of_all = {"processes": len(heard.answers), "silent": heard.silent}
                 found = added_up(heard.answers)
-                return of_all | rules_page(self._rules, found, self._upstreams, wanted, self._clock())
+                trunks = trunk_rows(ruleset, through, last_of_all(legs.answers))
+                return of_all | rules_page(self._rules, found, self._upstreams, trunks, wanted, now)
 
             return await self._door.page("rules.html", "Rules", values)
 

@@ -1,22 +1,20 @@
 """What the page of the rules shows: everything that the rules folder says, in words, with what became of it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-import phonenumbers
-
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.in_words import OutcomeInWords, outcome_in_words
-from policy_server.policy.ruleset import LinkType, Rule, Ruleset, ServeOutcome
+from policy_server.policy.ruleset import LinkType, Rule, Ruleset
 from policy_server.policy.upstreams import Upstream
 from policy_server.rulefiles.problems import Problem
 from policy_server.rulefiles.rule_lists import RULE_SECTIONS
 from policy_server.rulefiles.store import RuleStore
-from policy_server.telephony.trunks import Trunk, dial_string
 from policy_server.upstreams.client import UpstreamState
 from policy_server.web.admin.hits import NO_HITS, Hits
+from policy_server.web.admin.trunks import TrunkRow
 from policy_server.web.admin.week import week_of
 from policy_server.wording.durations import duration
 from policy_server.wording.words import listed
@@ -60,18 +58,6 @@ class RuleTable:
 
 
 @dataclass(frozen=True, slots=True)
-class TrunkRow:
-    """A trunk: its number as people write it, the country of that, what a node dials, and the rules that do."""
-
-    name: str
-    number: str
-    country: str
-    dials: str
-    rules: tuple[str, ...]
-    place: str
-
-
-@dataclass(frozen=True, slots=True)
 class Row:
     """A thing with a name: facts about it in pairs, and where it is written. ``warning`` is what is wrong with it now."""
 
@@ -85,6 +71,7 @@ def rules_page(
     rules: RuleStore,
     hits: Mapping[tuple[str, str], Hits],
     upstreams: Callable[[Mapping[str, Upstream]], Iterable[UpstreamState]],
+    trunks: Sequence[TrunkRow],
     wanted: Wanted,
     now: datetime,
 ) -> dict[str, Any]:
@@ -104,7 +91,7 @@ def rules_page(
         "tables_of_rules": [_table(ruleset, request, hits, beside, wanted) for request in _REQUESTS],
         "wanted": wanted,
         "page_size": ON_A_PAGE,
-        "trunks": _trunks(ruleset),
+        "trunks": trunks,
         "weeks": [
             (week_of(calendar, now), _place(ruleset, "calendars", name)) for name, calendar in _first(ruleset.calendars)
         ],
@@ -204,27 +191,6 @@ def _fits(rule: Rule, text: str) -> bool:
     outcome = outcome_in_words(rule)
     words = (rule.id, rule.place, rule.description, outcome.sentence, *outcome.further)
     return any(text in each.lower() for each in (*words, *(condition.words for condition in rule.conditions)))
-
-
-def _trunks(ruleset: Ruleset) -> list[TrunkRow]:
-    users: dict[str, list[str]] = {}
-    for rule in ruleset.lists[RequestType.SERVICE].rules:
-        if isinstance(rule.outcome, ServeOutcome):
-            legs = (*rule.outcome.service.legs, *rule.outcome.service.fallbacks)
-            names = {leg.trunk.name for leg in legs if leg.trunk is not None}.union(*(leg.trunks for leg in legs))
-            for name in names:
-                users.setdefault(name, []).append(rule.id)
-    return [
-        _trunk(trunk, tuple(users.get(name, ())), _place(ruleset, "trunks", name))
-        for name, trunk in _first(ruleset.trunks)
-    ]
-
-
-def _trunk(trunk: Trunk, rules: tuple[str, ...], place: str) -> TrunkRow:
-    number = phonenumbers.parse(trunk.number)
-    written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
-    country = phonenumbers.region_code_for_number(number) or f"+{number.country_code}"
-    return TrunkRow(trunk.name, written, country, dial_string(trunk).remote_alias, rules, place)
 
 
 def _link(ruleset: Ruleset, link: LinkType) -> Row:
