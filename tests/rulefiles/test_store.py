@@ -14,11 +14,13 @@ import pytest
 
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.ruleset import Rule
+from policy_server.rulefiles import folder as folder_on_disk
 from policy_server.rulefiles import store
 from policy_server.rulefiles.document_text import MAX_BYTES
+from policy_server.rulefiles.folder import Folder, read_folder
 from policy_server.rulefiles.load import Loaded, load_rules
 from policy_server.rulefiles.pages import TEMPLATE_BYTES
-from policy_server.rulefiles.store import Folder, RulesError, RuleStore, load_folder, read_folder
+from policy_server.rulefiles.store import RulesError, RuleStore, load_folder
 from tests.rulefiles.faults import NOW, picture
 
 GOOD = "service: [ { id: one, reject: Closed } ]\n"
@@ -202,10 +204,10 @@ def test_rule_files_in_a_linked_folder_are_told(rules: Path, tmp_path: Path) -> 
 
 def test_hundreds_of_unread_files_are_counted(rules: Path) -> None:
     """The first are named, the others only counted."""
-    for number in range(store.MOST_UNREAD + 5):
+    for number in range(folder_on_disk.MOST_UNREAD + 5):
         (rules / f"{number:03}.yml").write_text(GOOD)
     found = [problem.message for problem in read_folder(rules).problems]
-    assert len(found) == store.MOST_UNREAD + 1
+    assert len(found) == folder_on_disk.MOST_UNREAD + 1
     assert found[-1] == "5 more files look like rule files and are not read"
 
 
@@ -316,7 +318,7 @@ def test_pictures_are_read_below_the_folder(rules: Path) -> None:
 
 def test_too_many_pictures_are_told(rules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures are looked at again and again, so there is a limit to them."""
-    monkeypatch.setattr(store, "PICTURES_LIMIT", 2)
+    monkeypatch.setattr(folder_on_disk, "PICTURES_LIMIT", 2)
     for number in range(4):
         (rules / f"{number}.jpg").write_bytes(b"x")
     read = read_folder(rules)
@@ -336,7 +338,7 @@ def test_templates_are_read_in_folders_below(rules: Path) -> None:
 
 def test_too_many_templates_are_told(rules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is a limit to them too, and a long one is not read to its end."""
-    monkeypatch.setattr(store, "TEMPLATES_LIMIT", 1)
+    monkeypatch.setattr(folder_on_disk, "TEMPLATES_LIMIT", 1)
     (rules / "pages").mkdir()
     for name in ("a.html", "b.html"):
         (rules / "pages" / name).write_bytes(b"x" * (TEMPLATE_BYTES + 9))
@@ -861,7 +863,7 @@ def test_a_table_is_not_read_from_elsewhere(rules: Path) -> None:
 
 def test_tables_have_a_limit_together(rules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What lies beside the rules is read whenever somebody may have changed it, so not without an end."""
-    monkeypatch.setattr(store, "TABLES_LIMIT", 1)
+    monkeypatch.setattr(folder_on_disk, "TABLES_LIMIT", 1)
     for name in ("x.csv", "y.csv"):
         (rules / name).write_text("key\na\n")
     problems = [str(problem) for problem in read_folder(rules).problems]
