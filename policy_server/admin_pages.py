@@ -8,6 +8,7 @@ from typing import Final
 from starlette.routing import Route
 
 from policy_server.conferences.figures import CallFigures
+from policy_server.conferences.lookup import ConferenceLookup
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.names import Keyring
@@ -15,6 +16,7 @@ from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Settings
 from policy_server.telephony.trunks import Load
 from policy_server.upstreams.client import Upstreams
+from policy_server.web.admin.calls_page import CallPages
 from policy_server.web.admin.door import AdminDoor, Pages
 from policy_server.web.admin.endpoints import AdminEndpoints
 from policy_server.web.admin.hits import HITS, OutcomeCounts, RuleHits
@@ -44,10 +46,12 @@ class AdminPages:
         rules: RuleStore,
         keyring: Keyring,
         store: ConferenceStore,
+        lookup: ConferenceLookup,
         upstreams: Upstreams,
         load: Callable[[str, datetime], Load],
         legs: LegCounts | None,
         folder: Path | None,
+        audit: Callable[..., None],
         clock: Callable[[], datetime],
         figures: CallFigures,
         nodes: NodesSeen,
@@ -60,8 +64,10 @@ class AdminPages:
         self.siblings.answers(LEGS, lambda _: legs.last if legs is not None else None)
         tries = Tries(rules, keyring, store, settings.conference_ttl, settings.on_failure, clock)
         self._door: Final = AdminDoor(authentication, refusals, admission)
+        name = settings.admin.username if settings.admin is not None else ""
         self._pages: Final[list[Pages]] = [
             NowPage(self._door, self.siblings, figures, self.outcomes, nodes, ready, clock),
+            CallPages(self._door, lookup, name, audit, clock),
             AdminEndpoints(self._door, rules, self.siblings, tries, upstreams.states, load, clock),
         ]
 

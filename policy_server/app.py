@@ -192,6 +192,7 @@ def create_app(
         genesys.state if genesys is not None else None,
     )
     admissions = systems, customers, widgets, admins = Admission(), Admission(), Admission(), Admission(PAGES_AT_ONCE)
+    lookup = ConferenceLookup(conferences, rules, keyring, settings.node, audit.put)
     pages = AdminPages(
         settings,
         admin,
@@ -200,10 +201,12 @@ def create_app(
         rules,
         keyring,
         store,
+        lookup,
         upstreams,
         conferences.load,
         assurance.legs if assurance is not None else None,
         metrics.folder,
+        audit.put,
         clock,
         figures,
         nodes,
@@ -238,7 +241,6 @@ def create_app(
         systems,
     )
     join = JoinEndpoint(CustomersDoor(rules, keyring, conferences), customers)
-    lookup = ConferenceLookup(conferences, rules, keyring, settings.node, audit.put)
     status = CustomerStatusEndpoint(CustomerStatuses(rules, keyring, lookup), customers)
     calls = ConferenceEndpoints(lookup, settings.api_keys, refusals(Door.API), audit.put, systems)
     agents = Widgets(settings, lookup, refusals(Door.AGENTS), widgets, genesys)

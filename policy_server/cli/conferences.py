@@ -1,7 +1,6 @@
 """``conference list`` and ``show``: what the database knows of calls. Also what other commands need to look into the database."""
 
 import asyncio
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 import click
-import orjson
 
 from policy_server.app import utc_now
 from policy_server.cli.common import (
@@ -25,10 +23,17 @@ from policy_server.cli.common import (
     usable_rules,
     words_of,
 )
+from policy_server.conferences.call_in_words import (
+    customer_in_words,
+    entry_in_words,
+    joined_by_in_words,
+    pairs_in_words,
+    participant_in_words,
+    trunk_leg_in_words,
+)
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.fold import Phase
 from policy_server.conferences.found import Subject
-from policy_server.conferences.joined_by import JoinedBy
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.location import parse_location
 from policy_server.conferences.lookup import ConferenceLookup
@@ -46,15 +51,15 @@ from policy_server.conferences.search import (
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.tables import NAME_LENGTH
 from policy_server.conferences.verdict import Verdict
-from policy_server.conferences.view import CallDetails, Customer, Participant, TrunkLeg
+from policy_server.conferences.view import CallDetails
 from policy_server.pexip.query import clean
 from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Ruleset
 from policy_server.settings import Settings
+from policy_server.wording.moments import SAID, parse_said
 from policy_server.wording.values import printable, shown
 
 _NAME_WIDTH: Final = 24
-_TIME_OF_DAY: Final = re.compile(r"[0-2]?[0-9]:[0-5][0-9](:[0-5][0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,15 +203,10 @@ def _time(option: str, text: str | None) -> str | None:
     """A time as people say it, with the offset of this machine's zone; a time of day is today's."""
     if text is None:
         return None
-    written = text.strip()
-    try:
-        if _TIME_OF_DAY.fullmatch(written):
-            written = f"{utc_now().astimezone():%Y-%m-%d}T{written:0>5}"
-        at = datetime.fromisoformat(written)
-        return (at if at.tzinfo is not None else at.astimezone()).isoformat()
-    except (ValueError, OverflowError):
-        told = f"{option} must be a time such as 14:05, 2026-11-23 or 2026-11-23T14:05 but is {shown(text)}"
-        raise Unusable(told) from None
+    at = parse_said(text, utc_now(), None)
+    if at is None:
+        raise Unusable(f"{option} must be {SAID} but is {shown(text)}")
+    return at.isoformat()
 
 
 async def _search(found: Settings, ruleset: Ruleset, keyring: Keyring, wanted: Wanted) -> Page:
@@ -235,9 +235,9 @@ def _lines(answer: CallDetails) -> Iterator[str]:
         "room": answer["name"],
         "state": answer["state"],
         "service_tag": answer["service_tag"],
-        "customer": _customer(answer["customer"]),
-        "trunk_leg": _trunk_leg(answer["trunk_leg"]),
-        "attributes": _pairs(answer["attributes"]),
+        "customer": customer_in_words(answer["customer"], _local),
+        "trunk_leg": trunk_leg_in_words(answer["trunk_leg"], _local),
+        "attributes": pairs_in_words(answer["attributes"]),
     }
     others = {name: value for name, value in answer.items() if name not in {*first, "name", "node"}}
     texts = {name: value for name, value in others.items() if isinstance(value, str)}
@@ -251,20 +251,20 @@ def _lines(answer: CallDetails) -> Iterator[str]:
     yield ""
     yield "participants"
     for person in answer["participants"]:
-        yield f"  {_participant(person)}"
+        yield f"  {participant_in_words(person, _local)}"
     if not answer["participants"]:
         yield "  none so far"
     if answer["joined_by"]:
         yield ""
         yield "joined by"
     for link in answer["joined_by"]:
-        yield f"  {_joined_by(link)}"
+        yield f"  {joined_by_in_words(link, _local)}"
     yield ""
     yield "timeline"
     if answer["timeline_left_out"]:
         yield f"  … {answer['timeline_left_out']} earlier"
     for line in answer["timeline"]:
-        yield f"  {_local(line['at'])}  {line['kind']:<20}  {clean(line['text'] or _pairs(line['data']))}".rstrip()
+        yield f"  {_local(line['at'])}  {line['kind']:<20}  {entry_in_words(line)}".rstrip()
     if not answer["timeline"]:
         yield "  nothing so far"
 
@@ -279,51 +279,6 @@ def _fields(fields: Mapping[str, str | None]) -> Iterator[str]:
             yield f"{name:<12} {clean(value)}"
 
 
-def _customer(customer: Customer) -> str:
-    alias = f"({customer['alias']})" if customer["alias"] else ""
-    return _joined(customer["name"], alias, _stay(customer))
-
-
-def _trunk_leg(leg: TrunkLeg | None) -> str:
-    if leg is None:
-        return ""
-    answered = f"answered {_local(leg['connected_at'])}" if leg["connected_at"] else ""
-    ended = f"ended {_local(leg['ended_at'])}" if leg["ended_at"] else ""
-    reason = f"last ended with {shown(leg['disconnect_reason'])}" if leg["disconnect_reason"] else ""
-    attempts = f"{leg['attempts']} attempts" if leg["attempts"] > 1 else ""
-    told = ", ".join(filter(None, (leg["state"], answered, ended, reason, attempts)))
-    return _joined(leg["number"] or "a number that is not known:", told)
-
-
-def _participant(person: Participant) -> str:
-    how = ", ".join(filter(None, (person["role"], person["protocol"], person["alias"])))
-    reason = f"({person['disconnect_reason']})" if person["disconnect_reason"] else ""
-    told = _joined(person["display_name"] or "without a name", f"[{how}]" if how else "", _stay(person), reason)
-    return clean(told)
-
-
-def _joined_by(link: JoinedBy) -> str:
-    revoked = f"revoked {_local(link['revoked_at'])}" if link["revoked_at"] else ""
-    told = ", ".join(filter(None, (_stay(link) or "not there yet", revoked)))
-    return clean(_joined(link["type"], link["name"] or "without a name", f"({link['call']})", told))
-
-
-def _stay(who: Customer | Participant | JoinedBy) -> str:
-    came = f"joined {_local(who['joined_at'])}" if who["joined_at"] else ""
-    left = f"left {_local(who['left_at'])}" if who["left_at"] and not who["is_present"] else ""
-    return ", ".join(filter(None, (came, left)))
-
-
-def _pairs(data: Mapping[str, object]) -> str:
-    return _joined(
-        *(f"{key}={value if isinstance(value, str) else orjson.dumps(value).decode()}" for key, value in data.items())
-    )
-
-
-def _joined(*parts: str | None) -> str:
-    return " ".join(filter(None, parts))
-
-
-def _local(stamp: str | None) -> str:
+def _local(stamp: str) -> str:
     """A time of an answer on the clock of whoever reads it."""
-    return "" if stamp is None else f"{datetime.fromisoformat(stamp).astimezone():%Y-%m-%d %H:%M:%S %z}"
+    return f"{datetime.fromisoformat(stamp).astimezone():%Y-%m-%d %H:%M:%S %z}"

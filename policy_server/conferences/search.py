@@ -40,7 +40,8 @@ RENDERED: Final = 400
 """Calls that are worked out for a page."""
 
 _AT_ONCE: Final = 50
-_FURTHEST: Final = datetime.max.replace(tzinfo=BEGINNING.tzinfo) - timedelta(days=2)
+FURTHEST: Final = datetime.max.replace(tzinfo=BEGINNING.tzinfo) - timedelta(days=2)
+"""The last moment that can be asked for."""
 
 _CONFERENCES: Final = """
     SELECT held_at, id, call, rule, call <> '' AND EXISTS (
@@ -55,7 +56,11 @@ _LINKS: Final = """
 
 
 class SearchError(ValueError):
-    """A question that cannot be understood; the text has all its faults."""
+    """A question that cannot be understood; the text has all its faults, ``faults`` each with its parameter."""
+
+    def __init__(self, faults: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(fault for _, fault in faults))
+        self.faults: Final = tuple(faults)
 
 
 class Position(NamedTuple):
@@ -73,7 +78,7 @@ class Wanted:
     """
 
     since: datetime = BEGINNING
-    until: datetime = _FURTHEST
+    until: datetime = FURTHEST
     name: str = ""
     attributes: frozenset[tuple[str, str]] = frozenset()
     rule: str = ""
@@ -264,12 +269,12 @@ def read_wanted(parameters: Sequence[tuple[str, str]], made_by: str | None = Non
         given.setdefault(name, []).append(text)
     faults = list(_faults(given))
     if faults:
-        raise SearchError("; ".join(faults))
+        raise SearchError(faults)
     texts = {name: values[0] for name, values in given.items()}
     since, until = _time(texts.get("since")), _time(texts.get("until"))
     return Wanted(
         since=since or BEGINNING,
-        until=until or _FURTHEST,
+        until=until or FURTHEST,
         name=texts.get("name", ""),
         attributes=frozenset(_pair(text) for text in given.get("attribute", ())),
         rule=texts.get("rule", ""),
@@ -284,14 +289,14 @@ def read_wanted(parameters: Sequence[tuple[str, str]], made_by: str | None = Non
 PARAMETERS: Final = ("since", "until", "name", "attribute", "rule", "state", "verdict", "limit", "cursor")
 
 
-def _faults(given: Mapping[str, Sequence[str]]) -> Iterator[str]:
+def _faults(given: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
     for name, values in given.items():
         if name not in PARAMETERS:
-            yield unknown_key(name, PARAMETERS, "a question for calls")
+            yield name, unknown_key(name, PARAMETERS, "a question for calls")
         elif len(values) > 1 and name != "attribute":
-            yield f"{name} may be given once"
+            yield name, f"{name} may be given once"
         else:
-            yield from (fault for text in values if (fault := _fault(name, text)))
+            yield from ((name, fault) for text in values if (fault := _fault(name, text)))
 
 
 def _fault(name: str, text: str) -> str | None:
@@ -319,7 +324,7 @@ def _pair(text: str) -> tuple[str, str]:
 def _time(text: str | None) -> datetime | None:
     try:
         at = datetime.fromisoformat((text or "").strip())
-        return min(max(at, BEGINNING), _FURTHEST) if at.tzinfo is not None else None
+        return min(max(at, BEGINNING), FURTHEST) if at.tzinfo is not None else None
     except (ValueError, OverflowError):
         return None
 
@@ -332,7 +337,7 @@ def cursor_of(position: Position) -> str:
 def _position(cursor: str) -> Position | None:
     try:
         match orjson.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))):
-            case [int(at), bool(is_link), str(name)] if 0 <= at <= instant(_FURTHEST) and name and "\0" not in name:
+            case [int(at), bool(is_link), str(name)] if 0 <= at <= instant(FURTHEST) and name and "\0" not in name:
                 return Position(at, is_link, name)
             case _:
                 return None

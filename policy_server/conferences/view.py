@@ -19,7 +19,7 @@ from policy_server.conferences.records import Link, TimelineEntry
 from policy_server.conferences.shapes import Count, Time, means, stamp
 from policy_server.conferences.timeline import Kind, timeline_events
 from policy_server.conferences.verdict import Verdict, absent_of, verdict_of
-from policy_server.conferences.visit import visit_of
+from policy_server.conferences.visit import Part, part_of, visit_of
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.pexip.field_facts import masked
 from policy_server.pexip.leg_ends import LegEnd
@@ -92,6 +92,14 @@ class Participant(TypedDict):
         means(
             "Pexip's ids of the participants that the person is: a browser is two.",
             ["a0ed2c58-f45b-4d96-a1cb-89812ec938ea"],
+        ),
+    ]
+    part: Annotated[
+        Part,
+        means(
+            "What the person is there for, by the alias that was dialled. Where agents dial what customers dial they cannot "
+            "be told apart, and all are `customer`.",
+            Part.CUSTOMER.value,
         ),
     ]
     display_name: Annotated[str, means("The name in the roster.", "Ada L")]
@@ -239,9 +247,9 @@ def render(
     ended_at = conference.ended_at if conference is not None else None
     service_tag = conference.service_tag if conference is not None else service.get("service_tag")
     pin = service.get("pin")
-    visit = visit_of(
-        course.whole, noted if of_visit is None else of_visit, known.cast(domains, dials=dials), is_ended=is_over
-    )
+    cast = known.cast(domains, dials=dials)
+    visit = visit_of(course.whole, noted if of_visit is None else of_visit, cast, is_ended=is_over)
+    parts = part_of(course.whole, cast)
     return {
         "verdict": verdict_of(visit),
         "call": known.call if known.opened or link or (conference and conference.call) else None,
@@ -258,7 +266,7 @@ def render(
         },
         "customer": _customer(known, people, domains, arrived),
         "trunk_leg": None if joins else _trunk_leg(state.trunk_legs, arrived),
-        "participants": [_participant(person, links, arrived) for person in people],
+        "participants": [_participant(person, parts, links, arrived) for person in people],
         "attributes": dict(link.attributes) if link is not None else {},
         "joins": joins or None,
         "joined_by": [_joined_by(each, people, arrived) for each in known.joined_by[-JOINED_LIMIT:]],
@@ -339,10 +347,16 @@ def _trunk_leg(legs: Sequence[roster.TrunkLeg], arrived: datetime) -> TrunkLeg |
     }
 
 
-def _participant(person: roster.Participant, links: Mapping[str, Link], arrived: datetime) -> Participant:
+def _participant(
+    person: roster.Participant,
+    parts: Mapping[tuple[str, ...], Part],
+    links: Mapping[str, Link],
+    arrived: datetime,
+) -> Participant:
     link = links.get(person.joining_call)
     return {
         "uuids": list(person.uuids),
+        "part": parts.get(person.uuids, Part.OTHER),
         "display_name": person.display_name,
         "role": person.role,
         "protocol": person.protocol,

@@ -6,6 +6,7 @@ A pure function of what nodes told and what was noted, whatever the order; times
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from policy_server.conferences.attendance import Attendance, Stint, stays
@@ -20,6 +21,16 @@ from policy_server.policy.decisions import Fail, Reject, Serve
 
 Span = tuple[float, float]
 """From a time to a later one; to infinity while it goes on."""
+
+
+class Part(StrEnum):
+    """What somebody in a room is there for, as far as aliases tell."""
+
+    CUSTOMER = "customer"
+    AGENT = "agent"
+    JOINING = "joining"
+    """Came by a link that joins the call."""
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +185,14 @@ def visit_of(told: Chronicle, entries: Iterable[TimelineEntry], cast: Cast, *, i
 # ------------------------------------------------------------------ who is who
 
 _People = Sequence[tuple[Sequence[Attendance], Participant]]
+
+
+def part_of(told: Chronicle, cast: Cast) -> Mapping[tuple[str, ...], Part]:
+    """The part of each person, by their ids."""
+    customers, agents, others = _parts(told.people, cast)
+    parts = {person.uuids: Part.JOINING if person.joining_call else Part.OTHER for _, person in others}
+    parts |= {person.uuids: Part.AGENT for _, person in agents}
+    return parts | {person.uuids: Part.CUSTOMER for _, person in customers}
 
 
 def _parts(people: _People, cast: Cast) -> tuple[_People, _People, _People]:

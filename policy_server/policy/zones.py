@@ -155,6 +155,12 @@ def parse_zone(text: str) -> ZoneInfo | None:
     return ZoneInfo(text) if text in _places() else None
 
 
+@cache
+def zone_names() -> tuple[str, ...]:
+    """All places that there are, by name."""
+    return tuple(sorted(_places() - {"Etc/UTC"}))
+
+
 def zone_fault(text: str) -> tuple[str, tuple[str, ...]]:
     """What is wrong with a text that is no place, for whoever wrote it, and the places that may be meant."""
     nearest = _nearest_zones(text)

@@ -201,7 +201,8 @@ class Settings:
     on_failure: str = _setting("ON_FAILURE", one_of("continue", "reject"), "continue",
         "what a node shall do when there is no decision: continue or reject")
     audit_log: Path | None = _setting(
-        "AUDIT_LOG", or_none(read_path), "", "file for who was given a host PIN, who used links and who was refused")
+        "AUDIT_LOG", or_none(read_path), "",
+        "file for who was given a host PIN, who used links, who looked at calls and who was refused")
     log_format: str = _setting("LOG_FORMAT", one_of("text", "json"), "text", "text or json")
     decision_log: Path | None = _setting("DECISION_LOG", or_none(read_path), "",
         "file for decisions as JSON, or - for standard output; if not set, they are among the other logs, in POLICY_LOG_FORMAT")

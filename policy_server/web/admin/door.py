@@ -27,7 +27,7 @@ ROOT: Final = "/admin"
 PAGES_AT_ONCE: Final = 2
 """Pages that are made at a time."""
 
-PAGES: Final = (("now", "Now"), ("rules", "Rules"), ("try", "Try a call"))
+PAGES: Final = (("now", "Now"), ("calls", "Calls"), ("rules", "Rules"), ("try", "Try a call"))
 """The pages that there are, in the order in which they are shown, by their paths below ``/admin/``."""
 
 HEADERS: Final = {
@@ -41,7 +41,7 @@ HEADERS: Final = {
 """Those of every answer below ``/admin/``."""
 
 _SCRIPT: Final = "text/javascript; charset=utf-8"
-_ASSETS: Final = {"admin.css": "text/css; charset=utf-8", "now.js": _SCRIPT}
+_ASSETS: Final = {"admin.css": "text/css; charset=utf-8", "now.js": _SCRIPT, "calls.js": _SCRIPT}
 _RETRY_SECONDS: Final = "5"
 
 

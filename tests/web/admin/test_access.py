@@ -7,12 +7,21 @@ from pathlib import Path
 import pytest
 
 from policy_server.settings import Credentials
+from policy_server.web.admin.door import PAGES
 from policy_server.web.admission import Admission
 from policy_server.web.problem import TYPE_ROOT
 from tests.servers import InProcess, basic
 from tests.web.samples import KIOSK_PASSWORD, sample_folder
 
-PATHS = ("/admin", "/admin/", "/admin/now", "/admin/rules", "/admin/try", "/admin/assets/admin.css")
+PATHS = (
+    "/admin",
+    "/admin/",
+    "/admin/now",
+    "/admin/rules",
+    "/admin/try",
+    "/admin/calls",
+    "/admin/assets/admin.css",
+)
 ADMIN = Credentials("admin", "the admin's password")
 GOOD = basic(ADMIN.username, ADMIN.password)
 ENVIRONMENT = {"KIOSK_PASSWORD": KIOSK_PASSWORD}
@@ -50,7 +59,7 @@ def test_only_the_admin_is_let_in(server: InProcess, path: str, peer: str) -> No
     assert server.request("GET", path, peer=peer, authorization=GOOD).status_code in {200, 303}
 
 
-@pytest.mark.parametrize(("path", "leads"), [("/admin", "admin/now"), ("/admin/", "now")])
+@pytest.mark.parametrize(("path", "leads"), [("/admin", f"admin/{PAGES[0][0]}"), ("/admin/", PAGES[0][0])])
 def test_the_front_leads_to_the_first_page(server: InProcess, path: str, leads: str) -> None:
     """The way on is relative, so it holds below whatever path a proxy has."""
     response = server.request("GET", path, authorization=GOOD)
