@@ -37,13 +37,13 @@ class _Filed:
         self._by_key: Final[dict[Hashable, list[Rule]]] = {}
         self._by_beginning: Final[dict[Hashable, list[Rule]]] = {}
 
-    def add(self, rule: Rule, first: Condition) -> None:
-        """Files a rule under the first of its conditions."""
-        for key in first.filed_under():
+    def add(self, rule: Rule, conditions: Sequence[Condition]) -> None:
+        """Files a rule under the first of its conditions, and under the first of those that are on a text."""
+        for key in conditions[0].filed_under():
             self._by_key.setdefault(key, []).append(rule)
-        if isinstance(first, TextMatches):
-            for key in first.begins_with():
-                self._by_beginning.setdefault(key, []).append(rule)
+        on_text = next((condition for condition in conditions if isinstance(condition, TextMatches)), None)
+        for key in on_text.begins_with() if on_text is not None else ():
+            self._by_beginning.setdefault(key, []).append(rule)
 
     def sharing(self, key: Hashable) -> list[Rule]:
         """Those with which a rule is compared that is looked up under a key."""
@@ -62,7 +62,7 @@ def coverage_warnings(
 
     Only what is certain is reported. An earlier rule is compared when it has no condition, or when its first condition
     is literally one of the later rule's, accepts any text, or begins or is a value that the later one names. Then some of
-    those are whose first expression begins as one of the later rule's may, and ``inclusion`` decides.
+    those are of which an expression begins as one of the later rule's may, and ``inclusion`` decides.
     """
     everything: list[Rule] = []
     filed = _Filed()
@@ -94,7 +94,7 @@ def coverage_warnings(
         if not conditions:
             everything.append(rule)
         else:
-            filed.add(rule, conditions[0])
+            filed.add(rule, conditions)
 
 
 def notes_of(doubts: Iterable[Doubt]) -> Iterator[Problem]:

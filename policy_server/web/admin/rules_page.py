@@ -3,18 +3,19 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.in_words import OutcomeInWords, outcome_in_words
 from policy_server.policy.ruleset import LinkType, Rule, Ruleset
 from policy_server.policy.upstreams import Upstream
-from policy_server.rulefiles.problems import Problem
 from policy_server.rulefiles.rule_lists import RULE_SECTIONS
 from policy_server.rulefiles.store import RuleStore
 from policy_server.upstreams.client import UpstreamState
 from policy_server.web.admin.hits import NO_HITS, Hits
 from policy_server.web.admin.trunks import TrunkRow
+from policy_server.web.admin.warned import SECTIONS, OfRules, beside_rules, beside_things
 from policy_server.web.admin.week import week_of
 from policy_server.wording.durations import duration
 from policy_server.wording.words import listed
@@ -77,8 +78,14 @@ def rules_page(
 ) -> dict[str, Any]:
     """The values of the page, with ``hits`` by question and rule. Takes time by the number of rules: for a thread of its own."""
     ruleset, state, warnings = rules.ruleset, rules.state, rules.warnings
-    beside = _beside(ruleset, warnings)
-    shown = {problem for problems in beside.values() for problem in problems}
+    beside, things = beside_rules(ruleset, warnings), beside_things(ruleset, warnings)
+    # What is not among the first of its kind is not shown, so its warnings stand at the top.
+    things = {
+        (section, name): problems
+        for (section, name), problems in things.items()
+        if name in islice(ruleset.places[section], ON_A_PAGE)
+    }
+    shown = {problem for problems in (*beside.values(), *things.values()) for problem in problems}
     others = [str(problem) for problem in warnings if problem not in shown]
     return {
         "revision": ruleset.revision,
@@ -86,6 +93,10 @@ def rules_page(
         "began": rules.history.began,
         "refused": [str(problem) for problem in state.problems] if state.refused else [],
         "warnings": others[:MOST_WARNINGS],
+        "warned": {
+            section: {name: problems for (of, name), problems in things.items() if of == section}
+            for section in SECTIONS
+        },
         "more_warnings": max(0, len(others) - MOST_WARNINGS),
         "changes": rules.history.changes,
         "tables_of_rules": [_table(ruleset, request, hits, beside, wanted) for request in _REQUESTS],
@@ -135,33 +146,11 @@ def _place(ruleset: Ruleset, section: str, name: str) -> str:
     return ruleset.places[section].get(name, "")
 
 
-def _beside(ruleset: Ruleset, problems: Iterable[Problem]) -> dict[tuple[RequestType, str], list[Problem]]:
-    """The warnings that are about a rule. Two lists may have a rule of one name: the one that is written next above is meant."""
-    written: dict[str, list[tuple[str, int, RequestType]]] = {}
-    about = [problem for problem in problems if problem.rule]
-    names = {problem.rule for problem in about}
-    for request, rules in ruleset.lists.items():
-        for rule in rules.rules:
-            if rule.id in names:
-                file, _, line = rule.place.rpartition(":")
-                written.setdefault(rule.id, []).append((file, int(line), request))
-    found: dict[tuple[RequestType, str], list[Problem]] = {}
-    for problem in about:
-        above = [
-            (line, request)
-            for file, line, request in written.get(problem.rule, ())
-            if file == problem.place.file and line <= problem.place.line
-        ]
-        if above:
-            found.setdefault((max(above, key=lambda each: each[0])[1], problem.rule), []).append(problem)
-    return found
-
-
 def _table(
     ruleset: Ruleset,
     request: RequestType,
     hits: Mapping[tuple[str, str], Hits],
-    beside: Mapping[tuple[RequestType, str], list[Problem]],
+    beside: OfRules,
     wanted: Wanted,
 ) -> RuleTable:
     rules = ruleset.lists[request].rules
