@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, assert_never
 
+from policy_server.conferences.acted import CUSTOMER_GONE
 from policy_server.conferences.assurance_memory import FIRST, Memory
 from policy_server.policy.assurance import Assurance, Disconnect, Keep, Transfer
 
@@ -230,7 +231,7 @@ def _end(assurance: Assurance, memory: Memory, now: datetime) -> Step | None:
         return Wait(settled)
     waits: list[datetime] = []
     for since, seconds, reason in (
-        (memory.left_since, assurance.end_leg_with_customer, "the customer is gone"),
+        (memory.left_since, assurance.end_leg_with_customer, CUSTOMER_GONE),
         (memory.alone_since, assurance.end_room_with_leg, "the contact centre's leg is gone"),
     ):
         due = _due(since, seconds)

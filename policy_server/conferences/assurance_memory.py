@@ -46,9 +46,14 @@ class Memory:
     """Whether the Management Node could not be asked last time, which was said."""
 
     @property
+    def is_there(self) -> bool:
+        """Whether a customer is there."""
+        return self.has_come and self.left_since is None
+
+    @property
     def is_waiting(self) -> bool:
         """Whether a customer is there for whom nobody has answered."""
-        return self.has_come and not self.is_answered and self.left_since is None
+        return self.is_there and not self.is_answered
 
     @property
     def has_dialled(self) -> bool:

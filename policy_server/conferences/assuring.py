@@ -27,6 +27,7 @@ from policy_server.conferences.assurance import (
 )
 from policy_server.conferences.assurance_memory import FIRST, Memory
 from policy_server.conferences.assured import assured
+from policy_server.conferences.done import details_of, done_in_words
 from policy_server.conferences.due import DueAction
 from policy_server.conferences.ending import course_of
 from policy_server.conferences.fold import Chronicle, Phase
@@ -34,7 +35,7 @@ from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import HeldConference
 from policy_server.conferences.sightings import Seen, in_breakouts, seen_by_events, seen_by_node, to_move
 from policy_server.conferences.store import ConferenceStore
-from policy_server.conferences.timeline import Note, assurance_acted
+from policy_server.conferences.timeline import Note, Step, assurance_acted, assurance_saw
 from policy_server.policy.assurance import Assured, Entry
 from policy_server.policy.decisions import Serve
 from policy_server.policy.services import LEGS
@@ -265,13 +266,16 @@ class _Look:
         memory, step = replace(planned.memory, is_hindered=False), planned.step
         match step:
             case Over():
+                self._say_what_is_seen(memory, is_over=True)
                 self._watch.over(known, found.told)
                 return Done("over", {})
             case Wait(until):
+                self._say_what_is_seen(memory)
                 self._say_if_exhausted(memory)
                 unheard = SILENT if not found.told.events else CALM
                 return self._later(memory, min(until or now + unheard, now + unheard))
             case Dial() | Drop() | Move() | End():
+                self._say_what_is_seen(memory)
                 return await self._do(step, remember(memory, step, certain, now), memory, seen, keep)
             case _:
                 assert_never(step)
@@ -286,12 +290,13 @@ class _Look:
         match reply.told:
             case Told.DONE:
                 after = learned(after, step)
-                self._say(*_done(step, self._known), data={"result": "done"})
+                self._say(*done_in_words(step, self._known), data={"result": "done", **details_of(step, seen)})
             case Told.UNKNOWN:
-                self._say(*_done(step, self._known), data={"result": "unknown", "detail": reply.detail})
+                details = {"result": "unknown", "detail": reply.detail, **details_of(step, seen)}
+                self._say(*done_in_words(step, self._known), data=details)
             case Told.NOT_DONE:
-                text = f"{_done(step, self._known)[1]} It was refused: {reply.detail}."
-                self._say("refused", text, data={"result": "refused", "detail": reply.detail})
+                text = f"{done_in_words(step, self._known)[1]} It was refused: {reply.detail}."
+                self._say(Step.REFUSED, text, data={"result": "refused", "detail": reply.detail})
                 if isinstance(step, Dial):
                     # That entry cannot be dialled.
                     return self._later(replace(learned(after, step), failed_at=now), now)
@@ -333,38 +338,31 @@ class _Look:
 
     def _say_if_exhausted(self, memory: Memory) -> None:
         if memory.is_exhausted and not self._before.is_exhausted:
-            self._say("exhausted", "Nobody could be reached. The customer stays in the room.")
+            self._say(Step.EXHAUSTED, "Nobody could be reached. The customer stays in the room.")
 
     def _say_once(self, memory: Memory, text: str) -> None:
         if not memory.is_hindered:
-            self._say("hindered", text)
+            self._say(Step.HINDERED, text)
 
-    def _say(self, step: str, text: str, data: Mapping[str, object] = {}) -> None:
+    def _say_what_is_seen(self, memory: Memory, *, is_over: bool = False) -> None:
+        """Notes what the Management Node shows of a call of which no node tells, and did not show before."""
+        if self._found.told.events:
+            return
+        before = self._before
+        changes = {
+            Step.CUSTOMER_SEEN: memory.is_there and not before.is_there,
+            Step.ANSWER_SEEN: memory.is_answered and not before.is_answered,
+            Step.CUSTOMER_MISSED: before.is_there and not memory.is_there and not is_over,
+            Step.END_SEEN: is_over and memory.has_come,
+        }
+        for step in (step for step, is_new in changes.items() if is_new):
+            self._watch.note(str(self._data["timeline"]), assurance_saw(step))
+
+    def _say(self, step: Step, text: str, data: Mapping[str, object] = {}) -> None:
         self._watch.note(str(self._data["timeline"]), assurance_acted(step, text, data))
 
 
 _WORST: Final = (Told.DONE, Told.UNKNOWN, Told.NOT_DONE, Told.AWAY)
-
-
-def _done(step: Action, known: Assured) -> tuple[str, str]:
-    """A step in one word and in a sentence."""
-    match step:
-        case Dial(entry) if entry == FIRST:
-            return "dialled", "No node has dialled the contact centre, so it is dialled."
-        case Dial(entry):
-            trunk = known.entries[entry].trunk
-            return (
-                "dialled",
-                f"No agent was reached, so {f'trunk {trunk!r}' if trunk else 'the next entry'} is dialled.",
-            )
-        case Drop():
-            return "dropped", "A call to the contact centre that is not wanted any more is ended."
-        case Move():
-            return "moved", "Nobody could be reached. The customer is transferred."
-        case End(reason):
-            return "ended", f"The room is ended: {reason}."
-        case _:
-            assert_never(step)
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -184,9 +184,45 @@ def agent_looked_up(agent_id: str, agent_name: str, conversation: str) -> Note:
     return Note(Kind.AGENT_LOOKED_UP, {**data, "conversation": conversation} if conversation else data)
 
 
-def assurance_acted(step: str, text: str, data: Mapping[str, object]) -> Note:
+class Step(StrEnum):
+    """What is noted of a call by whoever watches its legs: what was done, and in what state the call was seen."""
+
+    DIALLED = "dialled"
+    DROPPED = "dropped"
+    MOVED = "moved"
+    ENDED = "ended"
+    REFUSED = "refused"
+    """The Management Node did not do what it was asked to."""
+    EXHAUSTED = "exhausted"
+    """All was tried, and the customer stays."""
+    HINDERED = "hindered"
+    """The Management Node cannot be asked or told."""
+    CUSTOMER_SEEN = "customer_seen"
+    CUSTOMER_MISSED = "customer_missed"
+    ANSWER_SEEN = "answer_seen"
+    END_SEEN = "end_seen"
+    """The Management Node shows it, of a call of which no node tells."""
+
+
+def assurance_acted(step: Step, text: str, data: Mapping[str, object]) -> Note:
     """Something was done for a call whose leg failed or which is over, or cannot be done."""
-    return Note(Kind.ASSURANCE_ACTED, {"text": text, "step": step, **data})
+    return Note(Kind.ASSURANCE_ACTED, {"text": text, "step": step.value, **data})
+
+
+def assurance_saw(step: Step) -> Note:
+    """The Management Node shows something of a call of which no node tells."""
+    match step:
+        case Step.CUSTOMER_SEEN:
+            what = "that the customer is in the room"
+        case Step.CUSTOMER_MISSED:
+            what = "that the customer is not in the room any more"
+        case Step.ANSWER_SEEN:
+            what = "that the contact centre has answered"
+        case Step.END_SEEN:
+            what = "that the room is over"
+        case _:
+            raise ValueError(f"{step} is done, and not seen")
+    return assurance_acted(step, f"The Management Node shows {what}; no node reports it.", {})
 
 
 def webhook_dead(receiver: str, event: str, fact: str, sends: int, reason: str) -> Note:

@@ -241,7 +241,7 @@ def _clauses(visit: Visit, code: Code) -> Iterable[str]:
 
 def _in_vain(visit: Visit) -> Iterable[str]:
     leg, *agent = _contact_centre(visit)
-    return [leg, f"the customer waited {told_seconds(visit.waited)} and left", *agent]
+    return [leg, f"the customer waited {told_seconds(visit.waited)} and {visit.parting}", *agent]
 
 
 def _contact_centre(visit: Visit) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from policy_server.conferences.acted import Parting, acted
 from policy_server.conferences.attendance import Attendance, Stint, stays
 from policy_server.conferences.fold import Chronicle
 from policy_server.conferences.participants import NOT_YET_IN, Participant, leg_end
@@ -96,6 +97,8 @@ class Visit:
     """An agent asked for the room."""
     was_asked_to_dial: bool
     """A node asked before it dialled for the room."""
+    parting: Parting
+    """How the customer's visit ended, if it has."""
 
     @property
     def came_at(self) -> float | None:
@@ -143,15 +146,22 @@ class Visit:
 
 def visit_of(told: Chronicle, entries: Iterable[TimelineEntry], cast: Cast, *, is_ended: bool) -> Visit:
     """The visit that a room's messages and timeline tell of. ``is_ended``: the conference is over."""
+    entries = tuple(entries)
     noted = _noted(entries, cast)
+    by_assurance = acted(entries, noted.asked_to_dial_at)
+    is_told = bool(told.events)
     # Of a conference that is over without a word nobody is there after the last one.
     until = told.events[-1].time if is_ended and told.events else math.inf
     customers, agents, others = _parts(told.people, cast)
     inside = [(halves, person) for halves, person in customers if not _is_outside(halves, cast)]
-    customer = _there(inside, until)
+    # Where no node tells of the call, what the Management Node showed is all that is known.
+    customer = _there(inside, until) if is_told else _joined(by_assurance.customer)
     agent = _there(agents, until)
-    legs = _attempts(told, until)
-    is_over = is_ended or (bool(customer) and customer[-1][1] < math.inf)
+    if is_told:
+        legs = _attempts(told, until, by_assurance.dropped)
+    else:
+        legs = tuple(Attempt(*each[:3], "", each.end) for each in by_assurance.placed) if customer else ()
+    is_over = is_ended or by_assurance.is_over or (bool(customer) and customer[-1][1] < math.inf)
     together = _common(customer, _answered(legs))
     looked_up = noted.looked_up_at
     if not cast.agents:
@@ -178,7 +188,8 @@ def visit_of(told: Chronicle, entries: Iterable[TimelineEntry], cast: Cast, *, i
         was_refused=noted.was_refused,
         doors=frozenset(noted.doors),
         was_looked_up=looked_up is not None,
-        was_asked_to_dial=noted.was_asked_to_dial,
+        was_asked_to_dial=noted.asked_to_dial_at is not None,
+        parting=by_assurance.parting,
     )
 
 
@@ -220,16 +231,19 @@ def _there(people: _People, until: float) -> tuple[Span, ...]:
     return _joined(_span(stay.joined_at, stay.left_at, until) for stay in found if stay.joined_at is not None)
 
 
-def _attempts(told: Chronicle, until: float) -> tuple[Attempt, ...]:
+def _attempts(told: Chronicle, until: float, dropped: frozenset[str]) -> tuple[Attempt, ...]:
     stints = [(stint, attendance.uuid) for attendance, _ in told.trunk_legs for stint in attendance.stints]
     ordered = sorted(stints, key=lambda found: (_dialled_at(found[0]), found[1]))
-    return tuple(_attempt(stint, until) for stint, _ in ordered)
+    return tuple(_attempt(stint, until, was_dropped=uuid in dropped) for stint, uuid in ordered)
 
 
-def _attempt(stint: Stint, until: float) -> Attempt:
+def _attempt(stint: Stint, until: float, *, was_dropped: bool) -> Attempt:
     is_over = stint.left_at is not None
     ended_at = stint.left_at if is_over else until if until < math.inf else None
     end = leg_end(stint) if is_over else None if ended_at is None else LegEnd.ENDED
+    if was_dropped and stint.connected_at is None and end in {LegEnd.ENDED, LegEnd.UNKNOWN}:
+        # It was ended because it was not answered in time, of which its node knows nothing.
+        end = LegEnd.NO_ANSWER
     return Attempt(_dialled_at(stint), stint.connected_at, ended_at, stint.reason, end)
 
 
@@ -259,27 +273,28 @@ class _Noted:
     looked_up_at: float | None
     was_served: bool
     was_refused: bool
-    was_asked_to_dial: bool
+    asked_to_dial_at: float | None
     doors: set[Doorstep]
 
 
 def _noted(entries: Iterable[TimelineEntry], cast: Cast) -> _Noted:
-    noted = _Noted(None, was_served=False, was_refused=False, was_asked_to_dial=False, doors=set())
+    noted = _Noted(None, was_served=False, was_refused=False, asked_to_dial_at=None, doors=set())
     for entry in entries:
         if entry.kind == Kind.AGENT_LOOKED_UP:
             noted.looked_up_at = min(filter(None, (noted.looked_up_at, entry.at.timestamp())))
         elif entry.kind == Kind.LINK_OPENED and entry.data.get("door") in set(Doorstep):
             noted.doors.add(Doorstep(str(entry.data["door"])))
         elif entry.kind == Kind.POLICY_ANSWERED:
-            _note_answer(noted, entry.data, cast)
+            _note_answer(noted, entry.data, cast, entry.at.timestamp())
     return noted
 
 
-def _note_answer(noted: _Noted, data: Mapping[str, object], cast: Cast) -> None:
+def _note_answer(noted: _Noted, data: Mapping[str, object], cast: Cast, at: float) -> None:
     """Takes note of an answer to a node that is about the customer, or about a call out of the room."""
     question, outcome = data.get("question"), data.get("outcome")
     if data.get("call_direction") == "dial_out":
-        noted.was_asked_to_dial |= question == RequestType.SERVICE
+        if question == RequestType.SERVICE:
+            noted.asked_to_dial_at = min(filter(None, (noted.asked_to_dial_at, at)))
     elif data.get("joins") or normalise_alias(str(data.get("local_alias", "")), cast.domains) in cast.agents:
         return
     elif question == RequestType.SERVICE and outcome == Serve.word and _is_room(data.get("result")):

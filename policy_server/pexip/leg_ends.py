@@ -44,7 +44,8 @@ _PEXIP, _ASSUMED = Source.PEXIP, Source.ASSUMED
 _HUNG_UP: Final = "call disconnected"
 
 REASONS: Final = (
-    # Before the refusal that it is a kind of: "Call rejected" may say more.
+    # Before the refusal that it is a kind of: "Call rejected" may say more. Where it does not, a far end that is busy (486) cannot
+    # be told from one that declined: no other field of an event tells.
     Reason("busy", LegEnd.BUSY, _ASSUMED),
     Reason(_HUNG_UP, LegEnd.ENDED, _PEXIP),
     Reason("call rejected", LegEnd.REJECTED, _PEXIP),

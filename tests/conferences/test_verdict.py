@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from policy_server.conferences.fold import Chronicle, Phase
 from policy_server.conferences.records import TimelineEntry
+from policy_server.conferences.timeline import Step
 from policy_server.conferences.verdict import Code, Verdict, absent_of, told_seconds, verdict_of
 from policy_server.conferences.visit import Cast, Visit, visit_of
 from policy_server.pexip.events import Event
@@ -28,6 +29,8 @@ from tests.conferences.event_histories import (
     leg,
     started,
 )
+from tests.conferences.watched_world import BUSY, Faults, Trunk, World, answers
+from tests.conferences.watched_world import SILENT as SILENT_TRUNK
 from tests.docs.pages import AGENT_APP, code
 
 CAST = Cast(frozenset({"mp…"}), frozenset({"hcp…"}), frozenset(), dials=True, has_link=True)
@@ -518,6 +521,214 @@ def test_what_holds_of_every_verdict(
     assert ("an agent joined" in verdict["text"].lower().replace("no agent joined", "")) <= bool(visit.agent)
     assert verdict["text"].endswith(".")
     assert verdict["text"].isprintable()
+
+
+def did(step: Step, at: float, **data: Any) -> TimelineEntry:
+    """Something that assurance noted."""
+    return entry("assurance.acted", at, step=step.value, **data)
+
+
+DIALS = asked(call_direction="dial_out")
+CAME = did(Step.CUSTOMER_SEEN, 100)
+ANSWERED = did(Step.ANSWER_SEEN, 120)
+SECOND = did(Step.DIALLED, 115, is_first=False, result="done")
+DROPPED = did(Step.DROPPED, 113, legs=["leg", "leg at its node"], result="done")
+SILENT = left("leg", 138, disconnect_reason="Disconnected by an administrator", connect_time=None)
+
+
+@pytest.mark.parametrize(
+    ("told", "cast", "word", "line", "numbers"),
+    [
+        pytest.param(
+            [asked(), CAME],
+            CAST,
+            "waiting",
+            "The customer is waiting; no leg was dialled; no agent joined.",
+            (None, None, None, 0),
+            id="seen",
+        ),
+        pytest.param(
+            [asked(), CAME, replace(DIALS, at=datetime.fromtimestamp(110, UTC))],
+            CAST,
+            "waiting",
+            "The customer is waiting; the leg is ringing; no agent joined.",
+            (None, None, None, 1),
+            id="the node asked before it dialled",
+        ),
+        pytest.param(
+            [asked(), CAME, replace(DIALS, at=datetime.fromtimestamp(110, UTC)), SECOND, ANSWERED, LOOKED_UP],
+            CAST,
+            "in_progress",
+            "Genesys answered, and an agent looked the call up, after 20 s; they are talking.",
+            (20.0, None, 20.0, 2),
+            id="a talk by the second trunk",
+        ),
+        pytest.param(
+            [asked(), CAME, SECOND, ANSWERED, LOOKED_UP, did(Step.CUSTOMER_MISSED, 200), did(Step.ENDED, 205)],
+            CAST,
+            "answered",
+            "Genesys answered, and an agent looked the call up, after 20 s; they talked for 80 s.",
+            (20.0, 80.0, 20.0, 1),
+            id="that is over",
+        ),
+        pytest.param(
+            [asked(), CAME, did(Step.DIALLED, 125, is_first=True), ANSWERED, did(Step.END_SEEN, 300)],
+            CAST,
+            "no_agent",
+            "Genesys answered after 20 s, the last of 2 legs; the customer waited 3 min 20 s and left; no agent joined.",
+            (200.0, 0.0, 20.0, 2),
+            id="an answer to a call of which nothing is known",
+        ),
+        pytest.param(
+            [asked(), CAME, SECOND, ANSWERED, did(Step.END_SEEN, 300)],
+            CAST,
+            "no_agent",
+            "Genesys answered after 20 s; the customer waited 3 min 20 s and left; no agent joined.",
+            (200.0, 0.0, 20.0, 1),
+            id="a queue",
+        ),
+        pytest.param(
+            [
+                asked(),
+                CAME,
+                SECOND,
+                did(Step.DROPPED, 140, legs=["x"]),
+                did(Step.EXHAUSTED, 141),
+                did(Step.END_SEEN, 190),
+            ],
+            CAST,
+            "leg_silent",
+            "Genesys did not answer after 25 s; the customer waited 90 s and left; no agent joined.",
+            (90.0, 0.0, None, 1),
+            id="a leg that rang too long",
+        ),
+        pytest.param(
+            [asked(), CAME, SECOND, did(Step.EXHAUSTED, 120), did(Step.MOVED, 121), did(Step.CUSTOMER_MISSED, 130)],
+            CAST,
+            "leg_failed",
+            "The leg ended unanswered after 5 s; the customer waited 30 s and was transferred; no agent joined.",
+            (30.0, 0.0, None, 1),
+            id="moved, unseen by nodes",
+        ),
+        pytest.param(
+            [asked(), CAME, did(Step.REFUSED, 115), did(Step.HINDERED, 116), did(Step.END_SEEN, 190)],
+            CAST,
+            "never_dialled",
+            "No leg was dialled; the customer waited 90 s and left; no agent joined.",
+            (90.0, 0.0, None, 0),
+            id="a dial that was refused is no leg",
+        ),
+        pytest.param(
+            [ada(), ringing(112), DROPPED, SILENT, left("ada", 160)],
+            CAST,
+            "leg_silent",
+            "Genesys did not answer (Disconnected by an administrator) after 26 s; the customer waited 60 s and left; no "
+            "agent joined.",
+            (60.0, 0.0, None, 1),
+            id="a leg that was ended, by its events",
+        ),
+        pytest.param(
+            [ada(), ringing(112), SILENT, left("ada", 160)],
+            CAST,
+            "leg_failed",
+            "The leg ended unanswered (Disconnected by an administrator) after 26 s; the customer waited 60 s and left; no "
+            "agent joined.",
+            (60.0, 0.0, None, 1),
+            id="a leg that somebody else ended",
+        ),
+        pytest.param(
+            [
+                ada(),
+                ringing(112),
+                left("leg", 113, disconnect_reason="Call rejected"),
+                did(Step.MOVED, 116),
+                left("ada", 117),
+            ],
+            CAST,
+            "leg_refused",
+            "Genesys refused the leg (Call rejected) after 1 s; the customer waited 17 s and was transferred; no agent "
+            "joined.",
+            (17.0, 0.0, None, 1),
+            id="moved",
+        ),
+        pytest.param(
+            [
+                ada(),
+                ringing(112),
+                left("leg", 113, disconnect_reason="Call rejected"),
+                did(Step.ENDED, 116, reason="nobody could be reached"),
+                left("ada", 117),
+            ],
+            CAST,
+            "leg_refused",
+            "Genesys refused the leg (Call rejected) after 1 s; the customer waited 17 s and was released, for the room was "
+            "ended; no agent joined.",
+            (17.0, 0.0, None, 1),
+            id="released",
+        ),
+        pytest.param(
+            [ada(), leg("leg", 112), left("ada", 150), did(Step.ENDED, 160, reason="the customer is gone")],
+            CAST,
+            "no_agent",
+            "Genesys answered after 12 s; the customer waited 50 s and left; no agent joined.",
+            (50.0, 0.0, 12.0, 1),
+            id="ended when the customer had left",
+        ),
+        pytest.param(
+            [ada(), CAME, did(Step.ANSWER_SEEN, 101), did(Step.DIALLED, 101), left("ada", 104)],
+            CAST,
+            "customer_left_early",
+            "No leg was dialled; the customer waited 4 s and left; no agent joined.",
+            (4.0, 0.0, None, 0),
+            id="what nodes tell counts",
+        ),
+    ],
+)
+def test_verdicts_by_what_assurance_noted(
+    told: list[Event | TimelineEntry], cast: Cast, word: str, line: str, numbers: tuple[object, ...]
+) -> None:
+    """Where no node tells of a call, what the Management Node showed counts; what was done counts always."""
+    test_verdicts(told, cast, word, line, numbers)
+
+
+@given(
+    st.lists(st.builds(did, st.sampled_from(Step), st.integers(95, 130), is_first=st.booleans()), max_size=8),
+    NOTED,
+    st.sampled_from([CAST, AUDIO]),
+    st.randoms(use_true_random=False),
+)
+def test_what_was_noted_is_a_set(
+    noted: list[TimelineEntry], others: list[TimelineEntry], cast: Cast, order: random.Random
+) -> None:
+    """In whatever order notes are read, and however often, they lead to one verdict, and to no more talk than there was."""
+    expected = judged([*noted, *others], cast)
+    jumbled = [*noted, *others, *noted[:3]]
+    order.shuffle(jumbled)
+    steps = {note.data["step"] for note in noted}
+    assert judged(jumbled, cast) == expected
+    if Step.CUSTOMER_SEEN not in steps:
+        assert expected["waited"] is None
+    assert (expected["talked"] or 0.0) <= 35.0
+    assert (expected["code"] in {Code.ANSWERED, Code.IN_PROGRESS}) <= ({Step.CUSTOMER_SEEN, Step.ANSWER_SEEN} <= steps)
+
+
+@pytest.mark.parametrize(
+    ("trunks", "code"),
+    [
+        pytest.param([answers(5.0)], Code.NO_AGENT, id="answered"),
+        pytest.param([BUSY, answers(5.0)], Code.NO_AGENT, id="by the second trunk"),
+        pytest.param([SILENT_TRUNK, SILENT_TRUNK], Code.LEG_SILENT, id="silence"),
+        pytest.param([BUSY], Code.LEG_FAILED, id="busy"),
+    ],
+)
+def test_a_call_of_which_no_node_tells(trunks: list[Trunk], code: Code) -> None:
+    """What whoever watched it noted of it is enough for a verdict, and for how long the customer waited."""
+    world = World(trunks, customer_leaves=150.0, faults=Faults(has_sink=False)).run(400)
+    verdict = judged([asked(), *world.asked])
+    assert verdict["code"] is code
+    assert verdict["waited"] is not None
+    assert 120 < verdict["waited"] <= 160
+    assert verdict["attempts"] == len(trunks)
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,7 @@ class World:
         self.people: Final[set[str]] = set()
         self.is_over = False
         self.asked: Final[list[TimelineEntry]] = []
+        """What is on the timeline: questions of nodes, and what was noted."""
         self.entries: Final = len(trunks) - 1
         self.assurance: Final = assurance
         self.faults: Final = faults
@@ -349,6 +350,7 @@ class World:
 
     def _note(self, key: str, note: Note) -> None:
         self.notes.append(f"{self.now:g} {note.data['text']}")
+        self.asked.append(TimelineEntry("x", self._time(self.now), note.kind, note.data))
 
     # -------------------------------------------------------------- the Management Node
 
