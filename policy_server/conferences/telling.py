@@ -5,15 +5,10 @@ Whoever has it looks how the call goes, and what has happened and was not told y
 under an id that only one can store. The message is made then, and sent as it is however often it must be.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
-from hashlib import sha256
-from typing import Annotated, Final, assert_never
-
-from typing_extensions import TypedDict
+from typing import Final
 
 from policy_server.conferences.agenda import Done, Later, Remember, Result
 from policy_server.conferences.assurance_memory import Memory
@@ -24,11 +19,10 @@ from policy_server.conferences.fold import Phase
 from policy_server.conferences.life import Life, life_of
 from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import HeldConference
-from policy_server.conferences.shapes import Time, means, stamp
+from policy_server.conferences.shapes import stamp
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.tables import encode
-from policy_server.conferences.verdict import Verdict
-from policy_server.conferences.view import moment
+from policy_server.conferences.webhook_messages import Event, answered, message_of, outcome_of
 from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Rules
 
@@ -54,111 +48,8 @@ SECONDS: Final = 10.0
 AT_ONCE: Final = 10
 
 
-class Event(StrEnum):
-    """What others are told of."""
-
-    STARTED = "call.started"
-    """The customer is in the room for the first time."""
-    FAILED = "call.failed"
-    """Nobody has answered, and nobody is called any more."""
-    ANSWERED = "call.answered"
-    """The contact centre and the customer are together for the first time."""
-    ENDED = "call.ended"
-    """The conference is over. Told again where late news changes what it came to: nothing else is told after it."""
-
-    @property
-    def fact(self) -> str:
-        """What it tells, as the end of a sentence."""
-        match self:
-            case Event.STARTED:
-                return "the customer has come"
-            case Event.FAILED:
-                return "nobody answered"
-            case Event.ANSWERED:
-                return "the contact centre answered"
-            case Event.ENDED:
-                return "the call is over"
-            case _:
-                assert_never(self)
-
-
 _PLACES: Final = {event: place for place, event in enumerate(Event)}
 """The order in which a receiver gets them: a call that failed may be answered after all, never the other way round."""
-
-
-# ------------------------------------------------------------------ what is said
-
-
-class Told(TypedDict):
-    """The `data` of a message. Times are those of the nodes' clocks."""
-
-    call: Annotated[str | None, means("The call id, as the links API gives it; `null` where no link led to the room.")]
-    conference: Annotated[
-        str, means("The conference: a call has another one when the customer comes back after everybody left.")
-    ]
-    room: Annotated[str, means("The name of the room, as Pexip shows it.")]
-    link_type: Annotated[str, means("The type of the link, empty without one.")]
-    service_tag: Annotated[str, means("The room's service tag.")]
-    rule: Annotated[str, means("The id of the rule that made the room.")]
-    customer: Annotated[str | None, means("The name that the link was made for, or under which the customer came.")]
-    attributes: Annotated[dict[str, str], means("The attributes that the link was given.")]
-    verdict: Annotated[Verdict, means("What has become of the call so far, as the lookup says it.")]
-    created_at: Annotated[Time | None, means("When the link was made.")]
-    joined_at: Annotated[Time | None, means("When the customer came into the room.")]
-    answered_at: Annotated[Time | None, means("When the contact centre and the customer were first together.")]
-    ended_at: Annotated[Time | None, means("When the conference was over; `null` while it runs.")]
-
-
-class Message(TypedDict):
-    """The body of a webhook."""
-
-    type: Annotated[str, means("The event.")]
-    timestamp: Annotated[Time, means("When it happened.")]
-    data: Annotated[Told, means("The call, as it was known when the message was made.")]
-
-
-def message_of(event: Event, life: Life, now: datetime) -> Message:
-    """The message that tells of an event."""
-    answer, visit = life.answer, life.visit
-    arrived = life.arrived_at or now
-    joined_at, answered_at = (moment(_finite(at), arrived) for at in (visit.came_at, answered(life)))
-    ended_at = answer["ended_at"]
-    failed_at = moment(max((leg.ended_at for leg in visit.legs if leg.ended_at is not None), default=None), arrived)
-    happened: dict[Event, str | None] = {
-        Event.STARTED: stamp(joined_at),
-        Event.ANSWERED: stamp(answered_at),
-        Event.FAILED: ended_at or stamp(failed_at),
-        Event.ENDED: ended_at,
-    }
-    return {
-        "type": event.value,
-        "timestamp": happened[event] or stamp(now),
-        "data": {
-            "call": answer["call"],
-            "conference": life.held.id,
-            "room": answer["name"],
-            "link_type": life.link_type,
-            "service_tag": answer["service_tag"],
-            "rule": life.held.rule,
-            "customer": answer["customer"]["name"],
-            "attributes": answer["attributes"],
-            "verdict": answer["verdict"],
-            "created_at": answer["created_at"],
-            "joined_at": stamp(joined_at),
-            "answered_at": stamp(answered_at),
-            "ended_at": ended_at,
-        },
-    }
-
-
-def answered(life: Life) -> float | None:
-    """When the contact centre and the customer were first together, by telephone or by video."""
-    talk = (begin for begin, _ in life.visit.talk)
-    return min((at for at in (life.visit.met_at, next(talk, None)) if at is not None), default=None)
-
-
-def _finite(at: float | None) -> float | None:
-    return at if at is not None and math.isfinite(at) else None
 
 
 # ------------------------------------------------------------------ what has happened
@@ -204,13 +95,6 @@ def news_of(life: Life, told: frozenset[Event], now: datetime, *, is_tried: bool
         elif _is_without_leg(life):
             found.append(Event.FAILED)
     return News([*(event for event in found if event not in told), *last], again_at)
-
-
-def outcome_of(life: Life) -> str:
-    """What a call came to, as its end tells it, in a word that is another for whatever is told otherwise."""
-    data = message_of(Event.ENDED, life, life.held.held_at)["data"]
-    said = [data["verdict"], data["joined_at"], data["answered_at"], data["ended_at"]]
-    return sha256(encode(said).encode()).hexdigest()[:16]
 
 
 def _is_without_leg(life: Life) -> bool:

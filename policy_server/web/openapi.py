@@ -1,4 +1,4 @@
-"""``/openapi.json``: links, lookup and events for the developers who call them (OpenAPI 3.1)."""
+"""``/openapi.json``: links, lookup and events for the developers who call them, and what they are told (OpenAPI 3.1)."""
 
 from collections.abc import Collection, Iterable
 from importlib.metadata import version
@@ -14,6 +14,7 @@ from policy_server.web.links import BODY_LIMIT
 from policy_server.web.links import PATH as LINKS_PATH
 from policy_server.web.openapi_calls import find_calls, id_parameter, show_call
 from policy_server.web.openapi_parts import as_json, header, problem, unauthorized
+from policy_server.web.openapi_webhooks import webhooks
 from policy_server.web.problem import TYPE_ROOT
 from policy_server.web.schemas import Json, example_of, ref, schemas
 from policy_server.web.streams import KEEP_ALIVE_SECONDS, RECONNECT_MILLISECONDS, STREAMS_LIMIT, STREAMS_PATH
@@ -55,6 +56,10 @@ def document(link_types: Iterable[str], joining: Collection[str] = ()) -> Json:
             },
             {"name": "conferences", "description": "For your own systems: what became of calls."},
             {"name": "agents", "description": "For the agents' widget: the conference of the call that is on screen."},
+            {
+                "name": "webhooks",
+                "description": "What this server sends to your own systems when something happens to a call.",
+            },
             {"name": "events", "description": "For Pexip Infinity: the URL of an event sink, with or without bulk."},
         ],
         "paths": {
@@ -71,6 +76,7 @@ def document(link_types: Iterable[str], joining: Collection[str] = ()) -> Json:
             STREAMS_PATH: {"parameters": [_alias_parameter(), _conversation_parameter()], "get": _follow()},
             EVENTS_PATH: {"post": _take_events(shapes)},
         },
+        "webhooks": webhooks(shapes),
         "components": {"schemas": shapes, "securitySchemes": _security_schemes()},
     }
 

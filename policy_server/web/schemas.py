@@ -11,6 +11,7 @@ from pydantic_core import core_schema
 from policy_server.conferences.link_requests import LinkMove, LinkRequest
 from policy_server.conferences.search import CallSummary
 from policy_server.conferences.view import CallDetails, Conference
+from policy_server.conferences.webhook_messages import WebhookMessage
 from policy_server.web.conferences import CallPage
 from policy_server.web.events import BulkMessage, EventMessage, EventsTaken
 from policy_server.web.links import Link, LinkWithConference
@@ -31,6 +32,7 @@ _TYPES: Final = (
     LinkRequest,
     LinkWithConference,
     Problem,
+    WebhookMessage,
 )
 
 

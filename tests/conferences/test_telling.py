@@ -29,8 +29,9 @@ from policy_server.conferences.deliveries import (
 from policy_server.conferences.due import DueAction
 from policy_server.conferences.life import life_of
 from policy_server.conferences.store import ConferenceStore
-from policy_server.conferences.telling import ENDS, Message, Told, delivery_kind
-from policy_server.conferences.telling import Event as Kind
+from policy_server.conferences.telling import ENDS, delivery_kind
+from policy_server.conferences.webhook_messages import Event as Kind
+from policy_server.conferences.webhook_messages import WebhookCall, WebhookMessage
 from policy_server.outbound.webhooks import Refused, Taken
 from policy_server.pexip.events import Event
 from tests.conferences.event_histories import BEGIN, changed, ended, joined, left, leg, started
@@ -172,8 +173,8 @@ def test_what_a_message_says(tmp_path: Path) -> None:
             "ended_at": at(61).isoformat(timespec="milliseconds"),
         },
     }
-    assert over.keys() == get_type_hints(Message).keys()
-    assert over["data"].keys() == get_type_hints(Told).keys()
+    assert over.keys() == get_type_hints(WebhookMessage).keys()
+    assert over["data"].keys() == get_type_hints(WebhookCall).keys()
     for secret in (CALL.session, CALL.agent, "70421985"):
         assert secret not in str((begun, answered, over))
 

@@ -13,8 +13,8 @@ import pytest
 from standardwebhooks import WebhookVerificationError
 
 from policy_server.conferences.link_requests import FIELDS
-from policy_server.conferences.telling import Event, Message, Told
 from policy_server.conferences.verdict import Code, Verdict
+from policy_server.conferences.webhook_messages import Event, WebhookCall, WebhookMessage
 from policy_server.outbound.receivers import Receiver
 from policy_server.outbound.webhooks import Refused, Sender, Taken
 from policy_server.rulefiles.pages import LAYOUT, PAGES
@@ -45,10 +45,12 @@ def test_messages_about_calls_are_those_of_the_code() -> None:
     """Every event and every field of a message is explained, and the one that is shown is such a message."""
     assert {code(name)[0] for name, _ in PAGE.rows("event of a call |")} == set(Event)
     documented = [name for names, _ in PAGE.rows("field of a message |") for name in code(names)]
-    assert sorted(documented) == sorted([*(get_type_hints(Message).keys() - {"data"}), *get_type_hints(Told)])
+    assert sorted(documented) == sorted(
+        [*(get_type_hints(WebhookMessage).keys() - {"data"}), *get_type_hints(WebhookCall)]
+    )
     (shown,) = [json.loads(block.text) for block in PAGE.blocks if block.note == "is sent by a server"]
-    assert shown.keys() == get_type_hints(Message).keys()
-    assert list(shown["data"]) == list(get_type_hints(Told))
+    assert shown.keys() == get_type_hints(WebhookMessage).keys()
+    assert list(shown["data"]) == list(get_type_hints(WebhookCall))
     assert list(shown["data"]["verdict"]) == list(get_type_hints(Verdict))
     assert shown["type"] in set(Event)
     assert shown["data"]["verdict"]["code"] in set(Code)

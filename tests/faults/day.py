@@ -29,8 +29,8 @@ from policy_server.conferences.reader import BEGINNING
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.telling import KIND as TELLING
 from policy_server.conferences.telling import WAKES, delivery_kind
-from policy_server.conferences.telling import Event as Kind
 from policy_server.conferences.verdict import Verdict
+from policy_server.conferences.webhook_messages import Event as Kind
 from policy_server.outbound.receivers import Receiver
 from policy_server.pexip.events import Event
 from tests.conferences.event_histories import BEGIN

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from policy_server.conferences.telling import Event, Message, Told
+from policy_server.conferences.webhook_messages import Event, WebhookCall, WebhookMessage
 from policy_server.outbound.exchange import Exchange, NoReply, Reply
 from policy_server.outbound.receivers import Receiver
 from policy_server.outbound.webhooks import TIMEOUT, Sender
@@ -32,7 +32,7 @@ class Got:
     at: float
     event: str
     late: float
-    told: Told
+    told: WebhookCall
     digest: bytes
 
 
@@ -84,7 +84,7 @@ class System:
     def _take(self, headers: Mapping[str, str], body: bytes) -> bool:
         message = headers.get("webhook-id", "")
         try:
-            said: Message = Webhook(self.receiver.keys[0]).verify(body, dict(headers))
+            said: WebhookMessage = Webhook(self.receiver.keys[0]).verify(body, dict(headers))
         except WebhookVerificationError as error:
             self.wrong.append(f"{message}: {error}")
             return False

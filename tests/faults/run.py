@@ -53,7 +53,7 @@ async def play(case: Case, folder: Path, postgres: Postgres | None, starting: as
         if any(one.uuid == customer.session.uuid for one in customer.session.room.meeting.participants):
             stage.node.leave(customer.session)
         await until(lambda: not stage.is_running(customer.call), PATIENCE)
-        found = await (stage.ended(customer.call) if case.has_sink else stage.look_up(customer.call))
+        found = await stage.ended(customer.call)
         rings = stage.of(customer.call)
         wrong = []
         if case.killed is not None and stage.management.strikes:

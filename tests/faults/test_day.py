@@ -9,7 +9,7 @@ import pytest
 from policy_server.conferences import telling
 from policy_server.conferences.due import DueAction
 from policy_server.conferences.store import ConferenceStore
-from policy_server.conferences.telling import Event
+from policy_server.conferences.webhook_messages import Event
 from tests.faults import day as days
 from tests.faults.day import Day, play, report
 from tests.faults.processes import STEPS, Replica

@@ -30,6 +30,8 @@ from policy_server.app import Application, create_app, utc_now
 from policy_server.conferences.records import Link
 from policy_server.conferences.search import Position, cursor_of
 from policy_server.conferences.store import ConferenceStore
+from policy_server.conferences.webhook_messages import Event
+from policy_server.outbound.receivers import Receiver
 from policy_server.policy.names import Keyring
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
@@ -41,8 +43,12 @@ from policy_server.web.problem import TYPE_ROOT
 from policy_server.web.routing import Routing
 from tests.conferences import event_histories as told
 from tests.genesys.asking import CONVERSATION, TOKEN, standing_in, tenant
+from tests.outbound.receivers import KEY as KEY_OF_HOOKS
+from tests.outbound.receivers import receiving
 from tests.servers import PASSWORD, SECRET_KEY, USERNAME, InProcess, basic, eventually, write_rules
 from tests.web.calls import bulk, message
+from tests.web.test_webhooks import Clock, tell_of_a_call
+from tests.web.test_webhooks import server as told_server
 
 KEY: Final = "an-api-key-of-these-tests"
 EVENTS: Final = Credentials("sink", "the sink's password")
@@ -219,10 +225,26 @@ def pairs(node: object) -> Iterator[tuple[Json, object]]:
 
 def test_its_examples_are_good() -> None:
     """Each example satisfies its schema."""
-    found = [pair for pair in pairs(DOCUMENT["paths"]) if not isinstance(pair[1], str)]
-    assert len(found) > 6
+    found = [pair for pair in pairs([DOCUMENT["paths"], DOCUMENT["webhooks"]]) if not isinstance(pair[1], str)]
+    assert len(found) > 10
     for schema, example in found:
         assert faults(example, schema, SCHEMAS) == []
+
+
+def test_its_webhooks_are_what_is_sent(tmp_path: Path) -> None:
+    """Each event has its webhook, and what a receiver gets, from its headers to the last field, is as described."""
+    assert DOCUMENT["webhooks"].keys() == set(Event)
+    clock = Clock()
+    with receiving() as site, told_server(tmp_path, clock, Receiver("crm", site.url, (KEY_OF_HOOKS,))) as running:
+        tell_of_a_call(running, clock, site)
+    assert [got.json["type"] for got in site.got] == [Event.STARTED, Event.ANSWERED, Event.ENDED]
+    for got in site.got:
+        described = DOCUMENT["webhooks"][got.json["type"]]["post"]
+        assert faults(got.json, described["requestBody"]["content"][got.headers["content-type"]]["schema"]) == []
+        named = {parameter["name"]: parameter["schema"] for parameter in described["parameters"]}
+        assert named.keys() == {name for name in got.headers if name.startswith("webhook-")}
+        for name, schema in named.items():
+            assert faults(got.headers[name], schema) == []
 
 
 # ------------------------------------------------------------------ who gets it

@@ -17,7 +17,7 @@ from policy_server.pexip.events import Event
 from policy_server.policy.links import CustomerLink
 from policy_server.settings import Credentials
 from tests.conferences import event_histories as told
-from tests.outbound.receivers import KEY, OTHER_KEY, receiving
+from tests.outbound.receivers import KEY, OTHER_KEY, Site, receiving
 from tests.servers import InProcess, basic, eventually
 from tests.web.calls import bulk
 from tests.web.samples import KIOSK_PASSWORD, NOW, sample_folder, sample_link
@@ -83,25 +83,31 @@ def begin(running: InProcess, clock: Clock) -> CustomerLink:
     return link
 
 
+def tell_of_a_call(running: InProcess, clock: Clock, site: Site) -> CustomerLink:
+    """A call comes, is answered and ends, and a receiver gets the message of each."""
+    link = begin(running, clock)
+    after_a_while(running, lambda: len(site.got) == 1)
+    at, room = clock.seconds(), {"conference": link.call.id}
+    tell(running, told.leg("leg", at + 12, **room))
+    after_a_while(running, lambda: len(site.got) == 2)
+    tell(
+        running,
+        told.left("leg", at + 60, **room),
+        told.left("ada", at + 60, **room),
+        told.ended(at + 61, name=link.call.id),
+    )
+    clock.now += timedelta(seconds=11)
+    after_a_while(running, lambda: len(site.got) == 3)
+    return link
+
+
 def test_a_call_is_told_of_from_its_beginning_to_its_end(tmp_path: Path) -> None:
     """One receiver gets each event once and in order, with no name that opens a door; that another is away is told."""
     clock = Clock()
     with receiving() as site:
         receivers = Receiver("crm", site.url, (KEY,)), Receiver("bi", AWAY, (OTHER_KEY,))
         with server(tmp_path, clock, *receivers) as running:
-            link = begin(running, clock)
-            after_a_while(running, lambda: len(site.got) == 1)
-            at, room = clock.seconds(), {"conference": link.call.id}
-            tell(running, told.leg("leg", at + 12, **room))
-            after_a_while(running, lambda: len(site.got) == 2)
-            tell(
-                running,
-                told.left("leg", at + 60, **room),
-                told.left("ada", at + 60, **room),
-                told.ended(at + 61, name=link.call.id),
-            )
-            clock.now += timedelta(seconds=11)
-            after_a_while(running, lambda: len(site.got) == 3)
+            link = tell_of_a_call(running, clock, site)
             metrics = running.metrics()
             ready = running.request("GET", "/readyz")
     started, answered, ended = (got.json for got in site.got)
