@@ -115,6 +115,16 @@ def test_pages_are_used_by_keyboard(browser: "Browser", server: RealServer, path
         assert seen == wanted
 
 
+def test_nothing_of_the_rules_is_hidden_on_a_phone(browser: "Browser", server: RealServer) -> None:
+    """Every rule, calendar, trunk and link type has its place there too."""
+    with opened(browser, server, "rules", width=390) as page:
+        kinds = (".rule", "table.week", "[aria-labelledby=trunks] .card", "[aria-labelledby=links] .card")
+        for kind in kinds:
+            found = page.locator(kind).all()
+            assert found
+            assert all(each.is_visible() for each in found), kind
+
+
 def test_rules_are_found(browser: "Browser", server: RealServer) -> None:
     """A word that is typed and Enter leave the rules that mention it, with what they did, in a URL that can be sent."""
     with opened(browser, server, "rules") as page:
