@@ -17,6 +17,8 @@ from policy_server.settings import Settings
 from policy_server.telephony.trunks import Load
 from policy_server.upstreams.client import Upstreams
 from policy_server.web.admin.calls_page import CallPages
+from policy_server.web.admin.decision_shown import Decisions
+from policy_server.web.admin.decisions_page import DecisionsPages
 from policy_server.web.admin.door import AdminDoor, Pages
 from policy_server.web.admin.endpoints import AdminEndpoints
 from policy_server.web.admin.hits import HITS, OutcomeCounts, RuleHits
@@ -29,6 +31,7 @@ from policy_server.web.basic import BasicAuthentication
 from policy_server.web.health import Ready
 from policy_server.web.leg_counts import LegCounts
 from policy_server.web.nodes_seen import NodesSeen
+from policy_server.web.recent_decisions import RecentDecisions
 from policy_server.web.refusals import Refusals
 
 
@@ -50,6 +53,7 @@ class AdminPages:
         upstreams: Upstreams,
         load: Callable[[str, datetime], Load],
         legs: LegCounts | None,
+        recent: RecentDecisions,
         folder: Path | None,
         audit: Callable[..., None],
         clock: Callable[[], datetime],
@@ -65,8 +69,11 @@ class AdminPages:
         tries = Tries(rules, keyring, store, settings.conference_ttl, settings.on_failure, clock)
         self._door: Final = AdminDoor(authentication, refusals, admission)
         name = settings.admin.username if settings.admin is not None else ""
+        kept = Decisions(recent, rules, keyring)
+        self._decisions: Final = DecisionsPages(self._door, recent, kept, self.siblings, name, audit, clock)
         self._pages: Final[list[Pages]] = [
             NowPage(self._door, self.siblings, figures, self.outcomes, nodes, ready, clock),
+            self._decisions,
             CallPages(self._door, lookup, name, audit, clock),
             AdminEndpoints(self._door, rules, self.siblings, tries, upstreams.states, load, clock),
         ]
@@ -85,6 +92,11 @@ class AdminPages:
         """Begins to answer the other processes of this server."""
         await self.siblings.start()
 
+    def stop(self) -> None:
+        """Ends every stream: a server that is to stop waits for its responses."""
+        self._decisions.live.close()
+
     async def close(self) -> None:
         """Answers them no more."""
+        self.stop()
         await self.siblings.close()

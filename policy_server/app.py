@@ -205,6 +205,7 @@ def create_app(
         upstreams,
         conferences.load,
         assurance.legs if assurance is not None else None,
+        recent,
         metrics.folder,
         audit.put,
         clock,
@@ -316,7 +317,7 @@ async def _running(
         await conferences.stop()
 
     try:
-        with told_to_stop(agents.stop):
+        with told_to_stop(agents.stop, pages.stop):
             yield
     finally:
         # In a task: what does not end is left behind, and keeps nobody from writing the logs.

@@ -2,7 +2,8 @@
 
 A line has ``time``, ``event`` and what belongs to it: ``pin.given`` (``agent``, ``name``, ``call``: a host PIN was in the
 answer), ``link.made``, ``link.read``, ``link.revoked``, ``conference.read`` (``by``, the API key's name, ``call``),
-``conferences.found`` (``by``, ``count``), both with ``door`` where ``by`` is the admin's name, and ``access.refused``
+``conferences.found`` (``by``, ``count``), both with ``door`` where ``by`` is the admin's name, ``decision.read`` (``by``, an
+admin's name, ``decision``, ``call``), and ``access.refused``
 (``door``, ``address``, ``reason``). No line has a PIN, a token, a key or what opens a link: ``call`` is a digest of the
 session, the same for the same call.
 """

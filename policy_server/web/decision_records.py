@@ -158,7 +158,7 @@ def further_fields(
 ) -> dict[str, object]:
     """The same; ``asked`` are the attributes of links that are told."""
     record: dict[str, object] = {"schema": SCHEMA, **answered(request.type, settled.decision)}
-    record |= _parameters(request)
+    record |= parameters_told(request)
     if settled.held is not None:
         record["conference"] = settled.held.id
         record["held"] = settled.held.held_at.isoformat(timespec="milliseconds")
@@ -202,7 +202,8 @@ def told_without_people(record: Mapping[str, object], call: str) -> dict[str, ob
     return {**without_people(record, call), "masked": True}
 
 
-def _parameters(request: PolicyRequest) -> dict[str, object]:
+def parameters_told(request: PolicyRequest) -> dict[str, object]:
+    """The parameters of a question, long ones cut, secrets masked; names of calls are not hidden yet."""
     found: dict[str, object] = {}
     cut = []
     for name, value in request.present().items():

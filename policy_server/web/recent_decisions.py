@@ -127,9 +127,11 @@ class RecentDecisions:
 
     def shown(self, kept: Kept, value: Mapping[str, object]) -> dict[str, object]:
         """Values of an answer, or of its question, without what opens doors."""
-        about = kept.about
-        call = about.settled.call if isinstance(about, Decided) else ""
-        return kept.mask.fields(value, self._keyring, call, SECRET_FIELDS)
+        return kept.mask.fields(value, self._keyring, _call_of(kept), SECRET_FIELDS)
+
+    def text(self, kept: Kept, text: str) -> str:
+        """A text of an answer, or of its question, without what opens doors."""
+        return kept.mask.text(text, self._keyring, _call_of(kept))
 
     def records(self, asked: Mapping[RequestType, Iterable[str]]) -> list[dict[str, object]]:
         """Every decision as a line of the decision log for programs has it, with nobody masked, the newest first; read them with
@@ -169,6 +171,10 @@ class RecentDecisions:
         if len(self._alive) > REVISIONS:
             gone = self._alive.pop(0)
             self._answers = deque(_without_rules(kept) if kept.mask is gone.mask else kept for kept in self._answers)
+
+
+def _call_of(kept: Kept) -> str:
+    return kept.about.settled.call if isinstance(kept.about, Decided) else ""
 
 
 def _without_rules(kept: Kept) -> Kept:

@@ -10,12 +10,13 @@ from typing import Any
 
 
 @contextmanager
-def told_to_stop(stop: Callable[[], None]) -> Iterator[None]:
-    """Calls ``stop`` as soon as the process is asked to end, before the server waits for its open responses."""
+def told_to_stop(*stops: Callable[[], None]) -> Iterator[None]:
+    """Calls ``stops`` as soon as the process is asked to end, before the server waits for its open responses."""
     loop = asyncio.get_running_loop()
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(stop)
+        for stop in stops:
+            loop.call_soon_threadsafe(stop)
         servers = before.get(signal.Signals(number))
         if callable(servers):
             servers(number, frame)

@@ -27,7 +27,13 @@ ROOT: Final = "/admin"
 PAGES_AT_ONCE: Final = 2
 """Pages that are made at a time."""
 
-PAGES: Final = (("now", "Now"), ("calls", "Calls"), ("rules", "Rules"), ("try", "Try a call"))
+PAGES: Final = (
+    ("now", "Now"),
+    ("decisions", "Decisions"),
+    ("calls", "Calls"),
+    ("rules", "Rules"),
+    ("try", "Try a call"),
+)
 """The pages that there are, in the order in which they are shown, by their paths below ``/admin/``."""
 
 HEADERS: Final = {
@@ -41,7 +47,12 @@ HEADERS: Final = {
 """Those of every answer below ``/admin/``."""
 
 _SCRIPT: Final = "text/javascript; charset=utf-8"
-_ASSETS: Final = {"admin.css": "text/css; charset=utf-8", "now.js": _SCRIPT, "calls.js": _SCRIPT}
+_ASSETS: Final = {
+    "admin.css": "text/css; charset=utf-8",
+    "now.js": _SCRIPT,
+    "calls.js": _SCRIPT,
+    "decisions.js": _SCRIPT,
+}
 _RETRY_SECONDS: Final = "5"
 
 
@@ -97,6 +108,10 @@ class AdminDoor:
     ) -> HTMLResponse:
         """A page of its template and of what ``values`` gathers, both in a thread. ``root`` leads from it to ``/admin/``."""
         return HTMLResponse(await run_sync(self._render, template, title, values, root), status, HEADERS)
+
+    def part(self, template: str, **values: object) -> str:
+        """A part of a page, without its frame; for a thread."""
+        return self._templates.get_template(template).render(**values)
 
     def _render(self, template: str, title: str, values: Callable[[], Mapping[str, Any]], root: str) -> str:
         made = self._templates.get_template(template)

@@ -109,7 +109,8 @@ class Siblings:
         return [path for path in sorted(self._path.parent.glob(f"{_PREFIX}*")) if path != self._path][:MOST]
 
     def _answer(self, what: str, argument: object) -> bytes:
-        return orjson.dumps(self._functions[what](argument))
+        # Named tuples are lists in JSON.
+        return orjson.dumps(self._functions[what](argument), default=tuple)
 
     async def _hear(self, path: Path, what: str, argument: object, deadline: float) -> bytes | None:
         """What one process answers; nothing of one that is gone, ``None`` of one that is silent."""

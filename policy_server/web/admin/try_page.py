@@ -23,19 +23,15 @@ from policy_server.policy.link_attributes import CUSTOMERS_NAME, attribute_fault
 from policy_server.policy.links import CustomerLink, link_of
 from policy_server.policy.names import NONCE_BYTES, Keyring, Role
 from policy_server.policy.ruleset import Rules, Ruleset, ServeOutcome
-from policy_server.rulefiles.rule_lists import RULE_SECTIONS
 from policy_server.rulefiles.ruletest_links import LINK_STATES, TestLink
 from policy_server.telephony.trunks import dial_string
 from policy_server.web.admin.question import INVALID, Tried, from_form, from_pasted, from_url, without_secrets
+from policy_server.web.admin.result import result_of
 from policy_server.web.questions import NoQuestionError
 from policy_server.wording.moments import FIRST_YEAR, LAST_YEAR, MOMENT, parse_moment
 from policy_server.wording.values import shown
 from policy_server.wording.words import listed, one_of
 
-MOST_ROWS: Final = 200
-"""Rules that missed or were not asked of which each is shown; the one that matched always is."""
-
-_SECTIONS: Final = {section.request: section.name for section in RULE_SECTIONS}
 _STATES_WITHOUT_WINDOW: Final = tuple(state for state in LINK_STATES if state != "early")
 
 Page = Callable[[], Mapping[str, Any]]
@@ -165,13 +161,7 @@ class Tries:
         return TestLink(kind.name, state).make(kind, self._keyring, when.at, nonce)
 
     def _explained(self, ruleset: Ruleset, tried: Tried, when: Moment, explained: Explained) -> Mapping[str, Any]:
-        decision, mask = explained.decision, ruleset.mask
-        findings = decision.trace.findings()
-        rows = [
-            (number, row.rule, row.outcome.value, row.condition, mask.text(row.reason, self._keyring, explained.call))
-            for number, row in enumerate(findings, 1)
-            if number <= MOST_ROWS or row.rule == decision.rule
-        ]
+        decision = explained.decision
         forwards, answer = "", ""
         if isinstance(decision, Forward):
             upstream = decision.upstream
@@ -179,21 +169,19 @@ class Tries:
         elif (to_node := render_answer(tried.type, decision, self._on_failure)) is not None:
             told = explained.rooms.shown(ruleset, to_node, explained.call)
             answer = orjson.dumps(told, option=orjson.OPT_INDENT_2).decode()
-        result = {
-            "rule": decision.rule,
-            "outcome": decision.word,
-            "reason": mask.text(decision.reason, self._keyring, explained.call),
-            "section": _SECTIONS.get(tried.type, ""),
-            "rows": rows,
-            "left_out": len(findings) - len(rows),
-            "answer": answer,
-            "looked_at": explained.looked_at.told(when),
-            "at": when.at,
-            "held": explained.held,
-            "notes": [mask.text(note, self._keyring, explained.call) for note in explained.notes],
-            "forwards": forwards,
-            "call": explained.call,
-        }
+        result = result_of(
+            decision,
+            tried.type,
+            decision.trace.findings(),
+            lambda text: ruleset.mask.text(text, self._keyring, explained.call),
+            answer=answer,
+            about=explained.looked_at.told(when),
+            at=when.at.isoformat(),
+            held=explained.held,
+            notes=(*tried.notes, *explained.notes),
+            forwards=forwards,
+            call=explained.call,
+        )
         return {**self._page(ruleset, tried, []), "result": result}
 
     def _page(self, ruleset: Ruleset, tried: Tried | None, faults: Iterable[str]) -> Mapping[str, Any]:

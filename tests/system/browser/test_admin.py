@@ -25,7 +25,14 @@ ENVIRONMENT: Final = {
     "POLICY_SECRET_KEY": SECRET_KEY,
     "KIOSK_PASSWORD": KIOSK_PASSWORD,
 }
-PAGES: Final = ("now", "rules", "try", "try?question=service&local_alias=%7Balias%7D&link_type=visit")
+PAGES: Final = (
+    "now",
+    "decisions",
+    "decisions?alias=moved&ms=x",
+    "rules",
+    "try",
+    "try?question=service&local_alias=%7Balias%7D&link_type=visit",
+)
 SCREENSHOTS: Final = os.environ.get("ADMIN_SCREENSHOTS", "")
 """A folder for pictures of every page, for people to look at."""
 
@@ -175,3 +182,74 @@ def test_what_is_pasted_leaves_no_session_behind(browser: "Browser", server: Rea
         assert link.call.id in page.url
         assert link.call.session not in page.url + page.content()
         assert "rule customer" in page.locator(".verdict").inner_text()
+
+
+def test_decisions_are_watched(browser: "Browser", server: RealServer) -> None:
+    """A question that is asked while the page is open appears by itself, not while it is paused, and opens to say why."""
+    with opened(browser, server, "decisions") as page, server.client() as node:
+
+        def ask(alias: str) -> str:
+            answer = node.get("/policy/v1/service/configuration", params={"local_alias": alias, "protocol": "sip"})
+            return str(answer.json()["decision_id"])
+
+        page.locator("#state", has_text="Live").wait_for()
+        first = ask("room-watched")
+        row = page.locator(f"#d-{first}")
+        row.wait_for()
+        assert page.locator("#rows tr").first.inner_text().split()[4:] != []
+        assert "room-watched" in row.inner_text()
+        assert "serve" in row.inner_text()
+        page.get_by_role("button", name="Pause").click()
+        page.locator("#state", has_text="Paused").wait_for()
+        second = ask("room-unwatched")
+        assert page.locator(f"#d-{second}").count() == 0
+        page.get_by_role("button", name="Resume").click()
+        page.locator(f"#d-{second}").wait_for()
+        page.get_by_text("Filter", exact=True).click()
+        page.get_by_label("Alias has").fill("WATCHED")
+        page.get_by_label("Outcome").select_option("serve")
+        page.get_by_role("button", name="Show", exact=True).click()
+        page.wait_for_url("**/decisions?alias=WATCHED&**")
+        page.locator("#state", has_text="Live").wait_for()
+        ask("moved")
+        third = ask("room-watched")
+        page.locator(f"#d-{third}").wait_for()
+        assert page.locator("#rows tr").count() == 3
+        page.locator(f"#d-{first} a").click()
+        page.wait_for_url(f"**/decisions/{first}")
+        assert "serve by rule named" in page.locator(".verdict").inner_text()
+        page.get_by_role("link", name="Try this question").click()
+        page.wait_for_url("**/try?question=service**")
+        assert "serve by rule named" in page.locator(".verdict").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_one_decision_can_be_read(browser: "Browser", server: RealServer, scheme: str, width: int) -> None:
+    """The page of a decision, found by its id, fits, and axe-core finds nothing on it."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    with server.client() as node:
+        answer = node.get("/policy/v1/service/configuration", params={"local_alias": "nobody", "location": "London"})
+    decision_id = answer.json()["decision_id"]
+    with opened(browser, server, "decisions", width=width, scheme=scheme) as page:
+        page.get_by_label("Find by decision_id").fill(decision_id)
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"**/decisions/{decision_id}")
+        assert page.locator("tr.miss").count() > 3
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        found = Axe().run(page).response["violations"]
+        assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
+
+
+def test_decisions_without_script(browser: "Browser", server: RealServer) -> None:
+    """Where no script runs the table is there, and loading the page again brings what came since."""
+    context = browser.new_context(http_credentials=ADMIN, base_url=server.url, java_script_enabled=False)
+    with server.client() as node:
+        page = context.new_page()
+        page.goto("/admin/decisions")
+        assert page.locator("#pause").is_hidden()
+        answer = node.get("/policy/v1/service/configuration", params={"local_alias": "room-plain"})
+        page.get_by_role("link", name="Load again").click()
+        assert page.locator(f"#d-{answer.json()['decision_id']}").count() == 1
+    context.close()

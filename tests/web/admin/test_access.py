@@ -17,6 +17,7 @@ PATHS = (
     "/admin",
     "/admin/",
     "/admin/now",
+    "/admin/decisions",
     "/admin/rules",
     "/admin/try",
     "/admin/calls",
@@ -57,6 +58,13 @@ def test_only_the_admin_is_let_in(server: InProcess, path: str, peer: str) -> No
         assert (response.status_code, response.json()["type"]) == (401, f"{TYPE_ROOT}unauthorized")
         assert response.headers["www-authenticate"].startswith("Basic ")
     assert server.request("GET", path, peer=peer, authorization=GOOD).status_code in {200, 303}
+
+
+@pytest.mark.parametrize("path", ["/admin/decisions/events", "/admin/decisions/0-1"])
+def test_what_belongs_to_pages_is_for_the_admin_too(server: InProcess, path: str) -> None:
+    """A stream does not begin, and nothing is said of a decision, for anybody else."""
+    for authorization in (None, basic(), basic(ADMIN.username, "wrong")):
+        assert server.request("GET", path, authorization=authorization).status_code == 401
 
 
 @pytest.mark.parametrize(("path", "leads"), [("/admin", f"admin/{PAGES[0][0]}"), ("/admin/", PAGES[0][0])])
