@@ -43,6 +43,9 @@ OVERLAP: Final = timedelta(minutes=2)
 PATIENCE: Final = timedelta(minutes=2)
 """How long after a room was held some node should have told something."""
 
+SILENT_ROOMS: Final = 3
+"""Rooms of which nothing is heard that show that nobody tells anything: of one perhaps nobody came."""
+
 ANSWERED: Final = "answered"
 """What a leg is that reached the contact centre; any other is its ``LegEnd``."""
 
@@ -108,7 +111,7 @@ class CallFigures:
         self.told_at: datetime | None = None
         """When a node last told anything."""
         self.silent_since: datetime | None = None
-        """When the latest room was held since which no node told anything, where that is long ago."""
+        """When the first of ``SILENT_ROOMS`` or more was held since which no node told anything, where that is long ago."""
         self.counted_at: datetime | None = None
         """When it was counted last; ``None`` before the first time."""
 
@@ -142,10 +145,8 @@ class CallFigures:
         until = now - SETTLE
         since = now - SPAN if self._heard_until is None else self._heard_until - OVERLAP
         rooms, ended, self.told_at = await self._store.read(_look, since, until, now)
-        self.silent_since = max(
-            (room.held_at for room in rooms if room.held_at <= now - PATIENCE and not self._is_told_since(room)),
-            default=None,
-        )
+        unheard = [room.held_at for room in rooms if room.held_at <= now - PATIENCE and not self._is_told_since(room)]
+        self.silent_since = min(unheard) if len(unheard) >= SILENT_ROOMS else None
         self._heard_until = until
         self._forget({room.id for room in rooms}, now - SPAN)
         self._to_do |= {name: at for name, at in ended if name not in self._over}

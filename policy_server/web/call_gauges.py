@@ -13,8 +13,8 @@ from policy_server.web.metrics import Metrics
 class SinkState(TypedDict):
     """Whether nodes tell what happens.
 
-    ``last_at`` is when a message last came to any server of the database, ``silent_since`` when a room was held since which
-    none did although it would have been time; ``unreadable`` counts messages that nobody can read.
+    ``last_at`` is when a message last came to any server of the database, ``silent_since`` when the first of
+    several rooms was held since which none did although it would have been time; ``unreadable`` counts messages that nobody can read.
     """
 
     last_at: str | None
@@ -66,7 +66,7 @@ class CallGauges:
         )
         metrics.watch(
             "policy_events_silent",
-            "1 while a room is held since which no node told anything, for minutes",
+            "1 while several rooms are held since which no node told anything, for minutes",
             lambda: figures.silent_since is not None,
         )
         metrics.watch("policy_calls_uncounted", "Calls that were not counted yet", lambda: figures.uncounted)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from policy_server.settings import read_settings
-from tests.docs.pages import ROOT, blocks
+from tests.docs.pages import DEPLOY, ROOT, blocks, code
 from tests.docs.site import samples_of_work
 from tests.servers import RealServer
 
@@ -23,7 +23,8 @@ ALERTS: Final[list[dict[str, Any]]] = [
     for group in yaml.safe_load((FOLDER / "alerts.yaml").read_text(encoding="utf-8"))["groups"]
     for rule in group["rules"]
 ]
-SHOWN: Final = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+PANELS: Final = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+SHOWN: Final = [target["expr"] for panel in PANELS for target in panel["targets"]]
 
 
 @pytest.mark.systemd
@@ -98,6 +99,17 @@ TROUBLE: Final = {
         'policy_legs_total{trunk="clinic",outcome="busy"}': "0+1x30",
         'policy_legs_total{trunk="clinic",outcome="answered"}': "0+0.5x30",
     },
+    "PolicyCallsFail": {
+        'policy_calls_last_hour{verdict="leg_busy"}': "6",
+        'policy_calls_last_hour{verdict="answered"}': "12",
+        'policy_calls_last_hour{verdict="not_joined"}': "50",
+    },
+    "PolicyEventsSilent": {"policy_events_silent": "1"},
+    "PolicyGenesysAway": {"policy_genesys_away": "1"},
+    "PolicyAssuranceRefused": {"policy_assurance_refusals": "0+1x30"},
+    "PolicyManagementHeldBack": {"policy_management_put_off": "0+1x30"},
+    "PolicyRequestsPutOff": {"policy_requests_put_off": "0+1x30"},
+    "PolicyCallersRefused": {'policy_refused_total{door="agents"}': "0+20x30"},
     "PolicyLogLost": {"policy_audit_lines_dropped": "0+1x30"},
 }
 """Samples, minute by minute, for which each alert is there."""
@@ -112,6 +124,10 @@ QUIET: Final = {
     'policy_actions_late_seconds{kind="assurance"}': "4",
     'policy_legs_total{trunk="clinic",outcome="busy"}': "0+1x30",
     'policy_legs_total{trunk="clinic",outcome="answered"}': "0+9x30",
+    'policy_calls_last_hour{verdict="leg_busy"}': "6",
+    'policy_calls_last_hour{verdict="answered"}': "60",
+    'policy_refused_total{door="agents"}': "0+1x30",
+    "policy_database_away": "0",
     **{name: "0" for samples in TROUBLE.values() for name in samples if "{" not in name},
 }
 
@@ -135,12 +151,19 @@ def test_alerts_are_there_in_trouble_and_only_then(tmp_path: Path) -> None:
                 }
             ],
         }
-        for alert, samples in [*TROUBLE.items(), ("", QUIET)]
+        for alert, samples in [*TROUBLE.items(), ("PolicyDatabaseAway", {"policy_database_away": "1"}), ("", QUIET)]
     ]
     file = tmp_path / "tests.json"
     file.write_text(json.dumps({"rule_files": [str(FOLDER / "alerts.yaml")], "tests": tests}), encoding="utf-8")
     done = subprocess.run(["promtool", "test", "rules", file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alert_says_what_is_wrong_and_what_to_do() -> None:
+    """Whoever is woken reads a sentence about what is wrong, and one about what to do."""
+    for rule in ALERTS:
+        assert {"summary", "description"} == set(rule["annotations"]), rule["alert"]
+        assert rule["labels"]["severity"] in {"critical", "warning"}
 
 
 @pytest.mark.prometheus
@@ -171,14 +194,40 @@ def test_every_metric_that_is_named_exists(expression: str, server: RealServer) 
     assert not names or asked <= labels
 
 
-def test_the_dashboard_is_one_that_grafana_imports() -> None:
-    """It has what Grafana needs, each panel its own number and place, and its data source is chosen at the import."""
+def test_the_dashboard_shows_every_metric() -> None:
+    """What a server counts is on the dashboard, and the dashboard shows nothing else."""
+    documented = {code(name)[0] for name, _, _ in DEPLOY.rows("metric |")}
+    shown = {re.sub(r"_bucket$", "", name) for expression in SHOWN for name in re.findall(r"\bpolicy_\w+", expression)}
+    assert shown == documented
+
+
+def test_grafanas_own_library_reads_the_whole_dashboard() -> None:
+    """Read into the types of Grafana's schema and written again nothing is lost: no key is one that Grafana does not know."""
+    models = pytest.importorskip("grafana_foundation_sdk.models.dashboard")
+    encoder = pytest.importorskip("grafana_foundation_sdk.cog.encoder").JSONEncoder()
+    pytest.importorskip("grafana_foundation_sdk.cog.plugins").register_default_plugins()
+    assert lost(DASHBOARD, json.loads(encoder.encode(models.Dashboard.from_json(DASHBOARD)))) == []
+    spoilt = {**DASHBOARD, "panels": [{**PANELS[0], "titel": "Rules"}]}
+    assert lost(spoilt, json.loads(encoder.encode(models.Dashboard.from_json(spoilt)))) == ["/panels/0/titel"]
+
+
+def lost(before: Any, after: Any, path: str = "") -> list[str]:
+    """Where one value has what another has not, or has otherwise."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        inner = ((f"{path}/{key}", value, after.get(key)) for key, value in before.items())
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        inner = ((f"{path}/{number}", *pair) for number, pair in enumerate(zip(before, after, strict=True)))
+    else:
+        return [] if before == after else [path]
+    return [found for where, one, other in inner for found in lost(one, other, where)]
+
+
+def test_panels_have_their_place() -> None:
+    """Each panel has its own number and place, below the row that it belongs to, and its data source is chosen at the import."""
     assert {"uid", "title", "schemaVersion", "panels", "templating", "time"} <= set(DASHBOARD)
     assert [(each["name"], each["type"]) for each in DASHBOARD["templating"]["list"]] == [("datasource", "datasource")]
     taken: set[tuple[int, int]] = set()
-    numbers = set()
     for panel in DASHBOARD["panels"]:
-        numbers.add(panel["id"])
         place = panel["gridPos"]
         cells = {
             (x, y)
@@ -188,10 +237,15 @@ def test_the_dashboard_is_one_that_grafana_imports() -> None:
         assert not cells & taken, panel["title"]
         assert all(x < 24 for x, _ in cells), panel["title"]
         taken |= cells
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
+    heights = [panel["gridPos"]["y"] for panel in DASHBOARD["panels"]]
+    assert heights == sorted(heights)
+    assert DASHBOARD["panels"][0]["type"] == "row"
+    for panel in PANELS:
         assert panel["type"] in {"stat", "timeseries"}
+        assert panel["description"]
         assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
         assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
-    assert len(numbers) == len(DASHBOARD["panels"])
 
 
 def test_the_site_of_nginx_names_the_ports_that_the_page_names() -> None:

@@ -10,9 +10,9 @@ from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.verdict import Code
 from policy_server.web.call_gauges import CallGauges
 from policy_server.web.metrics import Metrics
-from tests.conferences.event_histories import BEGIN
+from tests.conferences.event_histories import BEGIN, started
 from tests.conferences.samples import Place
-from tests.conferences.told_world import CALL, Clock, Rules, at, held, visit
+from tests.conferences.told_world import CALL, Clock, Rules, at, held, told, visit
 from tests.rule_sets import KEYRING
 
 
@@ -62,23 +62,27 @@ def test_calls_are_counted(place: Place) -> None:
 
 
 def test_a_sink_that_is_silent_shows(place: Place) -> None:
-    """Where a room is held for minutes and no node tells anything since, somebody should look; a word of a node ends that."""
+    """Where three rooms are held for minutes and no node tells anything since, somebody should look; a word of a node ends that."""
 
     async def scenario(store: ConferenceStore) -> None:
         clock, metrics = Clock(), Metrics()
         gauges = CallGauges(CallFigures(store, Rules(), KEYRING, clock))
         gauges.watch_gauges(metrics)
-        await store.hold_all([held()])
-        clock.now = at(119)
+        await store.hold_all([held(), held(1, "kiosk 1")])
+        clock.now = at(500)
+        await gauges.count()
+        assert gauges.sink_state(0)["silent_since"] is None
+        await store.hold_all([held(2, "kiosk 2", held_at=at(500))])
+        clock.now = at(619)
         await gauges.count()
         assert gauges.sink_state(3) == {"last_at": None, "silent_since": None, "unreadable": 3}
-        clock.now = at(120)
+        clock.now = at(620)
         await gauges.count()
         assert gauges.sink_state(0)["silent_since"] == at(0).isoformat(timespec="seconds")
         assert samples(metrics)["policy_events_silent"] == 1
-        await store.add_events(visit()[:1])
+        await store.add_events(told(started(BEGIN + 500), room="kiosk 2"))
         await gauges.count()
-        expected = at(1).isoformat(timespec="seconds")
+        expected = at(500).isoformat(timespec="seconds")
         assert gauges.sink_state(0) == {"last_at": expected, "silent_since": None, "unreadable": 0}
         assert samples(metrics)["policy_events_silent"] == 0
 

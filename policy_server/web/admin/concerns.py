@@ -151,7 +151,7 @@ def _sink(ready: Ready, now: datetime) -> Concern:
             name,
             metric,
             Level.LOOK,
-            f"A room is held since {told(state['silent_since'], now)}, and no node has told anything {last}.",
+            f"Rooms are held since {told(state['silent_since'], now)}, and no node has told anything {last}.",
             "In Pexip, see that the event sink is switched on, that the nodes' locations have it, and that its URL and "
             "password are right. A sink that failed too often is paused there.",
         )

@@ -52,7 +52,7 @@ TROUBLE: dict[str, tuple[dict[str, Any], str, Level, str]] = {
         {"events": {"last_at": None, "silent_since": AT, "unreadable": 0}},
         "Event sink",
         Level.LOOK,
-        "A room is held since 16:00:00 UTC, and no node has told anything ever",
+        "Rooms are held since 16:00:00 UTC, and no node has told anything ever",
     ),
     "messages unreadable": (
         {"events": {"last_at": AT, "silent_since": None, "unreadable": 2}},
