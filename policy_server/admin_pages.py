@@ -17,6 +17,7 @@ from policy_server.settings import Settings
 from policy_server.telephony.trunks import Load
 from policy_server.upstreams.client import Upstreams
 from policy_server.web.admin.calls_page import CallPages
+from policy_server.web.admin.compare_page import ComparePages, OfServer
 from policy_server.web.admin.decision_shown import Decisions
 from policy_server.web.admin.decisions_page import DecisionsPages
 from policy_server.web.admin.door import AdminDoor, Pages
@@ -76,6 +77,7 @@ class AdminPages:
             self._decisions,
             CallPages(self._door, lookup, name, audit, clock),
             AdminEndpoints(self._door, rules, self.siblings, tries, upstreams.states, load, clock),
+            ComparePages(self._door, recent, self.siblings, _of_server(settings)),
         ]
 
     def count(self, question: RequestType, outcome: str, rule: str, at: datetime) -> None:
@@ -100,3 +102,12 @@ class AdminPages:
         """Answers them no more."""
         self.stop()
         await self.siblings.close()
+
+
+def _of_server(settings: Settings) -> OfServer:
+    return OfServer(
+        settings.secret_key or "",
+        settings.previous_secret_keys,
+        settings.conference_ttl,
+        has_management=settings.management is not None,
+    )

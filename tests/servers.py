@@ -124,15 +124,20 @@ class InProcess:
         peer: str | None = None,
         form: Mapping[str, str] | None = None,
         json: object = None,
+        files: Any = None,
+        content: bytes | None = None,
     ) -> httpx.Response:
-        """One request. ``path`` is sent as it is, query and all; ``form`` is posted as browsers do, ``json`` as programs do."""
+        """One request. ``path`` is sent as it is, query and all; ``form`` and ``files`` are posted as browsers do, ``json`` as
+        programs do.
+        """
         sent = {**({"authorization": authorization} if authorization is not None else {}), **(headers or {})}
         transport = httpx.ASGITransport(app=self.app, client=(peer or self._peer, 50_000))
 
         async def ask() -> httpx.Response:
             async with httpx.AsyncClient(transport=transport) as client:
+                url = f"http://policy.example.com{path}"
                 return await client.request(
-                    method, f"http://policy.example.com{path}", headers=sent, data=form, json=json
+                    method, url, headers=sent, data=form, json=json, files=files, content=content
                 )
 
         return self.run(ask())

@@ -2,7 +2,6 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +17,8 @@ from policy_server.cli.common import (
     settings,
     usable_rules,
 )
-from policy_server.conferences.replay import Compared, Logged, Unseen, replay
+from policy_server.conferences.replay import Logged, replay
+from policy_server.conferences.replayed import Replayed
 from policy_server.policy.ruleset import Ruleset
 from policy_server.web.decision_records import read_record
 from policy_server.web.log_lines import read_line
@@ -59,17 +59,14 @@ def replay_log(log: str, rules_folder: Path | None, as_json: bool) -> None:
             f"{_named(log)} has no decision that can be decided again{_why(skipped)}; set POLICY_DECISION_LOG, or "
             "POLICY_LOG_FORMAT=json, on the server"
         )
-    results = replay(lines, ruleset, keyring, found.conference_ttl)
-    compared = [each for each in results if isinstance(each, Compared)]
-    unseen = [each for each in results if isinstance(each, Unseen)]
-    different = [each for each in compared if each.differs]
+    replayed = Replayed(replay(lines, ruleset, keyring, found.conference_ttl))
     if as_json:
-        print_json(_json(ruleset, compared, different, unseen, skipped))
+        print_json(_json(ruleset, replayed, skipped))
     else:
-        _print(ruleset, compared, different, unseen, skipped)
-    if not compared:
+        _print(ruleset, replayed, skipped)
+    if not replayed.compared:
         sys.exit(2)
-    sys.exit(1 if different else 0)
+    sys.exit(1 if replayed.different else 0)
 
 
 def _read(log: str) -> tuple[list[Logged], Counter[str]]:
@@ -105,13 +102,8 @@ def _counted(skipped: Counter[str]) -> str:
     return ", ".join(f"{kind}: {count}" for kind, count in skipped.most_common())
 
 
-def _print(
-    ruleset: Ruleset,
-    compared: Sequence[Compared],
-    different: Sequence[Compared],
-    unseen: Sequence[Unseen],
-    skipped: Counter[str],
-) -> None:
+def _print(ruleset: Ruleset, replayed: Replayed, skipped: Counter[str]) -> None:
+    compared, different = replayed.compared, replayed.different
     for each in different[:MOST_LISTED]:
         logged = each.logged
         rules, outcomes = _change(logged.rule or "-", each.rule or "-"), _change(logged.outcome, each.outcome)
@@ -126,14 +118,13 @@ def _print(
         f"{len(compared)} question{'s' * (len(compared) != 1)} decided again with revision {ruleset.revision}: "
         f"{len(different)} would be answered differently"
     )
-    for (then, now), count in _moves(different).most_common():
-        echo(f"    {count:>5}  {then} → {now}")
-    same = [each for each in compared if not each.differs and each.rule != each.logged.rule]
-    if same:
-        echo(f"{len(same)} would be answered the same by another rule")
-    if unseen:
-        echo(f"{len(unseen)} could not be looked at:")
-        for why, count in _reasons(unseen).most_common():
+    for move, count in replayed.moves:
+        echo(f"    {count:>5}  {move.then} → {move.now}")
+    if replayed.by_another_rule:
+        echo(f"{replayed.by_another_rule} would be answered the same by another rule")
+    if replayed.unseen:
+        echo(f"{len(replayed.unseen)} could not be looked at:")
+        for why, count in replayed.reasons:
             echo(f"    {count:>5}  {why}")
     if skipped:
         echo(f"skipped: {_counted(skipped)}")
@@ -147,30 +138,12 @@ def _time(logged: Logged) -> str:
     return logged.at.isoformat(timespec="seconds")
 
 
-def _moves(different: Iterable[Compared]) -> Counter[tuple[str, str]]:
-    return Counter((_by(each.logged.rule, each.logged.outcome), _by(each.rule, each.outcome)) for each in different)
-
-
-def _by(rule: str | None, outcome: str) -> str:
-    return f"{outcome} by {f'rule {shown(rule)}' if rule else 'no rule'}"
-
-
-def _reasons(unseen: Iterable[Unseen]) -> Counter[str]:
-    return Counter(each.why for each in unseen)
-
-
-def _json(
-    ruleset: Ruleset,
-    compared: Sequence[Compared],
-    different: Sequence[Compared],
-    unseen: Sequence[Unseen],
-    skipped: Counter[str],
-) -> dict[str, Any]:
+def _json(ruleset: Ruleset, replayed: Replayed, skipped: Counter[str]) -> dict[str, Any]:
     return {
         "revision": ruleset.revision,
-        "compared": len(compared),
-        "different": len(different),
-        "other_rule": sum(not each.differs and each.rule != each.logged.rule for each in compared),
+        "compared": len(replayed.compared),
+        "different": len(replayed.different),
+        "other_rule": replayed.by_another_rule,
         "differences": [
             {
                 **_line(each.logged),
@@ -178,9 +151,9 @@ def _json(
                 "now": {"rule": each.rule, "outcome": each.outcome, "reason": each.reason},
                 "fields": [field._asdict() for field in each.fields],
             }
-            for each in different
+            for each in replayed.different
         ],
-        "unseen": [{**_line(each.logged), "why": each.why} for each in unseen],
+        "unseen": [{**_line(each.logged), "why": each.why} for each in replayed.unseen],
         "skipped": dict(skipped),
     }
 

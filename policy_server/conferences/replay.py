@@ -102,13 +102,14 @@ class FieldDifference(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A question that was decided again: rule, outcome and reason of now, and the fields that differ."""
+    """A question that was decided again: rule, outcome, reason and answer of now, masked, and the fields that differ."""
 
     logged: Logged
     rule: str | None
     outcome: str
     reason: str
     fields: tuple[FieldDifference, ...]
+    answer: Mapping[str, object]
 
     @property
     def differs(self) -> bool:
@@ -315,7 +316,7 @@ class _Replayed:
         if logged.is_masked:
             answer = without_people(answer, logged.call)
         now = orjson.loads(orjson.dumps(answer))
-        return Compared(logged, decision.rule, word, decision.reason, tuple(_differences("", dict(then), now)))
+        return Compared(logged, decision.rule, word, decision.reason, tuple(_differences("", dict(then), now)), now)
 
 
 def _link(logged: Logged, whose: str, name: str, call: Call, given: Mapping[str, str | None]) -> Link:

@@ -33,6 +33,7 @@ PAGES: Final = (
     ("calls", "Calls"),
     ("rules", "Rules"),
     ("try", "Try a call"),
+    ("compare", "Compare rules"),
 )
 """The pages that there are, in the order in which they are shown, by their paths below ``/admin/``."""
 

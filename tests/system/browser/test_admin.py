@@ -1,6 +1,7 @@
 """The admin's pages in a real browser: on a desk and on a phone, by day and by night, by keyboard, and for screen readers."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,7 @@ PAGES: Final = (
     "rules",
     "try",
     "try?question=service&local_alias=%7Balias%7D&link_type=visit",
+    "compare",
 )
 SCREENSHOTS: Final = os.environ.get("ADMIN_SCREENSHOTS", "")
 """A folder for pictures of every page, for people to look at."""
@@ -253,3 +255,38 @@ def test_decisions_without_script(browser: "Browser", server: RealServer) -> Non
         page.get_by_role("link", name="Load again").click()
         assert page.locator(f"#d-{answer.json()['decision_id']}").count() == 1
     context.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_rules_are_compared(browser: "Browser", server: RealServer, scheme: str, width: int) -> None:
+    """The rules folder is chosen and one changed file pasted: how many questions would be answered differently is said, with
+    both answers, and axe-core finds nothing in the way of reading them.
+    """
+    from axe_playwright_python.sync_playwright import Axe
+
+    folder = server.folder / "rules"
+    changed = next(path for path in folder.glob("*.yaml") if "id: moved" in path.read_text(encoding="utf-8"))
+    text = changed.read_text(encoding="utf-8").replace("redirect: elsewhere@video.example.com", "reject: Moved away")
+    with opened(browser, server, "compare", width=width, scheme=scheme) as page:
+        page.get_by_label("Or choose the rules folder").set_input_files(folder)
+        page.get_by_label("Paste rules").fill(f"# file: {changed.name}\n{text}")
+        page.get_by_role("button", name="Compare").click()
+        page.wait_for_url("**/compare#result", timeout=60_000)
+        assert re.match(
+            r"[1-9]\d* of \d+ questions would be answered differently", page.locator(".verdict").inner_text()
+        )
+        page.get_by_text("Both answers").first.click()
+        assert "Moved away" in page.locator(".both pre").nth(1).inner_text()
+        for details in page.locator("details").all():
+            details.evaluate("each => each.open = true")
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        if SCREENSHOTS:
+            page.screenshot(path=Path(SCREENSHOTS) / f"compared-{scheme}-{width}.png", full_page=True)
+        assert [each["id"] for each in Axe().run(page).response["violations"]] == []
+        page.get_by_label("Paste rules").fill("service: [{ id: a, when: { locl_alias: x }, reject: No }]")
+        page.get_by_role("button", name="Compare").click()
+        page.get_by_text("These rules cannot be used").wait_for(timeout=60_000)
+        assert "did you mean 'local_alias'?" in page.locator(".said").inner_text()
+        if SCREENSHOTS:
+            page.screenshot(path=Path(SCREENSHOTS) / f"compare-refused-{scheme}-{width}.png", full_page=True)
