@@ -176,6 +176,12 @@ def test_every_leg_has_a_lane(timeline: list[dict[str, Any]], expected: list[tup
             [("agent", [(2, 8), (8, None)])],
             id="two devices in turn",
         ),
+        pytest.param(
+            [came(2, "x", "Ada"), went(4, "x", "Ada"), went(9, "y", "Ada")],
+            [person("x", "agent"), person("y", "agent")],
+            [("agent", [(2, 4)]), ("agent", [(None, 9)])],
+            id="the second came nobody knows when",
+        ),
         pytest.param([came(2, "eve")], [], [("other", [(2, None)])], id="nobody knows who"),
         pytest.param(
             [line(0, "link.opened")],

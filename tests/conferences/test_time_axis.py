@@ -40,6 +40,7 @@ def test_what_is_between_silences_has_room() -> None:
     axis = axis_of(moments(0, 2, 12, 16, 1816))
     assert axis.place(NOON + timedelta(seconds=16)) > 0.5
     assert axis.place(NOON) == 0.0
+    assert axis.place(NOON + timedelta(seconds=900)) == axis.place(NOON + timedelta(seconds=16))
     assert axis.place(NOON + timedelta(hours=3)) == axis.place(NOON + timedelta(seconds=1816))
 
 

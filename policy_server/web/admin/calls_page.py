@@ -35,6 +35,9 @@ from policy_server.web.admin.door import HEADERS, PAGES, ROOT, AdminDoor
 PATH: Final = ROOT + "/calls"
 TITLE: Final = "Calls"
 
+_MORE: Final = ("state", "rule", "attribute")
+"""Fields that are folded away while they ask for nothing."""
+
 _UP: Final = "../"
 _MINUS: Final = "\N{MINUS SIGN}"
 
@@ -118,7 +121,7 @@ def _list(asked: Asked, found: Page | None, now: datetime) -> Mapping[str, Any]:
     return {
         "asked": asked,
         "attributes": [*attributes, ""],
-        "has_more": any(asked.texts.get(name) for name in ("state", "rule", "attribute", "zone")),
+        "has_more": bool(asked.blamed("zone")) or any(asked.texts.get(name) for name in _MORE),
         "states": [state.value for state in Phase],
         "verdicts": [code.value for code in Code],
         "zones": zone_names(),

@@ -12,6 +12,7 @@ from policy_server.conferences.records import Link, TimelineEntry
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.events import Event
 from policy_server.policy.names import Call
+from tests.conferences import event_histories as told
 from tests.rule_sets import KEYRING, NOON
 from tests.web.calls import (
     BEGIN,
@@ -36,6 +37,8 @@ RULES: Final = (
 HOUR: Final = timedelta(hours=1)
 PATIENT: Final = "Ana <b>María</b> & Søn"
 """The customer of the good call, in whose name is what a page must not take for its own."""
+MEETING: Final = "meet alice"
+"""A room that no link led to."""
 
 
 def signed(number: int, kind: str = "visit") -> Call:
@@ -81,7 +84,7 @@ class Played:
 
     def answer(self, seconds: float, rule: str, **data: Any) -> None:
         """A node asks."""
-        told: Mapping[str, Any] = {
+        noted: Mapping[str, Any] = {
             "question": "service",
             "outcome": "serve",
             "rule": rule,
@@ -91,7 +94,7 @@ class Played:
         }
         is_own = data.get("call_direction") == "dial_out"
         asks = "The node asked before dialling the trunk" if is_own else "A node asked for the service of an alias"
-        self.note(seconds, "policy.answered", f"{asks}: served, by rule '{rule}'.", **told)
+        self.note(seconds, "policy.answered", f"{asks}: served, by rule '{rule}'.", **noted)
 
     def tell(self, what: Any, seconds: float, *names: Any, **data: Any) -> None:
         """A node tells something."""
@@ -259,6 +262,16 @@ async def fill(store: ConferenceStore) -> None:
         await store.add_timeline(each.entries)
         if each.events[-1].name == "conference_ended":
             await store.end(each.call.id, each.events[-1].arrived_at)
+    room = replace(
+        a_pin(), id="meeting", call="", link_type="", name=MEETING, service={"name": MEETING}, legs=(), rule="rooms"
+    )
+    await store.hold(replace(room, held_at=NOON - 23 * HOUR, expires_at=NOON - 11 * HOUR))
+    at = BEGIN - 23 * 3600
+    here = {"conference": MEETING, "destination_alias": "alice"}
+    met = [told.started(at, name=MEETING), told.joined("alice", at + 2, display_name="Alice", **here)]
+    met += [told.left("alice", at + 60, conference=MEETING), told.ended(at + 61, name=MEETING)]
+    await store.add_events(met)
+    await store.end(MEETING, NOON - 22 * HOUR)
     await store.create_link(interpreters_link())
     await store.create_link(a_link(call_of("advice").id, type="advice", name="never came", created_at=NOON - HOUR))
 

@@ -23,7 +23,7 @@ from tests.conferences.samples import Place
 from tests.rule_sets import NOON, SECRET
 from tests.servers import basic, write_rules
 from tests.web.admin import played_calls as played
-from tests.web.admin.played_calls import INTERPRETER, LINKS, NUMBERS, PATIENT, RULES, call_id
+from tests.web.admin.played_calls import INTERPRETER, LINKS, MEETING, NUMBERS, PATIENT, RULES, call_id
 from tests.web.test_conferences import KEY, Server
 
 postgres = databases.postgres
@@ -33,7 +33,7 @@ place = databases.place
 
 ADMIN = Credentials("admin", "the admin's password")
 GOOD = basic(ADMIN.username, ADMIN.password)
-LATEST_FIRST = ["running", "busy", "never came", "joined", "transfer", "nobody", "second leg", PATIENT]
+LATEST_FIRST = ["running", "busy", "never came", "joined", "transfer", "nobody", "second leg", PATIENT, MEETING]
 
 
 def serving(folder: Path, database_url: str) -> Server:
@@ -112,7 +112,7 @@ def test_calls_of_the_last_day_are_listed(either: Server) -> None:
         pytest.param(
             {"since": "2026-11-23T14:55Z", "until": "2026-11-23 15:05", "zone": "UTC"}, ["nobody"], id="in UTC"
         ),
-        pytest.param({"until": "2026-11-23T14:00Z"}, ["second leg", PATIENT], id="until"),
+        pytest.param({"until": "2026-11-23T14:00Z"}, ["second leg", PATIENT, MEETING], id="until"),
         pytest.param({"name": "maria"}, [PATIENT], id="a name without accents"),
         pytest.param({"verdict": "no_agent"}, ["nobody"], id="verdict"),
         pytest.param({"state": "active"}, ["running"], id="state"),
@@ -191,7 +191,7 @@ def test_pages_follow_one_another(server: Server, monkeypatch: pytest.MonkeyPatc
         server.now = NOON.replace(hour=19)
         page = server.send("GET", f"/admin/calls?{unescape(earlier[1])}", GOOD)
     server.now = NOON
-    assert found == LATEST_FIRST
+    assert found == LATEST_FIRST[:-1]
 
 
 def test_a_search_that_costs_too_much_goes_on_by_a_link(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +219,16 @@ def test_a_call_is_shown(server: Server) -> None:
     assert "2026-11-23 08:00:14 +12 s trunk_ended +13129998045 was busy (User busy)." in read
     assert f"2026-11-23 06:00:00 {chr(0x2212)}2 h 0 min link.created The link was made by 'booking'." in read
     assert page.text.count('class="lane ') == 9
+    assert '<a href="../decisions/d-agent-32">' in page.text
     assert get(server, f"/{call_id('second leg')}").status_code == 200
+
+
+def test_a_room_without_a_link_is_shown(server: Server) -> None:
+    """By its id in the list, under the name of the room, with who was there."""
+    page = get(server, "/meeting", zone="UTC")
+    read = text(page)
+    assert f"{MEETING} meeting People were in the room for 58 s; it dials nobody." in read
+    assert "2026-11-22 19:00:02 +0 s joined Alice joined." in read
 
 
 @pytest.mark.parametrize("name", [*NUMBERS, "interpreter"])
@@ -242,6 +251,20 @@ def test_the_json_is_that_of_the_api(server: Server, name: str) -> None:
     api = server.send("GET", f"/api/v1/conferences/{call_id(name)}", f"Bearer {KEY}")
     assert (ours.content, ours.headers["content-type"]) == (api.content, api.headers["content-type"])
     assert ours.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("good", {PATIENT: "customer", "Maria Rossi": "agent"}),
+        ("joined", {"joined": "customer", "Grace H": "agent", "somebody": "joining"}),
+        ("busy", {"busy": "customer"} | {f"guest {number}": "other" for number in range(30)}),
+    ],
+)
+def test_everybody_has_a_part(server: Server, name: str, expected: dict[str, str]) -> None:
+    """By the alias that somebody dialled: the customer, an agent, who joins by a link of their own, anybody else."""
+    people = get(server, f"/{call_id(name)}/call.json").json()["participants"]
+    assert {person["display_name"]: person["part"] for person in people} == expected
 
 
 def test_calls_lead_to_one_another(server: Server) -> None:
