@@ -69,8 +69,6 @@ _REMEMBER: Final = """UPDATE due_actions SET data = ?, leased_until = ?
     WHERE id = ? AND owner = ? AND attempts = ? AND done_at IS NULL RETURNING id"""
 _SOONER: Final = """UPDATE due_actions SET due_at = ?
     WHERE key = ANY(?) AND kind = ? AND done_at IS NULL AND (due_at > ? OR owner IS NOT NULL) RETURNING id"""
-_WITHDRAW: Final = """UPDATE due_actions SET done_at = ?, outcome = ?, owner = NULL, leased_until = NULL
-    WHERE id = ? AND done_at IS NULL RETURNING id"""
 _REOPEN: Final = """UPDATE due_actions SET done_at = NULL, outcome = NULL, due_at = ?, data = coalesce(?, data)
     WHERE id = ? AND done_at IS NOT NULL RETURNING id"""
 _OF_KEY: Final = f"{DUE_ACTIONS.select} WHERE key = ? ORDER BY due_at, place, id"
@@ -144,11 +142,6 @@ def bring_forward(connection: Connection, kind: str, keys: Sequence[str], at: da
     moment = instant(at)
     names = sorted(map(storable_name, keys))
     return len(connection.execute(_SOONER, moment, names, kind, moment))
-
-
-def withdraw(connection: Connection, action_id: str, at: datetime, outcome: str) -> bool:
-    """Ends an action that nobody need carry out any more; whoever has it now finds that out when they finish it."""
-    return bool(connection.execute(_WITHDRAW, instant(at), outcome, storable_name(action_id)))
 
 
 def reopen(connection: Connection, action_id: str, at: datetime, data: Mapping[str, object] | None = None) -> bool:

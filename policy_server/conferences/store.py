@@ -288,23 +288,11 @@ class ConferenceStore:
         """
         return await self._database.write(partial(due.remember, action=action, until=until, data=data))
 
-    async def bring_forward_due(self, kind: str, keys: Sequence[str], at: datetime) -> int:
-        """Has the actions of a kind about some calls or rooms be due at a time if they would be later; how many are."""
-        return await self._database.write(partial(due.bring_forward, kind=kind, keys=keys, at=at))
-
-    async def withdraw_due(self, action_id: str, at: datetime, outcome: str) -> bool:
-        """Ends an action that nobody need carry out any more; whoever has it finds that out when they finish it."""
-        return await self._database.write(partial(due.withdraw, action_id=action_id, at=at, outcome=outcome))
-
     async def reopen_due(self, action_id: str, at: datetime, data: Mapping[str, object] | None = None) -> bool:
         """Has an action that is done be carried out again, at a time, and says whether there is one; ``data`` is what is to
         be known of it then, ``None`` for what was.
         """
         return await self._database.write(partial(due.reopen, action_id=action_id, at=at, data=data))
-
-    async def due_of(self, key: str) -> tuple[DueAction, ...]:
-        """All actions about a call or room name, done or not."""
-        return await self._database.read(partial(due.find_of, key=key))
 
     async def done_due(self, kind: str, outcome: str, since: datetime) -> tuple[DueAction, ...]:
         """Up to 1000 actions of a kind that ended in one way since a time."""

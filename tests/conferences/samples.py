@@ -2,13 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 from uuid import NAMESPACE_OID, uuid5
 
+from policy_server.conferences import due
+from policy_server.conferences.due import DueAction
 from policy_server.conferences.records import (
     DIALLED,
     Door,
@@ -112,6 +114,16 @@ class Place:
                 return await scenario(one, other)
 
         return asyncio.run(play())
+
+
+async def due_of(store: ConferenceStore, key: str) -> tuple[DueAction, ...]:
+    """All actions about a call or room, done or not."""
+    return await store.read(lambda reader: due.find_of(reader.connection, key))
+
+
+async def bring_forward(store: ConferenceStore, kind: str, keys: Sequence[str], at: datetime) -> int:
+    """What messages of nodes do to the actions of a kind; how many it did."""
+    return await store._database.write(lambda connection: due.bring_forward(connection, kind, keys, at))
 
 
 async def eventually(probe: Callable[[], Awaitable[T]], seconds: float = 15.0) -> T:

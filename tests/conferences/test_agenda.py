@@ -11,7 +11,7 @@ import pytest
 from policy_server.conferences.agenda import CLOCKS, Agenda, Done, Later, Remember, Result
 from policy_server.conferences.due import DueAction
 from policy_server.conferences.store import ConferenceStore
-from tests.conferences.samples import CALL, HOUR, NOW, SECOND, Place, eventually
+from tests.conferences.samples import CALL, HOUR, NOW, SECOND, Place, due_of, eventually
 
 LOOK = "look"
 
@@ -71,7 +71,7 @@ async def agenda(store: ConferenceStore, recorder: Recorder, clock: Clock, owner
 
 async def outcomes(store: ConferenceStore) -> Sequence[str | None]:
     """How the actions of the call ended."""
-    return [action.outcome for action in await store.due_of(CALL)]
+    return [action.outcome for action in await due_of(store, CALL)]
 
 
 def test_what_is_due_is_carried_out_once_and_no_more_at_a_time_than_allowed(place: Place) -> None:
@@ -102,7 +102,7 @@ def test_what_is_put_off_is_carried_out_later_with_what_was_learnt(place: Place)
         async with agenda(store, recorder, clock):
 
             async def is_put_off() -> bool:
-                (one,) = await store.due_of(CALL)
+                (one,) = await due_of(store, CALL)
                 return one.due_at == NOW + HOUR
 
             await eventually(is_put_off)
@@ -187,7 +187,7 @@ def test_an_agenda_that_is_closed_ends_what_it_began(place: Place) -> None:
             await eventually(has_begun)
         assert recorder.running == 0
         assert len(recorder.had) == 1
-        assert [one.leased_until for one in await store.due_of(CALL)] == [None, None]
+        assert [one.leased_until for one in await due_of(store, CALL)] == [None, None]
 
     place.run(scenario)
 

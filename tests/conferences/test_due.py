@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from policy_server.conferences.due import DueAction
 from policy_server.conferences.store import ConferenceStore
-from tests.conferences.samples import CALL, HOUR, NOW, SECOND, Place
+from tests.conferences.samples import CALL, HOUR, NOW, SECOND, Place, bring_forward, due_of
 
 LOOK = "look"
 LEASE = 10 * SECOND
@@ -58,7 +58,7 @@ def test_scheduling_the_same_again_changes_nothing(place: Place) -> None:
         assert await store.finish_due(mine, NOW, "ok")
         assert await store.schedule([action()]) == 0
         assert await store.take_due(LOOK, "a", NOW + HOUR, NOW + 2 * HOUR) == ()
-        (kept,) = await store.due_of(CALL)
+        (kept,) = await due_of(store, CALL)
         assert (kept.outcome, kept.done_at, kept.owner) == ("ok", NOW, None)
 
     place.run(scenario)
@@ -102,19 +102,17 @@ def test_a_lane_is_gone_through_in_order(place: Place) -> None:
     place.run(scenario)
 
 
-def test_an_action_can_be_withdrawn_brought_forward_and_done_again(place: Place) -> None:
-    """What is withdrawn is not carried out; what is to be sooner is; and what is done may be carried out once more."""
+def test_an_action_can_be_brought_forward_and_done_again(place: Place) -> None:
+    """What is to be sooner is carried out sooner, and what is done may be carried out once more."""
 
     async def scenario(store: ConferenceStore) -> None:
         await store.schedule([action(due_at=NOW + HOUR), action("two")])
-        assert await store.bring_forward_due(LOOK, [CALL], NOW + 2 * HOUR) == 0
-        assert await store.bring_forward_due("other", [CALL], NOW) == 0
-        assert await store.bring_forward_due(LOOK, ["other", CALL], NOW) == 1
-        assert await store.withdraw_due("two", NOW, "over")
-        assert not await store.withdraw_due("two", NOW, "again")
-        (one,) = await store.take_due(LOOK, "a", NOW, NOW + LEASE, 9)
-        assert await store.withdraw_due("one", NOW, "over")
-        assert not await store.finish_due(one, NOW, "ok")
+        assert await bring_forward(store, LOOK, [CALL], NOW + 2 * HOUR) == 0
+        assert await bring_forward(store, "other", [CALL], NOW) == 0
+        assert await bring_forward(store, LOOK, ["other", CALL], NOW) == 1
+        assert not await store.reopen_due("two", NOW)
+        for each in await store.take_due(LOOK, "a", NOW, NOW + LEASE, 9):
+            assert await store.finish_due(each, NOW, "over")
         assert [ended.id for ended in await store.done_due(LOOK, "over", NOW)] == ["one", "two"]
         assert not await store.reopen_due("three", NOW)
         assert await store.reopen_due("two", NOW)
@@ -130,7 +128,7 @@ def test_what_is_brought_forward_while_somebody_has_it_is_due_again(place: Place
     async def scenario(store: ConferenceStore) -> None:
         await store.schedule([action()])
         (one,) = await store.take_due(LOOK, "a", NOW, NOW + LEASE)
-        assert await store.bring_forward_due(LOOK, [CALL], NOW + SECOND) == 1
+        assert await bring_forward(store, LOOK, [CALL], NOW + SECOND) == 1
         assert await store.take_due(LOOK, "b", NOW + SECOND, NOW + LEASE) == ()
         assert await store.postpone_due(one, NOW + HOUR, {"step": 2})
         (again,) = await store.take_due(LOOK, "b", NOW + SECOND, NOW + LEASE)
@@ -182,7 +180,7 @@ Step = tuple[str, int, int]
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(("take", "finish", "postpone", "withdraw", "reopen", "wait")),
+        st.sampled_from(("take", "finish", "postpone", "reopen", "wait")),
         st.integers(0, 2),
         st.integers(0, 5),
     ),
@@ -228,10 +226,6 @@ def test_whatever_happens_an_action_has_one_owner_and_ends_once(
                             del held[one.id]
                             over |= {one.id} if what == "finish" else set()
                     had[owner].clear()
-                case "withdraw":
-                    assert await store.withdraw_due(name, now, "over") is (name not in over)
-                    held.pop(name, None)
-                    over.add(name)
                 case "reopen":
                     assert await store.reopen_due(name, now) is (name in over)
                     over.discard(name)
