@@ -28,6 +28,10 @@ SETTLE: Final = 3.0
 """Seconds after which it shows whether a command was carried out: a dial that was accepted is a leg by then."""
 
 
+MOVES: Final = 10.0
+"""Seconds after which a customer who is still there was not moved: a browser is told where to go, and goes."""
+
+
 class LegState(StrEnum):
     """Where a leg is in its life."""
 
@@ -105,10 +109,11 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Customers go to another service."""
+    """Customers go to another service; ``is_repeated`` because nobody knows whether they were told before."""
 
     customers: frozenset[str]
     alias: str
+    is_repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +182,7 @@ def remember(memory: Memory, step: Action, picture: Picture, now: datetime) -> M
         case Drop():
             return replace(memory, dropped={**memory.dropped, step.leg: now})
         case Move():
-            return replace(memory, is_exhausted=True)
+            return replace(memory, is_exhausted=True, moved_at=None if step.is_repeated else now)
         case End():
             return replace(memory, ended_at=now)
         case _:
@@ -186,7 +191,15 @@ def remember(memory: Memory, step: Action, picture: Picture, now: datetime) -> M
 
 def learned(memory: Memory, step: Action) -> Memory:
     """What to remember when it is known what became of a step."""
-    return replace(memory, doubted=memory.doubted - {step.entry}) if isinstance(step, Dial) else memory
+    match step:
+        case Dial(entry):
+            return replace(memory, doubted=memory.doubted - {entry})
+        case Move():
+            return replace(memory, moved_at=None)
+        case Drop() | End():
+            return memory
+        case _:
+            assert_never(step)
 
 
 def _notice(memory: Memory, picture: Picture, now: datetime) -> Memory:
@@ -260,7 +273,11 @@ def _drop_unwanted(memory: Memory, picture: Picture, now: datetime) -> Step | No
 
 
 def _reach(assurance: Assurance, entries: Sequence[bool], memory: Memory, picture: Picture, now: datetime) -> Plan:
-    """What is to be done so that the contact centre is reached."""
+    """What is to be done so that the contact centre is reached, or that the customer goes where nobody could be reached."""
+    moved = _due(memory.moved_at, MOVES)
+    if moved is not None and isinstance(assurance.on_exhausted, Transfer) and not memory.is_answered:
+        again = Move(picture.customers, assurance.on_exhausted.alias, is_repeated=True)
+        return Plan(memory, again if now >= moved else Wait(moved))
     if memory.is_answered or memory.is_exhausted or memory.began_at is None:
         return Plan(memory, Wait(None))
     began_at = memory.began_at

@@ -38,6 +38,8 @@ class Memory:
     """The entries of which nobody knows whether they were dialled, and no leg was seen."""
     is_exhausted: bool = False
     """Whether all was tried, and what was to become of the customer is done."""
+    moved_at: datetime | None = None
+    """When customers were told to go elsewhere, if nobody knows whether they were."""
     dropped: Mapping[str, datetime] = field(default_factory=dict)
     """When each leg was told to end."""
     ended_at: datetime | None = None
@@ -75,6 +77,7 @@ class Memory:
             "came_at": _text(self.came_at),
             "doubted": sorted(self.doubted),
             "is_exhausted": self.is_exhausted,
+            "moved_at": _text(self.moved_at),
             "dropped": {leg: at.isoformat() for leg, at in self.dropped.items()},
             "ended_at": _text(self.ended_at),
             "is_hindered": self.is_hindered,
@@ -98,6 +101,8 @@ class Memory:
             came_at=_moment(plain["came_at"]),
             doubted=frozenset(plain["doubted"]),
             is_exhausted=plain["is_exhausted"],
+            # A server of a version before did not write it.
+            moved_at=_moment(plain.get("moved_at")),
             dropped={leg: datetime.fromisoformat(at) for leg, at in plain["dropped"].items()},
             ended_at=_moment(plain["ended_at"]),
             is_hindered=plain["is_hindered"],

@@ -300,7 +300,7 @@ class _Look:
                 if isinstance(step, Dial):
                     # That entry cannot be dialled.
                     return self._later(replace(learned(after, step), failed_at=now), now)
-                return self._later(after, now + AWAY)
+                return self._later(learned(after, step), now + AWAY)
             case Told.AWAY:
                 self._say_once(before, f"The Management Node cannot be told: {reply.detail}")
                 return self._later(replace(before, is_hindered=True), now + AWAY)

@@ -88,6 +88,14 @@ CASES = {
         World([BUSY, answers()], faults=Faults(dials={1: "not carried out", 2: "not carried out"})),
         ["dial 1", "dial 1"],
     ),
+    "it dies before it moves the customer": (
+        World([BUSY, BUSY], Assurance(on_exhausted=Transfer("sorry")), faults=Faults(crashes={1: "between"})),
+        ["dial 1", "move sorry"],
+    ),
+    "it dies after it moved the customer": (
+        World([BUSY, BUSY], Assurance(on_exhausted=Transfer("sorry")), faults=Faults(crashes={1: "after"})),
+        ["dial 1", "move sorry"],
+    ),
     "it dies after it dialled": (World([BUSY, answers(), answers()], faults=Faults(crashes={0: "after"})), ["dial 1"]),
 }
 
@@ -228,6 +236,8 @@ def test_whatever_happens_nobody_is_rung_twice_and_no_room_lingers(world: World)
     # What no node dials is dialled once for it, and so is what nobody knows of and what no leg was seen of.
     unknown = len(faults.crashes) + sum(fault != "refused" for fault in faults.dials.values())
     assert len(dials) <= world.entries * world.assurance.attempts + 1 + unknown
+    # A customer is told to go elsewhere once, and once more where nobody knows whether they were.
+    assert sum(what == "move" for _, what, _ in world.commands) <= 1 + bool(faults.crashes)
     over = next((moment.at for moment in world.history if moment.is_over), 600.0)
     assert all(at <= over + spare for at, what, _ in world.commands if what in {"dial", "move"})
     if is_seen and over < 600.0 - 2 * (spare + unheard):

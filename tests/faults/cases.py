@@ -7,7 +7,7 @@ from typing import Final
 from policy_server.conferences.verdict import Code
 from policy_server.lab.management.troubles import Dials
 from policy_server.lab.sip.trunk import Answer
-from tests.faults.manager import DIAL, DROP, END, LOOK, Fate
+from tests.faults.manager import DIAL, DROP, END, LOOK, MOVE, Fate
 from tests.faults.plays import (
     PATIENCE,
     Outcome,
@@ -35,7 +35,8 @@ from tests.faults.stage import ADP_DELAY, BUSY, KEPT, SECOND, SILENT, THIRD, Lin
 @dataclass(frozen=True, slots=True)
 class Case:
     """One way to fail. ``within`` is seconds to the outcome at most, on a machine that is busy, and ``two_legs`` those for
-    which two legs may live; ``killed`` the step at which the replica is killed that takes it.
+    which two legs may live; ``killed`` the step at which the replica is killed that takes it, and ``killed_after`` one that must
+    have been taken before.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Case:
     adp_delay: float = ADP_DELAY
     two_legs: float = 0.0
     killed: tuple[str, Fate] | None = None
+    killed_after: str = ""
 
 
 def refused(answer: Answer) -> Mapping[str, Line]:
@@ -62,6 +64,7 @@ ONE: Final = ("first",)
 TWO: Final = ("first", "second")
 BOTH_BUSY: Final = {"first": BUSY, "second": BUSY}
 FAST: Final = "answer_within: 6s"
+TRANSFER: Final = "on_exhausted: { transfer: sorry }"
 
 CASES: Final = (
     Case("the first trunk answers", ONE, Outcome.FIRST, Code.ANSWERED, 5, reached),
@@ -113,7 +116,7 @@ CASES: Final = (
         15,
         moved,
         BOTH_BUSY,
-        assurance="on_exhausted: { transfer: sorry }",
+        assurance=TRANSFER,
     ),
     Case(
         "busy, `attempts: 2`",
@@ -337,5 +340,51 @@ CASES: Final = (
         customer_leaves_a_talk,
         dial_out=KEPT,
         killed=(END, Fate.UNANSWERED),
+    ),
+    Case(
+        "killed before it asks whether all trunks are busy, `on_exhausted: { transfer: … }`",
+        TWO,
+        Outcome.MOVED,
+        Code.LEG_REFUSED,
+        45,
+        moved,
+        BOTH_BUSY,
+        assurance=TRANSFER,
+        killed=(LOOK, Fate.LOST),
+        killed_after=DIAL,
+    ),
+    Case(
+        "killed when it knows that all trunks are busy, `on_exhausted: { transfer: … }`",
+        TWO,
+        Outcome.MOVED,
+        Code.LEG_REFUSED,
+        45,
+        moved,
+        BOTH_BUSY,
+        assurance=TRANSFER,
+        killed=(LOOK, Fate.UNANSWERED),
+        killed_after=DIAL,
+    ),
+    Case(
+        "killed as it transfers the customer, who is not transferred",
+        TWO,
+        Outcome.MOVED,
+        Code.LEG_REFUSED,
+        45,
+        moved,
+        BOTH_BUSY,
+        assurance=TRANSFER,
+        killed=(MOVE, Fate.LOST),
+    ),
+    Case(
+        "killed when it has transferred the customer",
+        TWO,
+        Outcome.MOVED,
+        Code.LEG_REFUSED,
+        15,
+        moved,
+        BOTH_BUSY,
+        assurance=TRANSFER,
+        killed=(MOVE, Fate.UNANSWERED),
     ),
 )

@@ -56,6 +56,10 @@ AWAY: Final = 3600.0
 """Seconds for which a system that is told is away."""
 TROUBLE: Final = 0.15
 """The part of what it is sent with which something goes wrong at other times."""
+TOGETHER: Final = 0.1
+"""The part of seconds in which both replicas look."""
+PATIENCE: Final = 60.0
+"""Seconds that the database may take for an answer: how busy this machine is is not what is tried."""
 RETRIES: Final = 86_400
 """Seconds after the day in which what was not taken is sent again."""
 STRANDED: Final = 90.0
@@ -231,7 +235,10 @@ class Day:
         self._wake()
         # Most seconds nothing is, of which nobody need ask for each kind and replica.
         due = [kind for kind, (_, first) in (await replicas[0].store.count_due()).items() if first <= self.clock()]
-        await asyncio.gather(*(replica.work(due) for replica in replicas))
+        # Both at the same moment now and then, and mostly in turn: looks for what another has taken already cost time alone.
+        together = self.chance.random() < TOGETHER
+        looking = replicas if together else [self.chance.choice(replicas)]
+        await asyncio.gather(*(replica.work(due) for replica in looking))
         for number, replica in enumerate(replicas):
             if replica.is_dead:
                 replicas[number] = Replica(self, replica.store, f"replica-{next(names)}")
@@ -287,7 +294,7 @@ def report(day: Day) -> tuple[list[str], bool]:
 async def play(day: Day, url: str) -> None:
     """Plays it on a database."""
     async with AsyncExitStack() as stack:
-        stores = [await stack.enter_async_context(ConferenceStore(url)) for _ in range(2)]
+        stores = [await stack.enter_async_context(ConferenceStore(url, patience=PATIENCE)) for _ in range(2)]
         for store in stores:
             await store.prepare()
             store.wake_by(Wakes(KIND, CHANGES))

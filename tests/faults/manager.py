@@ -18,6 +18,7 @@ LOOK: Final = "/status/v1/participant/"
 DIAL: Final = "/participant/dial/"
 DROP: Final = "/participant/disconnect/"
 END: Final = "/conference/disconnect/"
+MOVE: Final = "/participant/transfer/"
 
 MOMENT: Final = 0.1
 
@@ -36,12 +37,13 @@ class Fate(Enum):
 @dataclass(frozen=True, slots=True)
 class Strike:
     """At the first request of a path, ``hit`` is called with the number of the replica that asks, as soon as it is clear what
-    will not be undone any more.
+    will not be undone any more. ``after`` is the path of a request that must have come before, ``""`` for none.
     """
 
     path: str
     fate: Fate
     hit: Callable[[int], None] = lambda replica: None
+    after: str = ""
 
 
 class Manager(ManagementNode):
@@ -65,7 +67,7 @@ class Manager(ManagementNode):
 
     async def _let_in(self, replica: int, scope: Scope, receive: Receive, send: Send) -> None:
         strike = self.strikes[0] if self.strikes else None
-        if strike is None or scope["type"] != "http" or not scope["path"].endswith(strike.path):
+        if strike is None or scope["type"] != "http" or not self._is_for(scope["path"], strike):
             await super().__call__(scope, receive, send)
             return
         self.strikes = self.strikes[1:]
@@ -80,6 +82,10 @@ class Manager(ManagementNode):
         # More is promised than comes, so the connection is cut.
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"100")]})
         await send({"type": "http.response.body", "body": b"{", "more_body": True})
+
+    def _is_for(self, path: str, strike: Strike) -> bool:
+        is_due = not strike.after or any(asked.path.endswith(strike.after) for asked in self.requests)
+        return path.endswith(strike.path) and is_due
 
 
 async def _swallow(_: Message) -> None:

@@ -53,6 +53,7 @@ async def replicated(
     assurance: str,
     lines: Lines,
     kill: tuple[str, Fate],
+    killed_after: str,
 ) -> AsyncIterator[Stage]:
     """Everything with two replicas. The one that is at a step (path, and what becomes of the request) is killed with SIGKILL."""
     rules = RuleStore(rules_with(folder, dial_out, assurance), utc_now, {"POLICY_MANAGEMENT_URL": "set"})
@@ -65,7 +66,11 @@ async def replicated(
         for replica in range(REPLICAS):
             door = await stack.enter_async_context(serving(management.door(replica)))
             servers.append(await _started(stack, folder, replica, door, database_url))
-        management.strikes = (Strike(*kill, lambda replica: os.kill(servers[replica].process.pid, signal.SIGKILL)),)
+
+        def hit(replica: int) -> None:
+            os.kill(servers[replica].process.pid, signal.SIGKILL)
+
+        management.strikes = (Strike(*kill, hit, killed_after),)
         http = httpx.AsyncClient(transport=Balancer([server.url for server in servers]), timeout=20)
         await stack.enter_async_context(http)
         yield await stack.enter_async_context(

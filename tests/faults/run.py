@@ -43,7 +43,8 @@ async def play(case: Case, folder: Path, postgres: Postgres | None, starting: as
                 adp_delay=case.adp_delay,
             )
         elif postgres is not None:
-            staging = replicated(folder, postgres, case.dial_out, case.assurance, case.lines, case.killed)
+            kill = case.killed, case.killed_after
+            staging = replicated(folder, postgres, case.dial_out, case.assurance, case.lines, *kill)
         # One after the other: a node waits no longer than usual because the next row begins.
         async with starting:
             stage = await stack.enter_async_context(staging)
