@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Literal
 
 import phonenumbers
@@ -72,10 +73,12 @@ def parse_number(text: str, region: str | None = None, likely: Iterable[str] = (
     return parsed
 
 
+@lru_cache(maxsize=1024)
 def number_in(user: str) -> str:
     """Return the E.164 number in the user part of what was dialled, also behind a dial prefix: `99+13129998045`.
 
-    `""` where there is none, and where it would have to be guessed because the `+` is missing.
+    `""` where there is none, and where it would have to be guessed because the `+` is missing. Calls go to few numbers again and
+    again, and reading one takes long: those that were read lately are remembered.
     """
     found = _DIALLED.search(user)
     try:
