@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help run demo quick test unit lint types imports widget format bench fuzz agree attack faults day lock sbom latest clean
+.PHONY: help run demo quick test unit lint types imports widget format bench fuzz agree reloads attack faults day lock sbom latest clean
 
 help: ## lists these targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -54,6 +54,9 @@ fuzz: $(READY) ## sends hostile questions and events to a server
 # Ten minutes; what was asked is told of each disagreement.
 agree: $(READY) ## asks endpoint, explain, the page "Try a call" and replay 10,000 random questions
 	$(BIN)/python -m tests.agree.run
+
+reloads: $(READY) ## reloads rules 1,000 times, a third of them broken, while nodes ask
+	$(BIN)/python -m tests.reloads.run
 
 # Three minutes of everything that strangers could try, against a server on loopback while a call goes on; SECURITY.md
 # has the table.

@@ -31,6 +31,7 @@ class Effort:
     rules: int
     reloads: int
     reloads_in_a_row: int
+    page_seconds: int
 
 
 DEFAULT: Final = Effort(
@@ -49,6 +50,7 @@ DEFAULT: Final = Effort(
     rules=10_000,
     reloads=2,
     reloads_in_a_row=10,
+    page_seconds=10,
 )
 
 QUICK: Final = Effort(
@@ -67,6 +69,7 @@ QUICK: Final = Effort(
     rules=1_000,
     reloads=1,
     reloads_in_a_row=1,
+    page_seconds=3,
 )
 """Whether everything runs: its figures mean nothing."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Final
 
-from tests.benchmarks import agent_streams, call_costs, growth, outage, questions, reloading
+from tests.benchmarks import admin_pages, agent_streams, call_costs, growth, outage, questions, reloading
 from tests.benchmarks.bench import DEFAULT, QUICK, Bench, Scenario
 from tests.benchmarks.servers import take_load_core
 from tests.benchmarks.table import HEADING, lines
@@ -36,6 +36,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "reload": reloading.reload,
     "outage": outage.outage,
     "growth": growth.growth,
+    "pages": admin_pages.pages,
 }
 
 

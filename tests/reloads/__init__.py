@@ -1,0 +1,1 @@
+"""``make reloads``: a thousand reloads under a load of questions, a third of them broken."""
