@@ -131,16 +131,17 @@ class Refusals:
 
         Returns what has to be answered in place of the refusal, or ``None``.
         """
-        self.note(scope, reason)
+        self.note(scope, reason, is_guess=is_guess)
         if is_guess and not await self._guesses.hold_up(scope):
             return too_many_guesses()
         return None
 
-    def note(self, scope: Scope, reason: str) -> None:
+    def note(self, scope: Scope, reason: str, *, is_guess: bool = True) -> None:
         """Counts one refusal, and logs it. Call it in the event loop."""
         self._count(self._door)
         address = caller_address(scope)
-        if self._keep is not None:
+        # A browser asks an admin for the password by a first request without one.
+        if self._keep is not None and (is_guess or self._door is not Door.ADMIN):
             self._keep(self._clock(), self._door.value, address, reason)
         if self._decisions is not None:
             address = address if self._decisions.shows_people else MASK

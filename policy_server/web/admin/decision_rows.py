@@ -35,7 +35,9 @@ T = TypeVar("T")
 
 
 class Row(NamedTuple):
-    """One decision, nothing in it that opens a door: ``time`` is ISO 8601 in UTC, ``detail`` why there is no better outcome."""
+    """One decision, nothing in it that opens a door: ``call`` is the id of its call, ``time`` is ISO 8601 in UTC, ``detail`` why
+    there is no better outcome.
+    """
 
     id: str
     time: str
@@ -44,6 +46,7 @@ class Row(NamedTuple):
     question: str
     direction: str
     alias: str
+    call: str
     rule: str
     outcome: str
     ms: float | None
@@ -55,11 +58,11 @@ def row_of(recent: RecentDecisions, kept: Kept | RefusedCaller) -> Row:
     time = kept.at.astimezone(UTC).isoformat(timespec="milliseconds")
     if isinstance(kept, RefusedCaller):
         detail = f"{kept.reason}, at {kept.door}"
-        return Row(kept.decision_id, time, kept.address, "", "", "", "", "", REFUSED, None, detail)
+        return Row(kept.decision_id, time, kept.address, "", "", "", "", "", "", REFUSED, None, detail)
     about, node, ms = kept.about, address_of(kept.client), round(kept.seconds * 1000, 2)
     if isinstance(about, Failed):
         alias, reason = (recent.text(kept, text)[:LONGEST] for text in (kept.alias, about.reason))
-        return Row(kept.decision_id, time, node, "", kept.type.value, "", alias, "", about.outcome, ms, reason)
+        return Row(kept.decision_id, time, node, "", kept.type.value, "", alias, "", "", about.outcome, ms, reason)
     request, decision = about.request, about.settled.decision
     alias = request.text("local_alias") or request.text(PATH_ALIAS.name) or request.text("remote_alias")
     carried = about.carried
@@ -71,6 +74,7 @@ def row_of(recent: RecentDecisions, kept: Kept | RefusedCaller) -> Row:
         kept.type.value,
         request.text("call_direction")[:LONGEST],
         recent.text(kept, alias)[:LONGEST],
+        about.settled.call,
         decision.rule or "",
         decision.word,
         ms,
@@ -80,7 +84,8 @@ def row_of(recent: RecentDecisions, kept: Kept | RefusedCaller) -> Row:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which decisions somebody wants to see: those that have each text somewhere in its column, without case, are of what is
+    """Which decisions somebody wants to see: those that have each text somewhere in its column, without case (or
+    the alias in their call id), are of what is
     chosen, took so many milliseconds or more, and were made between two times.
     """
 
@@ -118,17 +123,18 @@ class Wanted:
             and (not self.since or row.time >= self.since)
             and (not self.until or row.time <= self.until)
             and all(not (text := getattr(self, name)) or text in getattr(row, name).lower() for name in _TEXTS)
+            and (not self.alias or self.alias in row.alias.lower() or self.alias in row.call)
         )
 
 
-_TEXTS: Final = ("node", "location", "alias", "rule")
+_TEXTS: Final = ("node", "location", "rule")
 
 
 def read_wanted(query: Mapping[str, str], now: datetime) -> tuple[Wanted, dict[str, str]]:
     """What a query asks for, and beside the names of parameters what is wrong with them; those count as absent."""
     faults: dict[str, str] = {}
     told = {each.name: query.get(each.name, "").strip()[:LONGEST_FILTER] for each in fields(Wanted)}
-    for name in _TEXTS:
+    for name in (*_TEXTS, "alias"):
         told[name] = told[name].lower()
     for name, choices in _CHOICES.items():
         if told[name] and told[name] not in choices:

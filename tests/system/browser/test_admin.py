@@ -208,7 +208,7 @@ def test_decisions_are_watched(browser: "Browser", server: RealServer) -> None:
         page.get_by_role("button", name="Resume").click()
         page.locator(f"#d-{second}").wait_for()
         page.get_by_text("Filter", exact=True).click()
-        page.get_by_label("Alias has").fill("WATCHED")
+        page.get_by_label("Alias or call id has").fill("WATCHED")
         page.get_by_label("Outcome").select_option("serve")
         page.get_by_role("button", name="Show", exact=True).click()
         page.wait_for_url("**/decisions?alias=WATCHED&**")

@@ -77,13 +77,13 @@ def test_who_looked_is_in_the_audit_log(tmp_path: Path) -> None:
 
 def test_decisions_are_listed(server: InProcess) -> None:
     """The newest first: time, node, location, question, direction, alias, rule, outcome, milliseconds."""
-    customer(server)
+    link, _ = customer(server)
     server.ask(SERVICE, local_alias="nobody", protocol="sip")
     server.get(f"{ROOT}{SERVICE}?local_alias=a&local_alias=b")
     server.request("GET", f"{ROOT}{SERVICE}", authorization=basic("pexip", "wrong"), peer="192.0.2.9")
     refused, misunderstood, nobody, served = rows(page(server, "decisions"))
     assert served[:-1] == [
-        "16:00:00.000", "127.0.0.1", "London", "service", "dial_in", "mp…", "customer", "serve"
+        "16:00:00.000", "127.0.0.1", "London", "service", "dial_in", f"mp… {link.call.id[:10]}…", "customer", "serve"
     ]  # fmt: skip
     assert float(served[-1]) > 0
     assert nobody[5:8] == ["nobody", "none", "continue"]
@@ -127,6 +127,24 @@ def test_decisions_are_filtered(server: InProcess, query: str, aliases: list[str
     if query.startswith("alias=ROOM"):
         assert wanted.pop(0) == "room-a", "the question about media"
     assert wanted == aliases
+
+
+def test_decisions_of_a_call_are_found(server: InProcess) -> None:
+    """Many customers dial aliases of one form, whose names are hidden: their calls tell them apart."""
+    link, _ = customer(server)
+    other = sample_link(server.rules.ruleset, nonce=b"5678")
+    server.ask(SERVICE, local_alias=other.alias)
+    server.ask("/participant/properties", local_alias=link.alias)
+    assert len(rows(page(server, f"decisions?alias={link.call.id}"))) == 2
+    assert len(rows(page(server, f"decisions?alias={other.call.id[:12]}"))) == 1
+
+
+def test_a_browser_that_asks_for_the_password_is_no_news(server: InProcess) -> None:
+    """Its first request has none, each time somebody opens the pages; a wrong one is worth a row."""
+    server.request("GET", "/admin/decisions")
+    assert rows(page(server, "decisions")) == []
+    server.request("GET", "/admin/decisions", authorization=basic("admin", "wrong"))
+    assert len(rows(page(server, "decisions"))) == 1
 
 
 @pytest.mark.parametrize(
@@ -281,7 +299,7 @@ def test_a_filter_is_read_as_it_is_told(wanted: Wanted, alias: str, rule: str) -
     lower = Wanted(**{name: text.lower() for name, text in wanted.told().items()})
     again, faults = read_wanted(dict(each.split("=") for each in wanted.url.split("&") if each), NOW)
     assert faults == {}
-    row = Row("1", "", "b", "", "service", "", alias, rule, "serve", 1.0, "")
+    row = Row("1", "", "b", "", "service", "", alias, "", rule, "serve", 1.0, "")
     assert lower.fits(row) == again.fits(row) == Wanted(**again.told()).fits(row)
 
 
@@ -306,7 +324,9 @@ def test_times_are_understood(text: str) -> None:
 
 @pytest.mark.slow
 def test_decisions_of_several_processes(tmp_path: Path) -> None:
-    """With --workers 2 every decision is listed and found, whichever process is asked."""
+    """With --workers 2 every decision is listed and found, whichever process is asked; a page that watches one hears of both,
+    and keeps neither from ending.
+    """
     sample_folder(tmp_path / "rules")
     environment = {
         "POLICY_ADMIN_USERNAME": ADMIN.username,
@@ -331,3 +351,14 @@ def test_decisions_of_several_processes(tmp_path: Path) -> None:
             assert set(re.findall(r'href="decisions/([0-9a-f]+-[0-9a-f]+)"', html)) == set(ids)
             for each in (ids[0], ids[-1]):
                 assert "redirect" in client.get(f"/admin/decisions/{each}", auth=admin).text
+        with client.stream("GET", "/admin/decisions/events?rule=moved", auth=admin, timeout=60) as stream:
+            lines = stream.iter_lines()
+            assert "decisions/" in next(line for line in lines if line.startswith("data: "))
+            ids.clear()
+            eventually(both_answered)
+            missing = set(ids)
+            while missing:
+                told = next(lines)
+                missing = {each for each in missing if each not in told}
+            assert running.stop() == 0
+        assert "Traceback" not in running.err
