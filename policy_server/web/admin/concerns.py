@@ -25,6 +25,7 @@ class Level(Enum):
 
     BROKEN = "broken"
     LOOK = "needs a look"
+    UNKNOWN = "not known"
     WELL = "well"
     UNSET = "not set up"
 
@@ -145,6 +146,8 @@ def _sink(ready: Ready, now: datetime) -> Concern:
             "Nodes tell nothing, so it is not known who is in a room and when a call is over.",
             "Set POLICY_EVENTS_USERNAME and POLICY_EVENTS_PASSWORD, and make the event sink in Pexip.",
         )
+    if not ready["database"]["reachable"]:
+        return Concern(name, metric, Level.UNKNOWN, "What nodes tell goes into the database, which does not answer.")
     if state["silent_since"] is not None:
         last = f"since {told(state['last_at'], now)}" if state["last_at"] else "ever"
         return Concern(
@@ -211,7 +214,7 @@ def _genesys(state: GenesysState | None, now: datetime) -> Concern:
             "See whether this machine reaches it, and whether Genesys reports an outage.",
         )
     if state["state"] == "unknown":
-        return Concern(name, metric, Level.WELL, "No agent had it asked since the start.")
+        return Concern(name, metric, Level.UNKNOWN, "No agent had it asked since the start.")
     return Concern(name, metric, Level.WELL, f"{state['api']} last answered at {told(state['since'], now)}.")
 
 
@@ -247,7 +250,7 @@ def _management(state: ManagementState | None, now: datetime) -> Concern:
                 remedy,
             )
         case "unknown":
-            return Concern(name, metric, Level.WELL, f"{state['url']} was not asked yet.")
+            return Concern(name, metric, Level.UNKNOWN, f"{state['url']} was not asked yet.")
         case "answers":
             return Concern(name, metric, Level.WELL, f"{state['url']} answers since {told(state['since'], now)}.")
 

@@ -30,6 +30,9 @@ MOST_NODES: Final = 50
 MEAN_MINUTES: Final = 5
 """Whole minutes of which the decisions a minute are the mean."""
 
+OLD_SECONDS: Final = 60.0
+"""Seconds after which figures of calls are not of now any more."""
+
 METRICS: Final[Mapping[str, str]] = {
     "waiting": "policy_calls",
     "longest-wait": "policy_calls_longest_wait_seconds",
@@ -129,6 +132,7 @@ def figures_of(figures: CallFigures, now: datetime) -> dict[str, Any]:
     over = Counter(outcome_of(over.code) for over in figures.over())
     failed = Counter(over.code.value for over in figures.over() if outcome_of(over.code) is Outcome.FAILED)
     counted_at = figures.counted_at
+    ago = (now - counted_at).total_seconds() if counted_at is not None else 0.0
     return {
         "waiting": running[Outcome.WAITING],
         "longest_wait": told_seconds(figures.longest_wait()) if running[Outcome.WAITING] else "",
@@ -137,7 +141,8 @@ def figures_of(figures: CallFigures, now: datetime) -> dict[str, Any]:
         "over": sum(over[outcome] for outcome in (Outcome.ANSWERED, Outcome.FAILED, Outcome.LEFT)),
         "failures": failed.most_common(),
         "uncounted": figures.uncounted,
-        "counted": told_seconds((now - counted_at).total_seconds()) if counted_at is not None else "",
+        "counted": told_seconds(max(0.0, ago)) if counted_at is not None else "",
+        "old": ago > OLD_SECONDS,
     }
 
 

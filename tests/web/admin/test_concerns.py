@@ -152,6 +152,19 @@ def test_what_is_not_set_up_is_no_trouble(missing: str) -> None:
     assert headline(concerns)[0] is Level.WELL
 
 
+@pytest.mark.parametrize("name", ["Genesys Cloud", "Management Node", "Event sink"])
+def test_what_is_not_known_is_not_called_well(name: str) -> None:
+    """Whoever was not asked yet, and what is in a database that is away, is neither well nor broken."""
+    unknown = {"state": "unknown", "since": None}
+    facts = {
+        "Genesys Cloud": {"genesys": {**WELL["genesys"], **unknown}},
+        "Management Node": {"management": {**WELL["management"], **unknown}},
+        "Event sink": TROUBLE["database away"][0],
+    }
+    (concern,) = [one for one in concerns_of(changed(facts[name]), NOW) if one.name == name]
+    assert concern.level is Level.UNKNOWN
+
+
 def test_every_fact_of_readyz_can_be_trouble() -> None:
     """Nothing that /readyz tells of is left out: for each there is a trouble above."""
     told = {key for change, _, _, _ in TROUBLE.values() for key in change}

@@ -1,6 +1,7 @@
 """The page Now: whether something is wrong, how many customers wait, and what the last hours were like."""
 
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -26,7 +27,7 @@ from policy_server.web.admin.now_page import (
 )
 from policy_server.web.admin.siblings import Heard
 from tests.docs.pages import DEPLOY, code
-from tests.servers import PASSWORD, SECRET_KEY, InProcess, write_rules
+from tests.servers import PASSWORD, SECRET_KEY, USERNAME, InProcess, eventually, real_server, write_rules
 from tests.web.admin.test_concerns import TROUBLE, WELL, changed
 from tests.web.admin.test_rules_page import ADMIN, ENVIRONMENT, GOOD, Clock, text_of
 from tests.web.samples import FIXED_PIN, KIOSK_PASSWORD, NOW, RULES, sample_folder, sample_link
@@ -149,6 +150,52 @@ def test_a_database_that_is_away_is_told(tmp_path: Path) -> None:
     assert "Broken: Database." in text_of(page)
     assert "See whether the database runs" in text_of(page)
     assert "Calls are counted as soon as the database answers" in text_of(page)
+    assert (figure(page, "waiting"), figure(page, "longest-wait"), figure(page, "failed")) == (
+        "\u2013",
+        "not known",
+        "\u2013",
+    )
+
+
+def test_old_figures_are_called_so(server: InProcess, clock: Clock) -> None:
+    """Where calls could not be counted for a minute, the page says that what it shows is of then."""
+    eventually_counted(server)
+    assert "last counted" not in text_of(shown(server))
+    clock.now += timedelta(seconds=61)
+    assert "Calls were last counted 61 s ago" in text_of(shown(server))
+
+
+def eventually_counted(server: InProcess) -> None:
+    """Waits until calls were counted once."""
+    deadline = time.monotonic() + 20
+    while "Calls are counted as soon" in text_of(shown(server)):
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.slow
+def test_every_process_counts(tmp_path: Path) -> None:
+    """With --workers 2 the page has what nodes asked both, whichever is asked."""
+    environment = {
+        "POLICY_PEXIP_USERNAME": USERNAME,
+        "POLICY_PEXIP_PASSWORD": PASSWORD,
+        "POLICY_SECRET_KEY": SECRET_KEY,
+        "POLICY_ADMIN_USERNAME": ADMIN.username,
+        "POLICY_ADMIN_PASSWORD": ADMIN.password,
+        **ENVIRONMENT,
+    }
+    sample_folder(tmp_path / "rules")
+    with real_server(tmp_path, "--workers", "2", environment=environment) as running, running.client() as client:
+        asked = 60
+        for _ in range(asked):
+            client.get("/policy/v1/service/configuration", params={"local_alias": "moved", "location": "DMZ"})
+
+        def page() -> str:
+            return client.get("/admin/now", auth=(ADMIN.username, ADMIN.password)).text
+
+        for _ in range(10):
+            eventually(lambda: f"{asked} questions" in figure(page(), "nodes"))
+        assert "by 2 processes together" in text_of(page())
+        assert f"{asked} decided" in figure(page(), "answers")
 
 
 def test_nothing_secret_is_shown(server: InProcess) -> None:
