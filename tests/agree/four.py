@@ -105,14 +105,14 @@ class Report:
         ):
             yield f"{name:<33} {', '.join(f'{key}: {count}' for key, count in counts.most_common())}"
         yield f"disagreements                     {len(self.unlike)}"
-        yield from map(str, self.unlike[:20])
 
 
 class Four:
     """Asks the four, of a world and its seed."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, say: Callable[[str], None]) -> None:
         self._world: Final = world
+        self._say: Final = say
         self._rules: Final = load_folder(world.rules, world.now, environment=world.environment())[0].ruleset
         self._loaded = self._rules
         self._lines = 0
@@ -159,7 +159,9 @@ class Four:
 
     def _unlike(self, number: int, question: Question, who: str, live: object, other: object) -> None:
         at = self._world.now.isoformat(timespec="milliseconds")
-        self.report.unlike.append(Disagreement(number, question, at, who, live, other, tuple(self._world.done[-4:])))
+        found = Disagreement(number, question, at, who, live, other, tuple(self._world.done[-4:]))
+        self.report.unlike.append(found)
+        self._say(str(found))
 
     def _live(self, question: Question) -> Said:
         response = self._world.get(question.target, basic())
@@ -299,7 +301,7 @@ def _short(value: object) -> str:
     return text if len(text) < 700 else f"{text[:700]}…"
 
 
-def agree(folder: Path, count: int, seed: int, every: int) -> Report:
-    """Asks so many questions of a world of its own, made in an empty folder."""
+def agree(folder: Path, count: int, seed: int, every: int, say: Callable[[str], None] = len) -> Report:
+    """Asks so many questions of a world of its own, made in an empty folder; each disagreement is said at once."""
     with World(folder, seed) as world:
-        return Four(world).run(count, every)
+        return Four(world, say).run(count, every)

@@ -22,7 +22,7 @@ def main() -> int:
     given = parser.parse_args()
     began = monotonic()
     with TemporaryDirectory(prefix="policy-server-agree-") as folder:
-        report = agree(Path(folder), given.count, given.seed, EVERY)
+        report = agree(Path(folder), given.count, given.seed, EVERY, print)
     print(f"seed                              {given.seed}")
     for line in report.lines():
         print(line)

@@ -22,7 +22,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 def test_the_endpoint_and_those_who_explain_it_agree(report: Report) -> None:
     """Rule and answer are the same for ``explain``, the page and ``replay``, or they say what they could not look at."""
-    assert not report.unlike, "\n".join(report.lines())
+    assert not report.unlike, "\n".join(map(str, report.unlike))
     assert (report.asked, report.replayed > 150, report.held > 5) == (200, True, True), "\n".join(report.lines())
     assert {"serve", "reject without result", "failure"} <= report.outcomes.keys()
     assert {"link", "revoked", "over", "the"} <= report.happened.keys()
