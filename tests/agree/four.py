@@ -110,7 +110,7 @@ class Report:
 class Four:
     """Asks the four, of a world and its seed."""
 
-    def __init__(self, world: World, say: Callable[[str], None]) -> None:
+    def __init__(self, world: World, say: Callable[[str], object]) -> None:
         self._world: Final = world
         self._say: Final = say
         self._rules: Final = load_folder(world.rules, world.now, environment=world.environment())[0].ruleset
@@ -301,7 +301,7 @@ def _short(value: object) -> str:
     return text if len(text) < 700 else f"{text[:700]}…"
 
 
-def agree(folder: Path, count: int, seed: int, every: int, say: Callable[[str], None] = len) -> Report:
+def agree(folder: Path, count: int, seed: int, every: int, say: Callable[[str], object] = len) -> Report:
     """Asks so many questions of a world of its own, made in an empty folder; each disagreement is said at once."""
     with World(folder, seed) as world:
         return Four(world, say).run(count, every)

@@ -48,7 +48,6 @@ RECORDS_SECONDS: Final = 3.0
 KEPT_TEXT: Final = 256 * 1024
 """Characters of a pasted text that stand in the form again."""
 
-NICENESS: Final = 10
 _ANSWER_LIMIT: Final = 16 * 1024 * 1024
 
 
@@ -130,8 +129,6 @@ class ComparePages:
             env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONUTF8": "1"},
         )
         try:
-            with suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
             return await self._talk(process, files)
         finally:
             with suppress(ProcessLookupError):

@@ -6,6 +6,7 @@ Two lines of JSON come in and two go out: files, then what is wrong with them an
 decision log, then what would be answered differently. Nothing is written anywhere else.
 """
 
+import os
 import resource
 import sys
 from base64 import b64decode
@@ -30,6 +31,8 @@ from policy_server.web.decision_records import read_record
 MEMORY: Final = 1024 * 1024 * 1024
 """Bytes of address space that a comparison may take."""
 CPU_SECONDS: Final = 30
+NICENESS: Final = 10
+"""Whoever has to be answered goes first."""
 
 PREFIX: Final = "POLICY_"
 """What begins the names of the server's own variables."""
@@ -138,6 +141,7 @@ def _write(out: BinaryIO, value: object) -> None:
 
 def main() -> None:
     """The process."""
+    os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
