@@ -90,7 +90,9 @@ class RecentDecisions:
         self._most: Final = most
         self._bytes_limit: Final = bytes_limit
         self._numbers: Final = count(1)
-        self._answers: deque[Kept] = deque()
+        self._answers: deque[tuple[int, Answered]] = deque()
+        self._without_rules: deque[Kept] = deque()
+        """Those whose rules are gone, which are older than the others."""
         self._refused: Final[deque[RefusedCaller]] = deque(maxlen=MOST_REFUSED)
         self._bytes = 0
         self._alive: list[Ruleset] = []
@@ -104,11 +106,10 @@ class RecentDecisions:
         if ruleset is not self._newest:
             self._meet(ruleset)
         self.number = number = next(self._numbers)
-        kept = Kept(number, ruleset.revision, ruleset.mask, False, *answered[1:])
-        self._answers.append(kept)
-        self._bytes += _weight(kept)
-        while len(self._answers) > self._most or self._bytes > self._bytes_limit:
-            self._bytes -= _weight(self._answers.popleft())
+        self._answers.append((number, answered))
+        self._bytes += WEIGHT + len(answered.body) + 3 * len(answered.query)
+        if len(self._answers) > self._most or self._bytes > self._bytes_limit or self._without_rules:
+            self._drop()
 
     def refused(self, at: datetime, door: str, address: str, reason: str) -> None:
         """Keeps a refusal. Its id is in no answer and no log."""
@@ -118,8 +119,11 @@ class RecentDecisions:
     def since(self, number: int = 0) -> list[Kept | RefusedCaller]:
         """What was kept after a number, the oldest first."""
         # Copies, since answers are added meanwhile.
-        both: Iterator[Kept | RefusedCaller] = merge(list(self._answers), list(self._refused), key=attrgetter("number"))
-        return [each for each in both if each.number > number]
+        answers = [_kept(each, answered) for each, answered in list(self._answers) if each > number]
+        older, refused = list(self._without_rules), list(self._refused)
+        both: Iterator[Kept | RefusedCaller] = merge(older, answers, refused, key=attrgetter("number"))
+        # While rules are let go of some may be in both.
+        return list({each.number: each for each in both if each.number > number}.values())
 
     def find(self, decision_id: str) -> Kept | RefusedCaller | None:
         """The answer, or refusal, with an id."""
@@ -141,8 +145,8 @@ class RecentDecisions:
         """
         found: list[dict[str, object]] = []
         size = 0
-        for kept in reversed(list(self._answers)):
-            if isinstance(kept.about, Decided):
+        for kept in reversed(self.since()):
+            if isinstance(kept, Kept) and isinstance(kept.about, Decided):
                 line = orjson.dumps(self._record(kept, kept.about, asked))
                 size += len(line)
                 if size > RECORDS_BYTES:
@@ -170,7 +174,21 @@ class RecentDecisions:
         self._alive = [*(each for each in self._alive if each is not ruleset), ruleset]
         if len(self._alive) > REVISIONS:
             gone = self._alive.pop(0)
-            self._answers = deque(_without_rules(kept) if kept.mask is gone.mask else kept for kept in self._answers)
+            of_gone = [_without_rules(_kept(*each)) for each in self._answers if each[1].ruleset is gone]
+            # Two assignments, between which whoever looks from a thread finds some twice rather than none.
+            self._without_rules = deque([*self._without_rules, *of_gone])
+            self._answers = deque(each for each in self._answers if each[1].ruleset is not gone)
+
+    def _drop(self) -> None:
+        """Lets go of the oldest beyond the limits."""
+        while len(self._answers) + len(self._without_rules) > self._most or self._bytes > self._bytes_limit:
+            last = self._without_rules.popleft() if self._without_rules else self._answers.popleft()[1]
+            self._bytes -= WEIGHT + len(last.body) + 3 * len(last.query)
+
+
+def _kept(number: int, answered: Answered) -> Kept:
+    ruleset = answered.ruleset
+    return Kept(number, ruleset.revision, ruleset.mask, False, *answered[1:])
 
 
 def _call_of(kept: Kept) -> str:
@@ -183,7 +201,3 @@ def _without_rules(kept: Kept) -> Kept:
         decision = replace(about.settled.decision, trace=GONE)
         about = about._replace(settled=about.settled._replace(decision=decision))
     return kept._replace(about=about, are_gone=True)
-
-
-def _weight(kept: Kept) -> int:
-    return WEIGHT + len(kept.body) + 3 * len(kept.query)
