@@ -95,7 +95,12 @@ def test_a_change_is_counted_and_nothing_else_is_worked_out(tmp_path: Path, monk
         await figures.count()
         await figures.count()
         assert Counter(worked_out) == {"conference0": 1, "conference1": 2, "conference2": 1}
-        assert figures.running()[Outcome.WAITING] == 2
+        assert figures.running() == {Outcome.WAITING: 2, Outcome.TALKING: 0}
+        await store.add_events(told(*visit()[2:4], AGENT, room=call(2)))
+        clock.now = at(40)
+        await figures.count()
+        assert Counter(worked_out) == {"conference0": 1, "conference1": 2, "conference2": 2}
+        assert figures.running() == {Outcome.WAITING: 1, Outcome.TALKING: 1}
 
     play(Place(f"sqlite:///{tmp_path}/policy.db", "sqlite"), scenario)
 

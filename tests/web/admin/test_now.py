@@ -218,12 +218,13 @@ def test_processes_are_added_up() -> None:
     found = page_of(
         {"outcomes": {"serve": [[minute, 3]]}, "nodes": {"a": ["Oslo", NOW.timestamp() - 9, 2], "b": ["", 5.0, 1]}},
         {"outcomes": {"serve": [[minute, 4]], "reject": [[minute, 3]]}, "nodes": {"a": ["DMZ", NOW.timestamp(), 5]}},
+        {"outcomes": {}, "nodes": {"a": ["Bergen", NOW.timestamp() - 99, 1]}},
     )
     assert found["decisions"] == "2"
     first, second = found["nodes"]
-    assert (first.address, first.location, first.ago, first.count) == ("a", "DMZ", "0 s", 7)
+    assert (first.address, first.location, first.ago, first.count) == ("a", "DMZ", "0 s", 8)
     assert second.address == "b"
-    assert found["processes"] == 2
+    assert found["processes"] == 3
 
 
 def test_there_is_an_end_to_the_nodes() -> None:
