@@ -305,9 +305,9 @@ def uri_user(text: str) -> str:
     """The user part of a SIP URI that stands for a call id or a room's name.
 
     Letters and digits of ASCII and ``-._`` stand for themselves, every other byte of its UTF-8 is ``%XX`` (RFC 3261,
-    section 25.1), also a dot that stands alone, so ``urllib.parse.unquote`` gives the text again. One that would be longer than 120 characters is its
-    beginning with ``~`` and 16 hexadecimal digits of its BLAKE2b, which no other text becomes; to find such a room,
-    write the names of the candidates in the same way.
+    section 25.1), also a dot that stands alone, so ``urllib.parse.unquote`` gives the text again. One that would be longer
+    than 120 characters is its beginning with ``~`` and 16 hexadecimal digits of its BLAKE2b, which no other text becomes; to
+    find such a room, write the names of the candidates in the same way.
     """
     # A call id stands for itself. What is nothing but a dot or two would be a step in a path, which whoever asks by it takes.
     user = text if text.isalnum() and text.isascii() else quote(text, safe="").replace("~", "%7E")

@@ -144,7 +144,8 @@ def _row(call: CallSummary, asked: Asked) -> Mapping[str, object]:
         "at": local(call["at"], zone=asked.zone),
         "name": clean(call["customer"]["name"] or "") or ("without a name" if call["call"] else clean(call["name"])),
         "rule": call["rule"] or "",
-        "state": call["state"],
+        # Nobody waits where no rule has made a room: the link was not opened, or whoever came was refused.
+        "state": call["state"] if call["rule"] else "",
         "waited": _seconds(verdict["waited"]),
         "talked": _seconds(verdict["talked"]),
         "code": verdict["code"].value,

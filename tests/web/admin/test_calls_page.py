@@ -105,6 +105,12 @@ def test_calls_of_the_last_day_are_listed(either: Server) -> None:
     )
 
 
+def test_nobody_waits_where_there_is_no_room(server: Server) -> None:
+    """A link that was never opened is no customer who waits, and its row does not say so."""
+    row = next(row for row in re.findall("<tr>.*?</tr>", get(server).text) if "never came" in row)
+    assert '<td data-name="state"></td>' in row
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
