@@ -243,6 +243,8 @@ _TABLE = (
 PARAMETERS: Mapping[str, Parameter] = MappingProxyType({parameter.name: parameter for parameter in _TABLE})
 """Every parameter of a query by the name Pexip gives it, `idp_attribute_<name>` apart."""
 
+SECRET_PARAMETERS = frozenset(parameter.name for parameter in _TABLE if parameter.secret)
+
 
 def folded(name: str) -> str:
     """A parameter name without the differences between versions: case, and ``-`` for ``_``.

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 from urllib.parse import urlencode
 
-from policy_server.pexip.parameters import FOLDED_NAMES, PARAMETERS, folded
+from policy_server.pexip.parameters import FOLDED_NAMES, PARAMETERS, SECRET_PARAMETERS, folded
 from policy_server.pexip.query import QUERY_LIMIT, QuestionError, clean, decode
 from policy_server.pexip.request_types import RequestType
 
@@ -100,11 +100,10 @@ class PolicyRequest:
 
     def present(self) -> dict[str, str]:
         """Every parameter that has a value, secrets apart, for logs and pages."""
-        named = {name: self.text(name) for name in ("alias", *self._raw)}
         return {
             name: value
-            for name, value in named.items()
-            if value and not (name in PARAMETERS and PARAMETERS[name].secret)
+            for name in ("alias", *self._raw)
+            if name not in SECRET_PARAMETERS and (value := self.text(name))
         }
 
 

@@ -12,7 +12,7 @@ from policy_server.conferences.records import Link
 from policy_server.conferences.replay import WITHDRAWN, Logged
 from policy_server.conferences.rooms import Settled
 from policy_server.pexip.field_facts import MASK
-from policy_server.pexip.parameters import FOLDED_NAMES, PARAMETERS, PATH_ALIAS, folded
+from policy_server.pexip.parameters import FOLDED_NAMES, PATH_ALIAS, SECRET_PARAMETERS, folded
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import IDP_PREFIX, PolicyRequest
 from policy_server.policy.answers import answered
@@ -210,9 +210,9 @@ def parameters_told(request: PolicyRequest) -> dict[str, object]:
         if len(value) > VALUE_LENGTH:
             cut.append(name)
         found[name] = value[:VALUE_LENGTH]
-    for parameter in PARAMETERS.values():
-        if parameter.secret and request.text(parameter.name):
-            found[parameter.name] = MASK
+    for name in SECRET_PARAMETERS:
+        if request.text(name):
+            found[name] = MASK
     for attribute, values in request.idp_attributes.items():
         if any(len(value) > VALUE_LENGTH for value in values):
             cut.append(IDP_PREFIX + attribute)

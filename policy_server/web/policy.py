@@ -282,6 +282,9 @@ class PolicyEndpoint:
         told: dict[str, object] = {"event": MADE, **record}
         if self._log.is_json:
             further = self._wholes.further(request, settled, ruleset, about.links)
+            if "result" in record:
+                # It is the same, and hidden in it already is what has to be.
+                del further["result"]
             told |= self._rooms.shown(ruleset, further, settled.call)
         return self._log.render(told if self._log.shows_people else told_without_people(told, settled.call))
 
