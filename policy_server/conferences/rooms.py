@@ -171,9 +171,10 @@ class Rooms:
         read: ReadAlias | None = None,
         find_link: FindLink | None = None,
         load_of: LoadOf | None = None,
+        made_by: str = "",
     ) -> Decision:
         links = find_link or self._conferences.link
-        return evaluate(ruleset, request, at, self._keyring, self._link_attributes, links, read, load_of)
+        return evaluate(ruleset, request, at, self._keyring, self._link_attributes, links, read, load_of, made_by)
 
     async def _settle_call_out(self, ruleset: Ruleset, request: PolicyRequest, now: datetime) -> Settled:
         """A call out of a room that exists: that room's service, whatever else the question says.
@@ -181,7 +182,7 @@ class Rooms:
         (README.md: Calls out of a room)
         """
         name, held = _room_asked_for(request), self.calling_out(ruleset, request, now)
-        decision = self._evaluate(ruleset, request, now)
+        decision = self._evaluate(ruleset, request, now, made_by=held.rule if held is not None else "")
         if held is not None:
             name = held.name
             held = await self._conferences.agreed(held, held.rule)

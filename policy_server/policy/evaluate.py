@@ -70,14 +70,15 @@ def evaluate(
     find_link: FindLink = no_link,
     dialled: ReadAlias | None = None,
     load_of: LoadOf | None = None,
+    made_by: str = "",
 ) -> Decision:
     """Decides one question at the moment ``now`` (aware).
 
     ``keyring`` verifies links and derives PINs. ``find_link`` gives what is known of a call's link, by its call id,
     without waiting; ``link_attributes`` go before those that it gives. ``dialled`` is ``local_alias`` where it has been
-    read already. ``load_of`` says how much goes through a trunk; without it none is over its limits. The service,
-    properties or text of a decision have passed the checks that Pexip will make; if a value of this question spoils them
-    the decision is ``Fail``.
+    read already. ``load_of`` says how much goes through a trunk; without it none is over its limits. ``made_by`` is the id
+    of the rule that made the room which calls out, where that is known. The service, properties or text of a decision have
+    passed the checks that Pexip will make; if a value of this question spoils them the decision is ``Fail``.
     """
     facts = Facts(
         request,
@@ -95,7 +96,7 @@ def evaluate(
     )
     match request.type:
         case RequestType.SERVICE if request.text("call_direction") == "dial_out":
-            return _recall_service(ruleset, facts)
+            return _recall_service(ruleset, facts, made_by)
         case RequestType.SERVICE | RequestType.PARTICIPANT | RequestType.LOCATION | RequestType.REGISTRATION:
             return _decide(ruleset.lists[request.type], facts)
         case RequestType.DIRECTORY:
@@ -214,10 +215,14 @@ def _within_limits(
     return chosen if chosen is not None and accepts_service({**service, LEGS: list(chosen.legs)}) else None
 
 
-def _recall_service(ruleset: Ruleset, facts: Facts) -> Decision:
-    request = facts.request
-    name = request.text("service_name") or request.text("unique_service_name")
-    origin = ruleset.recall.find(name, request.text("service_tag"), request.text("remote_alias")) if name else None
+def _recall_service(ruleset: Ruleset, facts: Facts, made_by: str) -> Decision:
+    request, rules = facts.request, ruleset.lists[RequestType.SERVICE].rules
+    name, tag = request.text("service_name") or request.text("unique_service_name"), request.text("service_tag")
+    origin = (
+        ruleset.recall.find(name, tag, request.text("remote_alias"), lambda number: rules[number].id == made_by)
+        if name
+        else None
+    )
     named = (
         {}
         if origin is None
@@ -226,7 +231,7 @@ def _recall_service(ruleset: Ruleset, facts: Facts) -> Decision:
     calls = [facts.keyring.open(text, role, ruleset.links) for role, text in named.items()]
     if origin is None or None in calls:
         return _leave_other_room(ruleset, facts)
-    rule = ruleset.lists[RequestType.SERVICE].rules[origin.number]
+    rule = rules[origin.number]
     for call in filter(None, calls):
         facts.recall(LinkAlias(call.type, Entrance.CUSTOMER, call))
     trace = Trace(partial(_recall_rows, ruleset, origin.number))

@@ -78,10 +78,17 @@ class Recall:
         )
         self._index: Final = PatternIndex((reading.pattern, place) for place, reading in enumerate(self._readings))
 
-    def find(self, service_name: str, service_tag: str, remote_alias: str) -> Recalled | None:
+    def find(
+        self,
+        service_name: str,
+        service_tag: str,
+        remote_alias: str,
+        made_it: Callable[[int], bool] = lambda number: False,
+    ) -> Recalled | None:
         """The rule that serves a room of this name and tag.
 
-        Of several, one whose leg goes to ``remote_alias`` (as it came), else the first with legs, else the first.
+        Of several, one whose leg goes to ``remote_alias`` (as it came), else the first with legs, else the first; before
+        others the one, by number, of which it is known that it ``made_it``.
         """
         found = [
             (place, read)
@@ -89,19 +96,15 @@ class Recall:
             if (read := _read(self._readings[place], service_name, service_tag)) is not None
         ]
         dialling = [(origin, read) for place, read in found for origin in self._dialling[place]]
-        dialling.sort(key=_number)
+        dialling.sort(key=lambda pair: (not made_it(pair[0].number), pair[0].number))
         for origin, read in dialling:
             recalled = _recalled(origin, *read, remote_alias)
             if recalled.dials:
                 return recalled
-        others = sorted(((self._first[place], read) for place, read in found), key=_number)
+        others = sorted(((self._first[place], read) for place, read in found), key=lambda pair: pair[0].number)
         for origin, read in (*(pair for pair in dialling if pair[0].service.legs), *others):
             return _recalled(origin, *read, remote_alias)
         return None
-
-
-def _number(pair: tuple[Origin, object]) -> int:
-    return pair[0].number
 
 
 def _read(reading: Reading, service_name: str, service_tag: str) -> tuple[dict[str, str], dict[str, str]] | None:

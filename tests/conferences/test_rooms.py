@@ -613,3 +613,16 @@ def test_the_trunk_that_was_chosen_stays(place: Place) -> None:
             assert legs(await one.serve()) == [LEG]
 
     asyncio.run(scenario())
+
+
+def test_a_leg_is_of_the_rule_that_made_its_room(place: Place) -> None:
+    """Where an earlier rule has the same room and dials the same number if its own fails, that is not the leg's rule."""
+    both = 'dial_out: [{ trunk: clinica, display_name: "{call}" }, { trunk: clinic, when: failed }]'
+    shared = load(TEXT.replace('dial_out: [{ trunk: clinica, display_name: "{call}" }]', both))
+
+    async def scenario() -> None:
+        async with house(place.url, ruleset=shared) as one:
+            assert (await one.ask()).rule == "patient"
+            assert (await one.call_out()).rule == "patient"
+
+    asyncio.run(scenario())
