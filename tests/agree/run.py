@@ -12,6 +12,8 @@ from tests.agree.four import agree
 COUNT: Final = 10_000
 EVERY: Final = 150
 """Questions between two revisions of the rules."""
+HAPPENINGS: Final = frozenset({"link", "revoked", "moved", "over", "the"})
+"""What has to have happened meanwhile, by its first word: "the rules of revision" and a number are the last."""
 
 
 def main() -> int:
@@ -27,6 +29,9 @@ def main() -> int:
     for line in report.lines():
         print(line)
     print(f"seconds                           {monotonic() - began:.0f}")
+    if missing := HAPPENINGS - report.happened.keys():
+        print(f"did not happen: {', '.join(sorted(missing))}; ask more questions")
+        return 1
     return 1 if report.unlike else 0
 
 

@@ -85,6 +85,7 @@ def test_figures_are_those_of_the_metrics(tmp_path: Path, clock: Clock, monkeypa
     monkeypatch.setattr(CallFigures, "longest_wait", lambda _: 250.0)
     monkeypatch.setattr(CallFigures, "over", lambda *_: LAST_HOUR)
     with InProcess(sample_folder(tmp_path / "rules"), environment=ENVIRONMENT, admin=ADMIN, clock=clock) as server:
+        eventually_counted(server)
         page, metrics = shown(server), server.metrics()
     assert (figure(page, "waiting"), 'policy_calls{state="waiting"} 3.0' in metrics) == ("3", True)
     assert (figure(page, "talking"), 'policy_calls{state="talking"} 1234.0' in metrics) == ("1,234", True)
@@ -194,8 +195,8 @@ def test_every_process_counts(tmp_path: Path) -> None:
 
         for _ in range(10):
             eventually(lambda: f"{asked} questions" in figure(page(), "nodes"))
-        assert "by 2 processes together" in text_of(page())
-        assert f"{asked} decided" in figure(page(), "answers")
+        eventually(lambda: "by 2 processes together" in text_of(page()))
+        eventually(lambda: f"{asked} decided" in figure(page(), "answers"))
 
 
 def test_nothing_secret_is_shown(server: InProcess) -> None:
