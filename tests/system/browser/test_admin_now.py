@@ -80,6 +80,24 @@ def test_the_page_shows_the_day(browser: "Browser", server: RealServer) -> None:
         assert sum(numbers) == CALLS
 
 
+def test_words_about_nodes_stay_whole(browser: "Browser", server: RealServer) -> None:
+    """On a phone the table of nodes breaks its lines between words, also where a location has a long name."""
+    with server.client() as node:
+        where = {"local_alias": "room-a", "location": "Branches in the north"}
+        node.get("/policy/v1/service/configuration", params=where)
+    with opened(browser, server, "now", width=390) as page:
+        lines = page.evaluate(
+            """() => [...document.querySelectorAll(".nodes td:last-child")].map(cell => {
+              const range = document.createRange();
+              range.setStart(cell.firstChild, cell.textContent.indexOf("question"));
+              range.setEnd(cell.firstChild, cell.textContent.trimEnd().length);
+              return range.getClientRects().length;
+            })"""
+        )
+        assert lines == [1]
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
 def test_the_page_renews_itself(browser: "Browser", server: RealServer) -> None:
     """What changes is put in where it is: what is folded out, the focus and the place on the page stay."""
     with opened(browser, server, "now") as page:
