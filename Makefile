@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help run demo quick test unit lint types imports widget format bench fuzz agree reloads attack faults day lock sbom latest clean
+.PHONY: help run demo quick test unit lint types imports widget format bench fuzz agree reloads attack faults day pictures lock sbom latest clean
 
 help: ## lists these targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -70,6 +70,10 @@ faults: $(READY) ## plays calls whose legs fail, and writes the table of policy_
 
 day: $(READY) ## simulates a day of 20,000 calls of which some fail, while replicas die (needs PostgreSQL)
 	$(BIN)/python -m tests.faults.day
+
+# Look at each before you keep it.
+pictures: $(READY) ## takes the pictures of the admin pages in the READMEs (needs Chromium)
+	$(BIN)/python -m tests.system.browser.pictures
 
 # Renews requirements*.txt: the newest versions that pyproject.toml allows, for every platform and Python. It has an
 # environment of its own, so that a version that cannot be had any more does not keep anybody from replacing it.

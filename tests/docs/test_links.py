@@ -36,3 +36,14 @@ def test_contents_list_every_chapter(here: Page) -> None:
     prose = re.sub(r"^( *)```.*?^\1```$", "", here.text, flags=re.MULTILINE | re.DOTALL)
     chapters = Page("", "\n".join(re.findall(r"^## .+$", prose, re.MULTILINE)))
     assert contents == list(chapters.headings)
+
+
+def test_pictures_are_shown() -> None:
+    """Every picture is on some page, each time with words for who does not see it."""
+    shown = {
+        (ROOT / here.name).parent.joinpath(target).resolve(): alt
+        for here in LINKED
+        for alt, target in re.findall(r"!\[([^]]*)\]\(([^)\s]+)\)", here.text)
+    }
+    assert set(shown) >= set((ROOT / "examples" / "screenshots").glob("*.png"))
+    assert all(len(alt) > 20 for alt in shown.values())

@@ -1,0 +1,1 @@
+"""A believable afternoon of a bank, for pictures of the admin's pages."""
