@@ -25,8 +25,10 @@ OPEN: Final = 10
 
 RATE: Final = 500
 QUESTIONS: Final = 20_000
-RENEWED: Final = 5.0
-"""Seconds after which a page is looked at again: twice as often as the page Now renews itself."""
+RENEWED: Final = {"now": 10.0}
+"""Seconds after which a page renews itself."""
+LOOKED_AT: Final = 30.0
+"""Seconds after which somebody opens a page again that does not."""
 
 STREAMS: Final = {"decisions": "decisions/events"}
 """What pages keep open beside, by their paths."""
@@ -45,7 +47,10 @@ class Seen:
 
 
 async def pages(bench: Bench) -> AsyncIterator[Row]:
-    """One server, asked 500 times a second, by turns with ten pages open and without."""
+    """One server, asked 500 times a second, by turns with ten pages open and without.
+
+    Those that renew themselves do, streams run, and somebody opens each of the others now and then.
+    """
     folder = bench.new_folder()
     seconds = bench.effort.page_seconds
     asked = write_questions(folder / "questions.txt", questions(QUESTIONS, ROOMS))
@@ -100,7 +105,8 @@ async def _look(server: Server, seen: Seen, over: Event, ready: Event) -> None:
 
 
 async def _page(server: Server, path: str, place: int, seen: Seen) -> None:
-    await asyncio.sleep(RENEWED * place / OPEN)
+    again = RENEWED.get(path, LOOKED_AT)
+    await asyncio.sleep(again * place / OPEN)
     while True:
         began = perf_counter()
         head, _ = await _get(server, path, seen, whole=True)
@@ -108,7 +114,7 @@ async def _page(server: Server, path: str, place: int, seen: Seen) -> None:
             seen.seconds[path].append(perf_counter() - began)
         elif head:
             seen.faults.append(f"{path}: {head.partition(bytes([13]))[0].decode()}")
-        await asyncio.sleep(max(0.0, RENEWED - (perf_counter() - began)))
+        await asyncio.sleep(max(0.0, again - (perf_counter() - began)))
 
 
 async def _stream(server: Server, path: str, seen: Seen) -> None:

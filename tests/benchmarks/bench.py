@@ -50,7 +50,7 @@ DEFAULT: Final = Effort(
     rules=10_000,
     reloads=2,
     reloads_in_a_row=10,
-    page_seconds=10,
+    page_seconds=30,
 )
 
 QUICK: Final = Effort(
