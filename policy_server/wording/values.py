@@ -42,6 +42,8 @@ def shown_address(text: str) -> str:
 
 def printable(text: str) -> str:
     """Show a text of any length on one line, whatever characters it has."""
+    if text.isprintable():
+        return text
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in text
