@@ -4,7 +4,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Final
 
 from policy_server.conferences.caller_names import callers_of
@@ -18,6 +18,9 @@ NEARBY_LIMIT: Final = 4
 
 MINUTE: Final = timedelta(minutes=1)
 """How long a call counts to those of a minute."""
+
+_FEW: Final = 64
+"""Expiries of rooms that have ended that may be kept anyway, so that few rooms make no work."""
 
 _Index = dict[str, tuple[HeldConference, ...]]
 
@@ -200,6 +203,10 @@ class Mirror:
                 self._begun.append((room.held_at, alias))
         if is_new:
             heappush(self._expiring, (room.expires_at, room.name, room.id))
+        if len(self._expiring) > 2 * len(self._rooms) + _FEW:
+            # Most rooms end long before they would expire.
+            self._expiring[:] = [(one.expires_at, one.name, one.id) for one in self._rooms.values() if one.legs]
+            heapify(self._expiring)
         self._forget_begun(room.held_at)
 
     def _forget_begun(self, now: datetime) -> None:

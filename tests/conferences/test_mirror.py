@@ -41,6 +41,18 @@ def test_a_room_counts_with_its_legs_until_it_ends() -> None:
     assert mirror.load(ALIASES[0], NOW + 90 * SECOND) == Load()
 
 
+def test_rooms_that_ended_are_not_kept_until_they_would_have_expired() -> None:
+    """A day of calls leaves no more behind than an hour of them, and the room that goes on counts until it expires."""
+    mirror = Mirror()
+    mirror.keep(lasting := room(0))
+    for number in range(1, 1000):
+        mirror.keep(room(number))
+        mirror.drop(f"room-{number}")
+    assert len(mirror._expiring) < 100
+    assert mirror.load(ALIASES[0], lasting.expires_at - SECOND).legs == 1
+    assert mirror.load(ALIASES[0], lasting.expires_at).legs == 0
+
+
 steps = st.lists(
     st.tuples(st.integers(0, 5), st.integers(0, 50), st.lists(st.sampled_from(ALIASES), max_size=2, unique=True)),
     max_size=30,
