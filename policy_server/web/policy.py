@@ -184,9 +184,9 @@ class PolicyEndpoint:
     def _tell_all(self) -> None:
         while self._untold:
             untold = self._untold.popleft()
-            if self._keep is not None:
-                self._keep(untold)
             try:
+                if self._keep is not None:
+                    self._keep(untold)
                 outcome, rule, fields = self._tell(untold)
                 fields += self._node(untold.client)
                 self._log.put(_stamp(untold.at), untold.decision_id.encode(), untold.seconds, fields)
