@@ -24,8 +24,7 @@ from starlette.routing import Route
 
 from policy_server.pexip.request_types import RequestType
 from policy_server.web.admin import comparing
-from policy_server.web.admin.door import ROOT, AdminDoor
-from policy_server.web.admin.endpoints import is_cross_site
+from policy_server.web.admin.door import ROOT, AdminDoor, cross_site_refusal, read_body
 from policy_server.web.admin.multipart import TYPE, MultipartError, read_parts
 from policy_server.web.admin.other_rules import NoRulesError, Upload, files_of_text, files_of_uploads
 from policy_server.web.admin.siblings import Siblings
@@ -86,10 +85,8 @@ class ComparePages:
             return refusal
         values: Mapping[str, Any] = {}
         if request.method == "POST":
-            if is_cross_site(request):
-                return ProblemResponse(
-                    403, "forbidden", "This was sent by another site", headers={"cache-control": "no-store"}
-                )
+            if refusal := cross_site_refusal(request):
+                return refusal
             if self._is_busy:
                 values = {"fault": "another comparison is under way; try again in a moment"}
             else:
@@ -104,7 +101,8 @@ class ComparePages:
         return await self._door.answer(request, partial(self._door.page, "compare.html", "Compare rules", page))
 
     async def _found(self, request: Request) -> Mapping[str, Any]:
-        body = await _read_body(request)
+        detail = f"at most {BODY_LIMIT // 1024 // 1024} MiB are read; choose the rules folder alone"
+        body = await read_body(request, BODY_LIMIT, ProblemResponse(413, "too-large", "Too many rules", detail))
         try:
             files, text = await run_sync(_read_form, request.headers.get("content-type", ""), body)
         except (MultipartError, NoRulesError) as error:
@@ -177,16 +175,6 @@ def _records(recent: RecentDecisions, asked: Mapping[str, list[str]]) -> list[di
     """The last decisions of this process as lines of the decision log; ``asked`` are attributes of links for each question."""
     known = {kind: tuple(islice(map(str, asked.get(kind.value, ())), 200)) for kind in RequestType}
     return recent.records(known)
-
-
-async def _read_body(request: Request) -> bytes:
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > BODY_LIMIT:
-            detail = f"at most {BODY_LIMIT // 1024 // 1024} MiB are read; choose the rules folder alone"
-            raise Refused(ProblemResponse(413, "too-large", "Too many rules", detail))
-    return bytes(body)
 
 
 def _read_form(content_type: str, body: bytes) -> tuple[dict[str, bytes], str]:

@@ -84,9 +84,8 @@ def row_of(recent: RecentDecisions, kept: Kept | RefusedCaller) -> Row:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which decisions somebody wants to see: those that have each text somewhere in its column, without case (or
-    the alias in their call id), are of what is
-    chosen, took so many milliseconds or more, and were made between two times.
+    """Which decisions somebody wants to see: those that have each text somewhere in its column, without case (the alias also in
+    their call id), are of what is chosen, took so many milliseconds or more, and were made between two times.
     """
 
     node: str = ""
@@ -103,13 +102,12 @@ class Wanted:
     @property
     def is_all(self) -> bool:
         """Whether every decision is wanted."""
-        return not any(getattr(self, each.name) for each in fields(self))
+        return not any(self.told().values())
 
     @property
     def url(self) -> str:
         """The query of the page that shows them."""
-        told = ((each.name, getattr(self, each.name)) for each in fields(self))
-        return urlencode([pair for pair in told if pair[1]])
+        return urlencode({name: text for name, text in self.told().items() if text})
 
     def told(self) -> dict[str, str]:
         """As JSON, for another process."""

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
 from anyio.to_thread import run_sync
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -19,7 +20,7 @@ from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.web.admission import Admission
 from policy_server.web.basic import BasicAuthentication
 from policy_server.web.doors import nothing_here
-from policy_server.web.problem import Refused
+from policy_server.web.problem import ProblemResponse, Refused
 from policy_server.web.refusals import Refusals
 
 ROOT: Final = "/admin"
@@ -141,6 +142,28 @@ class AdminDoor:
         if self._authentication.accepts(request.scope["headers"]):
             return None
         return await self._authentication.refuse(self._refusals, request.scope)
+
+
+def cross_site_refusal(request: Request) -> Response | None:
+    """The answer to what a browser sent from a page of another site. What says nothing of it is no browser of this decade."""
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is not None:
+        is_cross_site = site not in {"same-origin", "none"}
+    else:
+        is_cross_site = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    if request.method != "POST" or not is_cross_site:
+        return None
+    return ProblemResponse(403, "forbidden", "This was sent by another site", headers={"cache-control": "no-store"})
+
+
+async def read_body(request: Request, limit: int, too_large: ProblemResponse) -> bytes:
+    """What was sent. Raises Refused with ``too_large`` for more than so many bytes."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > limit:
+            raise Refused(too_large)
+    return bytes(body)
 
 
 def root_of(request: Request) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from anyio.to_thread import run_sync
 from starlette.requests import Request
@@ -14,7 +14,7 @@ from policy_server.policy.upstreams import Upstream
 from policy_server.rulefiles.store import RuleStore
 from policy_server.telephony.trunks import Load
 from policy_server.upstreams.client import UpstreamState
-from policy_server.web.admin.door import HEADERS, ROOT, AdminDoor
+from policy_server.web.admin.door import HEADERS, ROOT, AdminDoor, cross_site_refusal, read_body
 from policy_server.web.admin.hits import HITS, added_up
 from policy_server.web.admin.rules_page import LONGEST_FILTER, ON_A_PAGE, Wanted, rules_page
 from policy_server.web.admin.siblings import Siblings
@@ -90,10 +90,8 @@ class AdminEndpoints:
         return await self._door.answer(request, lambda: self._try(request))
 
     async def _try(self, request: Request) -> Response:
-        if request.method == "POST" and is_cross_site(request):
-            return ProblemResponse(
-                403, "forbidden", "This was sent by another site", headers={"cache-control": "no-store"}
-            )
+        if refusal := cross_site_refusal(request):
+            return refusal
         found = (
             await run_sync(self._tries.asked, await read_form(request))
             if request.method == "POST"
@@ -104,24 +102,12 @@ class AdminEndpoints:
         return await self._door.page("try.html", "Try a call", found)
 
 
-def is_cross_site(request: Request) -> bool:
-    """Whether a browser sent this from a page of another site. What says nothing of it is no browser of this decade."""
-    site = request.headers.get("sec-fetch-site")
-    if site is not None:
-        return site not in {"same-origin", "none"}
-    origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
-
-
 async def read_form(request: Request) -> dict[str, str]:
     """The fields of a form, of one that is there twice the first. Raises Refused for one that is none, or too large."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         raise Refused(ProblemResponse(415, "unsupported-media-type", "This is no form", f"send {FORM}"))
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > FORM_LIMIT:
-            raise Refused(ProblemResponse(413, "too-large", "Too much text", f"at most {FORM_LIMIT} bytes are read"))
+    too_large = ProblemResponse(413, "too-large", "Too much text", f"at most {FORM_LIMIT} bytes are read")
+    body = await read_body(request, FORM_LIMIT, too_large)
     fields: dict[str, str] = {}
     for name, value in parse_qsl(body.decode("utf-8", "replace"), errors="replace"):
         fields.setdefault(name, value)

@@ -87,7 +87,7 @@ class RuleHits:
         """What was counted of a rule."""
         counted = self._rules.get((question, rule))
         if counted is None:
-            return Hits()
+            return NO_HITS
         return Hits(counted.total, sum(count for _, count in counted.minutes.until(now)), counted.last)
 
     def told(self, now: datetime) -> list[tuple[str, str, int, int, float]]:
