@@ -212,7 +212,7 @@ class _Stream:
                 while fresh is None or fresh.keys == found.keys:
                     if fresh is not None and fresh.number != told:
                         told = fresh.number
-                        await self._send_text(_event("conference", fresh.body(self._admitted.found_by), told))
+                        await self._send_text(event_text("conference", fresh.body(self._admitted.found_by), told))
                         await asyncio.sleep(self._parts.pause)
                     await self._wait(self._subscription, RETRY_SECONDS if fresh is None else math.inf)
                     fresh = await self._read()
@@ -259,7 +259,7 @@ class _Stream:
     async def _say_why(self, problem: ProblemResponse) -> None:
         with contextlib.suppress(OSError):
             async with asyncio.timeout(LAST_WORDS_SECONDS):
-                body = _event("end", bytes(problem.body))
+                body = event_text("end", bytes(problem.body))
                 await self._send_message({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _send_text(self, text: bytes) -> None:
@@ -275,7 +275,8 @@ class _Stream:
             raise _End from None
 
 
-def _event(name: str, data: bytes, number: int | None = None) -> bytes:
+def event_text(name: str, data: bytes, number: int | None = None) -> bytes:
+    """An event as it is sent, with its number if it has one; ``data`` is one line."""
     identifier = b"" if number is None else b"id: %d\n" % number
     return b"event: %b\n%bdata: %b\n\n" % (name.encode(), identifier, data)
 

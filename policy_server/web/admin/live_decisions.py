@@ -22,6 +22,7 @@ from policy_server.web.admin.decision_rows import Row, Wanted, fitting, row_of, 
 from policy_server.web.admin.door import HEADERS
 from policy_server.web.admin.siblings import Siblings
 from policy_server.web.recent_decisions import RecentDecisions
+from policy_server.web.streams import KEEP_ALIVE_SECONDS, STALLED_SECONDS, event_text
 
 NEW: Final = "decisions.new"
 """What processes ask each other for ``new_rows``."""
@@ -37,12 +38,6 @@ TICKS: Final = 2
 
 WAITING: Final = 8
 """Events that may wait for a browser; one that reads so slowly is cut off, and comes back."""
-
-KEEP_ALIVE_SECONDS: Final = 15.0
-"""Seconds between comments that keep proxies from closing a quiet stream."""
-
-STALLED_SECONDS: Final = 30.0
-"""Seconds that a browser may read nothing."""
 
 RECONNECT_MILLISECONDS: Final = 2000
 
@@ -237,7 +232,7 @@ class DecisionStream(Response):
 
 def event(name: str, told: Mapping[str, object]) -> bytes:
     """An event of the stream, as JSON."""
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(told))
+    return event_text(name, orjson.dumps(told))
 
 
 async def _send_text(send: Send, text: bytes, *, more: bool = True) -> None:
