@@ -68,6 +68,8 @@ class DecisionLog:
         self._write: Final = write or partial(_write_to, _ERR)
         self._lines: Final[deque[bytes]] = deque()
         self._stopping: Final = Event()
+        # Set while something may be queued; the thread sleeps else.
+        self._has_news: Final = Event()
         self._thread: Thread | None = None
         # Two, since one thread queues and another takes.
         self._queued = self._taken = 0
@@ -89,6 +91,8 @@ class DecisionLog:
             return
         self._queued += len(line)
         self._lines.append(line)
+        if not self._has_news.is_set():
+            self._has_news.set()
 
     def flush(self) -> None:
         """Writes what is queued."""
@@ -112,6 +116,7 @@ class DecisionLog:
     def stop(self) -> None:
         """Writes the rest and ends the thread."""
         self._stopping.set()
+        self._has_news.set()
         if self._thread is not None:
             self._thread.join(STOP_SECONDS)
             if self._thread.is_alive():
@@ -121,7 +126,9 @@ class DecisionLog:
         self.flush()
 
     def _run(self) -> None:
-        while not self._stopping.wait(INTERVAL):
+        while self._has_news.wait() and not self._stopping.wait(INTERVAL):
+            # Before the lines are taken, so that the next one is not overlooked.
+            self._has_news.clear()
             self.flush()
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from itertools import count
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -143,6 +144,21 @@ def test_lines_are_written_without_being_asked() -> None:
     eventually(lambda: written)
     log.stop()
     assert written == [b"2026-11-23T16:00:00.000+00:00 decision_id=abc-1 ms=0.500 rule=a\n"]
+
+
+def test_a_log_that_slept_writes_the_next_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that comes while nothing was queued is written, each time; and while nothing is queued, nobody looks."""
+    monkeypatch.setattr(decision_log, "INTERVAL", 0.0)
+    written: list[bytes] = []
+    log = DecisionLog("text", written.append)
+    looks = count()
+    monkeypatch.setattr(log, "flush", lambda flush=log.flush: (next(looks), flush()))
+    log.start()
+    for number in range(100):
+        put(log, number=number)
+        eventually(lambda number=number: len(b"".join(written).splitlines()) > number)
+    log.stop()
+    assert next(looks) <= 100 * 2 + 1
 
 
 def test_stop_writes_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
