@@ -151,12 +151,17 @@ def test_a_log_that_slept_writes_the_next_line(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(decision_log, "INTERVAL", 0.0)
     written: list[bytes] = []
     log = DecisionLog("text", written.append)
-    looks = count()
-    monkeypatch.setattr(log, "flush", lambda flush=log.flush: (next(looks), flush()))
+    looks, flush = count(), log.flush
+
+    def look() -> None:
+        next(looks)
+        flush()
+
+    monkeypatch.setattr(log, "flush", look)
     log.start()
-    for number in range(100):
+    for number in range(1, 101):
         put(log, number=number)
-        eventually(lambda number=number: len(b"".join(written).splitlines()) > number)
+        eventually(lambda: len(b"".join(written).splitlines()) == number)  # noqa: B023  asked before the next
     log.stop()
     assert next(looks) <= 100 * 2 + 1
 
