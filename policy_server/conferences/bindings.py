@@ -167,6 +167,5 @@ async def check_place(store: ConferenceStore, found: Found, conversation: str) -
         return ""
     is_own = await store.bind(found.conference.id, conversation, 1)
     if not is_own:
-        legs = sum(leg.connected_at is not None for leg in found.latest.trunk_legs)
-        is_own = await store.bind(found.conference.id, conversation, legs)
+        is_own = await store.bind(found.conference.id, conversation, found.connected_legs)
     return "" if is_own else "another conversation came first for this conference: that caller only has its name"

@@ -49,7 +49,7 @@ def course_of(reader: CallSource, held: HeldConference, now: datetime) -> Course
 def course_in(reader: CallSource, room: str, since: datetime) -> Course:
     """How it goes in a room that nobody holds, by what arrived since a time."""
     told = reader.told(room, since)
-    return Course(told, told, told.state.phase)
+    return Course(told, told, told.phase)
 
 
 def phase_of(latest: Phase, held: HeldConference | None, now: datetime) -> Phase:
@@ -136,4 +136,4 @@ def _is_room_over(reader: CallSource, name: str, now: datetime) -> bool | None:
 
 def _is_over(reader: CallSource, held: HeldConference) -> bool:
     # Of this room alone: while its main room runs a breakout room may be over.
-    return reader.told_of(held).since(held.held_at).state.ended_at is not None
+    return reader.told_of(held).since(held.held_at).phase is Phase.ENDED

@@ -1,11 +1,11 @@
-"""The state of a conference, from its event-sink messages (pexip/README.md: Events).
+"""What is known of a conference, from its event-sink messages (pexip/README.md: Events).
 
 A pure function of the *set* of messages of one conference: any order and any duplicates give the same result. They are
 put in order by the time their nodes give, never by the order in which they came.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
@@ -15,9 +15,8 @@ from typing import Final
 from policy_server.conferences.attendance import DISCONNECTED, Attendance
 from policy_server.conferences.lives import told_since
 from policy_server.conferences.participants import (
-    Participant,
+    Person,
     TrunkLeg,
-    as_participant,
     as_person,
     as_trunk_leg,
     group_people,
@@ -50,28 +49,7 @@ class Phase(StrEnum):
     """Every node that started it has ended it, and nobody was heard of since."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConferenceState:
-    """What is known of a conference. Times are epoch seconds by the nodes' clocks."""
-
-    phase: Phase
-    started_at: float | None
-    """The smallest start_time of any node, of its first life when it had several."""
-    ended_at: float | None
-    """When its last node ended it; ``None`` unless the phase is ended."""
-    is_locked: bool
-    participants: tuple[Participant, ...]
-    """All of them, legs and halves of browsers included, by when they came."""
-    people: tuple[Participant, ...]
-    """Without trunk legs, and siblings as one: a browser's control half and media half are one person."""
-    trunk_legs: tuple[TrunkLeg, ...]
-    nodes: tuple[str, ...]
-    """The nodes that sent the messages, sorted."""
-    left_out: int = 0
-    """How many participants came beyond ``MAX_PARTICIPANTS``."""
-
-
-_WORKED_OUT: Final = ("room", "everybody", "kept", "participants", "people", "trunk_legs", "phase", "state")
+_WORKED_OUT: Final = ("room", "everybody", "kept", "people", "trunk_legs", "phase")
 """What a chronicle works out when it is asked, and forgets when it is told more."""
 
 
@@ -89,9 +67,14 @@ class Chronicle:
         self._first_at: datetime | None = None
         self._since: dict[datetime, Chronicle] = {}
         self._ordered: list[Event] = []
+        self._names: Final[set[str]] = set()
         self._services: dict[str, Runs] = {}
         self._closes: dict[str, tuple[tuple[float, float], ...]] = {}
         self._attendances: dict[str, Attendance] = {}
+        self._heard_until = -math.inf
+        # Of whoever was not heard of since, by each uuid of a person.
+        self._persons: Final[dict[str, Person]] = {}
+        self._legs: Final[dict[str, tuple[Attendance, TrunkLeg]]] = {}
         self.tell(events)
 
     def tell(self, events: Iterable[Event]) -> None:
@@ -104,6 +87,7 @@ class Chronicle:
         fresh = in_order(some)
         if not fresh:
             return
+        self._names.update(name for event in fresh if (name := event.conference))
         if self._ordered and _when(self._ordered[-1]) < _when(fresh[0]):
             for event in fresh:
                 if not self._advance(event):
@@ -119,15 +103,20 @@ class Chronicle:
     def _advance(self, event: Event) -> bool:
         """Takes one message, the latest of all; false if that changes what was made of those before."""
         if event.name.startswith("conference_"):
-            closes = self._closes.get(event.conference, ())
+            before = self._closes.get(event.conference, ())
             self._run(event)
-            return self._closes[event.conference][: len(closes)] == closes
+            closes = self._closes[event.conference]
+            if closes[: len(before)] == before:
+                return True
+            # Where the last end is another now, that is all the same to those of whom nothing was heard after it.
+            return closes[: len(before) - 1] == before[:-1] and self._heard_until <= before[-1][0]
         self._hear(event)
         return True
 
     def _begin_again(self, fresh: Iterable[Event]) -> None:
         self._ordered = in_order([*self._ordered, *fresh])
         self._services, self._closes, self._attendances = {}, {}, {}
+        self._forget_everybody()
         for event in self._ordered:
             if event.name.startswith("conference_"):
                 self._run(event)
@@ -137,7 +126,11 @@ class Chronicle:
     def _run(self, event: Event) -> None:
         runs = self._services.setdefault(event.conference, Runs())
         runs.tell(event)
-        self._closes[event.conference] = runs.closes
+        closes = runs.closes
+        if closes != self._closes.get(event.conference, ()):
+            # With an end go those who were not heard of since.
+            self._forget_everybody()
+        self._closes[event.conference] = closes
 
     def _hear(self, event: Event) -> None:
         if uuid := event.participant:
@@ -145,6 +138,13 @@ class Chronicle:
             if attendance is None:
                 attendance = self._attendances[uuid] = Attendance(uuid)
             attendance.hear(event, self._closes)
+            self._heard_until = event.time
+            self._persons.pop(uuid, None)
+            self._legs.pop(uuid, None)
+
+    def _forget_everybody(self) -> None:
+        self._persons.clear()
+        self._legs.clear()
 
     def _forget(self) -> None:
         self._since.clear()
@@ -168,8 +168,7 @@ class Chronicle:
     @cached_property
     def room(self) -> str:
         """The service that all messages are about: the one whose breakout rooms the others are, if there are others."""
-        names = {event.conference for event in self._ordered} - {""}
-        return min(names, key=lambda name: (len(name), name), default="")
+        return min(self._names, key=lambda name: (len(name), name), default="")
 
     @property
     def runs(self) -> Sequence[Run]:
@@ -188,46 +187,49 @@ class Chronicle:
         return keep_latest(self.everybody)
 
     @cached_property
-    def participants(self) -> Mapping[str, Participant]:
-        """The participants that are kept, by their uuids."""
-        return {attendance.uuid: as_participant(attendance) for attendance in self.kept}
+    def people(self) -> Sequence[Person]:
+        """The persons among them. One of whom nothing was heard since is the same object as before."""
+        return [self._person(halves) for halves in group_people(self.kept)]
 
-    @cached_property
-    def people(self) -> Sequence[tuple[Sequence[Attendance], Participant]]:
-        """The persons among them, each with the participants that it is."""
-        return [(halves, as_person(halves, self.participants)) for halves in group_people(self.kept)]
+    def _person(self, halves: Sequence[Attendance]) -> Person:
+        known = self._persons.get(halves[0].uuid)
+        is_same = known is not None and all(self._persons.get(half.uuid) is known for half in halves)
+        if known is None or not is_same or len(known.halves) != len(halves):
+            known = as_person(halves)
+            self._persons.update(dict.fromkeys((half.uuid for half in halves), known))
+        return known
 
     @cached_property
     def trunk_legs(self) -> Sequence[tuple[Attendance, TrunkLeg]]:
-        """The trunk legs among them."""
-        legs = filter(is_trunk_leg, self.kept)
-        return [(attendance, as_trunk_leg(attendance, self.participants[attendance.uuid])) for attendance in legs]
+        """The trunk legs among them. One of which nothing was heard since is the same object as before."""
+        return [self._leg(attendance) for attendance in self.kept if is_trunk_leg(attendance)]
+
+    def _leg(self, attendance: Attendance) -> tuple[Attendance, TrunkLeg]:
+        known = self._legs.get(attendance.uuid)
+        if known is None:
+            known = self._legs[attendance.uuid] = attendance, as_trunk_leg(attendance)
+        return known
 
     @cached_property
     def phase(self) -> Phase:
         """Where the conference is in its life."""
         if any(map(is_in, self.everybody)):
             return Phase.ACTIVE
-        is_over = bool(self.runs) and self.runs[-1].ended_at is not None
+        runs = self.runs
+        is_over = bool(runs) and runs[-1].ended_at is not None
         if is_over and not any(attendance.is_present for attendance in self.everybody):
             return Phase.ENDED
         return Phase.WAITING
 
-    @cached_property
-    def state(self) -> ConferenceState:
-        """The state of the conference."""
-        runs, phase = self.runs, self.phase
-        return ConferenceState(
-            phase=phase,
-            started_at=runs[0].started_at if runs else None,
-            ended_at=runs[-1].ended_at if phase is Phase.ENDED else None,
-            is_locked=bool(runs) and runs[-1].is_locked,
-            participants=tuple(self.participants.values()),
-            people=tuple(person for _, person in self.people),
-            trunk_legs=tuple(leg for _, leg in self.trunk_legs),
-            nodes=tuple(sorted({event.node for event in self._ordered})),
-            left_out=len(self.everybody) - len(self.kept),
-        )
+    @property
+    def started_at(self) -> float | None:
+        """The smallest start_time of any node, of its first life when it had several, in epoch seconds by its clock."""
+        return self.runs[0].started_at if self.runs else None
+
+    @property
+    def ended_at(self) -> float | None:
+        """When its last node ended it, in epoch seconds by its clock; ``None`` unless the phase is ended."""
+        return self.runs[-1].ended_at if self.phase is Phase.ENDED else None
 
 
 def tells(event: Event) -> bool:

@@ -5,7 +5,6 @@ from functools import cached_property
 
 import orjson
 
-from policy_server.conferences.fold import ConferenceState
 from policy_server.conferences.records import HeldConference
 from policy_server.conferences.view import Conference, FoundBy
 
@@ -29,7 +28,8 @@ class Subject:
 class Found:
     """A conference as it was read. ``keys`` are the call id and room name whose changes concern it; what changes after
     change number ``number`` may be missing from the answer. ``dials`` are the aliases that its room dials,
-    ``conference`` what holds the room or held it last, and ``latest`` the state of its latest life.
+    ``conference`` what holds the room or held it last, and ``connected_legs`` how many calls to the contact centre were
+    answered in its latest life.
     """
 
     call: str = field(repr=False)
@@ -38,7 +38,7 @@ class Found:
     answer: Conference = field(repr=False)
     dials: frozenset[str] = field(repr=False)
     conference: HeldConference | None = field(repr=False)
-    latest: ConferenceState = field(repr=False)
+    connected_legs: int
 
     def body(self, found_by: FoundBy | None) -> bytes:
         """The answer in JSON, made once for all who get it and whose conversation shows the caller so."""

@@ -176,7 +176,8 @@ class ConferenceLookup:
         keys_of_visit = dict.fromkeys((known.joins, room)) if known.joins else ()
         of_visit = [entry for key in keys_of_visit for entry in reader.timeline(key)] if known.joins else None
         answer = self._render(known, ruleset, service, entries, course, now, dials=bool(dials), of_visit=of_visit)
-        found = Found(known.call, keys, number, answer, dials, known.conference, course.latest.state)
+        connected = sum(leg.connected_at is not None for _, leg in course.latest.trunk_legs)
+        found = Found(known.call, keys, number, answer, dials, known.conference, connected)
         return _Shown(found, ruleset, known, service)
 
     def _look_up_room(self, reader: CallSource, name: str, ruleset: Ruleset, now: datetime) -> Conference | None:

@@ -1,12 +1,12 @@
 """Participants, people and trunk legs of a conference, as its attendances tell (pexip/README.md: Events)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final
 
-from policy_server.conferences.attendance import Attendance, Stint, stays
+from policy_server.conferences.attendance import Attendance, Stay, Stint, stays
 from policy_server.conferences.kept import JOINING_CALL
 from policy_server.pexip.aliases import bare_alias
 from policy_server.pexip.events import is_outgoing
@@ -102,9 +102,20 @@ class TrunkLeg:
     """Why it ended; ``None`` until it has."""
 
 
-def keep_latest(everybody: Iterable[Attendance]) -> list[Attendance]:
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person: the participants that it is, all of them as one, and its stays."""
+
+    halves: Sequence[Attendance]
+    whole: Participant
+    stays: Sequence[Stay]
+
+
+def keep_latest(everybody: Sequence[Attendance]) -> list[Attendance]:
     """At most ``MAX_PARTICIPANTS`` of them, by when they came."""
-    kept = sorted(everybody, key=lambda attendance: (attendance.is_present, attendance.last_heard, attendance.uuid))
+    kept = everybody
+    if len(kept) > MAX_PARTICIPANTS:
+        kept = sorted(kept, key=lambda attendance: (attendance.is_present, attendance.last_heard, attendance.uuid))
     return sorted(kept[-MAX_PARTICIPANTS:], key=lambda attendance: (attendance.stints[0].began_at, attendance.uuid))
 
 
@@ -164,8 +175,8 @@ def group_people(kept: Sequence[Attendance]) -> list[list[Attendance]]:
             uuid = parent
         return uuid
 
-    callers = [attendance for attendance in kept if not is_trunk_leg(attendance)]
-    legs = {attendance.uuid for attendance in kept} - {attendance.uuid for attendance in callers}
+    legs = {attendance.uuid for attendance in kept if is_trunk_leg(attendance)}
+    callers = [attendance for attendance in kept if attendance.uuid not in legs]
     for attendance in callers:
         for sibling in attendance.related - legs:
             parents[root(sibling)] = root(attendance.uuid)
@@ -175,24 +186,25 @@ def group_people(kept: Sequence[Attendance]) -> list[list[Attendance]]:
     return list(people.values())
 
 
-def as_person(halves: Sequence[Attendance], participants: Mapping[str, Participant]) -> Participant:
-    """One person of one or more participants, given by their uuids too: the one with media speaks for all, the others fill
-    its gaps.
-    """
-    parts = sorted(
-        (participants[half.uuid] for half in halves),
-        key=lambda part: (part.is_present, part.has_media, part.connected_at or 0.0, part.uuids),
-        reverse=True,
-    )
+def as_person(halves: Sequence[Attendance]) -> Person:
+    """One person of one or more participants."""
+    there = stays(stint for half in halves for stint in half.stints)
+    return Person(halves, _as_one([as_participant(half) for half in halves], there[-1]), there)
+
+
+def _as_one(parts: Sequence[Participant], last_stay: Stay) -> Participant:
+    """The participants of a person as one: the one with media speaks for all, the others fill its gaps."""
     if len(parts) == 1:
         return parts[0]
+    parts = sorted(
+        parts, key=lambda part: (part.is_present, part.has_media, part.connected_at or 0.0, part.uuids), reverse=True
+    )
     there = [part for part in parts if part.is_present]
-    last_stay = stays(stint for half in halves for stint in half.stints)[-1]
     told: dict[str, Any] = {name: next(filter(None, (getattr(part, name) for part in parts)), "") for name in _TEXTS}
     return replace(
         parts[0],
         **told,
-        uuids=tuple(sorted(half.uuid for half in halves)),
+        uuids=tuple(sorted(uuid for part in parts for uuid in part.uuids)),
         connected_at=min((part.connected_at for part in parts if part.connected_at is not None), default=None),
         disconnected_at=last_stay.left_at,
         disconnect_reason="" if last_stay.left_at is None else last_stay.reason,
@@ -201,8 +213,9 @@ def as_person(halves: Sequence[Attendance], participants: Mapping[str, Participa
     )
 
 
-def as_trunk_leg(attendance: Attendance, leg: Participant) -> TrunkLeg:
-    """An outgoing SIP call as it was last heard of; ``leg`` is the participant that it is."""
+def as_trunk_leg(attendance: Attendance) -> TrunkLeg:
+    """An outgoing SIP call as it was last heard of."""
+    leg = as_participant(attendance)
     state = LegState.DIALLING if leg.connected_at is None else LegState.CONNECTED
     return TrunkLeg(
         uuid=attendance.uuid,

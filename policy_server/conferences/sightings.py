@@ -46,10 +46,11 @@ def seen_by_events(
     trunks, companions = (frozenset(map(party, aliases)) for aliases in (known.trunks, known.companions))
     customers: set[str] = set()
     others = 0
-    for halves, person in told.people:
+    for somebody in told.people:
+        person = somebody.whole
         is_there = person.is_present
         if normalise_alias(person.destination_alias, domains) in ways and person.call_direction != "out":
-            customers |= {half.uuid for half in halves if half.is_present}
+            customers |= {half.uuid for half in somebody.halves if half.is_present}
         elif is_there and not (person.call_direction == "out" and party(person.destination_alias) in companions):
             others += 1
     legs: list[Leg] = []

@@ -11,9 +11,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple, assert_never
 
-from policy_server.conferences.attendance import Attendance, Stint, stays
+from policy_server.conferences.attendance import Attendance, Stint
 from policy_server.conferences.fold import Chronicle
-from policy_server.conferences.participants import Participant, TrunkLeg, leg_end
+from policy_server.conferences.participants import Person, TrunkLeg, leg_end
 from policy_server.conferences.runs import Run
 from policy_server.pexip.leg_ends import LegEnd, is_hung_up
 from policy_server.pexip.query import clean
@@ -257,9 +257,10 @@ def timeline_events(told: Chronicle, joining: Mapping[str, str] = _NOBODY, only:
     those alone who came by the link of that call.
     """
     lines = [] if only else list(_run_lines(told.runs))
-    for halves, person in told.people:
-        if not only or person.joining_call == only:
-            lines += _person_lines(halves, person, told.room, joining.get(person.joining_call, ""))
+    for person in told.people:
+        call = person.whole.joining_call
+        if not only or call == only:
+            lines += _person_lines(person, told.room, joining.get(call, ""))
     for attendance, leg in () if only else told.trunk_legs:
         lines += _leg_lines(attendance, leg)
     return tuple(sorted(lines, key=lambda line: (line.time, _ORDER[line.kind])))
@@ -274,13 +275,14 @@ def _run_lines(runs: Sequence[Run]) -> Iterator[TimelineEvent]:
             yield TimelineEvent(run.ended_at, Kind.CONFERENCE_ENDED, "The conference ended.", {})
 
 
-def _person_lines(halves: Sequence[Attendance], person: Participant, room: str, called: str) -> Iterator[TimelineEvent]:
+def _person_lines(somebody: Person, room: str, called: str) -> Iterator[TimelineEvent]:
+    person = somebody.whole
     name = clean(called or person.display_name)[:_MAX_NAME_SHOWN] or "Somebody without a name"
     data: dict[str, object] = {"participants": list(person.uuids), "display_name": name, "protocol": person.protocol}
     if person.joining_call:
         data["call"] = person.joining_call
     role = {"chair": " as Host", "guest": " as Guest"}.get(person.role, "")
-    for stay in stays(stint for half in halves for stint in half.stints):
+    for stay in somebody.stays:
         if stay.joined_at is not None:
             where = "" if stay.service in ("", room) else " a breakout room"
             yield TimelineEvent(
@@ -292,7 +294,9 @@ def _person_lines(halves: Sequence[Attendance], person: Participant, room: str, 
     presenting: set[str] = set()
     # What somebody did at one moment stays in its order: who began and stopped then does not present for ever.
     changes = sorted(
-        (time, half.uuid, number, is_on) for half in halves for number, (time, is_on) in enumerate(half.presenting)
+        (time, half.uuid, number, is_on)
+        for half in somebody.halves
+        for number, (time, is_on) in enumerate(half.presenting)
     )
     for time, uuid, _, is_on in changes:
         was_presenting = bool(presenting)

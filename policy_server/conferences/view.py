@@ -19,7 +19,7 @@ from policy_server.conferences.records import Link, TimelineEntry
 from policy_server.conferences.shapes import Count, Time, means, stamp
 from policy_server.conferences.timeline import Kind, timeline_events
 from policy_server.conferences.verdict import Verdict, absent_of, verdict_of
-from policy_server.conferences.visit import Part, part_of, visit_of
+from policy_server.conferences.visit import Part, visit_of
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.pexip.field_facts import masked
 from policy_server.pexip.leg_ends import LegEnd
@@ -238,18 +238,18 @@ def render(
     """
     link, conference, noted = known.link, known.conference, tuple(entries)
     joins = known.joins
-    state, is_over = course.whole.state, course.phase is Phase.ENDED
-    arrived = course.whole.arrived_at or now
-    people = [person for person in state.people if not joins or person.joining_call == known.call]
+    told, is_over = course.whole, course.phase is Phase.ENDED
+    arrived = told.arrived_at or now
+    wholes = (person.whole for person in told.people)
+    people = [person for person in wholes if not joins or person.joining_call == known.call]
     links = {each.call: each for each in (*known.joined_by, *((link,) if link is not None and joins else ()))}
-    lines = sorted([*_noted(noted), *_happened(course.whole, arrived, links, known)], key=lambda line: line[0])
+    lines = sorted([*_noted(noted), *_happened(told, arrived, links, known)], key=lambda line: line[0])
     opened_at = next((entry.at for entry in noted if entry.kind == Kind.LINK_OPENED), None)
     ended_at = conference.ended_at if conference is not None else None
     service_tag = conference.service_tag if conference is not None else service.get("service_tag")
     pin = service.get("pin")
     cast = known.cast(domains, dials=dials)
-    visit = visit_of(course.whole, noted if of_visit is None else of_visit, cast, is_ended=is_over)
-    parts = part_of(course.whole, cast)
+    visit = visit_of(told, noted if of_visit is None else of_visit, cast, is_ended=is_over)
     return {
         "verdict": verdict_of(visit),
         "call": known.call if known.opened or link or (conference and conference.call) else None,
@@ -265,8 +265,8 @@ def render(
             "call_type": JOIN_CALL_TYPE,
         },
         "customer": _customer(known, people, domains, arrived),
-        "trunk_leg": None if joins else _trunk_leg(state.trunk_legs, arrived),
-        "participants": [_participant(person, parts, links, arrived) for person in people],
+        "trunk_leg": None if joins else _trunk_leg([leg for _, leg in told.trunk_legs], arrived),
+        "participants": [_participant(person, visit.parts, links, arrived) for person in people],
         "attributes": dict(link.attributes) if link is not None else {},
         "joins": joins or None,
         "joined_by": [_joined_by(each, people, arrived) for each in known.joined_by[-JOINED_LIMIT:]],
@@ -275,8 +275,8 @@ def render(
         "timeline_left_out": max(0, len(lines) - TIMELINE_LIMIT),
         "created_at": stamp(link.created_at if link is not None else None),
         "opened_at": stamp(opened_at),
-        "started_at": stamp(moment(state.started_at, arrived)),
-        "ended_at": stamp(moment(course.latest.state.ended_at, arrived) or ended_at) if is_over else None,
+        "started_at": stamp(moment(told.started_at, arrived)),
+        "ended_at": stamp(moment(course.latest.ended_at, arrived) or ended_at) if is_over else None,
         "starts_at": stamp(link.starts_at if link is not None else None),
         "opens_at": stamp(known.opens_at),
         "expires_at": stamp(known.expires_at),

@@ -10,9 +10,9 @@ from enum import StrEnum
 from typing import Final
 
 from policy_server.conferences.acted import Parting, acted
-from policy_server.conferences.attendance import Attendance, Stint, stays
+from policy_server.conferences.attendance import Attendance, Stint
 from policy_server.conferences.fold import Chronicle
-from policy_server.conferences.participants import NOT_YET_IN, Participant, leg_end
+from policy_server.conferences.participants import NOT_YET_IN, Participant, Person, leg_end
 from policy_server.conferences.records import TimelineEntry
 from policy_server.conferences.timeline import Doorstep, Kind
 from policy_server.pexip.aliases import normalise_alias
@@ -74,6 +74,8 @@ class Visit:
     """What became of a customer in a room. ``is_over``: the customer has gone for all that is known, or the room ended."""
 
     cast: Cast
+    parts: Mapping[tuple[str, ...], Part]
+    """The part of each person, by their ids."""
     is_over: bool
     customer: tuple[Span, ...]
     """When the customer was in the room."""
@@ -153,7 +155,8 @@ def visit_of(told: Chronicle, entries: Iterable[TimelineEntry], cast: Cast, *, i
     # Of a conference that is over without a word nobody is there after the last one.
     until = told.events[-1].time if is_ended and told.events else math.inf
     customers, agents, others = _parts(told.people, cast)
-    inside = [(halves, person) for halves, person in customers if not _is_outside(halves, cast)]
+    outside = [person for person in customers if _is_outside(person.halves, cast)]
+    inside = [person for person in customers if person not in outside]
     # Where no node tells of the call, what the Management Node showed is all that is known.
     customer = _there(inside, until) if is_told else _joined(by_assurance.customer)
     agent = _there(agents, until)
@@ -174,12 +177,12 @@ def visit_of(told: Chronicle, entries: Iterable[TimelineEntry], cast: Cast, *, i
         talk = _common(together, [(looked_up, math.inf)]) or together
     else:
         talk = ()
-    outside = [person for halves, person in customers if _is_outside(halves, cast)]
     return Visit(
         cast=cast,
+        parts=_by_ids(customers, agents, others),
         is_over=is_over,
         customer=customer,
-        at_the_door=tuple(outside),
+        at_the_door=tuple(person.whole for person in outside),
         legs=legs,
         agent=agent,
         talk=talk,
@@ -195,28 +198,37 @@ def visit_of(told: Chronicle, entries: Iterable[TimelineEntry], cast: Cast, *, i
 
 # ------------------------------------------------------------------ who is who
 
-_People = Sequence[tuple[Sequence[Attendance], Participant]]
 
-
-def part_of(told: Chronicle, cast: Cast) -> Mapping[tuple[str, ...], Part]:
-    """The part of each person, by their ids."""
-    customers, agents, others = _parts(told.people, cast)
-    parts = {person.uuids: Part.JOINING if person.joining_call else Part.OTHER for _, person in others}
-    parts |= {person.uuids: Part.AGENT for _, person in agents}
-    return parts | {person.uuids: Part.CUSTOMER for _, person in customers}
-
-
-def _parts(people: _People, cast: Cast) -> tuple[_People, _People, _People]:
+def _parts(people: Sequence[Person], cast: Cast) -> tuple[Sequence[Person], Sequence[Person], Sequence[Person]]:
     """The customer, the agents and the others among some people."""
-    alias = {person.uuids: normalise_alias(person.destination_alias, cast.domains) for _, person in people}
-    # Who came by a link that joins the call is not the customer, whatever a node says of their alias.
-    incoming = [one for one in people if one[1].call_direction != "out" and not one[1].joining_call]
-    agents = [one for one in incoming if alias[one[1].uuids] in cast.agents]
-    customers = [one for one in incoming if alias[one[1].uuids] in cast.customers]
-    if not customers:
-        # Where a node does not say what was dialled, and in a room that no link led to.
-        customers = [one for one in incoming if one not in agents and not (cast.has_link and alias[one[1].uuids])]
-    return customers, agents, [one for one in people if one not in agents and one not in customers]
+    customers: list[Person] = []
+    agents: list[Person] = []
+    others: list[Person] = []
+    unknown: list[Person] = []
+    for person in people:
+        whole = person.whole
+        alias = normalise_alias(whole.destination_alias, cast.domains)
+        # Who came by a link that joins the call is not the customer, whatever a node says of their alias.
+        is_incoming = whole.call_direction != "out" and not whole.joining_call
+        is_customer, is_agent = is_incoming and alias in cast.customers, is_incoming and alias in cast.agents
+        if is_customer:
+            customers.append(person)
+        if is_agent:
+            agents.append(person)
+        if not is_customer and not is_agent:
+            (others if not is_incoming or (cast.has_link and alias) else unknown).append(person)
+    if customers:
+        return customers, agents, [*others, *unknown]
+    # Where a node does not say what was dialled, and in a room that no link led to.
+    return unknown, agents, others
+
+
+def _by_ids(
+    customers: Iterable[Person], agents: Iterable[Person], others: Iterable[Person]
+) -> Mapping[tuple[str, ...], Part]:
+    parts = {person.whole.uuids: Part.JOINING if person.whole.joining_call else Part.OTHER for person in others}
+    parts |= {person.whole.uuids: Part.AGENT for person in agents}
+    return parts | {person.whole.uuids: Part.CUSTOMER for person in customers}
 
 
 def _is_outside(halves: Iterable[Attendance], cast: Cast) -> bool:
@@ -225,10 +237,10 @@ def _is_outside(halves: Iterable[Attendance], cast: Cast) -> bool:
     return all(half.service_type in outside for half in halves)
 
 
-def _there(people: _People, until: float) -> tuple[Span, ...]:
+def _there(people: Iterable[Person], until: float) -> tuple[Span, ...]:
     """When any of some people was there."""
-    found = (stay for halves, _ in people for stay in stays(stint for half in halves for stint in half.stints))
-    return _joined(_span(stay.joined_at, stay.left_at, until) for stay in found if stay.joined_at is not None)
+    found = (stay for person in people for stay in person.stays if stay.joined_at is not None)
+    return _joined(_span(stay.joined_at, stay.left_at, until) for stay in found)
 
 
 def _attempts(told: Chronicle, until: float, dropped: frozenset[str]) -> tuple[Attempt, ...]:

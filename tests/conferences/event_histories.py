@@ -10,7 +10,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from policy_server.conferences.fold import Chronicle, ConferenceState
+from policy_server.conferences.fold import Chronicle, Phase
+from policy_server.conferences.participants import Participant, TrunkLeg, as_participant
 from policy_server.pexip.events import Event
 
 NODE = "10.0.0.1"
@@ -208,9 +209,45 @@ def delivered(events: Iterable[Event], order: random.Random) -> list[Event]:
     return jumbled(copies, order)
 
 
+@dataclass(frozen=True, slots=True)
+class ConferenceState:
+    """All that a chronicle says of a conference. Times are epoch seconds by the nodes' clocks."""
+
+    phase: Phase
+    started_at: float | None
+    """The smallest start_time of any node, of its first life when it had several."""
+    ended_at: float | None
+    """When its last node ended it; ``None`` unless the phase is ended."""
+    is_locked: bool
+    participants: tuple[Participant, ...]
+    """All of them, legs and halves of browsers included, by when they came."""
+    people: tuple[Participant, ...]
+    """Without trunk legs, and siblings as one: a browser's control half and media half are one person."""
+    trunk_legs: tuple[TrunkLeg, ...]
+    nodes: tuple[str, ...]
+    """The nodes that sent the messages, sorted."""
+    left_out: int = 0
+    """How many participants came beyond ``MAX_PARTICIPANTS``."""
+
+
 def fold(events: Iterable[Event]) -> ConferenceState:
     """The state of the conference that the messages are about."""
-    return Chronicle(events).state
+    return state_of(Chronicle(events))
+
+
+def state_of(told: Chronicle) -> ConferenceState:
+    """All that a chronicle says."""
+    return ConferenceState(
+        phase=told.phase,
+        started_at=told.started_at,
+        ended_at=told.ended_at,
+        is_locked=bool(told.runs) and told.runs[-1].is_locked,
+        participants=tuple(map(as_participant, told.kept)),
+        people=tuple(person.whole for person in told.people),
+        trunk_legs=tuple(leg for _, leg in told.trunk_legs),
+        nodes=tuple(sorted({event.node for event in told.events})),
+        left_out=len(told.everybody) - len(told.kept),
+    )
 
 
 def jumbled(events: Iterable[Event], order: random.Random) -> list[Event]:

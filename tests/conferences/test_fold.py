@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_server.conferences.fold import Chronicle, ConferenceState, Phase
+from policy_server.conferences.fold import Chronicle, Phase
 from policy_server.conferences.participants import MAX_PARTICIPANTS, LegState, Participant
 from policy_server.conferences.timeline import timeline_events
 from policy_server.pexip.events import Event, parse_events
@@ -19,6 +19,7 @@ from tests.conferences.event_histories import (
     OTHER,
     ROOM,
     VISIT,
+    ConferenceState,
     History,
     browser,
     changed,
@@ -32,6 +33,7 @@ from tests.conferences.event_histories import (
     leg,
     message,
     started,
+    state_of,
     updated,
 )
 from tests.conferences.test_timeline import lines
@@ -544,7 +546,34 @@ def test_telling_on_is_telling_all(history: History, order: random.Random, loss:
         after = place + order.randint(1, 3)
         told.tell(events[place:after])
         place = after
-        assert (told.state, timeline_events(told)) == both(events[:place])
+        assert (state_of(told), timeline_events(told)) == both(events[:place])
+
+
+def test_only_who_was_heard_of_is_made_anew() -> None:
+    """Whoever nothing was told of since is the same person as before, and a leg the same leg; an end is about all."""
+    control, media = browser("Ada", 101)
+    told = Chronicle([started(100), control, media, joined("bob", 102), leg("leg", 103)])
+    (ada, bob), (trunk,) = told.people, told.trunk_legs
+    told.tell([changed("bob", 104, is_muted=True)])
+    assert told.people[0] is ada
+    assert told.people[1].whole.is_muted
+    assert told.trunk_legs[0] is trunk
+    told.tell([changed(media.participant, 105, is_presenting=True)])
+    assert told.people[0].whole.is_presenting
+    told.tell([ended(106)])
+    assert [person.whole.is_present for person in told.people] == [False, False]
+    assert told.trunk_legs[0][1].state is LegState.ENDED
+    assert not bob.whole.is_muted
+
+
+@pytest.mark.parametrize("between", [[], [changed("ada", 107, is_muted=True)], [joined("bob", 107)]])
+def test_an_end_that_is_told_again_is_told_as_if_at_once(between: list[Event]) -> None:
+    """Who was heard of between two ends of one life left with the second, and was not away before."""
+    events = [started(100), joined("ada", 101), ended(106), *between, ended(108), updated(109)]
+    told = Chronicle()
+    for place, event in enumerate(events, 1):
+        told.tell([event])
+        assert (state_of(told), timeline_events(told)) == both(events[:place])
 
 
 @given(histories(), st.randoms(use_true_random=False))

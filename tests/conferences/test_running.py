@@ -23,7 +23,7 @@ from policy_server.conferences.running import NotKept, RunningCalls
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.timeline import timeline_events
 from policy_server.pexip.events import Event
-from tests.conferences.event_histories import BEGIN, ROOM, History, delivered, histories
+from tests.conferences.event_histories import BEGIN, ROOM, History, delivered, histories, state_of
 from tests.conferences.samples import CALL, NOW, SECOND, Place, conference, entry, eventually, link, stored_event
 from tests.conferences.test_live import SteeredStore, replica, true
 
@@ -40,7 +40,7 @@ def everything(source: CallSource, held: HeldConference = OWN) -> tuple[object, 
     told, of_conference = source.told(call, BEGINNING), source.told_of(held).since(held.held_at)
     return (
         *(number, source.link(call), source.conference_of_call(call), list(source.timeline(call))),
-        *(told.state, timeline_events(told), told.arrived_at, of_conference.state),
+        *(state_of(told), timeline_events(told), told.arrived_at, state_of(of_conference)),
     )
 
 
@@ -136,8 +136,8 @@ def test_a_copy_with_a_lower_number_may_change_the_order(sqlite_place: Place) ->
             await one.store.add_events([named(5, "Ada"), named(7, "Ada L")])
             await look(one)
             await one.store.add_events([named(3, "Ada L")])
-            (ada,) = one.running.told(CALL, BEGINNING).state.people
-            assert ada.display_name == "Ada"
+            (ada,) = one.running.told(CALL, BEGINNING).people
+            assert ada.whole.display_name == "Ada"
             assert await agree(one, OWN)
 
     asyncio.run(scenario())

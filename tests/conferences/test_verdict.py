@@ -23,6 +23,7 @@ from tests.conferences.event_histories import (
     changed,
     delivered,
     ended,
+    fold,
     histories,
     joined,
     left,
@@ -509,7 +510,7 @@ def test_what_holds_of_every_verdict(
     events = dialled(history, aliases)
     visit = seen([*events, *noted], cast)
     verdict = verdict_of(visit)
-    legs = Chronicle(events).state.trunk_legs
+    legs = fold(events).trunk_legs
     talked, waited = verdict["talked"] or 0.0, verdict["waited"]
     assert verdict["attempts"] == len(legs)
     assert (verdict["code"] == Code.ANSWERED) == (talked > 0.0)
