@@ -6,8 +6,9 @@ from datetime import datetime
 import orjson
 
 from policy_server.conferences.joined_by import JoinedBy
+from policy_server.conferences.lines import TimelineLine
 from policy_server.conferences.timeline import Kind
-from policy_server.conferences.view import Customer, Participant, TimelineLine, TrunkLeg
+from policy_server.conferences.view import Customer, Participant, TrunkLeg
 from policy_server.conferences.visit import Part
 from policy_server.pexip.query import clean
 from policy_server.wording.values import shown

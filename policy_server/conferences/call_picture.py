@@ -9,9 +9,10 @@ from enum import StrEnum
 from typing import Final
 
 from policy_server.conferences.fold import Phase
+from policy_server.conferences.lines import TimelineLine
 from policy_server.conferences.time_axis import Axis, axis_of
 from policy_server.conferences.timeline import Kind
-from policy_server.conferences.view import CallDetails, Participant, TimelineLine
+from policy_server.conferences.view import CallDetails, Participant
 from policy_server.conferences.visit import Part
 from policy_server.pexip.leg_ends import LegEnd
 

@@ -14,11 +14,11 @@ from typing import Final, NamedTuple
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.life import glimpse_of
 from policy_server.conferences.reader import Reader
+from policy_server.conferences.shapes import moment as node_time
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.tables import instant, moment
 from policy_server.conferences.telling import SETTLE
 from policy_server.conferences.verdict import Code, Outcome, code_of, outcome_of
-from policy_server.conferences.view import moment as node_time
 from policy_server.pexip.leg_ends import LegEnd
 from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Rules, Ruleset

@@ -8,6 +8,7 @@ from policy_server.conferences.derived import dials_of
 from policy_server.conferences.ending import Course, phase_of
 from policy_server.conferences.fold import Phase
 from policy_server.conferences.known import Known
+from policy_server.conferences.lines import Lines
 from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import HeldConference, TimelineEntry
 from policy_server.conferences.view import Conference, render
@@ -18,13 +19,12 @@ from policy_server.policy.ruleset import Ruleset
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Glimpse:
-    """A room, and who came and went, before anything of it is put into words; ``dials``: it calls the contact centre."""
+    """A room, and who came and went, before anything of it is put into words."""
 
     held: HeldConference
     known: Known
     entries: Sequence[TimelineEntry]
     course: Course
-    dials: bool
     visit: Visit
 
 
@@ -60,7 +60,7 @@ def glimpse_of(reader: Reader, conference_id: str, ruleset: Ruleset, keyring: Ke
     phase = phase_of(latest.phase, held, now)
     dials = bool(dials_of(known, ruleset, keyring, now))
     visit = visit_of(latest, entries, known.cast(ruleset.domains, dials=dials), is_ended=phase is Phase.ENDED)
-    return Glimpse(held, known, entries, Course(latest, latest, phase), dials, visit)
+    return Glimpse(held, known, entries, Course(latest, latest, phase), visit)
 
 
 def life_of(reader: Reader, conference_id: str, ruleset: Ruleset, keyring: Keyring, now: datetime) -> Life | None:
@@ -74,8 +74,8 @@ def life_of(reader: Reader, conference_id: str, ruleset: Ruleset, keyring: Keyri
         held.service,
         seen.entries,
         seen.course,
-        dials=seen.dials,
-        domains=ruleset.domains,
+        seen.visit,
+        Lines(),
         node="",
         now=now,
     )

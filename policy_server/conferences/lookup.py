@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -11,10 +11,12 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 from policy_server.conferences.caller_names import caller_aliases, shown_users
 from policy_server.conferences.derived import decided, derived, dials_of
 from policy_server.conferences.ending import Course, course_in, course_of
+from policy_server.conferences.fold import Phase
 from policy_server.conferences.found import Found, Subject
 from policy_server.conferences.holding import agents_aliases, entered, held_to, room_of
 from policy_server.conferences.keeper import latest_of_call
 from policy_server.conferences.known import Known
+from policy_server.conferences.lines import Lines
 from policy_server.conferences.live import Conferences
 from policy_server.conferences.once import OnceAMinute
 from policy_server.conferences.reader import BEGINNING, CallSource, Reader
@@ -23,6 +25,7 @@ from policy_server.conferences.running import FEW, NotKept, RunningCalls
 from policy_server.conferences.tables import NAME_LENGTH
 from policy_server.conferences.timeline import agent_looked_up
 from policy_server.conferences.view import Conference, render, room_name
+from policy_server.conferences.visit import Cast, visit_of
 from policy_server.pexip.aliases import folded, normalise_alias
 from policy_server.pexip.events import Event
 from policy_server.pexip.request_types import RequestType
@@ -56,12 +59,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """A conference as it was shown, and what that came from: what was known of it, and the room by these rules."""
+    """A conference as it was shown, and what that came from: what was known of it, the room by these rules (``made`` is what
+    they decided when it began), who is who, and the lines of its timeline.
+    """
 
     found: Found
     ruleset: Ruleset
     known: Known
+    made: Serve | None
     service: Service
+    cast: Cast
+    lines: Lines
 
     def holds(self, running: RunningCalls, ruleset: Ruleset, now: datetime) -> bool:
         """Whether it would be shown so again. Raises NotKept when that is not known."""
@@ -69,6 +77,13 @@ class _Shown:
         held = self.known.conference
         is_same = self.found.number == running.change_number(self.found.keys) and self.ruleset is ruleset
         return is_same and held is not None and now < held.expires_at
+
+    def began_so(self, known: Known, ruleset: Ruleset) -> bool:
+        """Whether what was decided when the room began is known by this already."""
+        held, before = known.conference, self.known
+        is_room = held is not None and before.conference is not None and held.id == before.conference.id
+        of_rules = self.ruleset is ruleset and before.opened == known.opened
+        return is_room and of_rules and before.link == known.link and before.joined == known.joined
 
 
 class ConferenceLookup:
@@ -158,12 +173,15 @@ class ConferenceLookup:
     ) -> _Shown | None:
         # Read before what it stands for, so that whatever is written meanwhile counts as a change.
         number = reader.change_number((subject.call,))
-        known = self._known(reader, subject, ruleset, now)
+        known = self._known(reader, subject, ruleset, now, before)
         if before is not None and before.ruleset is ruleset and before.known == known and known.conference is not None:
             # As it was when the room began.
-            service, dials = before.service, before.found.dials
+            made, service, dials, cast = before.made, before.service, before.found.dials, before.cast
         else:
-            service, dials = self._service(known, ruleset, now), dials_of(known, ruleset, self._keyring, now)
+            is_known = before is not None and before.began_so(known, ruleset)
+            made = before.made if before is not None and is_known else derived(known, ruleset, self._keyring, now)
+            service, dials = self._service(known, made, ruleset, now), dials_of(known, ruleset, self._keyring, now)
+            cast = known.cast(ruleset.domains, dials=bool(dials))
         room = room_name(service, known.call)
         keys = tuple(dict.fromkeys((subject.call, room)))
         if keys[1:]:
@@ -173,12 +191,14 @@ class ConferenceLookup:
         course = self._course(reader, subject, known, room, now)
         if known.opened is None and known.link is None and known.conference is None:
             return None
+        # A link that joins a call is about the visit of that one's customer.
         keys_of_visit = dict.fromkeys((known.joins, room)) if known.joins else ()
-        of_visit = [entry for key in keys_of_visit for entry in reader.timeline(key)] if known.joins else None
-        answer = self._render(known, ruleset, service, entries, course, now, dials=bool(dials), of_visit=of_visit)
+        of_visit = [entry for key in keys_of_visit for entry in reader.timeline(key)] if known.joins else entries
+        lines = before.lines if before is not None else Lines()
+        answer = self._render(known, service, entries, course, of_visit, cast, lines, now)
         connected = sum(leg.connected_at is not None for _, leg in course.latest.trunk_legs)
         found = Found(known.call, keys, number, answer, dials, known.conference, connected)
-        return _Shown(found, ruleset, known, service)
+        return _Shown(found, ruleset, known, made, service, cast, lines)
 
     def _look_up_room(self, reader: CallSource, name: str, ruleset: Ruleset, now: datetime) -> Conference | None:
         held = reader.holder(name, now)
@@ -193,7 +213,8 @@ class ConferenceLookup:
         if course.whole.arrived_at is None and not entries:
             return None
         unknown = Known("", None, None, None, None)
-        rendered = self._render(unknown, ruleset, {"name": name}, entries, course, now, dials=False)
+        cast = unknown.cast(ruleset.domains, dials=False)
+        rendered = self._render(unknown, {"name": name}, entries, course, entries, cast, Lines(), now)
         return {**rendered, "call": None, "node": None}
 
     # -------------------------------------------------------------- for those who do not join
@@ -216,8 +237,9 @@ class ConferenceLookup:
         course = course_of(reader, held, now)
         over_at = held.ended_at or held.expires_at
         entries = [entry for entry in reader.timeline(held.name) if held.held_at <= entry.at <= over_at]
-        known, dials = Known("", None, held, None, None), bool(held.legs or held.fallbacks)
-        rendered = self._render(known, ruleset, held.service, entries, course, now, dials=dials)
+        known = Known("", None, held, None, None)
+        cast = known.cast(ruleset.domains, dials=bool(held.legs or held.fallbacks))
+        rendered = self._render(known, held.service, entries, course, entries, cast, Lines(), now)
         return {**rendered, "call": None, "node": None}
 
     def note(self, found: Found, agent_id: str, agent_name: str, conversation: str) -> None:
@@ -231,7 +253,9 @@ class ConferenceLookup:
         if self._noted.is_first((found.call, agent_id, conversation), now, _NOTED_LIMIT):
             self.conferences.note(found.call, *agent_looked_up(agent_id, agent_name, conversation), now)
 
-    def _known(self, reader: CallSource, subject: Subject, ruleset: Ruleset, now: datetime) -> Known:
+    def _known(
+        self, reader: CallSource, subject: Subject, ruleset: Ruleset, now: datetime, before: _Shown | None
+    ) -> Known:
         call = subject.call
         link = reader.link(call)
         joined = reader.link(link.joins) if link is not None and link.joins else None
@@ -246,7 +270,10 @@ class ConferenceLookup:
             *(one.type for one in (link,) if one),
             *(one.link_type for one in (conference,) if one),
         )
-        opened = self._keyring.open(call, Role.CALL, dict.fromkeys(types))
+        # What one of our keys signed it has signed.
+        opened = before.known.opened if before is not None and before.ruleset is ruleset else None
+        if opened is None or opened.id != call:
+            opened = self._keyring.open(call, Role.CALL, dict.fromkeys(types))
         link_type = ruleset.links.get(opened.type) if opened is not None else None
         room_alias = ""
         if subject.name and conference is not None:
@@ -282,9 +309,8 @@ class ConferenceLookup:
         own = (alias for alias in agents_aliases(self._keyring, held.id) if alias_key(alias) == kept)
         return next(own, ""), entered(held)
 
-    def _service(self, known: Known, ruleset: Ruleset, now: datetime) -> Service:
-        """The room as the agent enters it: by the door that was held, or as the agent's rule would make it."""
-        made = derived(known, ruleset, self._keyring, now)
+    def _service(self, known: Known, made: Serve | None, ruleset: Ruleset, now: datetime) -> Service:
+        """The room as the agent enters it: by the door that was held, or as the agent's rule would make it (``made``)."""
         held = known.conference
         if held is None:
             return made.service if made is not None else _NO_SERVICE
@@ -305,26 +331,16 @@ class ConferenceLookup:
     def _render(
         self,
         known: Known,
-        ruleset: Ruleset,
         service: Service,
-        entries: Iterable[TimelineEntry],
+        entries: Sequence[TimelineEntry],
         course: Course,
+        of_visit: Iterable[TimelineEntry],
+        cast: Cast,
+        lines: Lines,
         now: datetime,
-        *,
-        dials: bool,
-        of_visit: Iterable[TimelineEntry] | None = None,
     ) -> Conference:
-        return render(
-            known,
-            service,
-            entries,
-            course,
-            dials=dials,
-            of_visit=of_visit,
-            domains=ruleset.domains,
-            node=self._node,
-            now=now,
-        )
+        visit = visit_of(course.whole, of_visit, cast, is_ended=course.phase is Phase.ENDED)
+        return render(known, service, entries, course, visit, lines, node=self._node, now=now)
 
     def _call_of_room(self, ruleset: Ruleset, name: str, events: Iterable[Event], now: datetime) -> str:
         """The call of a room that is over, read out of its name with the rules, as for a call out of the room."""

@@ -3,8 +3,8 @@
 Answers are plain dictionaries. Nothing is validated when one is built: mypy has compared it with its type.
 """
 
-from datetime import datetime
-from typing import Annotated, Any, overload
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final, overload
 
 from pydantic import Field, WithJsonSchema
 
@@ -12,6 +12,9 @@ Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 """ISO 8601 with an offset."""
 
 Count = Annotated[int, Field(ge=0)]
+
+FURTHEST_AHEAD: Final = timedelta(hours=1)
+"""What a node's clock may be ahead of ours for its times to be shown as they are."""
 
 _NO_EXAMPLE = object()
 
@@ -29,3 +32,15 @@ def stamp(at: datetime | None, timespec: str = ...) -> str | None: ...
 def stamp(at: datetime | None, timespec: str = "milliseconds") -> str | None:
     """A time as answers write it."""
     return None if at is None else at.isoformat(timespec=timespec)
+
+
+@overload
+def moment(seconds: float, arrived: datetime) -> datetime: ...
+@overload
+def moment(seconds: float | None, arrived: datetime) -> datetime | None: ...
+def moment(seconds: float | None, arrived: datetime) -> datetime | None:
+    """A time of a node as its clock says, unless that is hours ahead of when the last message ``arrived``."""
+    if seconds is None:
+        return None
+    told = datetime.fromtimestamp(seconds, UTC)
+    return told if told - arrived <= FURTHEST_AHEAD else arrived

@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain
 from typing import Final, NamedTuple, assert_never
 
 from policy_server.conferences.attendance import Attendance, Stint
+from policy_server.conferences.finished import Finished
 from policy_server.conferences.fold import Chronicle
 from policy_server.conferences.participants import Person, TrunkLeg, leg_end
 from policy_server.conferences.runs import Run
@@ -249,21 +251,27 @@ class TimelineEvent:
     data: Mapping[str, object] = field(hash=False)
 
 
-def timeline_events(told: Chronicle, joining: Mapping[str, str] = _NOBODY, only: str = "") -> tuple[TimelineEvent, ...]:
+class TimelineEvents:
     """What a person wants to read of the messages, by time: the conference, who came and left, who presented,
     and the contact centre's legs. A browser's two halves come and leave once.
 
-    ``joining`` says what to call those who came by a link that joins the call, by its own call. With ``only`` it is about
-    those alone who came by the link of that call.
+    Asked again of a conference, it makes only those lines anew that are about somebody of whom more was heard.
     """
-    lines = [] if only else list(_run_lines(told.runs))
-    for person in told.people:
-        call = person.whole.joining_call
-        if not only or call == only:
-            lines += _person_lines(person, told.room, joining.get(call, ""))
-    for attendance, leg in () if only else told.trunk_legs:
-        lines += _leg_lines(attendance, leg)
-    return tuple(sorted(lines, key=lambda line: (line.time, _ORDER[line.kind])))
+
+    def __init__(self) -> None:
+        self._of_people: Final = Finished(_person_lines)
+        self._of_legs: Final = Finished(_leg_lines)
+
+    def of(self, told: Chronicle, joining: Mapping[str, str] = _NOBODY, only: str = "") -> Sequence[TimelineEvent]:
+        """The lines of a conference. ``joining`` says what to call those who came by a link that joins the call, by its own
+        call. With ``only`` it is about those alone who came by the link of that call.
+        """
+        people = [person for person in told.people if not only or person.whole.joining_call == only]
+        room = told.room
+        of_people = self._of_people.each((one, (room, joining.get(one.whole.joining_call, ""))) for one in people)
+        of_legs = self._of_legs.each((leg, None) for leg in (() if only else told.trunk_legs))
+        lines = [*(() if only else _run_lines(told.runs)), *chain(*of_people, *of_legs)]
+        return sorted(lines, key=lambda line: (line.time, _ORDER[line.kind]))
 
 
 def _run_lines(runs: Sequence[Run]) -> Iterator[TimelineEvent]:
@@ -275,7 +283,11 @@ def _run_lines(runs: Sequence[Run]) -> Iterator[TimelineEvent]:
             yield TimelineEvent(run.ended_at, Kind.CONFERENCE_ENDED, "The conference ended.", {})
 
 
-def _person_lines(somebody: Person, room: str, called: str) -> Iterator[TimelineEvent]:
+def _person_lines(somebody: Person, room_and_name: tuple[str, str]) -> Sequence[TimelineEvent]:
+    return tuple(_lines_of_person(somebody, *room_and_name))
+
+
+def _lines_of_person(somebody: Person, room: str, called: str) -> Iterator[TimelineEvent]:
     person = somebody.whole
     name = clean(called or person.display_name)[:_MAX_NAME_SHOWN] or "Somebody without a name"
     data: dict[str, object] = {"participants": list(person.uuids), "display_name": name, "protocol": person.protocol}
@@ -308,7 +320,11 @@ def _person_lines(somebody: Person, room: str, called: str) -> Iterator[Timeline
                 yield TimelineEvent(time, Kind.PRESENTATION_STOPPED, f"{name} stopped presenting.", data)
 
 
-def _leg_lines(attendance: Attendance, leg: TrunkLeg) -> Iterator[TimelineEvent]:
+def _leg_lines(leg: tuple[Attendance, TrunkLeg], _: None) -> Sequence[TimelineEvent]:
+    return tuple(_lines_of_leg(*leg))
+
+
+def _lines_of_leg(attendance: Attendance, leg: TrunkLeg) -> Iterator[TimelineEvent]:
     number = leg.number or "A number that is not known"
     data = {"participant": leg.uuid, "number": leg.number}
     for stint in attendance.stints:

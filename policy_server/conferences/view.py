@@ -3,32 +3,29 @@
 The answer's types say what each field means, with an example: ``/openapi.json`` is made of them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
 from typing_extensions import TypedDict
 
 from policy_server.conferences import participants as roster
 from policy_server.conferences.ending import Course
-from policy_server.conferences.fold import Chronicle, Phase
+from policy_server.conferences.fold import Phase
 from policy_server.conferences.joined_by import JOINED_LIMIT, JoinedBy, JoiningLink, called, joining_link
 from policy_server.conferences.known import Known
+from policy_server.conferences.lines import Lines, TimelineLine
 from policy_server.conferences.participants import LegState
 from policy_server.conferences.records import Link, TimelineEntry
-from policy_server.conferences.shapes import Count, Time, means, stamp
-from policy_server.conferences.timeline import Kind, timeline_events
+from policy_server.conferences.shapes import Count, Time, means, moment, stamp
+from policy_server.conferences.timeline import Kind
 from policy_server.conferences.verdict import Verdict, absent_of, verdict_of
-from policy_server.conferences.visit import Part, visit_of
+from policy_server.conferences.visit import Part, Visit
 from policy_server.pexip.aliases import normalise_alias
-from policy_server.pexip.field_facts import masked
 from policy_server.pexip.leg_ends import LegEnd
 
 TIMELINE_LIMIT: Final = 500
 """Most entries of a timeline in an answer: the latest."""
-
-FURTHEST_AHEAD: Final = timedelta(hours=1)
-"""What a node's clock may be ahead of ours for its times to be shown as they are."""
 
 JOIN_ROLE: Final = "chair"
 """What the host PIN makes of the widget, in the word of Pexip's rosters and events."""
@@ -119,25 +116,6 @@ class Participant(TypedDict):
     ]
 
 
-class TimelineLine(TypedDict):
-    """One thing that happened."""
-
-    at: Annotated[Time, means("When.", "2026-11-23T16:05:02.000+00:00")]
-    kind: Annotated[
-        str,
-        means(
-            f"What, in a stable word such as `{Kind.LINK_CREATED}`, `{Kind.POLICY_ANSWERED}`, `{Kind.AGENT_LOOKED_UP}`, "
-            f"`{Kind.JOINED}`.",
-            Kind.JOINED.value,
-        ),
-    ]
-    text: Annotated[str, means("What, in a sentence; may be empty.", "Ada L joined as Guest.")]
-    data: Annotated[
-        dict[str, object],
-        means("The details, which differ by kind. PINs are masked.", {"uuid": "a0ed2c58-f45b-4d96-a1cb-89812ec938ea"}),
-    ]
-
-
 class CallOutline(TypedDict):
     """A call in a list."""
 
@@ -210,8 +188,6 @@ class Conference(CallDetails):
 
 # ------------------------------------------------------------------ how it is made
 
-_Line = tuple[datetime, TimelineLine]
-
 
 def room_name(service: Mapping[str, object], call: str) -> str:
     """The name of a call's room: the call id, when nothing better is known."""
@@ -221,35 +197,32 @@ def room_name(service: Mapping[str, object], call: str) -> str:
 def render(
     known: Known,
     service: Mapping[str, object],
-    entries: Iterable[TimelineEntry],
+    entries: Sequence[TimelineEntry],
     course: Course,
+    visit: Visit,
+    lines: Lines,
     *,
-    dials: bool,
-    of_visit: Iterable[TimelineEntry] | None = None,
-    domains: frozenset[str],
     node: str,
     now: datetime,
 ) -> Conference:
     """The answer to the lookup. ``join.pin`` is the only place in it with a PIN.
 
-    ``service`` is the room's: as held, or else as the rules would make it now; empty when they would not. ``dials``: the
-    room dials the contact centre. ``of_visit`` is the timeline of the call that is joined, where ``entries`` are those of a
-    link that joins it.
+    ``service`` is the room's: as held, or else as the rules would make it now; empty when they would not. ``visit`` is what
+    ``course`` tells of the customer, and ``lines`` are those of earlier answers about the same conference.
     """
-    link, conference, noted = known.link, known.conference, tuple(entries)
+    link, conference, domains = known.link, known.conference, visit.cast.domains
     joins = known.joins
     told, is_over = course.whole, course.phase is Phase.ENDED
     arrived = told.arrived_at or now
     wholes = (person.whole for person in told.people)
     people = [person for person in wholes if not joins or person.joining_call == known.call]
     links = {each.call: each for each in (*known.joined_by, *((link,) if link is not None and joins else ()))}
-    lines = sorted([*_noted(noted), *_happened(told, arrived, links, known)], key=lambda line: line[0])
-    opened_at = next((entry.at for entry in noted if entry.kind == Kind.LINK_OPENED), None)
+    names = {call: called(each) for call, each in links.items()}
+    timeline = lines.of(entries, told, arrived, names, known.call if joins else "")
+    opened_at = next((entry.at for entry in entries if entry.kind == Kind.LINK_OPENED), None)
     ended_at = conference.ended_at if conference is not None else None
     service_tag = conference.service_tag if conference is not None else service.get("service_tag")
     pin = service.get("pin")
-    cast = known.cast(domains, dials=dials)
-    visit = visit_of(told, noted if of_visit is None else of_visit, cast, is_ended=is_over)
     return {
         "verdict": verdict_of(visit),
         "call": known.call if known.opened or link or (conference and conference.call) else None,
@@ -270,9 +243,9 @@ def render(
         "attributes": dict(link.attributes) if link is not None else {},
         "joins": joins or None,
         "joined_by": [_joined_by(each, people, arrived) for each in known.joined_by[-JOINED_LIMIT:]],
-        "timeline": [line for _, line in lines[-TIMELINE_LIMIT:]],
+        "timeline": list(timeline[-TIMELINE_LIMIT:]),
         "absent": list(absent_of(visit)),
-        "timeline_left_out": max(0, len(lines) - TIMELINE_LIMIT),
+        "timeline_left_out": max(0, len(timeline) - TIMELINE_LIMIT),
         "created_at": stamp(link.created_at if link is not None else None),
         "opened_at": stamp(opened_at),
         "started_at": stamp(moment(told.started_at, arrived)),
@@ -284,14 +257,6 @@ def render(
         "moved_at": stamp(link.moved_at if link is not None else None),
         "moved_to": link.moved_to if link is not None else None,
     }
-
-
-def moment(seconds: float | None, arrived: datetime) -> datetime | None:
-    """A time of a node as its clock says, unless that is hours ahead of when the last message ``arrived``."""
-    if seconds is None:
-        return None
-    told = datetime.fromtimestamp(seconds, UTC)
-    return told if told - arrived <= FURTHEST_AHEAD else arrived
 
 
 def _customer(
@@ -371,21 +336,3 @@ def _participant(
         "disconnect_reason": person.disconnect_reason or None,
         "link": joining_link(link) if link is not None else None,
     }
-
-
-def _noted(entries: Sequence[TimelineEntry]) -> Iterator[_Line]:
-    for entry in entries:
-        text = entry.data.get("text", "")
-        data = {key: value for key, value in entry.data.items() if key != "text"}
-        yield entry.at, _line(entry.at, entry.kind, str(text), data)
-
-
-def _happened(told: Chronicle, arrived: datetime, links: Mapping[str, Link], known: Known) -> Iterator[_Line]:
-    names = {call: called(link) for call, link in links.items()}
-    for event in timeline_events(told, names, known.call if known.joins else ""):
-        at = moment(event.time, arrived) or arrived
-        yield at, _line(at, event.kind, event.text, event.data)
-
-
-def _line(at: datetime, kind: str, text: str, data: Mapping[str, object]) -> TimelineLine:
-    return {"at": stamp(at), "kind": kind, "text": text, "data": masked(data)}

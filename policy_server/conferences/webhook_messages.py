@@ -11,10 +11,10 @@ from typing import Annotated, assert_never
 from typing_extensions import TypedDict
 
 from policy_server.conferences.life import Life
-from policy_server.conferences.shapes import Time, means, stamp
+from policy_server.conferences.shapes import Time, means, moment, stamp
 from policy_server.conferences.tables import encode
 from policy_server.conferences.verdict import Verdict
-from policy_server.conferences.view import EXAMPLE_CALL, moment
+from policy_server.conferences.view import EXAMPLE_CALL
 
 
 class Event(StrEnum):

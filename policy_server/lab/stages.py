@@ -10,8 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
+from policy_server.conferences.lines import TimelineLine
 from policy_server.conferences.timeline import Kind
-from policy_server.conferences.view import TimelineLine
 from policy_server.lab.headless import Attendee, NotGivenError, Widget
 from policy_server.lab.sip.trunk import FAR_END_HUNG_UP
 from policy_server.lab.wiring import CLIENT_ID, LINK_TYPE, TRUNK, Lab

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from policy_server.conferences.fold import Chronicle, Phase
 from policy_server.conferences.participants import MAX_PARTICIPANTS, LegState, Participant
-from policy_server.conferences.timeline import timeline_events
+from policy_server.conferences.timeline import TimelineEvents
 from policy_server.pexip.events import Event, parse_events
 from policy_server.pexip.leg_ends import LegEnd
 from tests.conferences.event_histories import (
@@ -524,7 +524,7 @@ def test_state_of_a_visit() -> None:
 
 def both(events: list[Event]) -> tuple[ConferenceState, object]:
     """All that is made of a list of messages."""
-    return fold(events), timeline_events(Chronicle(events))
+    return fold(events), TimelineEvents().of(Chronicle(events))
 
 
 @given(histories(), st.randoms(use_true_random=False), st.floats(0, 1))
@@ -546,7 +546,7 @@ def test_telling_on_is_telling_all(history: History, order: random.Random, loss:
         after = place + order.randint(1, 3)
         told.tell(events[place:after])
         place = after
-        assert (state_of(told), timeline_events(told)) == both(events[:place])
+        assert (state_of(told), TimelineEvents().of(told)) == both(events[:place])
 
 
 def test_only_who_was_heard_of_is_made_anew() -> None:
@@ -573,7 +573,7 @@ def test_an_end_that_is_told_again_is_told_as_if_at_once(between: list[Event]) -
     told = Chronicle()
     for place, event in enumerate(events, 1):
         told.tell([event])
-        assert (state_of(told), timeline_events(told)) == both(events[:place])
+        assert (state_of(told), TimelineEvents().of(told)) == both(events[:place])
 
 
 @given(histories(), st.randoms(use_true_random=False))
@@ -590,7 +590,7 @@ def test_whole_history_is_told_right(history: History, order: random.Random) -> 
 @given(histories(), st.randoms(use_true_random=False))
 def test_whole_timeline_is_told_right(history: History, order: random.Random) -> None:
     """When nothing is lost, everybody joins once, and leaves once when it is over; lines are in order of time."""
-    timeline = timeline_events(Chronicle(jumbled(history.events, order)))
+    timeline = TimelineEvents().of(Chronicle(jumbled(history.events, order)))
     kinds = [line.kind.value for line in timeline]
     assert kinds.count("joined") == history.people
     assert kinds.count("trunk_answered") == history.legs
@@ -626,7 +626,7 @@ def test_two_sinks_in_any_order_tell_what_one_tells(history: History, order: ran
             kept[copy.identity] = copy
     assert set(kept) == {event.identity for event in history.events}
     assert fold(kept.values()) == fold(copies)
-    assert timeline_events(Chronicle(kept.values())) == timeline_events(Chronicle(copies))
+    assert TimelineEvents().of(Chronicle(kept.values())) == TimelineEvents().of(Chronicle(copies))
 
 
 # ------------------------------------------------------------------ breakout rooms

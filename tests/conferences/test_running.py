@@ -21,7 +21,7 @@ from policy_server.conferences.reader import BEGINNING, CallSource, Reader
 from policy_server.conferences.records import HeldConference
 from policy_server.conferences.running import NotKept, RunningCalls
 from policy_server.conferences.store import ConferenceStore
-from policy_server.conferences.timeline import timeline_events
+from policy_server.conferences.timeline import TimelineEvents
 from policy_server.pexip.events import Event
 from tests.conferences.event_histories import BEGIN, ROOM, History, delivered, histories, state_of
 from tests.conferences.samples import CALL, NOW, SECOND, Place, conference, entry, eventually, link, stored_event
@@ -40,7 +40,7 @@ def everything(source: CallSource, held: HeldConference = OWN) -> tuple[object, 
     told, of_conference = source.told(call, BEGINNING), source.told_of(held).since(held.held_at)
     return (
         *(number, source.link(call), source.conference_of_call(call), list(source.timeline(call))),
-        *(state_of(told), timeline_events(told), told.arrived_at, state_of(of_conference)),
+        *(state_of(told), TimelineEvents().of(told), told.arrived_at, state_of(of_conference)),
     )
 
 

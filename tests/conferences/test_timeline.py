@@ -7,10 +7,10 @@ from policy_server.conferences.fold import Chronicle
 from policy_server.conferences.timeline import (
     Doorstep,
     Kind,
+    TimelineEvents,
     agent_looked_up,
     link_opened,
     policy_answered,
-    timeline_events,
 )
 from policy_server.pexip.events import Event
 from policy_server.pexip.request_types import RequestType
@@ -90,7 +90,7 @@ def test_an_agent_is_named(name: str, conversation: str, text: str) -> None:
 
 def lines(*events: Event) -> list[tuple[float, str]]:
     """The timeline as times and sentences."""
-    return [(line.time, line.text) for line in timeline_events(Chronicle(events))]
+    return [(line.time, line.text) for line in TimelineEvents().of(Chronicle(events))]
 
 
 def test_timeline_of_a_visit() -> None:
@@ -231,7 +231,7 @@ def test_timeline(events: list[Event], expected: list[tuple[float, str]]) -> Non
 
 def test_data_of_timeline() -> None:
     """A line carries what a program needs to know of it, and can be written as JSON."""
-    by_kind = {line.kind.value: line.data for line in timeline_events(Chronicle(VISIT))}
+    by_kind = {line.kind.value: line.data for line in TimelineEvents().of(Chronicle(VISIT))}
     assert by_kind["trunk_ended"] == {
         "participant": "l",
         "number": NUMBER,

@@ -14,7 +14,7 @@ import pytest
 
 from policy_server.app import utc_now
 from policy_server.conferences.fold import Chronicle, Phase
-from policy_server.conferences.timeline import timeline_events
+from policy_server.conferences.timeline import TimelineEvents
 from policy_server.lab.node.dialling import RoutingRule
 from policy_server.lab.node.happenings import LEFT, NOBODY_KEEPS_IT
 from policy_server.lab.node.infinity import Infinity
@@ -304,7 +304,7 @@ def test_events_in_order() -> None:
         told = [event for body in it.world.posted for event in parse_events(orjson.dumps(body), utc_now()).events]
         about = [event for event in told if not event.name.startswith("eventsink")]
         assert fold(about).phase is Phase.ENDED
-        assert [line.kind for line in timeline_events(Chronicle(about))] == [
+        assert [line.kind for line in TimelineEvents().of(Chronicle(about))] == [
             "conference_started",
             "joined",
             "trunk_dialled",

@@ -10,7 +10,7 @@ import pytest
 
 from policy_server.conferences.fold import Chronicle, Phase
 from policy_server.conferences.participants import LegState
-from policy_server.conferences.timeline import timeline_events
+from policy_server.conferences.timeline import TimelineEvents
 from policy_server.pexip.events import Event, parse_events
 from policy_server.pexip.leg_ends import LegEnd
 from policy_server.simulator.events import Message, Reporter, browser, bulk, trunk_leg
@@ -153,7 +153,7 @@ def test_a_whole_call() -> None:
     state = fold(events)
     assert (state.phase, state.ended_at) == (Phase.ENDED, NOON.timestamp() + 11)
     assert not any(person.is_present for person in state.people)
-    assert [line.kind for line in timeline_events(Chronicle(events))] == [
+    assert [line.kind for line in TimelineEvents().of(Chronicle(events))] == [
         "conference_started",
         "joined",
         "trunk_answered",

@@ -21,11 +21,12 @@ from policy_server.conferences.call_in_words import (
 )
 from policy_server.conferences.call_picture import picture_of
 from policy_server.conferences.fold import Phase
+from policy_server.conferences.lines import TimelineLine
 from policy_server.conferences.lookup import ConferenceLookup
 from policy_server.conferences.search import LOOKED_AT, RENDERED, CallSummary, ConferenceSearch, Page
 from policy_server.conferences.tables import NAME_LENGTH
 from policy_server.conferences.verdict import Code, told_seconds
-from policy_server.conferences.view import CallDetails, TimelineLine
+from policy_server.conferences.view import CallDetails
 from policy_server.pexip.query import clean
 from policy_server.policy.zones import zone_names
 from policy_server.web.admin.call_drawing import drawing_of
