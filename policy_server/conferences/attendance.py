@@ -94,8 +94,8 @@ class Attendance:
 
     def hear(self, event: Event, closes: Closes) -> None:
         """Takes its next message. What is heard last decides whether it is there, and where."""
-        is_live = event.name != DISCONNECTED
-        if not is_live and event.conference and self.is_in_another(event.conference):
+        is_live, service = event.name != DISCONNECTED, event.conference
+        if not is_live and service and self.is_in_another(service):
             # It was moved, and is heard of in its new room already.
             return
         if is_live and self.stints and self.is_present:
@@ -104,7 +104,7 @@ class Attendance:
         if not stints or (is_live and not self.is_present):
             stints.append(Stint(seen_at=event.time))
         stint = stints[-1]
-        stint.service = event.conference or stint.service
+        stint.service = service or stint.service
         was_presenting = self.flags.get("is_presenting", False)
         self._merge(event)
         connected = event.moment("connect_time")
@@ -154,10 +154,8 @@ class Attendance:
 
         (pexip/README.md: Conference events)
         """
-        for key in _TEXTS:
-            text = event.data.get(key)
-            if isinstance(text, str):
-                self.texts[key] = text
+        data = event.data
+        self.texts.update([(key, text) for key in _TEXTS if isinstance(text := data.get(key), str)])
         for key in _FLAGS:
             flag = event.flag(key)
             if flag is not None:

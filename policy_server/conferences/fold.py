@@ -237,12 +237,14 @@ def tells(event: Event) -> bool:
     return event.name in _RANKS
 
 
-def in_order(events: Iterable[Event]) -> list[Event]:
+def in_order(events: Sequence[Event]) -> list[Event]:
     """The messages that tell of conferences and participants, each once, by time.
 
     Nothing but the set of events decides: what is equal in time and kind is ordered by the lowest seq that any sink
     gave it, by node and by content.
     """
+    if len(events) < 2:
+        return list(filter(tells, events))
     ordered: list[Event] = []
     for _, same in groupby(sorted(filter(tells, events), key=_when), key=_when):
         moment = list(same)

@@ -6,6 +6,7 @@ A pure function of what nodes told and what was noted, whatever the order; times
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
@@ -269,15 +270,19 @@ def _answered(legs: Iterable[Attempt]) -> tuple[Span, ...]:
 
 # ------------------------------------------------------------------ what was noted
 
+_SERVED: Final = (RequestType.SERVICE.value, Serve.word)
 _REFUSALS: Final = frozenset(
     {
         # An announcement in place of the room.
-        (RequestType.SERVICE.value, Serve.word),
+        _SERVED,
         (RequestType.SERVICE.value, Reject.word),
         (RequestType.SERVICE.value, Fail.word),
         (RequestType.PARTICIPANT.value, Reject.word),
     }
 )
+
+
+_DOORS: Final = {door.value: door for door in Doorstep}
 
 
 @dataclass(slots=True)
@@ -292,27 +297,28 @@ class _Noted:
 def _noted(entries: Iterable[TimelineEntry], cast: Cast) -> _Noted:
     noted = _Noted(None, was_served=False, was_refused=False, asked_to_dial_at=None, doors=set())
     for entry in entries:
-        if entry.kind == Kind.AGENT_LOOKED_UP:
+        if entry.kind == Kind.POLICY_ANSWERED:
+            _note_answer(noted, entry.data, cast, entry.at)
+        elif entry.kind == Kind.AGENT_LOOKED_UP:
             noted.looked_up_at = min(filter(None, (noted.looked_up_at, entry.at.timestamp())))
-        elif entry.kind == Kind.LINK_OPENED and entry.data.get("door") in set(Doorstep):
-            noted.doors.add(Doorstep(str(entry.data["door"])))
-        elif entry.kind == Kind.POLICY_ANSWERED:
-            _note_answer(noted, entry.data, cast, entry.at.timestamp())
+        elif entry.kind == Kind.LINK_OPENED and (door := _DOORS.get(str(entry.data.get("door")))):
+            noted.doors.add(door)
     return noted
 
 
-def _note_answer(noted: _Noted, data: Mapping[str, object], cast: Cast, at: float) -> None:
+def _note_answer(noted: _Noted, data: Mapping[str, object], cast: Cast, at: datetime) -> None:
     """Takes note of an answer to a node that is about the customer, or about a call out of the room."""
-    question, outcome = data.get("question"), data.get("outcome")
+    answer = data.get("question"), data.get("outcome")
     if data.get("call_direction") == "dial_out":
-        if question == RequestType.SERVICE:
-            noted.asked_to_dial_at = min(filter(None, (noted.asked_to_dial_at, at)))
-    elif data.get("joins") or normalise_alias(str(data.get("local_alias", "")), cast.domains) in cast.agents:
-        return
-    elif question == RequestType.SERVICE and outcome == Serve.word and _is_room(data.get("result")):
-        noted.was_served = True
-    elif (question, outcome) in _REFUSALS:
-        noted.was_refused = True
+        if answer[0] == RequestType.SERVICE:
+            noted.asked_to_dial_at = min(filter(None, (noted.asked_to_dial_at, at.timestamp())))
+    elif answer in _REFUSALS and not data.get("joins"):
+        if normalise_alias(str(data.get("local_alias", "")), cast.domains) in cast.agents:
+            return
+        if answer == _SERVED and _is_room(data.get("result")):
+            noted.was_served = True
+        else:
+            noted.was_refused = True
 
 
 def _is_room(service: object) -> bool:
