@@ -116,8 +116,11 @@ class Endings:
 
     async def _end_if_over(self, name: str) -> None:
         store, now = self._conferences.store, self._conferences.clock()
+        kept = self._number_when_over(name, now)
         with self._conferences.running.reading() as reading:
-            is_over = await store.read(lambda reader: _is_room_over(reading.of(reader), name, now))
+            is_over = await store.read(
+                lambda reader: reader.change_number((name,)) == kept or _is_room_over(reading.of(reader), name, now)
+            )
         if is_over is None and (running := self._conferences.live(name, now)) is not None:
             # A call as short as that: its hold is still waiting to be written. Holds may be written twice.
             held = await store.hold(running)
@@ -125,6 +128,20 @@ class Endings:
         if is_over:
             # When we were told: by a node's clock it might be deleted too early, or never.
             await store.end(name, now)
+
+    def _number_when_over(self, name: str, now: datetime) -> int | None:
+        """The number of the change by which what is kept in memory shows that a stored conference is over: as long as it is
+        the store's, nobody else has told otherwise.
+        """
+        running = self._conferences.running
+        try:
+            held = running.holder(name, now)
+            stored = running.conference_of_call(held.call) if held is not None else None
+            if held is None or stored is None or stored.id != held.id or not _is_over(running, held):
+                return None
+            return running.change_number((name,))
+        except NotKept:
+            return None
 
 
 def _is_room_over(reader: CallSource, name: str, now: datetime) -> bool | None:
