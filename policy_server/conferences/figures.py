@@ -28,6 +28,9 @@ SPAN: Final = timedelta(hours=6)
 
 HOUR: Final = timedelta(hours=1)
 
+STALE: Final = timedelta(seconds=15)
+"""How old the figures of the last hour may be."""
+
 WORKED_OUT: Final = 300
 """Calls that are worked out in a round."""
 
@@ -95,6 +98,15 @@ class Over:
     legs: tuple[str, ...]
 
 
+class LastHour(NamedTuple):
+    """What came of the calls that were over within an hour, and of their legs, as of a moment: how many of each."""
+
+    at: datetime
+    counted_at: datetime | None
+    verdicts: Counter[str]
+    legs: Counter[str]
+
+
 class CallFigures:
     """The figures of all calls. ``count`` now and then; what is asked in between is as of then."""
 
@@ -106,6 +118,7 @@ class CallFigures:
         self._live: dict[str, _Live] = {}
         self._over: dict[str, Over] = {}
         self._to_do: dict[str, datetime] = {}
+        self._last_hour: LastHour | None = None
         self._left: int = 0
         self._heard_until: datetime | None = None
         self.told_at: datetime | None = None
@@ -136,6 +149,18 @@ class CallFigures:
         """The calls that were over within a time, ``SPAN`` at the most."""
         since = self._clock() - span
         return [over for over in self._over.values() if over.at > since]
+
+    def last_hour(self) -> LastHour:
+        """That, of ``STALE`` ago at the most and not before the last count: there are many calls in an hour, and whoever
+        watches figures asks each second.
+        """
+        last, now = self._last_hour, self._clock()
+        if last is None or last.counted_at != self.counted_at or now - last.at >= STALE:
+            over = self.over()
+            verdicts = Counter(each.code.value for each in over)
+            legs = Counter(leg for each in over for leg in each.legs)
+            last = self._last_hour = LastHour(now, self.counted_at, verdicts, legs)
+        return last
 
     # -------------------------------------------------------------- counting
 

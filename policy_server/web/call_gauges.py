@@ -1,6 +1,5 @@
 """How many calls wait, go on and came to what, for operators: counted now and then, beside all answers."""
 
-from collections import Counter
 from typing import Final, TypedDict
 
 from policy_server.conferences.errors import StoreUnavailableError
@@ -48,13 +47,13 @@ class CallGauges:
             "policy_calls_last_hour",
             "Calls that were over within the last hour, by verdict",
             "verdict",
-            lambda: dict.fromkeys(map(str, Code), 0) | Counter(over.code.value for over in figures.over()),
+            lambda: dict.fromkeys(map(str, Code), 0) | figures.last_hour().verdicts,
         )
         metrics.watch_each(
             "policy_calls_legs_last_hour",
             "Legs of calls that were over within the last hour, by what became of them",
             "outcome",
-            lambda: dict.fromkeys(LEG_OUTCOMES, 0) | Counter(leg for over in figures.over() for leg in over.legs),
+            lambda: dict.fromkeys(LEG_OUTCOMES, 0) | figures.last_hour().legs,
         )
         metrics.watch(
             "policy_database_away", "1 while the database did not answer the last time", lambda: self._is_away
