@@ -4,6 +4,7 @@ Equal to ``urllib.parse.parse_qsl(keep_blank_values=True, errors="replace")`` fo
 ASCII, which the documentation's undecoded examples suggest (pexip/README.md: Encoding), are read as UTF-8.
 """
 
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
 QUERY_LIMIT = 16 * 1024
@@ -17,15 +18,20 @@ _CONTROLS: dict[int, str | None] = {
 }
 
 
+# As numbers: to look for a byte takes a third of the time that looking for bytes does.
+_PLUS: Final = ord("+")
+_PERCENT: Final = ord("%")
+
+
 class QuestionError(ValueError):
     """A question that cannot be understood; the text says why and holds no parameter value."""
 
 
 def decode(raw: bytes) -> str:
     """One form-encoded name or value as text; what is not UTF-8 becomes U+FFFD."""
-    if b"+" in raw:
+    if _PLUS in raw:
         raw = raw.replace(b"+", b" ")
-    if b"%" in raw:
+    if _PERCENT in raw:
         raw = unquote_to_bytes(raw)
     return raw.decode("utf-8", "replace")
 

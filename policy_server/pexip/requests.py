@@ -50,11 +50,11 @@ class PolicyRequest:
         value = self._texts.get(name)
         if value is None:
             raw = self._raw.get(name)
-            if raw:
-                # Most values need no decoding, and this is the hottest place of all.
-                value = raw.decode("utf-8", "replace") if raw.isalnum() else clean(decode(raw))
-            else:
+            if not raw:
                 value = clean(self._path_alias) if name == "alias" else ""
+            else:
+                # Most values need no decoding, and this is the hottest place of all.
+                value = raw.decode() if raw.isalnum() else clean(decode(raw))
             self._texts[name] = value
         return value
 
@@ -100,11 +100,13 @@ class PolicyRequest:
 
     def present(self) -> dict[str, str]:
         """Every parameter that has a value, secrets apart, for logs and pages."""
-        return {
-            name: value
-            for name in ("alias", *self._raw)
-            if name not in SECRET_PARAMETERS and (value := self.text(name))
-        }
+        found = {"alias": alias} if (alias := self.text("alias")) else {}
+        texts = self._texts
+        for name, raw in self._raw.items():
+            # Many are empty, and rules or the log have looked at others.
+            if raw and name not in SECRET_PARAMETERS and (value := texts.get(name) or self.text(name)):
+                found[name] = value
+        return found
 
 
 def parse_request(request_type: RequestType, query: bytes, path_alias: str = "") -> PolicyRequest:
