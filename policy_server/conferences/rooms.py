@@ -31,6 +31,7 @@ from policy_server.policy.decisions import Continue, Decision, Forward, Serve
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.facts import FindLink, room_call
 from policy_server.policy.link_aliases import Entrance, ReadAlias, read_alias
+from policy_server.policy.masking import Hiding
 from policy_server.policy.names import Call, Keyring, Role
 from policy_server.policy.ruleset import Ruleset
 from policy_server.policy.services import LEGS
@@ -128,7 +129,11 @@ class Rooms:
 
     def shown(self, ruleset: Ruleset, value: Mapping[str, object], call: str = "") -> dict[str, object]:
         """Values as logs and timelines may show them: no PIN or password, no session and no agent key in them."""
-        return ruleset.mask.fields(value, self._keyring, call, SECRET_FIELDS)
+        return self.hiding(ruleset, call).fields(value)
+
+    def hiding(self, ruleset: Ruleset, call: str = "") -> Hiding:
+        """What hides the same in all that is told of one question."""
+        return ruleset.mask.hiding(self._keyring, call, SECRET_FIELDS)
 
     def is_ours(self, ruleset: Ruleset, decision: Decision, now: datetime) -> bool:
         """Whether what somebody else decided leads into a room that is held, or into that of a call which we signed."""

@@ -15,8 +15,11 @@ HIDDEN: Final = "…"
 """What stands for a name that is not shown."""
 
 _NAME: Final = rf"[a-z0-9]{{{NAME_LENGTH}}}"
-_LONG_ENOUGH: Final = re.compile(rf"[A-Za-z0-9\u0130\u0131\u017f\u212a]{{{NAME_LENGTH}}}")
-"""What every name is, in whatever case: without such a run of letters and digits there is nothing to hide."""
+_LETTERS: Final = bytes(ord("a") if byte >= 0x80 or chr(byte).isalnum() else ord(" ") for byte in range(256))
+_LONG_ENOUGH: Final = b"a" * NAME_LENGTH
+"""What every name is, in whatever case, when its bytes are looked up in ``_LETTERS``: without such a run of letters and
+digits there is nothing to hide. Four letters beyond ASCII count as letters of it where case does not.
+"""
 _NO_TEXT: Final = frozenset({bool, int, float, type(None)})
 _ALONE: Final = rf"(?<![a-z0-9])[a-z2-7]{{{NAME_LENGTH}}}(?![a-z0-9])"
 
@@ -37,52 +40,86 @@ class NameMask:
         self._pattern: Final = re.compile("|".join((*dict.fromkeys(secret), f"(?P<alone>{_ALONE})")), re.IGNORECASE)
         self._types: Final = tuple(dict.fromkeys(form.type for form in known))
 
-    def text(self, text: str, keyring: Keyring, call: str = "") -> str:
-        """A text without sessions and agent keys, in a link's alias or alone; what is no name of ours but looks so goes
-        too. ``call`` is a call id that is known to be one.
+    def hiding(self, keyring: Keyring, call: str = "", secret: Container[str] = ()) -> "Hiding":
+        """What hides them in all that is told of one question. ``call`` is a call id that is known to be one. Of fields that are
+        ``secret``, wherever they are, no more can be seen than that there is something.
         """
-        if len(text) < NAME_LENGTH:
-            return text
-        # Most long texts have the call's own id in them, and nothing else that could be a name.
-        if call and len(text) - NAME_LENGTH * text.count(call) < NAME_LENGTH:
-            return text
-        if _LONG_ENOUGH.search(text) is None:
-            return text
+        return Hiding(self._pattern, self._types, keyring, call, secret)
 
-        def hide(match: re.Match[str]) -> str:
-            alone = match["alone"]
-            if alone is None:
-                return match[0][:-NAME_LENGTH] + HIDDEN
-            is_call = alone == call or keyring.open(alone.lower(), Role.CALL, self._types) is not None
-            return alone if is_call else HIDDEN
-
-        return self._pattern.sub(hide, text)
+    def text(self, text: str, keyring: Keyring, call: str = "") -> str:
+        """A text as ``Hiding`` has it."""
+        return self.hiding(keyring, call).text(text)
 
     def fields(
         self, fields: Mapping[str, object], keyring: Keyring, call: str = "", secret: Container[str] = ()
     ) -> dict[str, object]:
-        """Named values of JSON, with every text in them so, also the names. Of fields that are ``secret``, wherever they
-        are, no more can be seen than that there is something.
+        """Named values as ``Hiding`` has them."""
+        return self.hiding(keyring, call, secret).fields(fields)
+
+
+class Hiding:
+    """Hides the names of calls in the texts that are told of one question."""
+
+    __slots__ = ("_call", "_keyring", "_opened", "_pattern", "_secret", "_types")
+
+    def __init__(
+        self, pattern: re.Pattern[str], types: tuple[str, ...], keyring: Keyring, call: str, secret: Container[str]
+    ) -> None:
+        self._pattern: Final = pattern
+        self._types: Final = types
+        self._keyring: Final = keyring
+        self._call: Final = call
+        self._secret: Final = secret
+        self._opened: Final[set[str]] = set()
+        """Call ids that stood in what was told before."""
+
+    def text(self, text: str) -> str:
+        """A text without sessions and agent keys, in a link's alias or alone; what is no name of ours but looks so goes
+        too.
         """
+        call = self._call
+        if len(text) < NAME_LENGTH or text == call or text in self._opened:
+            return text
+        # Most of the others have the call's own id in them, and nothing else that could be a name.
+        if call and len(text) - NAME_LENGTH * text.count(call) < NAME_LENGTH:
+            return text
+        if _LONG_ENOUGH not in text.encode("utf-8", "surrogatepass").translate(_LETTERS):
+            return text
+        return self._pattern.sub(self._hide, text)
+
+    def _hide(self, match: re.Match[str]) -> str:
+        alone = match["alone"]
+        if alone is None:
+            return match[0][:-NAME_LENGTH] + HIDDEN
+        if alone == self._call or alone in self._opened:
+            return alone
+        if self._keyring.open(alone.lower(), Role.CALL, self._types) is None:
+            return HIDDEN
+        self._opened.add(alone)
+        return alone
+
+    def fields(self, fields: Mapping[str, object]) -> dict[str, object]:
+        """Named values of JSON, with every text in them so, also the names."""
         shown: dict[str, object] = {}
+        secret = self._secret
         for name, value in fields.items():
-            key = name if len(name) < NAME_LENGTH else self.text(name, keyring, call)
+            key = name if len(name) < NAME_LENGTH else self.text(name)
             # Every answer comes by here, and most of it are numbers and short texts: they are spared the calls.
             if value and name in secret:
                 shown[key] = MASK
             elif type(value) is str:
-                shown[key] = value if len(value) < NAME_LENGTH else self.text(value, keyring, call)
+                shown[key] = value if len(value) < NAME_LENGTH else self.text(value)
             else:
-                shown[key] = value if type(value) in _NO_TEXT else self._value(value, keyring, call, secret)
+                shown[key] = value if type(value) in _NO_TEXT else self._value(value)
         return shown
 
-    def _value(self, value: object, keyring: Keyring, call: str, secret: Container[str]) -> object:
+    def _value(self, value: object) -> object:
         match value:
             case str():
-                return self.text(value, keyring, call)
-            case dict() | Mapping():
-                return self.fields(value, keyring, call, secret)
+                return self.text(value)
             case list() | tuple():
-                return [self._value(item, keyring, call, secret) for item in value]
+                return [self._value(item) for item in value]
+            case dict() | Mapping():
+                return self.fields(value)
             case _:
                 return value

@@ -4,7 +4,7 @@ A line for programs holds all that the decision depended on, so that it can be d
 ``read_record`` is what it reads. PINs, passwords and passcodes are masked, and names of calls that open doors.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +19,8 @@ from policy_server.policy.answers import answered
 from policy_server.policy.asked import link_attributes_asked
 from policy_server.policy.decisions import Fail, Serve, SetProperties
 from policy_server.policy.facts import attributes_of
+from policy_server.policy.masking import Hiding
+from policy_server.policy.names import NAME_LENGTH
 from policy_server.policy.personal import without_people
 from policy_server.policy.ruleset import Ruleset
 from policy_server.upstreams.client import Carried
@@ -78,14 +80,20 @@ LOGGED_OF_CALLER: Final = ("remote_address", "vendor")
 CALLER_NAME: Final = "remote_display_name"
 """One that only timelines and lines for programs show."""
 
+_OF_CALLER: Final = (*LOGGED_OF_CALLER, CALLER_NAME)
+_KNOWN: Final = frozenset({*LOGGED, *LOGGED_OF_CALLER})
+_WITH_RESULT: Final = (Serve, SetProperties)
+"""Decisions of which people are told the result."""
+
+
 VALUE_LENGTH: Final = 2000
 """Characters of a parameter that a line for programs keeps."""
 
 
 def decision_record(
-    request: PolicyRequest, settled: Settled, carried: Carried | None, revision: str
+    request: PolicyRequest, settled: Settled, carried: Carried | None, revision: str, hiding: Hiding
 ) -> dict[str, object]:
-    """What there is to say of a decision to people, before anything in it is hidden."""
+    """What there is to say of a decision to people."""
     decision = settled.decision
     record: dict[str, object] = {
         "question": request.type.value,
@@ -96,24 +104,27 @@ def decision_record(
     if carried is not None:
         record["upstream"], record["upstream_outcome"] = carried.upstream, carried.how.value
         if carried.detail:
-            record["reason"] = carried.detail
-    for name in LOGGED:
-        if value := request.text(name):
-            record[name] = value[:LOGGED_LENGTH]
+            record["reason"] = hiding.text(carried.detail)
+    _tell(LOGGED, request, hiding, record)
     if isinstance(decision, Serve):
-        record["result"] = decision.service
+        record["result"] = hiding.fields(decision.service)
     elif isinstance(decision, SetProperties):
-        record["result"] = decision.properties
+        record["result"] = hiding.fields(decision.properties)
     elif isinstance(decision, Fail):
-        record["reason"] = decision.reason
+        record["reason"] = hiding.text(decision.reason)
     if settled.call:
         record["call"] = settled.call
     if settled.joining and settled.key != settled.call:
         record["joins"] = settled.key
-    for name in (*LOGGED_OF_CALLER, CALLER_NAME):
-        if value := request.text(name):
-            record[name] = value[:LOGGED_LENGTH]
+    _tell(_OF_CALLER, request, hiding, record)
     return record
+
+
+def _tell(names: Iterable[str], request: PolicyRequest, hiding: Hiding, record: dict[str, object]) -> None:
+    for name in names:
+        if value := request.text(name):
+            # Most are too short to be cut, or to have a name in them.
+            record[name] = value if len(value) < NAME_LENGTH else hiding.text(value[:LOGGED_LENGTH])
 
 
 class LinksAsked(NamedTuple):
@@ -139,10 +150,10 @@ class Wholes:
         self._asked: dict[RequestType, tuple[str, ...]] = {}
 
     def further(
-        self, request: PolicyRequest, settled: Settled, ruleset: Ruleset, links: LinksAsked
+        self, request: PolicyRequest, settled: Settled, ruleset: Ruleset, links: LinksAsked, hiding: Hiding
     ) -> dict[str, object]:
-        """What a program has to know beside ``decision_record``, before anything in it is hidden."""
-        return further_fields(request, settled, links, lambda: self._link_attributes(ruleset, request.type))
+        """What a program has to know beside ``decision_record``: of its fields those that say more here."""
+        return further_fields(request, settled, links, lambda: self._link_attributes(ruleset, request.type), hiding)
 
     def _link_attributes(self, ruleset: Ruleset, request_type: RequestType) -> tuple[str, ...]:
         if self._revision != ruleset.revision:
@@ -154,11 +165,13 @@ class Wholes:
 
 
 def further_fields(
-    request: PolicyRequest, settled: Settled, links: LinksAsked, asked: Callable[[], Iterable[str]]
+    request: PolicyRequest, settled: Settled, links: LinksAsked, asked: Callable[[], Iterable[str]], hiding: Hiding
 ) -> dict[str, object]:
     """The same; ``asked`` are the attributes of links that are told."""
-    record: dict[str, object] = {"schema": SCHEMA, **answered(request.type, settled.decision)}
-    record |= parameters_told(request)
+    answer = answered(request.type, settled.decision)
+    if isinstance(settled.decision, _WITH_RESULT):
+        del answer["result"]
+    record = {"schema": SCHEMA, **hiding.fields(answer), **parameters_told(request, hiding, _KNOWN)}
     if settled.held is not None:
         record["conference"] = settled.held.id
         record["held"] = settled.held.held_at.isoformat(timespec="milliseconds")
@@ -167,10 +180,11 @@ def further_fields(
     if _call_of(settled):
         link, joined = links
         if names := tuple(asked()):
-            record["link_attributes"] = _given(names, link)
+            given: dict[str, object] = {"link_attributes": _given(names, link)}
             if joined is not None or (settled.joining and settled.key != settled.call):
-                record["joins_attributes"] = _given(names, joined)
-        record |= {**_withdrawn("link", link), **_withdrawn("joins", joined)}
+                given["joins_attributes"] = _given(names, joined)
+            record |= hiding.fields(given)
+        record |= _withdrawn("link", link) | _withdrawn("joins", joined)
     return record
 
 
@@ -202,21 +216,28 @@ def told_without_people(record: Mapping[str, object], call: str) -> dict[str, ob
     return {**without_people(record, call), "masked": True}
 
 
-def parameters_told(request: PolicyRequest) -> dict[str, object]:
-    """The parameters of a question, long ones cut, secrets masked; names of calls are not hidden yet."""
+def parameters_told(request: PolicyRequest, hiding: Hiding, known: Container[str] = ()) -> dict[str, object]:
+    """The parameters of a question, long ones cut, secrets masked. Those that are ``known`` are left out where
+    ``LOGGED_LENGTH`` characters are all of them.
+    """
     found: dict[str, object] = {}
     cut = []
     for name, value in request.present().items():
-        if len(value) > VALUE_LENGTH:
-            cut.append(name)
-        found[name] = value[:VALUE_LENGTH]
+        if len(value) < NAME_LENGTH:
+            if name not in known:
+                found[name] = value
+        elif len(value) > LOGGED_LENGTH or name not in known:
+            found[name] = hiding.text(value[:VALUE_LENGTH])
+            if len(value) > VALUE_LENGTH:
+                cut.append(name)
     for name in SECRET_PARAMETERS:
         if request.text(name):
             found[name] = MASK
     for attribute, values in request.idp_attributes.items():
+        name = hiding.text(IDP_PREFIX + attribute)
         if any(len(value) > VALUE_LENGTH for value in values):
-            cut.append(IDP_PREFIX + attribute)
-        found[IDP_PREFIX + attribute] = [value[:VALUE_LENGTH] for value in values]
+            cut.append(name)
+        found[name] = [hiding.text(value[:VALUE_LENGTH]) for value in values]
     return {**found, "cut": cut} if cut else found
 
 

@@ -25,6 +25,7 @@ from policy_server.pexip.request_types import RequestType, path_as_asked, route
 from policy_server.pexip.requests import PolicyRequest, parse_request
 from policy_server.policy.answers import failure_answer, render_answer
 from policy_server.policy.decisions import Forward, Serve, ShowPicture
+from policy_server.policy.masking import Hiding
 from policy_server.policy.personal import without_people
 from policy_server.policy.ruleset import Rules, Ruleset
 from policy_server.upstreams.client import Asks, Carried
@@ -248,16 +249,16 @@ class PolicyEndpoint:
         match about:
             case Decided(request, settled, carried, _):
                 decision = settled.decision
-                record = self._rooms.shown(
-                    ruleset, decision_record(request, settled, carried, ruleset.revision), settled.call
-                )
+                hiding = self._rooms.hiding(ruleset, settled.call)
+                record = decision_record(request, settled, carried, ruleset.revision, hiding)
                 name = record.pop(CALLER_NAME, "")
-                fields = self._rendered(about, ruleset, record)
+                fields = self._rendered(about, ruleset, record, hiding)
                 if self._watch is not None and isinstance(decision, Serve):
                     self._watch(decision, settled.room, settled.key, untold.at)
                 if settled.key and self._is_news(ruleset, about, untold.at):
-                    noted = {key: value for key, value in record.items() if key not in LOGGED_OF_CALLER}
-                    told = {"decision_id": untold.decision_id, **noted, CALLER_NAME: name}
+                    told = {"decision_id": untold.decision_id, **record, CALLER_NAME: name}
+                    for one in LOGGED_OF_CALLER:
+                        told.pop(one, None)
                     note = policy_answered(request.type, decision, told)
                     # A link that joins a call has a timeline of its own.
                     for key in dict.fromkeys((settled.key, settled.joining or settled.key)):
@@ -276,16 +277,12 @@ class PolicyEndpoint:
             case _:
                 assert_never(about)
 
-    def _rendered(self, about: Decided, ruleset: Ruleset, record: Mapping[str, object]) -> bytes:
+    def _rendered(self, about: Decided, ruleset: Ruleset, record: Mapping[str, object], hiding: Hiding) -> bytes:
         """The fields of a line about a decision; ``record`` is what people are told of it."""
         request, settled = about.request, about.settled
         told: dict[str, object] = {"event": MADE, **record}
         if self._log.is_json:
-            further = self._wholes.further(request, settled, ruleset, about.links)
-            if "result" in record:
-                # It is the same, and hidden in it already is what has to be.
-                del further["result"]
-            told |= self._rooms.shown(ruleset, further, settled.call)
+            told |= self._wholes.further(request, settled, ruleset, about.links, hiding)
         return self._log.render(told if self._log.shows_people else told_without_people(told, settled.call))
 
     def _is_news(self, ruleset: Ruleset, about: Decided, now: datetime) -> bool:

@@ -18,7 +18,7 @@ import orjson
 from policy_server.pexip.field_facts import SECRET_FIELDS
 from policy_server.pexip.request_types import RequestType
 from policy_server.policy.decisions import Trace, no_rows
-from policy_server.policy.masking import NameMask
+from policy_server.policy.masking import Hiding, NameMask
 from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Ruleset
 from policy_server.web.answered import Answered, Decided, Failed
@@ -131,11 +131,15 @@ class RecentDecisions:
 
     def shown(self, kept: Kept, value: Mapping[str, object]) -> dict[str, object]:
         """Values of an answer, or of its question, without what opens doors."""
-        return kept.mask.fields(value, self._keyring, _call_of(kept), SECRET_FIELDS)
+        return self.hiding(kept).fields(value)
 
     def text(self, kept: Kept, text: str) -> str:
         """A text of an answer, or of its question, without what opens doors."""
-        return kept.mask.text(text, self._keyring, _call_of(kept))
+        return self.hiding(kept).text(text)
+
+    def hiding(self, kept: Kept) -> Hiding:
+        """What hides that in all that is told of an answer."""
+        return kept.mask.hiding(self._keyring, _call_of(kept), SECRET_FIELDS)
 
     def records(self, asked: Mapping[RequestType, Iterable[str]]) -> list[dict[str, object]]:
         """Every decision as a line of the decision log for programs has it, with nobody masked, the newest first; read them with
@@ -156,15 +160,16 @@ class RecentDecisions:
 
     def _record(self, kept: Kept, about: Decided, asked: Mapping[RequestType, Iterable[str]]) -> dict[str, object]:
         request, settled, carried, links = about
-        record = decision_record(request, settled, carried, kept.revision)
+        hiding = self.hiding(kept)
+        record = decision_record(request, settled, carried, kept.revision, hiding)
         record.pop(CALLER_NAME, "")
-        record |= further_fields(request, settled, links, lambda: asked.get(request.type, ()))
         return {
             "time": kept.at.isoformat(timespec="milliseconds"),
             "decision_id": kept.decision_id,
             "ms": round(kept.seconds * 1000, 3),
             "event": MADE,
-            **self.shown(kept, record),
+            **record,
+            **further_fields(request, settled, links, lambda: asked.get(request.type, ()), hiding),
         }
 
     def _meet(self, ruleset: Ruleset) -> None:

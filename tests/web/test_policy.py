@@ -373,7 +373,7 @@ def test_an_exception_inside(
     assert counted(server, sample) == before + 1
 
 
-@pytest.mark.parametrize("broken", ["put", "answered", "clock", "render", "shown"])
+@pytest.mark.parametrize("broken", ["put", "answered", "clock", "render", "hiding"])
 def test_an_exception_beside_the_decision(
     folder: Path, broken: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -391,7 +391,7 @@ def test_an_exception_beside_the_decision(
         if broken == "clock":
             clock.append(fail)
         else:
-            owners = {"answered": Metrics, "shown": rooms.Rooms}
+            owners = {"answered": Metrics, "hiding": rooms.Rooms}
             if broken == "render":
                 monkeypatch.setattr(server.decision_log, "render", fail)
             else:

@@ -66,7 +66,7 @@ class Decisions:
         if isinstance(about, Failed):
             parameters = [(name, value, _meaning(name)) for name, value in self._misunderstood(kept)]
             return _whole(row, kept, parameters, body=self._body(kept))
-        told = self._recent.shown(kept, parameters_told(about.request))
+        told = parameters_told(about.request, self._recent.hiding(kept))
         parameters = [
             (name, value if isinstance(value, str) else ", ".join(map(str, _list(value))), _meaning(name))
             for name, value in told.items()
