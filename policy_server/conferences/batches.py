@@ -5,14 +5,14 @@ do not block each other; and a key whose changes several of them make is counted
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
+from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar
 
 from policy_server.conferences import conversations, due, history, holds, links
 from policy_server.conferences.changes import announce
-from policy_server.conferences.connection import Connection
+from policy_server.conferences.connection import Connection, Row
 from policy_server.conferences.due import DueAction
 from policy_server.conferences.errors import RefusedLinkError
 from policy_server.conferences.links import NewLink
@@ -24,7 +24,7 @@ K = TypeVar("K")
 LINGER: Final = 0.010
 """Seconds that a write waits for others, if others come: each commit waits for the disk, and costs more than what is in it."""
 
-_NO_EVENTS: Final[Mapping[bytes, Event]] = {}
+_NO_EVENTS: Final[Mapping[bytes, Event]] = MappingProxyType({})
 
 
 class Ending(NamedTuple):
@@ -42,8 +42,7 @@ class Binding(NamedTuple):
     places: int
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """What one caller wants written: conferences to be held, entries and events to be stored, a link, an end, a binding,
     actions that are due some time.
 
@@ -52,7 +51,7 @@ class Batch:
 
     conferences: Sequence[HeldConference] = ()
     entries: Sequence[TimelineEntry] = ()
-    events: Mapping[bytes, Event] = field(default_factory=lambda: _NO_EVENTS)
+    events: Mapping[bytes, Event] = _NO_EVENTS
     link: NewLink | None = None
     ending: Ending | None = None
     binding: Binding | None = None
@@ -68,17 +67,6 @@ class Batch:
     def linger(self) -> float:
         """Seconds that it waits for others; a call waits for its hold."""
         return 0.0 if self.conferences else self.patience
-
-    def moments(self) -> list[datetime]:
-        """When what is in it happened."""
-        at = [conference.held_at for conference in self.conferences]
-        at += [entry.at for entry in self.entries]
-        at += [event.arrived_at for event in self.events.values()]
-        if self.link is not None:
-            at.append(self.link.link.created_at)
-        if self.ending is not None:
-            at.append(self.ending.at)
-        return at
 
 
 class Wakes(NamedTuple):
@@ -111,61 +99,103 @@ class Together(NamedTuple):
 
 def write(batches: Sequence[Batch], wakes: Sequence[Wakes], connection: Connection) -> Together:
     """Writes some batches, in the transaction that ``connection`` is in."""
-    wanted = [batch.link for batch in batches if batch.link is not None]
-    made = links.create_links(connection, wanted) if wanted else []
-    rooms = [conference for batch in batches for conference in batch.conferences]
-    holders, keys = holds.hold_all(connection, rooms) if rooms else ((), set())
-    endings = sorted({batch.ending for batch in batches if batch.ending is not None})
-    ended = {ending: over for ending in endings if (over := holds.end(connection, *ending)) is not None}
-    bindings = sorted({batch.binding for batch in batches if batch.binding is not None})
-    bound = {binding for binding in bindings if conversations.bind(connection, *binding)}
-    told = different(pair for batch in batches for pair in batch.events.items())
+    all_of = _gather(batches)
+    told = all_of.told
+    made = links.create_links(connection, all_of.links) if all_of.links else []
+    holders, keys = holds.hold_all(connection, all_of.rooms) if all_of.rooms else ((), set())
+    ended = {one: over for one in sorted(all_of.endings) if (over := holds.end(connection, *one)) is not None}
+    bound = {one for one in sorted(all_of.bindings) if conversations.bind(connection, *one)}
     new, lowered = history.add_events(connection, told) if told else (set(), set())
-    entries = [{history.entry_identity(entry): entry for entry in batch.entries} for batch in batches]
-    noted = history.add_timeline(connection, entries) if any(entries) else {}
-
-    actions = [action for batch in batches for action in batch.actions]
-    # With the hold itself, so that no room is without.
-    begun = (each.begin(held) for each in wakes if each.begin is not None for held in holders)
-    actions += (action for action in begun if action is not None)
-    if actions:
-        due.add(connection, actions)
-    for each in wakes if new else ():
-        if touched := {told[one].room for one in new if told[one].name in each.messages}:
-            due.bring_forward(connection, each.kind, sorted(touched), max(told[one].arrived_at for one in new))
+    noted = history.add_timeline(connection, all_of.entries) if any(all_of.entries) else {}
+    _write_actions(connection, all_of.actions, wakes, holders, [told[identity] for identity in new])
 
     fresh = [link for link, is_new in made if is_new and isinstance(link, Link)]
-    keys.update(key for link in fresh for key in (link.call, link.joins) if key)
+    for link in fresh:
+        keys |= {link.call, link.joins}
     for over in ended.values():
         keys |= {over.room, over.call}
     for identity in new | lowered:
         keys |= {told[identity].room, told[identity].conference}
-    keys.update(entry.key for entry in noted.values())
-    moments = [moment for batch in batches for moment in batch.moments()]
+    for entry in noted.values():
+        keys.add(entry.key)
     news = News(
-        numbers=announce(connection, keys, max(moments)) if keys else {},
+        numbers=announce(connection, keys, max(all_of.moments)) if keys else {},
         events={identity: told[identity] for identity in new},
-        copies={identity: event for identity, event in told.items() if identity not in new},
+        copies={} if len(new) == len(told) else {one: event for one, event in told.items() if one not in new},
         entries=tuple(noted.values()),
         conferences=holders,
         links=tuple(fresh),
         ended=tuple(ended.values()),
     )
 
-    unclaimed = set(noted)
-    next_link, next_holder = (link for link, _ in made), iter(holders)
+    next_link, next_holder, unclaimed = iter(made), iter(holders), set(noted)
     written = [
         Written(
             tuple(islice(next_holder, len(batch.conferences))),
-            _take(unclaimed, noted_here) if noted else 0,
-            _take(new, batch.events) if new else 0,
-            None if batch.link is None else next(next_link),
+            _take(unclaimed, identified) if identified else 0,
+            _take(new, batch.events) if batch.events else 0,
+            None if batch.link is None else next(next_link)[0],
             batch.ending is not None and ended.pop(batch.ending, None) is not None,
             batch.binding in bound,
         )
-        for batch, noted_here in zip(batches, entries, strict=True)
+        for batch, identified in zip(batches, all_of.entries, strict=True)
     ]
     return Together(written, news)
+
+
+class _Gathered(NamedTuple):
+    """What all batches of a transaction want written, kind by kind; ``entries`` are by their identity, those of each batch.
+
+    ``moments`` are when it happened.
+    """
+
+    links: list[NewLink]
+    rooms: list[HeldConference]
+    endings: set[Ending]
+    bindings: set[Binding]
+    told: Mapping[bytes, Event]
+    entries: list[Mapping[Row, TimelineEntry]]
+    actions: list[DueAction]
+    moments: list[datetime]
+
+
+def _gather(batches: Sequence[Batch]) -> _Gathered:
+    told = batches[0].events if len(batches) == 1 else different(pair for one in batches for pair in one.events.items())
+    all_of = _Gathered([], [], set(), set(), told, [], [], [event.arrived_at for event in told.values()])
+    moments = all_of.moments
+    for conferences, entries, _, link, ending, binding, actions, _ in batches:
+        all_of.rooms.extend(conferences)
+        moments += [conference.held_at for conference in conferences]
+        all_of.entries.append({history.entry_identity(entry): entry for entry in entries})
+        moments += [entry.at for entry in entries]
+        all_of.actions.extend(actions)
+        if link is not None:
+            all_of.links.append(link)
+            moments.append(link.link.created_at)
+        if ending is not None:
+            all_of.endings.add(ending)
+            moments.append(ending.at)
+        if binding is not None:
+            all_of.bindings.add(binding)
+    return all_of
+
+
+def _write_actions(
+    connection: Connection,
+    actions: list[DueAction],
+    wakes: Sequence[Wakes],
+    holders: Sequence[HeldConference],
+    told: Sequence[Event],
+) -> None:
+    """Stores actions, those of rooms that are held among them, and has those be due that new messages are about."""
+    # With the hold itself, so that no room is without.
+    begun = (each.begin(held) for held in holders for each in wakes if each.begin is not None)
+    actions += (action for action in begun if action is not None)
+    if actions:
+        due.add(connection, actions)
+    for each in wakes if told else ():
+        if touched := {event.room for event in told if event.name in each.messages}:
+            due.bring_forward(connection, each.kind, sorted(touched), max(event.arrived_at for event in told))
 
 
 def _take(new: set[K], keys: Iterable[K]) -> int:

@@ -106,8 +106,10 @@ class SqliteConnection:
 
     def execute(self, statement: str, *values: object) -> list[Row]:
         """Runs a statement; its rows, if it has any."""
-        ready = [json.dumps(value) if isinstance(value, list | tuple) else value for value in values]
-        return self._driver.execute(_in_sqlite(statement), ready).fetchall()
+        ready = _in_sqlite(statement)
+        if ready is not statement:
+            values = tuple([json.dumps(value) if isinstance(value, list | tuple) else value for value in values])
+        return self._driver.execute(ready, values).fetchall()
 
     def insert(self, table: Table, rows: Sequence[Row]) -> list[Row]:
         """Adds rows; those that were not there."""

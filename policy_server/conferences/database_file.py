@@ -5,6 +5,7 @@ is written or acknowledged then. A server never goes on with another file by its
 or empty, and what it holds at the moment would not be in it. It goes on when the same file is back, or is restarted.
 """
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +16,8 @@ class OpenFile:
     """Watches one database file. Looking costs a microsecond or two, so it is done with every operation."""
 
     def __init__(self, path: Path) -> None:
-        self._path: Final = path
-        self._log: Final = Path(f"{path}-wal")
+        self._path: Final = str(path)
+        self._log: Final = f"{path}-wal"
         self._identity: tuple[int, int] | None = None
 
     def remember(self) -> None:
@@ -46,9 +47,10 @@ class OpenFile:
             )
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: str) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        # A Path makes a text of itself for each look.
+        found = os.stat(path)  # noqa: PTH116
     except OSError:
         return None
     return found.st_dev, found.st_ino

@@ -13,7 +13,7 @@ from policy_server.conferences.threads import Done
 ROWS_AT_ONCE: Final = 1000
 """Rows of one transaction: few enough that a room can be held between two of them."""
 
-HASTE: Final = 0.008
+HASTE: Final = 0.010
 """Seconds less that a write waits where others do not come: one node that sends a message after the other, each when the last
 was taken, must not be held up by waiting for nobody.
 """
