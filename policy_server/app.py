@@ -155,7 +155,7 @@ def create_app(
     handlers = {kind: handler for each in beside for kind, handler in each.handlers.items()}
     agenda = Agenda(store, handlers, secrets.token_hex(8), clock)
     dues = [DueGauges(store, agenda, tuple(handlers), clock, webhooks.count if webhooks else None)] if handlers else []
-    calls_counted = CallGauges(figures := CallFigures(store, rules, keyring, clock))
+    calls_counted = CallGauges(figures := CallFigures(store, conferences.running, rules, keyring, clock))
     nodes = NodesSeen()
     genesys = GenesysStanding(settings.tenant.api, clock) if settings.tenant else None
     admin = BasicAuthentication(settings.admin.username, settings.admin.password) if settings.admin else None

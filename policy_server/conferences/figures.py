@@ -4,16 +4,20 @@ A call is worked out anew when something about it has changed, and once more whe
 happens, not by how many calls there are, and at the most what ``WORKED_OUT`` calls cost; others wait for the next one.
 """
 
+import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.life import glimpse_of
-from policy_server.conferences.reader import Reader
+from policy_server.conferences.reader import CallSource, Reader
+from policy_server.conferences.records import HeldConference
+from policy_server.conferences.running import NotKept
 from policy_server.conferences.shapes import moment as node_time
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.tables import instant, moment
@@ -54,9 +58,9 @@ ANSWERED: Final = "answered"
 
 LEG_OUTCOMES: Final = (ANSWERED, *(end.value for end in LegEnd))
 
-_LIVE: Final = """SELECT id, name, call, held_at FROM conferences WHERE live_name IS NOT NULL AND expires_at > ?
+_LIVE: Final = """SELECT id, held_at, name, call FROM conferences WHERE live_name IS NOT NULL AND expires_at > ?
     ORDER BY held_at DESC, id LIMIT ?"""
-_OVER: Final = """SELECT id, coalesce(ended_at, expires_at) FROM conferences
+_OVER: Final = """SELECT id, coalesce(ended_at, expires_at), name, call FROM conferences
     WHERE coalesce(ended_at, expires_at) > ? AND coalesce(ended_at, expires_at) <= ?
     ORDER BY coalesce(ended_at, expires_at) DESC LIMIT ?"""
 
@@ -65,21 +69,29 @@ log = logging.getLogger(__name__)
 
 
 class _Room(NamedTuple):
-    """A room that is held, since when, and how often something about it changed."""
+    """A room that is held or was: since when or until when, its call, and how often something about it changed."""
 
     id: str
-    held_at: datetime
+    at: datetime
+    call: str
+    keys: tuple[str, ...]
     number: int
 
 
 class _Looked(NamedTuple):
-    """The rooms that are held, the calls that were over between two times, the latest first, and when a node last told
-    anything.
-    """
+    """The rooms that are held, those that were over between two times, the latest first, and when a node last told anything."""
 
     rooms: list[_Room]
-    ended: list[tuple[str, datetime]]
+    ended: list[_Room]
     told_at: datetime | None
+
+
+class _CameTo(NamedTuple):
+    """What became of a call and its legs so far, and when the customer came."""
+
+    code: Code
+    came_at: datetime | None
+    legs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +120,22 @@ class LastHour(NamedTuple):
 
 
 class CallFigures:
-    """The figures of all calls. ``count`` now and then; what is asked in between is as of then."""
+    """The figures of all calls. ``count`` now and then; what is asked in between is as of then.
 
-    def __init__(self, store: ConferenceStore, rules: Rules, keyring: Keyring, clock: Callable[[], datetime]) -> None:
+    A call is worked out from what is ``kept`` of it in memory, as long as that is what the store has.
+    """
+
+    def __init__(
+        self, store: ConferenceStore, kept: CallSource, rules: Rules, keyring: Keyring, clock: Callable[[], datetime]
+    ) -> None:
         self._store: Final = store
+        self._kept: Final = kept
         self._rules: Final = rules
         self._keyring: Final = keyring
         self._clock: Final = clock
         self._live: dict[str, _Live] = {}
         self._over: dict[str, Over] = {}
-        self._to_do: dict[str, datetime] = {}
+        self._to_do: dict[str, _Room] = {}
         self._last_hour: LastHour | None = None
         self._left: int = 0
         self._heard_until: datetime | None = None
@@ -170,15 +188,25 @@ class CallFigures:
         until = now - SETTLE
         since = now - SPAN if self._heard_until is None else self._heard_until - OVERLAP
         rooms, ended, self.told_at = await self._store.read(_look, since, until, now)
-        unheard = [room.held_at for room in rooms if room.held_at <= now - PATIENCE and not self._is_told_since(room)]
+        unheard = [room.at for room in rooms if room.at <= now - PATIENCE and not self._is_told_since(room)]
         self.silent_since = min(unheard) if len(unheard) >= SILENT_ROOMS else None
         self._heard_until = until
         self._forget({room.id for room in rooms}, now - SPAN)
-        self._to_do |= {name: at for name, at in ended if name not in self._over}
+        self._to_do |= {room.id: room for room in ended if room.id not in self._over}
         changed = {room.id: room for room in rooms if self._is_news(room)}
-        wanted = [*changed, *sorted(self._to_do, key=self._to_do.__getitem__, reverse=True)][:WORKED_OUT]
+        over = sorted(self._to_do.values(), key=attrgetter("at"), reverse=True)
+        wanted = [*changed.values(), *over][:WORKED_OUT]
         self._left = len(changed)
-        turns = deque(wanted[start : start + AT_ONCE] for start in range(0, len(wanted), AT_ONCE))
+        unknown: list[_Room] = []
+        for room in wanted:
+            try:
+                self._take(room, _came_to(self._kept, _of_kept(self._kept, room), ruleset, self._keyring, now))
+            except Exception:
+                unknown.append(room)
+            else:
+                # Others have their turn after each.
+                await asyncio.sleep(0)
+        turns = deque(unknown[start : start + AT_ONCE] for start in range(0, len(unknown), AT_ONCE))
         while turns:
             some = turns.popleft()
             try:
@@ -188,22 +216,27 @@ class CallFigures:
             except Exception:
                 # One that nobody understands must not keep others from being counted.
                 if len(some) > 1:
-                    turns.extendleft([name] for name in some)
+                    turns.extendleft([room] for room in some)
                     continue
-                log.exception("calls.uncounted: %s", some[0])
-                found = [(some[0], Code.NOT_JOINED, None, ())]
-            for name, code, came_at, legs in found:
-                if name in changed:
-                    self._live[name] = _Live(changed[name].number, outcome_of(code), came_at)
-                else:
-                    self._over[name] = Over(self._to_do[name], code, legs)
-            for name in some:
-                self._to_do.pop(name, None)
-            self._left -= sum(name in changed for name in some)
+                log.exception("calls.uncounted: %s", some[0].id)
+                found = [_CameTo(Code.NOT_JOINED, None, ())]
+            for room, came_to in zip(some, found, strict=True):
+                self._take(room, came_to)
         self.counted_at = now
 
+    def _take(self, room: _Room, came_to: _CameTo | None) -> None:
+        over = self._to_do.pop(room.id, None)
+        if over is None:
+            self._left -= 1
+        if came_to is None:
+            return
+        if over is None:
+            self._live[room.id] = _Live(room.number, outcome_of(came_to.code), came_to.came_at)
+        else:
+            self._over[room.id] = Over(room.at, came_to.code, came_to.legs)
+
     def _is_told_since(self, room: _Room) -> bool:
-        return self.told_at is not None and self.told_at >= room.held_at
+        return self.told_at is not None and self.told_at >= room.at
 
     def _is_news(self, room: _Room) -> bool:
         known = self._live.get(room.id)
@@ -214,30 +247,41 @@ class CallFigures:
         self._live = {name: live for name, live in self._live.items() if name in held}
         kept = sorted(((over.at, name) for name, over in self._over.items() if over.at > before), reverse=True)
         self._over = {name: self._over[name] for _, name in kept[:MOST]}
-        self._to_do = {name: at for name, at in self._to_do.items() if at > before}
+        self._to_do = {name: room for name, room in self._to_do.items() if room.at > before}
 
 
 def _look(reader: Reader, since: datetime, until: datetime, now: datetime) -> _Looked:
     connection = reader.connection
     live = connection.execute(_LIVE, instant(now), MOST)
-    numbers = reader.change_numbers(sorted({key for row in live for key in row[1:3] if key}))
-    rooms = [_Room(row[0], moment(row[3]), sum(numbers.get(key, 0) for key in set(row[1:3]) if key)) for row in live]
     ended = connection.execute(_OVER, instant(since), instant(until), MOST)
+    keys = [tuple(sorted({key for key in row[2:4] if key})) for row in (*live, *ended)]
+    numbers = reader.change_numbers(sorted({key for some in keys for key in some}))
+    rooms = [
+        _Room(row[0], moment(row[1]), row[3] or "", some, sum(numbers.get(key, 0) for key in some))
+        for row, some in zip((*live, *ended), keys, strict=True)
+    ]
     ((told_at,),) = connection.execute("SELECT max(arrived_at) FROM events")
-    return _Looked(rooms, [(name, moment(at)) for name, at in ended], None if told_at is None else moment(told_at))
+    return _Looked(rooms[: len(live)], rooms[len(live) :], None if told_at is None else moment(told_at))
+
+
+def _of_kept(kept: CallSource, room: _Room) -> HeldConference:
+    """What holds or held a room, if what is kept of its call is what the store has. Raises NotKept."""
+    held = kept.conference_of_call(room.call)
+    if held is None or held.id != room.id or kept.change_number(room.keys) != room.number:
+        raise NotKept
+    return held
 
 
 def _work_out(
-    reader: Reader, names: Sequence[str], ruleset: Ruleset, keyring: Keyring, now: datetime
-) -> list[tuple[str, Code, datetime | None, tuple[str, ...]]]:
-    """For each conference its verdict, when the customer came, and what became of its legs."""
-    found = []
-    for name in names:
-        seen = glimpse_of(reader, name, ruleset, keyring, now)
-        if seen is not None:
-            visit = seen.visit
-            legs = tuple(
-                ANSWERED if leg.answered_at is not None else (leg.end or LegEnd.UNKNOWN).value for leg in visit.legs
-            )
-            found.append((name, code_of(visit), node_time(visit.came_at, seen.course.latest.arrived_at or now), legs))
-    return found
+    reader: Reader, rooms: Sequence[_Room], ruleset: Ruleset, keyring: Keyring, now: datetime
+) -> list[_CameTo | None]:
+    """What became of each call; ``None`` of a conference that is gone."""
+    found = (reader.conference(room.id) for room in rooms)
+    return [_came_to(reader, held, ruleset, keyring, now) if held is not None else None for held in found]
+
+
+def _came_to(source: CallSource, held: HeldConference, ruleset: Ruleset, keyring: Keyring, now: datetime) -> _CameTo:
+    seen = glimpse_of(source, held, ruleset, keyring, now)
+    visit = seen.visit
+    legs = tuple(ANSWERED if leg.answered_at is not None else (leg.end or LegEnd.UNKNOWN).value for leg in visit.legs)
+    return _CameTo(code_of(visit), node_time(visit.came_at, seen.course.latest.arrived_at or now), legs)

@@ -9,7 +9,7 @@ from policy_server.conferences.ending import Course, phase_of
 from policy_server.conferences.fold import Phase
 from policy_server.conferences.known import Known
 from policy_server.conferences.lines import Lines
-from policy_server.conferences.reader import Reader
+from policy_server.conferences.reader import CallSource, Reader
 from policy_server.conferences.records import HeldConference, TimelineEntry
 from policy_server.conferences.view import Conference, render
 from policy_server.conferences.visit import Visit, visit_of
@@ -21,7 +21,6 @@ from policy_server.policy.ruleset import Ruleset
 class Glimpse:
     """A room, and who came and went, before anything of it is put into words."""
 
-    held: HeldConference
     known: Known
     entries: Sequence[TimelineEntry]
     course: Course
@@ -41,11 +40,8 @@ class Life:
     arrived_at: datetime | None
 
 
-def glimpse_of(reader: Reader, conference_id: str, ruleset: Ruleset, keyring: Keyring, now: datetime) -> Glimpse | None:
-    """The life of a room by the id of its conference, whatever became of it since; ``None`` if there is none."""
-    held = reader.conference(conference_id)
-    if held is None:
-        return None
+def glimpse_of(reader: CallSource, held: HeldConference, ruleset: Ruleset, keyring: Keyring, now: datetime) -> Glimpse:
+    """The life of a room that is held or was, whatever became of it since."""
     link = reader.link(held.call) if held.call else None
     opened = keyring.open(held.call, Role.CALL, dict.fromkeys((*ruleset.links, held.link_type)))
     link_type = ruleset.links.get(opened.type) if opened is not None else None
@@ -60,15 +56,16 @@ def glimpse_of(reader: Reader, conference_id: str, ruleset: Ruleset, keyring: Ke
     phase = phase_of(latest.phase, held, now)
     dials = bool(dials_of(known, ruleset, keyring, now))
     visit = visit_of(latest, entries, known.cast(ruleset.domains, dials=dials), is_ended=phase is Phase.ENDED)
-    return Glimpse(held, known, entries, Course(latest, latest, phase), visit)
+    return Glimpse(known, entries, Course(latest, latest, phase), visit)
 
 
 def life_of(reader: Reader, conference_id: str, ruleset: Ruleset, keyring: Keyring, now: datetime) -> Life | None:
-    """That, as it is shown."""
-    seen = glimpse_of(reader, conference_id, ruleset, keyring, now)
-    if seen is None:
+    """The life of a room by the id of its conference, as it is shown; ``None`` if there is none."""
+    held = reader.conference(conference_id)
+    if held is None:
         return None
-    held, known = seen.held, seen.known
+    seen = glimpse_of(reader, held, ruleset, keyring, now)
+    known = seen.known
     answer = render(
         known,
         held.service,

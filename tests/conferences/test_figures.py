@@ -1,5 +1,6 @@
 """How many calls wait, go on and came to what is counted from the database, once for each change."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
@@ -10,12 +11,19 @@ import pytest
 
 from policy_server.conferences import figures as counted
 from policy_server.conferences.figures import CallFigures
+from policy_server.conferences.fold import Chronicle
+from policy_server.conferences.found import Subject
 from policy_server.conferences.life import glimpse_of
+from policy_server.conferences.lookup import ConferenceLookup
+from policy_server.conferences.reader import Reader
+from policy_server.conferences.records import HeldConference
+from policy_server.conferences.running import RunningCalls
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.verdict import Code, Outcome, outcome_of
 from policy_server.pexip.events import Event
 from tests.conferences.event_histories import BEGIN, joined, started
 from tests.conferences.samples import Place
+from tests.conferences.test_live import replica
 from tests.conferences.told_world import Clock, Rules, at, held, told, visit
 from tests.rule_sets import KEYRING
 
@@ -23,12 +31,17 @@ Scenario = Callable[[ConferenceStore, CallFigures, Clock], Awaitable[Any]]
 AGENT = joined("maria", BEGIN + 30, destination_alias="hcp…")
 
 
+def nothing_kept() -> RunningCalls:
+    """A memory in which nothing is."""
+    return RunningCalls(lambda *_: None, lambda _: False)
+
+
 def play(place: Place, scenario: Scenario) -> Any:
     """What a scenario comes to."""
     clock = Clock()
 
     async def run(store: ConferenceStore) -> Any:
-        return await scenario(store, CallFigures(store, Rules(), KEYRING, clock), clock)
+        return await scenario(store, CallFigures(store, nothing_kept(), Rules(), KEYRING, clock), clock)
 
     return place.run(run)
 
@@ -77,9 +90,9 @@ def test_a_change_is_counted_and_nothing_else_is_worked_out(tmp_path: Path, monk
     """A call that nothing happened to is not read again; one to which something did is."""
     worked_out: list[str] = []
 
-    def noted(reader: Any, name: str, *further: Any) -> Any:
-        worked_out.append(name)
-        return glimpse_of(reader, name, *further)
+    def noted(reader: Any, held: HeldConference, *further: Any) -> Any:
+        worked_out.append(held.id)
+        return glimpse_of(reader, held, *further)
 
     monkeypatch.setattr("policy_server.conferences.figures.glimpse_of", noted)
 
@@ -148,10 +161,10 @@ def test_a_call_that_nobody_understands_keeps_no_other_from_being_counted(
 ) -> None:
     """It is said in the log, once."""
 
-    def broken(reader: Any, name: str, *further: Any) -> Any:
-        if name == "conference0":
+    def broken(reader: Any, held: HeldConference, *further: Any) -> Any:
+        if held.id == "conference0":
             raise RuntimeError("of no sense")
-        return glimpse_of(reader, name, *further)
+        return glimpse_of(reader, held, *further)
 
     monkeypatch.setattr("policy_server.conferences.figures.glimpse_of", broken)
 
@@ -166,6 +179,42 @@ def test_a_call_that_nobody_understands_keeps_no_other_from_being_counted(
 
     play(Place(f"sqlite:///{tmp_path}/policy.db", "sqlite"), scenario)
     assert caplog.text.count("calls.uncounted") == 1
+
+
+def test_what_is_kept_of_a_call_is_enough(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as the store has nothing else; what another has stored meanwhile is read."""
+    told_of = Reader.told_of
+    read: list[str] = []
+
+    def noted(reader: Reader, held: HeldConference) -> Chronicle:
+        read.append(held.id)
+        return told_of(reader, held)
+
+    async def scenario() -> None:
+        clock, rules = Clock(), Rules()
+        async with replica(place.url) as one, ConferenceStore(place.url) as other:
+            figures = CallFigures(one.store, one.running, rules, KEYRING, clock)
+            lookup = ConferenceLookup(one, rules, KEYRING, "")
+            for number in range(2):
+                await plays(one.store, number, visit()[:2])
+                assert await lookup.look_up(Subject(call(number))) is not None
+            # It does not hear of what others do.
+            monkeypatch.setattr(one.running, "hear", lambda *_: None)
+            monkeypatch.setattr(Reader, "told_of", noted)
+            clock.now = at(2)
+            await figures.count()
+            assert (figures.running()[Outcome.WAITING], read) == (2, [])
+            for number, by in ((0, one.store), (1, other)):
+                await by.add_events(told(*visit()[2:4], AGENT, room=call(number)))
+            await figures.count()
+            assert (figures.running()[Outcome.TALKING], read) == (2, ["conference1"])
+            await one.store.add_events(told(*visit()[4:], room=call(0)))
+            await one.store.end(call(0), at(62))
+            clock.now = at(80)
+            await figures.count()
+            assert ([over.code for over in figures.over()], read) == ([Code.ANSWERED], ["conference1"])
+
+    asyncio.run(scenario())
 
 
 def test_every_verdict_comes_to_something() -> None:

@@ -12,6 +12,7 @@ from policy_server.web.call_gauges import CallGauges
 from policy_server.web.metrics import Metrics
 from tests.conferences.event_histories import BEGIN, started
 from tests.conferences.samples import Place
+from tests.conferences.test_figures import nothing_kept
 from tests.conferences.told_world import CALL, Clock, Rules, at, held, told, visit
 from tests.rule_sets import KEYRING
 
@@ -35,7 +36,7 @@ def test_calls_are_counted(place: Place) -> None:
 
     async def scenario(store: ConferenceStore) -> None:
         clock, metrics = Clock(), Metrics()
-        gauges = CallGauges(CallFigures(store, Rules(), KEYRING, clock))
+        gauges = CallGauges(CallFigures(store, nothing_kept(), Rules(), KEYRING, clock))
         gauges.watch_gauges(metrics)
         await store.hold_all([held()])
         await store.add_events(visit(answered=None)[:2])
@@ -66,7 +67,7 @@ def test_a_sink_that_is_silent_shows(place: Place) -> None:
 
     async def scenario(store: ConferenceStore) -> None:
         clock, metrics = Clock(), Metrics()
-        gauges = CallGauges(CallFigures(store, Rules(), KEYRING, clock))
+        gauges = CallGauges(CallFigures(store, nothing_kept(), Rules(), KEYRING, clock))
         gauges.watch_gauges(metrics)
         await store.hold_all([held(), held(1, "kiosk 1")])
         clock.now = at(500)
