@@ -151,10 +151,14 @@ class CustomersDoor:
         if running is not None and not _has_part(running, door, state):
             running = None
         is_good = state is LinkState.VALID and (link is None or link.moved_to is None)
-        if running is not None or (is_good and isinstance(door.decide(now), LETS_IN)):
+        decision = door.decide(now) if running is None and is_good else None
+        if running is not None or isinstance(decision, LETS_IN):
             self._note(call, Doorstep.OPEN, visitor, now)
             made = link_of(link_type, call)
-            pin = door.guest_pin(now) if running is None else _held_pin(running, door, made.alias, now)
+            if running is not None:
+                pin = _held_pin(running, door, made.alias, now)
+            else:
+                pin = guest_pin_of(decision.service) if isinstance(decision, Serve) else ""
             return LetIn(web_app_url(link_type, made, name=name, guest_pin=pin, joins=joins))
         if link is not None and link.moved_to is not None:
             self._note(call, Doorstep.MOVED, visitor, now)

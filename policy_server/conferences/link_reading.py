@@ -57,6 +57,8 @@ def undisguised(text: str) -> str:
         if decoded == text:
             break
         text = decoded
+    if text.isascii():
+        return text
     return "".join(letter for letter in text if category(letter) != "Cf" and letter not in _UNSEEN_MARKS)
 
 

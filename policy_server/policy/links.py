@@ -21,9 +21,18 @@ DEFAULT_TTL: Final = 4 * 3600
 class CustomerLink:
     """A link as its maker gets it. The agents' alias is for agents who have been let in, and for nobody else."""
 
+    link_type: LinkType = field(repr=False)
     call: Call
-    alias: str = field(repr=False)
-    agent_alias: str = field(repr=False)
+
+    @property
+    def alias(self) -> str:
+        """What the customer dials."""
+        return self.link_type.customers_alias(self.call)
+
+    @property
+    def agent_alias(self) -> str:
+        """What the agents dial; ``""`` where they have no alias of their own."""
+        return self.link_type.agents_alias(self.call)
 
     @property
     def type(self) -> str:
@@ -47,7 +56,7 @@ def make_link(
 
 def link_of(link_type: LinkType, call: Call) -> CustomerLink:
     """The link of a call of this type that was signed before."""
-    return CustomerLink(call, link_type.customers_alias(call), link_type.agents_alias(call))
+    return CustomerLink(link_type, call)
 
 
 def web_app_url(
@@ -67,7 +76,8 @@ def web_app_url(
         "guest_pin": guest_pin,
         "alias": link.alias,
     }
-    encoded = {placeholder: "" if is_blank(value) else quote(value, safe="") for placeholder, value in values.items()}
+    wanted = {placeholder: values[placeholder] for placeholder in link_type.url.names}
+    encoded = {placeholder: "" if is_blank(value) else quote(value, safe="") for placeholder, value in wanted.items()}
     return link_type.url.render(encoded)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 _LONGEST: Final = 1000
 """Characters of a ``User-Agent`` that are looked at."""
 
-# In this order: several call themselves Facebook's or X's too, so as to be served like them.
+# Of the text in lower case, and in this order: several call themselves Facebook's or X's too, so as to be served like them.
 _NAMES: Final = {
     "LINE": r"line-poker|linespider",
     "KakaoTalk": r"kakaotalk-scrap",
@@ -49,10 +49,10 @@ _NAMES: Final = {
     # A CUBOT is a telephone.
     "a robot": r"(?<!cu)bot\b|crawler|spider|(?:link|url)[ _-]?preview|scraper|unfurl",
 }
-_EXPRESSIONS: Final = {name: re.compile(expression, re.IGNORECASE) for name, expression in _NAMES.items()}
+_EXPRESSIONS: Final = {name: re.compile(expression) for name, expression in _NAMES.items()}
 
 
 def previewer(user_agent: str) -> str:
     """Who makes a preview or scans, by its ``User-Agent``; ``""`` for everybody else, people among them."""
-    shown = user_agent[:_LONGEST]
+    shown = user_agent[:_LONGEST].lower()
     return next((name for name, expression in _EXPRESSIONS.items() if expression.search(shown)), "")
