@@ -165,9 +165,7 @@ def create_app(
         conferences,
         endings,
         refusals(Door.EVENTS),
-        lambda data: kept_of_message(
-            data, rules.ruleset, keyring, lambda room: conferences.live(room, clock()) is not None
-        ),
+        lambda data: kept_of_message(data, rules.ruleset, keyring, lambda room: conferences.live(room, clock())),
     )
     clocks = events.clocks if events is not None else NodeClocks()
     operators = OperatorEndpoints(

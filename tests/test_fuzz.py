@@ -243,7 +243,7 @@ def test_the_maker_knows_what_can_be_read_of_a_delivery() -> None:
 def test_a_message_that_is_sent_again_is_the_same() -> None:
     """Whatever surrounds a message and whatever its counter is, its identity stays."""
     maker = DeliveryMaker(7, ["mpx"])
-    identities: dict[str, set[str]] = {}
+    identities: dict[str, set[bytes]] = {}
     repeated = 0
     for number in range(1500):
         for event in parse_events(maker.make(number).body, NOON + timedelta(seconds=number)).events:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
+from policy_server.conferences.records import HeldConference
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.pexip.events import Data
 from policy_server.policy.link_aliases import read_alias
@@ -19,24 +20,27 @@ _ROOMS: Final = ("name", "conference")
 """The fields of messages in which a room is named."""
 
 
-def nothing_held(_: str) -> bool:
+def nothing_held(_: str) -> None:
     """No room is held."""
-    return False
 
 
 def kept_of_message(
-    data: Data, ruleset: Ruleset, keyring: Keyring, is_held: Callable[[str], bool] = nothing_held
+    data: Data, ruleset: Ruleset, keyring: Keyring, held: Callable[[str], HeldConference | None] = nothing_held
 ) -> Data:
-    """Named values of a message as they are kept. The name of a room that is held stays, or nobody would know it again when
-    the type of its link is gone with a reload: then no call id can be told from what opens a door.
+    """Named values of a message as they are kept; ``held`` gives the conference that holds a room.
+
+    The name of a room that is held stays, and the id of its call, or nobody would know them again when the type of its link
+    is gone with a reload: then no call id can be told from what opens a door.
     """
-    shown = ruleset.mask.fields(data, keyring)
+    named: dict[str, object] = {}
+    call = ""
     for field in _ROOMS:
         room = data.get(field)
-        if isinstance(room, str) and shown.get(field) != room and is_held(room):
-            shown[field] = room
-    dialled, forms = data.get("destination_alias"), ruleset.joining_forms
-    if forms and isinstance(dialled, str):
+        if isinstance(room, str) and (conference := held(room)) is not None:
+            named[field], call = room, conference.call
+    shown = ruleset.mask.fields(data, keyring, call) | named
+    dialled = data.get("destination_alias")
+    if isinstance(dialled, str) and (forms := ruleset.joining_forms):
         link = read_alias(forms, keyring, normalise_alias(dialled, ruleset.domains))
         if link is not None and link.call is not None:
             shown[JOINING_CALL] = link.call_id

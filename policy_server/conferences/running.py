@@ -17,7 +17,7 @@ from policy_server.conferences.fold import Chronicle, tells
 from policy_server.conferences.reader import BEGINNING, CallSource
 from policy_server.conferences.records import HeldConference, Link, News, TimelineEntry
 from policy_server.conferences.tables import storable_name
-from policy_server.pexip.events import Event, room_of
+from policy_server.pexip.events import room_of
 
 ROWS: Final = 40_000
 """Messages and timeline entries that are kept of all calls together, some two kilobytes each; what was asked for longest ago
@@ -42,7 +42,7 @@ class _Told:
 
     def __init__(self, chronicle: Chronicle) -> None:
         self.chronicle: Final = chronicle
-        self.numbers: Final = {_identity(event): event.seq for event in chronicle.events}
+        self.numbers: Final = {event.identity: event.seq for event in chronicle.events}
 
     def tell(self, news: News, room: str) -> None:
         """Takes what was stored about the room."""
@@ -54,8 +54,8 @@ class _Told:
         lower = {
             identity: event.seq for identity, event in news.copies.items() if event.seq < self.numbers.get(identity, 0)
         }
-        known = [event for event in self.chronicle.events if _identity(event) in lower] if lower else ()
-        self.chronicle.tell((*fresh.values(), *(replace(event, seq=lower[_identity(event)]) for event in known)))
+        known = [event for event in self.chronicle.events if event.identity in lower] if lower else ()
+        self.chronicle.tell((*fresh.values(), *(replace(event, seq=lower[event.identity]) for event in known)))
         self.numbers.update(lower | {identity: event.seq for identity, event in fresh.items() if tells(event)})
 
 
@@ -328,10 +328,6 @@ class RunningCalls(CallSource):
             raise NotKept
         self._kept[storable_name(key)] = kept
         return kept
-
-
-def _identity(event: Event) -> bytes:
-    return bytes.fromhex(event.identity)
 
 
 def _first(answers: tuple[T, ...]) -> T:

@@ -367,7 +367,7 @@ class ConferenceStore:
 
 
 def _by_identity(events: Sequence[Event]) -> list[tuple[bytes, Event]]:
-    return list(different((bytes.fromhex(event.identity), event) for event in events).items())
+    return list(different((event.identity, event) for event in events).items())
 
 
 def _tell_nobody(_: News) -> None:

@@ -58,9 +58,27 @@ class Event:
     data: Mapping[str, object] = field(hash=False, repr=False)
     envelope: Mapping[str, object] = field(default_factory=dict, hash=False, repr=False)
     arrived_at: datetime = field(kw_only=True, compare=False)
+    conference: str = field(init=False, compare=False, repr=False)
+    """The service that the message is about, ``""`` when it is about none or does not say.
+
+    Media messages may name only the participant: see ``participant``.
+    """
+    room: str = field(init=False, compare=False, repr=False)
+    """The service, or the one that it is a breakout room of: who is moved there is still with the call."""
+
+    def __post_init__(self) -> None:
+        service = ""
+        if self.name.startswith("participant_"):
+            service = self.text("conference")
+        elif self.name.startswith("conference_"):
+            service = self.text("name")
+        if len(service) > MAX_NAME:
+            service = ""
+        object.__setattr__(self, "conference", service)
+        object.__setattr__(self, "room", room_of(service))
 
     @property
-    def identity(self) -> str:
+    def identity(self) -> bytes:
         """What all deliveries of one message have in common: a digest of its content.
 
         Not ``seq``, which each sink counts for itself and from 1 whenever it begins again. Two messages of one node
@@ -73,22 +91,7 @@ class Event:
         except TypeError:
             # Half a surrogate pair, or a number beyond 64 bits.
             text = json.dumps(content, default=dict, sort_keys=True).encode()
-        return hashlib.blake2b(text, digest_size=16).hexdigest()
-
-    @property
-    def conference(self) -> str:
-        """The service that the message is about, ``""`` when it is about none or does not say.
-
-        Media messages may name only the participant: see ``participant``.
-        """
-        if self.name.startswith("conference_"):
-            return self._service("name")
-        return self._service("conference") if self.name.startswith("participant_") else ""
-
-    @property
-    def room(self) -> str:
-        """The service, or the one that it is a breakout room of: who is moved there is still with the call."""
-        return room_of(self.conference)
+        return hashlib.blake2b(text, digest_size=16).digest()
 
     @property
     def participant(self) -> str:
@@ -123,10 +126,6 @@ class Event:
         """The texts in a list of ``data``; none when it is no list."""
         value = self.data.get(key)
         return tuple(text for text in value if isinstance(text, str) and text) if isinstance(value, list) else ()
-
-    def _service(self, key: str) -> str:
-        name = self.text(key)
-        return name if len(name) <= MAX_NAME else ""
 
 
 def room_of(service: str) -> str:
@@ -176,7 +175,7 @@ class Parsed:
     reasons: tuple[str, ...] = ()
 
 
-def parse_events(body: bytes, arrived_at: datetime, kept: Callable[[Data], Data] | None = None) -> Parsed:
+def parse_events(body: bytes, arrived_at: datetime, kept: Callable[[Data], Data] = dict) -> Parsed:
     """Reads a single message, or the messages inside a bulk one in their order. Never raises.
 
     ``arrived_at`` is also the time of messages that give none. ``kept`` gives what is kept of named values of a message,
@@ -186,8 +185,7 @@ def parse_events(body: bytes, arrived_at: datetime, kept: Callable[[Data], Data]
     reasons: list[str] = []
     unreadable = 0
     whole, is_plain = _load(body)
-    storable = dict if is_plain else _keep_data
-    keep: Callable[[Data], Data] = storable if kept is None else lambda data: kept(storable(data))
+    keep = kept if is_plain else lambda data: kept(_keep_data(data))
     for number, message in enumerate(_messages(whole), 1):
         read = _parse_event(message, arrived_at, keep)
         if isinstance(read, Event):

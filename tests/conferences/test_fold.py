@@ -619,7 +619,7 @@ def test_two_sinks_in_any_order_tell_what_one_tells(history: History, order: ran
     number has all that the copies say: names, people and timeline.
     """
     copies = delivered(history.events, order)
-    kept: dict[str, Event] = {}
+    kept: dict[bytes, Event] = {}
     for copy in copies:
         first = kept.setdefault(copy.identity, copy)
         if copy.seq < first.seq:
