@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 from urllib.parse import urlencode
 
-from policy_server.pexip.parameters import FOLDED_NAMES, PARAMETERS, SECRET_PARAMETERS, folded
+from policy_server.pexip.parameters import FOLDED_NAMES, PARAMETERS, PATH_ALIAS, SECRET_PARAMETERS, folded
 from policy_server.pexip.query import QUERY_LIMIT, QuestionError, clean, decode
 from policy_server.pexip.request_types import RequestType
 
@@ -23,40 +23,27 @@ _NO_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {}
 class PolicyRequest:
     """What a node asked: its type, the alias of its path, and its parameters, each read as its kind.
 
-    Values are decoded on first use, since rules look at a few of some thirty parameters. An absent, empty or
-    all-control-character value reads as missing: ``""``, ``None`` or ``()``.
+    An absent, empty or all-control-character value reads as missing: ``""``, ``None`` or ``()``.
     """
 
-    __slots__ = ("_path_alias", "_raw", "_texts", "idp_attributes", "query", "type")
+    __slots__ = ("_texts", "idp_attributes", "query", "type")
 
     def __init__(
         self,
         request_type: RequestType,
-        raw: Mapping[str, bytes],
+        texts: Mapping[str, str],
         *,
-        path_alias: str = "",
         idp_attributes: Mapping[str, tuple[str, ...]] = _NO_ATTRIBUTES,
         query: bytes = b"",
     ) -> None:
         self.type: Final = request_type
-        self._raw = raw
-        self._path_alias = path_alias
-        self._texts: dict[str, str] = {}
+        self._texts: Final = texts
         self.idp_attributes: Final = idp_attributes
         self.query: Final = query
 
     def text(self, name: str) -> str:
         """A parameter as clean text, ``""`` when missing; ``alias`` is the alias of the path."""
-        value = self._texts.get(name)
-        if value is None:
-            raw = self._raw.get(name)
-            if not raw:
-                value = clean(self._path_alias) if name == "alias" else ""
-            else:
-                # Most values need no decoding, and this is the hottest place of all.
-                value = raw.decode() if raw.isalnum() else clean(decode(raw))
-            self._texts[name] = value
-        return value
+        return self._texts.get(name, "")
 
     def choice(self, name: str) -> str:
         """An enumerated value, ``""`` when missing.
@@ -100,13 +87,7 @@ class PolicyRequest:
 
     def present(self) -> dict[str, str]:
         """Every parameter that has a value, secrets apart, for logs and pages."""
-        found = {"alias": alias} if (alias := self.text("alias")) else {}
-        texts = self._texts
-        for name, raw in self._raw.items():
-            # Many are empty, and rules or the log have looked at others.
-            if raw and name not in SECRET_PARAMETERS and (value := texts.get(name) or self.text(name)):
-                found[name] = value
-        return found
+        return {name: text for name, text in self._texts.items() if text and name not in SECRET_PARAMETERS}
 
 
 def parse_request(request_type: RequestType, query: bytes, path_alias: str = "") -> PolicyRequest:
@@ -117,7 +98,7 @@ def parse_request(request_type: RequestType, query: bytes, path_alias: str = "")
     """
     if len(query) > QUERY_LIMIT:
         raise QuestionError(f"the query has {len(query)} bytes; the limit is {QUERY_LIMIT}")
-    raw: dict[str, bytes] = {}
+    texts = {PATH_ALIAS.name: clean(path_alias)} if path_alias else {}
     attributes: dict[str, tuple[str, ...]] = {}
     exact_name = _EXACT_NAMES.get
     for pair in query.split(b"&"):
@@ -133,10 +114,11 @@ def parse_request(request_type: RequestType, query: bytes, path_alias: str = "")
             name = FOLDED_NAMES.get(folded(decoded))
             if name is None:
                 continue
-        if name in raw:
+        if name in texts:
             raise QuestionError(f"parameter {name} is given twice")
-        raw[name] = value
-    return PolicyRequest(request_type, raw, path_alias=path_alias, idp_attributes=attributes, query=query)
+        # Most values need no decoding, and this is the hottest place of all.
+        texts[name] = value.decode() if not value or value.isalnum() else clean(decode(value))
+    return PolicyRequest(request_type, texts, idp_attributes=attributes, query=query)
 
 
 def encode_query(fields: Mapping[str, str | Iterable[str]]) -> str:
