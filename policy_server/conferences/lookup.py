@@ -118,16 +118,18 @@ class ConferenceLookup:
         if len(alias) > NAME_LENGTH:
             return Subject("")
         ruleset = self._rules.ruleset
-        spelt = [normalise_alias(each, ruleset.domains) for each in (alias, *caller_aliases(alias))]
+        written = normalise_alias(alias, ruleset.domains)
         forms = [form for form in ruleset.alias_forms if form.entrance is Entrance.AGENT]
-        for each in spelt:
+        # Nearly always it is written as it is.
+        shown = (normalise_alias(each, ruleset.domains) for each in caller_aliases(alias))
+        for each in chain((written,), shown):
             found = read_alias(forms, self._keyring, each)
             call = found.call_id if found is not None else each if _CALL_ID.fullmatch(each) else ""
             if call:
                 weak = (f"{form.before}{call}{form.after}".lower() for form in forms if form.role is Role.CALL)
                 return Subject(call, frozenset({call, *weak}))
         # A room without a call: by its name, or the alias that was dialled.
-        return Subject(spelt[0], name=alias.strip())
+        return Subject(written, name=alias.strip())
 
     async def look_up(self, subject: Subject) -> Found | None:
         """The conference of a call that we signed or stored, or of a room that we served; ``None`` for any other.

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import sys
 from collections.abc import Callable
 from time import monotonic
 from typing import Final, NamedTuple, assert_never
@@ -208,10 +209,16 @@ class AgentDesk:
         self.lookup: Final = lookup
         self.access: Final = access
         self.admission: Final = admission or Admission()
+        # Nobody is turned away by it: there are no more than connections.
+        self._beginning: Final = Admission(waiting_limit=sys.maxsize)
 
     async def admit(self, request: Request, before: Admitted | None = None) -> Admitted:
         """Who asks, and what for; ``before`` is what the same request was told earlier. Raises Refused."""
-        subject = before.subject if before is not None else self.lookup.subject_of(request.path_params["alias"])
+        if before is not None:
+            return await self.access.admit(request, self.lookup, before.subject)
+        # All may come in one round of the loop, after a restart: a few of them go on in each.
+        async with self._beginning:
+            subject = self.lookup.subject_of(request.path_params["alias"])
         return await self.access.admit(request, self.lookup, subject)
 
     async def open(self, request: Request, admitted: Admitted) -> Found:

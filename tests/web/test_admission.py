@@ -2,20 +2,30 @@
 
 import asyncio
 from dataclasses import astuple
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 import httpx
 import pytest
+from starlette.requests import Request
 
 from policy_server import app
 from policy_server.app import Application
+from policy_server.conferences.found import Subject
+from policy_server.conferences.live import Conferences
+from policy_server.conferences.lookup import ConferenceLookup
+from policy_server.conferences.store import ConferenceStore
+from policy_server.genesys.client import GenesysClient
 from policy_server.settings import Credentials
-from policy_server.web.admission import RETRY_SECONDS, Admission
+from policy_server.web.admission import AT_ONCE, RETRY_SECONDS, Admission
+from policy_server.web.agents import AgentAccess, AgentDesk
 from policy_server.web.api_keys import ApiKeys
 from policy_server.web.problem import TYPE_ROOT, ProblemResponse, Refused
 from tests.genesys.asking import TOKEN, Genesys, run, tenant
+from tests.rule_sets import KEYRING
 from tests.servers import InProcess, basic
+from tests.web.calls import FixedRules
 from tests.web.samples import KIOSK_PASSWORD, NOW, sample_folder
 
 API_KEY: Final = "k" * 20
@@ -87,6 +97,38 @@ def test_work_without_a_pause_leaves_the_loop_its_rounds() -> None:
             done_by_round.append(len(work.begun) - before)
         assert sum(done_by_round) == 50
         assert max(done_by_round) <= 2
+
+    run(scenario())
+
+
+def test_agents_who_come_at_once_begin_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few in each round of the loop, in which nodes have theirs, and all without being turned away."""
+    begun: list[str] = []
+
+    def subject_of(alias: str) -> Subject:
+        begun.append(alias)
+        return Subject(alias)
+
+    async def scenario() -> None:
+        async with GenesysClient(tenant("http://127.0.0.1:9")) as client:
+            store = ConferenceStore(f"sqlite:///{tmp_path}/policy.db")
+            lookup = ConferenceLookup(Conferences(store, lambda: NOW, timedelta(1)), FixedRules(), KEYRING, "")
+            monkeypatch.setattr(lookup, "subject_of", subject_of)
+            desk = AgentDesk(lookup, AgentAccess(client))
+            scopes = [
+                {"type": "http", "headers": [], "query_string": b"", "path_params": {"alias": f"{number}"}}
+                for number in range(1500)
+            ]
+            tasks = [asyncio.create_task(desk.admit(Request(scope))) for scope in scopes]
+            by_round = []
+            while not all(task.done() for task in tasks):
+                before = len(begun)
+                await asyncio.sleep(0)
+                by_round.append(len(begun) - before)
+            assert sum(by_round) == len(tasks)
+            assert max(by_round) <= AT_ONCE
+            refused = [task.exception() for task in tasks]
+            assert {one.problem.status_code for one in refused if isinstance(one, Refused)} == {401}
 
     run(scenario())
 
