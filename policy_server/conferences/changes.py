@@ -2,7 +2,8 @@
 
 PostgreSQL carries a notice with each transaction (NOTIFY). SQLite has none: a listener is told what its own process has
 committed, whose transactions see whether another process has committed too. While there are none, it looks every
-``POLL_SECONDS`` itself, which is one look into an index.
+``POLL_SECONDS`` itself, which is one look into an index. What this process has been told of as it was committed is news to
+nobody here.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from policy_server.conferences.connection import FAULTS, POSTGRESQL, Connection, Row
+from policy_server.conferences.connection import FAULTS, POSTGRESQL, Committed, Connection, Row
 from policy_server.conferences.database import Database
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.location import connect_listener
@@ -90,10 +91,31 @@ def _hear(database: Database) -> AsyncGenerator[Change, None]:
     return _hear_sqlite(database) if database.location.path else _hear_postgresql(database)
 
 
+class _Echoes:
+    """The changes of which a notice will come although all here were told of them."""
+
+    def __init__(self) -> None:
+        self.wake: Final = asyncio.Event()
+        self._told: Final[set[Change]] = set()
+
+    def add(self, committed: Committed[object], *, is_told: bool) -> None:
+        """Takes note of a transaction."""
+        if is_told:
+            self._told.update(Change(key, number) for key, number, *_ in committed.announced)
+
+    def has(self, change: Change) -> bool:
+        """Whether a change is one of them; it comes once."""
+        if change not in self._told:
+            return False
+        self._told.discard(change)
+        return True
+
+
 async def _hear_postgresql(database: Database) -> AsyncGenerator[Change, None]:
     # Waits for the socket itself: the driver's way costs several turns of the event loop for each notice.
     loop = asyncio.get_running_loop()
-    with database.listening() as own:
+    own = _Echoes()
+    with database.listening(own):
         async with await connect_listener(database.location, database.patience) as connection:
             await connection.execute(f"LISTEN {CHANNEL}")
             driver = connection.pgconn
@@ -105,9 +127,11 @@ async def _hear_postgresql(database: Database) -> AsyncGenerator[Change, None]:
                 while not database.closed:
                     driver.consume_input()
                     while (notice := driver.notifies()) is not None:
-                        yield _read_notice(notice.extra.decode(errors="replace"))
-                    # There is a notice of these too, in the order of everybody's.
-                    own.take()
+                        # A notice may be here before it is known that the transaction was committed which it is about.
+                        await database.settle()
+                        change = _read_notice(notice.extra.decode(errors="replace"))
+                        if not own.has(change):
+                            yield change
                     await own.wake.wait()
                     own.wake.clear()
             finally:
@@ -120,36 +144,71 @@ def _read_notice(payload: str) -> Change:
     return Change(key, int(number)) if key and number.isdecimal() else LOOK_AGAIN
 
 
+class _Positions:
+    """What a listener knows of the changes in a file of SQLite, and what it has to look for.
+
+    ``seen`` is the position up to which it knows all, whoever wrote it.
+    """
+
+    def __init__(self) -> None:
+        self.wake: Final = asyncio.Event()
+        self.seen = 0
+        self._is_due = self._is_looking = False
+        self._is_quiet = True
+        self._untold: list[Row] = []
+        self._own: set[int] = set()
+
+    def add(self, committed: Committed[object], *, is_told: bool) -> None:
+        """Takes note of a transaction of this process, and whether others have written before it."""
+        rows = committed.announced
+        self._is_quiet = self._is_quiet and not rows
+        if not committed.is_alone:
+            self._is_due = True
+            self.wake.set()
+        if rows and (self._is_due or self._is_looking):
+            self._own.update(position for _, _, position in rows)
+        elif rows:
+            self._own.clear()
+            self.seen = rows[-1][2]
+        if rows and not is_told:
+            self._untold += rows
+            self.wake.set()
+
+    def ring(self) -> None:
+        """It is time to look, unless this process has written meanwhile and so looked by itself."""
+        if self._is_quiet:
+            self._is_due = True
+            self.wake.set()
+        self._is_quiet = True
+
+    async def take(self, database: Database) -> list[Change]:
+        """What there is to say, and has not been said."""
+        untold, self._untold = self._untold, []
+        news = [Change(key, number) for key, number, _ in untold]
+        if self._is_due:
+            self._is_due, self._is_looking = False, True
+            try:
+                rows = await database.read(partial(_find_since, self.seen))
+            finally:
+                self._is_looking = False
+            news += (Change(key, number) for key, number, position in rows if position not in self._own)
+            self.seen = max([self.seen, *(position for _, _, position in rows)])
+            self._own = {position for position in self._own if position > self.seen}
+        return news
+
+
 async def _hear_sqlite(database: Database) -> AsyncGenerator[Change, None]:
     # Has no connection of its own. A listener is cancelled at any moment, and a connection that is interrupted while it
     # opens is never closed; what ``read`` has begun ends by itself.
-    with database.listening() as own:
-        seen: int = await database.read(_newest_position)
+    own = _Positions()
+    with database.listening(own):
+        own.seen = max(await database.read(_newest_position), own.seen)
         yield LOOK_AGAIN
-        told: set[int] = set()
-        alarm, is_quiet = _Alarm(own.wake.set), True
+        alarm = _Alarm(own.ring)
         try:
             while not database.closed:
-                # What this process has written itself is known without reading it.
-                rows = own.take()
-                for key, number, position in rows:
-                    if position > seen:
-                        told.add(position)
-                        yield Change(key, number)
-                is_quiet = is_quiet and not rows
-                if own.have_others_written or (alarm.has_rung and is_quiet):
-                    own.have_others_written = False
-                    for key, number, position in await database.read(partial(_find_since, seen)):
-                        seen = position
-                        if position not in told:
-                            yield Change(key, number)
-                    told = {position for position in told if position > seen}
-                elif rows:
-                    seen = max(seen, rows[-1][2])
-                    told.clear()
-                if alarm.has_rung:
-                    is_quiet = True
-                    alarm.set(POLL_SECONDS)
+                for change in await own.take(database):
+                    yield change
                 await own.wake.wait()
                 own.wake.clear()
         finally:
@@ -157,26 +216,22 @@ async def _hear_sqlite(database: Database) -> AsyncGenerator[Change, None]:
 
 
 class _Alarm:
-    """Wakes somebody after some seconds; it has rung at first."""
+    """Calls somebody every ``POLL_SECONDS``."""
 
-    def __init__(self, wake: Callable[[], None]) -> None:
-        self.has_rung = True
-        self._wake: Final = wake
-        self._timer: asyncio.TimerHandle | None = None
-
-    def set(self, seconds: float) -> None:
-        """Rings after so many seconds."""
-        self.has_rung = False
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._ring)
+    def __init__(self, ring: Callable[[], None]) -> None:
+        self._ring: Final = ring
+        self._set()
 
     def stop(self) -> None:
         """Does not ring any more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
 
-    def _ring(self) -> None:
-        self.has_rung = True
-        self._wake()
+    def _set(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(POLL_SECONDS, self._go_off)
+
+    def _go_off(self) -> None:
+        self._set()
+        self._ring()
 
 
 def _newest_position(connection: Connection) -> int:

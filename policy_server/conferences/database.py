@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import psycopg
 
-from policy_server.conferences.connection import FAULTS, Committed, Connection, Row, in_transaction
+from policy_server.conferences.connection import FAULTS, Committed, Connection, in_transaction
 from policy_server.conferences.database_file import OpenFile
 from policy_server.conferences.errors import StoreRefusalError, StoreSetupError, StoreUnavailableError
 from policy_server.conferences.location import Location, check_readable, connect, make_file, parse_location
@@ -50,6 +50,17 @@ _ABOUT_VALUES: Final = (
 log = logging.getLogger(__name__)
 
 
+class Own(Protocol):
+    """Hears what this process has committed."""
+
+    @property
+    def wake(self) -> asyncio.Event:
+        """Wakes who listens."""
+
+    def add(self, committed: Committed[Any], *, is_told: bool) -> None:
+        """Hears of a transaction; ``is_told`` when all who follow changes here know what it wrote."""
+
+
 class Database:
     """A database with the newest schema. It need not be there yet: every operation tries again to reach it.
 
@@ -68,7 +79,9 @@ class Database:
         self._readers: Final = Threads(READERS, "database-reader", self._session, Session.close)
         self._writer: Final = Threads(1, "database-writer", self._session, Session.close)
         self._waiting: Final = Waiting(patience, self._late)
-        self._listeners: Final[set[OwnChanges]] = set()
+        self._listeners: Final[set[Own]] = set()
+        self._begun = self._settled = 0
+        self._settling: asyncio.Future[None] | None = None
         self._preparing: asyncio.Future[None] | None = None
         self._prepared = False
 
@@ -113,9 +126,21 @@ class Database:
         self.expect(answer)
         return await answer
 
-    def begin_write(self, work: Work[T], done: Done) -> None:
-        """Begins what ``write`` does in a database that is ready; ``done`` hears what came of it, however late."""
-        self._writer.run(partial(self._write, work), partial(self._written, done))
+    def begin_write(self, work: Work[T], done: Done, tell: Callable[[T], bool] | None = None) -> None:
+        """Begins what ``write`` does in a database that is ready; ``done`` hears what came of it, however late.
+
+        Before that ``tell`` tells of it whoever follows changes here, and says whether it could.
+        """
+        self._begun += 1
+        self._writer.run(partial(self._write, work), partial(self._written, done, tell))
+
+    async def settle(self) -> None:
+        """Waits until all that is being written now is written, and told of."""
+        begun = self._begun
+        while self._settled < begun:
+            if self._settling is None:
+                self._settling = asyncio.get_running_loop().create_future()
+            await asyncio.wait((self._settling,))
 
     def expect(self, answer: asyncio.Future[Any]) -> None:
         """An answer fails unless it comes within ``patience`` seconds, and before the database was closed."""
@@ -141,12 +166,11 @@ class Database:
         self._waiting.end(_closed)
 
     @contextlib.contextmanager
-    def listening(self) -> "Iterator[OwnChanges]":
-        """The changes that this process commits from now on, as long as the block runs."""
-        own = OwnChanges()
+    def listening(self, own: Own) -> Iterator[None]:
+        """Has somebody hear what this process commits, as long as the block runs."""
         self._listeners.add(own)
         try:
-            yield own
+            yield
         finally:
             self._listeners.discard(own)
 
@@ -166,13 +190,24 @@ class Database:
         self.expect(answer)
         return answer
 
-    def _written(self, done: Done, written: Committed[Any] | None, error: BaseException | None) -> None:
+    def _written(
+        self,
+        done: Done,
+        tell: Callable[[Any], bool] | None,
+        written: Committed[Any] | None,
+        error: BaseException | None,
+    ) -> None:
+        is_told = written is not None and tell is not None and tell(written.result)
+        self._settled += 1
+        if self._settling is not None:
+            self._settling.set_result(None)
+            self._settling = None
         if written is None:
             done(None, error)
             return
-        done(written.result, None)
         for own in self._listeners:
-            own.add(written)
+            own.add(written, is_told=is_told)
+        done(written.result, None)
 
     def _have_prepared(self, _: None, error: BaseException | None) -> None:
         preparing, self._preparing = self._preparing, None
@@ -231,31 +266,6 @@ class Database:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.Error as error:
             raise self.unavailable(error) from None
-
-
-class OwnChanges:
-    """Changes that this process has committed, for one listener, whom ``wake`` wakes.
-
-    ``have_others_written`` says whether there are changes by others too, as far as a transaction of this process could see
-    it; who looks for them says that it did.
-    """
-
-    def __init__(self) -> None:
-        self.wake: Final = asyncio.Event()
-        self.have_others_written = False
-        self._rows: list[Row] = []
-
-    def add(self, committed: Committed[Any]) -> None:
-        """Adds the changes of a transaction."""
-        if committed.announced:
-            self._rows += committed.announced
-            self.have_others_written |= not committed.is_alone
-            self.wake.set()
-
-    def take(self) -> list[Row]:
-        """Key, number and position of the changes since this was asked last."""
-        rows, self._rows = self._rows, []
-        return rows
 
 
 class Session:

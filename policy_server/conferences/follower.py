@@ -18,7 +18,7 @@ from policy_server.conferences.subscriptions import Subscriptions
 from policy_server.conferences.writer import Writer
 
 KEYS_LIMIT: Final = 20_000
-"""Keys whose last change is remembered, and keys whose own changes are; one that is forgotten is only read again."""
+"""Keys whose last change is remembered; one that is forgotten is only read again."""
 
 READ_AT_ONCE: Final = 500
 
@@ -46,7 +46,6 @@ class Follower:
         self._clock: Final = clock
         self._pace: Final = pace
         self._heard: Final[dict[str, int]] = {}
-        self._own: Final[dict[str, set[int]]] = {}
         self._stale: Final[set[str]] = set()
         self._to_renew: Final = asyncio.Event()
         self._loaded: Final = asyncio.Event()
@@ -80,28 +79,23 @@ class Follower:
 
     def _hear(self, change: Change) -> None:
         self._running.hear(change.key, change.number)
-        # Of what this process has written itself everybody here has heard.
-        if not self._is_own(change):
-            self._stale.add(change.key)
-            self._to_renew.set()
+        self._remember(change.key, change.number)
+        self._stale.add(change.key)
+        self._to_renew.set()
 
     def expect(self, numbers: Mapping[str, int]) -> None:
-        """This process has made these changes, which it will hear of: what it holds, notes and is told by nodes."""
-        if len(self._own) > KEYS_LIMIT:
-            self._own.clear()
+        """This process has made these changes, of which everybody here was told: what it holds, notes and hears of nodes."""
         for key, number in numbers.items():
-            self._own.setdefault(key, set()).add(number)
+            if number != self._heard.get(key, 0) + 1:
+                # There were others before, and not every change is heard: SQLite tells only the latest of several.
+                self._stale.add(key)
+                self._to_renew.set()
+            self._remember(key, number)
 
-    def _is_own(self, change: Change) -> bool:
-        """Whether this process itself wrote all that changed since a key was heard of last.
-
-        Not every change is heard: SQLite tells only the latest of several.
-        """
+    def _remember(self, key: str, number: int) -> None:
         if len(self._heard) > KEYS_LIMIT:
             self._heard.clear()
-        heard, own = self._heard.get(change.key, 0), self._own.pop(change.key, ())
-        self._heard[change.key] = change.number
-        return heard < change.number and all(number in own for number in range(heard + 1, change.number + 1))
+        self._heard[key] = number
 
     async def renew(self) -> None:
         """Reads again what changed. Nothing else reads, or an old reading could be taken for news."""

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
@@ -56,9 +55,8 @@ class ConferenceStore:
     def __init__(self, url: str, *, patience: float = PATIENCE, read_only: bool = False) -> None:
         self._database: Final = Database(url, patience, read_only)
         self._groups: Final[Groups[Batch, Written]] = Groups(self._begin_writing, self._database.give)
-        self._tell: Callable[[News], None] = _tell_nobody
+        self._tell: Callable[[News], None] | None = None
         self._wakes: tuple[Wakes, ...] = ()
-        self._under_way: asyncio.Future[None] | None = None
 
     def tell_news(self, tell: Callable[[News], None]) -> None:
         """Tells of every transaction of this process, as soon as it is on disk and before anybody else hears of it."""
@@ -311,19 +309,14 @@ class ConferenceStore:
         found = await self._database.read(due.count)
         return {kind: (number, moment(first)) for kind, (number, first) in found.items()}
 
-    async def changes(self) -> AsyncGenerator[Change, None]:
-        """Every change, of this process and all others, within 100 ms of its commit; of what this process has written only
-        after ``tell_news`` told of it.
+    def changes(self) -> AsyncGenerator[Change, None]:
+        """Every change, of this process and all others, within 100 ms of its commit; but not those that ``tell_news`` told
+        of.
 
         Never raises, and ends only when the store is closed. It starts with LOOK_AGAIN as soon as it listens, and
         yields that again after the database was away. Each reader has a connection of its own, so share one.
         """
-        async with aclosing(changes.listen(self._database)) as heard:
-            async for change in heard:
-                if self._under_way is not None:
-                    # It may have made this change.
-                    await asyncio.wait((self._under_way,))
-                yield change
+        return changes.listen(self._database)
 
     async def purge(self, before: datetime, batch: int = 500) -> int:
         """Deletes what was over before a time and returns how many links, conferences, events and entries that were.
@@ -348,30 +341,26 @@ class ConferenceStore:
         return await written
 
     def _begin_writing(self, group: Sequence[Batch], done: Done) -> None:
-        under_way = self._under_way = asyncio.get_running_loop().create_future()
+        work = partial(batches.write, group, self._wakes)
+        self._database.begin_write(work, partial(_hand_out, done), None if self._tell is None else self._tell_first)
 
-        def tell_first(together: Together | None, error: BaseException | None) -> None:
-            self._under_way = None
-            under_way.set_result(None)
-            if together is None:
-                done(None, error)
-                return
-            try:
+    def _tell_first(self, together: Together) -> bool:
+        try:
+            if self._tell is not None:
                 self._tell(together.news)
-            except Exception:
-                # It is on disk all the same, and whoever waits for it is told so.
-                log.exception("store.untold: what was written is not taken note of")
-            done(together.written, None)
+        except Exception:
+            # It is on disk all the same, and whoever waits for it is told so.
+            log.exception("store.untold: what was written is not taken note of")
+            return False
+        return True
 
-        self._database.begin_write(partial(batches.write, group, self._wakes), tell_first)
+
+def _hand_out(done: Done, together: Together | None, error: BaseException | None) -> None:
+    done(None if together is None else together.written, error)
 
 
 def _by_identity(events: Sequence[Event]) -> list[tuple[bytes, Event]]:
     return list(different((event.identity, event) for event in events).items())
-
-
-def _tell_nobody(_: News) -> None:
-    """Nobody keeps in memory what was written."""
 
 
 def _answer(connection: Connection) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from policy_server.conferences.changes import CHANNEL
 from policy_server.conferences.reader import Reader
-from policy_server.conferences.records import LOOK_AGAIN, Change
+from policy_server.conferences.records import LOOK_AGAIN, Change, News
 from policy_server.conferences.store import ConferenceStore
 from tests.conferences.postgres import Postgres
 from tests.conferences.samples import (
@@ -148,6 +148,46 @@ def test_a_replica_that_writes_all_the_time_hears_the_others(place: Place) -> No
             assert await _next(changes) == Change(CALL, 1), "nothing was told twice"
 
     place.run_two(scenario)
+
+
+def test_what_was_told_as_it_was_written_is_not_heard_again(place: Place) -> None:
+    """Of its own changes a listener hears those that nobody was told of, and of another's it hears each, between whatever
+    its own process writes: also what changes nothing.
+    """
+
+    async def scenario(one: ConferenceStore, other: ConferenceStore) -> None:
+        told: list[str] = []
+        one.tell_news(lambda news: told.extend(news.numbers))
+        async with aclosing(one.changes()) as changes:
+            assert await _next(changes) == LOOK_AGAIN
+            for number in range(20):
+                await one.create_link(link(f"own-{number}"))
+                await other.create_link(link(f"foreign-{number}"))
+                await one.create_link(link(f"own-{number}"))
+                await one.add_timeline([entry(str(number))])
+                assert await _next(changes) == Change(f"foreign-{number}", 1)
+            await one.revoke_link("own-1", NOW)
+            assert await _next(changes) == Change("own-1", 2)
+            assert told == [key for number in range(20) for key in (f"own-{number}", CALL)]
+
+    place.run_two(scenario)
+
+
+def test_what_could_not_be_told_is_heard(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """Where taking note of what was written fails, the store is read again."""
+
+    def fail(_: News) -> None:
+        raise ValueError("there is no room")
+
+    async def scenario(store: ConferenceStore) -> None:
+        store.tell_news(fail)
+        async with aclosing(store.changes()) as changes:
+            assert await _next(changes) == LOOK_AGAIN
+            await store.create_link(link())
+            assert await _next(changes) == Change(CALL, 1)
+
+    place.run(scenario)
+    assert "store.untold" in caplog.text
 
 
 def test_a_change_arrives_within_a_tenth_of_a_second(place: Place) -> None:
