@@ -19,7 +19,7 @@ from policy_server.conferences.database import Database
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.location import connect_listener
 from policy_server.conferences.records import LOOK_AGAIN, Change
-from policy_server.conferences.tables import instant, storable_name
+from policy_server.conferences.tables import encode, instant, storable_name
 
 CHANNEL: Final = "policy_server_changes"
 POLL_SECONDS: Final = 0.04
@@ -31,7 +31,7 @@ _COUNT_FIRST: Final = "INSERT INTO changes (number, position, key) VALUES (?, ?,
 _COUNT_AGAIN: Final = "UPDATE changes SET number = ?, position = ? WHERE key = ?"
 _COUNT_IN_POSTGRESQL: Final = """
     WITH counted AS (
-        INSERT INTO changes (key, number, position) SELECT key, 1, ? FROM unnest(?::text[]) AS key
+        INSERT INTO changes (key, number, position) SELECT key, 1, ? FROM json_array_elements_text(?::json) AS key
         ON CONFLICT (key) DO UPDATE SET number = changes.number + 1, position = excluded.position
         RETURNING key, number)
     SELECT key, number, pg_notify(?, number || ':' || key) FROM counted"""
@@ -52,7 +52,7 @@ def announce(connection: Connection, keys: Iterable[str], at: datetime) -> dict[
         return {}
     position = instant(at)
     if connection.dialect == POSTGRESQL:
-        rows = connection.execute(_COUNT_IN_POSTGRESQL, position, ordered, CHANNEL)
+        rows = connection.execute(_COUNT_IN_POSTGRESQL, position, encode(ordered), CHANNEL)
     else:
         rows = [_count_in_sqlite(connection, key, position) for key in ordered]
     connection.announced += rows

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
 
 import psycopg
-from psycopg.abc import Buffer
+from psycopg import abc
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus, Format
@@ -156,16 +156,16 @@ class PostgresqlConnection:
 
     def execute(self, statement: str, *values: object) -> list[Row]:
         """Runs a statement; its rows, if it has any."""
-        # As a cursor of psycopg does, which waits in Python for each answer, and so costs twice as much.
         transformer = Transformer(self._driver)
-        parameters = cast("Sequence[Buffer]", transformer.dump_sequence(values, [PyFormat.BINARY] * len(values)))
-        name = self._prepare(statement, transformer.types)
-        result = _checked(self._driver.pgconn.exec_prepared(name, parameters, transformer.formats, Format.BINARY))
+        result = self._run(statement, values, transformer)
         transformer.set_pgresult(result)
         return transformer.load_rows(0, result.ntuples, tuple)
 
     def insert(self, table: Table, rows: Sequence[Row]) -> list[Row]:
         """Adds rows; those that were not there."""
+        if len(rows) == 1:
+            # As nearly always; and an array costs more than what else there is to do.
+            return list(rows) if self._run(table.insert_one, rows[0], Transformer(self._driver)).command_tuples else []
         arrays = [list(values) for values in zip(*rows, strict=True)]
         new = set(self.execute(table.insert_many, *arrays)) if rows else ()
         places = table.key_places
@@ -187,6 +187,12 @@ class PostgresqlConnection:
     def close(self) -> None:
         """Closes it."""
         self._driver.close()
+
+    def _run(self, statement: str, values: Sequence[object], transformer: abc.Transformer) -> PGresult:
+        # As a cursor of psycopg does, which waits in Python for each answer, and so costs twice as much.
+        parameters = cast("Sequence[abc.Buffer]", transformer.dump_sequence(values, [PyFormat.BINARY] * len(values)))
+        name = self._prepare(statement, transformer.types)
+        return _checked(self._driver.pgconn.exec_prepared(name, parameters, transformer.formats, Format.BINARY))
 
     def _prepare(self, statement: str, types: tuple[int, ...] | None) -> bytes:
         """The name by which the server knows a statement with values of such types."""
