@@ -146,14 +146,15 @@ def link_previewed(by: str) -> Note:
 def policy_answered(asked: RequestType, decision: Decision, record: Mapping[str, object]) -> Note:
     """A node got an answer. ``record`` is what the log says of it."""
     match decision:
+        # The most frequent come first.
         case Serve():
             told = "served"
+        case Continue():
+            told = "left to Pexip"
         case Redirect():
             told = "sent to another alias"
         case Reject():
             told = "refused"
-        case Continue():
-            told = "left to Pexip"
         case SetProperties():
             told = "changed"
         case PlaceMedia():

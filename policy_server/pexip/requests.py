@@ -65,8 +65,10 @@ class PolicyRequest:
 
     def address(self, name: str) -> Address | None:
         """An IP address; ``None`` when missing or not one. An IPv4 address written as IPv6 is the IPv4 address."""
+        text = self.text(name)
         try:
-            address = ip_address(self.text(name))
+            # A call that Pexip places has none, and to find that out from the library costs two exceptions.
+            address = ip_address(text) if text else None
         except ValueError:
             return None
         return getattr(address, "ipv4_mapped", None) or address

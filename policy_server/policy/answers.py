@@ -33,8 +33,12 @@ def render_answer(
     ``on_failure`` is the action of a failure; ``extra`` are keys for the node's support log.
     """
     match decision:
+        # The most frequent come first.
         case Serve():
             return {"status": "success", "action": "continue", "result": decision.service, **extra}
+        case Continue():
+            unchanged: Answer = {"result": {}} if request_type.about.takes_empty_result else {}
+            return {"status": "success", "action": "continue", **unchanged, **extra}
         case Redirect():
             result = {"new_alias": decision.new_alias}
             return {"status": "success", "action": "redirect", "result": result, **extra}
@@ -53,9 +57,6 @@ def render_answer(
         case ListEntries():
             entries = [dict(entry) for entry in decision.entries]
             return {"status": "success", "result": entries, "ignore_local": decision.ignore_local, **extra}
-        case Continue():
-            unchanged: Answer = {"result": {}} if request_type.about.takes_empty_result else {}
-            return {"status": "success", "action": "continue", **unchanged, **extra}
         case Fail():
             return failure_answer(on_failure, extra)
         case Forward():

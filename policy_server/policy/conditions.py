@@ -370,11 +370,13 @@ def captured_groups(conditions: Iterable[Condition], facts: Facts, names: Collec
 
     Those of ``names`` that end in ``.raw`` are there too: what a group matched, as it came.
     """
-    originals = any(name.endswith(RAW) for name in names)
     groups: dict[str, str] = {}
-    for condition in conditions:
-        if found := condition.groups(facts, originals=originals):
-            groups |= found
+    # Most conditions never give any.
+    giving = [condition for condition in conditions if type(condition).groups is not BaseCondition.groups]
+    if giving:
+        originals = any(name.endswith(RAW) for name in names)
+        for condition in giving:
+            groups |= condition.groups(facts, originals=originals)
     return groups
 
 

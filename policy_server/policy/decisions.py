@@ -6,7 +6,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from policy_server.policy.services import Fields, ServiceTemplate
 from policy_server.policy.upstreams import Upstream
@@ -30,8 +30,7 @@ class Finding:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(NamedTuple):
     """How a decision was reached. Rows are made when somebody reads them, out of what the evaluation recorded."""
 
     rows: Callable[[], Iterator[Finding]]

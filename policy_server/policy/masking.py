@@ -88,15 +88,15 @@ class Hiding:
         return self._pattern.sub(self._hide, text)
 
     def _hide(self, match: re.Match[str]) -> str:
-        alone = match["alone"]
-        if alone is None:
-            return match[0][:-NAME_LENGTH] + HIDDEN
-        if alone == self._call or alone in self._opened:
-            return alone
-        if self._keyring.open(alone.lower(), Role.CALL, self._types) is None:
+        name = match[0]
+        if match.lastgroup is None:
+            return name[:-NAME_LENGTH] + HIDDEN
+        if name == self._call or name in self._opened:
+            return name
+        if self._keyring.open(name.lower(), Role.CALL, self._types) is None:
             return HIDDEN
-        self._opened.add(alone)
-        return alone
+        self._opened.add(name)
+        return name
 
     def fields(self, fields: Mapping[str, object]) -> dict[str, object]:
         """Named values of JSON, with every text in them so, also the names."""

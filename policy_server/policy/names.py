@@ -149,9 +149,8 @@ class Call:
 
     def state(self, now: datetime) -> LinkState:
         """What the call's link is worth by its times. Raises `ValueError` for a `now` without zone."""
-        _check_aware(now)
         opens, expires = _minutes(self._signed)
-        minute = (now - _EPOCH) // _MINUTE
+        minute = _minute(now)
         if opens is not None and minute < opens:
             return LinkState.EARLY
         return LinkState.VALID if minute < expires else LinkState.EXPIRED
@@ -214,8 +213,8 @@ class Keyring:
         """
         if len(nonce) != NONCE_BYTES:
             raise ValueError(f"a call's nonce has {NONCE_BYTES} bytes, not {len(nonce)}")
-        _check_aware(expires_at)
-        minutes = -((_EPOCH - expires_at) // _MINUTE)
+        minutes = _minute(expires_at)
+        minutes += _EPOCH + minutes * _MINUTE < expires_at
         if not 0 <= minutes <= _LAST_MINUTE:
             raise ValueError(
                 f"a call cannot expire at {expires_at.isoformat()}: choose a time from 1970 to {_LAST_EXPIRY.year - 1}"
@@ -322,8 +321,7 @@ def _minutes(signed: bytes) -> tuple[int | None, int]:
 
 def _coded_span(expires: int, opens_at: datetime) -> int:
     """How long before the expiry the door opens, in minutes or beyond `_SPAN_EXACT` in longer steps, rounded up."""
-    _check_aware(opens_at)
-    minutes = expires - (opens_at - _EPOCH) // _MINUTE
+    minutes = expires - _minute(opens_at)
     if not 0 < minutes <= LONGEST_SPAN:
         days = LONGEST_SPAN // 1440
         raise ValueError(
@@ -338,7 +336,7 @@ def _pins(key: _Key, text: str) -> Pins:
     guest = int.from_bytes(digest[16:], "big") % _GUEST_PINS
     # Counting on past the host's PIN keeps the two apart and every guest PIN as likely as any other.
     guest += guest >= host
-    return Pins(f"{host:0{PIN_DIGITS}}", f"{guest:0{PIN_DIGITS}}")
+    return Pins(str(host).zfill(PIN_DIGITS), str(guest).zfill(PIN_DIGITS))
 
 
 def _derive(secret: bytes, purpose: str) -> bytes:
@@ -350,9 +348,12 @@ def _derive_key(secret: bytes) -> _Key:
     return _Key(number, _Mac(_derive(secret, "name signature")), _Mac(_derive(secret, "room pins")))
 
 
-def _check_aware(moment: datetime) -> None:
-    if moment.utcoffset() is None:
-        raise ValueError(f"{moment.isoformat()} needs a time zone")
+def _minute(moment: datetime) -> int:
+    """The minute since the epoch that a moment is in. Raises `ValueError` for one without zone."""
+    try:
+        return (moment - _EPOCH) // _MINUTE
+    except TypeError:
+        raise ValueError(f"{moment.isoformat()} needs a time zone") from None
 
 
 def _too_short(place: int, length: int, unit: str) -> str:
