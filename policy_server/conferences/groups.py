@@ -77,43 +77,55 @@ class Groups(Generic[B, R]):
         """Writes a batch; what became of it, or what writing it raised. What cannot be written costs no other batch."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[R] = loop.create_future()
-        waiting = _Waiting(batch, answer, loop.time() + max(0.0, batch.linger - self._haste))
-        (self._waiting if batch.linger else self._urgent).append(waiting)
-        self._due = min(self._due, waiting.due)
-        self._write_in_time(loop)
+        now, linger = loop.time(), batch.linger
+        due = now + max(0.0, linger - self._haste)
+        (self._waiting if linger else self._urgent).append(_Waiting(batch, answer, due))
+        self._due = min(self._due, due)
+        if not self._group:
+            self._write_in_time(now, loop)
         return answer
 
     def hurry(self) -> None:
         """Nothing waits for others from now on."""
         self._is_in_haste = True
-        self._write_in_time(asyncio.get_running_loop())
+        if not self._group:
+            self._write_in_time(inf, asyncio.get_running_loop())
 
-    def _write_in_time(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begins the next group if nothing is on its way and something has waited long enough."""
-        if self._group or self._due == inf:
+    def _write_in_time(self, now: float, loop: asyncio.AbstractEventLoop) -> None:
+        """Begins the next group if something has waited long enough; nothing is on its way."""
+        if self._due == inf:
             return
-        if self._due > loop.time() + _TICK and not self._is_in_haste:
+        if self._due > now + _TICK and not self._is_in_haste:
             self._wait_until(self._due, loop)
             return
-        self._group = self._next_group()
-        if len(self._group) > 1:
+        self._group = group = self._next_group()
+        if len(group) > 1:
             self._haste /= 2
-        elif self._group and self._group[0].batch.linger:
+        elif group and group[0].batch.linger:
             self._haste = min(HASTE, self._haste + _MORE_HASTE)
-        self._due = min((waiting.due for waiting in chain(self._alone, self._urgent, self._waiting)), default=inf)
-        if self._group:
-            self._begin([waiting.batch for waiting in self._group], self._written)
+        if self._alone or self._urgent or self._waiting:
+            self._due = min(waiting.due for waiting in chain(self._alone, self._urgent, self._waiting))
+        else:
+            self._due = inf
+            self._wait_no_more()
+        if group:
+            self._begin([waiting.batch for waiting in group], self._written)
 
     def _wait_until(self, due: float, loop: asyncio.AbstractEventLoop) -> None:
         if due < self._wakes_at:
-            if self._timer is not None:
-                self._timer.cancel()
+            self._wait_no_more()
             self._wakes_at = due
             self._timer = loop.call_at(due, self._stop_waiting, loop)
 
+    def _wait_no_more(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer, self._wakes_at = None, inf
+
     def _stop_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer, self._wakes_at = None, inf
-        self._write_in_time(loop)
+        if not self._group:
+            self._write_in_time(loop.time(), loop)
 
     def _next_group(self) -> list[_Waiting[B, R]]:
         if self._alone:
@@ -146,4 +158,6 @@ class Groups(Generic[B, R]):
             self._due = 0.0
         else:
             self._give(group[0].answer, None, error)
-        self._write_in_time(asyncio.get_running_loop())
+        if self._due < inf and not self._group:
+            loop = asyncio.get_running_loop()
+            self._write_in_time(loop.time(), loop)
