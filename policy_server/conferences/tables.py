@@ -212,7 +212,7 @@ CONVERSATIONS: Final = Table(
 
 EVENTS: Final = Table(
     "events",
-    # Of the content, without seq.
+    # When it was sent, and of the content without seq.
     Column("digest", _BYTES),
     Column("arrived_at", _INSTANT),
     # What the message is found by; the content has the name of the service itself.

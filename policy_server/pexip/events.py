@@ -79,10 +79,11 @@ class Event:
 
     @property
     def identity(self) -> bytes:
-        """What all deliveries of one message have in common: a digest of its content.
+        """What all deliveries of one message have in common: when it was sent, if it says so, and a digest of its content.
 
-        Not ``seq``, which each sink counts for itself and from 1 whenever it begins again. Two messages of one node
-        that say the same at the same microsecond are one.
+        So what is sent at one time lies side by side in an index, and not scattered over all of it. Not ``seq``, which
+        each sink counts for itself and from 1 whenever it begins again. Two messages of one node that say the same at the
+        same microsecond are one.
         """
         told = {key: value for key, value in self.envelope.items() if key != "seq"}
         content = [self.node, told.get("time", self.time), self.name, self.version, self.data, told]
@@ -91,7 +92,8 @@ class Event:
         except TypeError:
             # Half a surrogate pair, or a number beyond 64 bits.
             text = json.dumps(content, default=dict, sort_keys=True).encode()
-        return hashlib.blake2b(text, digest_size=16).digest()
+        sent = 0 if "time" in told else int(self.time * 1000)
+        return sent.to_bytes(6, "big") + hashlib.blake2b(text, digest_size=12).digest()
 
     @property
     def participant(self) -> str:

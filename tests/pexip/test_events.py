@@ -351,6 +351,14 @@ def test_identity_of_a_message_without_a_time() -> None:
         assert (again.time - first.time, first.identity == again.identity) == (LATER.total_seconds(), True)
 
 
+def test_identities_are_in_the_order_of_time() -> None:
+    """What was sent later comes later in an index, by milliseconds; also at the latest time that there is."""
+    times = [1.001, 1.002, 255.9, 256.0, 1760000000.5, LATEST_TIME]
+    identities = [parse_one(time=time).identity for time in times]
+    assert identities == sorted(identities)
+    assert len({len(identity) for identity in identities}) == 1
+
+
 @pytest.mark.parametrize(
     ("service", "room"),
     [
