@@ -139,6 +139,8 @@ def _folded(texts: Iterable[str]) -> frozenset[str]:
 
 def names(subject: Subject, caller: str | None) -> bool:
     """Whether a caller's name or address, as the contact centre shows it, is that of a call."""
+    if caller in subject.aliases:
+        return True
     # Of an address the user part counts: the domain is the trunk's or a node's.
     return any(alias.partition("@")[0] in subject.aliases for alias in caller_aliases(caller or ""))
 

@@ -1,17 +1,11 @@
 """Pieces of an answer that are made again only when what they are made of is another."""
 
 from collections.abc import Callable, Iterable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, TypeVar
 
 S = TypeVar("S")
 B = TypeVar("B")
 T = TypeVar("T")
-
-
-class _Piece(NamedTuple, Generic[S, B, T]):
-    source: S
-    beside: B
-    made: T
 
 
 class Finished(Generic[S, B, T]):
@@ -21,20 +15,18 @@ class Finished(Generic[S, B, T]):
     """
 
     def __init__(self, make: Callable[[S, B], T]) -> None:
-        self._make = make
-        # Each has its source, so no other object can come to have the same id.
-        self._pieces: dict[int, _Piece[S, B, T]] = {}
+        self._make: Final = make
+        # By the ids of the objects. Each is there with what was made of it, so that no other can come to have its id.
+        self._pieces: dict[int, tuple[S, B, T]] = {}
 
     def each(self, sources: Iterable[tuple[S, B]]) -> list[T]:
         """What is made of each object and what stands beside it."""
-        pieces = [self._piece(source, beside) for source, beside in sources]
-        self._pieces = {id(piece.source): piece for piece in pieces}
-        return [piece.made for piece in pieces]
-
-    def _piece(self, source: S, beside: B) -> _Piece[S, B, T]:
-        known = self._pieces.get(id(source))
-        return (
-            known
-            if known is not None and known.beside == beside
-            else _Piece(source, beside, self._make(source, beside))
-        )
+        before, self._pieces = self._pieces, {}
+        made: list[T] = []
+        for source, beside in sources:
+            piece = before.get(id(source))
+            if piece is None or piece[1] != beside:
+                piece = source, beside, self._make(source, beside)
+            self._pieces[id(source)] = piece
+            made.append(piece[2])
+        return made
