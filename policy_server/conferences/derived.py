@@ -1,13 +1,14 @@
 """What rules make of a call whose room was not held by the alias in question, or is not held yet; without a database."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 
 from policy_server.conferences.known import Known
 from policy_server.pexip.request_types import RequestType
 from policy_server.pexip.requests import encode_query, parse_request
-from policy_server.policy.decisions import Serve
+from policy_server.policy.decisions import Serve, Trace, no_rows
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.names import Keyring, Role
 from policy_server.policy.ruleset import Ruleset
@@ -25,14 +26,16 @@ def derived(known: Known, ruleset: Ruleset, keyring: Keyring, now: datetime) -> 
 
 
 def decided(known: Known, ruleset: Ruleset, keyring: Keyring, alias: str, now: datetime) -> Serve | None:
-    """What a browser was served for an alias when the room began, or would be now if it has not."""
+    """What a browser was served for an alias when the room began, or would be now if it has not; without the trace, which
+    has all of the question.
+    """
     at = now if known.conference is None else known.conference.held_at
     kept = [each for each in (known.link, known.joined) if each is not None]
     links = {each.call: each if known.conference is None else each.as_of(at) for each in kept}
     asked = {"call_direction": "dial_in", "protocol": "api", "trigger": "web", "local_alias": alias}
     request = parse_request(RequestType.SERVICE, encode_query(asked).encode())
     decision = evaluate(ruleset, request, at, keyring, find_link=links.get)
-    return decision if isinstance(decision, Serve) else None
+    return replace(decision, trace=Trace(no_rows)) if isinstance(decision, Serve) else None
 
 
 def dials_of(known: Known, ruleset: Ruleset, keyring: Keyring, now: datetime) -> frozenset[str]:
