@@ -8,6 +8,8 @@ from typing import Annotated, Any, Final, overload
 
 from pydantic import Field, WithJsonSchema
 
+from policy_server.wording.moments import to_the_millisecond
+
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 """ISO 8601 with an offset."""
 
@@ -31,7 +33,9 @@ def stamp(at: datetime, timespec: str = ...) -> str: ...
 def stamp(at: datetime | None, timespec: str = ...) -> str | None: ...
 def stamp(at: datetime | None, timespec: str = "milliseconds") -> str | None:
     """A time as answers write it."""
-    return None if at is None else at.isoformat(timespec=timespec)
+    if at is None:
+        return None
+    return to_the_millisecond(at) if timespec == "milliseconds" else at.isoformat(timespec=timespec)
 
 
 @overload

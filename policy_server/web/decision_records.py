@@ -24,6 +24,7 @@ from policy_server.policy.names import NAME_LENGTH
 from policy_server.policy.personal import without_people
 from policy_server.policy.ruleset import Ruleset
 from policy_server.upstreams.client import Carried
+from policy_server.wording.moments import to_the_millisecond
 
 SCHEMA: Final = 1
 """The version of a line for programs. A field that means something else makes it a new one; a new field does not."""
@@ -174,7 +175,7 @@ def further_fields(
     record = {"schema": SCHEMA, **hiding.fields(answer), **parameters_told(request, hiding, _KNOWN)}
     if settled.held is not None:
         record["conference"] = settled.held.id
-        record["held"] = settled.held.held_at.isoformat(timespec="milliseconds")
+        record["held"] = to_the_millisecond(settled.held.held_at)
     if settled.running:
         record["running"] = settled.running
     if _call_of(settled):
@@ -202,12 +203,12 @@ def _withdrawn(whose: str, link: Link | None) -> dict[str, object]:
     if link is None:
         return {}
     times = {f"{whose}_revoked": link.revoked_at, f"{whose}_moved": link.moved_at}
-    return {name: at.isoformat(timespec="milliseconds") for name, at in times.items() if at is not None}
+    return {name: to_the_millisecond(at) for name, at in times.items() if at is not None}
 
 
 def refusal_record(at: datetime, door: str, address: str, reason: str) -> dict[str, object]:
     """What there is to say of somebody who was not let in."""
-    time = at.isoformat(timespec="milliseconds")
+    time = to_the_millisecond(at)
     return {"time": time, "event": REFUSED, "schema": SCHEMA, "door": door, "address": address, "reason": reason}
 
 

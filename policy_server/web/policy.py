@@ -49,6 +49,7 @@ from policy_server.web.decision_records import (
 from policy_server.web.headers import Header, safe_headers, with_safe_headers
 from policy_server.web.metrics import Metrics
 from policy_server.web.refusals import Door, Refusals
+from policy_server.wording.moments import to_the_millisecond
 
 log = logging.getLogger(__name__)
 
@@ -190,7 +191,9 @@ class PolicyEndpoint:
                     self._keep(untold)
                 outcome, rule, fields = self._tell(untold)
                 fields += self._node(untold.client)
-                self._log.put(_stamp(untold.at), untold.decision_id.encode(), untold.seconds, fields)
+                self._log.put(
+                    to_the_millisecond(untold.at).encode(), untold.decision_id.encode(), untold.seconds, fields
+                )
                 self._metrics.answered(untold.request_type, outcome, rule, untold.seconds)
                 if self._count is not None:
                     self._count(untold.request_type, outcome, rule, untold.at)
@@ -323,10 +326,6 @@ class PolicyEndpoint:
             return shown if self._log.shows_people else without_people(shown)
         except Exception:  # The log line about a failure must not become one.
             return {}
-
-
-def _stamp(now: datetime) -> bytes:
-    return now.isoformat(timespec="milliseconds").encode()
 
 
 async def _respond(scope: Scope, send: Send, status: int, body: bytes, *headers: Header) -> None:

@@ -24,6 +24,7 @@ from policy_server.policy.ruleset import Ruleset
 from policy_server.web.answered import Answered, Decided, Failed
 from policy_server.web.callers import Client
 from policy_server.web.decision_records import CALLER_NAME, MADE, decision_record, further_fields
+from policy_server.wording.moments import to_the_millisecond
 
 MOST: Final = 1000
 """Answers that are kept."""
@@ -164,7 +165,7 @@ class RecentDecisions:
         record = decision_record(request, settled, carried, kept.revision, hiding)
         record.pop(CALLER_NAME, "")
         return {
-            "time": kept.at.isoformat(timespec="milliseconds"),
+            "time": to_the_millisecond(kept.at),
             "decision_id": kept.decision_id,
             "ms": round(kept.seconds * 1000, 3),
             "event": MADE,

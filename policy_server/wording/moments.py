@@ -1,8 +1,10 @@
 """Moments as people and programs write them: ISO 8601 with an offset from UTC, or by the clock of a place."""
 
 import re
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Final
+
+import orjson
 
 MOMENT: Final = "a moment with its offset from UTC, such as 2026-11-23T10:00:00-06:00,"
 """What a value must be, for messages."""
@@ -19,6 +21,15 @@ def parse_moment(text: str) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo is not None else None
+
+
+def to_the_millisecond(moment: datetime) -> str:
+    """A moment as programs read it, as ``isoformat`` writes it."""
+    if moment.tzinfo is not UTC:
+        return moment.isoformat(timespec="milliseconds")
+    # Nearly all are, and a call needs some sixty: so they cost a third.
+    written = orjson.dumps(moment).decode()
+    return f"{written[1:24]}+00:00" if moment.microsecond else f"{written[1:20]}.000+00:00"
 
 
 _TIME_OF_DAY: Final = re.compile(r"[0-2]?[0-9]:[0-5][0-9](:[0-5][0-9])?")

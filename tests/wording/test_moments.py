@@ -1,11 +1,13 @@
-"""Times as people say them."""
+"""Times as people say them and as programs read them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from policy_server.wording.moments import parse_said
+from policy_server.wording.moments import parse_said, to_the_millisecond
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 """Still the 22nd in Chicago."""
@@ -36,3 +38,14 @@ def test_without_a_place_it_is_this_machines() -> None:
     """As `date` prints it."""
     found = parse_said("2026-11-23T14:05", NOW, None)
     assert found == datetime(2026, 11, 23, 14, 5).astimezone()
+
+
+_ZONES = st.none() | st.just(UTC) | st.builds(timezone, st.timedeltas(timedelta(hours=-23), timedelta(hours=23)))
+
+
+@given(moment=st.datetimes(timezones=_ZONES))
+@example(moment=datetime(2026, 11, 23, 10, 0, 0, 999, tzinfo=UTC))
+@example(moment=datetime(1, 1, 1, tzinfo=UTC))
+def test_a_moment_is_written_as_the_standard_library_writes_it(moment: datetime) -> None:
+    """In UTC and elsewhere, with any fraction of a second and without one."""
+    assert to_the_millisecond(moment) == moment.isoformat(timespec="milliseconds")
