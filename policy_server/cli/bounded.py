@@ -8,14 +8,14 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from math import inf
-from typing import Final
+from typing import Final, cast
 from urllib.parse import unquote
 
 import httptools
 from uvicorn.server import ServerState
 
 from policy_server.cli.connections import Connection
-from policy_server.cli.exchanges import Exchange, begin
+from policy_server.cli.exchanges import Exchange, Work, begin
 from policy_server.web.doors import Doors
 from policy_server.web.headers import Header
 from policy_server.web.places import Place
@@ -246,11 +246,16 @@ class BoundedConnection(Connection):
             rest = begin(work) if self._doors.is_question(exchange.scope["raw_path"]) else work
             if rest is not None:
                 self._place.work()
-                task = self.loop.create_task(rest)
-                self.state.tasks.add(task)
-                task.add_done_callback(self.state.tasks.discard)
+                self.state.tasks.add(self.loop.create_task(self._go_on(rest)))
                 break
         self._is_answering = False
+
+    async def _go_on(self, work: Work) -> None:
+        try:
+            await work
+        finally:
+            # Not in a callback of the task, for which the loop would go round once more after each answer.
+            self.state.tasks.remove(cast("asyncio.Task[None]", asyncio.current_task(self.loop)))
 
     def _finish(self) -> None:
         """An answer is out."""

@@ -349,3 +349,16 @@ def test_a_connection_that_is_over_leaves_nothing_behind(path: bytes) -> None:
         assert asyncio.run(comes_and_goes())() is None
     finally:
         gc.enable()
+
+
+def test_an_answer_costs_one_round_of_the_loop() -> None:
+    """When it is out nobody waits for its task any more: the loop does not go round for that alone."""
+
+    async def exchange() -> None:
+        connection, wire = connected(SMALL)
+        connection.data_received(get())
+        await asyncio.sleep(0)
+        assert (len(wire.written), connection.state.tasks) == (1, set())
+        connection.connection_lost(None)
+
+    asyncio.run(exchange())
