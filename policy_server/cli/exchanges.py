@@ -33,9 +33,6 @@ class _Framing(Enum):
     UNTIL_CLOSED = auto()
 
 
-_STREAMED: Final = frozenset({_Framing.CHUNKS, _Framing.UNTIL_CLOSED})
-
-
 class Exchange:
     """A request that is being answered.
 
@@ -192,7 +189,7 @@ class Exchange:
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
         self._head = b"".join((*lines, b"\r\n"))
-        if self._framing in _STREAMED:
+        if self._framing is _Framing.CHUNKS or self._framing is _Framing.UNTIL_CLOSED:
             # Its body may take its time. Where there is a length, head and body leave in one piece.
             self._write(b"")
 

@@ -124,7 +124,8 @@ def below_root(raw_path: bytes, prefix: bytes = b"") -> bytes | None:
 
     Slashes may be doubled, as a profile URL that ends in one makes them.
     """
-    while b"//" in raw_path:
+    # Not by `in`, which takes bytes for a number first and raises an error by itself.
+    while raw_path.find(b"//") >= 0:
         raw_path = raw_path.replace(b"//", b"/")
     if raw_path.startswith(ROOT):
         return raw_path[len(ROOT) :]

@@ -17,6 +17,7 @@ from policy_server.web.problem import ProblemResponse
 from policy_server.web.refusals import Refusals
 
 _CLIMBING: Final = frozenset({b".", b".."})
+_DOT, _PERCENT = b".%"
 
 
 def nothing_here() -> ProblemResponse:
@@ -26,9 +27,9 @@ def nothing_here() -> ProblemResponse:
 
 def is_plain(raw_path: bytes) -> bool:
     """Whether every proxy on the way understands a raw path as this server does."""
-    if b"." not in raw_path and b"%" not in raw_path:
+    if _DOT not in raw_path and _PERCENT not in raw_path:
         return True
-    if b"%" in raw_path.lstrip(b"/").partition(b"/")[0]:
+    if _PERCENT in raw_path.lstrip(b"/").partition(b"/")[0]:
         return False
     return _CLIMBING.isdisjoint(unquote_to_bytes(raw_path).split(b"/"))
 

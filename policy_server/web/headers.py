@@ -35,8 +35,8 @@ def with_safe_headers(scope: Scope, send: Send) -> Send:
     async def send_safe(message: Message) -> None:
         if message["type"] == "http.response.start":
             given = message.get("headers", ())
-            names = {name.lower() for name, _ in given}
-            message["headers"] = [*given, *(header for header in wanted if header[0] not in names)]
+            named = dict(given)
+            message["headers"] = [*given, *[header for header in wanted if header[0] not in named]]
         await send(message)
 
     return send_safe
