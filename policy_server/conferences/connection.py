@@ -26,6 +26,8 @@ Row = tuple[Any, ...]
 SQLITE: Final = "sqlite"
 POSTGRESQL: Final = "postgresql"
 
+_LISTED: Final = "= ANY(?)"
+
 FAULTS: Final = (psycopg.Error, sqlite3.Error, OSError, TimeoutError)
 """What drivers raise when a database does not do what it should."""
 
@@ -106,10 +108,11 @@ class SqliteConnection:
 
     def execute(self, statement: str, *values: object) -> list[Row]:
         """Runs a statement; its rows, if it has any."""
-        ready = _in_sqlite(statement)
-        if ready is not statement:
+        if _LISTED in statement:
+            statement, values = _for_one(statement, values)
+            statement = _in_sqlite(statement)
             values = tuple([json.dumps(value) if isinstance(value, list | tuple) else value for value in values])
-        return self._driver.execute(ready, values).fetchall()
+        return self._driver.execute(statement, values).fetchall()
 
     def insert(self, table: Table, rows: Sequence[Row]) -> list[Row]:
         """Adds rows; those that were not there."""
@@ -156,6 +159,8 @@ class PostgresqlConnection:
 
     def execute(self, statement: str, *values: object) -> list[Row]:
         """Runs a statement; its rows, if it has any."""
+        if _LISTED in statement:
+            statement, values = _for_one(statement, values)
         transformer = Transformer(self._driver)
         result = self._run(statement, values, transformer)
         transformer.set_pgresult(result)
@@ -210,9 +215,21 @@ def _checked(result: PGresult) -> PGresult:
     raise error_from_result(result)
 
 
+def _for_one(statement: str, values: tuple[object, ...]) -> tuple[str, tuple[object, ...]]:
+    """The same where each list has one value, as most have: then neither database need look through a list."""
+    if any(isinstance(value, list | tuple) and len(value) != 1 for value in values):
+        return statement, values
+    return _of_one(statement), tuple([value[0] if isinstance(value, list | tuple) else value for value in values])
+
+
+@cache
+def _of_one(statement: str) -> str:
+    return statement.replace(_LISTED, "= ?")
+
+
 @cache
 def _in_sqlite(statement: str) -> str:
-    return statement.replace("= ANY(?)", "IN (SELECT value FROM json_each(?))")
+    return statement.replace(_LISTED, "IN (SELECT value FROM json_each(?))")
 
 
 @cache
