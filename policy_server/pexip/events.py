@@ -215,7 +215,7 @@ def _load(body: bytes) -> tuple[object, bool]:
     else:
         # Nothing in it is too long or too deep, and orjson takes nothing else that cannot be stored.
         is_small = len(body) <= MAX_TEXT and body.count(b"{") + body.count(b"[") <= MAX_DEPTH
-        return whole, is_small and rb"\u0000" not in body
+        return whole, is_small and body.find(rb"\u0000") < 0
     whole = _read(text)
     if not isinstance(whole, _Unreadable):
         return whole, False

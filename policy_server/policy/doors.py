@@ -21,6 +21,9 @@ MOST_CHANGES: Final = 200
 LETS_IN: Final = (Serve, Forward)
 """Decisions by which a customer gets in, or may get in: what another policy server will say is not asked before."""
 
+_ASKED: Final = encode_query({"call_direction": "dial_in", "protocol": "api", "trigger": "web"})
+"""What a browser asks, whatever it dials."""
+
 _MINUTE: Final = timedelta(minutes=1)
 _DAY: Final = timedelta(days=1)
 
@@ -90,13 +93,8 @@ class Door:
         return lambda call: self.find_link(self.call.id if call == asked.id else call)
 
     def _question(self, call: Call) -> PolicyRequest:
-        asked = {
-            "call_direction": "dial_in",
-            "protocol": "api",
-            "trigger": "web",
-            "local_alias": self.link_type.customers_alias(call),
-        }
-        return parse_request(RequestType.SERVICE, encode_query(asked).encode())
+        asked = f"{_ASKED}&{encode_query({'local_alias': self.link_type.customers_alias(call)})}"
+        return parse_request(RequestType.SERVICE, asked.encode())
 
     def _call_at(self, moment: datetime) -> Call:
         """The call, or if its door is shut by then one whose door is not and that nobody ever sees."""
