@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import Annotated, Final, Literal, NotRequired, Required
 
 import orjson
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 from typing_extensions import TypedDict
 
 from policy_server.conferences.clocks import NodeClocks
@@ -89,7 +90,8 @@ class EventsTaken(TypedDict):
 
 
 class EventSinkEndpoint:
-    """``POST /events/v1/pexip``: single and bulk messages. Ends the conferences that they say are over.
+    """``POST /events/v1/pexip``: single and bulk messages. Ends the conferences that they say are over. Plain ASGI, as most
+    of what nodes send comes here.
 
     ``kept`` gives what is kept of named values of a message. ``unreadable`` counts messages that nobody can read, ``clocks``
     knows what their senders take the time to be.
@@ -114,14 +116,24 @@ class EventSinkEndpoint:
 
     def routes(self) -> list[Route]:
         """The routes, for the application."""
-        return [Route(PATH, self.take, methods=["POST"])]
+        return [Route(PATH, self, methods=["POST"])]
 
-    async def take(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Takes one request: 200 means that every message in it is durable."""
-        if not self._authentication.accepts(request.scope["headers"]):
-            return await self._authentication.refuse(self._refusals, request.scope)
+        taken = await self._take(scope, receive)
+        if isinstance(taken, Response):
+            await taken(scope, receive, send)
+            return
+        body = orjson.dumps(taken)
+        headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _take(self, scope: Scope, receive: Receive) -> EventsTaken | Response:
+        if not self._authentication.accepts(scope["headers"]):
+            return await self._authentication.refuse(self._refusals, scope)
         try:
-            body = await _read_body(request)
+            body = await _read_body(receive)
         except ClientDisconnect:
             # Nobody is there to read this.
             return Response(status_code=400)
@@ -150,7 +162,7 @@ class EventSinkEndpoint:
         taken: EventsTaken = {"received": len(parsed.events), "new": added}
         if parsed.unreadable:
             taken["unreadable"] = parsed.unreadable
-        return Response(orjson.dumps(taken), media_type="application/json")
+        return taken
 
     def _say_unreadable(self, parsed: Parsed, now: datetime) -> None:
         self.unreadable += parsed.unreadable
@@ -169,13 +181,18 @@ def _unavailable() -> ProblemResponse:
     return ProblemResponse(503, "store-unavailable", "The database cannot be reached", "send it again", headers)
 
 
-async def _read_body(request: Request) -> bytes | None:
+async def _read_body(receive: Receive) -> bytes | None:
     """The body, of one that is longer its first ``BODY_LIMIT`` bytes; ``None`` as soon as it is longer than
     ``DRAIN_LIMIT``, whatever its headers say.
     """
     chunks: list[bytes] = []
     length = 0
-    async for chunk in request.stream():
+    is_whole = False
+    while not is_whole:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk, is_whole = message.get("body", b""), not message.get("more_body", False)
         chunks.append(chunk[: max(0, BODY_LIMIT - length)])
         length += len(chunk)
         if length > DRAIN_LIMIT:
