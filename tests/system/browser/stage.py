@@ -6,7 +6,7 @@ conversations themselves.
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from inspect import isawaitable
@@ -207,17 +207,17 @@ class Scene:
         texts = [line["text"] for line in lines if line["kind"] != "policy.answered"]
         return [text for at, text in enumerate(texts) if "looked up" not in text or text not in texts[:at]]
 
-    async def expect_story(self, *texts: str, call_id: str = "") -> None:
-        """Waits until the timeline is this one."""
+    async def expect_story(self, *texts: str, or_else: Sequence[str] = (), call_id: str = "") -> None:
+        """Waits until the timeline is this one, or the other that it may be."""
         told: list[str] = []
 
         async def is_told() -> bool:
             told[:] = await self.story(call_id or self.call_id)
-            return told == list(texts)
+            return told in (list(texts), list(or_else))
 
         with suppress(AssertionError):
             await until(is_told, lambda: "the timeline")
-        assert told == list(texts)
+        assert told in (list(texts), list(or_else))
 
     async def shoot(self, name: str, page: "Page", height: int) -> None:
         """Takes a picture of a page of this height: for the README when ``POLICY_SCREENSHOTS`` is set, else for whoever looks."""
