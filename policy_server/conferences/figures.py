@@ -202,6 +202,7 @@ class CallFigures:
             try:
                 self._take(room, _came_to(self._kept, _of_kept(self._kept, room), ruleset, self._keyring, now))
             except Exception:
+                # It is not kept; or what is wrong with it will be said where it is read.
                 unknown.append(room)
             else:
                 # Others have their turn after each.

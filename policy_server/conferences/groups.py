@@ -81,19 +81,17 @@ class Groups(Generic[B, R]):
         due = now + max(0.0, linger - self._haste)
         (self._waiting if linger else self._urgent).append(_Waiting(batch, answer, due))
         self._due = min(self._due, due)
-        if not self._group:
-            self._write_in_time(now, loop)
+        self._write_in_time(now, loop)
         return answer
 
     def hurry(self) -> None:
         """Nothing waits for others from now on."""
         self._is_in_haste = True
-        if not self._group:
-            self._write_in_time(inf, asyncio.get_running_loop())
+        self._write_in_time(inf, asyncio.get_running_loop())
 
     def _write_in_time(self, now: float, loop: asyncio.AbstractEventLoop) -> None:
-        """Begins the next group if something has waited long enough; nothing is on its way."""
-        if self._due == inf:
+        """Begins the next group if nothing is on its way and something has waited long enough."""
+        if self._group or self._due == inf:
             return
         if self._due > now + _TICK and not self._is_in_haste:
             self._wait_until(self._due, loop)
@@ -124,8 +122,7 @@ class Groups(Generic[B, R]):
 
     def _stop_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer, self._wakes_at = None, inf
-        if not self._group:
-            self._write_in_time(loop.time(), loop)
+        self._write_in_time(loop.time(), loop)
 
     def _next_group(self) -> list[_Waiting[B, R]]:
         if self._alone:
@@ -158,6 +155,5 @@ class Groups(Generic[B, R]):
             self._due = 0.0
         else:
             self._give(group[0].answer, None, error)
-        if self._due < inf and not self._group:
-            loop = asyncio.get_running_loop()
-            self._write_in_time(loop.time(), loop)
+        loop = asyncio.get_running_loop()
+        self._write_in_time(loop.time(), loop)
