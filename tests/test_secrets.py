@@ -156,12 +156,8 @@ def test_everything_that_a_server_writes(tmp_path: Path, log_format: str, pii: s
 
     With POLICY_LOG_PII=false they have no name and address of a caller either.
     """
-    write_rules(
-        tmp_path / "rules",
-        SAMPLE_RULES.replace("directory:", "unused:").partition("unused:")[0]
-        + "links:"
-        + SAMPLE_RULES.partition("\nlinks:")[2],
-    )
+    rules = SAMPLE_RULES.partition("directory:")[0] + "links:" + SAMPLE_RULES.partition("\nlinks:")[2]
+    write_rules(tmp_path / "rules", rules.replace('mon-fri: ["08:00-18:00"]', 'mon-sun: ["00:00-24:00"]'))
     settings = {
         **PLANTED,
         "POLICY_PEXIP_USERNAME": USERNAME,

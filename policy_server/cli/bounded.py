@@ -158,8 +158,9 @@ class BoundedConnection(Connection):
     # ------------------------------------------------------------------ the parser's
 
     def on_message_begin(self) -> None:
-        """A first line follows."""
+        """A first line follows, and may have come with the end of another request: it has a head's time then too."""
         self._url = b""
+        self._unread = self._unread or 1
         self._expects_continue = False
 
     def on_url(self, url: bytes) -> None:

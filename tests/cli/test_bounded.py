@@ -188,13 +188,16 @@ def test_trailers_have_the_limits_of_headers(server: Running) -> None:
         pytest.param(b"GET / HT", 408, id="half a line"),
         pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\n", 408, id="half a head"),
         pytest.param(b"\r\n", 408, id="an empty line"),
-        pytest.param(HEALTH + b"GET /", 200, id="half a line after a request"),
+        pytest.param(HEALTH + b"GET /", 408, id="half a line after a request"),
     ],
 )
 def test_too_slow_a_head_is_408(tmp_path: Path, sent: bytes, answered: int) -> None:
     """Who does not finish a request in time is let go; who never began one without a word."""
     with running(tmp_path, 1) as one:
         answer = one.exchange(sent)
+        if sent.startswith(HEALTH):
+            assert status(answer) == 200
+            answer = answer[answer.index(b"HTTP/1.1 ", 1) :]
         assert status(answer) == answered
         if answered == 408:
             assert b'"type":"urn:policy-server:problem:too-slow"' in answer
