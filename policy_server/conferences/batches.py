@@ -21,7 +21,7 @@ from policy_server.pexip.events import Event
 
 K = TypeVar("K")
 
-LINGER: Final = 0.010
+LINGER: Final = 0.020
 """Seconds that a write waits for others, if others come: each commit waits for the disk, and costs more than what is in it."""
 
 _NO_EVENTS: Final[Mapping[bytes, Event]] = MappingProxyType({})

@@ -13,13 +13,15 @@ from policy_server.conferences.threads import Done
 ROWS_AT_ONCE: Final = 1000
 """Rows of one transaction: few enough that a room can be held between two of them."""
 
-HASTE: Final = 0.010
-"""Seconds less that a write waits where others do not come: one node that sends a message after the other, each when the last
+HASTE: Final = 0.020
+"""Seconds less that a write waits where others do not come: nodes that send a message after the other, each when the last
 was taken, must not be held up by waiting for nobody.
 """
 
 _MORE_HASTE: Final = 0.001
-"""Seconds that a group of one adds to that. A group of several takes half of it away: then waiting pays."""
+"""Seconds that a wait in vain adds to that: one for which nobody came any more in its second half. Any other takes half of
+it away.
+"""
 
 _TICK: Final = 0.001
 """Seconds by which a timer of the event loop may be early: waiting for the rest would only turn the loop."""
@@ -44,8 +46,9 @@ R = TypeVar("R")
 class _Waiting(NamedTuple, Generic[B, R]):
     batch: B
     answer: asyncio.Future[R]
+    came: float
+    """By the clock of the event loop, as is ``due``."""
     due: float
-    """By the clock of the event loop."""
 
 
 class Groups(Generic[B, R]):
@@ -79,7 +82,7 @@ class Groups(Generic[B, R]):
         answer: asyncio.Future[R] = loop.create_future()
         now, linger = loop.time(), batch.linger
         due = now + max(0.0, linger - self._haste)
-        (self._waiting if linger else self._urgent).append(_Waiting(batch, answer, due))
+        (self._waiting if linger else self._urgent).append(_Waiting(batch, answer, now, due))
         self._due = min(self._due, due)
         self._write_in_time(now, loop)
         return answer
@@ -97,10 +100,10 @@ class Groups(Generic[B, R]):
             self._wait_until(self._due, loop)
             return
         self._group = group = self._next_group()
-        if len(group) > 1:
-            self._haste /= 2
-        elif group and group[0].batch.linger:
-            self._haste = min(HASTE, self._haste + _MORE_HASTE)
+        if group and group[-1].batch.linger:
+            came = [waiting.came for waiting in group]
+            was_in_vain = now - max(came) >= max(came) - min(came)
+            self._haste = min(HASTE, self._haste + _MORE_HASTE) if was_in_vain else self._haste / 2
         if self._alone or self._urgent or self._waiting:
             self._due = min(waiting.due for waiting in chain(self._alone, self._urgent, self._waiting))
         else:

@@ -224,14 +224,17 @@ class StandingClock(asyncio.SelectorEventLoop):
 
 
 def test_where_nobody_comes_nobody_waits_long() -> None:
-    """One node that sends a message after the other waits less for others each time; where others come it waits again."""
+    """Nodes that send a message after the other wait less for others each time; where others come it is waited again."""
     longest = HASTE + 0.01
     loop = StandingClock()
 
-    async def waited(disk: Disk, *names: str) -> float:
-        began, groups = loop.now, len(disk.groups)
-        answers = disk.add(*names, linger=longest)
+    async def waited(disk: Disk, *others_after: float) -> float:
+        """Seconds until a group was written, to which others came so many seconds after the first."""
+        began, groups, others = loop.now, len(disk.groups), list(others_after)
+        answers = disk.add("a", linger=longest)
         while len(disk.groups) == groups:
+            while others and loop.now - began >= others[0]:
+                answers += disk.add(f"b{others.pop(0)}", linger=longest)
             loop.now += 0.0005
             await asyncio.sleep(0)
         disk.turn()
@@ -239,10 +242,11 @@ def test_where_nobody_comes_nobody_waits_long() -> None:
         return round(loop.now - began, 6)
 
     async def scenario(disk: Disk) -> None:
-        alone = [await waited(disk, "a") for _ in range(20)]
-        assert alone == sorted(alone, reverse=True)
-        assert (alone[0], alone[-1]) == pytest.approx((longest, longest - HASTE), abs=0.0015)
-        together = [await waited(disk, "a", "b") for _ in range(10)]
-        assert together[-1] == pytest.approx(longest, abs=0.0015)
+        for together in ((), (0.0, 0.001)):
+            in_vain = [await waited(disk, *together) for _ in range(40)]
+            assert in_vain == sorted(in_vain, reverse=True)
+            assert (in_vain[0], in_vain[-1]) == pytest.approx((longest, longest - HASTE), abs=0.0015)
+            worth_it = [await waited(disk, *(number * 0.002 for number in range(1, 20))) for _ in range(12)]
+            assert worth_it[-1] == pytest.approx(longest, abs=0.0015)
 
     play(scenario, lambda: asyncio.Runner(loop_factory=lambda: loop), lingers=True)
