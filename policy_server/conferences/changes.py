@@ -19,7 +19,7 @@ from policy_server.conferences.database import Database
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.location import connect_listener
 from policy_server.conferences.records import LOOK_AGAIN, Change
-from policy_server.conferences.tables import encode, instant, storable_name
+from policy_server.conferences.tables import HOUR, encode, instant, storable_name
 
 CHANNEL: Final = "policy_server_changes"
 POLL_SECONDS: Final = 0.04
@@ -50,11 +50,10 @@ def announce(connection: Connection, keys: Iterable[str], at: datetime) -> dict[
     ordered = sorted({storable_name(key) for key in keys if key})
     if not ordered:
         return {}
-    position = instant(at)
     if connection.dialect == POSTGRESQL:
-        rows = connection.execute(_COUNT_IN_POSTGRESQL, position, encode(ordered), CHANNEL)
+        rows = connection.execute(_COUNT_IN_POSTGRESQL, -(-instant(at) // HOUR) * HOUR, encode(ordered), CHANNEL)
     else:
-        rows = [_count_in_sqlite(connection, key, position) for key in ordered]
+        rows = [_count_in_sqlite(connection, key, instant(at)) for key in ordered]
     connection.announced += rows
     return {row[0]: row[1] for row in rows}
 

@@ -14,6 +14,7 @@ from policy_server.conferences.tables import (
     CONFERENCES,
     DUE_ACTIONS,
     EVENTS,
+    HOUR,
     LINKS,
     TIMELINE,
     Table,
@@ -31,7 +32,9 @@ _TOLD: Final = attrgetter("time", "node", "seq")
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _LOWER_SEQ: Final = "UPDATE events SET seq = ? WHERE digest = ? AND seq > ? RETURNING digest"
-_SELECT_EVENTS: Final = "SELECT arrived_at, seq, content FROM events WHERE room = ? AND arrived_at >= ?"
+# The hour is that of the index.
+_SELECT_EVENTS: Final = """SELECT arrived_at, seq, content FROM events
+    WHERE room = ? AND arrived_at / 3600000000 >= ? AND arrived_at >= ?"""
 _HELD_AGAIN: Final = "SELECT min(held_at) FROM conferences WHERE name = ? AND held_at > ?"
 _SELECT_ENTRIES: Final = "SELECT at, content FROM timeline WHERE key = ? ORDER BY at, id"
 _CHANGE_NUMBERS: Final = "SELECT key, number FROM changes WHERE key = ANY(?)"
@@ -55,8 +58,8 @@ def find_events(connection: Connection, room: str, since: datetime, until: datet
 
     They are in order of the nodes' clocks.
     """
-    stored = storable_name(room_of(room))
-    rows = connection.execute(_SELECT_EVENTS, stored, instant(since))
+    stored, begin = storable_name(room_of(room)), instant(since)
+    rows = connection.execute(_SELECT_EVENTS, stored, begin // HOUR, begin)
     end = None if until is None else instant(until)
     found = tuple(sorted((_event(stored, *row) for row in rows if end is None or row[0] < end), key=_TOLD))
     if room == room_of(room):
@@ -100,7 +103,7 @@ def find_change_numbers(connection: Connection, keys: Sequence[str]) -> dict[str
 
 def delete_some(connection: Connection, table: Table, before: datetime, batch: int) -> int:
     """Deletes up to ``batch`` rows of a table that are over since before a time and that nothing kept refers to."""
-    key = "id" if table.is_numbered else table.key[0]
+    key = ", ".join(table.key)
     rows = connection.execute(_DELETE.format(table=table.name, key=key, over=_OVER[table]), instant(before), batch)
     gone = [row[0] for row in rows]
     if table is CONFERENCES and gone:
@@ -129,7 +132,7 @@ _OVER: Final[Mapping[Table, str]] = {
 }
 """What is over since before a time, and nothing kept refers to it."""
 
-_DELETE: Final = "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {over} LIMIT ?) RETURNING {key}"
+_DELETE: Final = "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {over} LIMIT ?) RETURNING {key}"
 
 
 # ------------------------------------------------------------------ rows
@@ -151,6 +154,8 @@ def _packed(entry: TimelineEntry, key: str) -> bytes:
 
 
 def entry_identity(entry: TimelineEntry) -> Row:
-    """What equal entries have in common."""
-    content = f"{entry.kind}\n{encode(entry.data)}".encode("utf-8", "surrogatepass")
-    return storable_name(entry.key), instant(entry.at), hashlib.blake2b(content, digest_size=8).digest()
+    """What equal entries have in common: their key, and by which the table tells them apart, when it was and a digest of all."""
+    key = storable_name(entry.key)
+    content = f"{key}\n{entry.kind}\n{encode(entry.data)}".encode("utf-8", "surrogatepass")
+    digest = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big", signed=True)
+    return key, instant(entry.at), digest

@@ -13,6 +13,9 @@ import orjson
 NAME_LENGTH: Final = 500
 """Characters kept of a name: twice Pexip's limit, and what fits into an index of PostgreSQL."""
 
+HOUR: Final = 3_600_000_000
+"""Microseconds by which an index may have times: those of one hour are the same there."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -227,11 +230,11 @@ TIMELINE: Final = Table(
     "timeline",
     Column("key", _NAME),
     Column("at", _INSTANT),
-    # Of the content.
-    Column("digest", _BYTES),
+    # Of all but the time.
+    Column("digest", _NUMBER),
     # Packed: kind, data.
     Column("content", _BYTES),
-    key=("key", "at", "digest"),
+    key=("at", "digest"),
     is_numbered=True,
 )
 
@@ -256,8 +259,9 @@ CHANGES: Final = Table(
     "changes",
     Column("key", _NAME),
     Column("number", _NUMBER),
-    # When it was, and in SQLite one more than that of any other change if that is later: by it another process on the
-    # same file finds what is new.
+    # When it was. In PostgreSQL the end of that hour, since a row is changed where it lies as long as its indexes stay as
+    # they are. In SQLite one more than that of any other change if that is later: by it another process on the same file
+    # finds what is new.
     Column("position", _NUMBER),
     key=("key",),
 )
