@@ -129,10 +129,10 @@ class Conferences:
 
     def learn(self, link: Link) -> None:
         """Takes note of a link that this process has stored or revoked, before the store says so."""
-        self._mirror.learn(link)
-        self.running.forget(link.call)
-        if link.joins:
-            self.running.forget(link.joins)
+        if self._mirror.learn(link):
+            self.running.forget(link.call)
+            if link.joins:
+                self.running.forget(link.joins)
 
     def live(self, name: str, at: datetime) -> HeldConference | None:
         """The conference that holds a room."""
@@ -221,7 +221,7 @@ class Conferences:
             if conference.ended_at is None:
                 self._mirror.keep(conference)
         for link in news.links:
-            self.learn(link)
+            self._mirror.learn(link)
         for over in news.ended:
             self._mirror.end(over)
         self.running.hear_news(news)

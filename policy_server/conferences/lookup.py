@@ -21,7 +21,7 @@ from policy_server.conferences.live import Conferences
 from policy_server.conferences.once import OnceAMinute
 from policy_server.conferences.reader import BEGINNING, CallSource, Reader
 from policy_server.conferences.records import HeldConference, TimelineEntry, alias_key
-from policy_server.conferences.running import FEW, NotKept, RunningCalls
+from policy_server.conferences.running import NotKept, RunningCalls
 from policy_server.conferences.tables import NAME_LENGTH
 from policy_server.conferences.timeline import agent_looked_up
 from policy_server.conferences.view import Conference, render, room_name
@@ -48,6 +48,9 @@ ask comes first.
 
 SHOWN_LIMIT: Final = 1000
 """Conferences whose latest answer is kept for the others who watch them."""
+
+FEW: Final = 100
+"""Of these, how many may be kept although they do not run and nobody watches them: somebody may be about to."""
 
 _NO_SERVICE: Final[Mapping[str, object]] = {}
 

@@ -71,17 +71,19 @@ class Mirror:
         link = self._links.get(call)
         return link if link is None or link.expires_at > at or self._matters(link, at) else None
 
-    def learn(self, link: Link) -> None:
-        """Takes note of a link."""
+    def learn(self, link: Link) -> bool:
+        """Takes note of a link, and says whether it was news."""
         known = self._links.get(link.call)
         # A reading from before the revocation may arrive after it.
-        if known != link and (known is None or not link.is_older_than(known)):
-            if known is not None:
-                # A visit that is moved takes along who joins it.
-                self._unlink(known)
-            self._links[link.call] = link
-            if link.joins:
-                self._joined_by[link.joins].add(link.call)
+        if known == link or (known is not None and link.is_older_than(known)):
+            return False
+        if known is not None:
+            # A visit that is moved takes along who joins it.
+            self._unlink(known)
+        self._links[link.call] = link
+        if link.joins:
+            self._joined_by[link.joins].add(link.call)
+        return True
 
     def room(self, name: str) -> HeldConference | None:
         """What holds a room, or held it last, if that has not been forgotten yet."""

@@ -1,8 +1,9 @@
 """Calls that run, as the store has them, kept in memory: whoever watches them reads no database at each change.
 
-A call is read once, when somebody first looks at it; from then on each transaction of this process carries it on. What
-another process has written shows as a gap in the numbers of its changes, or is heard of: then it is read again. So what
-is kept is at each moment what the store said at some number of its change.
+A call whose link this process has made is kept from then on, and any other is read once, when somebody first looks at
+it; each transaction of this process carries it on. What another process has written shows as a gap in the numbers of its
+changes, or is heard of: then it is read again. So what is kept is at each moment what the store said at some number of
+its change.
 """
 
 import math
@@ -17,15 +18,15 @@ from policy_server.conferences.fold import Chronicle, tells
 from policy_server.conferences.reader import BEGINNING, CallSource
 from policy_server.conferences.records import HeldConference, Link, News, TimelineEntry
 from policy_server.conferences.tables import storable_name
-from policy_server.pexip.events import room_of
+from policy_server.pexip.events import Event, room_of
 
 ROWS: Final = 40_000
 """Messages and timeline entries that are kept of all calls together, some two kilobytes each; what was asked for longest ago
 goes first.
 """
 
-FEW: Final = 100
-"""Calls that may be kept although they do not run and nobody watches them: somebody may be about to."""
+QUIET_ROWS: Final = 4_000
+"""Rows that may be kept of calls that do not run and that nobody watches: a customer is about to come, or somebody to look."""
 
 ROWS_OF_CALL: Final = 400
 """Messages and timeline entries of a call that is kept: what comes of more takes so long that a thread has to do it."""
@@ -41,8 +42,17 @@ class _Told:
     """What was told of a room, and the number of each message by its identity."""
 
     def __init__(self, chronicle: Chronicle) -> None:
-        self.chronicle: Final = chronicle
+        self._chronicle: Final = chronicle
+        self._untold: Final[list[Event]] = []
         self.numbers: Final = {event.identity: event.seq for event in chronicle.events}
+
+    @property
+    def chronicle(self) -> Chronicle:
+        """What comes of it: worked out when it is asked for, of all that came since at once."""
+        if self._untold:
+            self._chronicle.tell(self._untold)
+            self._untold.clear()
+        return self._chronicle
 
     def tell(self, news: News, room: str) -> None:
         """Takes what was stored about the room."""
@@ -55,7 +65,8 @@ class _Told:
             identity: event.seq for identity, event in news.copies.items() if event.seq < self.numbers.get(identity, 0)
         }
         known = [event for event in self.chronicle.events if event.identity in lower] if lower else ()
-        self.chronicle.tell((*fresh.values(), *(replace(event, seq=lower[event.identity]) for event in known)))
+        self._untold.extend(fresh.values())
+        self._untold.extend(replace(event, seq=lower[event.identity]) for event in known)
         self.numbers.update(lower | {identity: event.seq for identity, event in fresh.items() if tells(event)})
 
 
@@ -71,11 +82,24 @@ class _Kept:
     told: tuple[_Told, ...] = ()
     counted: int = 0
     """Its rows when they were counted last."""
+    is_quiet: bool = False
+    """It did not run then, and nobody watched it."""
+
+    @classmethod
+    def new(cls, link: Link | None) -> "_Kept":
+        """A call or room name of which nothing was ever stored but a link, if it has one."""
+        return cls(0, (link,), ((),), (None,), ([],), (_Told(Chronicle()),))
 
     @property
     def rows(self) -> int:
         """How much it is."""
         return 1 + sum(map(len, self.timeline)) + sum(len(told.numbers) for told in self.told)
+
+    def hold(self, conferences: Sequence[HeldConference]) -> None:
+        """Takes note of conferences of this call that hold their rooms."""
+        ids = {one.id for one in (*self.conference, *conferences) if one is not None}
+        # Of another one than before it is not known whether it is the call's latest.
+        self.conference = (conferences[0],) if self.conference and len(ids) == 1 else ()
 
     def note(self, entries: Iterable[TimelineEntry]) -> None:
         """Takes new entries of a timeline."""
@@ -178,7 +202,7 @@ class RunningCalls(CallSource):
         # What was asked for longest ago comes first.
         self._kept: Final[dict[str, _Kept]] = {}
         self._readings: Final[set[Reading]] = set()
-        self._rows = 0
+        self._rows = self._quiet_rows = 0
 
     # -------------------------------------------------------------- what is kept
 
@@ -200,30 +224,46 @@ class RunningCalls(CallSource):
         entries: dict[str, list[TimelineEntry]] = {}
         for entry in news.entries:
             entries.setdefault(storable_name(entry.key), []).append(entry)
-        held = {name: conference for conference in news.conferences for name in (conference.name, conference.call)}
+        held: dict[str, list[HeldConference]] = {}
+        for conference in news.conferences:
+            held.setdefault(conference.call, []).append(conference)
+        links = {link.call: link for link in news.links}
+        new = self._new(news)
         latest = {over.call: over.latest for over in news.ended if over.call}
         joined = {link.joins for link in news.links}
         for key, number in news.numbers.items():
             self._note_change(key, number)
             kept = self._kept.get(key)
+            if kept is None and number == 1 and key in new:
+                kept = self._kept[key] = new[key]
             if kept is None:
                 continue
             if number not in (kept.number, kept.number + 1):
                 self._drop(key)
                 continue
             kept.number = number
+            if key in links:
+                kept.link = (links[key],)
             if key in joined:
                 kept.joining = ()
             if key in latest:
                 kept.conference = (latest[key],)
             elif key in held:
-                # Of another one it is not known whether it is the call's latest.
-                known = kept.conference[0] if kept.conference else None
-                kept.conference = (held[key],) if known is not None and known.id == held[key].id else ()
+                kept.hold(held[key])
             kept.note(entries.get(key, ()))
             for told in kept.told:
                 told.tell(news, key)
             self._count(key, kept)
+
+    def _new(self, news: News) -> dict[str, _Kept]:
+        """The calls of which nothing was stored before, and the rooms that are theirs alone and have other names."""
+        new = {link.call: _Kept.new(link) for link in news.links}
+        for one in news.conferences:
+            call = self._kept.get(one.call)
+            is_first = call is not None and call.conference == (None,)
+            if is_first and one.is_in_own_room and one.name == room_of(one.name):
+                new.setdefault(one.name, _Kept.new(None))
+        return new
 
     def hear(self, key: str, number: int) -> None:
         """A change of a call or room name was heard of, perhaps one that is known: this process's own come back to it."""
@@ -240,7 +280,7 @@ class RunningCalls(CallSource):
     def _drop(self, key: str) -> None:
         kept = self._kept.pop(key, None)
         if kept is not None:
-            self._rows -= kept.counted
+            self._uncount(kept)
 
     def forget_all(self) -> None:
         """Anything may have changed."""
@@ -261,19 +301,31 @@ class RunningCalls(CallSource):
         self._count(key, kept)
 
     def _count(self, key: str, kept: _Kept) -> None:
-        self._rows += kept.rows - kept.counted
-        kept.counted = kept.rows
+        self._weigh(key, kept)
         if kept.counted > ROWS_OF_CALL:
             self._drop(key)
         while self._rows > ROWS:
             self._drop(next(iter(self._kept)))
         # Two are looked at for each that comes, so that those that are over do not pile up behind those that are not.
-        for _ in range(2 if len(self._kept) > FEW else 0):
-            oldest = next(iter(self._kept))
-            if self._is_wanted(oldest):
-                self._kept[oldest] = self._kept.pop(oldest)
-            else:
+        for _ in range(2):
+            if self._quiet_rows <= QUIET_ROWS:
+                break
+            oldest, kept = next(iter(self._kept.items()))
+            self._weigh(oldest, kept)
+            if kept.is_quiet:
                 self._drop(oldest)
+            else:
+                self._kept[oldest] = self._kept.pop(oldest)
+
+    def _weigh(self, key: str, kept: _Kept) -> None:
+        self._uncount(kept)
+        kept.counted, kept.is_quiet = kept.rows, not self._is_wanted(key)
+        self._rows += kept.counted
+        self._quiet_rows += kept.counted if kept.is_quiet else 0
+
+    def _uncount(self, kept: _Kept) -> None:
+        self._rows -= kept.counted
+        self._quiet_rows -= kept.counted if kept.is_quiet else 0
 
     # -------------------------------------------------------------- what can be asked
 

@@ -552,12 +552,27 @@ def test_a_token_that_was_verified_just_now(desk: Desk, genesys: Genesys) -> Non
 
 @pytest.mark.parametrize("method", ["link", "conference_of_call", "timeline", "events", "change_number"])
 def test_the_database_is_away(desk: Desk, method: str) -> None:
-    """503 with Retry-After whichever question the database does not answer."""
+    """503 with Retry-After whichever question the database does not answer about a call that has to be read."""
     whole_call(desk)
+    desk.conferences.running.forget_all()
     desk.store.away = {method}
     response = desk.ask()
     assert (response.status_code, response.json()["type"]) == (503, TYPE_ROOT + "store-unavailable")
     assert int(response.headers["retry-after"]) > 0
+
+
+def test_a_call_that_is_known_is_shown_while_the_database_is_away(desk: Desk) -> None:
+    """Of a call whose link was made here the agent sees what the database would say, without asking it."""
+    whole_call(desk)
+    desk.ask()
+    desk.run(desk.written())
+    desk.store.away = {"read"}
+    known = desk.found()
+    desk.store.away = set()
+    desk.conferences.running.forget_all()
+    desk.store.asked.clear()
+    assert desk.found() == known
+    assert "events" in desk.store.asked
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
