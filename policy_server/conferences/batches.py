@@ -16,7 +16,8 @@ from policy_server.conferences.connection import Connection, Row
 from policy_server.conferences.due import DueAction
 from policy_server.conferences.errors import RefusedLinkError
 from policy_server.conferences.links import NewLink
-from policy_server.conferences.records import HeldConference, Link, News, TimelineEntry
+from policy_server.conferences.records import Ended, HeldConference, Link, News, TimelineEntry
+from policy_server.conferences.tables import storable_name
 from policy_server.pexip.events import Event
 
 K = TypeVar("K")
@@ -28,10 +29,13 @@ _NO_EVENTS: Final[Mapping[bytes, Event]] = MappingProxyType({})
 
 
 class Ending(NamedTuple):
-    """The end of the conference that holds a room, unless that was held after ``at``."""
+    """The end of the conference that holds a room, unless that was held after ``at``; with ``number`` only as long as that is
+    the number of the room's latest change.
+    """
 
     room: str
     at: datetime
+    number: int = 0
 
 
 class Binding(NamedTuple):
@@ -103,7 +107,7 @@ def write(batches: Sequence[Batch], wakes: Sequence[Wakes], connection: Connecti
     told = all_of.told
     made = links.create_links(connection, all_of.links) if all_of.links else []
     holders, keys = holds.hold_all(connection, all_of.rooms) if all_of.rooms else ((), set())
-    ended = {one: over for one in sorted(all_of.endings) if (over := holds.end(connection, *one)) is not None}
+    ended = {one: over for one in sorted(all_of.endings) if (over := _end(connection, *one)) is not None}
     bound = {one for one in sorted(all_of.bindings) if conversations.bind(connection, *one)}
     new, lowered = history.add_events(connection, told) if told else (set(), set())
     noted = history.add_timeline(connection, all_of.entries) if any(all_of.entries) else {}
@@ -196,6 +200,12 @@ def _write_actions(
     for each in wakes if told else ():
         if touched := {event.room for event in told if event.name in each.messages}:
             due.bring_forward(connection, each.kind, sorted(touched), max(event.arrived_at for event in told))
+
+
+def _end(connection: Connection, room: str, at: datetime, number: int) -> Ended | None:
+    if number and history.find_change_numbers(connection, (room,)).get(storable_name(room)) != number:
+        return None
+    return holds.end(connection, room, at)
 
 
 def _take(new: set[K], keys: Iterable[K]) -> int:

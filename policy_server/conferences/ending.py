@@ -117,10 +117,10 @@ class Endings:
     async def _end_if_over(self, name: str) -> None:
         store, now = self._conferences.store, self._conferences.clock()
         kept = self._number_when_over(name, now)
+        if kept is not None and await store.end(name, now, kept):
+            return
         with self._conferences.running.reading() as reading:
-            is_over = await store.read(
-                lambda reader: reader.change_number((name,)) == kept or _is_room_over(reading.of(reader), name, now)
-            )
+            is_over = await store.read(lambda reader: _is_room_over(reading.of(reader), name, now))
         if is_over is None and (running := self._conferences.live(name, now)) is not None:
             # A call as short as that: its hold is still waiting to be written. Holds may be written twice.
             held = await store.hold(running)

@@ -192,12 +192,13 @@ class ConferenceStore:
         ]
         return tuple(chain.from_iterable(found))
 
-    async def end(self, name: str, at: datetime) -> bool:
+    async def end(self, name: str, at: datetime, number: int = 0) -> bool:
         """Ends the conference that holds a room and says whether there was one.
 
-        A conference held after ``at`` is not ended: the news is about an earlier one.
+        A conference held after ``at`` is not ended: the news is about an earlier one. With ``number`` nothing is ended
+        unless that is the number of the room's latest change.
         """
-        return (await self._write(Batch(ending=Ending(name, at)))).has_ended
+        return (await self._write(Batch(ending=Ending(name, at, number)))).has_ended
 
     async def bind(self, conference_id: str, conversation: str, places: int) -> bool:
         """Whether a conversation of Genesys Cloud is one of the first ``places`` that came for a conference.

@@ -332,10 +332,10 @@ class WatchedStore(ConferenceStore):
         await self._enter("add_events")
         return await super().add_events(events)
 
-    async def end(self, name: str, at: datetime) -> bool:
+    async def end(self, name: str, at: datetime, number: int = 0) -> bool:
         """As the store does it."""
         await self._enter("end")
-        return await super().end(name, at)
+        return await super().end(name, at, number)
 
 
 class Desk:
