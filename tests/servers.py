@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from base64 import b64encode
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from policy_server.conferences.pace import Limits, Pace
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
 from policy_server.web.decision_log import DecisionLog
+from tests.waiting import eventually
 
 USERNAME: Final = "pexip"
 PASSWORD: Final = "a password: with ü and a colon"
@@ -44,15 +44,6 @@ def write_rules(folder: Path, text: str, name: str = "rules.yaml") -> Path:
     fresh.write_text(text, encoding="utf-8")
     fresh.replace(folder / name)
     return folder
-
-
-def eventually(probe: Callable[[], T], seconds: float = 60.0) -> T:
-    """Asks until the result is truthy; fails after the deadline with what it was last."""
-    deadline = time.monotonic() + seconds
-    while not (found := probe()):
-        assert time.monotonic() < deadline, f"still {found!r} after {seconds} s"
-        time.sleep(0.02)
-    return found
 
 
 class InProcess:

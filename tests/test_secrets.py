@@ -23,7 +23,8 @@ from policy_server.rulefiles.ruletests import parse_tests, run_test
 from tests.pexip.samples import service
 from tests.rule_sets import ask
 from tests.rulefiles.faults import NOW, load
-from tests.servers import ROOT, USERNAME, InProcess, eventually, real_server, write_rules
+from tests.servers import ROOT, USERNAME, InProcess, real_server, write_rules
+from tests.waiting import eventually
 from tests.web.samples import FIXED_PIN
 from tests.web.samples import RULES as SAMPLE_RULES
 

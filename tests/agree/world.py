@@ -17,7 +17,8 @@ from policy_server.policy.names import Keyring, Role
 from policy_server.policy.ruleset import Ruleset
 from policy_server.settings import Credentials
 from policy_server.web.api_keys import ApiKeys
-from tests.servers import SECRET_KEY, InProcess, basic, eventually
+from tests.servers import SECRET_KEY, InProcess, basic
+from tests.waiting import eventually
 
 HERE: Final = Path(__file__).parent
 BANK: Final = HERE.parents[1] / "examples" / "rules" / "bank"

@@ -18,7 +18,8 @@ from urllib.parse import quote, urlsplit
 from policy_server.policy.names import NAME_LENGTH, Call, Keyring, Role
 from policy_server.simulator.genesys import StandIn
 from tests.genesys.asking import settings
-from tests.servers import PASSWORD, SECRET_KEY, USERNAME, RealServer, basic, eventually, real_server
+from tests.servers import PASSWORD, SECRET_KEY, USERNAME, RealServer, basic, real_server
+from tests.waiting import eventually
 
 OPEN_FILES: Final = 1024
 """What a process may have open on many machines."""

@@ -18,7 +18,8 @@ from policy_server.cli.server import Config, Server, Tls
 from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
 from policy_server.web import places
-from tests.servers import SECRET_KEY, eventually, write_rules
+from tests.servers import SECRET_KEY, write_rules
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

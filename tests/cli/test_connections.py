@@ -18,7 +18,7 @@ from policy_server.web.callers import Proxies
 from policy_server.web.doors import Doors
 from policy_server.web.places import Places
 from policy_server.web.refusals import Door, Refusals
-from tests.servers import eventually
+from tests.waiting import eventually
 
 GET = b"GET / HTTP/1.1\r\nhost: policy.example.com\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nhost: policy.example.com\r\ncontent-length: 100000\r\n\r\n{"

@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from policy_server.cli import main
 from policy_server.web.decision_records import LOGGED_LENGTH
 from tests.cli.commands import CREDENTIALS, RULES, printed_json, put_rules, run
-from tests.servers import InProcess, eventually
+from tests.servers import InProcess
+from tests.waiting import eventually
 
 ALWAYS_OPEN: Final = RULES.replace('mon-fri: ["08:00-18:00"]', 'mon-sun: ["00:00-24:00"]').replace(
     "  - id: customer\n",

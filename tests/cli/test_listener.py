@@ -13,7 +13,7 @@ from policy_server.cli import listener
 from policy_server.cli.server import Tls
 from policy_server.web import places
 from tests.cli.test_bounded import HEALTH, Running, received, running, status
-from tests.servers import eventually
+from tests.waiting import eventually
 from tests.web.test_reload import make_certificates
 
 

@@ -19,7 +19,8 @@ from policy_server.web.decision_records import SCHEMA, VALUE_LENGTH
 from tests.cli.commands import CREDENTIALS, printed_json, put_rules, run
 from tests.cli.test_explain_server import ALWAYS_OPEN, Beside
 from tests.cli.test_joins import JOINING
-from tests.servers import SECRET_KEY, InProcess, basic, eventually
+from tests.servers import SECRET_KEY, InProcess, basic
+from tests.waiting import eventually
 
 CLOCK: Final = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
 RULES: Final = (

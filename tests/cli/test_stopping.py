@@ -20,7 +20,8 @@ from policy_server.cli.stopping import LATEST
 from tests.cli.commands import RULES, put_rules
 from tests.conferences.postgres import Postgres, running_postgres
 from tests.genesys.asking import OTHER_TOKEN, TOKEN, settings, standing_in
-from tests.servers import PASSWORD, SECRET_KEY, USERNAME, RealServer, basic, eventually, real_server
+from tests.servers import PASSWORD, SECRET_KEY, USERNAME, RealServer, basic, real_server
+from tests.waiting import eventually
 
 KEY: Final = "an-api-key-of-these-tests"
 AT_MOST: Final = 10.0

@@ -21,6 +21,7 @@ from policy_server.conferences.records import (
 )
 from policy_server.conferences.store import ConferenceStore
 from policy_server.pexip.events import Event
+from tests.waiting import PATIENCE
 
 T = TypeVar("T")
 
@@ -126,7 +127,7 @@ async def bring_forward(store: ConferenceStore, kind: str, keys: Sequence[str], 
     return await store._database.write(lambda connection: due.bring_forward(connection, kind, keys, at))
 
 
-async def eventually(probe: Callable[[], Awaitable[T]], seconds: float = 15.0) -> T:
+async def eventually(probe: Callable[[], Awaitable[T]], seconds: float = PATIENCE) -> T:
     """Asks until the result is truthy; fails after the deadline with what it was last."""
     deadline = time.monotonic() + seconds
     while not (found := await probe()):

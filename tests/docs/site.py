@@ -14,7 +14,8 @@ from policy_server.web.metrics import Metrics
 from tests.conferences import event_histories as told
 from tests.genesys.asking import MARIA, TOKEN, settings
 from tests.outbound.receivers import SECRET
-from tests.servers import PASSWORD, SECRET_KEY, USERNAME, RealServer, eventually
+from tests.servers import PASSWORD, SECRET_KEY, USERNAME, RealServer
+from tests.waiting import eventually
 from tests.web.calls import bulk
 
 CREDENTIALS: Final = {

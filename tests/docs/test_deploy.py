@@ -21,7 +21,8 @@ from tests.conferences.postgres import find_binaries, running_postgres
 from tests.docs.pages import CONSOLE, DEPLOY, PAGES, ROOT, blocks, code
 from tests.docs.running import check_output, matches
 from tests.docs.site import API_KEY, SETTINGS, Json, Site, samples_of_work
-from tests.servers import SECRET_KEY, RealServer, eventually, real_server
+from tests.servers import SECRET_KEY, RealServer, real_server
+from tests.waiting import eventually
 
 PAGE: Final = DEPLOY
 

@@ -17,13 +17,13 @@ from websockets.asyncio.client import ClientConnection, connect
 from policy_server.lab.genesys.cloud import GenesysCloud
 from policy_server.lab.serving import serving
 from policy_server.simulator.genesys import Json
+from tests.waiting import PATIENCE, WHOLE_PATIENCE
 
 CLIENT_ID: Final = "3d1c9a52-0e7b-4f2c-8d64-19b8a7c6e5f0"
 REDIRECT_URI: Final = "http://127.0.0.1:9/agent/"
 ORIGIN: Final = "http://127.0.0.1:9"
 VERIFIER: Final = "v3rifier-of-the-widget-which-is-long-enough-for-it"
 CHALLENGE: Final = urlsafe_b64encode(sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
-DEADLINE: Final = 10.0
 
 T = TypeVar("T")
 
@@ -119,7 +119,7 @@ class Ear:
 
     async def message(self) -> Json:
         """The next message."""
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(PATIENCE):
             found = json.loads(await self.socket.recv())
         assert isinstance(found, dict)
         return found
@@ -135,7 +135,7 @@ class Ear:
 
     async def closed(self) -> int | None:
         """Waits until the other side closes; returns the code."""
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(PATIENCE):
             await self.socket.wait_closed()
         return self.socket.close_code
 
@@ -147,7 +147,7 @@ async def genesys(heartbeat_seconds: float = 30.0) -> AsyncIterator[Genesys]:
     cloud.sign_in.register(CLIENT_ID, REDIRECT_URI)
     async with (
         serving(cloud.app) as url,
-        httpx.AsyncClient(base_url=url, timeout=DEADLINE, trust_env=False) as http,
+        httpx.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False) as http,
     ):
         yield Genesys(cloud, url, http)
 
@@ -198,5 +198,5 @@ def play_alone(scene: Scene, heartbeat_seconds: float) -> None:
 
 
 async def _bounded(scene: Scene, served: Genesys) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WHOLE_PATIENCE):
         await scene(served)

@@ -4,7 +4,6 @@ import asyncio
 import json
 import socket
 import ssl
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from policy_server.lab.node.client_api import client_api
 from policy_server.lab.node.dialling import RoutingRule
 from policy_server.lab.node.infinity import Infinity
 from policy_server.lab.node.sink import SinkAddress
+from tests.waiting import until
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -48,15 +48,6 @@ CLINIC: Final[Json] = {
 }
 DIALLING: Final[Json] = {**CLINIC, "automatic_participants": [LEG]}
 """The same with a contact centre to dial."""
-
-
-async def until(probe: Callable[[], T], seconds: float = 10.0) -> T:
-    """Asks until the result is truthy; fails after the deadline with what it was last."""
-    deadline = time.monotonic() + seconds
-    while not (found := probe()):
-        assert time.monotonic() < deadline, f"still {found!r} after {seconds} s"
-        await asyncio.sleep(0.005)
-    return found
 
 
 @dataclass

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from policy_server.lab.node.happenings import LEFT, REMOVED_BY_HOST, TOKEN_EXPIRED
-from tests.lab.lab_node import CLINIC, DIALLING, ROOM, Lab, World, lab, root, until
+from tests.lab.lab_node import CLINIC, DIALLING, ROOM, Lab, World, lab, root
+from tests.waiting import until
 
 HOST_PIN, GUEST_PIN = "123456", "654321"
 NOT_FOUND = {"status": "failed", "result": "Neither conference nor gateway found"}

@@ -22,7 +22,8 @@ from policy_server.lab.genesys.desktop import agent_desktop
 from policy_server.lab.genesys.oauth import COOKIE
 from policy_server.lab.sip.trunk import Answer, Invite, SipCall, SipTrunk
 from policy_server.simulator.genesys import Json
-from tests.lab.genesys_widget import DEADLINE, Ear, Genesys, Stage
+from tests.lab.genesys_widget import Ear, Genesys, Stage
+from tests.waiting import PATIENCE
 
 SESSION: Final = "3f2a9c5e8b7d4e1fa6c0d9b8e7f61234"
 WIDGET_URL: Final = "http://127.0.0.1:9/agent/?conversationid={conversationid}"
@@ -128,7 +129,7 @@ def play(stage: tuple[Stage, Changeable, str]) -> Play:
             trunk = FakeTrunk()
             calls = GenesysCalls(genesys.cloud, trunk)
             changeable.app = agent_desktop(calls, WIDGET_URL)
-            async with httpx.AsyncClient(base_url=url, timeout=DEADLINE, trust_env=False) as desk:
+            async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False) as desk:
                 await scene(Office(genesys, trunk, calls, desk))
 
         shared.play(in_office)

@@ -25,8 +25,9 @@ from policy_server.policy.names import NONCE_BYTES, Keyring
 from policy_server.settings import Credentials
 from policy_server.simulator.judge import judge
 from tests.conferences.event_histories import fold
-from tests.lab.lab_node import DIALLING, LEG, Lab, Trunk, World, lab, questions, serving, until
+from tests.lab.lab_node import DIALLING, LEG, Lab, Trunk, World, lab, questions, serving
 from tests.servers import PASSWORD, SECRET_KEY, USERNAME, InProcess, write_rules
+from tests.waiting import until
 
 SESSION_ROOM = "visit-1"
 EVENTS = Credentials("events", "an event password")

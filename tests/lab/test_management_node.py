@@ -34,8 +34,9 @@ from policy_server.management.results import (
     Unanswered,
     Unknown,
 )
-from tests.lab.lab_node import CLINIC, DIALLING, LEG, Lab, World, lab, until
+from tests.lab.lab_node import CLINIC, DIALLING, LEG, Lab, World, lab
 from tests.management.keys import private_key, public_key
+from tests.waiting import WHOLE_PATIENCE, until
 
 PASSWORD: Final = "a password: of the manager"
 KEY: Final = private_key()
@@ -113,7 +114,7 @@ def run(
     """Plays a scenario."""
 
     async def play() -> None:
-        async with asyncio.timeout(60), site(world, is_oauth, timeout, **options) as it:
+        async with asyncio.timeout(WHOLE_PATIENCE), site(world, is_oauth, timeout, **options) as it:
             await scenario(it)
 
     asyncio.run(play())

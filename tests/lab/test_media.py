@@ -15,7 +15,8 @@ from av import VideoFrame
 
 from policy_server.lab.node.happenings import ICE_FAILED, LEFT
 from policy_server.lab.node.media import Media, OfferError
-from tests.lab.lab_node import Client, Lab, lab, until
+from tests.lab.lab_node import Client, Lab, lab
+from tests.waiting import until
 
 SIZE = (64, 48)
 GREY = (320, 180)

@@ -24,7 +24,8 @@ import orjson
 
 from tests.fuzz import NO_ANSWER, Connection
 from tests.fuzz_questions import Question
-from tests.servers import RealServer, basic, eventually, real_server
+from tests.servers import RealServer, basic, real_server
+from tests.waiting import eventually
 
 RELOADS: Final = 1000
 CONNECTIONS: Final = 6

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -49,6 +48,7 @@ from tests.conferences import event_histories as told
 from tests.genesys.asking import MARIA, TOKEN
 from tests.rule_sets import KEYRING, NOON, ask, load, served
 from tests.servers import basic
+from tests.waiting import WHOLE_PATIENCE, until
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -214,14 +214,6 @@ def on_the_phone(ani_name: str | None = CALL_ID, state: str = "connected", **age
     return [participant("customer", **named), participant("agent", state, **{"userId": MARIA.id, **agent})]
 
 
-async def until(probe: Callable[[], bool]) -> None:
-    """Waits until something is so; fails if it does not come to it."""
-    deadline = time.monotonic() + 15
-    while not probe():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.005)
-
-
 class WatchedReader(Reader):
     """What is read of a store that is watched."""
 
@@ -376,10 +368,10 @@ class Desk:
             self._runner.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Runs something on the loop of the service, for a minute at most."""
+        """Runs something on the loop of the service, in bounded time."""
 
         async def bounded() -> T:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(WHOLE_PATIENCE):
                 return await work
 
         return self._runner.run(bounded())

@@ -18,6 +18,7 @@ from policy_server.web.problem import TYPE_ROOT
 from tests.conferences import event_histories as told
 from tests.genesys.asking import CONVERSATION, MARIA, OTHER_TOKEN, TOKEN, Genesys, tenant
 from tests.rule_sets import KEYRING, NOON, load
+from tests.waiting import until
 from tests.web.calls import (
     AGENT_KEY,
     BEGIN,
@@ -38,7 +39,6 @@ from tests.web.calls import (
     on_the_phone,
     started,
     trunk,
-    until,
 )
 
 ELSEWHERE = Keyring(b"a key that this server does not have").sign("visit", NOON + timedelta(hours=1), b"1234")

@@ -28,7 +28,8 @@ from tests.conferences import test_rooms as samples
 from tests.conferences.samples import Place
 from tests.genesys.asking import CONVERSATION, MARIA, TOKEN, Genesys, tenant
 from tests.rule_sets import NOON
-from tests.servers import PASSWORD, ROOT, SECRET_KEY, InProcess, basic, eventually, write_rules
+from tests.servers import PASSWORD, ROOT, SECRET_KEY, InProcess, basic, write_rules
+from tests.waiting import eventually
 from tests.web.calls import bulk, on_the_phone
 
 postgres = databases.postgres

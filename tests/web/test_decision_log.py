@@ -19,7 +19,8 @@ from policy_server.web import decision_log
 from policy_server.web.api_keys import parse_api_keys
 from policy_server.web.decision_log import LINES_LIMIT, DecisionLog, render_text
 from policy_server.web.decision_records import FIELDS, VALUE_LENGTH, is_parameter
-from tests.servers import InProcess, eventually
+from tests.servers import InProcess
+from tests.waiting import eventually
 from tests.web.samples import FIXED_PIN, KIOSK_PASSWORD, NOW, sample_folder, sample_link
 
 ENVIRONMENT = {"KIOSK_PASSWORD": KIOSK_PASSWORD}

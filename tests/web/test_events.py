@@ -26,6 +26,7 @@ from tests.conferences.event_histories import OTHER, joined
 from tests.conferences.event_histories import updated as updated_at
 from tests.genesys.asking import tenant
 from tests.rule_sets import NOON
+from tests.waiting import until
 from tests.web.calls import (
     BEGIN,
     CALL_ID,
@@ -40,7 +41,6 @@ from tests.web.calls import (
     message,
     started,
     trunk,
-    until,
 )
 
 LONG_AGO = NOON - timedelta(days=1)

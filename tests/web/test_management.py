@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from policy_server.management.access import Access, Account
-from tests.servers import InProcess, eventually
+from tests.servers import InProcess
+from tests.waiting import eventually
 from tests.web.samples import KIOSK_PASSWORD, sample_folder
 
 PASSWORD = "planted-password"

@@ -45,7 +45,8 @@ from tests.conferences import event_histories as told
 from tests.genesys.asking import CONVERSATION, TOKEN, standing_in, tenant
 from tests.outbound.receivers import KEY as KEY_OF_HOOKS
 from tests.outbound.receivers import receiving
-from tests.servers import PASSWORD, SECRET_KEY, USERNAME, InProcess, basic, eventually, write_rules
+from tests.servers import PASSWORD, SECRET_KEY, USERNAME, InProcess, basic, write_rules
+from tests.waiting import eventually
 from tests.web.calls import bulk, message
 from tests.web.test_webhooks import Clock, tell_of_a_call
 from tests.web.test_webhooks import server as told_server

@@ -24,7 +24,8 @@ from policy_server.simulator.judge import HttpAnswer, judge
 from policy_server.web import policy
 from policy_server.web.decision_log import DecisionLog
 from policy_server.web.metrics import Metrics
-from tests.servers import PASSWORD, ROOT, USERNAME, InProcess, basic, eventually
+from tests.servers import PASSWORD, ROOT, USERNAME, InProcess, basic
+from tests.waiting import eventually
 from tests.web.samples import FIXED_PIN, KIOSK_PASSWORD, NOW, sample_folder, sample_link
 
 SERVICE: Final = f"{ROOT}/service/configuration"

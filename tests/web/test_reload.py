@@ -15,7 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.servers import PASSWORD, SECRET_KEY, RealServer, clean_environment, eventually, real_server, write_rules
+from tests.servers import PASSWORD, SECRET_KEY, RealServer, clean_environment, real_server, write_rules
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -20,7 +20,8 @@ from policy_server.simulator.genesys import participant
 from policy_server.web.problem import TYPE_ROOT
 from tests.genesys.asking import CONVERSATION, MARIA, Genesys, tenant
 from tests.rule_sets import KEYRING, SECRET, load, request
-from tests.web.calls import CALL_ID, NUMBER, Desk, ended, left, started, trunk, until
+from tests.waiting import until
+from tests.web.calls import CALL_ID, NUMBER, Desk, ended, left, started, trunk
 from tests.web.calls import customer as came
 from tests.web.test_streams import Stream
 

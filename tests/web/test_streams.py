@@ -25,6 +25,7 @@ from tests.conferences import event_histories as told
 from tests.genesys.asking import CONVERSATION, OTHER_TOKEN, TOKEN, Genesys, tenant
 from tests.rule_sets import NOON
 from tests.servers import basic
+from tests.waiting import until
 from tests.web.calls import (
     AGENT_KEY,
     BEGIN,
@@ -41,7 +42,6 @@ from tests.web.calls import (
     on_the_phone,
     started,
     trunk,
-    until,
 )
 
 OLD_SESSION = "0f" * 16
@@ -705,7 +705,7 @@ def test_a_server_over_http_stops(desk: Desk) -> None:
             server.should_exit = True
             assert [event.kind async for event in events if event.event == "end"] == ["stopping"]
 
-    desk.run(asyncio.wait_for(scenario(), 15))
+    desk.run(scenario())
 
 
 # ------------------------------------------------------------------ secrets

@@ -18,7 +18,8 @@ from policy_server.policy.links import CustomerLink
 from policy_server.settings import Credentials
 from tests.conferences import event_histories as told
 from tests.outbound.receivers import KEY, OTHER_KEY, Site, receiving
-from tests.servers import InProcess, basic, eventually
+from tests.servers import InProcess, basic
+from tests.waiting import eventually
 from tests.web.calls import bulk
 from tests.web.samples import KIOSK_PASSWORD, NOW, sample_folder, sample_link
 

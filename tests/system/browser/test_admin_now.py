@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.docs.site import SETTINGS
-from tests.servers import RealServer, eventually, real_server, write_rules
+from tests.servers import RealServer, real_server, write_rules
 from tests.system.browser.busy_day import CALLS, fill
 from tests.system.browser.test_admin import ENVIRONMENT, SCREENSHOTS, browser, opened
+from tests.waiting import eventually
 from tests.web.samples import RULES, sample_folder
 
 if TYPE_CHECKING:

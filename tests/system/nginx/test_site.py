@@ -14,7 +14,8 @@ import pytest
 
 from tests.cli.test_bounded import received, status
 from tests.requirements import NGINX
-from tests.servers import RealServer, basic, eventually, real_server, write_rules
+from tests.servers import RealServer, basic, real_server, write_rules
+from tests.waiting import eventually
 
 ROOT: Final = Path(__file__).parents[3]
 SITE: Final = (ROOT / "examples/deploy/nginx.conf").read_text(encoding="utf-8")

@@ -12,8 +12,8 @@ import pytest
 
 from policy_server.lab.wiring import PORTS
 from tests.cli.commands import run
-from tests.servers import eventually
 from tests.system.sipp.processes import children, is_alive, is_listening, started
+from tests.waiting import eventually
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])

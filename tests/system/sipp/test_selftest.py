@@ -24,8 +24,8 @@ from policy_server.pexip.request_types import RequestType, question_path
 from policy_server.simulator.judge import HttpAnswer, judge
 from policy_server.simulator.node import Judged
 from tests.cli.commands import printed_json, run
-from tests.servers import eventually
 from tests.system.sipp.processes import children, is_alive, started
+from tests.waiting import eventually
 
 STAGES = (
     "The organisation's system makes a link",

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,10 +18,10 @@ from policy_server.lab.sip import sipp, trunk
 from policy_server.lab.sip.sipp import SippError, SippMissingError
 from policy_server.lab.sip.trunk import NO_ANSWER, Answer, Invite, SipCall, SipTrunk
 from policy_server.pexip.leg_ends import LegEnd, leg_class
+from tests.waiting import until
 
 NUMBER = "sip:+13129998045@clinic.byoc.example"
 SESSION = "3f2a9c5e8b7d4e1fa6c0d9b8e7f61234"
-DEADLINE = 10.0
 
 
 @pytest.fixture
@@ -74,14 +73,6 @@ def play(scene: Callable[[Lab], Awaitable[None]], folder: Path, answer: Answer =
             await scene(lab)
 
     asyncio.run(run())
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Returns when the condition holds."""
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, "it does not come true"
-        await asyncio.sleep(0.002)
 
 
 async def talking(lab: Lab) -> SipCall:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from policy_server.policy.links import CustomerLink
 from policy_server.web.admin.decision_rows import OUTCOMES, Row, Wanted, read_wanted, sampled
-from tests.servers import PASSWORD, ROOT, SECRET_KEY, USERNAME, InProcess, basic, eventually, real_server, write_rules
+from tests.servers import PASSWORD, ROOT, SECRET_KEY, USERNAME, InProcess, basic, real_server, write_rules
+from tests.waiting import eventually
 from tests.web.admin.test_rules_page import ADMIN, ENVIRONMENT, GOOD, text_of
 from tests.web.samples import FIXED_PIN, KIOSK_PASSWORD, NOW, RULES, WRITTEN_PASSWORD, sample_folder, sample_link
 

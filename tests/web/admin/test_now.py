@@ -1,7 +1,6 @@
 """The page Now: whether something is wrong, how many customers wait, and what the last hours were like."""
 
 import re
-import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -27,7 +26,8 @@ from policy_server.web.admin.now_page import (
 )
 from policy_server.web.admin.siblings import Heard
 from tests.docs.pages import DEPLOY, code
-from tests.servers import PASSWORD, SECRET_KEY, USERNAME, InProcess, eventually, real_server, write_rules
+from tests.servers import PASSWORD, SECRET_KEY, USERNAME, InProcess, real_server, write_rules
+from tests.waiting import eventually
 from tests.web.admin.test_concerns import TROUBLE, WELL, changed
 from tests.web.admin.test_rules_page import ADMIN, ENVIRONMENT, GOOD, Clock, text_of
 from tests.web.samples import FIXED_PIN, KIOSK_PASSWORD, NOW, RULES, sample_folder, sample_link
@@ -168,9 +168,7 @@ def test_old_figures_are_called_so(server: InProcess, clock: Clock) -> None:
 
 def eventually_counted(server: InProcess) -> None:
     """Waits until calls were counted once."""
-    deadline = time.monotonic() + 20
-    while "Calls are counted as soon" in text_of(shown(server)):
-        assert time.monotonic() < deadline
+    eventually(lambda: "Calls are counted as soon" not in text_of(shown(server)))
 
 
 @pytest.mark.slow

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from policy_server.web.admin.siblings import ANSWER_LIMIT, Heard, Siblings
-from tests.servers import PASSWORD, SECRET_KEY, USERNAME, eventually, real_server
+from tests.servers import PASSWORD, SECRET_KEY, USERNAME, real_server
+from tests.waiting import eventually
 from tests.web.admin.test_rules_page import ADMIN, rule
 from tests.web.samples import KIOSK_PASSWORD, sample_folder
 
