@@ -67,6 +67,7 @@ class StandIn:
         self._loop: Final = asyncio.new_event_loop()
         self._thread: Final = threading.Thread(target=self._loop.run_forever)
         self._serving: Final[set[asyncio.Task[None]]] = set()
+        self._writers: Final[list[asyncio.StreamWriter]] = []
 
     @property
     def url(self) -> str:
@@ -90,13 +91,21 @@ class StandIn:
         return server
 
     async def _stop(self) -> None:
+        # A connection that has just come is let in first: once the server is closed, nobody closes it.
+        while letting_in := asyncio.all_tasks() - {asyncio.current_task()} - self._serving:
+            await asyncio.gather(*letting_in)
         self._server.close()
         for task in self._serving:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+        # The turn of the loop in which sockets are closed.
+        await asyncio.sleep(0)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._writers.append(writer)
         task = self._loop.create_task(self._serve(reader, writer))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
