@@ -6,7 +6,7 @@ conversations themselves.
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from inspect import isawaitable
@@ -22,6 +22,7 @@ from policy_server.lab.wiring import LINK_TYPE, Lab
 from policy_server.simulator.exchange import bearer
 from policy_server.web.links import PATH as LINKS
 from tests.requirements import CHROMIUM
+from tests.waiting import PATIENCE, WHOLE_PATIENCE
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, FrameLocator, Locator, Page, Playwright
@@ -49,9 +50,6 @@ TRUNK_LEG: Final = "Contact centre"
 NUMBER: Final = "+13129998045"
 REQUEST_URI: Final = f"sip:{NUMBER}@clinic.byoc.example"
 
-SECONDS: Final = 20.0
-"""How long anything may take to happen."""
-SCENE_SECONDS: Final = 90.0
 POLL_SECONDS: Final = 0.02
 ADP_DELAY: Final = 0.4
 PICTURES: Final = 5
@@ -101,7 +99,7 @@ class Stage:
         self.theatre.runner.run(self._play(act, {"adp_delay": ADP_DELAY, "examples": EXAMPLES, **options}))
 
     async def _play(self, act: Act, options: dict[str, Any]) -> None:
-        async with asyncio.timeout(SCENE_SECONDS), Lab.running(self.logs, **options) as lab, AsyncExitStack() as people:
+        async with asyncio.timeout(WHOLE_PATIENCE), Lab.running(self.logs, **options) as lab, AsyncExitStack() as people:
             scene = Scene(lab, self.theatre.browser, people)
             lab.trunk.on_end(scene.ended.append)
             lab.calls.ring_at = "maria"
@@ -148,7 +146,7 @@ class Scene:
         """A page in a browser that nobody else uses."""
         context = await self.browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 800})
         self.people.push_async_callback(context.close)
-        context.set_default_timeout(SECONDS * 1000)
+        context.set_default_timeout(PATIENCE * 1000)
         context.on("weberror", lambda fault: self.faults.append(f"{who}: {fault.error}"))
         page = await context.new_page()
         self.pages[who] = page
@@ -207,17 +205,25 @@ class Scene:
         texts = [line["text"] for line in lines if line["kind"] != "policy.answered"]
         return [text for at, text in enumerate(texts) if "looked up" not in text or text not in texts[:at]]
 
-    async def expect_story(self, *texts: str, or_else: Sequence[str] = (), call_id: str = "") -> None:
-        """Waits until the timeline is this one, or the other that it may be."""
+    async def expect_story(self, *texts: str, call_id: str = "") -> None:
+        """Waits until the timeline is this one."""
         told: list[str] = []
 
         async def is_told() -> bool:
             told[:] = await self.story(call_id or self.call_id)
-            return told in (list(texts), list(or_else))
+            return told == list(texts)
 
         with suppress(AssertionError):
             await until(is_told, lambda: "the timeline")
-        assert told in (list(texts), list(or_else))
+        assert told == list(texts)
+
+    def change_rules(self, written: str, instead: str) -> None:
+        """Puts something else in the rules of the clinic, and has the server load them."""
+        rules = self.lab.settings.rules / "clinic.yaml"
+        text = rules.read_text(encoding="utf-8")
+        assert written in text
+        rules.write_text(text.replace(written, instead, 1), encoding="utf-8")
+        assert self.lab.rules.reload()
 
     async def shoot(self, name: str, page: "Page", height: int) -> None:
         """Takes a picture of a page of this height: for the README when ``POLICY_SCREENSHOTS`` is set, else for whoever looks."""
@@ -314,20 +320,20 @@ class Agent:
         from playwright.async_api import expect
 
         await expect_state(self.widget.locator("body"), state)
-        await expect(self.told("message")).to_have_text(message, timeout=SECONDS * 1000)
+        await expect(self.told("message")).to_have_text(message, timeout=PATIENCE * 1000)
 
     async def expect_seen(self) -> None:
         """Waits until the widget is in the room, shown to the customer, and says so."""
         from playwright.async_api import expect
 
         await self.expect_state("joined")
-        await expect(self.told("seen")).to_have_text("The customer can see you", timeout=SECONDS * 1000)
+        await expect(self.told("seen")).to_have_text("The customer can see you", timeout=PATIENCE * 1000)
 
     async def expect_people(self, *people: str) -> None:
         """Waits until the widget lists these in the room."""
         from playwright.async_api import expect
 
-        await expect(self.told("participants").locator("li")).to_have_text(people, timeout=SECONDS * 1000)
+        await expect(self.told("participants").locator("li")).to_have_text(people, timeout=PATIENCE * 1000)
 
     async def expect_picture(self) -> None:
         """Waits until the widget plays moving pictures of the customer."""
@@ -344,7 +350,7 @@ class Agent:
 async def until(probe: Callable[[], object], what: Callable[[], str]) -> None:
     """Asks until the answer, which may be awaited, is yes; after the deadline says what it waited for."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + SECONDS
+    deadline = loop.time() + PATIENCE
     while True:
         answer = probe()
         if isawaitable(answer):
@@ -369,7 +375,7 @@ async def expect_state(body: "Locator", state: str) -> None:
     """Waits until a page says that it is in this state."""
     from playwright.async_api import expect
 
-    await expect(body).to_have_attribute("data-state", state, timeout=SECONDS * 1000)
+    await expect(body).to_have_attribute("data-state", state, timeout=PATIENCE * 1000)
 
 
 _OPENED: Final = (

@@ -11,12 +11,8 @@ def test_a_closed_door(stage: Stage) -> None:
     """The page says when the clinic opens; there is no room, no call, and the timeline says why."""
 
     async def act(scene: Scene) -> None:
-        rules = scene.lab.settings.rules / "clinic.yaml"
         day = (datetime.now(UTC) + timedelta(days=3)).strftime("%a").lower()
-        text = rules.read_text(encoding="utf-8")
-        assert ALWAYS in text
-        rules.write_text(text.replace(ALWAYS, f'{day}: ["08:00-17:00"]'), encoding="utf-8")
-        assert scene.lab.rules.reload()
+        scene.change_rules(ALWAYS, f'{day}: ["08:00-17:00"]')
         call_id, url = await scene.make_link()
         page = await scene.page("customer")
         answer = await page.goto(url)

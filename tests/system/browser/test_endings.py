@@ -1,6 +1,7 @@
 """How a call ends before its time, or does not begin."""
 
 from dataclasses import replace
+from typing import Final
 
 from policy_server.lab.sip.trunk import Answer
 from tests.system.browser.stage import (
@@ -16,11 +17,16 @@ from tests.system.browser.stage import (
     until,
 )
 
+BY_WIDGET: Final = "API initiated conference termination"
+BY_SERVER: Final = "Conference terminated by an administrator"
+
 
 def test_a_customer_who_closes_the_browser(stage: Stage) -> None:
     """The agent is told, and after a while without the customer everything ends: room, trunk and conversation."""
 
     async def act(scene: Scene) -> None:
+        # With the ten seconds that the widget has either could be first.
+        _wait_for_customers(scene, "10m")
         customer, agent = await scene.call()
         await customer.page.close()
         await agent.expect_state(
@@ -34,16 +40,29 @@ def test_a_customer_who_closes_the_browser(stage: Stage) -> None:
         (conversation,) = scene.lab.calls.conversations
         assert (conversation.customer.state, conversation.customer.disconnect_type) == ("disconnected", "endpoint")
         await agent.expect_state("ended", "The call has ended.")
-        # Widget and server have the same patience with a customer who is gone, and either may be first.
-        await scene.expect_story(
-            *_deserted("API initiated conference termination"),
-            or_else=(
-                *_deserted("Conference terminated by an administrator"),
-                "The room is ended: the customer is gone.",
-            ),
-        )
+        await scene.expect_story(*_deserted(BY_WIDGET))
 
     stage.play(act)
+
+
+def test_a_customer_who_closes_the_browser_and_a_server_that_is_first(stage: Stage) -> None:
+    """Where the rules say so the server ends everything before the widget would, and the agent is told."""
+
+    async def act(scene: Scene) -> None:
+        _wait_for_customers(scene, "0s")
+        customer, agent = await scene.call()
+        await customer.page.close()
+        await agent.expect_state("ended", "The call has ended.")
+        await scene.expect_room()
+        await scene.expect_story(*_deserted(BY_SERVER), "The room is ended: the customer is gone.")
+
+    stage.play(act)
+
+
+def _wait_for_customers(scene: Scene, patience: str) -> None:
+    """For so long the server waits for a customer to come back."""
+    legs = "    dial_out:\n"
+    scene.change_rules(legs, f"    assurance: {{ end_leg_with_customer: {patience} }}\n{legs}")
 
 
 def _deserted(how: str) -> tuple[str, ...]:
