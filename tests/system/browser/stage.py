@@ -99,7 +99,11 @@ class Stage:
         self.theatre.runner.run(self._play(act, {"adp_delay": ADP_DELAY, "examples": EXAMPLES, **options}))
 
     async def _play(self, act: Act, options: dict[str, Any]) -> None:
-        async with asyncio.timeout(WHOLE_PATIENCE), Lab.running(self.logs, **options) as lab, AsyncExitStack() as people:
+        async with (
+            asyncio.timeout(WHOLE_PATIENCE),
+            Lab.running(self.logs, **options) as lab,
+            AsyncExitStack() as people,
+        ):
             scene = Scene(lab, self.theatre.browser, people)
             lab.trunk.on_end(scene.ended.append)
             lab.calls.ring_at = "maria"

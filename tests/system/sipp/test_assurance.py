@@ -9,6 +9,7 @@ import pytest
 from policy_server.conferences.timeline import Kind
 from policy_server.conferences.verdict import Code
 from tests.faults.stage import BUSY, KEPT, NUMBERS, overlap, staged, until
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +22,7 @@ def test_a_customer_whose_trunk_is_busy_is_connected_through_the_next(tmp_path: 
     async def scene() -> None:
         async with staged(tmp_path, KEPT, "end_leg_with_customer: 3s", {"first": BUSY}) as stage:
             customer = await stage.customer()
-            await until(lambda: stage.is_with(customer.call, "second"), 20)
+            await until(lambda: stage.is_with(customer.call, "second"), PATIENCE)
             first, second = stage.of(customer.call)
             assert [ring.trunk for ring in (first, second)] == ["first", "second"]
             assert second.invite.request_uri == f"sip:{NUMBERS['second']}@byoc.example"
@@ -31,7 +32,7 @@ def test_a_customer_whose_trunk_is_busy_is_connected_through_the_next(tmp_path: 
             await stage.agent(customer)
             stage.node.leave(customer.session)
             left_at = time.monotonic()
-            assert 3 <= await until(lambda: not stage.is_running(customer.call), 20) - left_at < 15
+            assert 3 <= await until(lambda: not stage.is_running(customer.call), PATIENCE) - left_at < 15
             found = await stage.ended(customer.call)
             assert found["verdict"]["code"] == Code.ANSWERED
             assert found["verdict"]["attempts"] == 2

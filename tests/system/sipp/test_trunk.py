@@ -18,7 +18,7 @@ from policy_server.lab.sip import sipp, trunk
 from policy_server.lab.sip.sipp import SippError, SippMissingError
 from policy_server.lab.sip.trunk import NO_ANSWER, Answer, Invite, SipCall, SipTrunk
 from policy_server.pexip.leg_ends import LegEnd, leg_class
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 NUMBER = "sip:+13129998045@clinic.byoc.example"
 SESSION = "3f2a9c5e8b7d4e1fa6c0d9b8e7f61234"
@@ -37,6 +37,12 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> "Iterator[list[subprocess.Pope
     monkeypatch.setattr(sipp, "_run", recorded)
     yield started
     assert [process.returncode for process in started if process.returncode is None] == []
+
+
+@pytest.fixture
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody gives up on the other side: who is done in half the time is done by its word."""
+    monkeypatch.setattr(trunk, "HANG_UP_SECONDS", PATIENCE)
 
 
 @dataclass
@@ -138,6 +144,7 @@ def test_contact_centre_hangs_up(tmp_path: Path) -> None:
     play(scene, tmp_path)
 
 
+@pytest.mark.usefixtures("_patient")
 def test_both_hang_up(processes: "list[subprocess.Popen[bytes]]", tmp_path: Path) -> None:
     """Two BYEs that cross end the call on both sides, and neither side is told that the other did it."""
 
@@ -161,6 +168,7 @@ def test_both_hang_up(processes: "list[subprocess.Popen[bytes]]", tmp_path: Path
         assert sorted(re.findall(r"message (received|sent) .*\n\nBYE", log.read_text())) == ["received", "sent"]
 
 
+@pytest.mark.usefixtures("_patient")
 def test_node_hangs_up_a_moment_before(processes: "list[subprocess.Popen[bytes]]", tmp_path: Path) -> None:
     """A BYE that came before the hang-up of the contact centre is not told to who has hung up."""
 
@@ -263,7 +271,7 @@ def test_nobody_answers(tmp_path: Path) -> None:
     play(scene, tmp_path, Answer.SILENT)
 
 
-@pytest.mark.usefixtures("processes")
+@pytest.mark.usefixtures("processes", "_patient")
 def test_node_gives_up_early(tmp_path: Path) -> None:
     """A hang-up before the answer is a CANCEL, at whatever moment of the call it comes."""
 
