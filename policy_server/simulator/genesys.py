@@ -120,7 +120,7 @@ class StandIn:
         if ended is not None:
             ended.over.set_result(None)
 
-    def wait_for(self, count: int, seconds: float = 10.0) -> None:
+    def wait_for(self, count: int, seconds: float = 60.0) -> None:
         """Returns when so many requests have arrived. Blocks: not for an event loop. Raises TimeoutError."""
         with self._arrived:
             if not self._arrived.wait_for(lambda: len(self.requests) >= count, seconds):

@@ -125,8 +125,9 @@ def test_nothing_that_hangs_keeps_the_service_from_stopping(folder: Path, worker
         stack.enter_context(sent(running, request("POST /api/v1/links", body, **making)))
         asked = f"/policy/v1/service/configuration?call_direction=dial_in&local_alias={link['alias']}"
         assert client.get(asked).json()["result"]["name"] == link["call"]
+        known = len(genesys.paths)
         stack.enter_context(sent(running, request(lookup, **of_other)))
-        genesys.stand_in.wait_for(len(genesys.paths) + 1)
+        genesys.stand_in.wait_for(known + 1)
         running.process.send_signal(signal.SIGTERM)
         # A deadline that only what hangs reaches.
         assert running.process.wait(2 * AT_MOST) == 0

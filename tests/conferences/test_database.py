@@ -361,12 +361,13 @@ def test_a_locked_database_is_given_up_and_works_afterwards(place: Place) -> Non
     """Writes that somebody else blocks end in the one error; later they succeed."""
 
     async def scenario() -> None:
-        async with ConferenceStore(place.url, patience=0.5) as store:
+        async with ConferenceStore(place.url, patience=2.0) as store:
+            await store.prepare()
             await store.hold(conference(id="first"))
             with locked(place):
                 began = time.monotonic()
                 failed = await failures(store, WRITES)
-                assert time.monotonic() - began < 3
+                assert time.monotonic() - began < 6
             assert {name: type(error) for name, error in failed.items()} == dict.fromkeys(WRITES, StoreUnavailableError)
             for name in WRITES:
                 await METHODS[name](store)

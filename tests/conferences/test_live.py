@@ -36,7 +36,7 @@ class SteeredStore(ConferenceStore):
     """
 
     def __init__(self, url: str) -> None:
-        super().__init__(url, patience=1.0)
+        super().__init__(url, patience=20.0)
         self.fails: dict[str, Exception] = {}
         self.away: set[str] = set()
         self.gates: dict[str, asyncio.Event] = {}
@@ -119,7 +119,7 @@ async def replica(
 ) -> AsyncIterator[Conferences]:
     """A running replica at NOW."""
     conferences = Conferences(
-        store or ConferenceStore(url, patience=1.0), lambda: NOW, 12 * HOUR, retention, pace=pace, limits=limits
+        store or ConferenceStore(url, patience=20.0), lambda: NOW, 12 * HOUR, retention, pace=pace, limits=limits
     )
     await conferences.start()
     try:

@@ -41,7 +41,7 @@ class House:
 
     def __init__(self, url: str, limits: Limits) -> None:
         numbers = count(1)
-        store = ConferenceStore(url, patience=2.0)
+        store = ConferenceStore(url, patience=20.0)
         self.conferences: Final = Conferences(
             store,
             lambda: NOON,

@@ -126,7 +126,7 @@ class House:
 @asynccontextmanager
 async def house(url: str, tidy: float = Pace().tidy, **changed: Any) -> AsyncIterator[House]:
     """A replica that runs, and knows what is in the store."""
-    store = ConferenceStore(url, patience=2.0)
+    store = ConferenceStore(url, patience=20.0)
     known = House(Conferences(store, lambda: known.now, timedelta(hours=12), pace=Pace(tidy=tidy)), **changed)
     await known.conferences.start()
     try:
