@@ -1,14 +1,14 @@
 """Who is told of what was written, in this process and in others, and how they hear it.
 
 PostgreSQL carries a notice with each transaction (NOTIFY). SQLite has none: a listener is told what its own process has
-committed, whose transactions see whether another process has committed too. While there are none, it looks every
+committed, whose changes show whether another process has made some too. While there are none, it looks every
 ``POLL_SECONDS`` itself, which is one look into an index. What this process has been told of as it was committed is news to
 nobody here.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from functools import partial
@@ -22,7 +22,7 @@ from policy_server.conferences.records import LOOK_AGAIN, Change
 from policy_server.conferences.tables import HOUR, encode, instant, storable_name
 
 CHANNEL: Final = "policy_server_changes"
-POLL_SECONDS: Final = 0.04
+POLL_SECONDS: Final = 0.08
 FIRST_RETRY_SECONDS: Final = 0.1
 LAST_RETRY_SECONDS: Final = 5.0
 
@@ -53,17 +53,22 @@ def announce(connection: Connection, keys: Iterable[str], at: datetime) -> dict[
     if connection.dialect == POSTGRESQL:
         rows = connection.execute(_COUNT_IN_POSTGRESQL, -(-instant(at) // HOUR) * HOUR, encode(ordered), CHANNEL)
     else:
-        rows = [_count_in_sqlite(connection, key, instant(at)) for key in ordered]
+        rows = _count_in_sqlite(connection, ordered, instant(at))
     connection.announced += rows
     return {row[0]: row[1] for row in rows}
 
 
-def _count_in_sqlite(connection: Connection, key: str, position: int) -> Row:
+def _count_in_sqlite(connection: Connection, keys: Sequence[str], at: int) -> list[Row]:
     # Nobody else writes in the meantime; and a statement that counts and tells costs twice as much as these.
-    ((newest, known),) = connection.execute(_LATEST, key)
-    position, number = max(position, newest + 1), (known or 0) + 1
-    connection.execute(_COUNT_AGAIN if known else _COUNT_FIRST, number, position, key)
-    return key, number, position
+    rows: list[Row] = []
+    for key in keys:
+        ((newest, known),) = connection.execute(_LATEST, key)
+        if not rows and not connection.announced:
+            connection.is_alone = newest == connection.newest
+        position, number = max(at, newest + 1), (known or 0) + 1
+        connection.execute(_COUNT_AGAIN if known else _COUNT_FIRST, number, position, key)
+        rows.append((key, number, position))
+    return rows
 
 
 async def listen(database: Database) -> AsyncGenerator[Change, None]:

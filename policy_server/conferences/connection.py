@@ -36,11 +36,12 @@ class Connection(Protocol):
     """Statements, for use in one thread. Each raises what its driver does.
 
     ``announced`` are the changes that the transaction makes, which this process need not read to hear of them; where it
-    ``is_alone``, nobody else has written since the last one.
+    ``is_alone``, nobody else has made any since the last that came through here, which has the position ``newest``.
     """
 
     announced: list[Row]
     is_alone: bool
+    newest: int
 
     @property
     def dialect(self) -> str:
@@ -70,8 +71,8 @@ class Connection(Protocol):
 
 
 class Committed(NamedTuple, Generic[T]):
-    """A transaction that is on disk: what its work returned, the changes that it announced, and whether nobody else has
-    written since the one before.
+    """A transaction that is on disk: what its work returned, the changes that it announced, and whether nobody else has made
+    any since those before.
     """
 
     result: T
@@ -81,7 +82,7 @@ class Committed(NamedTuple, Generic[T]):
 
 def in_transaction(work: Callable[[Connection], T], connection: Connection) -> Committed[T]:
     """Runs ``work`` in a transaction; nothing is written when it raises."""
-    connection.announced = []
+    connection.announced, connection.is_alone = [], True
     connection.begin()
     try:
         result = work(connection)
@@ -102,9 +103,9 @@ class SqliteConnection:
         # Transactions are begun here; the driver would begin them late, as readers.
         driver.isolation_level = None
         self.announced: list[Row] = []
-        self.is_alone = False
+        self.is_alone = True
+        self.newest = -1
         self._driver: Final = driver
-        self._version = -1
 
     def execute(self, statement: str, *values: object) -> list[Row]:
         """Runs a statement; its rows, if it has any."""
@@ -122,13 +123,12 @@ class SqliteConnection:
     def begin(self) -> None:
         """Begins a transaction that will write."""
         self._driver.execute("BEGIN IMMEDIATE")
-        # Changes when another connection commits.
-        ((version,),) = self._driver.execute("PRAGMA data_version")
-        self.is_alone, self._version = version == self._version, version
 
     def commit(self) -> None:
         """Ends a transaction: it is on disk."""
         self._driver.execute("COMMIT")
+        if self.announced:
+            self.newest = self.announced[-1][2]
 
     def roll_back(self) -> None:
         """Undoes a transaction, if there is one."""
@@ -148,7 +148,8 @@ class PostgresqlConnection:
 
     def __init__(self, driver: psycopg.Connection[Row]) -> None:
         self.announced: list[Row] = []
-        self.is_alone = False
+        self.is_alone = True
+        self.newest = -1
         self._driver: Final = driver
         self._prepared: Final[dict[tuple[str, tuple[int, ...] | None], bytes]] = {}
 
