@@ -65,6 +65,7 @@ _TITLES: Final[Mapping[int, str]] = {
 }
 
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
+_SLASH, _FRAGMENT = b"/#"
 
 
 class _TooLargeError(Exception):
@@ -186,8 +187,8 @@ class BoundedConnection(Connection):
             raise _TooLargeError
         headers = self._end_of_headers()
         self._patience, self._is_head_timed, self._is_at_head = None, False, False
-        version, url = self._parser.get_http_version(), httptools.parse_url(self._url)
-        path = url.path.decode("ascii")
+        version, (raw_path, query) = self._parser.get_http_version(), _parts(self._url)
+        path = raw_path.decode("ascii")
         scope = {
             "type": "http",
             "asgi": _ASGI,
@@ -195,8 +196,8 @@ class BoundedConnection(Connection):
             "method": self._parser.get_method().decode("ascii"),
             "scheme": self.scheme,
             "path": unquote(path) if "%" in path else path,
-            "raw_path": url.path,
-            "query_string": url.query or b"",
+            "raw_path": raw_path,
+            "query_string": query,
             "root_path": "",
             "headers": headers,
             "client": self.client,
@@ -344,3 +345,15 @@ class BoundedConnection(Connection):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._wait(LINGER_SECONDS, self.transport.abort)
+
+
+def _parts(target: bytes) -> tuple[bytes, bytes]:
+    """Path and query of a request's target (RFC 9112, section 3.2), which has passed the parser's checks."""
+    if target[0] != _SLASH:
+        # A whole URL, as for a proxy, or what other methods have.
+        url = httptools.parse_url(target)
+        return url.path, url.query or b""
+    if _FRAGMENT in target:
+        target = target.partition(b"#")[0]
+    path, _, query = target.partition(b"?")
+    return path, query

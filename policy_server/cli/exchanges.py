@@ -18,7 +18,9 @@ Work = Coroutine[Any, Any, None]
 
 log = logging.getLogger(__name__)
 
-_STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in HTTPStatus}
+_END: Final = b"\r\n"
+"""What ends a line of a head."""
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _FIT: Final = bytes({ord("\t"), *range(0x20, 0x7F), *range(0x80, 0x100)})
 """Every byte that a header may hold: none that ends one."""
@@ -165,7 +167,7 @@ class Exchange:
         if self._head or self.is_begun:
             raise RuntimeError("a response begins once")
         self._expects_continue = False
-        texts: list[bytes] = []
+        lines = [_STATUS_LINES[status]]
         length = None
         for name, value in (*self._given, *headers):
             if name == b"content-length":
@@ -173,22 +175,22 @@ class Exchange:
             elif name == b"connection" and value == b"close":
                 self.keep_alive = False
                 continue
-            texts += (name, value)
-        if b"".join(texts).translate(None, _FIT):
-            raise RuntimeError("a header has a control character in it")
-        lines = [_STATUS_LINES[status], b"%b: %b\r\n" * (len(texts) // 2) % tuple(texts)]
+            lines.append(name + b": " + value)
         if self.scope["method"] == "HEAD" or status in _WITHOUT_BODY:
             self._framing = _Framing.NO_BODY
         elif length is not None:
             self._framing, self._left = _Framing.LENGTH, length
         elif self.scope["http_version"] == "1.1":
             self._framing = _Framing.CHUNKS
-            lines.append(b"transfer-encoding: chunked\r\n")
+            lines.append(b"transfer-encoding: chunked")
         else:
             self._framing, self.keep_alive = _Framing.UNTIL_CLOSED, False
         if not self.keep_alive:
-            lines.append(b"connection: close\r\n")
-        self._head = b"".join((*lines, b"\r\n"))
+            lines.append(b"connection: close")
+        head = _END.join(lines) + _END + _END
+        if head.translate(None, _FIT) != _END * (len(lines) + 1):
+            raise RuntimeError("a header has a control character in it")
+        self._head = head
         if self._framing is _Framing.CHUNKS or self._framing is _Framing.UNTIL_CLOSED:
             # Its body may take its time. Where there is a length, head and body leave in one piece.
             self._write(b"")

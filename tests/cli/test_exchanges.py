@@ -5,7 +5,10 @@ import gc
 import weakref
 from collections.abc import Awaitable, Callable
 
+import httptools
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.server import ServerState
 
@@ -35,6 +38,14 @@ class Wire(asyncio.Transport):
     def close(self) -> None:
         """Remembers that it was closed."""
         self.is_closed = True
+
+    def abort(self) -> None:
+        """No other way to close it."""
+        self.is_closed = True
+
+    def can_write_eof(self) -> bool:
+        """Whether one direction can be closed alone."""
+        return False
 
     def is_closing(self) -> bool:
         """Whether it was closed."""
@@ -221,6 +232,26 @@ async def _echoes(scope: Scope, receive: Receive, send: Send) -> None:
 def test_a_body_reaches_the_application(sent: tuple[bytes, ...]) -> None:
     """However it comes."""
     assert exchanged(_echoes, *sent).written == [LENGTH + b"\r\nab"]
+
+
+@given(st.text(alphabet="/?#%&=:@.;*ab\t\f\x80\xff", max_size=12).map(lambda rest: b"/" + rest.encode("latin-1")))
+@example(b"/a?b=c?d#e?f")
+@example(b"//a/b?c")
+@example(b"http://policy.example.com/a?b#c")
+@example(b"http://policy.example.com")
+@example(b"*")
+def test_path_and_query_are_those_of_the_target(target: bytes) -> None:
+    """As a parser of URLs has them, whatever a client writes."""
+    seen: list[tuple[bytes, bytes]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append((scope["raw_path"], scope["query_string"]))
+        await SMALL(scope, receive, send)
+
+    exchanged(app, get(b"GET " + target + b" HTTP/1.1"))
+    if seen:
+        url = httptools.parse_url(target)
+        assert seen == [(url.path, url.query or b"")]
 
 
 def test_trailers_are_no_headers() -> None:
