@@ -39,7 +39,9 @@ class Link:
     @property
     def withdrawn_at(self) -> datetime | None:
         """When it was revoked, or moved to another time; from then on it is invalid."""
-        return min((at for at in (self.revoked_at, self.moved_at) if at is not None), default=None)
+        if self.revoked_at is None or self.moved_at is None:
+            return self.revoked_at or self.moved_at
+        return min(self.revoked_at, self.moved_at)
 
     def is_remembered(self, at: datetime) -> bool:
         """Whether it matters by itself at a time, whatever rooms there are: until it has expired, or a day longer if it was

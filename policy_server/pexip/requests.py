@@ -23,10 +23,11 @@ _NO_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {}
 class PolicyRequest:
     """What a node asked: its type, the alias of its path, and its parameters, each read as its kind.
 
-    An absent, empty or all-control-character value reads as missing: ``""``, ``None`` or ``()``.
+    An absent, empty or all-control-character value reads as missing: ``""``, ``None`` or ``()``. ``texts`` has all that came,
+    by name, as clean text.
     """
 
-    __slots__ = ("_texts", "idp_attributes", "query", "type")
+    __slots__ = ("idp_attributes", "query", "texts", "type")
 
     def __init__(
         self,
@@ -37,13 +38,13 @@ class PolicyRequest:
         query: bytes = b"",
     ) -> None:
         self.type: Final = request_type
-        self._texts: Final = texts
+        self.texts: Final = texts
         self.idp_attributes: Final = idp_attributes
         self.query: Final = query
 
     def text(self, name: str) -> str:
         """A parameter as clean text, ``""`` when missing; ``alias`` is the alias of the path."""
-        return self._texts.get(name, "")
+        return self.texts.get(name, "")
 
     def choice(self, name: str) -> str:
         """An enumerated value, ``""`` when missing.
@@ -89,7 +90,7 @@ class PolicyRequest:
 
     def present(self) -> dict[str, str]:
         """Every parameter that has a value, secrets apart, for logs and pages."""
-        return {name: text for name, text in self._texts.items() if text and name not in SECRET_PARAMETERS}
+        return {name: text for name, text in self.texts.items() if text and name not in SECRET_PARAMETERS}
 
 
 def parse_request(request_type: RequestType, query: bytes, path_alias: str = "") -> PolicyRequest:

@@ -80,10 +80,10 @@ class Hiding:
         call = self._call
         if len(text) < NAME_LENGTH or text == call or text in self._opened:
             return text
-        if text.encode("utf-8", "surrogatepass").translate(_LETTERS).find(_LONG_ENOUGH) < 0:
-            return text
-        # Most of the others have the call's own id in them, and nothing else that could be a name.
+        # Most have the call's own id in them, and nothing else that could be a name.
         if call and len(text) - NAME_LENGTH * text.count(call) < NAME_LENGTH:
+            return text
+        if text.encode("utf-8", "surrogatepass").translate(_LETTERS).find(_LONG_ENOUGH) < 0:
             return text
         return self._pattern.sub(self._hide, text)
 

@@ -81,7 +81,6 @@ LOGGED_OF_CALLER: Final = ("remote_address", "vendor")
 CALLER_NAME: Final = "remote_display_name"
 """One that only timelines and lines for programs show."""
 
-_OF_CALLER: Final = (*LOGGED_OF_CALLER, CALLER_NAME)
 _KNOWN: Final = frozenset({*LOGGED, *LOGGED_OF_CALLER})
 _WITH_RESULT: Final = (Serve, SetProperties)
 """Decisions of which people are told the result."""
@@ -94,7 +93,7 @@ VALUE_LENGTH: Final = 2000
 def decision_record(
     request: PolicyRequest, settled: Settled, carried: Carried | None, revision: str, hiding: Hiding
 ) -> dict[str, object]:
-    """What there is to say of a decision to people."""
+    """What there is to say of a decision to people, but for who asked."""
     decision = settled.decision
     record: dict[str, object] = {
         "question": request.type.value,
@@ -106,7 +105,7 @@ def decision_record(
         record["upstream"], record["upstream_outcome"] = carried.upstream, carried.how.value
         if carried.detail:
             record["reason"] = hiding.text(carried.detail)
-    _tell(LOGGED, request, hiding, record)
+    record |= texts_told(LOGGED, request, hiding)
     if isinstance(decision, Serve):
         record["result"] = hiding.fields(decision.service)
     elif isinstance(decision, SetProperties):
@@ -117,15 +116,18 @@ def decision_record(
         record["call"] = settled.call
     if settled.joining and settled.key != settled.call:
         record["joins"] = settled.key
-    _tell(_OF_CALLER, request, hiding, record)
     return record
 
 
-def _tell(names: Iterable[str], request: PolicyRequest, hiding: Hiding, record: dict[str, object]) -> None:
-    for name in names:
-        if value := request.text(name):
-            # Most are too short to be cut, or to have a name in them.
-            record[name] = value if len(value) < NAME_LENGTH else hiding.text(value[:LOGGED_LENGTH])
+def texts_told(names: Iterable[str], request: PolicyRequest, hiding: Hiding) -> dict[str, str]:
+    """Some parameters of a question as people read them: those that it has, cut to ``LOGGED_LENGTH`` characters."""
+    texts = request.texts
+    # Most are too short to be cut, or to have a name in them.
+    return {
+        name: value if len(value) < NAME_LENGTH else hiding.text(value[:LOGGED_LENGTH])
+        for name in names
+        if (value := texts.get(name))
+    }
 
 
 class LinksAsked(NamedTuple):
@@ -185,7 +187,9 @@ def further_fields(
             if joined is not None or (settled.joining and settled.key != settled.call):
                 given["joins_attributes"] = _given(names, joined)
             record |= hiding.fields(given)
-        record |= _withdrawn("link", link) | _withdrawn("joins", joined)
+        for whose, one in (("link", link), ("joins", joined)):
+            if one is not None and one.withdrawn_at is not None:
+                record |= _withdrawn(whose, one)
     return record
 
 
@@ -199,9 +203,7 @@ def _given(asked: Iterable[str], link: Link | None) -> dict[str, str | None]:
     return {name: known.get(name) for name in asked}
 
 
-def _withdrawn(whose: str, link: Link | None) -> dict[str, object]:
-    if link is None:
-        return {}
+def _withdrawn(whose: str, link: Link) -> dict[str, str]:
     times = {f"{whose}_revoked": link.revoked_at, f"{whose}_moved": link.moved_at}
     return {name: to_the_millisecond(at) for name, at in times.items() if at is not None}
 
@@ -223,14 +225,13 @@ def parameters_told(request: PolicyRequest, hiding: Hiding, known: Container[str
     """
     found: dict[str, object] = {}
     cut = []
-    for name, value in request.present().items():
-        if len(value) < NAME_LENGTH:
-            if name not in known:
-                found[name] = value
-        elif len(value) > LOGGED_LENGTH or name not in known:
-            found[name] = hiding.text(value[:VALUE_LENGTH])
-            if len(value) > VALUE_LENGTH:
-                cut.append(name)
+    for name, value in request.texts.items():
+        length = len(value)
+        if not length or (name in known and length <= LOGGED_LENGTH) or name in SECRET_PARAMETERS:
+            continue
+        found[name] = value if length < NAME_LENGTH else hiding.text(value[:VALUE_LENGTH])
+        if length > VALUE_LENGTH:
+            cut.append(name)
     for name in SECRET_PARAMETERS:
         if request.text(name):
             found[name] = MASK

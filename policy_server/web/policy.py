@@ -37,6 +37,7 @@ from policy_server.web.decision_log import DecisionLog
 from policy_server.web.decision_records import (
     CALLER_NAME,
     FAILED,
+    LOGGED_LENGTH,
     LOGGED_OF_CALLER,
     MADE,
     SCHEMA,
@@ -44,6 +45,7 @@ from policy_server.web.decision_records import (
     Wholes,
     decision_record,
     links_asked,
+    texts_told,
     told_without_people,
 )
 from policy_server.web.headers import Header, safe_headers, with_safe_headers
@@ -254,15 +256,12 @@ class PolicyEndpoint:
                 decision = settled.decision
                 hiding = self._rooms.hiding(ruleset, settled.call)
                 record = decision_record(request, settled, carried, ruleset.revision, hiding)
-                name = record.pop(CALLER_NAME, "")
                 fields = self._rendered(about, ruleset, record, hiding)
                 if self._watch is not None and isinstance(decision, Serve):
                     self._watch(decision, settled.room, settled.key, untold.at)
                 if settled.key and self._is_news(ruleset, about, untold.at):
-                    told = {"decision_id": untold.decision_id, **record, CALLER_NAME: name}
-                    for one in LOGGED_OF_CALLER:
-                        told.pop(one, None)
-                    note = policy_answered(request.type, decision, told)
+                    record[CALLER_NAME] = hiding.text(request.text(CALLER_NAME)[:LOGGED_LENGTH])
+                    note = policy_answered(request.type, decision, {"decision_id": untold.decision_id, **record})
                     # A link that joins a call has a timeline of its own.
                     for key in dict.fromkeys((settled.key, settled.joining or settled.key)):
                         self._conferences.note(key, *note, untold.at)
@@ -283,7 +282,7 @@ class PolicyEndpoint:
     def _rendered(self, about: Decided, ruleset: Ruleset, record: Mapping[str, object], hiding: Hiding) -> bytes:
         """The fields of a line about a decision; ``record`` is what people are told of it."""
         request, settled = about.request, about.settled
-        told: dict[str, object] = {"event": MADE, **record}
+        told = {"event": MADE, **record, **texts_told(LOGGED_OF_CALLER, request, hiding)}
         if self._log.is_json:
             told |= self._wholes.further(request, settled, ruleset, about.links, hiding)
         return self._log.render(told if self._log.shows_people else told_without_people(told, settled.call))

@@ -23,7 +23,7 @@ from policy_server.policy.names import Keyring
 from policy_server.policy.ruleset import Ruleset
 from policy_server.web.answered import Answered, Decided, Failed
 from policy_server.web.callers import Client
-from policy_server.web.decision_records import CALLER_NAME, MADE, decision_record, further_fields
+from policy_server.web.decision_records import LOGGED_OF_CALLER, MADE, decision_record, further_fields, texts_told
 from policy_server.wording.moments import to_the_millisecond
 
 MOST: Final = 1000
@@ -162,14 +162,13 @@ class RecentDecisions:
     def _record(self, kept: Kept, about: Decided, asked: Mapping[RequestType, Iterable[str]]) -> dict[str, object]:
         request, settled, carried, links = about
         hiding = self.hiding(kept)
-        record = decision_record(request, settled, carried, kept.revision, hiding)
-        record.pop(CALLER_NAME, "")
         return {
             "time": to_the_millisecond(kept.at),
             "decision_id": kept.decision_id,
             "ms": round(kept.seconds * 1000, 3),
             "event": MADE,
-            **record,
+            **decision_record(request, settled, carried, kept.revision, hiding),
+            **texts_told(LOGGED_OF_CALLER, request, hiding),
             **further_fields(request, settled, links, lambda: asked.get(request.type, ()), hiding),
         }
 
