@@ -117,5 +117,5 @@ def test_a_stop_is_told_in_one_line_or_none(
     """What is under way when a server stops ends by itself, as if its client had gone away: no task is cancelled."""
     monkeypatch.setattr(connections, "CUT_SECONDS", 0.2)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(asyncio.wait_for(played(scenario), 10))
+        runner.run(played(scenario))
     assert [record.getMessage() for record in caplog.records if record.levelno > logging.INFO] == told

@@ -21,7 +21,7 @@ from tests.web.test_reload import make_certificates
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Running, ssl.SSLContext]]:
     """A listener with https that has few places, and little patience, and who trusts it."""
     make_certificates(tmp_path)
-    monkeypatch.setattr(listener, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(listener, "HEAD_SECONDS", 2.0)
     monkeypatch.setattr(places, "MOST_CONNECTIONS", 16)
     tls = Tls(str(tmp_path / "server.pem"), str(tmp_path / "server.key"))
     with running(tmp_path, 1, tls) as server:

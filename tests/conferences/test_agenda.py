@@ -12,6 +12,7 @@ from policy_server.conferences.agenda import CLOCKS, Agenda, Done, Later, Rememb
 from policy_server.conferences.due import DueAction
 from policy_server.conferences.store import ConferenceStore
 from tests.conferences.samples import CALL, HOUR, NOW, SECOND, Place, due_of, eventually
+from tests.waiting import PATIENCE
 
 LOOK = "look"
 
@@ -173,11 +174,12 @@ def test_another_process_carries_out_what_a_dead_one_had(place: Place) -> None:
     place.run_two(scenario)
 
 
-def test_an_agenda_that_is_closed_ends_what_it_began(place: Place) -> None:
+def test_an_agenda_that_is_closed_ends_what_it_began(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Closing waits for what is under way, as long as its handler may take, and takes nothing more."""
+    monkeypatch.setattr("policy_server.conferences.agenda.CLOSE_SECONDS", PATIENCE)
 
     async def scenario(store: ConferenceStore) -> None:
-        recorder = Recorder(hangs=True, seconds=0.2, at_once=1)
+        recorder = Recorder(hangs=True, seconds=1.0, at_once=1)
         await store.schedule(actions("one", "two"))
         async with agenda(store, recorder, Clock()):
 

@@ -91,10 +91,10 @@ def test_a_slow_agent_and_a_conversation_that_hangs(genesys: Genesys) -> None:
     genesys.stand_in.conversations[CONVERSATION] = [participant("agent", userId=MARIA.id)]
 
     async def work() -> None:
-        async with genesys.client(timeout=0.8) as client:
+        async with genesys.client(timeout=3.0) as client:
             genesys.stand_in.trouble(how="hang")
             # Trouble set anew answers what hung before.
-            asyncio.get_running_loop().call_later(0.4, lambda: genesys.stand_in.trouble(how="hang"))
+            asyncio.get_running_loop().call_later(1.0, lambda: genesys.stand_in.trouble(how="hang"))
             assert await client.conversation(TOKEN, CONVERSATION, 0.0) == GenesysUnavailable(5, "timeout")
             assert len(genesys.paths) == 2
             genesys.stand_in.clear()

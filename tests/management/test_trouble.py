@@ -42,7 +42,7 @@ from tests.management.scripted import (
 
 ALIAS = "mpplantedsession"
 CALL = Call(ALIAS, "99+13129998045", "keep_conference_alive_never", system_location="DMZ", local_display_name="visit-1")
-SHORT = 0.25
+SHORT = 0.5
 
 
 async def dial(scene: Scene) -> Any:
