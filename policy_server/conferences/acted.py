@@ -4,13 +4,13 @@ call of which no node told. A pure function of the *set* of notes; times are by 
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple, assert_never
 
 from policy_server.conferences.records import TimelineEntry
 from policy_server.conferences.timeline import Kind, Step
+from policy_server.light import light_dataclass
 from policy_server.pexip.leg_ends import LegEnd
 
 CUSTOMER_GONE = "the customer is gone"
@@ -34,7 +34,7 @@ class Placed(NamedTuple):
     end: LegEnd | None
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Acted:
     """What was noted. ``customer`` and ``placed`` are empty where nodes told of the call, which know it better."""
 

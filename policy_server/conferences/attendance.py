@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 from policy_server.conferences.kept import JOINING_CALL
+from policy_server.light import light_dataclass
 from policy_server.pexip.events import Event
 
 DISCONNECTED: Final = "participant_disconnected"
@@ -163,7 +164,7 @@ class Attendance:
         self.related.update(event.texts("related_uuids"))
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Stay:
     """One stay of a person, who may be several participants at once."""
 

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -14,6 +13,7 @@ from policy_server.conferences.lives import LAST_WORDS
 from policy_server.conferences.reader import BEGINNING, CallSource
 from policy_server.conferences.records import HeldConference
 from policy_server.conferences.running import NotKept
+from policy_server.light import light_dataclass
 from policy_server.pexip.events import Event
 
 FOLD_PATIENCE: Final = 1.0
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 # ------------------------------------------------------------------ how a conference goes
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@light_dataclass(frozen=True, slots=True, repr=False)
 class Course:
     """How a conference goes, by what its nodes tell and by its hold.
 

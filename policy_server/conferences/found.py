@@ -1,15 +1,16 @@
 """What a lookup is about, and what it found."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
 import orjson
 
 from policy_server.conferences.records import HeldConference
 from policy_server.conferences.view import Conference, FoundBy
+from policy_server.light import light_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Subject:
     """What an alias is about: a call, by its id, or a room that no link led to, by its name or an alias that leads there.
 
@@ -24,7 +25,7 @@ class Subject:
     is_identified: bool = False
 
 
-@dataclass(frozen=True)
+@light_dataclass(frozen=True)
 class Found:
     """A conference as it was read. ``keys`` are the call id and room name whose changes concern it; what changes after
     change number ``number`` may be missing from the answer. ``dials`` are the aliases that its room dials,

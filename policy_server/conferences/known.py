@@ -1,18 +1,18 @@
 """What is known of a conference before anything is said of it: its link, what holds its room, and its aliases."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from policy_server.conferences.records import HeldConference, Link
 from policy_server.conferences.visit import Cast
+from policy_server.light import light_dataclass
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.policy.masking import HIDDEN
 from policy_server.policy.names import Call
 from policy_server.policy.ruleset import LinkType
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@light_dataclass(frozen=True, slots=True, repr=False)
 class Known:
     """What store and keyring know of a conference; nothing of one that is not ours.
 

@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from typing import Concatenate, Final, ParamSpec, TypeVar
@@ -26,6 +25,7 @@ from policy_server.conferences.tables import NAME_LENGTH
 from policy_server.conferences.timeline import agent_looked_up
 from policy_server.conferences.view import Conference, render, room_name
 from policy_server.conferences.visit import Cast, visit_of
+from policy_server.light import light_dataclass
 from policy_server.pexip.aliases import folded, normalise_alias
 from policy_server.pexip.events import Event
 from policy_server.pexip.request_types import RequestType
@@ -60,7 +60,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class _Shown:
     """A conference as it was shown, and what that came from: what was known of it, the room by these rules (``made`` is what
     they decided when it began), who is who, and the lines of its timeline.

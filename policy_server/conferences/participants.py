@@ -1,13 +1,14 @@
 """Participants, people and trunk legs of a conference, as its attendances tell (pexip/README.md: Events)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final
 
 from policy_server.conferences.attendance import Attendance, Stay, Stint, stays
 from policy_server.conferences.kept import JOINING_CALL
+from policy_server.light import light_dataclass
 from policy_server.pexip.aliases import bare_alias
 from policy_server.pexip.events import is_outgoing
 from policy_server.pexip.leg_ends import LegEnd, leg_class
@@ -41,7 +42,7 @@ class LegState(StrEnum):
     ENDED = "ended"
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Participant:
     """One participant as Pexip counts them, or in ``people`` one person with all their participants.
 
@@ -87,7 +88,7 @@ class Participant:
         return self.destination_alias if self.call_direction == "out" else self.source_alias
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class TrunkLeg:
     """An outgoing SIP call, which is how the contact centre is reached."""
 
@@ -102,7 +103,7 @@ class TrunkLeg:
     """Why it ended; ``None`` until it has."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Person:
     """A person: the participants that it is, all of them as one, and its stays."""
 

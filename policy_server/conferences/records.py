@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Final, NamedTuple, Self
 
+from policy_server.light import light_dataclass
 from policy_server.pexip.events import Event
 from policy_server.policy.names import Call
 
@@ -13,7 +14,7 @@ WITHDRAWN_KEPT: Final = timedelta(days=1)
 """How long it is remembered beyond its time that a link was revoked or moved."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Link:
     """A customer link as it was handed out, by its call id. ``created_by`` is the name of the API key that asked for it.
 
@@ -98,7 +99,7 @@ def alias_key(alias: str) -> str:
     return blake2b(alias.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest() if alias else ""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Door:
     """How callers who come by one rule enter a room: PINs, Identity Providers, call rates.
 
@@ -110,7 +111,7 @@ class Door:
     asked: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class HeldConference:
     """One life of a room: the service it was first answered with, until it ends or ``expires_at``.
 
@@ -156,7 +157,7 @@ class HeldConference:
             raise ValueError(f"a held conference must expire after {self.held_at}, not at {self.expires_at}")
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class TimelineEntry:
     """One thing that happened to a conference. ``key`` is what ties its entries together: the call, or room name."""
 

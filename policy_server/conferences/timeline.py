@@ -6,7 +6,7 @@ no datum is a PIN.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from itertools import chain
@@ -17,6 +17,7 @@ from policy_server.conferences.finished import Finished
 from policy_server.conferences.fold import Chronicle
 from policy_server.conferences.participants import Person, TrunkLeg, leg_end
 from policy_server.conferences.runs import Run
+from policy_server.light import light_dataclass
 from policy_server.pexip.leg_ends import LegEnd, is_hung_up
 from policy_server.pexip.query import clean
 from policy_server.pexip.request_types import RequestType
@@ -242,7 +243,7 @@ def webhook_dead(receiver: str, event: str, fact: str, sends: int, reason: str) 
 # ------------------------------------------------------------------ what nodes tell
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class TimelineEvent:
     """One line of a conference's timeline. ``time`` is epoch seconds, ``text`` a short English sentence."""
 

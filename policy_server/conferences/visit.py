@@ -16,6 +16,7 @@ from policy_server.conferences.fold import Chronicle
 from policy_server.conferences.participants import NOT_YET_IN, Participant, Person, leg_end
 from policy_server.conferences.records import TimelineEntry
 from policy_server.conferences.timeline import Doorstep, Kind
+from policy_server.light import light_dataclass
 from policy_server.pexip.aliases import normalise_alias
 from policy_server.pexip.leg_ends import LegEnd
 from policy_server.pexip.request_types import RequestType
@@ -35,7 +36,7 @@ class Part(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Cast:
     """By which aliases people come to a room, in normal form.
 
@@ -51,7 +52,7 @@ class Cast:
     is_held: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Attempt:
     """One call to the contact centre."""
 
@@ -70,7 +71,7 @@ class Attempt:
         return None if until is None or until <= self.dialled_at else until - self.dialled_at
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Visit:
     """What became of a customer in a room. ``is_over``: the customer has gone for all that is known, or the room ended."""
 

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
@@ -14,13 +13,14 @@ from policy_server.conferences.mirror import Mirror
 from policy_server.conferences.pace import Limits, Pace
 from policy_server.conferences.records import HeldConference, TimelineEntry
 from policy_server.conferences.store import ConferenceStore
+from policy_server.light import light_dataclass
 
 WRITTEN_AT_ONCE: Final = 500
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Hold:
     """A room, or one more door of it, on its way to the store. ``deadline`` is by the clock of the event loop."""
 

@@ -14,6 +14,7 @@ from typing import Final
 
 import orjson
 
+from policy_server.light import light_dataclass
 from policy_server.pexip import broken_json
 
 BULK: Final = "eventsink_bulk"
@@ -40,7 +41,7 @@ _BREAKOUT: Final = re.compile(f"(.+)_breakout_{_UUID}", re.DOTALL | re.IGNORECAS
 _UNSTORABLE: Final = dict.fromkeys((0, *range(0xD800, 0xE000)), "\ufffd")
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Event:
     """One message of one node, never a bulk wrapper.
 
@@ -168,7 +169,7 @@ def _time_of_text(text: str) -> float | None:
 # ------------------------------------------------------------------ bodies
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Parsed:
     """What a body comes to. ``reasons`` says of the first unreadable messages what is wrong; it quotes nothing."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, NamedTuple
 
+from policy_server.light import light_dataclass
 from policy_server.policy.services import Fields, ServiceTemplate
 from policy_server.policy.upstreams import Upstream
 
@@ -45,7 +46,7 @@ def no_rows() -> Iterator[Finding]:
     return iter(())
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Serve:
     """A service: the room, gateway, reception … that the alias leads to; ``template`` is what the rule says of it."""
 
@@ -81,7 +82,7 @@ class Reject:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class SetProperties:
     """A participant joins with these properties changed."""
 
@@ -92,7 +93,7 @@ class SetProperties:
     properties: Fields
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class PlaceMedia:
     """Media goes to a location, or overflows to others in order."""
 
@@ -141,7 +142,7 @@ class ShowPicture:
     height: int
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Continue:
     """Pexip's own configuration decides. ``rule`` is ``None`` when no rule matched."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from policy_server.light import light_dataclass
 from policy_server.pexip.aliases import bare_alias, folded
 from policy_server.policy.pattern_index import PatternIndex
 from policy_server.policy.patterns import Pattern, compile_pattern
@@ -46,7 +47,7 @@ class Origin:
     legs: tuple[tuple[Template, Pattern], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Recalled:
     """The rule, by number, that a room goes back to, and the placeholders read out of its name and tag.
 
