@@ -12,7 +12,8 @@ Each is 32 characters of lower-case base32 (`a-z2-7`), which is exactly 20 bytes
     bits 36-47   how long before the expiry the door opens, see `_SPAN_EXACT`; 0: it is open from the start
     bits 48-79   random nonce
 
-So whoever has the key turns one name into the others, and nobody else does.
+So whoever has the key turns one name into the others, and nobody else does. Of the other 176 bits of the HMAC of the call id,
+which stand in no name, come the derived PINs of the call's room.
 """
 
 import hashlib
@@ -22,6 +23,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
+
+from policy_server.light import light_dataclass
 
 NAME_LENGTH: Final = 32
 """Characters in a name."""
@@ -35,6 +38,7 @@ PIN_DIGITS: Final = 8
 _VERSION: Final = 2
 _NOBODY: Final = -1
 _SIGNED_BYTES: Final = 10
+_SIGNATURE_BYTES: Final = 10
 _NAME_BYTES: Final = 20
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE: Final = timedelta(minutes=1)
@@ -94,25 +98,29 @@ class Pins(NamedTuple):
     guest: str
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Call:
     """A call that one of our keys signed, of one link type."""
 
     type: str
+    id: str
+    """The name for everybody."""
     _key: "_Key" = field(repr=False)
     _signed: bytes = field(repr=False)
-    _names: dict[Role, str] = field(default_factory=dict, repr=False, compare=False)
-    """Those that were asked for."""
+    _unseen: bytes = field(repr=False, compare=False)
+    """What its name for everybody leaves of the digest that signs it."""
+    _names: dict[Role, str] = field(repr=False, compare=False)
+    """Those of the other names that were asked for."""
 
     def name(self, role: Role) -> str:
         """One of the three names."""
+        if role is Role.CALL:
+            return self.id
         name = self._names.get(role)
         if name is None:
             # All names begin alike.
-            known = next(iter(self._names.values()), None)
-            begin = _written(self._signed) if known is None else known[: NAME_LENGTH // 2]
-            name = begin + _written(self._key.signature(role, self._signed, self.type))
-            self._names[role] = name
+            signature = self._key.digest(role, self._signed, self.type)[:_SIGNATURE_BYTES]
+            name = self._names[role] = self.id[: NAME_LENGTH // 2] + _written(signature)
         return name
 
     @property
@@ -126,14 +134,9 @@ class Call:
         return self.name(Role.AGENT)
 
     @property
-    def id(self) -> str:
-        """The name for everybody."""
-        return self.name(Role.CALL)
-
-    @property
     def pins(self) -> Pins:
         """The derived PINs of the call's room, of the key that signed it: they outlive a change of keys."""
-        return _pins(self._key, self.id)
+        return _pins(self._unseen)
 
     @property
     def opens_at(self) -> datetime | None:
@@ -222,7 +225,10 @@ class Keyring:
         span = 0 if opens_at is None else _coded_span(minutes, opens_at)
         head = _VERSION << 4 | self._current.number
         packed = head << 72 | minutes << 44 | span << 32 | int.from_bytes(nonce, "big")
-        return Call(link_type, self._current, packed.to_bytes(_SIGNED_BYTES, "big"))
+        signed = packed.to_bytes(_SIGNED_BYTES, "big")
+        digest = self._current.digest(Role.CALL, signed, link_type)
+        name = _written(signed) + _written(digest[:_SIGNATURE_BYTES])
+        return Call(link_type, name, self._current, signed, digest[_SIGNATURE_BYTES:], {})
 
     def open(self, text: str, role: Role, link_types: Iterable[str]) -> Call | None:
         """The call that a text names in a role, as one of some link types; None if none of our keys signed it so."""
@@ -236,11 +242,17 @@ class Keyring:
         found = None
         for link_type in link_types:
             for key in self._by_number[content[0] & 15]:
-                if hmac.compare_digest(key.signature(role, signed, link_type), signature):
-                    found = (link_type, key)
+                digest = key.digest(role, signed, link_type)
+                if hmac.compare_digest(digest[:_SIGNATURE_BYTES], signature):
+                    found = (link_type, key, digest)
         if found is None or content[0] >> 4 != _VERSION:
             return None
-        return Call(*found, signed, {role: text})
+        link_type, key, digest = found
+        if role is Role.CALL:
+            return Call(link_type, text, key, signed, digest[_SIGNATURE_BYTES:], {})
+        digest = key.digest(Role.CALL, signed, link_type)
+        name = text[: NAME_LENGTH // 2] + _written(digest[:_SIGNATURE_BYTES])
+        return Call(link_type, name, key, signed, digest[_SIGNATURE_BYTES:], {role: text})
 
     def room_keys(self, conference: str) -> Iterator[str]:
         """The agents' names of one life of a room that no call belongs to, by the id of its conference: that of the current
@@ -248,11 +260,11 @@ class Keyring:
         """
         for key in dict.fromkeys((self._current, *(key for keys in self._by_number for key in keys))):
             digest = key.signatures.digest(_ROOM + conference.encode("utf-8", "surrogatepass"))
-            yield _written(digest[:10]) + _written(digest[10:_NAME_BYTES])
+            yield _written(digest[:_SIGNED_BYTES]) + _written(digest[_SIGNED_BYTES:_NAME_BYTES])
 
     def room_pins(self, room: str) -> Pins:
         """Derive the PINs of a room that no call belongs to, of its name; they change with the current key."""
-        return _pins(self._current, room)
+        return _pins(self._current.pins.digest(room.encode("utf-8", "surrogatepass")))
 
 
 def link_state(call: Call | None, now: datetime) -> LinkState:
@@ -282,16 +294,16 @@ class _Mac:
 
 
 class _Key(NamedTuple):
-    """What is derived from one secret: its number, and for each purpose what signs."""
+    """What is derived from one secret: its number, what signs, and what the PINs of rooms without a call come from."""
 
     number: int
     signatures: _Mac
     pins: _Mac
 
-    def signature(self, role: Role, signed: bytes, link_type: str) -> bytes:
+    def digest(self, role: Role, signed: bytes, link_type: str) -> bytes:
+        """What signs a name in a role: the name has the first of it, and nobody sees the rest."""
         # The first byte and the fixed length of what follows keep all three apart.
-        message = _ROLES[role] + signed + link_type.encode("utf-8", "surrogatepass")
-        return self.signatures.digest(message)[: _NAME_BYTES - _SIGNED_BYTES]
+        return self.signatures.digest(_ROLES[role] + signed + link_type.encode("utf-8", "surrogatepass"))
 
     def __repr__(self) -> str:
         return f"<key {self.number}>"
@@ -330,10 +342,10 @@ def _coded_span(expires: int, opens_at: datetime) -> int:
     return minutes if minutes < _SPAN_EXACT else _SPAN_EXACT - (_SPAN_EXACT - minutes) // _SPAN_STEP
 
 
-def _pins(key: _Key, text: str) -> Pins:
-    digest = key.pins.digest(text.encode("utf-8", "surrogatepass"))
-    host = int.from_bytes(digest[:16], "big") % _HOST_PINS
-    guest = int.from_bytes(digest[16:], "big") % _GUEST_PINS
+def _pins(digest: bytes) -> Pins:
+    half = len(digest) // 2
+    host = int.from_bytes(digest[:half]) % _HOST_PINS
+    guest = int.from_bytes(digest[half:]) % _GUEST_PINS
     # Counting on past the host's PIN keeps the two apart and every guest PIN as likely as any other.
     guest += guest >= host
     return Pins(str(host).zfill(PIN_DIGITS), str(guest).zfill(PIN_DIGITS))
@@ -351,9 +363,10 @@ def _derive_key(secret: bytes) -> _Key:
 def _minute(moment: datetime) -> int:
     """The minute since the epoch that a moment is in. Raises `ValueError` for one without zone."""
     try:
-        return (moment - _EPOCH) // _MINUTE
+        since = moment - _EPOCH
     except TypeError:
         raise ValueError(f"{moment.isoformat()} needs a time zone") from None
+    return since.days * 1440 + since.seconds // 60
 
 
 def _too_short(place: int, length: int, unit: str) -> str:

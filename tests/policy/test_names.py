@@ -101,11 +101,23 @@ def test_format_is_pinned() -> None:
 
 
 def test_pins_are_pinned() -> None:
-    """Derived PINs are the same in every release: a room may be open while the server is replaced."""
-    digest = hmac.digest(derived(KEY, b"room pins"), GOOD.id.encode(), "sha256")
-    host, guest = int.from_bytes(digest[:16], "big") % 10**8, int.from_bytes(digest[16:], "big") % (10**8 - 1)
+    """Derived PINs are the same in every release: a room may be open while the server is replaced.
+
+    They come from what the HMAC of the call id has beyond the part that is written in the call id.
+    """
+    signed = packed(0x20 | key_number(KEY), int(NOON.timestamp()) // 60)
+    digest = hmac.digest(derived(KEY, b"name signature"), b"c" + signed + TYPE.encode(), "sha256")
+    assert GOOD.id == encoded(signed + digest[:10])
+    host, guest = int.from_bytes(digest[10:21], "big") % 10**8, int.from_bytes(digest[21:], "big") % (10**8 - 1)
     assert GOOD.pins == (f"{host:08d}", f"{guest + (guest >= host):08d}")
-    assert GOOD.pins == ("01745310", "86437736")
+    assert GOOD.pins == ("80964407", "04274223")
+
+
+def test_pins_of_a_room_are_pinned() -> None:
+    """So are those of a room that no call belongs to, which come from its name."""
+    digest = hmac.digest(derived(KEY, b"room pins"), b"lobby", "sha256")
+    host, guest = int.from_bytes(digest[:16], "big") % 10**8, int.from_bytes(digest[16:], "big") % (10**8 - 1)
+    assert RING.room_pins("lobby") == (f"{host:08d}", f"{guest + (guest >= host):08d}")
 
 
 @given(key=keys, nonce=nonces, expires_at=moments, link_type=link_types)
