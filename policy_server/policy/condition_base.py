@@ -86,6 +86,11 @@ class BaseCondition(ABC):
         """Those of ``names`` whose values are in the form in which aliases are compared."""
         return frozenset()
 
+    @property
+    def gives(self) -> bool:
+        """Whether it may give groups. Most never give any."""
+        return type(self).groups is not BaseCondition.groups
+
     def groups(self, facts: Facts, *, originals: bool) -> Mapping[str, str]:
         """What its named groups matched, given that it holds; with ``originals`` each also as it came, as NAME.raw."""
         return NO_GROUPS

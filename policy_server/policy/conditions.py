@@ -365,17 +365,15 @@ def parameters_in(conditions: Iterable[Condition]) -> Iterator[str]:
         yield from condition.looks_at
 
 
-def captured_groups(conditions: Iterable[Condition], facts: Facts, names: Collection[str] = ()) -> dict[str, str]:
+def captured_groups(conditions: Collection[Condition], facts: Facts, names: Collection[str] = ()) -> dict[str, str]:
     """What the named groups of a rule matched, once its conditions hold.
 
     Those of ``names`` that end in ``.raw`` are there too: what a group matched, as it came.
     """
     groups: dict[str, str] = {}
-    # Most conditions never give any.
-    giving = [condition for condition in conditions if type(condition).groups is not BaseCondition.groups]
-    if giving:
+    if conditions:
         originals = any(name.endswith(RAW) for name in names)
-        for condition in giving:
+        for condition in conditions:
             groups |= condition.groups(facts, originals=originals)
     return groups
 

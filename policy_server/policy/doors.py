@@ -104,15 +104,8 @@ class Door:
 
     def _calendars(self, now: datetime) -> tuple[Calendar, ...]:
         """The calendars of all rules that may answer."""
-        facts = Facts(
-            self._question(self.call),
-            now,
-            self.keyring,
-            domains=self.ruleset.domains,
-            alias_forms=self.ruleset.alias_forms,
-            link_attributes=self.link_attributes,
-            find_link=self.find_link,
-        )
+        question = self._question(self.call)
+        facts = Facts(question, now, self.keyring, self.ruleset, self.link_attributes, self.find_link)
         services = self.ruleset.lists[RequestType.SERVICE]
         numbers = services.index.candidates(facts)
         conditions = (condition for number in numbers for condition in walk(services.rules[number].conditions))

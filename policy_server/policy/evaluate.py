@@ -80,20 +80,7 @@ def evaluate(
     of the rule that made the room which calls out, where that is known. The service, properties or text of a decision have
     passed the checks that Pexip will make; if a value of this question spoils them the decision is ``Fail``.
     """
-    facts = Facts(
-        request,
-        now,
-        keyring,
-        domains=ruleset.domains,
-        alias_forms=ruleset.alias_forms,
-        mask=ruleset.mask,
-        link_attributes=link_attributes,
-        link_types=ruleset.links,
-        find_link=find_link,
-        dialled=dialled,
-        load_of=load_of,
-        calendars=ruleset.calendars,
-    )
+    facts = Facts(request, now, keyring, ruleset, link_attributes, find_link, dialled, load_of)
     match request.type:
         case RequestType.SERVICE if request.text("call_direction") == "dial_out":
             return _recall_service(ruleset, facts, made_by)
@@ -114,7 +101,7 @@ def _decide(rules: RuleList, facts: Facts) -> Decision:
     outcome = rule.outcome
     match outcome:
         case ServeOutcome():
-            groups = captured_groups(rule.conditions, facts, outcome.service.names)
+            groups = captured_groups(rule.giving, facts, outcome.service.names)
             return _serve(rule.id, _MATCHED, trace, outcome.service, groups, facts)
         case RedirectOutcome():
             return _redirect(rule, outcome, trace, facts)
@@ -210,7 +197,7 @@ def _within_limits(
         values,
         facts.call_id or str(service.get("name", "")),
         load_of,
-        lambda name: facts.calendars[name].is_open(facts.now),
+        lambda name: facts.around.calendars[name].is_open(facts.now),
     )
     return chosen if chosen is not None and accepts_service({**service, LEGS: list(chosen.legs)}) else None
 
@@ -305,4 +292,4 @@ def _find_picture(ruleset: Ruleset, facts: Facts) -> ShowPicture | Continue:
 
 def _values(names: Collection[str], rule: Rule, facts: Facts) -> dict[str, str]:
     """What the placeholders of a rule's text stand for."""
-    return filled_in(names, captured_groups(rule.conditions, facts, names), facts) if names else {}
+    return filled_in(names, captured_groups(rule.giving, facts, names), facts) if names else {}

@@ -13,7 +13,7 @@ from policy_server.policy.calendars import Calendar
 from policy_server.policy.link_aliases import AliasForm, Entrance, LinkAlias, ReadAlias, read_alias
 from policy_server.policy.link_attributes import Declared, completed
 from policy_server.policy.masking import NameMask
-from policy_server.policy.names import NAMES, UNSIGNED, Call, Keyring, LinkState, Role, link_state
+from policy_server.policy.names import NAMES, UNSIGNED, Call, Keyring, LinkState, Role
 from policy_server.policy.templates import RAW, without_raw
 from policy_server.policy.trunk_limits import LoadOf
 
@@ -68,13 +68,13 @@ class ParameterSource:
         name, kind = parameter.name, parameter.kind
         if self.raw:
             text = facts.request.text(name)
-        elif kind is Kind.ALIAS:
+        elif kind is _ALIAS:
             text = facts.alias(name)
             if text and name == PATH_ALIAS.name:
                 # Devices register user@domain, and rules for them are written either way, so both forms count.
                 full = bare_alias(facts.request.text(name))
                 return (text,) if full == text else (text, full)
-        elif kind is Kind.LIST:
+        elif kind is _LIST:
             return facts.request.values(name)
         else:
             text = facts.text(parameter)
@@ -148,10 +148,36 @@ class Declaring(Protocol):
         """Their attributes; ``None``: any."""
 
 
+class Around(Protocol):
+    """What a rules folder says beside its rules."""
+
+    @property
+    def domains(self) -> AbstractSet[str]:
+        """Those that are ours, in lower case."""
+
+    @property
+    def links(self) -> Mapping[str, Declaring]:
+        """The types of links."""
+
+    @property
+    def alias_forms(self) -> tuple[AliasForm, ...]:
+        """The aliases that these make."""
+
+    @property
+    def mask(self) -> NameMask:
+        """What hides names in them."""
+
+    @property
+    def calendars(self) -> Mapping[str, Calendar]:
+        """By name."""
+
+
 _NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
-_NO_CALENDARS: Final[Mapping[str, Calendar]] = {}
-_NO_TYPES: Final[Mapping[str, Declaring]] = {}
-NO_LINK_TYPES: Final = NameMask()
+
+# Whoever looks a member up in its class pays for the look-up of an enumeration's metaclass each time.
+_ALIAS: Final = Kind.ALIAS
+_CHOICE: Final = Kind.CHOICE
+_LIST: Final = Kind.LIST
 
 
 class KnownLink(Protocol):
@@ -210,13 +236,10 @@ class Facts:
         "_given_attributes",
         "_known_link",
         "_link_attributes",
-        "_link_types",
-        "_mask",
         "_room_link",
-        "calendars",
+        "around",
         "call",
         "call_id",
-        "domains",
         "groups",
         "keyring",
         "link",
@@ -240,31 +263,23 @@ class Facts:
         request: PolicyRequest,
         now: datetime,
         keyring: Keyring,
-        *,
-        domains: AbstractSet[str] = frozenset(),
-        alias_forms: tuple[AliasForm, ...] = (),
-        mask: NameMask = NO_LINK_TYPES,
+        around: Around,
         link_attributes: Mapping[str, str] = _NO_ATTRIBUTES,
-        link_types: Mapping[str, Declaring] = _NO_TYPES,
         find_link: FindLink = no_link,
         dialled: ReadAlias | None = None,
         load_of: LoadOf | None = None,
-        calendars: Mapping[str, Calendar] = _NO_CALENDARS,
     ) -> None:
         self.load_of: Final = load_of
-        self.calendars: Final = calendars
         self.request: Final = request
         self.now: Final = now
         self.keyring: Final = keyring
-        self.domains: Final = domains
-        self._mask: Final = mask
+        self.around: Final = around
         self._given_attributes: Final = link_attributes
-        self._link_types: Final = link_types
         self._find_link: Final = find_link
         self.groups: Final[dict[int, Mapping[str, str] | None]] = {}
         if dialled is None:
-            alias = normalise_alias(request.text("local_alias"), domains)
-            dialled = ReadAlias(alias, read_alias(alias_forms, keyring, alias))
+            alias = normalise_alias(request.text("local_alias"), around.domains)
+            dialled = ReadAlias(alias, read_alias(around.alias_forms, keyring, alias))
         self._aliases: Final[dict[str, str]] = {"local_alias": dialled.alias}
         self.recall(dialled.link)
 
@@ -272,14 +287,15 @@ class Facts:
         """An alias parameter in the form in which aliases are compared; ``""`` when missing."""
         alias = self._aliases.get(name)
         if alias is None:
-            alias = self._aliases[name] = normalise_alias(self.request.text(name), self.domains)
+            alias = self._aliases[name] = normalise_alias(self.request.text(name), self.around.domains)
         return alias
 
     def text(self, parameter: Parameter) -> str:
         """The text of a parameter as conditions and placeholders see it; ``""`` when missing."""
-        if parameter.kind is Kind.ALIAS:
+        kind = parameter.kind
+        if kind is _ALIAS:
             return self.alias(parameter.name)
-        if parameter.kind is Kind.CHOICE:
+        if kind is _CHOICE:
             return self.request.choice(parameter.name)
         return self.request.text(parameter.name)
 
@@ -289,7 +305,7 @@ class Facts:
 
     def shown(self, text: str) -> str:
         """A text as a finding may quote it: nothing in it opens a door."""
-        return self._mask.text(text, self.keyring)
+        return self.around.mask.text(text, self.keyring)
 
     def recall(self, link: LinkAlias | None) -> None:
         """Takes what there is to know of a link. In a call out of a room it comes from the room's name: what the alias is
@@ -308,10 +324,10 @@ class Facts:
         self.call_id = "" if call is None else call.id
         if link is None:
             self.link_state = LinkState.ABSENT
-        elif is_withdrawn:
+        elif own is None or is_withdrawn:
             self.link_state = LinkState.INVALID
         else:
-            self.link_state = link_state(own, self.now)
+            self.link_state = own.state(self.now)
 
     @property
     def link_attributes(self) -> Mapping[str, str]:
@@ -331,7 +347,7 @@ class Facts:
         return completed(self._declared(self.call), attributes_of(self._room_link))
 
     def _declared(self, call: Call | None) -> Declared | None:
-        link_type = self._link_types.get(call.type) if call is not None else None
+        link_type = self.around.links.get(call.type) if call is not None else None
         return link_type.attributes if link_type is not None else None
 
     @property

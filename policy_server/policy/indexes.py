@@ -30,10 +30,10 @@ class TextIndex:
 
     def candidates(self, facts: Facts) -> Iterable[int]:
         """The rules one of whose expressions may match a text of the question."""
-        found: list[int] = []
-        for text in self._source.texts(facts):
-            found += self._patterns.candidates(text)
-        return found
+        texts = self._source.texts(facts)
+        if len(texts) == 1:
+            return self._patterns.candidates(texts[0])
+        return [number for text in texts for number in self._patterns.candidates(text)]
 
 
 class ValueIndex:

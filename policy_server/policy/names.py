@@ -73,6 +73,9 @@ class Role(StrEnum):
     """For people and systems: room names, the caller's name at the trunk, logs, timelines."""
 
 
+# Whoever looks a member up in its class pays for the look-up of an enumeration's metaclass each time.
+_CALL: Final = Role.CALL
+
 NAMES: Final[Mapping[str, Role]] = {role.value: role for role in Role}
 """The placeholders that stand for a call's names."""
 
@@ -86,6 +89,8 @@ class LinkState(StrEnum):
     INVALID = "invalid"
     ABSENT = "absent"
 
+
+_VALID: Final = LinkState.VALID
 
 UNSIGNED: Final = frozenset({LinkState.INVALID, LinkState.ABSENT})
 """The states in which an alias belongs to no call."""
@@ -114,7 +119,7 @@ class Call:
 
     def name(self, role: Role) -> str:
         """One of the three names."""
-        if role is Role.CALL:
+        if role is _CALL:
             return self.id
         name = self._names.get(role)
         if name is None:
@@ -156,7 +161,7 @@ class Call:
         minute = _minute(now)
         if opens is not None and minute < opens:
             return LinkState.EARLY
-        return LinkState.VALID if minute < expires else LinkState.EXPIRED
+        return _VALID if minute < expires else LinkState.EXPIRED
 
 
 class Keyring:
@@ -248,9 +253,9 @@ class Keyring:
         if found is None or content[0] >> 4 != _VERSION:
             return None
         link_type, key, digest = found
-        if role is Role.CALL:
+        if role is _CALL:
             return Call(link_type, text, key, signed, digest[_SIGNATURE_BYTES:], {})
-        digest = key.digest(Role.CALL, signed, link_type)
+        digest = key.digest(_CALL, signed, link_type)
         name = text[: NAME_LENGTH // 2] + _written(digest[:_SIGNATURE_BYTES])
         return Call(link_type, name, key, signed, digest[_SIGNATURE_BYTES:], {role: text})
 
@@ -324,8 +329,8 @@ def _written(half: bytes) -> str:
 
 def _minutes(signed: bytes) -> tuple[int | None, int]:
     """The minutes since the epoch in which a door opens, `None` for one that is open from the start, and is shut."""
-    packed = int.from_bytes(signed, "big")
-    expires, span = packed >> 44 & _LAST_MINUTE, packed >> 32 & 0xFFF
+    packed = int.from_bytes(signed[1:6])
+    expires, span = packed >> 12, packed & 0xFFF
     if not span:
         return None, expires
     return expires - (span if span < _SPAN_EXACT else _SPAN_EXACT + (span - _SPAN_EXACT) * _SPAN_STEP), expires

@@ -49,6 +49,11 @@ class TextMatches(BaseCondition):
         return frozenset(chain.from_iterable(pattern.groups for pattern in self.patterns))
 
     @property
+    def gives(self) -> bool:
+        """Whether an expression has named groups."""
+        return any(pattern.groups for pattern in self.patterns)
+
+    @property
     def folded_names(self) -> frozenset[str]:
         """All of them, where an alias is compared."""
         return self.names if self.source.folds else frozenset()

@@ -110,6 +110,11 @@ class Rule:
     place: str = ""
     description: str = ""
     """The author's note for people."""
+    giving: tuple[Condition, ...] = field(init=False, repr=False, compare=False)
+    """Those of the conditions that may give groups."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "giving", tuple(condition for condition in self.conditions if condition.gives))
 
 
 def placeholders_of(rule: Rule) -> frozenset[str]:
