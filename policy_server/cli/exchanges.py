@@ -35,6 +35,13 @@ class _Framing(Enum):
     UNTIL_CLOSED = auto()
 
 
+# Whoever looks a member up in its class pays for a look-up of the metaclass, and each response asks for eight.
+_NO_BODY: Final = _Framing.NO_BODY
+_LENGTH: Final = _Framing.LENGTH
+_CHUNKS: Final = _Framing.CHUNKS
+_UNTIL_CLOSED: Final = _Framing.UNTIL_CLOSED
+
+
 class Exchange:
     """A request that is being answered.
 
@@ -88,7 +95,7 @@ class Exchange:
         self._expects_continue = expects_continue
         # Of the response: its head until that is on its way, and how much of a body whose length it says is missing.
         self._head = b""
-        self._framing = _Framing.NO_BODY
+        self._framing: _Framing = _NO_BODY
         self._left = 0
 
     # ------------------------------------------------------------------ what the connection tells
@@ -177,42 +184,42 @@ class Exchange:
                 continue
             lines.append(name + b": " + value)
         if self.scope["method"] == "HEAD" or status in _WITHOUT_BODY:
-            self._framing = _Framing.NO_BODY
+            self._framing = _NO_BODY
         elif length is not None:
-            self._framing, self._left = _Framing.LENGTH, length
+            self._framing, self._left = _LENGTH, length
         elif self.scope["http_version"] == "1.1":
-            self._framing = _Framing.CHUNKS
+            self._framing = _CHUNKS
             lines.append(b"transfer-encoding: chunked")
         else:
-            self._framing, self.keep_alive = _Framing.UNTIL_CLOSED, False
+            self._framing, self.keep_alive = _UNTIL_CLOSED, False
         if not self.keep_alive:
             lines.append(b"connection: close")
         head = _END.join(lines) + _END + _END
         if head.translate(None, _FIT) != _END * (len(lines) + 1):
             raise RuntimeError("a header has a control character in it")
         self._head = head
-        if self._framing is _Framing.CHUNKS or self._framing is _Framing.UNTIL_CLOSED:
+        if self._framing is _CHUNKS or self._framing is _UNTIL_CLOSED:
             # Its body may take its time. Where there is a length, head and body leave in one piece.
             self._write(b"")
 
     def _go_on(self, body: bytes, *, is_last: bool) -> None:
         if self.is_complete or not (self._head or self.is_begun):
             raise RuntimeError("a body stands between a response's beginning and its end")
-        match self._framing:
-            case _Framing.NO_BODY:
-                self._write(b"")
-            case _Framing.LENGTH:
-                self._left -= len(body)
-                if self._left < 0 or (is_last and self._left > 0):
-                    raise RuntimeError("a body is as long as its head says")
-                self._write(body)
-            case _Framing.CHUNKS:
-                chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-                self._write(chunk + b"0\r\n\r\n" if is_last else chunk)
-            case _Framing.UNTIL_CLOSED:
-                self._write(body)
-            case _:
-                assert_never(self._framing)
+        framing = self._framing
+        if framing is _LENGTH:
+            self._left -= len(body)
+            if self._left < 0 or (is_last and self._left > 0):
+                raise RuntimeError("a body is as long as its head says")
+            self._write(body)
+        elif framing is _CHUNKS:
+            chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            self._write(chunk + b"0\r\n\r\n" if is_last else chunk)
+        elif framing is _UNTIL_CLOSED:
+            self._write(body)
+        elif framing is _NO_BODY:
+            self._write(b"")
+        else:
+            assert_never(framing)
         if is_last:
             self.is_complete = True
             if self._news is not None:

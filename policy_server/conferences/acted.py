@@ -56,8 +56,9 @@ def acted(entries: Iterable[TimelineEntry], asked_to_dial_at: float | None) -> A
     seen: list[tuple[float, Step]] = []
     dials: set[float] = set()
     has_dialled_first = False
+    acted_then = Kind.ASSURANCE_ACTED
     for entry in entries:
-        if entry.kind != Kind.ASSURANCE_ACTED or entry.data.get("step") not in set(Step):
+        if entry.kind != acted_then or entry.data.get("step") not in set(Step):
             continue
         at, step = entry.at.timestamp(), Step(str(entry.data["step"]))
         match step:

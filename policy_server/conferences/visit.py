@@ -297,12 +297,14 @@ class _Noted:
 
 def _noted(entries: Iterable[TimelineEntry], cast: Cast) -> _Noted:
     noted = _Noted(None, was_served=False, was_refused=False, asked_to_dial_at=None, doors=set())
+    answered, looked_up, opened = Kind.POLICY_ANSWERED, Kind.AGENT_LOOKED_UP, Kind.LINK_OPENED
     for entry in entries:
-        if entry.kind == Kind.POLICY_ANSWERED:
+        kind = entry.kind
+        if kind == answered:
             _note_answer(noted, entry.data, cast, entry.at)
-        elif entry.kind == Kind.AGENT_LOOKED_UP:
+        elif kind == looked_up:
             noted.looked_up_at = min(filter(None, (noted.looked_up_at, entry.at.timestamp())))
-        elif entry.kind == Kind.LINK_OPENED and (door := _DOORS.get(str(entry.data.get("door")))):
+        elif kind == opened and (door := _DOORS.get(str(entry.data.get("door")))):
             noted.doors.add(door)
     return noted
 
