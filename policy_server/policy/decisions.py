@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, NamedTuple
 
-from policy_server.light import light_dataclass
 from policy_server.policy.services import Fields, ServiceTemplate
 from policy_server.policy.upstreams import Upstream
 
@@ -46,7 +45,7 @@ def no_rows() -> Iterator[Finding]:
     return iter(())
 
 
-@light_dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Serve:
     """A service: the room, gateway, reception … that the alias leads to; ``template`` is what the rule says of it."""
 
@@ -82,7 +81,7 @@ class Reject:
     text: str
 
 
-@light_dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class SetProperties:
     """A participant joins with these properties changed."""
 
@@ -93,7 +92,7 @@ class SetProperties:
     properties: Fields
 
 
-@light_dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class PlaceMedia:
     """Media goes to a location, or overflows to others in order."""
 
@@ -142,7 +141,7 @@ class ShowPicture:
     height: int
 
 
-@light_dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Continue:
     """Pexip's own configuration decides. ``rule`` is ``None`` when no rule matched."""
 

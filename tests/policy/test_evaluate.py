@@ -1,5 +1,6 @@
 """One question, one decision: the first rule that matches, and why the others did not."""
 
+from dataclasses import FrozenInstanceError
 from datetime import datetime
 from typing import Any, get_args
 
@@ -41,6 +42,15 @@ ROOM = {
 def service(decision: Decision) -> dict[str, Any]:
     """The service that is served."""
     return served(decision)
+
+
+@pytest.mark.parametrize("kind", get_args(Decision))
+def test_a_decision_cannot_be_changed(kind: type) -> None:
+    """Whoever reads a decision reads what was decided: each kind is a frozen dataclass with slots, and not only for mypy."""
+    decision: Any = object.__new__(kind)
+    with pytest.raises(FrozenInstanceError):
+        decision.rule = "another"
+    assert not hasattr(decision, "__dict__")
 
 
 def test_serve() -> None:
