@@ -6,7 +6,7 @@ It is made of *pieces*, on each of which time goes evenly, with *breaks* between
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
 from math import ceil
 from typing import Final, NamedTuple
@@ -23,6 +23,7 @@ _PIECES: Final = 0.3
 _TICKS: Final = 9
 _STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
 _DAY: Final = _STEPS[-1]
+_HOUR: Final = timedelta(hours=1)
 
 
 class Piece(NamedTuple):
@@ -78,13 +79,28 @@ class Axis:
             if seconds < step:
                 yield Tick(piece.begin, self.place(piece.begin), False)
                 continue
-            local = piece.begin.astimezone(zone)
-            midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
-            ahead = -((local - midnight).total_seconds() % step) % step
-            at = local + timedelta(seconds=ahead)
+            every = timedelta(seconds=step)
+            at = _round(piece.begin.astimezone(UTC), every, zone)
             while at <= piece.end:
                 yield Tick(at, self.place(at), is_short)
-                at += timedelta(seconds=step)
+                # The clock may be put forward before the next one.
+                at = _round(at + (every - _HOUR if every > _HOUR else every), every, zone)
+
+
+def _round(at: datetime, step: timedelta, zone: tzinfo | None) -> datetime:
+    """The first moment from one in UTC on that is midnight on the clock of a zone, or some steps after it.
+
+    Counted on in UTC: what a clock shows may not be there, or come twice, where it is put forward or back.
+    """
+    step = min(step, timedelta(days=1))
+    while past := _since_midnight(at.astimezone(zone)) % step:
+        at += step - past
+    return at
+
+
+def _since_midnight(local: datetime) -> timedelta:
+    """By what the clock shows."""
+    return local - local.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def axis_of(moments: Iterable[datetime]) -> Axis:

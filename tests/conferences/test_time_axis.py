@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -74,3 +75,38 @@ def test_an_axis_keeps_the_order(seconds: list[float]) -> None:
     assert len(axis.breaks) == len(axis.pieces) - 1
     assert all(0.0 <= tick.place <= 1.0 for tick in axis.ticks(UTC))
     assert len(list(axis.ticks(UTC))) <= 2 * len(axis.pieces) + 12
+
+
+@pytest.mark.parametrize(
+    ("begin", "minutes", "told"),
+    [
+        pytest.param("2027-03-28T00:50", 20, "01:50 01:55 03:00 03:05 03:10", id="an hour is left out"),
+        pytest.param("2027-10-31T00:50", 20, "02:50 02:55 02:00 02:05 02:10", id="an hour comes twice"),
+        pytest.param("2027-10-31T01:05", 10, "02:06 02:08 02:10 02:12 02:14", id="within its second time"),
+        pytest.param(
+            "2027-03-27T20:00", 960, "22:00 00:00 04:00 06:00 08:00 10:00 12:00 14:00", id="what is not there"
+        ),
+        pytest.param("2027-10-30T10:00", 2160, "12:00 18:00 00:00 06:00 12:00 18:00", id="a longer day"),
+        pytest.param("2027-03-26T22:00", 7200, "00:00 00:00 00:00 00:00 00:00 00:00", id="days"),
+        pytest.param("2027-03-20T23:00", 43_200, "00:00 00:00 00:00 00:00 00:00 00:00 00:00 00:00", id="a month"),
+    ],
+)
+def test_ticks_are_round_when_the_clock_changes(begin: str, minutes: int, told: str) -> None:
+    """Each is what the clock shows there, which is put back and forward in two nights of the year."""
+    first = datetime.fromisoformat(f"{begin}+00:00")
+    axis, oslo = axis_of((first, first + timedelta(minutes=minutes))), ZoneInfo("Europe/Oslo")
+    assert " ".join(f"{tick.at.astimezone(oslo):%H:%M}" for tick in axis.ticks(oslo)) == told
+
+
+@given(
+    st.sampled_from(("Europe/Oslo", "America/Chicago", "America/St_Johns", "Australia/Lord_Howe", "Asia/Kolkata")),
+    st.integers(0, 365 * 24 * 60).map(lambda minutes: NOON + timedelta(minutes=minutes)),
+    st.integers(1, 400_000),
+)
+def test_ticks_follow_each_other(zone: str, begin: datetime, seconds: int) -> None:
+    """In no night of the year one is before another, or outside of what is shown, and they are not more than can be read."""
+    end = begin + timedelta(seconds=seconds)
+    ticks = [tick.at for tick in axis_of((begin, end)).ticks(ZoneInfo(zone))]
+    assert all(earlier < later for earlier, later in pairwise([begin - timedelta.resolution, *ticks]))
+    assert ticks[-1] <= end
+    assert len(ticks) <= 12
