@@ -30,6 +30,11 @@ TURN_SECONDS: Final = 0.001
 milliseconds are what each round of the loop may wait then; shorter turns cost next to nothing.
 """
 
+YOUNG_OBJECTS: Final = 3_000
+"""More objects than there were after the last look for garbage make Python look through them, instead of 700: what a call holds
+for its while comes and goes without that.
+"""
+
 WHOLE_COLLECTIONS: Final = 100
 """Every so many collections of garbage that has grown old, instead of ten, all objects are looked through. With some hundreds
 of streams that takes a tenth of a second, in which nothing is answered; young garbage, which is nearly all, goes as before.
@@ -86,7 +91,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts the service, then listens."""
         sys.setswitchinterval(TURN_SECONDS)
-        gc.set_threshold(*gc.get_threshold()[:2], WHOLE_COLLECTIONS)
+        gc.set_threshold(YOUNG_OBJECTS, gc.get_threshold()[1], WHOLE_COLLECTIONS)
         config, listening = self.config, sockets or []
         await self.lifespan.startup()
         if self.lifespan.should_exit:
