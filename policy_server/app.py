@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-from anyio.to_thread import run_sync
+from anyio.to_thread import current_default_thread_limiter, run_sync
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -293,6 +293,8 @@ async def _running(
     """What runs beside the answers."""
     for log_file in logs:
         log_file.start()
+    # Has anyio load what it needs for a thread, which takes some hundredths of a second, before anybody waits for an answer.
+    current_default_thread_limiter()
     await conferences.start()
     metrics.update()
     watching = asyncio.create_task(_watch(rules, metrics, upstreams))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from anyio._core import _eventloop
 from starlette.types import Scope
 
 from policy_server.app import create_app
@@ -42,6 +43,13 @@ def test_unknown_paths_are_a_problem(folder: Path, path: str) -> None:
             assert response.status_code == 404
             assert response.headers["content-type"] == "application/problem+json"
             assert response.json() == {"type": f"{TYPE_ROOT}not-found", "title": "There is nothing here", "status": 404}
+
+
+def test_nothing_is_loaded_when_a_thread_is_first_needed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes hundredths of a second to load is there before the first request."""
+    monkeypatch.setattr(_eventloop, "loaded_backends", {})
+    with InProcess(folder, environment=ENVIRONMENT):
+        assert "asyncio" in _eventloop.loaded_backends
 
 
 def test_the_type_of_problems_is_stable() -> None:
