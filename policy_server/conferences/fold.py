@@ -189,7 +189,8 @@ class Chronicle:
     @cached_property
     def people(self) -> Sequence[Person]:
         """The persons among them. One of whom nothing was heard since is the same object as before."""
-        return [self._person(halves) for halves in group_people(self.kept)]
+        legs = {attendance.uuid for attendance, _ in self.trunk_legs}
+        return [self._person(halves) for halves in group_people(self.kept, legs)]
 
     def _person(self, halves: Sequence[Attendance]) -> Person:
         known = self._persons.get(halves[0].uuid)

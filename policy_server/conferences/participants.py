@@ -1,6 +1,6 @@
 """Participants, people and trunk legs of a conference, as its attendances tell (pexip/README.md: Events)."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from enum import StrEnum
 from functools import lru_cache
@@ -137,34 +137,34 @@ def _protocol(attendance: Attendance) -> str:
 
 def as_participant(attendance: Attendance) -> Participant:
     """A participant as it was last heard of."""
-    text = attendance.text
+    text = attendance.texts.get
     stint = attendance.stints[-1]
     answered = (stint.connected_at for stint in attendance.stints if stint.connected_at is not None)
-    direction = text("call_direction")
+    direction = text("call_direction", "")
     return Participant(
         uuids=(attendance.uuid,),
-        display_name=text("display_name"),
-        role=text("role"),
+        display_name=text("display_name", ""),
+        role=text("role", ""),
         protocol=_protocol(attendance),
         call_direction="out" if is_outgoing(direction) else direction and "in",
-        source_alias=text("source_alias"),
-        destination_alias=text("destination_alias"),
+        source_alias=text("source_alias", ""),
+        destination_alias=text("destination_alias", ""),
         service_type=attendance.service_type,
-        service_tag=text("service_tag"),
-        call_tag=text("call_tag"),
-        media_node=text("media_node"),
+        service_tag=text("service_tag", ""),
+        call_tag=text("call_tag", ""),
+        media_node=text("media_node", ""),
         connected_at=next(answered, None),
         disconnected_at=stint.left_at,
         disconnect_reason="" if stint.left_at is None else stint.reason,
         has_media=attendance.flags.get("has_media", False),
         is_muted=attendance.flags.get("is_muted", False),
         is_presenting=attendance.flags.get("is_presenting", False),
-        joining_call=text(JOINING_CALL),
+        joining_call=text(JOINING_CALL, ""),
     )
 
 
-def group_people(kept: Sequence[Attendance]) -> list[list[Attendance]]:
-    """The participants that are no trunk legs, siblings together, by when the first of each came.
+def group_people(kept: Sequence[Attendance], legs: Set[str]) -> list[list[Attendance]]:
+    """The participants that are no trunk legs (``legs``, by their uuids), siblings together, by when the first of each came.
 
     Siblings are linked by ``related_uuids`` of either of them, also through one that is not known.
     """
@@ -176,7 +176,6 @@ def group_people(kept: Sequence[Attendance]) -> list[list[Attendance]]:
             uuid = parent
         return uuid
 
-    legs = {attendance.uuid for attendance in kept if is_trunk_leg(attendance)}
     callers = [attendance for attendance in kept if attendance.uuid not in legs]
     for attendance in callers:
         for sibling in attendance.related - legs:
@@ -201,7 +200,8 @@ def _as_one(parts: Sequence[Participant], last_stay: Stay) -> Participant:
         parts, key=lambda part: (part.is_present, part.has_media, part.connected_at or 0.0, part.uuids), reverse=True
     )
     there = [part for part in parts if part.is_present]
-    told: dict[str, Any] = {name: next(filter(None, (getattr(part, name) for part in parts)), "") for name in _TEXTS}
+    gaps = [name for name in _TEXTS if not getattr(parts[0], name)]
+    told: dict[str, Any] = {name: next(filter(None, (getattr(part, name) for part in parts)), "") for name in gaps}
     return replace(
         parts[0],
         **told,

@@ -7,6 +7,7 @@ its change.
 """
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -30,6 +31,8 @@ QUIET_ROWS: Final = 4_000
 
 ROWS_OF_CALL: Final = 400
 """Messages and timeline entries of a call that is kept: what comes of more takes so long that a thread has to do it."""
+
+_AT: Final = attrgetter("at")
 
 T = TypeVar("T")
 
@@ -93,7 +96,8 @@ class _Kept:
     @property
     def rows(self) -> int:
         """How much it is."""
-        return 1 + sum(map(len, self.timeline)) + sum(len(told.numbers) for told in self.told)
+        noted = len(self.timeline[0]) if self.timeline else 0
+        return 1 + noted + (len(self.told[0].numbers) if self.told else 0)
 
     def hold(self, conferences: Sequence[HeldConference]) -> None:
         """Takes note of conferences of this call that hold their rooms."""
@@ -104,8 +108,10 @@ class _Kept:
     def note(self, entries: Iterable[TimelineEntry]) -> None:
         """Takes new entries of a timeline."""
         for timeline in self.timeline:
-            timeline += [entry for entry in entries if entry not in timeline]
-            timeline.sort(key=attrgetter("at"))
+            for entry in entries:
+                place = bisect_right(timeline, entry.at, key=_AT)
+                if entry not in timeline[bisect_left(timeline, entry.at, hi=place, key=_AT) : place]:
+                    timeline.insert(place, entry)
 
     def fill(self, other: "_Kept") -> None:
         """Takes what was learnt at the same number of the change."""
@@ -228,7 +234,7 @@ class RunningCalls(CallSource):
         for conference in news.conferences:
             held.setdefault(conference.call, []).append(conference)
         links = {link.call: link for link in news.links}
-        new = self._new(news)
+        new = self._new(news) if news.links or news.conferences else {}
         latest = {over.call: over.latest for over in news.ended if over.call}
         joined = {link.joins for link in news.links}
         for key, number in news.numbers.items():
@@ -250,9 +256,11 @@ class RunningCalls(CallSource):
                 kept.conference = (latest[key],)
             elif key in held:
                 kept.hold(held[key])
-            kept.note(entries.get(key, ()))
-            for told in kept.told:
-                told.tell(news, key)
+            if key in entries:
+                kept.note(entries[key])
+            if news.events or news.copies:
+                for told in kept.told:
+                    told.tell(news, key)
             self._count(key, kept)
 
     def _new(self, news: News) -> dict[str, _Kept]:
@@ -375,10 +383,11 @@ class RunningCalls(CallSource):
         return sum(self._of(key).number for key in keys)
 
     def _of(self, key: str) -> _Kept:
-        kept = self._kept.pop(storable_name(key), None)
+        stored = storable_name(key)
+        kept = self._kept.pop(stored, None)
         if kept is None:
             raise NotKept
-        self._kept[storable_name(key)] = kept
+        self._kept[stored] = kept
         return kept
 
 
