@@ -55,16 +55,20 @@ class Groups(Generic[B, R]):
     """Writes batches in groups. Nobody is told that theirs is stored before it is on disk.
 
     ``begin`` begins to write a group in one transaction, and has ``done`` hear what became of each batch, in their order,
-    or the error. ``give`` gives an answer to whoever waits for it.
+    or the error. ``give`` gives an answer to whoever waits for it. ``board`` gives what goes along with a group that begins
+    now, if there is anything, and where its answer goes.
     """
 
     def __init__(
         self,
         begin: Callable[[Sequence[B], Done], None],
         give: Callable[[asyncio.Future[R], R | None, BaseException | None], None],
+        board: Callable[[], tuple[B, asyncio.Future[R]] | None],
     ) -> None:
         self._begin: Final = begin
         self._give: Final = give
+        self._board: Final = board
+        self._boards_by = inf
         self._waiting: Final[deque[_Waiting[B, R]]] = deque()
         self._urgent: Final[deque[_Waiting[B, R]]] = deque()
         # Each of these is written alone, since something in one of them cannot be written, ever.
@@ -87,6 +91,15 @@ class Groups(Generic[B, R]):
         self._write_in_time(now, loop)
         return answer
 
+    def board_within(self, seconds: float) -> None:
+        """Something boards the next group, which begins in so many seconds if nothing else comes."""
+        if self._boards_by == inf:
+            loop = asyncio.get_running_loop()
+            now = loop.time()
+            self._boards_by = now + seconds
+            self._due = min(self._due, self._boards_by)
+            self._write_in_time(now, loop)
+
     def hurry(self) -> None:
         """Nothing waits for others from now on."""
         self._is_in_haste = True
@@ -99,15 +112,12 @@ class Groups(Generic[B, R]):
         if self._due > now + _TICK and not self._is_in_haste:
             self._wait_until(self._due, loop)
             return
-        self._group = group = self._next_group()
-        if group and group[-1].batch.linger:
-            came = [waiting.came for waiting in group]
-            was_in_vain = now - max(came) >= max(came) - min(came)
-            self._haste = min(HASTE, self._haste + _MORE_HASTE) if was_in_vain else self._haste / 2
+        self._group = group = self._next_group(now)
         if self._alone or self._urgent or self._waiting:
             self._due = min(waiting.due for waiting in chain(self._alone, self._urgent, self._waiting))
         else:
-            self._due = inf
+            self._due = self._boards_by
+        if self._due == inf:
             self._wait_no_more()
         if group:
             self._begin([waiting.batch for waiting in group], self._written)
@@ -127,7 +137,7 @@ class Groups(Generic[B, R]):
         self._timer, self._wakes_at = None, inf
         self._write_in_time(loop.time(), loop)
 
-    def _next_group(self) -> list[_Waiting[B, R]]:
+    def _next_group(self, now: float) -> list[_Waiting[B, R]]:
         if self._alone:
             return [self._alone.popleft()]
         group: list[_Waiting[B, R]] = []
@@ -139,6 +149,14 @@ class Groups(Generic[B, R]):
                 if not waiting.answer.done() or waiting.answer.cancelled():
                     size += waiting.batch.size
                     group.append(waiting)
+        if group and group[-1].batch.linger:
+            came = [waiting.came for waiting in group]
+            was_in_vain = now - max(came) >= max(came) - min(came)
+            self._haste = min(HASTE, self._haste + _MORE_HASTE) if was_in_vain else self._haste / 2
+        if self._boards_by < inf:
+            self._boards_by = inf
+            if (passenger := self._board()) is not None:
+                group.append(_Waiting(*passenger, now, now))
         return group
 
     def _written(self, written: Sequence[R] | None, error: BaseException | None) -> None:
@@ -152,7 +170,7 @@ class Groups(Generic[B, R]):
                 for waiting in line:
                     self._give(waiting.answer, None, error)
                 line.clear()
-            self._due = inf
+            self._due = self._boards_by
         elif len(group) > 1:
             self._alone.extend(group)
             self._due = 0.0

@@ -71,14 +71,15 @@ class Conferences:
             self._follower.renew,
             self._follower.check,
             self._writer.write_holds,
-            self._writer.write_notes,
             self._tidy,
         )
         self._tasks.extend(asyncio.create_task(self._for_ever(loop)) for loop in loops)
+        self._writer.start()
         await self._follower.wait(self._pace.start)
 
     async def stop(self) -> None:
         """Writes what can be written and lets go of the store."""
+        self._writer.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

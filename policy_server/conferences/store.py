@@ -23,6 +23,9 @@ from policy_server.conferences.tables import CHANGES, moment
 from policy_server.conferences.threads import Done
 from policy_server.pexip.events import Event
 
+Passengers = tuple[Batch, asyncio.Future[Written]]
+"""What is written with whatever is written next, and who hears what became of it."""
+
 SESSIONS_AT_ONCE: Final = 500
 """Sessions whose links one statement asks for."""
 
@@ -54,13 +57,24 @@ class ConferenceStore:
 
     def __init__(self, url: str, *, patience: float = PATIENCE, read_only: bool = False) -> None:
         self._database: Final = Database(url, patience, read_only)
-        self._groups: Final[Groups[Batch, Written]] = Groups(self._begin_writing, self._database.give)
+        self._groups: Final[Groups[Batch, Written]] = Groups(self._begin_writing, self._database.give, self._board)
         self._tell: Callable[[News], None] | None = None
         self._wakes: tuple[Wakes, ...] = ()
+        self._passengers: Callable[[], Passengers | None] | None = None
 
     def tell_news(self, tell: Callable[[News], None]) -> None:
         """Tells of every transaction of this process, as soon as it is on disk and before anybody else hears of it."""
         self._tell = tell
+
+    def take_along(self, board: Callable[[], Passengers | None]) -> None:
+        """From now on what is written next takes along what ``board`` gives, whenever somebody said that there is something."""
+        self._passengers = board
+
+    def board_within(self, seconds: float) -> bool:
+        """Has what there is to take along be written in so many seconds at the latest; false if nothing can be written yet."""
+        if self._database.is_ready:
+            self._groups.board_within(seconds)
+        return self._database.is_ready
 
     def wake_by(self, wakes: Wakes) -> None:
         """From now on messages of nodes have actions be due, beside those of whoever called it before."""
@@ -340,6 +354,9 @@ class ConferenceStore:
         written = self._groups.add(batch)
         self._database.expect(written)
         return await written
+
+    def _board(self) -> Passengers | None:
+        return None if self._passengers is None else self._passengers()
 
     def _begin_writing(self, group: Sequence[Batch], done: Done) -> None:
         work = partial(batches.write, group, self._wakes)

@@ -3,16 +3,18 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from itertools import islice
 from typing import Final
 
+from policy_server.conferences.batches import Batch, Written
 from policy_server.conferences.due import DueAction
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.mirror import Mirror
 from policy_server.conferences.pace import Limits, Pace
 from policy_server.conferences.records import HeldConference, TimelineEntry
-from policy_server.conferences.store import ConferenceStore
+from policy_server.conferences.store import ConferenceStore, Passengers
 from policy_server.light import light_dataclass
 
 WRITTEN_AT_ONCE: Final = 500
@@ -31,8 +33,8 @@ class Hold:
 
 
 class Writer:
-    """Writes to the store in groups, again and again until it succeeds; ``write_holds`` and
-    ``write_notes`` each run one round of it.
+    """Writes to the store, again and again until it succeeds: holds by themselves (``write_holds`` runs one round of it), notes
+    with whatever is written next, from ``start`` to ``stop``.
 
     ``late`` counts answers that did not wait for their hold, ``dropped`` what could not be kept for writing.
     """
@@ -48,8 +50,22 @@ class Writer:
         self._notes: Final[deque[TimelineEntry]] = deque()
         self._actions: Final[deque[DueAction]] = deque()
         self._holds: Final[dict[tuple[str, str], Hold]] = {}
-        self._unwritten: Final = asyncio.Event()
         self._urgent: Final = asyncio.Event()
+        self._is_on = False
+        self._aboard: asyncio.Future[Written] | None = None
+        self._pause: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """From now on notes are written."""
+        self._is_on = True
+        self._store.take_along(self._board)
+        self._go_on()
+
+    def stop(self) -> None:
+        """From now on notes are kept, until ``write_all``."""
+        self._is_on = False
+        if self._pause is not None:
+            self._pause.cancel()
 
     @property
     def hold_count(self) -> int:
@@ -73,7 +89,7 @@ class Writer:
             self.dropped += 1
             return
         self._notes.append(entry)
-        self._unwritten.set()
+        self._call()
 
     def schedule(self, action: DueAction) -> None:
         """Stores an action that is due some time, with what is written next."""
@@ -81,7 +97,7 @@ class Writer:
             self.dropped += 1
             return
         self._actions.append(action)
-        self._unwritten.set()
+        self._call()
 
     async def hold(self, conference: HeldConference, rule: str) -> HeldConference:
         """Holds a room by the door of a rule, here at once; returns what ``agreed`` does.
@@ -122,67 +138,93 @@ class Writer:
         await self._urgent.wait()
         self._urgent.clear()
         try:
-            await self._retried(self._write_holds)
+            await self._write_holds()
+        except StoreUnavailableError as error:
+            self._say_unwritten(error)
+            await asyncio.sleep(self._pace.retry)
         finally:
             if self._holds:
                 self._urgent.set()
 
-    async def write_notes(self) -> None:
-        """Waits until there are notes to write, and writes them, with whatever else is to be written by then."""
-        await self._unwritten.wait()
-        self._unwritten.clear()
-        try:
-            await self._retried(self._write_notes)
-        finally:
-            if self._notes or self._actions:
-                self._unwritten.set()
-
     async def write_all(self) -> None:
-        """Writes everything. Raises StoreUnavailableError."""
+        """Writes everything, once it has stopped. Raises StoreUnavailableError."""
+        if self._aboard is not None:
+            await asyncio.wait((self._aboard,))
         while self._holds or self._notes or self._actions:
             await self._write_holds()
             await self._write_notes()
 
-    async def _retried(self, write: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await write()
-        except StoreUnavailableError as error:
-            log.warning(
-                "conferences.unwritten: %d holds and %d notes wait; %s", self.hold_count, self.note_count, error
-            )
-            await asyncio.sleep(self._pace.retry)
-
     async def _write_holds(self) -> None:
-        await self._write_some(list(islice(self._holds.values(), WRITTEN_AT_ONCE)), ())
+        await self._write_some(list(islice(self._holds.values(), WRITTEN_AT_ONCE)), Batch())
 
     async def _write_notes(self) -> None:
+        notes = self._some_notes()
+        await self._write_some((), notes)
+        self._drop(notes)
+
+    def _some_notes(self) -> Batch:
         # As many only as do not keep calls waiting for their holds.
-        notes = list(islice(self._notes, WRITTEN_AT_ONCE))
-        actions = list(islice(self._actions, WRITTEN_AT_ONCE))
-        await self._write_some((), notes, actions)
-        for _ in notes:
+        notes, actions = islice(self._notes, WRITTEN_AT_ONCE), islice(self._actions, WRITTEN_AT_ONCE)
+        return Batch(entries=list(notes), actions=list(actions))
+
+    def _drop(self, notes: Batch) -> None:
+        for _ in notes.entries:
             self._notes.popleft()
-        for _ in actions:
+        for _ in notes.actions:
             self._actions.popleft()
 
-    async def _write_some(
-        self, holds: Sequence[Hold], notes: Sequence[TimelineEntry], actions: Sequence[DueAction] = ()
-    ) -> None:
-        try:
-            if holds or notes or actions:
-                await self._record(holds, notes, actions)
-        except (ValueError, TypeError):
-            # Something among them cannot be written, ever.
-            log.exception("conferences.unwritable: %d holds and %d notes are dropped", len(holds), len(notes))
-            self.dropped += len(holds) + len(notes) + len(actions)
-            self._settle(holds, [hold.conference for hold in holds])
+    @property
+    def _may_board(self) -> bool:
+        return self._is_on and self._pause is None and self._aboard is None and bool(self._notes or self._actions)
 
-    async def _record(
-        self, holds: Sequence[Hold], notes: Sequence[TimelineEntry], actions: Sequence[DueAction]
-    ) -> None:
-        recorded = await self._store.record([hold.conference for hold in holds], notes, self._pace.gather, actions)
-        self._is_away = False
-        self._settle(holds, recorded.holders)
+    def _call(self) -> None:
+        if self._may_board and not self._store.board_within(self._pace.gather):
+            self._wait()
+
+    def _board(self) -> Passengers | None:
+        if not self._may_board:
+            return None
+        notes = self._some_notes()
+        self._aboard = asyncio.get_running_loop().create_future()
+        self._aboard.add_done_callback(partial(self._arrived, notes))
+        return notes, self._aboard
+
+    def _arrived(self, notes: Batch, answer: asyncio.Future[Written]) -> None:
+        self._aboard = None
+        try:
+            answer.result()
+        except StoreUnavailableError as error:
+            self._say_unwritten(error)
+            self._wait()
+        except (ValueError, TypeError) as error:
+            self._say_unwritable(error, 0, notes)
+            self._drop(notes)
+        except Exception:
+            log.exception("conferences.failed: it is tried again")
+            self._wait()
+        else:
+            self._is_away = False
+            self._drop(notes)
+        self._call()
+
+    def _wait(self) -> None:
+        if self._is_on:
+            self._pause = asyncio.get_running_loop().call_later(self._pace.retry, self._go_on)
+
+    def _go_on(self) -> None:
+        self._pause = None
+        self._call()
+
+    async def _write_some(self, holds: Sequence[Hold], notes: Batch) -> None:
+        if not (holds or notes.entries or notes.actions):
+            return
+        rooms: Sequence[HeldConference] = [hold.conference for hold in holds]
+        try:
+            rooms = (await self._store.record(rooms, notes.entries, self._pace.gather, notes.actions)).holders
+            self._is_away = False
+        except (ValueError, TypeError) as error:
+            self._say_unwritable(error, len(holds), notes)
+        self._settle(holds, rooms)
 
     def _settle(self, holds: Sequence[Hold], holders: Sequence[HeldConference]) -> None:
         """Lets go those that wait for their holds."""
@@ -196,3 +238,12 @@ class Writer:
                 self._mirror.drop_if(conference)
             if not hold.holder.done():
                 hold.holder.set_result(room if room is not None and room.id == holder.id else holder)
+
+    def _say_unwritten(self, error: StoreUnavailableError) -> None:
+        log.warning("conferences.unwritten: %d holds and %d notes wait; %s", self.hold_count, self.note_count, error)
+
+    def _say_unwritable(self, error: Exception, holds: int, notes: Batch) -> None:
+        """Something among them cannot be written, ever."""
+        what = "conferences.unwritable: %d holds and %d notes are dropped"
+        log.error(what, holds, len(notes.entries), exc_info=error)
+        self.dropped += holds + len(notes.entries) + len(notes.actions)

@@ -28,8 +28,10 @@ class Disk:
         self.written: list[str] = []
         self.groups: list[list[str]] = []
         self.error: Exception | None = None
-        self.writes = Groups[Parcel, str](self._begin, self._give)
+        self.writes = Groups[Parcel, str](self._begin, self._give, self._board)
+        self.passenger: str = ""
         self.has_begun = asyncio.Event()
+        self.aboard: asyncio.Future[str]
         self._done: Done | None = None
 
     def add(self, *names: str, size: int = 1, linger: float = 600.0) -> list[asyncio.Future[str]]:
@@ -56,6 +58,13 @@ class Disk:
         """Ends one transaction after the other until nothing waits."""
         while self._done is not None:
             self.turn()
+
+    def _board(self) -> tuple[Parcel, asyncio.Future[str]] | None:
+        name, self.passenger = self.passenger, ""
+        if not name:
+            return None
+        self.aboard = asyncio.get_running_loop().create_future()
+        return Parcel(name, 1, 0.0), self.aboard
 
     def _begin(self, group: Sequence[Parcel], done: Done) -> None:
         assert self._done is None, "one transaction at a time"
@@ -211,6 +220,33 @@ def test_nothing_waits_for_others_for_ever(runner: Callable[[], asyncio.Runner])
         assert await last == "D"
 
     play(scenario, runner, lingers=True)
+
+
+def test_a_passenger_goes_with_whatever_goes() -> None:
+    """Who boards goes with the next group, alone if there is none in time, and spoils none that follows."""
+
+    async def scenario(disk: Disk) -> None:
+        disk.passenger = "p"
+        disk.writes.board_within(600.0)
+        (first,) = disk.add("a!")
+        disk.turn()
+        assert (await first, await disk.aboard) == ("A!", "P")
+        disk.passenger = "odd"
+        disk.writes.board_within(600.0)
+        (second,) = disk.add("b!")
+        disk.empty()
+        assert await second == "B!"
+        with pytest.raises(TypeError):
+            await disk.aboard
+        disk.passenger = "q"
+        disk.has_begun.clear()
+        disk.writes.board_within(0.005)
+        await disk.has_begun.wait()
+        disk.turn()
+        assert await disk.aboard == "Q"
+        assert disk.groups == [["a!", "p"], ["b!", "odd"], ["b!"], ["odd"], ["q"]]
+
+    play(scenario, lingers=True)
 
 
 class StandingClock(asyncio.SelectorEventLoop):
