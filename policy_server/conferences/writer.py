@@ -24,12 +24,14 @@ log = logging.getLogger(__name__)
 
 @light_dataclass(frozen=True, slots=True)
 class Hold:
-    """A room, or one more door of it, on its way to the store. ``deadline`` is by the clock of the event loop."""
+    """A room, or one more door of it, on its way to the store. ``holder`` is told who holds it, or ``None`` when calls wait no
+    longer.
+    """
 
     conference: HeldConference
     rule: str
-    holder: asyncio.Future[HeldConference]
-    deadline: float
+    holder: asyncio.Future[HeldConference | None]
+    patience: asyncio.TimerHandle
 
 
 class Writer:
@@ -106,8 +108,11 @@ class Writer:
         """
         self._mirror.keep(conference)
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + (0.0 if self._is_away else self._pace.hold)
-        self._holds[conference.id, rule] = Hold(conference, rule, loop.create_future(), deadline)
+        holder: asyncio.Future[HeldConference | None] = loop.create_future()
+        if self._is_away:
+            holder.set_result(None)
+        patience = loop.call_later(self._pace.hold, _tell, holder, None)
+        self._holds[conference.id, rule] = Hold(conference, rule, holder, patience)
         self._urgent.set()
         return await self.agreed(conference, rule)
 
@@ -123,14 +128,12 @@ class Writer:
             hold = self._holds.get(key)
             if hold is None:
                 continue
-            seconds = hold.deadline - asyncio.get_running_loop().time()
-            if seconds > 0:
-                await asyncio.wait((hold.holder,), timeout=seconds)
-            if not hold.holder.done():
+            holder = await asyncio.shield(hold.holder)
+            if holder is None:
                 self.late += 1
                 self._is_away = True
                 return held
-            held = hold.holder.result()
+            held = holder
         return held
 
     async def write_holds(self) -> None:
@@ -236,8 +239,8 @@ class Writer:
             if holder.ended_at is not None:
                 # It was written before, although that could not be seen from here, and ended meanwhile.
                 self._mirror.drop_if(conference)
-            if not hold.holder.done():
-                hold.holder.set_result(room if room is not None and room.id == holder.id else holder)
+            hold.patience.cancel()
+            _tell(hold.holder, room if room is not None and room.id == holder.id else holder)
 
     def _say_unwritten(self, error: StoreUnavailableError) -> None:
         log.warning("conferences.unwritten: %d holds and %d notes wait; %s", self.hold_count, self.note_count, error)
@@ -247,3 +250,8 @@ class Writer:
         what = "conferences.unwritable: %d holds and %d notes are dropped"
         log.error(what, holds, len(notes.entries), exc_info=error)
         self.dropped += holds + len(notes.entries) + len(notes.actions)
+
+
+def _tell(waiting: asyncio.Future[HeldConference | None], holder: HeldConference | None) -> None:
+    if not waiting.done():
+        waiting.set_result(holder)
