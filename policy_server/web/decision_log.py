@@ -18,8 +18,9 @@ LINES_LIMIT: Final = 20_000
 BYTES_LIMIT: Final = 32 * 1024 * 1024
 """Bytes that may wait so: strangers make lines long."""
 
-INTERVAL: Final = 0.05
-"""Seconds between writes: a line is complete when it is queued, so that writing is one system call for many."""
+INTERVAL: Final = 0.2
+"""Seconds between writes: a line is complete when it is queued, so that writing is one system call for many, and waking the
+thread costs more than what it writes."""
 
 STANDARD_OUTPUT: Final = Path("-")
 """The path that stands for it."""
