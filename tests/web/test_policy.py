@@ -86,7 +86,7 @@ def without_extra(answer: dict[str, Any]) -> dict[str, Any]:
 
 def test_service_of_a_customer(server: InProcess) -> None:
     """A customer on a good link gets the room with its leg, PINs from the key, and who decided."""
-    link = sample_link(server.rules.ruleset)
+    link = sample_link(server.rules.ruleset, nonce=b"once")
     answer = server.ask("/service/configuration", local_alias=link.alias, remote_display_name="Ada L")
     pins = link.call.pins
     assert answer["rule"] == "customer"
