@@ -21,6 +21,8 @@ LOOK_AHEAD: Final = (
     (timedelta(days=400), timedelta(hours=6)),
 )
 """How far to look for a moment when the door is open or closed, and in what steps: weeks first, then holidays."""
+LASTS: Final = timedelta(minutes=1)
+"""How long playing may take: the door does not open or close meanwhile."""
 
 
 class Arrivals:
@@ -47,7 +49,9 @@ class Arrivals:
     def opening(self, at: datetime | None) -> datetime:
         """The moment that was asked for, or the next at which a caller gets in; raises Unusable if there is none."""
         if at is None:
-            at = next((moment for moment in _moments(self._now) if self._lets_in(moment)), None)
+            at = next(
+                (each for each in _moments(self._now) if self._lets_in(each) and self._lets_in(each + LASTS)), None
+            )
         if at is None:
             raise Unusable(
                 f"no {self._part.who} gets in within a year: {_told_instead(self._part, *self.come_to(self._now))}"
@@ -56,7 +60,9 @@ class Arrivals:
 
     def closing(self) -> datetime | None:
         """The next moment at which no caller gets in."""
-        return next((moment for moment in _moments(self._now) if not self._lets_in(moment)), None)
+        return next(
+            (each for each in _moments(self._now) if not self._lets_in(each) and not self._lets_in(each + LASTS)), None
+        )
 
     def room(self, at: datetime) -> Serve:
         """The room that a caller gets at a moment; raises Unusable if they get none."""
