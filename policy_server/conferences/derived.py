@@ -6,9 +6,8 @@ from datetime import datetime
 from itertools import chain
 
 from policy_server.conferences.known import Known
-from policy_server.pexip.request_types import RequestType
-from policy_server.pexip.requests import encode_query, parse_request
 from policy_server.policy.decisions import Serve, Trace, no_rows
+from policy_server.policy.doors import asked_by_browser
 from policy_server.policy.evaluate import evaluate
 from policy_server.policy.names import Keyring, Role
 from policy_server.policy.ruleset import Ruleset
@@ -32,9 +31,7 @@ def decided(known: Known, ruleset: Ruleset, keyring: Keyring, alias: str, now: d
     at = now if known.conference is None else known.conference.held_at
     kept = [each for each in (known.link, known.joined) if each is not None]
     links = {each.call: each if known.conference is None else each.as_of(at) for each in kept}
-    asked = {"call_direction": "dial_in", "protocol": "api", "trigger": "web", "local_alias": alias}
-    request = parse_request(RequestType.SERVICE, encode_query(asked).encode())
-    decision = evaluate(ruleset, request, at, keyring, find_link=links.get)
+    decision = evaluate(ruleset, asked_by_browser(alias), at, keyring, find_link=links.get)
     return replace(decision, trace=Trace(no_rows)) if isinstance(decision, Serve) else None
 
 

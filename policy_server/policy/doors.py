@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from policy_server.pexip.query import clean
 from policy_server.pexip.request_types import RequestType
-from policy_server.pexip.requests import PolicyRequest, encode_query, parse_request
+from policy_server.pexip.requests import PolicyRequest
 from policy_server.policy.calendars import LOOK_AHEAD, Calendar
 from policy_server.policy.conditions import walk
 from policy_server.policy.decisions import Decision, Forward, Serve
@@ -20,9 +21,6 @@ MOST_CHANGES: Final = 200
 
 LETS_IN: Final = (Serve, Forward)
 """Decisions by which a customer gets in, or may get in: what another policy server will say is not asked before."""
-
-_ASKED: Final = encode_query({"call_direction": "dial_in", "protocol": "api", "trigger": "web"})
-"""What a browser asks, whatever it dials."""
 
 _MINUTE: Final = timedelta(minutes=1)
 _DAY: Final = timedelta(days=1)
@@ -93,8 +91,7 @@ class Door:
         return lambda call: self.find_link(self.call.id if call == asked.id else call)
 
     def _question(self, call: Call) -> PolicyRequest:
-        asked = f"{_ASKED}&{encode_query({'local_alias': self.link_type.customers_alias(call)})}"
-        return parse_request(RequestType.SERVICE, asked.encode())
+        return asked_by_browser(self.link_type.customers_alias(call))
 
     def _call_at(self, moment: datetime) -> Call:
         """The call, or if its door is shut by then one whose door is not and that nobody ever sees."""
@@ -110,6 +107,12 @@ class Door:
         numbers = services.index.candidates(facts)
         conditions = (condition for number in numbers for condition in walk(services.rules[number].conditions))
         return tuple(dict.fromkeys(calendar for condition in conditions for calendar in condition.calendars))
+
+
+def asked_by_browser(alias: str) -> PolicyRequest:
+    """What a node asks when a browser dials an alias."""
+    asked = {"call_direction": "dial_in", "protocol": "api", "trigger": "web", "local_alias": clean(alias)}
+    return PolicyRequest(RequestType.SERVICE, asked)
 
 
 def guest_pin_of(service: Mapping[str, object]) -> str:
