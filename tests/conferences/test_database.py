@@ -25,6 +25,7 @@ from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.tables import TABLES
 from tests.conferences.postgres import PASSWORD, Postgres, PostgresMissingError, find_binaries
 from tests.conferences.samples import CALL, HOST_PIN, NOW, Place, conference, entry, link, stored_event
+from tests.waiting import PATIENCE
 
 METHODS: dict[str, Callable[[ConferenceStore], Awaitable[object]]] = {
     "prepare": lambda store: store.prepare(),
@@ -465,7 +466,7 @@ def test_a_database_may_come_later(tmp_path: Path) -> None:
             folder.unlink()
             folder.mkdir()
             assert await store.hold(conference()) == conference()
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE):
                 assert await heard == LOOK_AGAIN
             await changes.aclose()
 

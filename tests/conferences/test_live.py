@@ -22,6 +22,7 @@ from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import LOOK_AGAIN, Change, HeldConference, Link, Recorded, TimelineEntry
 from policy_server.conferences.store import ConferenceStore
 from tests.conferences.samples import CALL, HOUR, NOW, SECOND, Place, conference, entry, eventually, link
+from tests.waiting import PATIENCE
 
 T = TypeVar("T")
 
@@ -409,7 +410,7 @@ def test_nobody_waits_twice_for_one_room(sqlite_place: Place) -> None:
         async with replica(sqlite_place.url, store, pace=pace) as one:
             first = await one.hold(conference())
             pace.hold = 3600.0
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 assert await one.hold(replace(conference(), id="another")) is first
                 assert await one.agreed(first, first.rule) is first
             assert one.late == 3
@@ -428,7 +429,7 @@ def test_nobody_waits_for_a_database_that_is_known_to_be_away(sqlite_place: Plac
         async with replica(sqlite_place.url, store, pace=pace) as one:
             await one.hold(conference("first"))
             pace.hold = 3600.0
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 for name in ("second", "third"):
                     await one.hold(conference(name))
             assert one.late == 3

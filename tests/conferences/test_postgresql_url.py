@@ -20,6 +20,7 @@ from policy_server.conferences.records import LOOK_AGAIN, Change
 from policy_server.conferences.store import ConferenceStore
 from tests.conferences.postgres import PASSWORD, Postgres, running_standby
 from tests.conferences.samples import CALL, NOW, entry, link
+from tests.waiting import PATIENCE
 
 EXAMPLE = "postgresql://user:p%40ssword@host/database"
 AT = (
@@ -211,8 +212,8 @@ async def use(url: str) -> None:
         await store.create_link(link())
         await store.add_timeline([entry()])
         assert (await store.link(CALL)) == link()
-        change = await asyncio.wait_for(anext(heard), 5)
-        assert isinstance(change, Change)
+        async with asyncio.timeout(PATIENCE):
+            assert isinstance(await anext(heard), Change)
         await heard.aclose()
         assert await store.read(Reader.holder, CALL, NOW) is None
 

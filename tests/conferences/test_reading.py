@@ -38,6 +38,7 @@ from tests.conferences.test_rooms import (
     TEXT,
 )
 from tests.rule_sets import CALL_ID, KEYRING, NOON, SESSION, load, request
+from tests.waiting import WHOLE_PATIENCE
 
 T = TypeVar("T")
 
@@ -216,7 +217,7 @@ def run(work: Callable[[], Awaitable[T]]) -> T:
     """Runs something."""
 
     async def bounded() -> T:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WHOLE_PATIENCE):
             return await work()
 
     return asyncio.run(bounded())

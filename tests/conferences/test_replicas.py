@@ -29,10 +29,11 @@ from tests.conferences.samples import (
     link,
     stored_event,
 )
+from tests.waiting import PATIENCE
 
 
 async def _next(changes: AsyncGenerator[Change, None]) -> Change:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE):
         return await anext(changes)
 
 

@@ -9,6 +9,7 @@ from policy_server.conferences.reader import Reader
 from policy_server.conferences.records import LOOK_AGAIN, Change
 from policy_server.conferences.store import ConferenceStore
 from tests.conferences.samples import CALL, DAY, HOUR, NOW, SECOND, Place, conference, entry, link, stored_event
+from tests.waiting import PATIENCE
 
 
 def seconds(delta: timedelta) -> float:
@@ -151,7 +152,7 @@ def test_a_listener_hears_of_changes_after_everything_was_purged(place: Place) -
             await store.add_timeline([entry(key=key, at=old)])
             assert await anext(changes) == Change(key, 1)
         await store.purge(NOW)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             for number in (1, 2):
                 await store.add_timeline([entry(str(number), key="three", at=old)])
                 assert await anext(changes) == Change("three", number)

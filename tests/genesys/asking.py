@@ -10,6 +10,7 @@ from policy_server.genesys.client import GenesysClient
 from policy_server.genesys.results import AgentResult, ConversationResult
 from policy_server.genesys.tenant import Tenant, parse_tenant
 from policy_server.simulator.genesys import ORGANIZATION, Json, StandIn, User
+from tests.waiting import WHOLE_PATIENCE
 
 TOKEN: Final = "S3cr3t-t0ken_of.Maria~+/=="
 OTHER_TOKEN: Final = "another-t0ken"
@@ -92,7 +93,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Runs something on a loop of its own, for a minute at most."""
 
     async def bounded() -> T:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WHOLE_PATIENCE):
             return await work
 
     return asyncio.run(bounded())

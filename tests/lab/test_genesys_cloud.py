@@ -27,6 +27,7 @@ from tests.lab.genesys_widget import (
     genesys,
     play_alone,
 )
+from tests.waiting import PATIENCE
 
 CONVERSATION = "c3b1f6de-8f0b-4c5e-9a77-2f4f0c1d5e90"
 EVENT = {"id": CONVERSATION, "participants": [], "recordingState": "active"}
@@ -475,7 +476,7 @@ def test_stops_with_open_sockets() -> None:
     """Sockets that are open when the stand-in stops are closed, and none of its tasks is left."""
 
     async def run() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             async with genesys() as served:
                 widget = await served.sign_in("maria")
                 socket = await connect((await widget.channel())["connectUri"], proxy=None)

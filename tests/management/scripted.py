@@ -12,6 +12,7 @@ import orjson
 from policy_server.management.access import Access, Account
 from policy_server.management.client import ManagementClient
 from policy_server.management.requests import Requests
+from tests.waiting import WHOLE_PATIENCE
 
 T = TypeVar("T")
 
@@ -177,7 +178,7 @@ def play(
     """What a scenario comes to with a node that gives these answers."""
 
     async def run() -> tuple[T, Scene]:
-        async with asyncio.timeout(60), serving(*answers) as node:
+        async with asyncio.timeout(WHOLE_PATIENCE), serving(*answers) as node:
             time = Time()
             async with client_of(Access(node.url, ACCOUNT), time, timeout=timeout, rate=rate) as client:
                 scene = Scene(node, client, time)

@@ -23,6 +23,7 @@ from tests.management.scripted import (
     play,
     serving,
 )
+from tests.waiting import PATIENCE
 
 START = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
@@ -113,7 +114,7 @@ def test_it_goes_on_whatever_happens(caplog: pytest.LogCaptureFixture) -> None:
 
         watch = Watch(Broken(), lambda: START, jitter=lambda: 0.5, sleep=sleep)  # type: ignore[arg-type]
         watch.start()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             await enough.wait()
         await watch.stop()
 

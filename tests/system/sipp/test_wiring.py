@@ -18,6 +18,7 @@ from policy_server.lab.stages import Report, play
 from policy_server.lab.wiring import PORTS, Lab
 from policy_server.rulefiles.problems import Problem
 from tests.system.sipp.processes import is_listening
+from tests.waiting import PATIENCE
 
 Scene = Callable[[Lab], Awaitable[None]]
 
@@ -80,7 +81,7 @@ def test_the_trunk_page(folder: Path) -> None:
     async def scene(running: Lab) -> None:
         arrived: asyncio.Queue[Invite] = asyncio.Queue()
         running.trunk.on_invite(arrived.put_nowait)
-        async with asyncio.timeout(20), httpx.AsyncClient(trust_env=False) as http:
+        async with asyncio.timeout(PATIENCE), httpx.AsyncClient(trust_env=False) as http:
             empty = await http.get(f"{running.trunk_url}/")
             assert "No call so far." in empty.text
             async with await SipCall.place(

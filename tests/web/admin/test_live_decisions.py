@@ -26,6 +26,7 @@ from policy_server.web.admin.siblings import Siblings
 from policy_server.web.answered import Answered, Failed
 from policy_server.web.recent_decisions import RecentDecisions
 from tests.servers import SECRET_KEY
+from tests.waiting import PATIENCE
 from tests.web.samples import NOW
 
 KEYRING: Final = Keyring.from_text(SECRET_KEY)
@@ -88,13 +89,13 @@ class Page:
 
     async def next(self) -> tuple[str, Any]:
         """The next event: its name and what it tells."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             return await self.heard.get()
 
     async def close(self) -> None:
         """The browser goes away."""
         self.gone.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await self.task
 
     async def _receive(self) -> dict[str, Any]:
@@ -171,12 +172,12 @@ def test_too_many_pages_are_told_so() -> None:
         name, told = await further.next()
         assert name == "end"
         assert f"{STREAMS} pages" in told["told"]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await further.task
         await pages[0].close()
         assert (await stage.page().next())[0] == "table"
         stage.live.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await asyncio.gather(*(page.task for page in pages))
 
     staged(play)
@@ -194,7 +195,7 @@ def test_who_reads_nothing_is_cut_off() -> None:
             stage.decide()
             assert (await quick.next())[1]["html"] == f"a-{number + 1}"
         slow.reads.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await slow.task
         assert slow.heard.qsize() < WAITING
         await quick.close()
@@ -209,7 +210,7 @@ def test_a_server_that_stops_ends_them() -> None:
         page = stage.page()
         await page.next()
         stage.live.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await page.task
         assert (await stage.page().next())[0] == "end"
         assert stage.live.count == 0
