@@ -151,6 +151,8 @@ class PostgresqlConnection:
         self.is_alone = True
         self.newest = -1
         self._driver: Final = driver
+        # Knows by now how each type of value goes there and back.
+        self._transformer: Final = Transformer(driver)
         self._prepared: Final[dict[tuple[str, tuple[int, ...] | None], bytes]] = {}
 
     @property
@@ -162,16 +164,18 @@ class PostgresqlConnection:
         """Runs a statement; its rows, if it has any."""
         if _LISTED in statement:
             statement, values = _for_one(statement, values)
-        transformer = Transformer(self._driver)
-        result = self._run(statement, values, transformer)
-        transformer.set_pgresult(result)
-        return transformer.load_rows(0, result.ntuples, tuple)
+        result = self._run(statement, values)
+        self._transformer.set_pgresult(result)
+        rows = self._transformer.load_rows(0, result.ntuples, tuple)
+        # Nothing is kept of it.
+        self._transformer.set_pgresult(None)
+        return rows
 
     def insert(self, table: Table, rows: Sequence[Row]) -> list[Row]:
         """Adds rows; those that were not there."""
         if len(rows) == 1:
             # As nearly always; and an array costs more than what else there is to do.
-            return list(rows) if self._run(table.insert_one, rows[0], Transformer(self._driver)).command_tuples else []
+            return list(rows) if self._run(table.insert_one, rows[0]).command_tuples else []
         arrays = [list(values) for values in zip(*rows, strict=True)]
         new = set(self.execute(table.insert_many, *arrays)) if rows else ()
         places = table.key_places
@@ -194,8 +198,9 @@ class PostgresqlConnection:
         """Closes it."""
         self._driver.close()
 
-    def _run(self, statement: str, values: Sequence[object], transformer: abc.Transformer) -> PGresult:
+    def _run(self, statement: str, values: Sequence[object]) -> PGresult:
         # As a cursor of psycopg does, which waits in Python for each answer, and so costs twice as much.
+        transformer = self._transformer
         parameters = cast("Sequence[abc.Buffer]", transformer.dump_sequence(values, [PyFormat.BINARY] * len(values)))
         name = self._prepare(statement, transformer.types)
         return _checked(self._driver.pgconn.exec_prepared(name, parameters, transformer.formats, Format.BINARY))
