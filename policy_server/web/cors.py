@@ -4,7 +4,7 @@ Agents' tokens travel in a header that the page sets itself, so credentials of t
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -80,10 +80,10 @@ class AgentCors:
         if origin is not None:
             added += [(b"access-control-allow-origin", origin), _EXPOSED]
 
-        async def send_with_headers(message: Message) -> None:
+        def send_with_headers(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message.get("headers", ()), *added]}
-            await send(message)
+            return send(message)
 
         await self._app(scope, receive, send_with_headers)
 

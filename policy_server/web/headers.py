@@ -1,5 +1,6 @@
 """What every answer says beside its content: how it may be read, kept, and reached (RFC 9111, RFC 6797)."""
 
+from collections.abc import Awaitable
 from typing import Final
 
 from starlette.types import Message, Scope, Send
@@ -32,11 +33,11 @@ def with_safe_headers(scope: Scope, send: Send) -> Send:
     """
     wanted = safe_headers(scope)
 
-    async def send_safe(message: Message) -> None:
+    def send_safe(message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             given = message.get("headers", ())
             named = dict(given)
             message["headers"] = [*given, *[header for header in wanted if header[0] not in named]]
-        await send(message)
+        return send(message)
 
     return send_safe

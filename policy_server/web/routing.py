@@ -3,7 +3,7 @@ middleware, a search through all routes, exit stacks) cost more than what most e
 """
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from functools import partial
 from typing import Any, Final
 
@@ -63,10 +63,10 @@ async def _respond(endpoint: Any, scope: Scope, receive: Receive, send: Send) ->
 async def _run(endpoint: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     has_begun = False
 
-    async def send_and_know(message: Message) -> None:
+    def send_and_know(message: Message) -> Awaitable[None]:
         nonlocal has_begun
         has_begun = True
-        await send(message)
+        return send(message)
 
     try:
         await endpoint(scope, receive, send_and_know)
