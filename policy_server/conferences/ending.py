@@ -153,4 +153,4 @@ def _is_room_over(reader: CallSource, name: str, now: datetime) -> bool | None:
 
 def _is_over(reader: CallSource, held: HeldConference) -> bool:
     # Of this room alone: while its main room runs a breakout room may be over.
-    return reader.told_of(held).since(held.held_at).phase is Phase.ENDED
+    return reader.told_of(held).since(held.held_at).is_ended

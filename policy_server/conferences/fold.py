@@ -216,11 +216,19 @@ class Chronicle:
         """Where the conference is in its life."""
         if any(map(is_in, self.everybody)):
             return Phase.ACTIVE
-        runs = self.runs
-        is_over = bool(runs) and runs[-1].ended_at is not None
-        if is_over and not any(attendance.is_present for attendance in self.everybody):
+        if self._has_run_out and not any(attendance.is_present for attendance in self.everybody):
             return Phase.ENDED
         return Phase.WAITING
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether that is its end: nobody has to be looked at for it while a node runs the conference."""
+        return self._has_run_out and self.phase is Phase.ENDED
+
+    @property
+    def _has_run_out(self) -> bool:
+        runs = self.runs
+        return bool(runs) and runs[-1].ended_at is not None
 
     @property
     def started_at(self) -> float | None:
@@ -230,7 +238,7 @@ class Chronicle:
     @property
     def ended_at(self) -> float | None:
         """When its last node ended it, in epoch seconds by its clock; ``None`` unless the phase is ended."""
-        return self.runs[-1].ended_at if self.phase is Phase.ENDED else None
+        return self.runs[-1].ended_at if self.is_ended else None
 
 
 def tells(event: Event) -> bool:

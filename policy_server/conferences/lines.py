@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import repeat
 from operator import itemgetter
 from typing import Annotated, Final
 
@@ -53,7 +54,7 @@ class Lines:
         """All lines in order. Nodes' last message ``arrived`` then; the rest is as ``TimelineEvents.of`` has it."""
         events = self._events.of(told, joining, only)
         happened = self._of_events.each((event, moment(event.time, arrived)) for event in events)
-        lines = [*self._of_entries.each((entry, None) for entry in entries), *happened]
+        lines = [*self._of_entries.each(zip(entries, repeat(None), strict=False)), *happened]
         lines.sort(key=_AT)
         return [line for _, line in lines]
 
@@ -62,13 +63,10 @@ _AT: Final = itemgetter(0)
 
 
 def _noted(entry: TimelineEntry, _: None) -> tuple[datetime, TimelineLine]:
-    data = {key: value for key, value in entry.data.items() if key != "text"}
-    return _line(entry.at, entry.kind, str(entry.data.get("text", "")), data)
+    data = masked(entry.data)
+    text = str(data.pop("text", ""))
+    return entry.at, {"at": stamp(entry.at), "kind": entry.kind, "text": text, "data": data}
 
 
 def _happened(event: TimelineEvent, at: datetime) -> tuple[datetime, TimelineLine]:
-    return _line(at, event.kind, event.text, event.data)
-
-
-def _line(at: datetime, kind: str, text: str, data: Mapping[str, object]) -> tuple[datetime, TimelineLine]:
-    return at, {"at": stamp(at), "kind": kind, "text": text, "data": masked(data)}
+    return at, {"at": stamp(at), "kind": event.kind, "text": event.text, "data": masked(event.data)}
