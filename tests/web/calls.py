@@ -449,6 +449,14 @@ class Desk:
         """Stores a room that was served."""
         self.run(self.store.hold(conference or a_pin()))
 
+    def note(self, key: str, kind: str, data: Mapping[str, object], at: datetime = NOON) -> None:
+        """Puts something on a timeline."""
+
+        async def note() -> None:
+            self.conferences.note(key, kind, data, at)
+
+        self.run(note())
+
     def noted(self, kind: str, call: str = CALL_ID) -> list[TimelineEntry]:
         """The timeline entries of a kind, once all are written."""
 

@@ -154,7 +154,7 @@ def test_what_is_not_ours_costs_the_same(desk: Desk, genesys: Genesys, alias: st
 def test_a_whole_call(desk: Desk) -> None:
     """While the call runs the answer holds all that agents need (README.md: Agents)."""
     whole_call(desk)
-    desk.conferences.note(CALL_ID, "link.opened", {"door": "open"}, NOON - timedelta(minutes=5))
+    desk.note(CALL_ID, "link.opened", {"door": "open"}, NOON - timedelta(minutes=5))
     desk.noted("link.opened")
     answer = desk.found()
     timeline = answer.pop("timeline")
@@ -886,7 +886,7 @@ def test_secrets_appear_nowhere_else(
     caplog.set_level(logging.DEBUG, "policy_server")
     genesys.stand_in.conversations[CONVERSATION] = on_the_phone()
     whole_call(desk)
-    desk.conferences.note(CALL_ID, "policy.answered", {"result": dict(a_pin().service)}, NOON)
+    desk.note(CALL_ID, "policy.answered", {"result": dict(a_pin().service)})
     desk.noted("policy.answered")
     answers = [desk.ask(conversation=CONVERSATION).text, desk.ask(f"hcp{AGENT_KEY}").text]
     timeline = desk.noted("agent.looked_up")

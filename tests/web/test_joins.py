@@ -365,8 +365,8 @@ def test_a_link_that_is_made_or_revoked_is_seen_at_once(agents: calls.Desk) -> N
 def test_who_joins_has_a_timeline_of_their_own(agents: calls.Desk) -> None:
     """By its own call a link shows that person alone, the state of the room, and no door."""
     agents.tell(started(), customer(2), comes(MARIA, 3, "Maria"), comes(LEE, 4, "Lee"), trunk(), left("Maria", 30))
-    agents.conferences.note(MARIA.id, "link.created", {"text": "The link was made by 'booking'."}, NOON)
-    agents.conferences.note(CALL_ID, "link.created", {"text": "The visit's link was made."}, NOON)
+    agents.note(MARIA.id, "link.created", {"text": "The link was made by 'booking'."})
+    agents.note(CALL_ID, "link.created", {"text": "The visit's link was made."})
     agents.run(agents.written())
     answer = agents.found(MARIA.id)
     assert (answer["call"], answer["joins"], answer["name"], answer["state"]) == (MARIA.id, CALL_ID, CALL_ID, "active")
