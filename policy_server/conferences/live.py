@@ -121,7 +121,7 @@ class Conferences:
         return self._mirror.open_count
 
     def is_open(self, key: str) -> bool:
-        """Whether a timeline is that of such a room: its key is the room's name or call."""
+        """Whether a timeline is that of such a room: its key is the room's name."""
         return self._mirror.is_open(key)
 
     def link(self, call: str) -> Link | None:

@@ -61,8 +61,8 @@ class Mirror:
         return key in self._rooms or key in self._of_call
 
     def is_open(self, key: str) -> bool:
-        """Whether a timeline is that of a room that no signed link led to: its key is the room's name or call."""
-        return key in self._open or any(room.name in self._open for room in self._of_call.get(key, ()))
+        """Whether a timeline is that of a room that no signed link led to: its key is the room's name."""
+        return key in self._open
 
     def link(self, call: str, at: datetime) -> Link | None:
         """The link of a call that matters at a time: of itself, or to a room that began before it expired, or to a link that

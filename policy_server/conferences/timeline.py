@@ -144,7 +144,7 @@ def link_previewed(by: str) -> Note:
     return Note(Kind.LINK_PREVIEWED, {"text": text, "by": by})
 
 
-def policy_answered(asked: RequestType, decision: Decision, record: Mapping[str, object]) -> Note:
+def policy_answered(asked: RequestType, decision: Decision, decision_id: str, record: Mapping[str, object]) -> Note:
     """A node got an answer. ``record`` is what the log says of it."""
     match decision:
         # The most frequent come first.
@@ -178,7 +178,7 @@ def policy_answered(asked: RequestType, decision: Decision, record: Mapping[str,
         by += f", as '{upstream}' {'said' if is_answered else 'gave no answer that a node could use'}"
     is_own = asked is RequestType.SERVICE and record.get("call_direction") == "dial_out"
     asks = "The node asked before dialling the trunk" if is_own else f"A node asked {asked.about.asks}"
-    return Note(Kind.POLICY_ANSWERED, {"text": f"{asks}: {told}, {by}.", **record})
+    return Note(Kind.POLICY_ANSWERED, {"text": f"{asks}: {told}, {by}.", "decision_id": decision_id, **record})
 
 
 def agent_looked_up(agent_id: str, agent_name: str, conversation: str) -> Note:

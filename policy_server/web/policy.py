@@ -69,7 +69,7 @@ OPEN_NOTES_A_MINUTE: Final = 1000
 """Answers within a minute about all rooms together that no signed link led to; strangers make as many as they like."""
 
 NODES_LIMIT: Final = 256
-"""Addresses of nodes whose text for the log is kept."""
+"""Nodes whose text for the log is kept."""
 
 
 class _Answer(NamedTuple):
@@ -139,7 +139,7 @@ class PolicyEndpoint:
         self._noted: Final[defaultdict[str, set[int]]] = defaultdict(set)
         self._noted_in = 0
         self._untold: Final[deque[Answered]] = deque()
-        self._nodes: Final[dict[str, bytes]] = {}
+        self._nodes: Final[dict[str, tuple[str, bytes]]] = {}
         self._refusals: Final = refusals or Refusals(Door.POLICY)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -192,7 +192,8 @@ class PolicyEndpoint:
                 if self._keep is not None:
                     self._keep(untold)
                 outcome, rule, fields = self._tell(untold)
-                fields += self._node(untold.client)
+                node, of_node = self._node(untold.client)
+                fields += of_node
                 self._log.put(
                     to_the_millisecond(untold.at).encode(), untold.decision_id.encode(), untold.seconds, fields
                 )
@@ -201,7 +202,7 @@ class PolicyEndpoint:
                     self._count(untold.request_type, outcome, rule, untold.at)
                 if self._note_node is not None:
                     location = untold.about.request.text("location") if isinstance(untold.about, Decided) else ""
-                    self._note_node(address_of(untold.client), location, untold.at)
+                    self._note_node(node, location, untold.at)
             except Exception:
                 log.exception("question.unrecorded: %s", untold.decision_id)
 
@@ -261,7 +262,7 @@ class PolicyEndpoint:
                     self._watch(decision, settled.room, settled.key, untold.at)
                 if settled.key and self._is_news(ruleset, about, untold.at):
                     record[CALLER_NAME] = hiding.text(request.text(CALLER_NAME)[:LOGGED_LENGTH])
-                    note = policy_answered(request.type, decision, {"decision_id": untold.decision_id, **record})
+                    note = policy_answered(request.type, decision, untold.decision_id, record)
                     # A link that joins a call has a timeline of its own.
                     for key in dict.fromkeys((settled.key, settled.joining or settled.key)):
                         self._conferences.note(key, *note, untold.at)
@@ -308,16 +309,16 @@ class PolicyEndpoint:
         noted.add(asked)
         return True
 
-    def _node(self, client: Client) -> bytes:
-        """The node that asked, to be put behind other fields of the log; nodes are few."""
+    def _node(self, client: Client) -> tuple[str, bytes]:
+        """The node that asked, also to be put behind other fields of the log; nodes are few."""
         address = client[0] if client else ""
-        rendered = self._nodes.get(address)
-        if rendered is None:
+        known = self._nodes.get(address)
+        if known is None:
             if len(self._nodes) >= NODES_LIMIT:
                 self._nodes.clear()
-            node = self._log.render({"node": address_of(client)})
-            rendered = self._nodes[address] = self._log.separator + node
-        return rendered
+            node = address_of(client)
+            known = self._nodes[address] = (node, self._log.separator + self._log.render({"node": node}))
+        return known
 
     def _safe_question(self, request: PolicyRequest | None, ruleset: Ruleset) -> Mapping[str, object]:
         try:

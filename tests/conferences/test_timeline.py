@@ -43,9 +43,13 @@ from tests.policy.test_answers import TRACE
 )
 def test_an_answer_is_told_in_words(decision: Decision, told: str) -> None:
     """A timeline says what became of a question and by which rule, and keeps the record beside it."""
-    kind, data = policy_answered(RequestType.SERVICE, decision, {"outcome": "x"})
+    kind, data = policy_answered(RequestType.SERVICE, decision, "a-1", {"outcome": "x"})
     assert kind == "policy.answered"
-    assert data == {"text": f"A node asked which service the alias is: {told}.", "outcome": "x"}
+    assert data == {
+        "text": f"A node asked which service the alias is: {told}.",
+        "decision_id": "a-1",
+        "outcome": "x",
+    }
 
 
 @pytest.mark.parametrize(
@@ -55,13 +59,14 @@ def test_an_answer_is_told_in_words(decision: Decision, told: str) -> None:
 def test_who_decided_is_told_too(outcome: str, told: str) -> None:
     """Of a question that was forwarded a timeline says to whom, and whether that helped."""
     record = {"upstream": "scheduler", "upstream_outcome": outcome}
-    _, data = policy_answered(RequestType.SERVICE, Continue("meet", "", TRACE), record)
+    _, data = policy_answered(RequestType.SERVICE, Continue("meet", "", TRACE), "a-1", record)
     assert data["text"] == f"A node asked which service the alias is: left to Pexip, by rule 'meet', {told}."
 
 
 def test_the_room_asks_for_itself() -> None:
     """The question before the room dials is called that, and not one for an alias."""
-    _, data = policy_answered(RequestType.SERVICE, Serve("visit", "", TRACE, {}, ""), {"call_direction": "dial_out"})
+    asked = {"call_direction": "dial_out"}
+    _, data = policy_answered(RequestType.SERVICE, Serve("visit", "", TRACE, {}, ""), "a-1", asked)
     assert data["text"] == "The node asked before dialling the trunk: served, by rule 'visit'."
 
 
