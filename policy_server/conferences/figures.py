@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -17,7 +18,7 @@ from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.life import glimpse_of
 from policy_server.conferences.reader import CallSource, Reader
 from policy_server.conferences.records import HeldConference
-from policy_server.conferences.running import NotKept
+from policy_server.conferences.running import NotKept, Reading, RunningCalls
 from policy_server.conferences.shapes import moment as node_time
 from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.tables import instant, moment
@@ -122,11 +123,12 @@ class LastHour(NamedTuple):
 class CallFigures:
     """The figures of all calls. ``count`` now and then; what is asked in between is as of then.
 
-    A call is worked out from what is ``kept`` of it in memory, as long as that is what the store has.
+    A call is worked out from what is ``kept`` of it in memory, as long as that is what the store has. What is read of calls
+    at the start is kept for those who watch them, who come back at that time too.
     """
 
     def __init__(
-        self, store: ConferenceStore, kept: CallSource, rules: Rules, keyring: Keyring, clock: Callable[[], datetime]
+        self, store: ConferenceStore, kept: RunningCalls, rules: Rules, keyring: Keyring, clock: Callable[[], datetime]
     ) -> None:
         self._store: Final = store
         self._kept: Final = kept
@@ -211,7 +213,7 @@ class CallFigures:
         while turns:
             some = turns.popleft()
             try:
-                found = await self._store.read(_work_out, some, ruleset, self._keyring, now)
+                found = await self._read(some, ruleset, now)
             except StoreUnavailableError:
                 raise
             except Exception:
@@ -224,6 +226,12 @@ class CallFigures:
             for room, came_to in zip(some, found, strict=True):
                 self._take(room, came_to)
         self.counted_at = now
+
+    async def _read(self, rooms: Sequence[_Room], ruleset: Ruleset, now: datetime) -> list[_CameTo | None]:
+        if self.counted_at is not None:
+            return await self._store.read(_work_out, None, rooms, ruleset, self._keyring, now)
+        with self._kept.reading() as reading:
+            return await self._store.read(_work_out, reading, rooms, ruleset, self._keyring, now)
 
     def _take(self, room: _Room, came_to: _CameTo | None) -> None:
         over = self._to_do.pop(room.id, None)
@@ -267,18 +275,32 @@ def _look(reader: Reader, since: datetime, until: datetime, now: datetime) -> _L
 
 def _of_kept(kept: CallSource, room: _Room) -> HeldConference:
     """What holds or held a room, if what is kept of its call is what the store has. Raises NotKept."""
+    number = sum(kept.change_number((key,)) for key in room.keys)
     held = kept.conference_of_call(room.call)
-    if held is None or held.id != room.id or kept.change_number(room.keys) != room.number:
+    if held is None or held.id != room.id or number != room.number:
         raise NotKept
     return held
 
 
 def _work_out(
-    reader: Reader, rooms: Sequence[_Room], ruleset: Ruleset, keyring: Keyring, now: datetime
+    reader: Reader,
+    reading: Reading | None,
+    rooms: Sequence[_Room],
+    ruleset: Ruleset,
+    keyring: Keyring,
+    now: datetime,
 ) -> list[_CameTo | None]:
-    """What became of each call; ``None`` of a conference that is gone."""
-    found = (reader.conference(room.id) for room in rooms)
-    return [_came_to(reader, held, ruleset, keyring, now) if held is not None else None for held in found]
+    """What became of each call; ``None`` of a conference that is gone. ``reading`` remembers what is read."""
+    source = reader if reading is None else reading.of(reader)
+    found = (_held(reader, reading, room) for room in rooms)
+    return [_came_to(source, held, ruleset, keyring, now) if held is not None else None for held in found]
+
+
+def _held(reader: Reader, reading: Reading | None, room: _Room) -> HeldConference | None:
+    with suppress(NotKept):
+        if reading is not None:
+            return _of_kept(reading, room)
+    return reader.conference(room.id)
 
 
 def _came_to(source: CallSource, held: HeldConference, ruleset: Ruleset, keyring: Keyring, now: datetime) -> _CameTo:

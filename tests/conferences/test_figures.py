@@ -217,6 +217,32 @@ def test_what_is_kept_of_a_call_is_enough(place: Place, monkeypatch: pytest.Monk
     asyncio.run(scenario())
 
 
+def test_what_is_read_at_the_start_is_kept(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a call that runs nothing is read again for whoever watches it; of one that is counted later on it is."""
+
+    async def scenario() -> None:
+        clock, rules = Clock(), Rules()
+        async with ConferenceStore(place.url) as other:
+            await plays(other, 0, visit()[:2])
+            async with replica(place.url) as one:
+                figures = CallFigures(one.store, one.running, rules, KEYRING, clock)
+                lookup = ConferenceLookup(one, rules, KEYRING, "")
+                clock.now = at(2)
+                await figures.count()
+                expected = await lookup.read(lambda reader, ruleset, now: lookup.of_call(reader, call(0), ruleset, now))
+                await plays(other, 1, visit()[:2])
+                await figures.count()
+                assert figures.running()[Outcome.WAITING] == 2
+                monkeypatch.delattr(Reader, "told")
+                found = await lookup.look_up(Subject(call(0)))
+                assert found is not None
+                assert found.answer == expected
+                with pytest.raises(AttributeError):
+                    await lookup.look_up(Subject(call(1)))
+
+    asyncio.run(scenario())
+
+
 def test_every_verdict_comes_to_something() -> None:
     """Of a call that failed the customer was there, and every outcome is that of some verdict."""
     assert {outcome_of(code) for code in Code} == set(Outcome)
