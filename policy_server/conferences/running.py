@@ -314,16 +314,18 @@ class RunningCalls(CallSource):
             self._drop(key)
         while self._rows > ROWS:
             self._drop(next(iter(self._kept)))
-        # Two are looked at for each that comes, so that those that are over do not pile up behind those that are not.
+        # Two are looked at for each change, so that those that are over, or watched no more, are counted as that: nothing
+        # tells of it. Whoever was looked at comes last again.
         for _ in range(2):
-            if self._quiet_rows <= QUIET_ROWS:
+            if self._rows <= QUIET_ROWS:
                 break
-            oldest, kept = next(iter(self._kept.items()))
+            oldest = next(iter(self._kept))
+            kept = self._kept.pop(oldest)
             self._weigh(oldest, kept)
-            if kept.is_quiet:
-                self._drop(oldest)
+            if kept.is_quiet and self._quiet_rows > QUIET_ROWS:
+                self._uncount(kept)
             else:
-                self._kept[oldest] = self._kept.pop(oldest)
+                self._kept[oldest] = kept
 
     def _weigh(self, key: str, kept: _Kept) -> None:
         self._uncount(kept)

@@ -276,6 +276,22 @@ def test_of_calls_that_are_over_few_are_kept(sqlite_place: Place, monkeypatch: p
     asyncio.run(scenario())
 
 
+def test_what_is_watched_no_more_does_not_pile_up(sqlite_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that was watched at its last change is one of the few once nobody watches it, although it does not change then."""
+    monkeypatch.setattr(running, "QUIET_ROWS", 2)
+    all_of_them = [conference(f"{letter}{CALL[1:]}") for letter in "bcdefghijklm"]
+
+    async def scenario() -> None:
+        async with replica(sqlite_place.url) as one:
+            for each in all_of_them:
+                with one.subscribe(each.call):
+                    await look(one, each)
+                    assert is_kept(one.running, each)
+            assert len([each for each in all_of_them if is_kept(one.running, each)]) <= 4
+
+    asyncio.run(scenario())
+
+
 def test_a_lost_notice_is_made_up_for(sqlite_place: Place) -> None:
     """What another replica wrote is found after a while although no notice of it came, if somebody waits for it."""
 
