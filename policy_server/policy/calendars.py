@@ -168,7 +168,7 @@ class Calendar:
         return self.next_opening(after) is None
 
     def _wall(self, now: datetime) -> datetime:
-        if now.tzinfo is None:
+        if now.utcoffset() is None:
             raise ValueError(f"{now.isoformat()} needs a time zone")
         return now.astimezone(self.timezone)
 
