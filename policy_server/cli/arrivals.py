@@ -49,9 +49,7 @@ class Arrivals:
     def opening(self, at: datetime | None) -> datetime:
         """The moment that was asked for, or the next at which a caller gets in; raises Unusable if there is none."""
         if at is None:
-            at = next(
-                (each for each in _moments(self._now) if self._lets_in(each) and self._lets_in(each + LASTS)), None
-            )
+            at = self._next(lets_in=True)
         if at is None:
             raise Unusable(
                 f"no {self._part.who} gets in within a year: {_told_instead(self._part, *self.come_to(self._now))}"
@@ -60,8 +58,12 @@ class Arrivals:
 
     def closing(self) -> datetime | None:
         """The next moment at which no caller gets in."""
+        return self._next(lets_in=False)
+
+    def _next(self, *, lets_in: bool) -> datetime | None:
         return next(
-            (each for each in _moments(self._now) if not self._lets_in(each) and not self._lets_in(each + LASTS)), None
+            (each for each in _moments(self._now) if self._lets_in(each) is lets_in is self._lets_in(each + LASTS)),
+            None,
         )
 
     def room(self, at: datetime) -> Serve:
