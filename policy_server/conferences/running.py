@@ -319,13 +319,12 @@ class RunningCalls(CallSource):
         for _ in range(2):
             if self._rows <= QUIET_ROWS:
                 break
-            oldest = next(iter(self._kept))
-            kept = self._kept.pop(oldest)
+            oldest, kept = next(iter(self._kept.items()))
             self._weigh(oldest, kept)
             if kept.is_quiet and self._quiet_rows > QUIET_ROWS:
-                self._uncount(kept)
+                self._drop(oldest)
             else:
-                self._kept[oldest] = kept
+                self._kept[oldest] = self._kept.pop(oldest)
 
     def _weigh(self, key: str, kept: _Kept) -> None:
         self._uncount(kept)
