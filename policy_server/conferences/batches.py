@@ -6,7 +6,7 @@ do not block each other; and a key whose changes several of them make is counted
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar
 
@@ -16,7 +16,7 @@ from policy_server.conferences.connection import Connection, Row
 from policy_server.conferences.due import DueAction
 from policy_server.conferences.errors import RefusedLinkError
 from policy_server.conferences.links import NewLink
-from policy_server.conferences.records import Ended, HeldConference, Link, News, TimelineEntry
+from policy_server.conferences.records import Ended, HeldConference, Link, News, Page
 from policy_server.conferences.tables import storable_name
 from policy_server.pexip.events import Event
 
@@ -47,14 +47,14 @@ class Binding(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What one caller wants written: conferences to be held, entries and events to be stored, a link, an end, a binding,
-    actions that are due some time.
+    """What one caller wants written: conferences to be held, pages of timelines and events to be stored, a link, an end, a
+    binding, actions that are due some time.
 
     Events are by their identity. ``patience`` is how many seconds it waits for others to be written with.
     """
 
     conferences: Sequence[HeldConference] = ()
-    entries: Sequence[TimelineEntry] = ()
+    pages: Sequence[Page] = ()
     events: Mapping[bytes, Event] = _NO_EVENTS
     link: NewLink | None = None
     ending: Ending | None = None
@@ -65,7 +65,7 @@ class Batch(NamedTuple):
     @property
     def size(self) -> int:
         """How many rows it may make."""
-        return max(1, len(self.conferences) + len(self.entries) + len(self.events) + len(self.actions))
+        return max(1, len(self.conferences) + len(self.pages) + len(self.events) + len(self.actions))
 
     @property
     def linger(self) -> float:
@@ -110,7 +110,7 @@ def write(batches: Sequence[Batch], wakes: Sequence[Wakes], connection: Connecti
     ended = {one: over for one in sorted(all_of.endings) if (over := _end(connection, *one)) is not None}
     bound = {one for one in sorted(all_of.bindings) if conversations.bind(connection, *one)}
     new, lowered = history.add_events(connection, told) if told else (set(), set())
-    noted = history.add_timeline(connection, all_of.entries) if any(all_of.entries) else {}
+    noted = history.add_timeline(connection, all_of.pages) if any(all_of.pages) else {}
     _write_actions(connection, all_of.actions, wakes, holders, [told[identity] for identity in new])
 
     fresh = [link for link, is_new in made if is_new and isinstance(link, Link)]
@@ -120,13 +120,13 @@ def write(batches: Sequence[Batch], wakes: Sequence[Wakes], connection: Connecti
         keys |= {over.room, over.call}
     for identity in new | lowered:
         keys |= {told[identity].room, told[identity].conference}
-    for entry in noted.values():
-        keys.add(entry.key)
+    for page in noted.values():
+        keys.add(page[0].key)
     news = News(
         numbers=announce(connection, keys, max(all_of.moments)) if keys else {},
         events={identity: told[identity] for identity in new},
         copies={} if len(new) == len(told) else {one: event for one, event in told.items() if one not in new},
-        entries=tuple(noted.values()),
+        entries=tuple(chain.from_iterable(noted.values())),
         conferences=holders,
         links=tuple(fresh),
         ended=tuple(ended.values()),
@@ -136,19 +136,19 @@ def write(batches: Sequence[Batch], wakes: Sequence[Wakes], connection: Connecti
     written = [
         Written(
             tuple(islice(next_holder, len(batch.conferences))),
-            _take(unclaimed, identified) if identified else 0,
-            _take(new, batch.events) if batch.events else 0,
+            sum(len(noted[row]) for row in _take(unclaimed, pages)) if pages else 0,
+            len(_take(new, batch.events)) if batch.events else 0,
             None if batch.link is None else next(next_link)[0],
             batch.ending is not None and ended.pop(batch.ending, None) is not None,
             batch.binding in bound,
         )
-        for batch, identified in zip(batches, all_of.entries, strict=True)
+        for batch, pages in zip(batches, all_of.pages, strict=True)
     ]
     return Together(written, news)
 
 
 class _Gathered(NamedTuple):
-    """What all batches of a transaction want written, kind by kind; ``entries`` are by their identity, those of each batch.
+    """What all batches of a transaction want written, kind by kind; ``pages`` are by their rows, those of each batch.
 
     ``moments`` are when it happened.
     """
@@ -158,7 +158,7 @@ class _Gathered(NamedTuple):
     endings: set[Ending]
     bindings: set[Binding]
     told: Mapping[bytes, Event]
-    entries: list[Mapping[Row, TimelineEntry]]
+    pages: list[Mapping[Row, Page]]
     actions: list[DueAction]
     moments: list[datetime]
 
@@ -167,11 +167,11 @@ def _gather(batches: Sequence[Batch]) -> _Gathered:
     told = batches[0].events if len(batches) == 1 else different(pair for one in batches for pair in one.events.items())
     all_of = _Gathered([], [], set(), set(), told, [], [], [event.arrived_at for event in told.values()])
     moments = all_of.moments
-    for conferences, entries, _, link, ending, binding, actions, _ in batches:
+    for conferences, pages, _, link, ending, binding, actions, _ in batches:
         all_of.rooms.extend(conferences)
         moments += [conference.held_at for conference in conferences]
-        all_of.entries.append({history.entry_identity(entry): entry for entry in entries})
-        moments += [entry.at for entry in entries]
+        all_of.pages.append({history.page_row(page): page for page in pages})
+        moments += [page[-1].at for page in pages]
         all_of.actions.extend(actions)
         if link is not None:
             all_of.links.append(link)
@@ -208,11 +208,11 @@ def _end(connection: Connection, room: str, at: datetime, number: int) -> Ended 
     return holds.end(connection, room, at)
 
 
-def _take(new: set[K], keys: Iterable[K]) -> int:
-    """How many of some keys are new, and nobody else's then: what two batches have is new once."""
+def _take(new: set[K], keys: Iterable[K]) -> set[K]:
+    """Those of some keys that are new, and nobody else's then: what two batches have is new once."""
     own = new.intersection(keys)
     new -= own
-    return len(own)
+    return own
 
 
 def different(events: Iterable[tuple[bytes, Event]]) -> dict[bytes, Event]:

@@ -7,8 +7,8 @@ from operator import attrgetter, itemgetter
 from typing import Final
 
 from policy_server.conferences.connection import Connection, Row
-from policy_server.conferences.packing import pack, unpack
-from policy_server.conferences.records import HeldConference, TimelineEntry
+from policy_server.conferences.packing import pack, pack_text, unpack
+from policy_server.conferences.records import HeldConference, Page, TimelineEntry
 from policy_server.conferences.tables import (
     CHANGES,
     CONFERENCES,
@@ -18,7 +18,7 @@ from policy_server.conferences.tables import (
     LINKS,
     TIMELINE,
     Table,
-    encode,
+    encode_bytes,
     instant,
     moment,
     storable_name,
@@ -29,6 +29,7 @@ EARLIER: Final = timedelta(hours=1)
 """How long before a room is held it matters what was told of it: that is not about who holds it now."""
 
 _TOLD: Final = attrgetter("time", "node", "seq")
+_AT: Final = attrgetter("at")
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _LOWER_SEQ: Final = "UPDATE events SET seq = ? WHERE digest = ? AND seq > ? RETURNING digest"
@@ -36,7 +37,7 @@ _LOWER_SEQ: Final = "UPDATE events SET seq = ? WHERE digest = ? AND seq > ? RETU
 _SELECT_EVENTS: Final = """SELECT arrived_at, seq, content FROM events
     WHERE room = ? AND arrived_at / 3600000000 >= ? AND arrived_at >= ?"""
 _HELD_AGAIN: Final = "SELECT min(held_at) FROM conferences WHERE name = ? AND held_at > ?"
-_SELECT_ENTRIES: Final = "SELECT at, content FROM timeline WHERE key = ? ORDER BY at, id"
+_SELECT_PAGES: Final = "SELECT at, content FROM timeline WHERE key = ? ORDER BY id"
 _CHANGE_NUMBERS: Final = "SELECT key, number FROM changes WHERE key = ANY(?)"
 
 
@@ -78,22 +79,25 @@ def find_events_of(connection: Connection, conference: HeldConference) -> tuple[
     return find_events(connection, conference.name, since, until)
 
 
-def add_timeline(connection: Connection, groups: Iterable[Mapping[Row, TimelineEntry]]) -> dict[Row, TimelineEntry]:
-    """Stores the entries of some groups, by their identity, that are not there yet; those."""
-    entries: dict[Row, TimelineEntry] = {}
+def add_timeline(connection: Connection, groups: Iterable[Mapping[Row, Page]]) -> dict[Row, Page]:
+    """Stores the pages of some groups, by their rows, that are not there yet; those."""
+    pages: dict[Row, Page] = {}
     for group in groups:
-        entries.update(group)
+        pages.update(group)
     # In one order everywhere, so that two replicas wait for each other and do not block each other.
-    ordered = sorted(entries, key=itemgetter(0))
-    new = connection.insert(TIMELINE, [(*identity, _packed(entries[identity], identity[0])) for identity in ordered])
-    return {row[:3]: entries[row[:3]] for row in new}
+    return {row: pages[row] for row in connection.insert(TIMELINE, sorted(pages, key=itemgetter(0)))}
 
 
 def find_timeline(connection: Connection, key: str) -> tuple[TimelineEntry, ...]:
     """The entries of a key, by time and then in the order they were stored."""
     stored = storable_name(key)
-    rows = connection.execute(_SELECT_ENTRIES, stored)
-    return tuple(TimelineEntry(stored, moment(at), *unpack(content, stored)) for at, content in rows)
+    rows = connection.execute(_SELECT_PAGES, stored)
+    found = (
+        TimelineEntry(stored, moment(at - before), kind, data)
+        for at, content in rows
+        for before, kind, data in unpack(content, stored)
+    )
+    return tuple(sorted(found, key=_AT))
 
 
 def find_change_numbers(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
@@ -149,13 +153,11 @@ def _event(room: str, arrived_at: int, seq: int, content: bytes) -> Event:
     return Event(node, seq, version, time, name, data, envelope, arrived_at=moment(arrived_at))
 
 
-def _packed(entry: TimelineEntry, key: str) -> bytes:
-    return pack([entry.kind, entry.data], key)
-
-
-def entry_identity(entry: TimelineEntry) -> Row:
-    """What equal entries have in common: their key, and by which the table tells them apart, when it was and a digest of all."""
-    key = storable_name(entry.key)
-    content = f"{key}\n{entry.kind}\n{encode(entry.data)}".encode("utf-8", "surrogatepass")
-    digest = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big", signed=True)
-    return key, instant(entry.at), digest
+def page_row(page: Page) -> Row:
+    """The row of a page, which equal ones have in common: its key, by which the table tells it from others, when its last
+    entry was and a digest of all, and the content.
+    """
+    key, at = storable_name(page[0].key), instant(page[-1].at)
+    text = encode_bytes([[at - instant(entry.at), entry.kind, entry.data] for entry in page])
+    digest = hashlib.blake2b(b"%b\n%b" % (key.encode(), text), digest_size=8).digest()
+    return key, at, int.from_bytes(digest, "big", signed=True), pack_text(text, key)

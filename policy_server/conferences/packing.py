@@ -72,7 +72,11 @@ _OWN_NAME: Final = b"\0"
 
 def pack(value: object, name: str) -> bytes:
     """JSON of a value, packed, for a row that is found by a name. Raises TypeError for what is not JSON."""
-    text = encode_bytes(value)
+    return pack_text(encode_bytes(value), name)
+
+
+def pack_text(text: bytes, name: str) -> bytes:
+    """What ``pack`` makes of a value, for one whose JSON is there already."""
     packer = _PACKER.copy()
     return packer.compress(text.replace(name.encode(), _OWN_NAME) if name else text) + packer.flush()
 

@@ -171,6 +171,10 @@ class TimelineEntry:
             raise ValueError("a timeline entry needs the call or room name that it belongs to")
 
 
+Page = Sequence[TimelineEntry]
+"""Entries of one timeline that are written together, at least one, in the order in which they were noted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """Something about a call or room name (``key``) was written; ``number`` counts how often, from 1."""

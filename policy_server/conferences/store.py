@@ -18,7 +18,7 @@ from policy_server.conferences.errors import RefusedLinkError
 from policy_server.conferences.groups import ROWS_AT_ONCE, Groups
 from policy_server.conferences.links import NewLink
 from policy_server.conferences.reader import Reader
-from policy_server.conferences.records import Change, HeldConference, Link, News, Recorded, TimelineEntry
+from policy_server.conferences.records import Change, HeldConference, Link, News, Page, Recorded, TimelineEntry
 from policy_server.conferences.tables import CHANGES, moment
 from policy_server.conferences.threads import Done
 from policy_server.pexip.events import Event
@@ -249,19 +249,19 @@ class ConferenceStore:
 
     async def add_timeline(self, entries: Sequence[TimelineEntry]) -> int:
         """Stores timeline entries and returns how many are new; equal entries are the same."""
-        return (await self.record((), entries)).noted
+        return (await self.record((), [(entry,) for entry in entries])).noted
 
     async def record(
         self,
         conferences: Sequence[HeldConference],
-        entries: Sequence[TimelineEntry],
+        pages: Sequence[Page],
         linger: float = LINGER,
         actions: Sequence[DueAction] = (),
     ) -> Recorded:
-        """What ``hold_all``, ``add_timeline`` and ``schedule`` do, in one transaction. What is no conference waits up to
-        ``linger`` seconds for something else to be written with.
+        """What ``hold_all``, ``add_timeline`` and ``schedule`` do, in one transaction; equal pages are the same. What is no
+        conference waits up to ``linger`` seconds for something else to be written with.
         """
-        written = await self._write(Batch(conferences, entries, actions=actions, patience=linger))
+        written = await self._write(Batch(conferences, pages, actions=actions, patience=linger))
         return Recorded(written.holders, written.noted)
 
     async def schedule(self, actions: Sequence[DueAction]) -> int:

@@ -232,7 +232,7 @@ TIMELINE: Final = Table(
     Column("at", _INSTANT),
     # Of all but the time.
     Column("digest", _NUMBER),
-    # Packed: kind, data.
+    # Packed: of each of the entries how many microseconds before that it was, kind, data.
     Column("content", _BYTES),
     key=("at", "digest"),
     is_numbered=True,

@@ -19,6 +19,9 @@ from policy_server.light import light_dataclass
 
 WRITTEN_AT_ONCE: Final = 500
 
+NOTES_OF_PAGE: Final = 10
+"""Notes of one timeline that are written in one row, so many at the most."""
+
 log = logging.getLogger(__name__)
 
 
@@ -49,7 +52,11 @@ class Writer:
         self._mirror: Final = mirror
         self._pace: Final = pace
         self._limits: Final = limits
-        self._notes: Final[deque[TimelineEntry]] = deque()
+        self._pages: Final[deque[list[TimelineEntry]]] = deque()
+        # To which more may be added: what was given away to be written stays as it is, or it would be written twice.
+        self._open_pages: Final[dict[str, list[TimelineEntry]]] = {}
+        self.note_count = 0
+        """Notes that are not written yet."""
         self._actions: Final[deque[DueAction]] = deque()
         self._holds: Final[dict[tuple[str, str], Hold]] = {}
         self._urgent: Final = asyncio.Event()
@@ -74,11 +81,6 @@ class Writer:
         """Holds that are not written yet."""
         return len(self._holds)
 
-    @property
-    def note_count(self) -> int:
-        """Notes that are not written yet."""
-        return len(self._notes)
-
     def is_writing(self, conference: HeldConference) -> bool:
         """Whether the conference is not known to be in the store yet."""
         return (conference.id, conference.rule) in self._holds
@@ -87,10 +89,15 @@ class Writer:
         """Puts something on a timeline, when the database has time."""
         # While the database is away strangers must not take the places of customers' notes.
         most = self._limits.notes
-        if len(self._notes) >= most or (len(self._notes) >= most // 2 and self._mirror.is_open(entry.key)):
+        if self.note_count >= most or (self.note_count >= most // 2 and self._mirror.is_open(entry.key)):
             self.dropped += 1
             return
-        self._notes.append(entry)
+        self.note_count += 1
+        page = self._open_pages.get(entry.key)
+        if page is None or len(page) >= NOTES_OF_PAGE:
+            page = self._open_pages[entry.key] = []
+            self._pages.append(page)
+        page.append(entry)
         self._call()
 
     def schedule(self, action: DueAction) -> None:
@@ -153,7 +160,7 @@ class Writer:
         """Writes everything, once it has stopped. Raises StoreUnavailableError."""
         if self._aboard is not None:
             await asyncio.wait((self._aboard,))
-        while self._holds or self._notes or self._actions:
+        while self._holds or self._pages or self._actions:
             await self._write_holds()
             await self._write_notes()
 
@@ -167,18 +174,20 @@ class Writer:
 
     def _some_notes(self) -> Batch:
         # As many only as do not keep calls waiting for their holds.
-        notes, actions = islice(self._notes, WRITTEN_AT_ONCE), islice(self._actions, WRITTEN_AT_ONCE)
-        return Batch(entries=list(notes), actions=list(actions))
+        self._open_pages.clear()
+        pages, actions = islice(self._pages, WRITTEN_AT_ONCE), islice(self._actions, WRITTEN_AT_ONCE)
+        return Batch(pages=list(pages), actions=list(actions))
 
     def _drop(self, notes: Batch) -> None:
-        for _ in notes.entries:
-            self._notes.popleft()
+        for page in notes.pages:
+            self._pages.popleft()
+            self.note_count -= len(page)
         for _ in notes.actions:
             self._actions.popleft()
 
     @property
     def _may_board(self) -> bool:
-        return self._is_on and self._pause is None and self._aboard is None and bool(self._notes or self._actions)
+        return self._is_on and self._pause is None and self._aboard is None and bool(self._pages or self._actions)
 
     def _call(self) -> None:
         if self._may_board and not self._store.board_within(self._pace.gather):
@@ -219,11 +228,11 @@ class Writer:
         self._call()
 
     async def _write_some(self, holds: Sequence[Hold], notes: Batch) -> None:
-        if not (holds or notes.entries or notes.actions):
+        if not (holds or notes.pages or notes.actions):
             return
         rooms: Sequence[HeldConference] = [hold.conference for hold in holds]
         try:
-            rooms = (await self._store.record(rooms, notes.entries, self._pace.gather, notes.actions)).holders
+            rooms = (await self._store.record(rooms, notes.pages, self._pace.gather, notes.actions)).holders
             self._is_away = False
         except (ValueError, TypeError) as error:
             self._say_unwritable(error, len(holds), notes)
@@ -248,8 +257,9 @@ class Writer:
     def _say_unwritable(self, error: Exception, holds: int, notes: Batch) -> None:
         """Something among them cannot be written, ever."""
         what = "conferences.unwritable: %d holds and %d notes are dropped"
-        log.error(what, holds, len(notes.entries), exc_info=error)
-        self.dropped += holds + len(notes.entries) + len(notes.actions)
+        lost = sum(map(len, notes.pages))
+        log.error(what, holds, lost, exc_info=error)
+        self.dropped += holds + lost + len(notes.actions)
 
 
 def _tell(waiting: asyncio.Future[HeldConference | None], holder: HeldConference | None) -> None:

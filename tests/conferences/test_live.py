@@ -17,12 +17,14 @@ from policy_server.conferences.batches import LINGER
 from policy_server.conferences.due import DueAction
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.live import Conferences
+from policy_server.conferences.mirror import Mirror
 from policy_server.conferences.pace import Limits, Pace
 from policy_server.conferences.reader import Reader
-from policy_server.conferences.records import LOOK_AGAIN, Change, HeldConference, Link, Recorded, TimelineEntry
-from policy_server.conferences.store import ConferenceStore
+from policy_server.conferences.records import LOOK_AGAIN, Change, HeldConference, Link, Page, Recorded, TimelineEntry
+from policy_server.conferences.store import ConferenceStore, Passengers
+from policy_server.conferences.writer import Writer
 from tests.conferences.samples import CALL, HOUR, NOW, SECOND, Place, conference, entry, eventually, link
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until
 
 T = TypeVar("T")
 
@@ -71,13 +73,13 @@ class SteeredStore(ConferenceStore):
     async def record(
         self,
         conferences: Sequence[HeldConference],
-        entries: Sequence[TimelineEntry],
+        pages: Sequence[Page],
         linger: float = LINGER,
         actions: Sequence[DueAction] = (),
     ) -> Recorded:
         """As the store does it."""
         await self._enter("record")
-        recorded = await super().record(conferences, entries, linger, actions)
+        recorded = await super().record(conferences, pages, linger, actions)
         if self.loses_replies and conferences:
             raise StoreUnavailableError("it took too long")
         return recorded
@@ -242,6 +244,35 @@ def test_an_answer_does_not_wait_for_a_database_that_is_away(tmp_path: Path) -> 
                 await eventually(written)
 
     run(scenario)
+
+
+def test_notes_of_a_call_that_are_written_together_are_a_page_that_stays_as_it_is(tmp_path: Path) -> None:
+    """What may have been written already although nobody heard of it is written again with no more in it than before."""
+
+    class Quay(ConferenceStore):
+        board: Callable[[], Passengers | None]
+
+        def take_along(self, board: Callable[[], Passengers | None]) -> None:
+            self.board = board
+
+    async def scenario() -> Sequence[Page]:
+        async with Quay(f"sqlite:///{tmp_path}/policy.db") as store:
+            await store.prepare()
+            writer = Writer(store, Mirror(), Pace(retry=0.0), Limits())
+            writer.start()
+            writer.note(TimelineEntry(CALL, NOW, "asked"))
+            writer.note(TimelineEntry("another", NOW, "asked"))
+            writer.note(TimelineEntry(CALL, NOW, "opened"))
+            passengers = store.board()
+            assert passengers is not None
+            writer.note(TimelineEntry(CALL, NOW, "later"))
+            passengers[1].set_exception(StoreUnavailableError("it took too long"))
+            passengers = await until(store.board)
+            assert passengers is not None
+            assert writer.note_count == 4
+            return passengers[0].pages
+
+    assert [[entry.kind for entry in page] for page in run(scenario)] == [["asked", "opened"], ["asked"], ["later"]]
 
 
 def test_what_cannot_wait_is_dropped_and_counted(tmp_path: Path) -> None:

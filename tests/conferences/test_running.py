@@ -93,11 +93,13 @@ def steps(held: HeldConference, events: Sequence[Event], order: random.Random) -
         found.append(Step(methodcaller("add_events", some)))
     noted = [
         entry(key=key, at=BEGUN + order.randint(0, 9) * SECOND, data={"text": str(number)})
-        for number, key in enumerate((call, call, room, room))
+        for number, key in enumerate((call, call, room, room, call, call, call))
     ]
-    found += [Step(methodcaller("add_timeline", [note])) for note in (*noted, noted[0])]
+    page = noted[4:]
+    found += [Step(methodcaller("add_timeline", [note])) for note in (*noted[:4], noted[0])]
+    found += [Step(methodcaller("record", [], [page])), Step(methodcaller("record", [], [noted[2:3], page]))]
     by_another_door = replace(held, doors={**held.doors, "desk": held.doors["patient"]}, rule="desk")
-    found += [Step(methodcaller("hold", held)), Step(methodcaller("record", [by_another_door], [noted[1]]))]
+    found += [Step(methodcaller("hold", held)), Step(methodcaller("record", [by_another_door], [noted[1:2]]))]
     found += [Step(methodcaller("revoke_link", call, BEGUN), True), Step(methodcaller("end", room, NOW))]
     found += [Step(methodcaller("create_link", link(f"b{CALL[1:]}", joins=call)))]
     order.shuffle(found)
@@ -172,7 +174,7 @@ def test_a_call_is_read_once(sqlite_place: Place) -> None:
             await true(lambda: one.waiting == 0)
             await look(one)
             await one.store.add_events([stored_event(1), stored_event(2)])
-            await one.store.record([OWN], [entry(), entry("other")])
+            await one.store.record([OWN], [[entry(), entry("other")]])
             assert len(one.running.timeline(CALL)) == 2
             assert len(one.running.told(CALL, BEGINNING).events) == 2
             assert one.running.conference_of_call(CALL) == OWN
@@ -195,7 +197,7 @@ def test_a_call_whose_link_was_made_here_is_never_read(sqlite_place: Place, held
     async def scenario() -> None:
         async with replica(sqlite_place.url) as one, ConferenceStore(sqlite_place.url) as other:
             await one.store.create_link(link())
-            await one.store.record([], [entry()])
+            await one.store.record([], [[entry()]])
             one.learn(link())
             await one.hold(held)
             await true(lambda: one.waiting == 0)
@@ -203,7 +205,7 @@ def test_a_call_whose_link_was_made_here_is_never_read(sqlite_place: Place, held
             assert is_kept(one.running, held)
             assert await agree(one, held)
             await other.create_link(link(f"b{CALL[1:]}"))
-            await one.store.record([], [entry(key=f"b{CALL[1:]}")])
+            await one.store.record([], [[entry(key=f"b{CALL[1:]}")]])
             assert not is_kept(one.running, conference(f"b{CALL[1:]}"))
 
     asyncio.run(scenario())

@@ -296,6 +296,19 @@ def test_a_timeline_comes_back_by_time_and_once(place: Place) -> None:
     place.run(scenario)
 
 
+def test_a_page_of_a_timeline_comes_back_as_its_entries(place: Place) -> None:
+    """Entries that were written together are in the order of their times all the same; an equal page is the same page."""
+    first, last, between = entry("first"), entry("last", at=NOW + 2 * SECOND), entry("between", at=NOW + SECOND)
+
+    async def scenario(store: ConferenceStore) -> None:
+        pages = [[first, last], [entry(key="other")]]
+        assert (await store.record((), pages)).noted == 3
+        assert (await store.record((), [*pages, [between]])).noted == 1
+        assert await store.read(Reader.timeline, CALL) == (first, between, last)
+
+    place.run(scenario)
+
+
 def test_what_is_written_is_acknowledged_whoever_fails_to_hear_of_it(
     sqlite_place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -259,7 +259,7 @@ def entries(where: Place, key: str) -> list[tuple[str, str, dict[str, str]]]:
     """The timeline as it lies in the file: key, kind and data."""
     with closing(sqlite3.connect(where.url.removeprefix("sqlite:///"))) as database:
         rows = database.execute("SELECT key, content FROM timeline WHERE key = ? ORDER BY at, id", (key,)).fetchall()
-    return [(found, *unpack(content, found)) for found, content in rows]
+    return [(found, kind, data) for found, content in rows for _, kind, data in unpack(content, found)]
 
 
 # One room, one service.
