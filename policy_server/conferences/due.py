@@ -7,6 +7,7 @@ is written down before it is done: see ``DueAction.attempts`` (README.md: Due ac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Final
 
 from policy_server.conferences.connection import POSTGRESQL, Connection, Row
@@ -40,6 +41,9 @@ class DueAction:
         if not self.id or not self.kind:
             raise ValueError("an action that is due needs an id and a kind")
 
+
+_VALUES: Final = attrgetter(*DUE_ACTIONS.names)
+_LANE: Final = DUE_ACTIONS.names.index("lane")
 
 _FIND: Final = """SELECT id FROM due_actions AS due
     WHERE done_at IS NULL AND due_at <= ? AND (leased_until IS NULL OR leased_until <= ?) AND kind = ?
@@ -182,12 +186,11 @@ def _own(action: DueAction) -> tuple[object, ...]:
 
 
 def _row(action: DueAction) -> Row:
-    values = [getattr(action, name) for name in DUE_ACTIONS.names]
+    values = [*_VALUES(action)]
     # Whatever has no lane is alone in its own.
-    values[DUE_ACTIONS.names.index("lane")] = action.lane or action.id
-    return tuple([column.encode(value) for column, value in zip(DUE_ACTIONS.columns, values, strict=True)])
+    values[_LANE] = action.lane or action.id
+    return DUE_ACTIONS.encode(values)
 
 
 def _action(row: Row) -> DueAction:
-    found = zip(DUE_ACTIONS.columns, row, strict=True)
-    return DueAction(**{column.name: column.decode(value) for column, value in found})
+    return DueAction(**DUE_ACTIONS.decode(row))

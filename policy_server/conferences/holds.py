@@ -1,7 +1,7 @@
 """Held conferences in the database: one winner for each life of a room (README.md: Held rooms)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import datetime
 from operator import attrgetter
 from typing import Final
@@ -15,11 +15,10 @@ from policy_server.pexip.field_facts import SECRET_FIELDS
 ATTEMPTS: Final = 10
 """How often another replica may end or replace a conference under our hands before we give up."""
 
-_FIELDS: Final = frozenset(field.name for field in fields(HeldConference))
-"""The columns that a conference's record has, under the same names; its doors have a table of their own."""
-
 _HOLDS: Final = {"live_name": "name"}
-"""The room that a conference begins to hold."""
+"""The room that a conference begins to hold; the record has the other columns, and its doors have a table of their own."""
+
+_VALUES: Final = attrgetter(*(_HOLDS.get(name, name) for name in CONFERENCES.names))
 
 _SELECT: Final = CONFERENCES.select
 _HOLDERS: Final = f"{_SELECT} WHERE id = ? OR live_name = ?"
@@ -57,11 +56,15 @@ def hold_all(
     for conference in ordered:
         winners[conference.id] = conference if conference.id in new else _find_winner(connection, conference, new)
     opened = _insert_doors(connection, ordered, winners)
-    doors = _find_doors(connection, [winner.id for winner in winners.values()])
     changed = new | opened
     keys = {key for one in ordered if winners[one.id].id in changed for key in (winners[one.id].name, one.call)}
-    held = (winners[conference.id] for conference in conferences)
-    return tuple(replace(winner, doors=doors.get(winner.id, {})) for winner in held), keys
+    held = tuple(winners[conference.id] for conference in conferences)
+    # Whoever has just begun, and nobody else came to, has the doors that it brought.
+    shared = {winner.id for one, winner in zip(conferences, held, strict=True) if winner is not one}
+    if not shared:
+        return held, keys
+    doors = _find_doors(connection, sorted(shared))
+    return tuple(replace(one, doors=doors.get(one.id, {})) if one.id in shared else one for one in held), keys
 
 
 _name: Final = attrgetter("name")
@@ -205,10 +208,11 @@ def _without_secrets(value: object) -> object:
 
 
 def _row(conference: HeldConference) -> Row:
-    values = (getattr(conference, name if name in _FIELDS else _HOLDS[name]) for name in CONFERENCES.names)
-    return tuple([column.encode(value) for column, value in zip(CONFERENCES.columns, values, strict=True)])
+    return CONFERENCES.encode(_VALUES(conference))
 
 
 def _conference(row: Row) -> HeldConference:
-    found = zip(CONFERENCES.columns, row, strict=True)
-    return HeldConference(**{column.name: column.decode(value) for column, value in found if column.name in _FIELDS})
+    found = CONFERENCES.decode(row)
+    for name in _HOLDS:
+        del found[name]
+    return HeldConference(**found)

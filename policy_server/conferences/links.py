@@ -1,8 +1,9 @@
 """Customer links in the database (README.md: Links)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Final
 
 from policy_server.conferences.changes import announce
@@ -11,8 +12,10 @@ from policy_server.conferences.errors import CallTakenError, IdempotencyConflict
 from policy_server.conferences.records import WITHDRAWN_KEPT, Link
 from policy_server.conferences.tables import LINKS, instant, storable_name
 
-_FIELDS: Final = frozenset(field.name for field in fields(Link))
-"""The columns that a link's record has, under the same names; the others are about the request."""
+_OF_REQUEST_ALONE: Final = ("idempotency_key", "request_digest")
+"""The columns that are about the request; a link's record has the others, under the same names."""
+
+_VALUES: Final = attrgetter(*(name if name in _OF_REQUEST_ALONE else f"link.{name}" for name in LINKS.names))
 
 _OF_CALL: Final = f"{LINKS.select} WHERE call = ?"
 _OF_CALLS: Final = f"{LINKS.select} WHERE call = ANY(?)"
@@ -36,6 +39,11 @@ class NewLink:
     link: Link
     idempotency_key: str | None
     digest: str
+
+    @property
+    def request_digest(self) -> str | None:
+        """The digest of a request that had a key."""
+        return None if self.idempotency_key is None else self.digest
 
 
 def create_links(connection: Connection, wanted: Sequence[NewLink]) -> list[tuple[Link | RefusedLinkError, bool]]:
@@ -113,12 +121,11 @@ def move_link(connection: Connection, call: str, new: Link, at: datetime) -> Lin
 
 
 def _row(wanted: NewLink) -> Row:
-    key = wanted.idempotency_key
-    of_request = {"idempotency_key": key, "request_digest": wanted.digest if key is not None else None}
-    values = (getattr(wanted.link, name) if name in _FIELDS else of_request[name] for name in LINKS.names)
-    return tuple([column.encode(value) for column, value in zip(LINKS.columns, values, strict=True)])
+    return LINKS.encode(_VALUES(wanted))
 
 
 def _link(row: Row) -> Link:
-    found = zip(LINKS.columns, row, strict=True)
-    return Link(**{column.name: column.decode(value) for column, value in found if column.name in _FIELDS})
+    found = LINKS.decode(row)
+    for name in _OF_REQUEST_ALONE:
+        del found[name]
+    return Link(**found)

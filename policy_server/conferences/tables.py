@@ -4,7 +4,7 @@ Times are microseconds since 1970, so that both databases compare them alike and
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -25,9 +25,10 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 def instant(at: datetime) -> int:
     """Microseconds since 1970. Raises ValueError for a time without a zone."""
-    if at.utcoffset() is None:
-        raise ValueError(f"a time must have a zone, but {at.isoformat()} has none")
-    return (at - _EPOCH) // _MICROSECOND
+    try:
+        return (at - _EPOCH) // _MICROSECOND
+    except TypeError:
+        raise ValueError(f"a time must have a zone, but {at.isoformat()} has none") from None
 
 
 def moment(microseconds: int) -> datetime:
@@ -50,7 +51,7 @@ def storable(text: str) -> str:
 
 def storable_name(name: str) -> str:
     """A name as it comes back from an indexed column."""
-    return storable(name[:NAME_LENGTH])
+    return name if name.isprintable() and len(name) <= NAME_LENGTH else storable(name[:NAME_LENGTH])
 
 
 def encode(value: object) -> str:
@@ -112,14 +113,6 @@ class Column(NamedTuple):
     kind: Kind
     is_nullable: bool = False
 
-    def encode(self, value: Any) -> Any:
-        """The value as it is stored."""
-        return None if value is None and self.is_nullable else self.kind.encode(value)
-
-    def decode(self, stored: Any) -> Any:
-        """The value that was stored."""
-        return None if stored is None else self.kind.decode(stored)
-
 
 _SELECT: Final = "SELECT {names} FROM {table}"
 _INSERT_ONE: Final = "INSERT INTO {into} VALUES ({values}) ON CONFLICT DO NOTHING"
@@ -147,6 +140,18 @@ class Table:
         arrays = ", ".join(f"?::{column.kind.sql}[]" for column in columns)
         self.insert_many: Final = _INSERT_MANY.format(into=into, arrays=arrays, keys=", ".join(key))
         """Adds the rows that are not there, from an array for each column, and gives their keys; in PostgreSQL."""
+        self._encoders: Final = [column.kind.encode for column in columns]
+        self._decoders: Final = [(column.name, column.kind.decode) for column in columns]
+
+    def encode(self, values: Iterable[Any]) -> tuple[Any, ...]:
+        """The row of some values, in the order of ``columns``."""
+        places = zip(self._encoders, values, strict=True)
+        return tuple([None if value is None else encode(value) for encode, value in places])
+
+    def decode(self, row: Sequence[Any]) -> dict[str, Any]:
+        """The values of a row, by the names of their columns."""
+        places = zip(self._decoders, row, strict=True)
+        return {name: None if stored is None else decode(stored) for (name, decode), stored in places}
 
 
 LINKS: Final = Table(
