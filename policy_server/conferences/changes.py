@@ -27,6 +27,7 @@ FIRST_RETRY_SECONDS: Final = 0.1
 LAST_RETRY_SECONDS: Final = 5.0
 
 _LATEST: Final = "SELECT coalesce(max(position), 0), (SELECT number FROM changes WHERE key = ?) FROM changes"
+_KNOWN: Final = "SELECT (SELECT number FROM changes WHERE key = ?)"
 _COUNT_FIRST: Final = "INSERT INTO changes (number, position, key) VALUES (?, ?, ?)"
 _COUNT_AGAIN: Final = "UPDATE changes SET number = ?, position = ? WHERE key = ?"
 _COUNT_IN_POSTGRESQL: Final = """
@@ -60,12 +61,14 @@ def announce(connection: Connection, keys: Iterable[str], at: datetime) -> dict[
 
 def _count_in_sqlite(connection: Connection, keys: Sequence[str], at: int) -> list[Row]:
     # Nobody else writes in the meantime; and a statement that counts and tells costs twice as much as these.
+    ((newest, known),) = connection.execute(_LATEST, keys[0])
+    if not connection.announced:
+        connection.is_alone = newest == connection.newest
     rows: list[Row] = []
-    for key in keys:
-        ((newest, known),) = connection.execute(_LATEST, key)
-        if not rows and not connection.announced:
-            connection.is_alone = newest == connection.newest
-        position, number = max(at, newest + 1), (known or 0) + 1
+    for position, key in enumerate(keys, max(at, newest + 1)):
+        if rows:
+            ((known,),) = connection.execute(_KNOWN, key)
+        number = (known or 0) + 1
         connection.execute(_COUNT_AGAIN if known else _COUNT_FIRST, number, position, key)
         rows.append((key, number, position))
     return rows
