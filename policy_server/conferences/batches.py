@@ -122,8 +122,10 @@ def write(batches: Sequence[Batch], wakes: Sequence[Wakes], connection: Connecti
         keys |= {told[identity].room, told[identity].conference}
     for page in noted.values():
         keys.add(page[0].key)
+    if keys:
+        announce(connection, keys, max(all_of.moments))
     news = News(
-        numbers=announce(connection, keys, max(all_of.moments)) if keys else {},
+        numbers={},
         events={identity: told[identity] for identity in new},
         copies={} if len(new) == len(told) else {one: event for one, event in told.items() if one not in new},
         entries=tuple(chain.from_iterable(noted.values())),

@@ -42,21 +42,20 @@ _SINCE: Final = "SELECT key, number, position FROM changes WHERE position > ? OR
 log = logging.getLogger(__name__)
 
 
-def announce(connection: Connection, keys: Iterable[str], at: datetime) -> dict[str, int]:
-    """Counts a change of each key, in the transaction that makes it, and lets listeners know once it is committed.
+def announce(connection: Connection, keys: Iterable[str], at: datetime) -> None:
+    """Has a change of each key be counted in the transaction that makes it, and lets listeners know once it is committed.
 
-    Returns the number of each key's change.
+    The numbers are in what that transaction has ``announced``.
     """
     # In one order everywhere, so that two replicas wait for each other and do not block each other.
     ordered = sorted({storable_name(key) for key in keys if key})
     if not ordered:
-        return {}
+        return
     if connection.dialect == POSTGRESQL:
-        rows = connection.execute(_COUNT_IN_POSTGRESQL, -(-instant(at) // HOUR) * HOUR, encode(ordered), CHANNEL)
+        hour = -(-instant(at) // HOUR) * HOUR
+        connection.announce(_COUNT_IN_POSTGRESQL, hour, encode(ordered), CHANNEL)
     else:
-        rows = _count_in_sqlite(connection, ordered, instant(at))
-    connection.announced += rows
-    return {row[0]: row[1] for row in rows}
+        connection.announced += _count_in_sqlite(connection, ordered, instant(at))
 
 
 def _count_in_sqlite(connection: Connection, keys: Sequence[str], at: int) -> list[Row]:

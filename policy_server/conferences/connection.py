@@ -6,6 +6,7 @@ from the start, and drivers keep what they have prepared of it: a library betwee
 
 import contextlib
 import json
+import select
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -15,7 +16,7 @@ import psycopg
 from psycopg import abc
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
-from psycopg.pq import ExecStatus, Format
+from psycopg.pq import ExecStatus, Format, PipelineStatus
 from psycopg.pq.abc import PGresult
 
 from policy_server.conferences.tables import Table
@@ -27,6 +28,9 @@ SQLITE: Final = "sqlite"
 POSTGRESQL: Final = "postgresql"
 
 _LISTED: Final = "= ANY(?)"
+
+_BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_COMMIT: Final = "COMMIT"
 
 FAULTS: Final = (psycopg.Error, sqlite3.Error, OSError, TimeoutError)
 """What drivers raise when a database does not do what it should."""
@@ -59,6 +63,9 @@ class Connection(Protocol):
 
     def begin(self) -> None:
         """Begins a transaction that will write."""
+
+    def announce(self, statement: str, *values: object) -> None:
+        """Runs a statement as the last of the transaction; its rows are ``announced`` once that is on disk."""
 
     def commit(self) -> None:
         """Ends a transaction: it is on disk."""
@@ -124,9 +131,13 @@ class SqliteConnection:
         """Begins a transaction that will write."""
         self._driver.execute("BEGIN IMMEDIATE")
 
+    def announce(self, statement: str, *values: object) -> None:
+        """Runs a statement, whose rows are announced."""
+        self.announced += self.execute(statement, *values)
+
     def commit(self) -> None:
         """Ends a transaction: it is on disk."""
-        self._driver.execute("COMMIT")
+        self._driver.execute(_COMMIT)
         if self.announced:
             self.newest = self.announced[-1][2]
 
@@ -141,8 +152,21 @@ class SqliteConnection:
             self._driver.close()
 
 
+class _Ready(NamedTuple):
+    """A statement that the server has prepared, and values as it reads them; as libpq takes them."""
+
+    name: bytes
+    values: Sequence[abc.Buffer]
+    formats: Sequence[Format]
+    format_of_result: Format = Format.BINARY
+
+
 class PostgresqlConnection:
-    """A connection to PostgreSQL."""
+    """A connection to PostgreSQL.
+
+    What begins a transaction goes to the server together with its first statement, and what ends it with its last: each way
+    there and back is a turn that the thread loses, and gets again from the event loop.
+    """
 
     dialect: Final = POSTGRESQL
 
@@ -154,6 +178,12 @@ class PostgresqlConnection:
         # Knows by now how each type of value goes there and back.
         self._transformer: Final = Transformer(driver)
         self._prepared: Final[dict[tuple[str, tuple[int, ...] | None], bytes]] = {}
+        self._readable: Final = select.poll()
+        self._readable.register(driver.fileno(), select.POLLIN)
+        self._usable: Final = select.poll()
+        self._usable.register(driver.fileno(), select.POLLIN | select.POLLOUT)
+        self._first: list[_Ready] = []
+        self._last: list[_Ready] = []
 
     @property
     def is_lost(self) -> bool:
@@ -164,12 +194,7 @@ class PostgresqlConnection:
         """Runs a statement; its rows, if it has any."""
         if _LISTED in statement:
             statement, values = _for_one(statement, values)
-        result = self._run(statement, values)
-        self._transformer.set_pgresult(result)
-        rows = self._transformer.load_rows(0, result.ntuples, tuple)
-        # Nothing is kept of it.
-        self._transformer.set_pgresult(None)
-        return rows
+        return self._rows(self._run(statement, values))
 
     def insert(self, table: Table, rows: Sequence[Row]) -> list[Row]:
         """Adds rows; those that were not there."""
@@ -183,27 +208,83 @@ class PostgresqlConnection:
 
     def begin(self) -> None:
         """Begins a transaction that will write."""
-        _checked(self._driver.pgconn.exec_(b"BEGIN ISOLATION LEVEL READ COMMITTED"))
+        self._first, self._last = [self._ready(_BEGIN, ())], []
+
+    def announce(self, statement: str, *values: object) -> None:
+        """Runs a statement as the last of the transaction; its rows are announced once that is on disk."""
+        self._last.append(self._ready(statement, values))
 
     def commit(self) -> None:
         """Ends a transaction: it is on disk."""
-        _checked(self._driver.pgconn.exec_(b"COMMIT"))
+        first, self._first = self._first, []
+        if self._last:
+            *results, _ = self._run_together([*first, *self._last, self._ready(_COMMIT, ())])
+            for result in results[len(first) :]:
+                self.announced += self._rows(result)
+        elif not first:
+            _checked(self._driver.pgconn.exec_(_COMMIT.encode()))
 
     def roll_back(self) -> None:
         """Undoes a transaction, if there is one."""
+        self._first = []
         with contextlib.suppress(psycopg.Error):
-            self._driver.rollback()
+            if self._driver.pgconn.pipeline_status == PipelineStatus.OFF:
+                self._driver.rollback()
+            else:
+                # It broke off in between: what comes next through it would be about something else.
+                self._driver.close()
 
     def close(self) -> None:
         """Closes it."""
         self._driver.close()
 
+    def _rows(self, result: PGresult) -> list[Row]:
+        self._transformer.set_pgresult(result)
+        rows = self._transformer.load_rows(0, result.ntuples, tuple)
+        # Nothing is kept of it.
+        self._transformer.set_pgresult(None)
+        return rows
+
     def _run(self, statement: str, values: Sequence[object]) -> PGresult:
         # As a cursor of psycopg does, which waits in Python for each answer, and so costs twice as much.
+        ready = self._ready(statement, values)
+        if not self._first:
+            return _checked(self._driver.pgconn.exec_prepared(*ready))
+        first, self._first = self._first, []
+        return self._run_together([*first, ready])[-1]
+
+    def _run_together(self, statements: Sequence[_Ready]) -> list[PGresult]:
+        """Runs statements by one message to the server; the result of each. After one that fails none is run."""
+        server = self._driver.pgconn
+        server.enter_pipeline_mode()
+        for ready in statements:
+            server.send_query_prepared(*ready)
+        server.pipeline_sync()
+        while server.flush():
+            self._usable.poll()
+            server.consume_input()
+        results: list[PGresult | None] = []
+        for _ in statements:
+            results.append(self._next_result())
+            # Says that this was all of it.
+            self._next_result()
+        # Says that this was the last.
+        self._next_result()
+        server.exit_pipeline_mode()
+        return list(map(_checked, results))
+
+    def _next_result(self) -> PGresult | None:
+        server = self._driver.pgconn
+        # The next line would wait too, and nobody in this process would get their turn meanwhile.
+        while server.is_busy():
+            self._readable.poll()
+            server.consume_input()
+        return server.get_result()
+
+    def _ready(self, statement: str, values: Sequence[object]) -> _Ready:
         transformer = self._transformer
         parameters = cast("Sequence[abc.Buffer]", transformer.dump_sequence(values, [PyFormat.BINARY] * len(values)))
-        name = self._prepare(statement, transformer.types)
-        return _checked(self._driver.pgconn.exec_prepared(name, parameters, transformer.formats, Format.BINARY))
+        return _Ready(self._prepare(statement, transformer.types), parameters, transformer.formats or ())
 
     def _prepare(self, statement: str, types: tuple[int, ...] | None) -> bytes:
         """The name by which the server knows a statement with values of such types."""
@@ -215,7 +296,9 @@ class PostgresqlConnection:
         return name
 
 
-def _checked(result: PGresult) -> PGresult:
+def _checked(result: PGresult | None) -> PGresult:
+    if result is None:
+        raise psycopg.OperationalError("the server has not answered")
     if result.status in {ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK}:
         return result
     raise error_from_result(result)

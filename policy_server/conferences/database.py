@@ -126,7 +126,7 @@ class Database:
         self.expect(answer)
         return await answer
 
-    def begin_write(self, work: Work[T], done: Done, tell: Callable[[T], bool] | None = None) -> None:
+    def begin_write(self, work: Work[T], done: Done, tell: Callable[[Committed[T]], bool] | None = None) -> None:
         """Begins what ``write`` does in a database that is ready; ``done`` hears what came of it, however late.
 
         Before that ``tell`` tells of it whoever follows changes here, and says whether it could.
@@ -193,11 +193,11 @@ class Database:
     def _written(
         self,
         done: Done,
-        tell: Callable[[Any], bool] | None,
+        tell: Callable[[Committed[Any]], bool] | None,
         written: Committed[Any] | None,
         error: BaseException | None,
     ) -> None:
-        is_told = written is not None and tell is not None and tell(written.result)
+        is_told = written is not None and tell is not None and tell(written)
         self._settled += 1
         if self._settling is not None:
             self._settling.set_result(None)

@@ -209,7 +209,7 @@ class News(NamedTuple):
     """What one transaction of this process wrote about calls and rooms, in the store by now."""
 
     numbers: Mapping[str, int]
-    """The number of the change that it made of each call and room name."""
+    """The number of the change that it made of each call and room name; the last that is known of it."""
     events: Mapping[bytes, Event]
     """By their identity."""
     copies: Mapping[bytes, Event]

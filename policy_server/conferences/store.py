@@ -11,7 +11,7 @@ from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 
 from policy_server.conferences import batches, changes, due, history, holds, links
 from policy_server.conferences.batches import LINGER, Batch, Binding, Ending, Together, Wakes, Written, different
-from policy_server.conferences.connection import Connection
+from policy_server.conferences.connection import Committed, Connection
 from policy_server.conferences.database import PATIENCE, Database
 from policy_server.conferences.due import DueAction
 from policy_server.conferences.errors import RefusedLinkError
@@ -362,10 +362,11 @@ class ConferenceStore:
         work = partial(batches.write, group, self._wakes)
         self._database.begin_write(work, partial(_hand_out, done), None if self._tell is None else self._tell_first)
 
-    def _tell_first(self, together: Together) -> bool:
+    def _tell_first(self, written: Committed[Together]) -> bool:
         try:
             if self._tell is not None:
-                self._tell(together.news)
+                numbers = {key: number for key, number, *_ in written.announced}
+                self._tell(written.result.news._replace(numbers=numbers))
         except Exception:
             # It is on disk all the same, and whoever waits for it is told so.
             log.exception("store.untold: what was written is not taken note of")
