@@ -4,7 +4,7 @@ A customer's alias is shown as `mp…`. Call ids are no secret and stay.
 """
 
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from policy_server.pexip.field_facts import MASK
@@ -40,7 +40,7 @@ class NameMask:
         self._pattern: Final = re.compile("|".join((*dict.fromkeys(secret), f"(?P<alone>{_ALONE})")), re.IGNORECASE)
         self._types: Final = tuple(dict.fromkeys(form.type for form in known))
 
-    def hiding(self, keyring: Keyring, call: str = "", secret: Container[str] = ()) -> "Hiding":
+    def hiding(self, keyring: Keyring, call: str = "", secret: Collection[str] = ()) -> "Hiding":
         """What hides them in all that is told of one question. ``call`` is a call id that is known to be one. Of fields that are
         ``secret``, wherever they are, no more can be seen than that there is something.
         """
@@ -51,7 +51,7 @@ class NameMask:
         return self.hiding(keyring, call).text(text)
 
     def fields(
-        self, fields: Mapping[str, object], keyring: Keyring, call: str = "", secret: Container[str] = ()
+        self, fields: Mapping[str, object], keyring: Keyring, call: str = "", secret: Collection[str] = ()
     ) -> dict[str, object]:
         """Named values as ``Hiding`` has them."""
         return self.hiding(keyring, call, secret).fields(fields)
@@ -63,7 +63,7 @@ class Hiding:
     __slots__ = ("_call", "_keyring", "_opened", "_pattern", "_secret", "_types")
 
     def __init__(
-        self, pattern: re.Pattern[str], types: tuple[str, ...], keyring: Keyring, call: str, secret: Container[str]
+        self, pattern: re.Pattern[str], types: tuple[str, ...], keyring: Keyring, call: str, secret: Collection[str]
     ) -> None:
         self._pattern: Final = pattern
         self._types: Final = types
@@ -78,10 +78,14 @@ class Hiding:
         too.
         """
         call = self._call
-        if len(text) < NAME_LENGTH or text == call or text in self._opened:
+        length = len(text)
+        if length < NAME_LENGTH or text == call or text in self._opened:
+            return text
+        # A name in a text that is not twice as long lies across its middle, and no UUID has letters and digits alone there.
+        if length < 2 * NAME_LENGTH and not text[-NAME_LENGTH:NAME_LENGTH].isalnum():
             return text
         # Most have the call's own id in them, and nothing else that could be a name.
-        if call and len(text) - NAME_LENGTH * text.count(call) < NAME_LENGTH:
+        if call and length - NAME_LENGTH * text.count(call) < NAME_LENGTH:
             return text
         if text.encode("utf-8", "surrogatepass").translate(_LETTERS).find(_LONG_ENOUGH) < 0:
             return text
@@ -100,18 +104,21 @@ class Hiding:
 
     def fields(self, fields: Mapping[str, object]) -> dict[str, object]:
         """Named values of JSON, with every text in them so, also the names."""
-        shown: dict[str, object] = {}
-        secret = self._secret
+        shown = dict(fields)
+        has_long_names = False
+        # Every answer and message comes by here, and most of it are numbers and short texts: they stay where they are.
         for name, value in fields.items():
-            key = name if len(name) < NAME_LENGTH else self.text(name)
-            # Every answer comes by here, and most of it are numbers and short texts: they are spared the calls.
-            if value and name in secret:
-                shown[key] = MASK
-            elif type(value) is str:
-                shown[key] = value if len(value) < NAME_LENGTH else self.text(value)
-            else:
-                shown[key] = value if type(value) in _NO_TEXT else self._value(value)
-        return shown
+            if type(value) is str:
+                if len(value) >= NAME_LENGTH:
+                    shown[name] = self.text(value)
+            elif type(value) not in _NO_TEXT:
+                shown[name] = self._value(value)
+            if len(name) >= NAME_LENGTH:
+                has_long_names = True
+        for name in self._secret:
+            if fields.get(name):
+                shown[name] = MASK
+        return {self.text(name): value for name, value in shown.items()} if has_long_names else shown
 
     def _value(self, value: object) -> object:
         match value:

@@ -69,3 +69,16 @@ def test_a_planted_name_is_found_whatever_stands_around_it(before: str, after: s
         assert AGENT_KEY not in shown
         assert shown.startswith(before)
         assert shown.endswith(after)
+
+
+_AROUND = st.text("-. mha0é\N{LATIN SMALL LETTER LONG S}\N{KELVIN SIGN}\N{LATIN SMALL LETTER DOTLESS I}", max_size=20)
+_LIKE_NAMES = st.sampled_from(
+    [SESSION, SESSION[1:], f"mp{SESSION}", f"hcp{AGENT_KEY}", CALL_ID, CALL_ID.upper(), "0" * 32]
+)
+
+
+@given(before=_AROUND, name=_LIKE_NAMES, after=_AROUND)
+def test_a_text_is_masked_as_it_is_in_a_longer_one(before: str, name: str, after: str) -> None:
+    """What is seen of a short text at a glance, that no name has room in it, is so."""
+    text, rest = before + name + after, " -" * 40
+    assert MASK.text(text + rest, KEYRING) == MASK.text(text, KEYRING) + rest
