@@ -10,7 +10,9 @@ V = TypeVar("V")
 
 
 class Expiring(Generic[K, V]):
-    """Values that end at a time, at most ``limit`` of them: the one that was not used for longest goes first."""
+    """Values that end at a time, at most ``limit`` of them: the one that was not used for longest goes first, and whenever
+    something is asked for so do all before it that have ended.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit: Final = limit
@@ -28,14 +30,17 @@ class Expiring(Generic[K, V]):
 
     def get(self, key: K, now: float) -> V | None:
         """The value, or None if there is none any more."""
-        entry = self._entries.get(key)
+        entries = self._entries
+        while entries and now >= next(iter(entries.values()))[0]:
+            entries.popitem(last=False)
+        entry = entries.get(key)
         if entry is None:
             return None
         until, value = entry
         if now >= until:
-            del self._entries[key]
+            del entries[key]
             return None
-        self._entries.move_to_end(key)
+        entries.move_to_end(key)
         return value
 
     def drop(self, key: K) -> None:

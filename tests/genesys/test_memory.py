@@ -37,6 +37,17 @@ def test_a_cache_is_a_small_dictionary_with_ends(steps: list[tuple[str, int, boo
         assert len(cache) <= limit
 
 
+def test_what_has_ended_takes_no_room() -> None:
+    """Of what is asked for once, and never again, no more is kept than had not ended when something was asked for last."""
+    cache: Expiring[int, int] = Expiring(10_000)
+    kept: list[int] = []
+    for now in range(1_000):
+        assert cache.get(now, float(now)) is None
+        cache.put(now, now, now + 5.0)
+        kept.append(len(cache))
+    assert max(kept) == 5
+
+
 def test_what_was_not_used_for_longest_goes_first() -> None:
     """A full cache gives up the entry that nobody asked for."""
     cache: Expiring[str, int] = Expiring(2)
