@@ -4,6 +4,7 @@ Times are microseconds since 1970, so that both databases compare them alike and
 """
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -106,6 +107,11 @@ _NUMBER: Final = Kind("bigint", _as_it_is, _as_it_is)
 _BYTES: Final = Kind("bytea", _as_it_is, _as_it_is)
 
 
+def _shared(kind: Kind) -> Kind:
+    """The same, of which few values are different: in memory all rows have the same text, however many there are."""
+    return kind._replace(decode=sys.intern)
+
+
 class Column(NamedTuple):
     """A column, under the name that the record's field has."""
 
@@ -157,12 +163,12 @@ class Table:
 LINKS: Final = Table(
     "links",
     Column("call", _NAME),
-    Column("type", _TEXT),
+    Column("type", _shared(_TEXT)),
     Column("name", _TEXT),
     Column("attributes", _JSON),
     Column("created_at", _INSTANT),
     Column("expires_at", _INSTANT),
-    Column("created_by", _NAME),
+    Column("created_by", _shared(_NAME)),
     Column("revoked_at", _INSTANT, is_nullable=True),
     Column("joins", _NAME),
     Column("idempotency_key", _NAME, is_nullable=True),

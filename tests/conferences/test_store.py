@@ -43,6 +43,19 @@ def test_a_link_comes_back_as_it_was_stored(place: Place) -> None:
     place.run(scenario)
 
 
+def test_what_all_links_have_is_one_text_for_all(place: Place) -> None:
+    """Of as many links as are valid in memory, what is the same in nearly all takes room once."""
+
+    async def scenario(store: ConferenceStore) -> None:
+        for call in (CALL, f"b{CALL[1:]}"):
+            await store.create_link(link(call))
+        first, second = await store.good_links(NOW)
+        assert first.type is second.type
+        assert first.created_by is second.created_by
+
+    place.run(scenario)
+
+
 def test_the_same_idempotency_key_returns_the_first_link(place: Place) -> None:
     """A repeated request gets the link of the first, also at the same time; another API key has keys of its own."""
 
