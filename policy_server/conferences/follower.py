@@ -17,7 +17,7 @@ from policy_server.conferences.store import ConferenceStore
 from policy_server.conferences.subscriptions import Subscriptions
 from policy_server.conferences.writer import Writer
 
-KEYS_LIMIT: Final = 20_000
+KEYS_LIMIT: Final = 10_000
 """Keys whose last change is remembered; one that is forgotten is only read again."""
 
 READ_AT_ONCE: Final = 500

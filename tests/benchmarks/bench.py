@@ -25,7 +25,7 @@ class Effort:
     watched_seconds: float
     deaf_seconds: float
     calls_in_a_row: int
-    """More than the thousand conferences that the service keeps as they were shown last."""
+    """As many as the service keeps at the most of what it keeps so many of: only links are kept until they expire."""
     forget_seconds: float
     """After these the service has forgotten what it keeps of a call for a time."""
     rules: int
@@ -45,7 +45,7 @@ DEFAULT: Final = Effort(
     watched=300,
     watched_seconds=10.0,
     deaf_seconds=70.0,
-    calls_in_a_row=1_200,
+    calls_in_a_row=10_000,
     forget_seconds=65.0,
     rules=10_000,
     reloads=2,
