@@ -1,9 +1,9 @@
 """Who is told of what was written, in this process and in others, and how they hear it.
 
 PostgreSQL carries a notice with each transaction (NOTIFY). SQLite has none: a listener is told what its own process has
-committed, whose changes show whether another process has made some too. While there are none, it looks every
-``POLL_SECONDS`` itself, which is one look into an index. What this process has been told of as it was committed is news to
-nobody here.
+committed, whose changes show whether another process has made some too. While there are none, it sees every
+``POLL_SECONDS`` by the log of the database whether somebody else may have written (``others``), and looks into an index
+then. What this process has been told of as it was committed is news to nobody here.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from policy_server.conferences.connection import FAULTS, POSTGRESQL, Committed, 
 from policy_server.conferences.database import Database
 from policy_server.conferences.errors import StoreUnavailableError
 from policy_server.conferences.location import connect_listener
+from policy_server.conferences.others import Others
 from policy_server.conferences.records import LOOK_AGAIN, Change
 from policy_server.conferences.tables import HOUR, encode, instant, storable_name
 
@@ -161,6 +162,7 @@ class _Positions:
         self.seen = 0
         self._is_due = self._is_looking = False
         self._is_quiet = True
+        self._others: Final = Others()
         self._untold: list[Row] = []
         self._own: set[int] = set()
 
@@ -168,7 +170,10 @@ class _Positions:
         """Takes note of a transaction of this process, and whether others have written before it."""
         rows = committed.announced
         self._is_quiet = self._is_quiet and not rows
+        # What announces nothing has not looked whether others did.
+        self._others.leave(committed.log, is_seen=bool(rows) and committed.is_alone)
         if not committed.is_alone:
+            self._others.show()
             self._is_due = True
             self.wake.set()
         if rows and (self._is_due or self._is_looking):
@@ -180,9 +185,12 @@ class _Positions:
             self._untold += rows
             self.wake.set()
 
-    def ring(self) -> None:
-        """It is time to look, unless this process has written meanwhile and so looked by itself."""
-        if self._is_quiet:
+    def ring(self, database: Database, now: float) -> None:
+        """Has others' changes be looked for, unless this process has written meanwhile and so looked by itself, or none can
+        be there.
+        """
+        # What this process is just writing looks like what others write.
+        if self._is_quiet and (database.is_writing or self._others.may_have_written(database.log(), now)):
             self._is_due = True
             self.wake.set()
         self._is_quiet = True
@@ -197,7 +205,10 @@ class _Positions:
                 rows = await database.read(partial(_find_since, self.seen))
             finally:
                 self._is_looking = False
-            news += (Change(key, number) for key, number, position in rows if position not in self._own)
+            foreign = [Change(key, number) for key, number, position in rows if position not in self._own]
+            if foreign:
+                self._others.show()
+            news += foreign
             self.seen = max([self.seen, *(position for _, _, position in rows)])
             self._own = {position for position in self._own if position > self.seen}
         return news
@@ -210,7 +221,7 @@ async def _hear_sqlite(database: Database) -> AsyncGenerator[Change, None]:
     with database.listening(own):
         own.seen = max(await database.read(_newest_position), own.seen)
         yield LOOK_AGAIN
-        alarm = _Alarm(own.ring)
+        alarm = _Alarm(partial(own.ring, database))
         try:
             while not database.closed:
                 for change in await own.take(database):
@@ -222,10 +233,11 @@ async def _hear_sqlite(database: Database) -> AsyncGenerator[Change, None]:
 
 
 class _Alarm:
-    """Calls somebody every ``POLL_SECONDS``."""
+    """Calls somebody every ``POLL_SECONDS`` with the time of the event loop."""
 
-    def __init__(self, ring: Callable[[], None]) -> None:
+    def __init__(self, ring: Callable[[float], None]) -> None:
         self._ring: Final = ring
+        self._loop: Final = asyncio.get_running_loop()
         self._set()
 
     def stop(self) -> None:
@@ -233,11 +245,11 @@ class _Alarm:
         self._timer.cancel()
 
     def _set(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(POLL_SECONDS, self._go_off)
+        self._timer = self._loop.call_later(POLL_SECONDS, self._go_off)
 
     def _go_off(self) -> None:
         self._set()
-        self._ring()
+        self._ring(self._loop.time())
 
 
 def _newest_position(connection: Connection) -> int:

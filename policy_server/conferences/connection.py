@@ -19,6 +19,7 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus, Format, PipelineStatus
 from psycopg.pq.abc import PGresult
 
+from policy_server.conferences.database_file import Log
 from policy_server.conferences.tables import Table
 
 T = TypeVar("T")
@@ -78,13 +79,14 @@ class Connection(Protocol):
 
 
 class Committed(NamedTuple, Generic[T]):
-    """A transaction that is on disk: what its work returned, the changes that it announced, and whether nobody else has made
-    any since those before.
+    """A transaction that is on disk: what its work returned, the changes that it announced, whether nobody else has made
+    any since those before, and what SQLite's log looks like since.
     """
 
     result: T
     announced: list[Row]
     is_alone: bool
+    log: Log | None = None
 
 
 def in_transaction(work: Callable[[Connection], T], connection: Connection) -> Committed[T]:

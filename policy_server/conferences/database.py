@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol, TypeVar
 import psycopg
 
 from policy_server.conferences.connection import FAULTS, Committed, Connection, in_transaction
-from policy_server.conferences.database_file import OpenFile
+from policy_server.conferences.database_file import Log, OpenFile
 from policy_server.conferences.errors import StoreRefusalError, StoreSetupError, StoreUnavailableError
 from policy_server.conferences.location import Location, check_readable, connect, make_file, parse_location
 from policy_server.conferences.migrations import check_version, migrate
@@ -134,6 +134,15 @@ class Database:
         self._begun += 1
         self._writer.run(partial(self._write, work), partial(self._written, done, tell))
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether something is being written of which nobody here was told yet."""
+        return self._settled < self._begun
+
+    def log(self) -> Log | None:
+        """What SQLite's log looks like, if there is one."""
+        return None if self._file is None else self._file.log()
+
     async def settle(self) -> None:
         """Waits until all that is being written now is written, and told of."""
         begun = self._begun
@@ -237,10 +246,8 @@ class Database:
         if self._file is not None:
             self._file.check()
         written = session.run(partial(in_transaction, work))
-        if self._file is not None:
-            # It may have gone since.
-            self._file.check(is_written=True)
-        return written
+        # It may have gone since.
+        return written if self._file is None else written._replace(log=self._file.check_written())
 
     def _prepare(self, session: "Session") -> None:
         path, name = self.location.path, self.location.name
