@@ -3,13 +3,13 @@ call of which no node told. A pure function of the *set* of notes; times are by 
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple, assert_never
 
 from policy_server.conferences.records import TimelineEntry
-from policy_server.conferences.timeline import Kind, Step
+from policy_server.conferences.timeline import Step
 from policy_server.light import light_dataclass
 from policy_server.pexip.leg_ends import LegEnd
 
@@ -36,29 +36,48 @@ class Placed(NamedTuple):
 
 @light_dataclass(frozen=True, slots=True)
 class Acted:
-    """What was noted. ``customer`` and ``placed`` are empty where nodes told of the call, which know it better."""
+    """What was noted: ``seen`` of what changed the state of the call, in order, and when it was dialled."""
 
     parting: Parting
     dropped: frozenset[str]
     """The legs that were ended because they were not answered in time."""
-    customer: tuple[tuple[float, float], ...]
-    """When the Management Node showed the customer; to infinity while it does."""
-    placed: tuple[Placed, ...]
-    is_over: bool
-    """Whether it showed that the room is no more."""
+    seen: Sequence[tuple[float, Step]]
+    dials: frozenset[float]
+    has_dialled_first: bool
+    """In place of the node."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the Management Node showed that the room is no more."""
+        return any(step is Step.END_SEEN for _, step in self.seen)
+
+    @property
+    def customer(self) -> Iterable[tuple[float, float]]:
+        """When the Management Node showed the customer; to infinity while it does."""
+        return _stays(self.seen)
+
+    def placed(self, asked_to_dial_at: float | None) -> Iterable[Placed]:
+        """The calls that were placed, where no node tells of them. ``asked_to_dial_at`` is when a node first asked before it
+        dialled, which was its own leg unless that was dialled in its place.
+        """
+        dials = set(self.dials)
+        if asked_to_dial_at is not None and not self.has_dialled_first:
+            dials.add(asked_to_dial_at)
+        answer = next((at for at, step in self.seen if step is Step.ANSWER_SEEN), None)
+        if answer is not None and all(at > answer for at in dials):
+            # Who answered was called, by whomever.
+            dials.add(answer)
+        return _placed(sorted(dials), self.seen)
 
 
-def acted(entries: Iterable[TimelineEntry], asked_to_dial_at: float | None) -> Acted:
-    """What was noted of a call. ``asked_to_dial_at`` is when a node first asked before it dialled, which was its own leg
-    unless that was dialled in its place.
-    """
+def acted(entries: Iterable[TimelineEntry]) -> Acted:
+    """What was noted of a call, by its entries of the kind ``ASSURANCE_ACTED``."""
     parting, dropped = Parting.LEFT, set[str]()
     seen: list[tuple[float, Step]] = []
     dials: set[float] = set()
     has_dialled_first = False
-    acted_then = Kind.ASSURANCE_ACTED
     for entry in entries:
-        if entry.kind != acted_then or entry.data.get("step") not in set(Step):
+        if entry.data.get("step") not in set(Step):
             continue
         at, step = entry.at.timestamp(), Step(str(entry.data["step"]))
         match step:
@@ -81,15 +100,7 @@ def acted(entries: Iterable[TimelineEntry], asked_to_dial_at: float | None) -> A
                 pass
             case _:
                 assert_never(step)
-    if asked_to_dial_at is not None and not has_dialled_first:
-        dials.add(asked_to_dial_at)
-    seen.sort()
-    answer = next((at for at, step in seen if step is Step.ANSWER_SEEN), None)
-    if answer is not None and all(at > answer for at in dials):
-        # Who answered was called, by whomever.
-        dials.add(answer)
-    is_over = any(step is Step.END_SEEN for _, step in seen)
-    return Acted(parting, frozenset(dropped), tuple(_stays(seen)), tuple(_placed(sorted(dials), seen)), is_over)
+    return Acted(parting, frozenset(dropped), tuple(sorted(seen)), frozenset(dials), has_dialled_first)
 
 
 def _stays(seen: Iterable[tuple[float, Step]]) -> Iterator[tuple[float, float]]:
@@ -104,7 +115,7 @@ def _stays(seen: Iterable[tuple[float, Step]]) -> Iterator[tuple[float, float]]:
         yield since, math.inf
 
 
-def _placed(dials: list[float], seen: list[tuple[float, Step]]) -> Iterator[Placed]:
+def _placed(dials: list[float], seen: Iterable[tuple[float, Step]]) -> Iterator[Placed]:
     """The calls in order: each was over when the next was placed."""
     for at, until in pairwise([*dials, math.inf]):
         within = [(when, step) for when, step in seen if at <= when < until]

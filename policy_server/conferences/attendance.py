@@ -75,6 +75,24 @@ class Attendance:
         return self.stints[-1].left_at is None
 
     @property
+    def has_media(self) -> bool:
+        """Of somebody who left: the last that was known."""
+        return self.flags.get("has_media", False)
+
+    @property
+    def is_presenting(self) -> bool:
+        """Whether it shows something, of somebody who is there."""
+        return self.flags.get("is_presenting", False)
+
+    @property
+    def connected_at(self) -> float | None:
+        """When its first call was answered; ``None`` when none was."""
+        for stint in self.stints:
+            if stint.connected_at is not None:
+                return stint.connected_at
+        return None
+
+    @property
     def last_heard(self) -> float:
         """When it left, or else its latest message."""
         left_at = self.stints[-1].left_at
@@ -106,7 +124,7 @@ class Attendance:
             stints.append(Stint(seen_at=event.time))
         stint = stints[-1]
         stint.service = service or stint.service
-        was_presenting = self.flags.get("is_presenting", False)
+        was_presenting = self.is_presenting
         self._merge(event)
         connected = event.moment("connect_time")
         if connected is not None and (len(stints) == 1 or connected >= (stints[-2].left_at or 0.0)):
@@ -115,9 +133,8 @@ class Attendance:
             stint.connected_at = event.time
         if is_live:
             self.last_live = event.time
-            is_presenting = self.flags.get("is_presenting", False)
-            if is_presenting != was_presenting:
-                self.presenting.append((event.time, is_presenting))
+            if self.is_presenting != was_presenting:
+                self.presenting.append((event.time, self.is_presenting))
             return
         stint.reason = event.text("disconnect_reason") or stint.reason
         self.flags["is_presenting"] = was_presenting

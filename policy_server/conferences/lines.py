@@ -1,7 +1,7 @@
 """The lines of a timeline, as answers have them: what was noted, and what nodes tell, in order."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import repeat
 from operator import itemgetter
 from typing import Annotated, Final
@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from policy_server.conferences.finished import Finished
 from policy_server.conferences.fold import Chronicle
 from policy_server.conferences.records import TimelineEntry
-from policy_server.conferences.shapes import Time, means, moment, stamp
+from policy_server.conferences.shapes import FURTHEST_AHEAD, Time, means, stamp
 from policy_server.conferences.timeline import Kind, TimelineEvent, TimelineEvents
 from policy_server.pexip.field_facts import masked
 
@@ -53,7 +53,8 @@ class Lines:
     ) -> Sequence[TimelineLine]:
         """All lines in order. Nodes' last message ``arrived`` then; the rest is as ``TimelineEvents.of`` has it."""
         events = self._events.of(told, joining, only)
-        happened = self._of_events.each((event, moment(event.time, arrived)) for event in events)
+        latest = (arrived + FURTHEST_AHEAD).timestamp()
+        happened = self._of_events.each((event, arrived if event.time > latest else None) for event in events)
         lines = [*self._of_entries.each(zip(entries, repeat(None), strict=False)), *happened]
         lines.sort(key=_AT)
         return [line for _, line in lines]
@@ -68,5 +69,7 @@ def _noted(entry: TimelineEntry, _: None) -> tuple[datetime, TimelineLine]:
     return entry.at, {"at": stamp(entry.at), "kind": entry.kind, "text": text, "data": data}
 
 
-def _happened(event: TimelineEvent, at: datetime) -> tuple[datetime, TimelineLine]:
-    return at, {"at": stamp(at), "kind": event.kind, "text": event.text, "data": masked(event.data)}
+def _happened(event: TimelineEvent, arrived: datetime | None) -> tuple[datetime, TimelineLine]:
+    """``arrived`` takes the place of a time that is hours ahead of it. What nodes tell of people and legs has no secrets."""
+    at = arrived or datetime.fromtimestamp(event.time, UTC)
+    return at, {"at": stamp(at), "kind": event.kind, "text": event.text, "data": dict(event.data)}

@@ -1,10 +1,9 @@
 """Participants, people and trunk legs of a conference, as its attendances tell (pexip/README.md: Events)."""
 
 from collections.abc import Sequence, Set
-from dataclasses import replace
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from policy_server.conferences.attendance import Attendance, Stay, Stint, stays
 from policy_server.conferences.kept import JOINING_CALL
@@ -20,18 +19,6 @@ latest before the earliest."""
 
 # Whoever is met by a menu, a lobby or a ringing tone is not in the conference, with media or without.
 NOT_YET_IN: Final = frozenset({"connecting", "ivr", "waiting_room"})
-# What a person's half with media may not know and the other may.
-_TEXTS: Final = (
-    "display_name",
-    "role",
-    "source_alias",
-    "destination_alias",
-    "service_type",
-    "service_tag",
-    "call_tag",
-    "media_node",
-    JOINING_CALL,
-)
 
 
 class LegState(StrEnum):
@@ -127,8 +114,7 @@ def is_trunk_leg(attendance: Attendance) -> bool:
 
 def is_in(attendance: Attendance) -> bool:
     """Whether it is in the conference with media, past menu and lobby."""
-    has_media = attendance.flags.get("has_media", False)
-    return attendance.is_present and has_media and attendance.service_type not in NOT_YET_IN
+    return attendance.is_present and attendance.has_media and attendance.service_type not in NOT_YET_IN
 
 
 def _protocol(attendance: Attendance) -> str:
@@ -137,30 +123,47 @@ def _protocol(attendance: Attendance) -> str:
 
 def as_participant(attendance: Attendance) -> Participant:
     """A participant as it was last heard of."""
-    text = attendance.texts.get
-    stint = attendance.stints[-1]
-    answered = (stint.connected_at for stint in attendance.stints if stint.connected_at is not None)
-    direction = text("call_direction", "")
+    return _as_one((attendance,), attendance.stints[-1])
+
+
+def _as_one(halves: Sequence[Attendance], last: Stint | Stay) -> Participant:
+    """Participants as one that was there until the end of ``last``: the one with media speaks for all, the others fill its
+    gaps.
+    """
+    if len(halves) > 1:
+        halves = sorted(halves, key=_voice, reverse=True)
+    first = halves[0]
+    present = [half for half in halves if half.is_present]
+    texts = first.texts
+    for other in halves[1:]:
+        texts = {**other.texts, **{key: text for key, text in texts.items() if text}}
+    text = texts.get
+    direction = first.text("call_direction")
+    answered = [at for half in halves if (at := half.connected_at) is not None]
     return Participant(
-        uuids=(attendance.uuid,),
+        uuids=tuple(sorted([half.uuid for half in halves])),
         display_name=text("display_name", ""),
         role=text("role", ""),
-        protocol=_protocol(attendance),
+        protocol=_protocol(first),
         call_direction="out" if is_outgoing(direction) else direction and "in",
         source_alias=text("source_alias", ""),
         destination_alias=text("destination_alias", ""),
-        service_type=attendance.service_type,
+        service_type=next(filter(None, [half.service_type for half in halves]), ""),
         service_tag=text("service_tag", ""),
         call_tag=text("call_tag", ""),
         media_node=text("media_node", ""),
-        connected_at=next(answered, None),
-        disconnected_at=stint.left_at,
-        disconnect_reason="" if stint.left_at is None else stint.reason,
-        has_media=attendance.flags.get("has_media", False),
-        is_muted=attendance.flags.get("is_muted", False),
-        is_presenting=attendance.flags.get("is_presenting", False),
+        connected_at=min(answered, default=None),
+        disconnected_at=last.left_at,
+        disconnect_reason="" if last.left_at is None else last.reason,
+        has_media=any(half.has_media for half in present or halves),
+        is_muted=first.flags.get("is_muted", False),
+        is_presenting=any(half.is_presenting for half in present),
         joining_call=text(JOINING_CALL, ""),
     )
+
+
+def _voice(half: Attendance) -> tuple[bool, bool, float, str]:
+    return half.is_present, half.has_media, half.connected_at or 0.0, half.uuid
 
 
 def group_people(kept: Sequence[Attendance], legs: Set[str]) -> list[list[Attendance]]:
@@ -189,29 +192,7 @@ def group_people(kept: Sequence[Attendance], legs: Set[str]) -> list[list[Attend
 def as_person(halves: Sequence[Attendance]) -> Person:
     """One person of one or more participants."""
     there = stays(stint for half in halves for stint in half.stints)
-    return Person(halves, _as_one([as_participant(half) for half in halves], there[-1]), there)
-
-
-def _as_one(parts: Sequence[Participant], last_stay: Stay) -> Participant:
-    """The participants of a person as one: the one with media speaks for all, the others fill its gaps."""
-    if len(parts) == 1:
-        return parts[0]
-    parts = sorted(
-        parts, key=lambda part: (part.is_present, part.has_media, part.connected_at or 0.0, part.uuids), reverse=True
-    )
-    there = [part for part in parts if part.is_present]
-    gaps = [name for name in _TEXTS if not getattr(parts[0], name)]
-    told: dict[str, Any] = {name: next(filter(None, (getattr(part, name) for part in parts)), "") for name in gaps}
-    return replace(
-        parts[0],
-        **told,
-        uuids=tuple(sorted(uuid for part in parts for uuid in part.uuids)),
-        connected_at=min((part.connected_at for part in parts if part.connected_at is not None), default=None),
-        disconnected_at=last_stay.left_at,
-        disconnect_reason="" if last_stay.left_at is None else last_stay.reason,
-        has_media=any(part.has_media for part in there or parts),
-        is_presenting=any(part.is_presenting for part in there),
-    )
+    return Person(halves, _as_one(halves, halves[0].stints[-1] if len(halves) == 1 else there[-1]), there)
 
 
 def as_trunk_leg(attendance: Attendance) -> TrunkLeg:

@@ -87,6 +87,8 @@ class Visit:
     """The calls to the contact centre, in order."""
     agent: tuple[Span, ...]
     """When somebody was there who came by the agents' alias."""
+    together: tuple[Span, ...]
+    """When the customer and an answered leg were there together."""
     talk: tuple[Span, ...]
     """When the customer and the contact centre were there together, and as far as can be told an agent."""
     others: int
@@ -117,7 +119,7 @@ class Visit:
     @property
     def met_at(self) -> float | None:
         """When a leg was first connected while the customer was there."""
-        return next((begin for begin, _ in _common(self.customer, _answered(self.legs))), None)
+        return self.together[0][0] if self.together else None
 
     @property
     def met(self) -> bool:
@@ -150,9 +152,8 @@ class Visit:
 
 def visit_of(told: Chronicle, entries: Iterable[TimelineEntry], cast: Cast, *, is_ended: bool) -> Visit:
     """The visit that a room's messages and timeline tell of. ``is_ended``: the conference is over."""
-    entries = tuple(entries)
     noted = _noted(entries, cast)
-    by_assurance = acted(entries, noted.asked_to_dial_at)
+    by_assurance = acted(noted.acted)
     is_told = bool(told.events)
     # Of a conference that is over without a word nobody is there after the last one.
     until = told.events[-1].time if is_ended and told.events else math.inf
@@ -165,7 +166,8 @@ def visit_of(told: Chronicle, entries: Iterable[TimelineEntry], cast: Cast, *, i
     if is_told:
         legs = _attempts(told, until, by_assurance.dropped)
     else:
-        legs = tuple(Attempt(*each[:3], "", each.end) for each in by_assurance.placed) if customer else ()
+        placed = by_assurance.placed(noted.asked_to_dial_at)
+        legs = tuple(Attempt(*each[:3], "", each.end) for each in placed) if customer else ()
     is_over = is_ended or by_assurance.is_over or (bool(customer) and customer[-1][1] < math.inf)
     together = _common(customer, _answered(legs))
     looked_up = noted.looked_up_at
@@ -187,6 +189,7 @@ def visit_of(told: Chronicle, entries: Iterable[TimelineEntry], cast: Cast, *, i
         at_the_door=tuple(person.whole for person in outside),
         legs=legs,
         agent=agent,
+        together=together,
         talk=talk,
         others=len(others),
         was_served=noted.was_served or cast.is_held,
@@ -293,11 +296,13 @@ class _Noted:
     was_refused: bool
     asked_to_dial_at: float | None
     doors: set[Doorstep]
+    acted: list[TimelineEntry]
 
 
 def _noted(entries: Iterable[TimelineEntry], cast: Cast) -> _Noted:
-    noted = _Noted(None, was_served=False, was_refused=False, asked_to_dial_at=None, doors=set())
+    noted = _Noted(None, was_served=False, was_refused=False, asked_to_dial_at=None, doors=set(), acted=[])
     answered, looked_up, opened = Kind.POLICY_ANSWERED, Kind.AGENT_LOOKED_UP, Kind.LINK_OPENED
+    by_assurance = Kind.ASSURANCE_ACTED
     for entry in entries:
         kind = entry.kind
         if kind == answered:
@@ -306,6 +311,8 @@ def _noted(entries: Iterable[TimelineEntry], cast: Cast) -> _Noted:
             noted.looked_up_at = min(filter(None, (noted.looked_up_at, entry.at.timestamp())))
         elif kind == opened and (door := _DOORS.get(str(entry.data.get("door")))):
             noted.doors.add(door)
+        elif kind == by_assurance:
+            noted.acted.append(entry)
     return noted
 
 
