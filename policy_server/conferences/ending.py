@@ -110,8 +110,10 @@ class Endings:
     def _may_be_over(self, name: str) -> bool:
         """Whether what is kept in memory does not show that a room's conference goes on."""
         try:
-            return _is_room_over(self._conferences.running, name, self._conferences.clock()) is True
-        except NotKept:
+            held = self._conferences.running.holder(name, self._conferences.clock())
+            return held is not None and _is_over(self._conferences.running, held)
+        except Exception:
+            # It is not kept; or cannot be understood, which is told where it is looked at again.
             return True
 
     async def _end_if_over(self, name: str) -> None:

@@ -8,7 +8,7 @@ its change.
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -57,20 +57,19 @@ class _Told:
             self._untold.clear()
         return self._chronicle
 
-    def tell(self, news: News, room: str) -> None:
-        """Takes what was stored about the room."""
-        fresh = {
-            identity: event
-            for identity, event in news.events.items()
-            if event.room == room and identity not in self.numbers
-        }
-        lower = {
-            identity: event.seq for identity, event in news.copies.items() if event.seq < self.numbers.get(identity, 0)
-        }
-        known = [event for event in self.chronicle.events if event.identity in lower] if lower else ()
-        self._untold.extend(fresh.values())
-        self._untold.extend(replace(event, seq=lower[event.identity]) for event in known)
-        self.numbers.update(lower | {identity: event.seq for identity, event in fresh.items() if tells(event)})
+    def tell(self, identity: bytes, event: Event) -> None:
+        """Takes a message that was stored."""
+        if identity not in self.numbers:
+            self._untold.append(event)
+            if tells(event):
+                self.numbers[identity] = event.seq
+
+    def tell_again(self, identity: bytes, event: Event) -> None:
+        """Takes another copy of a message, which may have a lower number."""
+        if event.seq < self.numbers.get(identity, 0):
+            known = next(known for known in self.chronicle.events if known.identity == identity)
+            self._untold.append(replace(known, seq=event.seq))
+            self.numbers[identity] = event.seq
 
 
 @dataclass(slots=True)
@@ -99,19 +98,18 @@ class _Kept:
         noted = len(self.timeline[0]) if self.timeline else 0
         return 1 + noted + (len(self.told[0].numbers) if self.told else 0)
 
-    def hold(self, conferences: Sequence[HeldConference]) -> None:
-        """Takes note of conferences of this call that hold their rooms."""
-        ids = {one.id for one in (*self.conference, *conferences) if one is not None}
+    def hold(self, conference: HeldConference) -> None:
+        """Takes note of a conference of this call that holds its room."""
         # Of another one than before it is not known whether it is the call's latest.
-        self.conference = (conferences[0],) if self.conference and len(ids) == 1 else ()
+        is_same = all(one is None or one.id == conference.id for one in self.conference)
+        self.conference = (conference,) if self.conference and is_same else ()
 
-    def note(self, entries: Iterable[TimelineEntry]) -> None:
-        """Takes new entries of a timeline."""
+    def note(self, entry: TimelineEntry) -> None:
+        """Takes a new entry of a timeline."""
         for timeline in self.timeline:
-            for entry in entries:
-                place = bisect_right(timeline, entry.at, key=_AT)
-                if entry not in timeline[bisect_left(timeline, entry.at, hi=place, key=_AT) : place]:
-                    timeline.insert(place, entry)
+            place = bisect_right(timeline, entry.at, key=_AT)
+            if entry not in timeline[bisect_left(timeline, entry.at, hi=place, key=_AT) : place]:
+                timeline.insert(place, entry)
 
     def fill(self, other: "_Kept") -> None:
         """Takes what was learnt at the same number of the change."""
@@ -227,40 +225,21 @@ class RunningCalls(CallSource):
 
     def hear_news(self, news: News) -> None:
         """This process has written something."""
-        entries: dict[str, list[TimelineEntry]] = {}
-        for entry in news.entries:
-            entries.setdefault(storable_name(entry.key), []).append(entry)
-        held: dict[str, list[HeldConference]] = {}
-        for conference in news.conferences:
-            held.setdefault(conference.call, []).append(conference)
-        links = {link.call: link for link in news.links}
         new = self._new(news) if news.links or news.conferences else {}
-        latest = {over.call: over.latest for over in news.ended if over.call}
-        joined = {link.joins for link in news.links}
+        changed: dict[str, _Kept] = {}
         for key, number in news.numbers.items():
             self._note_change(key, number)
             kept = self._kept.get(key)
             if kept is None and number == 1 and key in new:
                 kept = self._kept[key] = new[key]
-            if kept is None:
-                continue
-            if number not in (kept.number, kept.number + 1):
+            if kept is not None and number in (kept.number, kept.number + 1):
+                kept.number = number
+                changed[key] = kept
+            else:
                 self._drop(key)
-                continue
-            kept.number = number
-            if key in links:
-                kept.link = (links[key],)
-            if key in joined:
-                kept.joining = ()
-            if key in latest:
-                kept.conference = (latest[key],)
-            elif key in held:
-                kept.hold(held[key])
-            if key in entries:
-                kept.note(entries[key])
-            if news.events or news.copies:
-                for told in kept.told:
-                    told.tell(news, key)
+        if changed:
+            _take(news, changed)
+        for key, kept in changed.items():
             self._count(key, kept)
 
     def _new(self, news: News) -> dict[str, _Kept]:
@@ -390,6 +369,29 @@ class RunningCalls(CallSource):
             raise NotKept
         self._kept[stored] = kept
         return kept
+
+
+def _take(news: News, changed: Mapping[str, _Kept]) -> None:
+    """Carries on what is kept of calls and rooms."""
+    for link in news.links:
+        if (kept := changed.get(link.call)) is not None:
+            kept.link = (link,)
+        if (kept := changed.get(link.joins)) is not None:
+            kept.joining = ()
+    for conference in news.conferences:
+        if (kept := changed.get(conference.call)) is not None:
+            kept.hold(conference)
+    for over in news.ended:
+        if (kept := changed.get(over.call)) is not None:
+            kept.conference = (over.latest,)
+    for entry in news.entries:
+        if (kept := changed.get(storable_name(entry.key))) is not None:
+            kept.note(entry)
+    for messages, tell in ((news.events, _Told.tell), (news.copies, _Told.tell_again)):
+        for identity, event in messages.items():
+            if (kept := changed.get(event.room)) is not None:
+                for told in kept.told:
+                    tell(told, identity, event)
 
 
 def _first(answers: tuple[T, ...]) -> T:

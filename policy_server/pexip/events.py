@@ -33,6 +33,9 @@ Data = Mapping[str, object]
 """Named values of a message."""
 
 _LARGEST: Final = 2**63 - 1
+_NUMBERS: Final = (int, float)
+# Words that are too short for anything that is kept otherwise than it came.
+_PLAIN_NAME: Final = re.compile(r"[a-z]{1,20}(_[a-z]{1,20}){,5}")
 _OUTGOING: Final = frozenset({"out", "outbound", "dial_out"})
 _FLAGS: Final[Mapping[object, bool]] = {True: True, False: False, "true": True, "false": False}
 _UUID: Final = "[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
@@ -119,6 +122,8 @@ class Event:
     def flag(self, key: str) -> bool | None:
         """A boolean of ``data``, also when it is sent as a text, 0 or 1; ``None`` for what is none."""
         value = self.data.get(key)
+        if value is True or value is False:
+            return value
         return _FLAGS.get(value.strip().lower() if isinstance(value, str) else value) if _is_scalar(value) else None
 
     def moment(self, key: str) -> float | None:
@@ -149,7 +154,7 @@ def read_time(value: object) -> float | None:
     """Epoch seconds of a number, of a text with one, or of an ISO time (UTC unless it says); ``None`` for the rest."""
     if isinstance(value, str):
         value = _time_of_text(value.strip())
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LATEST_TIME:
+    if isinstance(value, _NUMBERS) and not isinstance(value, bool) and 0 <= value <= LATEST_TIME:
         return float(value)
     return None
 
@@ -182,7 +187,7 @@ def parse_events(body: bytes, arrived_at: datetime, kept: Callable[[Data], Data]
     """Reads a single message, or the messages inside a bulk one in their order. Never raises.
 
     ``arrived_at`` is also the time of messages that give none. ``kept`` gives what is kept of named values of a message,
-    all unless it is given.
+    all unless it is given; the name of an event that is a few short words stays.
     """
     events: list[Event] = []
     reasons: list[str] = []
@@ -280,7 +285,7 @@ def _parse_event(message: object, arrived_at: datetime, keep: Callable[[Data], D
         seq=seq or 0,
         version=version or 0,
         time=arrived_at.timestamp() if time is None else time,
-        name=str(keep({"event": name[:MAX_NAME]})["event"]),
+        name=name if _PLAIN_NAME.fullmatch(name) else str(keep({"event": name[:MAX_NAME]})["event"]),
         data=keep(data) if isinstance(data, dict) else {},
         envelope=keep(rest) if rest else {},
         arrived_at=arrived_at,

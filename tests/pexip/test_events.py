@@ -18,6 +18,7 @@ from policy_server.pexip.events import (
     MAX_NAME,
     MAX_REASONS,
     MAX_TEXT,
+    Data,
     Event,
     Parsed,
     parse_events,
@@ -148,6 +149,18 @@ def test_accepted(changes: dict[str, Any], expected: dict[str, Any]) -> None:
     """What can be kept is kept, also what nobody knows yet, and bounded."""
     event = parse_one(**changes)
     assert {key: getattr(event, key) for key in expected} == expected
+
+
+@pytest.mark.parametrize("name", ["a" * 21, "mp" + "a2" * 16, "Odd", "a_" * 9, "a\nb", "a\n"])
+def test_the_name_of_an_event_is_kept_as_its_data_is(name: str) -> None:
+    """Unless it is a few short words, in which nothing can be that is kept otherwise than it came."""
+
+    def kept(data: Data) -> Data:
+        return dict.fromkeys(data, "kept")
+
+    bodies = [json.dumps(message(event=each)).encode() for each in (name, "participant_media_streams_destroyed")]
+    events = [parse_events(body, ARRIVED, kept).events[0] for body in bodies]
+    assert [event.name for event in events] == ["kept", "participant_media_streams_destroyed"]
 
 
 def test_text_that_is_not_utf8() -> None:
