@@ -30,6 +30,9 @@ _OUT, _ERR = 1, 2
 STOP_SECONDS: Final = 2.0
 """How long the end waits for a writer that is stuck; what it could not write is dropped."""
 
+_VISIBLE: Final = bytes(range(0x20, 0x7F))
+"""The characters of ASCII that can be seen, and the space."""
+
 Record = Mapping[str, object]
 
 
@@ -40,12 +43,26 @@ def render_json(record: Record) -> bytes:
 
 def render_text(record: Record) -> bytes:
     """Fields for people: ``key=value``, values with spaces or nothing in them as JSON."""
+    line = _line(record, is_visible=True)
+    # Whether it is so, is asked of all of it at once: of each value by itself it costs as much as all else.
+    return line if line.translate(None, _VISIBLE).decode().isprintable() else _line(record, is_visible=False)
+
+
+def _line(record: Record, *, is_visible: bool) -> bytes:
+    """The same; ``is_visible`` if there is nothing in it that a terminal would obey."""
     parts = []
     for name, value in record.items():
-        if isinstance(value, str) and value and value.isprintable() and not set(value) & set(' "='):
+        if value is None or value == "":
+            continue
+        if (
+            isinstance(value, str)
+            and not (" " in value or '"' in value or "=" in value)
+            and (is_visible or value.isprintable())
+        ):
             parts.append(f"{name}={value}")
-        elif value is not None and value != "":
-            parts.append(f"{name}={visible_json(orjson.dumps(value).decode())}")
+        else:
+            text = orjson.dumps(value).decode()
+            parts.append(f"{name}={text if is_visible else visible_json(text)}")
     return " ".join(parts).encode()
 
 

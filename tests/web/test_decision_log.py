@@ -117,11 +117,14 @@ def test_pins_and_passwords_are_masked(tmp_path: Path, log_format: str) -> None:
 
 
 _VALUES: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers(0, 2**40) | st.text(max_size=20)
+_VALUES |= st.text('a =".é\n\x7f\N{RIGHT-TO-LEFT OVERRIDE}\N{LINE SEPARATOR}', max_size=3)
 
 
 @given(st.dictionaries(st.sampled_from(["a", "b", "c", "d"]), _VALUES, min_size=1))
 def test_any_value_stays_on_its_line(fields: dict[str, object]) -> None:
-    """No value begins a new line or looks like another field, in either format; JSON reads back as it was."""
+    """No value begins a new line, looks like another field, in either format, or has something in it that a terminal obeys;
+    JSON reads back as it was.
+    """
     lines: list[bytes] = []
     text, as_json = DecisionLog("text", lines.append), DecisionLog("json", lines.append)
     for log in (text, as_json):
@@ -129,6 +132,7 @@ def test_any_value_stays_on_its_line(fields: dict[str, object]) -> None:
         log.flush()
     assert [line.count(b"\n") for line in lines] == [1, 1]
     assert {name: value for name, value in json.loads(lines[1]).items() if name in fields} == fields
+    assert render_text(fields).decode().isprintable()
     words = re.findall(r' (\w+)=("(?:[^"\\]|\\.)*"|\S+)', " " + render_text(fields).decode())
     shown = {name: value for name, value in fields.items() if value is not None and value != ""}
     assert [name for name, _ in words] == list(shown)
