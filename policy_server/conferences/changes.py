@@ -176,6 +176,8 @@ class _Positions:
             self._others.show()
             self._is_due = True
             self.wake.set()
+        # What was looked for since it was committed is said already.
+        rows = [row for row in rows if row[2] > self.seen]
         if rows and (self._is_due or self._is_looking):
             self._own.update(position for _, _, position in rows)
         elif rows:

@@ -1,7 +1,7 @@
 """When a listener on SQLite looks for what other processes wrote, and that it finds it."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from policy_server.conferences.others import HERE_SECONDS, LOOK_SECONDS, Others
 from policy_server.conferences.records import LOOK_AGAIN, Change
 from policy_server.conferences.store import ConferenceStore
 from tests.conferences.samples import CALL, Place, entry, eventually, link
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until
 
 TICK: Final = 0.08
 WRITTEN: Final = Log(inode=1, size=4152, changed=1)
@@ -230,3 +230,27 @@ def test_what_a_log_looks_like_changes_with_each_write(tmp_path: Path) -> None:
         await other.close()
 
     asyncio.run(scenario())
+
+
+def test_what_was_found_before_it_was_told_is_said_once(sqlite_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a look may find what this process has just committed before its event loop knows of that."""
+    late: list[Callable[[], None]] = []
+
+    async def scenario(one: ConferenceStore, other: ConferenceStore) -> None:
+        database = one._database
+        async with aclosing(one.changes()) as heard:
+            assert await anext(heard) == LOOK_AGAIN
+            with monkeypatch.context() as slow:
+                written = database._written
+                slow.setattr(database, "_written", lambda *outcome: late.append(partial(written, *outcome)))
+                writing = asyncio.ensure_future(one.add_timeline([entry()]))
+                assert await anext(heard) == Change(CALL, 1)
+                await until(lambda: bool(late))
+            await other.add_timeline([entry(key="later")])
+            assert await anext(heard) == Change("later", 1)
+            late.pop()()
+            await writing
+            await one.add_timeline([entry(key="last")])
+            assert await anext(heard) == Change("last", 1)
+
+    sqlite_place.run_two(scenario)
