@@ -24,6 +24,10 @@ from policy_server.conferences.tables import HOUR, encode, instant, storable_nam
 
 CHANNEL: Final = "policy_server_changes"
 POLL_SECONDS: Final = 0.08
+GATHER_SECONDS: Final = 0.05
+"""While notices of PostgreSQL come they are read so often, and not each as it comes: every transaction of this process has one
+too.
+"""
 FIRST_RETRY_SECONDS: Final = 0.1
 LAST_RETRY_SECONDS: Final = 5.0
 
@@ -128,17 +132,27 @@ async def _hear_postgresql(database: Database) -> AsyncGenerator[Change, None]:
             driver = connection.pgconn
             # A connection that was lost has none any more.
             socket = driver.socket
-            loop.add_reader(socket, own.wake.set)
+
+            def ring() -> None:
+                loop.remove_reader(socket)
+                own.wake.set()
+
             try:
                 yield LOOK_AGAIN
                 while not database.closed:
                     driver.consume_input()
+                    is_quiet = True
                     while (notice := driver.notifies()) is not None:
+                        is_quiet = False
                         # A notice may be here before it is known that the transaction was committed which it is about.
                         await database.settle()
                         change = _read_notice(notice.extra.decode(errors="replace"))
                         if not own.has(change):
                             yield change
+                    if is_quiet:
+                        loop.add_reader(socket, ring)
+                    else:
+                        loop.call_later(GATHER_SECONDS, own.wake.set)
                     await own.wake.wait()
                     own.wake.clear()
             finally:
