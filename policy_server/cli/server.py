@@ -1,5 +1,7 @@
 """uvicorn's server with listeners of ours: one or two sockets, each with its part of the service, its TLS, its places."""
 
+import asyncio
+import contextlib
 import gc
 import resource
 import socket
@@ -39,6 +41,9 @@ WHOLE_COLLECTIONS: Final = 100
 """Every so many collections of garbage that has grown old, instead of ten, all objects are looked through. With some hundreds
 of streams that takes a tenth of a second, in which nothing is answered; young garbage, which is nearly all, goes as before.
 """
+
+DATE_SECONDS: Final = 1.0
+"""Seconds after which answers get another date."""
 
 MOST_FILES: Final = 65_536
 """Open files that a process asks for, if it may."""
@@ -88,6 +93,11 @@ class Config(uvicorn.Config):
 class Server(uvicorn.Server):
     """Answers at one socket, or at that of the nodes and the public one."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._told_to_stop: Final = asyncio.Event()
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts the service, then listens."""
         sys.setswitchinterval(TURN_SECONDS)
@@ -114,10 +124,22 @@ class Server(uvicorn.Server):
         stop_with_parent()
         self.started = True
 
+    async def main_loop(self) -> None:
+        """Waits until the server is to stop. uvicorn would look ten times a second whether it is."""
+        self._loop = asyncio.get_running_loop()
+        # Counted from 0 each time: at 0 it is that uvicorn makes the date.
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DATE_SECONDS):
+                    await self._told_to_stop.wait()
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begins to stop."""
         end_in_time()
         super().handle_exit(sig, frame)
+        if self._loop is not None:
+            # The signal may have come at any moment of what the loop does.
+            self._loop.call_soon_threadsafe(self._told_to_stop.set)
 
 
 class _Process(multiprocess.Process):

@@ -160,11 +160,14 @@ def test_sigterm_ends_well(server: RealServer) -> None:
 def test_sighup_reloads_at_once_and_sigint_ends_well(tmp_path: Path) -> None:
     """SIGHUP takes new rules before the next look at the folder; Ctrl+C ends with status 0 and without traceback.
 
-    The look at the folder is put off to an hour, so only the signal can have done it.
+    The look at the folder is put off to an hour, and so is whatever the server does by the clock: only the signals can have
+    done it.
     """
     write_rules(tmp_path / "rules", rules("first"))
     (tmp_path / "slow.py").write_text(
-        "import sys, policy_server.app\npolicy_server.app.RELOAD_INTERVAL = 3600.0\n"
+        "import sys, policy_server.app, policy_server.cli.server, policy_server.cli.stopping\n"
+        "policy_server.app.RELOAD_INTERVAL = policy_server.cli.server.DATE_SECONDS = 3600.0\n"
+        "policy_server.cli.stopping.LATEST = 3600.0\n"
         "from policy_server.cli import main\nmain(sys.argv[1:])\n",
         encoding="utf-8",
     )
