@@ -119,6 +119,8 @@ class Mirror:
     def keep(self, conference: HeldConference) -> None:
         """The conference holds its room from now on."""
         present = self._rooms.get(conference.name)
+        if present is conference:
+            return
         if present is not None and present.id == conference.id:
             # Doors are only ever added, and some may not be written yet.
             doors = {**present.doors, **conference.doors}

@@ -40,6 +40,8 @@ from policy_server.policy.trunk_limits import LoadOf
 from policy_server.telephony.trunks import Load
 
 _NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
+_CUSTOMER: Final = Entrance.CUSTOMER.value
+_AGENT: Final = Entrance.AGENT.value
 
 
 class Settled(NamedTuple):
@@ -229,7 +231,7 @@ class Rooms:
         is_agents = link is not None and link.entrance is Entrance.AGENT
         if nearby and link is None and nearby[0].call:
             # The rules of today may not know the type of link any more.
-            call, is_agents = nearby[0].call, nearby[0].aliases.get(Entrance.AGENT) == key
+            call, is_agents = nearby[0].call, nearby[0].aliases.get(_AGENT) == key
             nearby = known.nearby(call, key)
         is_shut = not is_agents and (self._is_revoked(call) or (of_room != call and self._is_revoked(of_room)))
         dialled = _Dialled(read, key, call, is_shut, nearby)
@@ -248,7 +250,7 @@ class Rooms:
         # No room, or one that the rules gave this caller no part in when it began. Only a room that begins chooses its legs.
         decision = self._evaluate(ruleset, request, now, read, load_of=lambda dialled: known.load(dialled, now))
         for room in nearby:
-            if not room.call and now < room.expires_at and room.aliases.get(Entrance.AGENT) == key:
+            if not room.call and now < room.expires_at and room.aliases.get(_AGENT) == key:
                 agreed = await known.agreed(room, room.rule)
                 entry = recalled(agreed, decision.trace, rule=agreed.rule, dials=False, reason=AGENTS_REASON)
                 return self._served(entry, "", agreed)
@@ -263,25 +265,26 @@ class Rooms:
             return Settled(decision, decision.call, call, name)
         if held is not None:
             agreed = await known.agreed(held, decision.rule)
-        else:
-            conference_id = self._new_id()
-            aliases = _aliases(key, leads_to, ruleset)
-            if not decision.call:
-                aliases[Entrance.AGENT.value] = alias_key(next(agents_aliases(self._keyring, conference_id)))
-            agreed = await known.hold(
-                conference_of(
-                    decision,
-                    conference_id=conference_id,
-                    alias=ruleset.mask.text(alias, self._keyring),
-                    aliases=aliases,
-                    link_type=leads_to.type if leads_to is not None else "",
-                    revision=ruleset.revision,
-                    at=now,
-                    lifetime=known.lifetime,
-                    asked=_asked(request, ruleset, ruleset.lists[RequestType.SERVICE].looked_at[decision.rule]),
-                )
-            )
-        return await self._enter(agreed, decision, call, ruleset, request)
+            return await self._enter(agreed, decision, dialled, ruleset, request)
+        conference_id = self._new_id()
+        aliases = _aliases(key, leads_to, ruleset)
+        if not decision.call:
+            aliases[_AGENT] = alias_key(next(agents_aliases(self._keyring, conference_id)))
+        begun = conference_of(
+            decision,
+            conference_id=conference_id,
+            alias=ruleset.mask.text(alias, self._keyring),
+            aliases=aliases,
+            link_type=leads_to.type if leads_to is not None else "",
+            revision=ruleset.revision,
+            at=now,
+            lifetime=known.lifetime,
+            asked=_asked(request, ruleset, ruleset.lists[RequestType.SERVICE].looked_at[decision.rule], key),
+        )
+        agreed = await known.hold(begun)
+        if agreed is begun:
+            return self._served(decision, call, begun)
+        return await self._enter(agreed, decision, dialled, ruleset, request)
 
     async def _settle_nearby(
         self, ruleset: Ruleset, request: PolicyRequest, dialled: _Dialled, now: datetime
@@ -298,7 +301,7 @@ class Rooms:
             decision = self._evaluate(ruleset, request, held.held_at, dialled.read, self._links_of(held.held_at))
             if isinstance(decision, Serve) and room_of(decision) == held.name:
                 agreed = await self._conferences.agreed(held, decision.rule)
-                return await self._enter(agreed, decision, dialled.call, ruleset, request)
+                return await self._enter(agreed, decision, dialled, ruleset, request)
             # These rules may have lost the one that made the room, which must not cost anybody the call. Without a
             # call everybody dials the same alias, and whoever is refused or sent elsewhere today is meant.
             is_elsewhere = isinstance(decision, Continue | Forward)
@@ -306,21 +309,21 @@ class Rooms:
             if is_lost and orphan is None:
                 agreed = await self._conferences.agreed(held, held.rule)
                 names = {name for door in agreed.doors.values() for name in door.asked}
-                rule = rule_of_orphan(agreed, _asked(request, ruleset, names))
+                rule = rule_of_orphan(agreed, _asked(request, ruleset, names, dialled.alias))
                 if rule is not None:
                     served = recalled(agreed, decision.trace, rule=rule, dials=dialled.alias == agreed.dialled)
                     orphan = self._served(served, dialled.call, agreed)
         return orphan
 
     async def _enter(
-        self, held: HeldConference, decision: Serve, call: str, ruleset: Ruleset, request: PolicyRequest
+        self, held: HeldConference, decision: Serve, dialled: _Dialled, ruleset: Ruleset, request: PolicyRequest
     ) -> Settled:
         """The decision held to a room that runs, by the door of its rule, which from now on is held too."""
         rule = decision.rule
         if rule not in held.doors and request.text("call_direction") != "non_dial":
-            asked = _asked(request, ruleset, ruleset.lists[RequestType.SERVICE].looked_at[rule])
+            asked = _asked(request, ruleset, ruleset.lists[RequestType.SERVICE].looked_at[rule], dialled.alias)
             held = await self._conferences.open_door(held, rule, door_of(decision, asked))
-        return self._served(held_to(held, decision), call, held)
+        return self._served(held_to(held, decision), dialled.call, held)
 
     def _served(self, decision: Serve, call: str, held: HeldConference) -> Settled:
         # Where there were too many rooms, nobody holds this one.
@@ -346,11 +349,8 @@ def _aliases(key: str, call: Call | None, ruleset: Ruleset) -> dict[str, str]:
     aliases = {DIALLED: key} if key else {}
     if call is not None:
         link_type = ruleset.links[call.type]
-        own = {
-            Entrance.CUSTOMER: link_type.customers_alias(call),
-            Entrance.AGENT: link_type.agents_alias(call),
-        }
-        aliases |= {whose.value: alias_key(alias.lower()) for whose, alias in own.items() if alias}
+        own = {_CUSTOMER: link_type.customers_alias(call), _AGENT: link_type.agents_alias(call)}
+        aliases |= {whose: alias_key(alias.lower()) for whose, alias in own.items() if alias}
     return aliases
 
 
@@ -363,13 +363,16 @@ def _room_asked_for(request: PolicyRequest) -> str:
     return request.text("service_name") or request.text("unique_service_name")
 
 
-def _asked(request: PolicyRequest, ruleset: Ruleset, names: Iterable[str]) -> dict[str, str]:
-    """What a question has in some parameters, of what may open a door a digest; always with the alias that was dialled."""
-    asked: dict[str, str] = {}
-    for name in sorted({"local_alias", *names}):
+def _asked(request: PolicyRequest, ruleset: Ruleset, names: Iterable[str], dialled: str) -> dict[str, str]:
+    """What a question has in some parameters, of what may open a door a digest; always with the alias that was dialled, as
+    ``alias_key`` writes it.
+    """
+    asked = {"local_alias": dialled}
+    for name in sorted(names):
         parameter = PARAMETERS.get(name.removesuffix(RAW))
-        if parameter is None:
-            continue  # A parameter of a version that this one has forgotten.
+        # Some may be of a version that this one has forgotten.
+        if parameter is None or name in asked:
+            continue
         text = request.text(parameter.name)
         if parameter.kind is Kind.ALIAS and not name.endswith(RAW):
             text = normalise_alias(text, ruleset.domains)
