@@ -84,7 +84,7 @@ _FIRST: Final = (
     "CREATE INDEX due_actions_outcome ON due_actions (outcome, done_at) WHERE done_at IS NOT NULL",
 )
 
-OLDEST: Final = 12
+OLDEST: Final = 13
 """The oldest version that is brought to the newest, that of 0.2.0. Version 1 was that of 0.1, and those between came before
 0.2.0 was released.
 """
