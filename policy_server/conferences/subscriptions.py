@@ -1,7 +1,6 @@
 """Who waits for news of a call or room in this process: the streams of agents' widgets."""
 
 import asyncio
-import contextlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -11,20 +10,31 @@ class Subscription:
     """Told when one of its keys, calls or room names, changes."""
 
     def __init__(self) -> None:
-        self._changed: Final = asyncio.Event()
+        self._has_changed = False
+        self._waiting: asyncio.Future[None] | None = None
 
     def tell(self) -> None:
         """Something changed."""
-        self._changed.set()
+        self._has_changed = True
+        self._go_on()
 
     async def wait(self, seconds: float) -> bool:
-        """Waits for a change and says whether there was one within ``seconds``."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        changed = self._changed.is_set()
-        self._changed.clear()
-        return changed
+        """Waits for a change and says whether there was one within ``seconds``. One may wait at a time."""
+        if not self._has_changed:
+            loop = asyncio.get_running_loop()
+            self._waiting = loop.create_future()
+            timer = loop.call_later(seconds, self._go_on)
+            try:
+                await self._waiting
+            finally:
+                timer.cancel()
+                self._waiting = None
+        has_changed, self._has_changed = self._has_changed, False
+        return has_changed
+
+    def _go_on(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
 
 class Subscriptions:

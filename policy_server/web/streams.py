@@ -170,6 +170,8 @@ class _Stream:
         self._clock: Final = asyncio.get_running_loop().time
         self._check_at = self._clock() + parts.check
         self._keep_alive_at = self._clock() + parts.keep_alive
+        # One for all that is sent: most of it goes out without any wait.
+        self._patience: Final = asyncio.timeout(None)
         self._subscription: Subscription | None = None
         self._is_left = False
         self._is_stopped = False
@@ -184,9 +186,14 @@ class _Stream:
         # Nothing else says that a browser has gone while there is nothing to send.
         leaving = asyncio.create_task(self._leave())
         try:
-            await self._send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-            await self._send_text(b"retry: %d\n\n" % self._reconnect)
-            await self._tell(found)
+            async with self._patience:
+                await self._send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+                await self._send_text(b"retry: %d\n\n" % self._reconnect)
+                await self._tell(found)
+        except TimeoutError:
+            # It reads nothing.
+            if not self._patience.expired():
+                raise
         except _End as end:
             if end.problem is not None:
                 await self._say_why(end.problem)
@@ -267,12 +274,13 @@ class _Stream:
         self._keep_alive_at = self._clock() + self._parts.keep_alive
 
     async def _send(self, message: Message) -> None:
+        self._patience.reschedule(self._clock() + STALLED_SECONDS)
         try:
-            async with asyncio.timeout(STALLED_SECONDS):
-                await self._send_message(message)
+            await self._send_message(message)
         except OSError:
-            # It went away in the middle, or it reads nothing.
+            # It went away in the middle.
             raise _End from None
+        self._patience.reschedule(None)
 
 
 def event_text(name: str, data: bytes, number: int | None = None) -> bytes:
