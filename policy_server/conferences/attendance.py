@@ -172,13 +172,16 @@ class Attendance:
 
         (pexip/README.md: Conference events)
         """
-        data = event.data
-        self.texts.update([(key, text) for key in _TEXTS if isinstance(text := data.get(key), str)])
+        told, texts = event.data.get, self.texts
+        for key in _TEXTS:
+            if isinstance(text := told(key), str):
+                texts[key] = text
         for key in _FLAGS:
             flag = event.flag(key)
             if flag is not None:
                 self.flags[key] = flag
-        self.related.update(event.texts("related_uuids"))
+        if siblings := event.texts("related_uuids"):
+            self.related.update(siblings)
 
 
 @light_dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ _WINDOW: Final = -12
 with twice as much the copy costs a third of the packing.
 """
 
-_PACKER: Final = zlib.compressobj(level=2, wbits=_WINDOW, memLevel=5, zdict=_WORDS)
+_PACKER: Final = zlib.compressobj(level=3, wbits=_WINDOW, memLevel=5, zdict=_WORDS)
 _UNPACKER: Final = zlib.decompressobj(wbits=_WINDOW, zdict=_WORDS)
 
 

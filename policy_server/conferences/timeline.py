@@ -261,6 +261,7 @@ class TimelineEvents:
     """
 
     def __init__(self) -> None:
+        self._of_runs: Final = Finished(_run_lines)
         self._of_people: Final = Finished(_person_lines)
         self._of_legs: Final = Finished(_leg_lines)
 
@@ -270,19 +271,24 @@ class TimelineEvents:
         """
         people = [person for person in told.people if not only or person.whole.joining_call == only]
         room = told.room
+        runs = enumerate(() if only else told.runs)
+        of_runs = self._of_runs.each((run, (number, run.started_at, run.ended_at)) for number, run in runs)
         of_people = self._of_people.each((one, (room, joining.get(one.whole.joining_call, ""))) for one in people)
         of_legs = self._of_legs.each((leg, None) for leg in (() if only else told.trunk_legs))
-        lines = [*(() if only else _run_lines(told.runs)), *chain(*of_people, *of_legs)]
+        lines = chain(*of_runs, *of_people, *of_legs)
         return sorted(lines, key=lambda line: (line.time, _ORDER[line.kind]))
 
 
-def _run_lines(runs: Sequence[Run]) -> Iterator[TimelineEvent]:
-    for number, run in enumerate(runs):
-        if run.started_at is not None:
-            text = "The conference started again." if number else "The conference started."
-            yield TimelineEvent(run.started_at, Kind.CONFERENCE_STARTED, text, {})
-        if run.ended_at is not None:
-            yield TimelineEvent(run.ended_at, Kind.CONFERENCE_ENDED, "The conference ended.", {})
+def _run_lines(_: Run, told: tuple[int, float | None, float | None]) -> Sequence[TimelineEvent]:
+    """Lines of a run, by its number from 0 and when it started and ended."""
+    number, started_at, ended_at = told
+    lines: list[TimelineEvent] = []
+    if started_at is not None:
+        text = "The conference started again." if number else "The conference started."
+        lines.append(TimelineEvent(started_at, Kind.CONFERENCE_STARTED, text, {}))
+    if ended_at is not None:
+        lines.append(TimelineEvent(ended_at, Kind.CONFERENCE_ENDED, "The conference ended.", {}))
+    return lines
 
 
 def _person_lines(somebody: Person, room_and_name: tuple[str, str]) -> Sequence[TimelineEvent]:

@@ -51,7 +51,8 @@ def test_a_line_is_made_once() -> None:
     same = [line["text"] for line in after if any(line is other for other in before)]
     assert "Ada joined." in same
     assert "Bob joined." not in same
-    assert len(same) == 2, same
+    assert "The conference started." in same
+    assert len(same) == 3, same
     told.tell([ended(104)])
     assert "Ada left with the conference." in texts([*lines.of(noted, told, arrived, {})])
 
