@@ -265,25 +265,24 @@ class Rooms:
             return Settled(decision, decision.call, call, name)
         if held is not None:
             agreed = await known.agreed(held, decision.rule)
-            return await self._enter(agreed, decision, dialled, ruleset, request)
-        conference_id = self._new_id()
-        aliases = _aliases(key, leads_to, ruleset)
-        if not decision.call:
-            aliases[_AGENT] = alias_key(next(agents_aliases(self._keyring, conference_id)))
-        begun = conference_of(
-            decision,
-            conference_id=conference_id,
-            alias=ruleset.mask.text(alias, self._keyring),
-            aliases=aliases,
-            link_type=leads_to.type if leads_to is not None else "",
-            revision=ruleset.revision,
-            at=now,
-            lifetime=known.lifetime,
-            asked=_asked(request, ruleset, ruleset.lists[RequestType.SERVICE].looked_at[decision.rule], key),
-        )
-        agreed = await known.hold(begun)
-        if agreed is begun:
-            return self._served(decision, call, begun)
+        else:
+            conference_id = self._new_id()
+            aliases = _aliases(key, leads_to, ruleset)
+            if not decision.call:
+                aliases[_AGENT] = alias_key(next(agents_aliases(self._keyring, conference_id)))
+            agreed = await known.hold(
+                conference_of(
+                    decision,
+                    conference_id=conference_id,
+                    alias=ruleset.mask.text(alias, self._keyring),
+                    aliases=aliases,
+                    link_type=leads_to.type if leads_to is not None else "",
+                    revision=ruleset.revision,
+                    at=now,
+                    lifetime=known.lifetime,
+                    asked=_asked(request, ruleset, ruleset.lists[RequestType.SERVICE].looked_at[decision.rule], key),
+                )
+            )
         return await self._enter(agreed, decision, dialled, ruleset, request)
 
     async def _settle_nearby(
