@@ -5,6 +5,7 @@ imported; whichever of them is asked adds them up.
 """
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal
@@ -67,7 +68,7 @@ class Metrics:
             buckets=FORWARDED_BUCKETS,
             registry=self.registry,
         )
-        self._answered: list[tuple[str, str, str, float]] = []
+        self._answered: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
         self._answer_children: Final[dict[tuple[str, str, str], Counter]] = {}
         self._second_children: Final[dict[str, Histogram]] = {}
         self._nodes: Final[set[str]] = set()
@@ -79,21 +80,22 @@ class Metrics:
 
     def answered(self, question: str, outcome: str, rule: str, seconds: float) -> None:
         """Counts one answer, when the gauges are read next: nobody waits for that."""
-        self._answered.append((question, outcome, rule, seconds))
+        self._answered[question, outcome, rule].append(seconds)
 
     def _count_answers(self) -> None:
-        counted, self._answered = self._answered, []
-        for question, outcome, rule, seconds in counted:
+        counted, self._answered = self._answered, defaultdict(list)
+        for key, times in counted.items():
             # Finding a child by its labels takes three times as long as counting.
-            key = (question, outcome, rule)
             child = self._answer_children.get(key)
             if child is None:
                 child = self._answer_children[key] = self._answers.labels(*key)
-            child.inc()
+            child.inc(len(times))
+            question, _, _ = key
             histogram = self._second_children.get(question)
             if histogram is None:
                 histogram = self._second_children[question] = self._seconds.labels(question)
-            histogram.observe(seconds)
+            for seconds in times:
+                histogram.observe(seconds)
 
     def forwarded(self, upstream: str, outcome: str, seconds: float) -> None:
         """Counts a question that was forwarded."""
