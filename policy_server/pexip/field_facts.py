@@ -19,7 +19,7 @@ MASK: Final = "****"
 
 DOOR_FIELDS: Final = fields_with(Fact.DOOR)
 
-_SCALARS: Final = (str, int, float, type(None))
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 
 
 def masked(fields: Mapping[str, object]) -> dict[str, object]:
@@ -27,18 +27,18 @@ def masked(fields: Mapping[str, object]) -> dict[str, object]:
 
     That there is no secret may be seen.
     """
-    return {
-        # Most values are scalars, and every answer comes by here: they are spared the call.
-        name: MASK if name in SECRET_FIELDS and value else value if isinstance(value, _SCALARS) else _masked(value)
-        for name, value in fields.items()
-    }
+    shown = dict(fields)
+    # Most values are scalars, and every answer comes by here: they stay where they are.
+    for name, value in fields.items():
+        if type(value) not in _SCALARS:
+            shown[name] = _masked(value)
+    for name in SECRET_FIELDS:
+        if fields.get(name):
+            shown[name] = MASK
+    return shown
 
 
 def _masked(value: object) -> object:
-    match value:
-        case dict() | Mapping():
-            return masked(value)
-        case list() | tuple():
-            return [_masked(item) for item in value]
-        case _:
-            return value
+    if isinstance(value, list | tuple):
+        return [_masked(item) for item in value]
+    return masked(value) if isinstance(value, Mapping) else value
