@@ -18,6 +18,10 @@ class Subscription:
         self._has_changed = True
         self._go_on()
 
+    def forget(self) -> None:
+        """Whatever has changed is known."""
+        self._has_changed = False
+
     async def wait(self, seconds: float) -> bool:
         """Waits for a change and says whether there was one within ``seconds``. One may wait at a time."""
         if not self._has_changed:

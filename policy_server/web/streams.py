@@ -170,6 +170,7 @@ class _Stream:
         self._clock: Final = asyncio.get_running_loop().time
         self._check_at = self._clock() + parts.check
         self._keep_alive_at = self._clock() + parts.keep_alive
+        self._paused_until = -math.inf
         # One for all that is sent: most of it goes out without any wait.
         self._patience: Final = asyncio.timeout(None)
         self._subscription: Subscription | None = None
@@ -220,7 +221,7 @@ class _Stream:
                     if fresh is not None and fresh.number != told:
                         told = fresh.number
                         await self._send_text(event_text("conference", fresh.body(self._admitted.found_by), told))
-                        await asyncio.sleep(self._parts.pause)
+                        self._paused_until = self._clock() + self._parts.pause
                     await self._wait(self._subscription, RETRY_SECONDS if fresh is None else math.inf)
                     fresh = await self._read()
                 found = fresh
@@ -245,6 +246,10 @@ class _Stream:
             changed = await subscription.wait(max(0.0, min(until, self._check_at) - self._clock()))
             self._end_if_over()
             await self._check()
+        if changed and (rest := self._paused_until - self._clock()) > 0.0:
+            await asyncio.sleep(rest)
+            # What came meanwhile is read with it.
+            subscription.forget()
         if self._clock() >= self._keep_alive_at:
             await self._send_text(b": keep-alive\n\n")
 
