@@ -81,13 +81,13 @@ class Hiding:
         length = len(text)
         if length < NAME_LENGTH or text == call or text in self._opened:
             return text
-        # A name in a text that is not twice as long lies across its middle, and no UUID has letters and digits alone there.
-        if length < 2 * NAME_LENGTH and not text[-NAME_LENGTH:NAME_LENGTH].isalnum():
-            return text
-        # Most have the call's own id in them, and nothing else that could be a name.
-        if call and length - NAME_LENGTH * text.count(call) < NAME_LENGTH:
-            return text
-        if text.encode("utf-8", "surrogatepass").translate(_LETTERS).find(_LONG_ENOUGH) < 0:
+        if length < 2 * NAME_LENGTH:
+            # A name in such a text lies across its middle, and no UUID has letters and digits alone there.
+            has_room = text[-NAME_LENGTH:NAME_LENGTH].isalnum()
+        else:
+            has_room = text.encode("utf-8", "surrogatepass").translate(_LETTERS).find(_LONG_ENOUGH) >= 0
+        # Most that have room for one have the call's own id in them, and nothing else that could be a name.
+        if not has_room or (call and length - NAME_LENGTH * text.count(call) < NAME_LENGTH):
             return text
         return self._pattern.sub(self._hide, text)
 
