@@ -7,13 +7,14 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
 
-from policy_server.app import create_app
+from policy_server import app
 from policy_server.conferences import figures, follower, lookup, mirror, running
 from policy_server.genesys import client
 from policy_server.genesys.tenant import Tenant
@@ -22,8 +23,10 @@ from policy_server.rulefiles.store import RuleStore
 from policy_server.settings import Credentials, Settings
 from policy_server.simulator.genesys import ORGANIZATION
 from policy_server.web import agents
+from policy_server.web.admin import hits
 from policy_server.web.api_keys import ApiKeys
 from policy_server.web.decision_log import DecisionLog
+from policy_server.web.recent_decisions import RecentDecisions
 from tests.benchmarks.callers import Callers
 from tests.benchmarks.callers import agents as some_agents
 from tests.benchmarks.genesys import GenesysCloud
@@ -37,6 +40,7 @@ from tests.benchmarks.material import (
     write_call_rules,
 )
 from tests.benchmarks.servers import Server
+from tests.conferences.samples import Place
 from tests.waiting import until
 
 CALLS: Final = 16
@@ -60,7 +64,7 @@ class Clock:
 
 
 @pytest.mark.slow
-def test_nothing_but_links_grows_with_each_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_but_links_grows_with_each_call(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where limits are small, whatever an object of the service holds is not more after twice as many calls."""
     monkeypatch.setattr(agents, "OWN_LIMIT", FEW)
     monkeypatch.setattr(figures, "MOST", FEW)
@@ -70,11 +74,13 @@ def test_nothing_but_links_grows_with_each_call(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(running, "QUIET_ROWS", FEW)
     # The clock of what is known of Genesys Cloud goes on by itself.
     monkeypatch.setattr(client, "SHORT_CACHE_SECONDS", 0.001)
-    asyncio.run(_play(tmp_path))
+    monkeypatch.setattr(hits, "STRIP_MINUTES", FEW)
+    monkeypatch.setattr(app, "RecentDecisions", partial(RecentDecisions, most=FEW))
+    asyncio.run(_play(tmp_path, place.url))
 
 
-async def _play(folder: Path) -> None:
-    """Plays so many calls, a minute each, and as many more, and compares what there is then."""
+async def _play(folder: Path, database_url: str) -> None:
+    """Plays so many calls, every five minutes, and as many more, and compares what there is then."""
     genesys, clock = GenesysCloud(some_agents(2)), Clock()
     rules = RuleStore(write_call_rules(folder / "rules", 10), clock, {})
     async with genesys.serving() as api:
@@ -82,15 +88,16 @@ async def _play(folder: Path) -> None:
             rules=folder / "rules",
             pexip=Credentials(USERNAME, PASSWORD),
             secret_key=SECRET,
-            database_url=f"sqlite:///{folder}/policy.db",
+            database_url=database_url,
+            admin=Credentials("admin", PASSWORD),
             events=Credentials(SINK_USERNAME, SINK_PASSWORD),
             api_keys=ApiKeys({"bench": API_KEY}),
             tenant=Tenant(api, ORGANIZATION),
             node="node.example.com",
             public_url="https://join.example.com",
         )
-        app = create_app(settings, rules, DecisionLog("json", write=len), clock=clock)
-        async with serving(app) as url:
+        service = app.create_app(settings, rules, DecisionLog("json", write=len), clock=clock)
+        async with serving(service) as url:
             port = urlsplit(url).port
             assert port is not None
             callers = Callers(Server(port, os.getpid(), 0.0, Path(os.devnull)), genesys, 0.0)
@@ -99,7 +106,7 @@ async def _play(folder: Path) -> None:
                 if number == CALLS:
                     before = _held()
                 await callers.call(number)
-                clock.now += timedelta(minutes=1)
+                clock.now += timedelta(minutes=5)
             callers.close()
             assert callers.seen.faults == []
             assert callers.seen.finished == 2 * CALLS
