@@ -49,7 +49,7 @@ ask comes first.
 SHOWN_LIMIT: Final = 1000
 """Conferences whose latest answer is kept for the others who watch them."""
 
-FEW: Final = 100
+FEW: Final = 30
 """Of these, how many may be kept although they do not run and nobody watches them: somebody may be about to."""
 
 _NO_SERVICE: Final[Mapping[str, object]] = {}
