@@ -27,7 +27,8 @@ _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True)
+    # Nearly every text is that of one call or agent alone, and pydantic would keep the last 16,000 for the next that is the same.
+    model_config = ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True, cache_strings="keys")
 
 
 class _Owner(_Part):

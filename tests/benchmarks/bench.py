@@ -25,7 +25,7 @@ class Effort:
     watched_seconds: float
     deaf_seconds: float
     calls_in_a_row: int
-    """As many as the service keeps at the most of what it keeps so many of: only links are kept until they expire."""
+    """As many as the service keeps at the most of what it keeps so many of."""
     forget_seconds: float
     """After these the service has forgotten what it keeps of a call for a time."""
     rules: int

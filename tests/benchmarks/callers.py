@@ -95,14 +95,17 @@ class Answered:
 
 
 class Callers:
-    """All of them, with connections that are kept alive. ``call_seconds`` is from a customer's arrival to the last hang-up."""
+    """All of them, with connections that are kept alive. ``call_seconds`` is from a customer's arrival to the last hang-up,
+    ``link_ttl`` how long links are good; ``""`` for as long as their type says.
+    """
 
-    def __init__(self, server: Server, genesys: GenesysCloud, call_seconds: float) -> None:
+    def __init__(self, server: Server, genesys: GenesysCloud, call_seconds: float, *, link_ttl: str = "") -> None:
         self.seen: Final = Seen()
         self._port: Final = server.port
         self._genesys: Final = genesys
         self._tokens: Final = tuple(genesys.agents)
         self._call_seconds: Final = call_seconds
+        self._wanted: Final = {"type": "visit", **({"ttl": link_ttl} if link_ttl else {})}
         self._idle: Final[list[Connection]] = []
         self._seqs: Final = count(1, 100)
 
@@ -152,7 +155,7 @@ class Callers:
     async def link(self, name: str) -> dict[str, Any]:
         """A customer's link, as the organisation is told of it; ``call`` is what the call is named."""
         bearer = {"Authorization": f"Bearer {API_KEY}"}
-        made = json.loads((await self.ask("link", "POST", "/api/v1/links", bearer, {"type": "visit", "name": name}))[2])
+        made = json.loads((await self.ask("link", "POST", "/api/v1/links", bearer, {**self._wanted, "name": name}))[2])
         # Version 0.1 had one name for a call.
         return {"call": made["session"], **made}
 
