@@ -115,6 +115,8 @@ class SqliteConnection:
         self.is_alone = True
         self.newest = -1
         self._driver: Final = driver
+        # The driver would make one for each statement.
+        self._cursor: Final = driver.cursor()
 
     def execute(self, statement: str, *values: object) -> list[Row]:
         """Runs a statement; its rows, if it has any."""
@@ -122,16 +124,16 @@ class SqliteConnection:
             statement, values = _for_one(statement, values)
             statement = _in_sqlite(statement)
             values = tuple([json.dumps(value) if isinstance(value, list | tuple) else value for value in values])
-        return self._driver.execute(statement, values).fetchall()
+        return self._cursor.execute(statement, values).fetchall()
 
     def insert(self, table: Table, rows: Sequence[Row]) -> list[Row]:
         """Adds rows; those that were not there."""
-        execute, statement = self._driver.execute, table.insert_one
+        execute, statement = self._cursor.execute, table.insert_one
         return [row for row in rows if execute(statement, row).rowcount]
 
     def begin(self) -> None:
         """Begins a transaction that will write."""
-        self._driver.execute("BEGIN IMMEDIATE")
+        self._cursor.execute("BEGIN IMMEDIATE")
 
     def announce(self, statement: str, *values: object) -> None:
         """Runs a statement, whose rows are announced."""
@@ -139,7 +141,7 @@ class SqliteConnection:
 
     def commit(self) -> None:
         """Ends a transaction: it is on disk."""
-        self._driver.execute(_COMMIT)
+        self._cursor.execute(_COMMIT)
         if self.announced:
             self.newest = self.announced[-1][2]
 

@@ -50,7 +50,9 @@ def conference_of(
     """The conference that a decision begins; ``asked`` is what the question had in the parameters that decided, and
     ``alias`` what may be shown of the alias that it dialled.
     """
-    service = {name: value for name, value in decision.service.items() if name != LEGS and name not in DOOR_FIELDS}
+    door, service = door_of(decision, asked), {**decision.service}
+    for name in (LEGS, *door.fields):
+        service.pop(name, None)
     return HeldConference(
         id=conference_id,
         name=room_of(decision),
@@ -66,7 +68,7 @@ def conference_of(
         aliases=aliases,
         held_at=at,
         expires_at=at + lifetime,
-        doors={decision.rule: door_of(decision, asked)},
+        doors={decision.rule: door},
     )
 
 
