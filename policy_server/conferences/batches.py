@@ -109,8 +109,7 @@ def write(batches: Sequence[Batch], wakes: Sequence[Wakes], connection: Connecti
     holders, keys = holds.hold_all(connection, all_of.rooms) if all_of.rooms else ((), set())
     ended = {one: over for one in sorted(all_of.endings) if (over := _end(connection, *one)) is not None}
     bound = {one for one in sorted(all_of.bindings) if conversations.bind(connection, *one)}
-    new, lowered = history.add_events(connection, told) if told else (set(), set())
-    noted = history.add_timeline(connection, all_of.pages) if any(all_of.pages) else {}
+    new, lowered, noted = history.add(connection, told, all_of.pages)
     _write_actions(connection, all_of.actions, wakes, holders, [told[identity] for identity in new])
 
     fresh = [link for link, is_new in made if is_new and isinstance(link, Link)]

@@ -59,8 +59,14 @@ class Connection(Protocol):
     def execute(self, statement: str, *values: object) -> list[Row]:
         """Runs a statement; its rows, if it has any."""
 
+    def run(self, statement: str, *values: object) -> None:
+        """Runs a statement of a transaction of which nothing is asked; what it raises may come with the next one."""
+
     def insert(self, table: Table, rows: Sequence[Row]) -> list[Row]:
         """Adds rows, no two of one key; those that were not there, which the others stay as they are."""
+
+    def insert_each(self, wanted: Sequence[tuple[Table, Sequence[Row]]]) -> list[list[Row]]:
+        """What ``insert`` does, with several tables."""
 
     def begin(self) -> None:
         """Begins a transaction that will write."""
@@ -121,15 +127,23 @@ class SqliteConnection:
     def execute(self, statement: str, *values: object) -> list[Row]:
         """Runs a statement; its rows, if it has any."""
         if _LISTED in statement:
-            statement, values = _for_one(statement, values)
+            statement, found = _for_one(statement, values)
             statement = _in_sqlite(statement)
-            values = tuple([json.dumps(value) if isinstance(value, list | tuple) else value for value in values])
+            values = tuple([json.dumps(value) if isinstance(value, list | tuple) else value for value in found])
         return self._cursor.execute(statement, values).fetchall()
+
+    def run(self, statement: str, *values: object) -> None:
+        """Runs a statement of which nothing is asked."""
+        self.execute(statement, *values)
 
     def insert(self, table: Table, rows: Sequence[Row]) -> list[Row]:
         """Adds rows; those that were not there."""
         execute, statement = self._cursor.execute, table.insert_one
         return [row for row in rows if execute(statement, row).rowcount]
+
+    def insert_each(self, wanted: Sequence[tuple[Table, Sequence[Row]]]) -> list[list[Row]]:
+        """What ``insert`` does, with several tables."""
+        return [self.insert(table, rows) for table, rows in wanted]
 
     def begin(self) -> None:
         """Begins a transaction that will write."""
@@ -168,8 +182,9 @@ class _Ready(NamedTuple):
 class PostgresqlConnection:
     """A connection to PostgreSQL.
 
-    What begins a transaction goes to the server together with its first statement, and what ends it with its last: each way
-    there and back is a turn that the thread loses, and gets again from the event loop.
+    What begins a transaction, and whatever nothing is asked of, goes to the server together with the next statement, and what
+    ends a transaction with its last: each way there and back is a turn that the thread loses, and gets again from the event
+    loop.
     """
 
     dialect: Final = POSTGRESQL
@@ -186,7 +201,7 @@ class PostgresqlConnection:
         self._readable.register(driver.fileno(), select.POLLIN)
         self._usable: Final = select.poll()
         self._usable.register(driver.fileno(), select.POLLIN | select.POLLOUT)
-        self._first: list[_Ready] = []
+        self._waiting: list[_Ready] = []
         self._last: list[_Ready] = []
 
     @property
@@ -196,23 +211,26 @@ class PostgresqlConnection:
 
     def execute(self, statement: str, *values: object) -> list[Row]:
         """Runs a statement; its rows, if it has any."""
-        if _LISTED in statement:
-            statement, values = _for_one(statement, values)
-        return self._rows(self._run(statement, values))
+        (result,) = self._run(self._ready(statement, values))
+        return self._rows(result)
+
+    def run(self, statement: str, *values: object) -> None:
+        """Runs a statement of a transaction of which nothing is asked, with the next one."""
+        self._waiting.append(self._ready(statement, values))
 
     def insert(self, table: Table, rows: Sequence[Row]) -> list[Row]:
         """Adds rows; those that were not there."""
-        if len(rows) == 1:
-            # As nearly always; and an array costs more than what else there is to do.
-            return list(rows) if self._run(table.insert_one, rows[0]).command_tuples else []
-        arrays = [list(values) for values in zip(*rows, strict=True)]
-        new = set(self.execute(table.insert_many, *arrays)) if rows else ()
-        places = table.key_places
-        return [row for row in rows if tuple([row[place] for place in places]) in new]
+        return self.insert_each([(table, rows)])[0]
+
+    def insert_each(self, wanted: Sequence[tuple[Table, Sequence[Row]]]) -> list[list[Row]]:
+        """What ``insert`` does, with several tables, by one way to the server."""
+        some = [self._insertion(table, rows) for table, rows in wanted if rows]
+        results = iter(self._run(*some) if some else ())
+        return [self._inserted(table, rows, next(results)) if rows else [] for table, rows in wanted]
 
     def begin(self) -> None:
         """Begins a transaction that will write."""
-        self._first, self._last = [self._ready(_BEGIN, ())], []
+        self._waiting, self._last = [self._ready(_BEGIN, ())], []
 
     def announce(self, statement: str, *values: object) -> None:
         """Runs a statement as the last of the transaction; its rows are announced once that is on disk."""
@@ -220,17 +238,13 @@ class PostgresqlConnection:
 
     def commit(self) -> None:
         """Ends a transaction: it is on disk."""
-        first, self._first = self._first, []
-        if self._last:
-            *results, _ = self._run_together([*first, *self._last, self._ready(_COMMIT, ())])
-            for result in results[len(first) :]:
-                self.announced += self._rows(result)
-        elif not first:
-            _checked(self._driver.pgconn.exec_(_COMMIT.encode()))
+        *results, _ = self._run(*self._last, self._ready(_COMMIT, ()))
+        for result in results:
+            self.announced += self._rows(result)
 
     def roll_back(self) -> None:
         """Undoes a transaction, if there is one."""
-        self._first = []
+        self._waiting = []
         with contextlib.suppress(psycopg.Error):
             if self._driver.pgconn.pipeline_status == PipelineStatus.OFF:
                 self._driver.rollback()
@@ -249,17 +263,28 @@ class PostgresqlConnection:
         self._transformer.set_pgresult(None)
         return rows
 
-    def _run(self, statement: str, values: Sequence[object]) -> PGresult:
-        # As a cursor of psycopg does, which waits in Python for each answer, and so costs twice as much.
-        ready = self._ready(statement, values)
-        if not self._first:
-            return _checked(self._driver.pgconn.exec_prepared(*ready))
-        first, self._first = self._first, []
-        return self._run_together([*first, ready])[-1]
+    def _insertion(self, table: Table, rows: Sequence[Row]) -> _Ready:
+        # One row, as nearly always: an array costs more than what else there is to do.
+        if len(rows) == 1:
+            return self._ready(table.insert_one, rows[0])
+        return self._ready(table.insert_many, [list(values) for values in zip(*rows, strict=True)])
 
-    def _run_together(self, statements: Sequence[_Ready]) -> list[PGresult]:
-        """Runs statements by one message to the server; the result of each. After one that fails none is run."""
-        server = self._driver.pgconn
+    def _inserted(self, table: Table, rows: Sequence[Row], result: PGresult) -> list[Row]:
+        """The rows that were not there before an insertion."""
+        if len(rows) == 1:
+            return list(rows) if result.command_tuples else []
+        new, places = set(self._rows(result)), table.key_places
+        return [row for row in rows if tuple([row[place] for place in places]) in new]
+
+    def _run(self, *statements: _Ready) -> list[PGresult]:
+        """Runs statements, and before them those that wait, by one message to the server; the result of each. After one that
+        fails none is run.
+        """
+        # As psycopg does, which waits in Python for each answer, and so costs twice as much.
+        server, waiting = self._driver.pgconn, self._waiting
+        if not waiting and len(statements) == 1:
+            return [_checked(server.exec_prepared(*statements[0]))]
+        self._waiting, statements = [], (*waiting, *statements)
         server.enter_pipeline_mode()
         for ready in statements:
             server.send_query_prepared(*ready)
@@ -275,7 +300,7 @@ class PostgresqlConnection:
         # Says that this was the last.
         self._next_result()
         server.exit_pipeline_mode()
-        return list(map(_checked, results))
+        return list(map(_checked, results))[len(waiting) :]
 
     def _next_result(self) -> PGresult | None:
         server = self._driver.pgconn
@@ -286,6 +311,8 @@ class PostgresqlConnection:
         return server.get_result()
 
     def _ready(self, statement: str, values: Sequence[object]) -> _Ready:
+        if _LISTED in statement:
+            statement, values = _for_one(statement, values)
         transformer = self._transformer
         parameters = cast("Sequence[abc.Buffer]", transformer.dump_sequence(values, [PyFormat.BINARY] * len(values)))
         return _Ready(self._prepare(statement, transformer.types), parameters, transformer.formats or ())
@@ -308,7 +335,7 @@ def _checked(result: PGresult | None) -> PGresult:
     raise error_from_result(result)
 
 
-def _for_one(statement: str, values: tuple[object, ...]) -> tuple[str, tuple[object, ...]]:
+def _for_one(statement: str, values: Sequence[object]) -> tuple[str, Sequence[object]]:
     """The same where each list has one value, as most have: then neither database need look through a list."""
     if any(isinstance(value, list | tuple) and len(value) != 1 for value in values):
         return statement, values

@@ -41,17 +41,25 @@ _SELECT_PAGES: Final = "SELECT at, content FROM timeline WHERE key = ? ORDER BY 
 _CHANGE_NUMBERS: Final = "SELECT key, number FROM changes WHERE key = ANY(?)"
 
 
-def add_events(connection: Connection, events: Mapping[bytes, Event]) -> tuple[set[bytes], set[bytes]]:
-    """Stores the events, by their identity, that are not there yet; the identities of those, and of what is different now."""
+def add(
+    connection: Connection, events: Mapping[bytes, Event], groups: Iterable[Mapping[Row, Page]]
+) -> tuple[set[bytes], set[bytes], dict[Row, Page]]:
+    """Stores the events, by their identity, and the pages of some groups, by their rows, that are not there yet; the identities
+    of those events, and of those that are different now, and those pages.
+    """
+    pages: dict[Row, Page] = {}
+    for group in groups:
+        pages.update(group)
     # In one order everywhere, so that two replicas wait for each other and do not block each other.
     rows = [_event_row(digest, events[digest]) for digest in sorted(events)]
-    new = {row[0] for row in connection.insert(EVENTS, rows)}
+    told, noted = connection.insert_each([(EVENTS, rows), (TIMELINE, sorted(pages, key=itemgetter(0)))])
+    new = {row[0] for row in told}
     # Sinks count differently. The lowest number stays, whichever copy came first, so that order is always the same.
     lowered: set[bytes] = set()
     for digest in sorted(events.keys() - new):
         seq = events[digest].seq
         lowered.update(row[0] for row in connection.execute(_LOWER_SEQ, seq, digest, seq))
-    return new, lowered
+    return new, lowered, {row: pages[row] for row in noted}
 
 
 def find_events(connection: Connection, room: str, since: datetime, until: datetime | None = None) -> tuple[Event, ...]:
@@ -79,15 +87,6 @@ def find_events_of(connection: Connection, conference: HeldConference) -> tuple[
     return find_events(connection, conference.name, since, until)
 
 
-def add_timeline(connection: Connection, groups: Iterable[Mapping[Row, Page]]) -> dict[Row, Page]:
-    """Stores the pages of some groups, by their rows, that are not there yet; those."""
-    pages: dict[Row, Page] = {}
-    for group in groups:
-        pages.update(group)
-    # In one order everywhere, so that two replicas wait for each other and do not block each other.
-    return {row: pages[row] for row in connection.insert(TIMELINE, sorted(pages, key=itemgetter(0)))}
-
-
 def find_timeline(connection: Connection, key: str) -> tuple[TimelineEntry, ...]:
     """The entries of a key, by time and then in the order they were stored."""
     stored = storable_name(key)
@@ -111,8 +110,8 @@ def delete_some(connection: Connection, table: Table, before: datetime, batch: i
     rows = connection.execute(_DELETE.format(table=table.name, key=key, over=_OVER[table]), instant(before), batch)
     gone = [row[0] for row in rows]
     if table is CONFERENCES and gone:
-        connection.execute("DELETE FROM doors WHERE conference_id = ANY(?)", gone)
-        connection.execute("DELETE FROM conversations WHERE conference_id = ANY(?)", gone)
+        connection.run("DELETE FROM doors WHERE conference_id = ANY(?)", gone)
+        connection.run("DELETE FROM conversations WHERE conference_id = ANY(?)", gone)
     return len(gone)
 
 

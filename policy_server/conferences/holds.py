@@ -89,7 +89,7 @@ def _find_winner(connection: Connection, conference: HeldConference, new: set[st
         for holder in holders:
             if holder.expires_at > conference.held_at:
                 return holder
-            connection.execute(_EXPIRE, holder.id, name)
+            connection.run(_EXPIRE, holder.id, name)
             _forget(connection, [holder.id])
         inserted = _insert_all(connection, [conference])
         if inserted:
@@ -122,7 +122,8 @@ def _find_doors(connection: Connection, ids: Sequence[str]) -> dict[str, dict[st
 
 def _with_doors(connection: Connection, rows: Iterable[Row]) -> tuple[HeldConference, ...]:
     found = [_conference(row) for row in rows]
-    doors = _find_doors(connection, [conference.id for conference in found])
+    # Whose end was written has none any more.
+    doors = _find_doors(connection, [conference.id for conference in found if conference.ended_at is None])
     return tuple(replace(conference, doors=doors.get(conference.id, {})) for conference in found)
 
 
@@ -196,9 +197,9 @@ def _forget(connection: Connection, ids: Sequence[str]) -> None:
     for row_id, *held in connection.execute(_HELD, ids) if ids else ():
         public = [encode(_without_secrets(decode(value))) for value in held]
         if public != held:
-            connection.execute(_REPLACE_HELD, *public, row_id)
+            connection.run(_REPLACE_HELD, *public, row_id)
     if ids:
-        connection.execute(_DELETE_DOORS, ids)
+        connection.run(_DELETE_DOORS, ids)
 
 
 def _without_secrets(value: object) -> object:

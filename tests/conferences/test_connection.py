@@ -1,4 +1,4 @@
-"""A transaction in PostgreSQL, of which several statements go to the server together."""
+"""Statements of a transaction, of which several go to PostgreSQL together."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -8,13 +8,12 @@ from functools import partial
 import psycopg
 import pytest
 
-from policy_server.conferences.connection import Connection, in_transaction
+from policy_server.conferences.connection import Connection, Row, in_transaction
 from policy_server.conferences.location import connect, parse_location
+from policy_server.conferences.tables import CONVERSATIONS, Table
 from tests.conferences.postgres import Postgres
 from tests.conferences.samples import Place
 from tests.waiting import PATIENCE, eventually
-
-pytestmark = pytest.mark.postgresql
 
 ADD = "INSERT INTO words (word) VALUES (?) RETURNING word"
 WORDS = "SELECT word FROM words ORDER BY word"
@@ -64,6 +63,48 @@ def test_one_statement_that_fails_undoes_all_and_costs_no_other_transaction(post
         assert connection.execute(WORDS) == []
         in_transaction(lambda good: good.execute(ADD, "good"), connection)
         assert connection.execute(WORDS) == [("good",)]
+
+
+def test_of_what_nothing_is_asked_comes_before_what_follows(postgres_place: Place) -> None:
+    """Also where nothing follows but the end, and what it raises undoes the transaction."""
+
+    def write(connection: Connection) -> list[Row]:
+        connection.run(ADD, "begin")
+        connection.run(ADD, "gone")
+        connection.run("DELETE FROM words WHERE word = ANY(?)", ["gone", "unknown"])
+        found = connection.execute(WORDS)
+        connection.run("UPDATE words SET word = ?", "end")
+        return found
+
+    def fail(connection: Connection) -> None:
+        connection.run(ADD, "new")
+        connection.run(CANNOT, 0)
+
+    with words(postgres_place) as connection:
+        assert in_transaction(write, connection).result == [("begin",)]
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            in_transaction(fail, connection)
+        assert connection.execute(WORDS) == [("end",)]
+
+
+def test_rows_of_several_tables_are_added_together(place: Place) -> None:
+    """Of each table those are said that were not there, be they none, one or many."""
+    one, other = (Table(name, *CONVERSATIONS.columns, key=CONVERSATIONS.key) for name in ("one", "other"))
+    rows: list[Row] = [(f"conference {number}", 0, "conversation") for number in range(4)]
+    connection = connect(parse_location(place.url), PATIENCE)
+    for table in (one, other):
+        columns = "conference_id TEXT, place BIGINT, conversation_id TEXT, PRIMARY KEY (conference_id, place)"
+        connection.execute(f"CREATE TABLE {table.name} ({columns})")
+
+    def add(some: list[Row], more: list[Row]) -> list[list[Row]]:
+        return in_transaction(lambda each: each.insert_each([(one, some), (other, more)]), connection).result
+
+    assert add([], []) == [[], []]
+    assert add(rows[:1], []) == [rows[:1], []]
+    assert add(rows[:1], rows[:2]) == [[], rows[:2]]
+    assert add(rows[:3], rows[1:2]) == [rows[1:3], []]
+    assert add(rows, rows) == [rows[3:], rows[2:]]
+    connection.close()
 
 
 def test_a_transaction_may_be_only_its_announcement_or_nothing(postgres_place: Place) -> None:
