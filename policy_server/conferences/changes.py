@@ -1,14 +1,14 @@
 """Who is told of what was written, in this process and in others, and how they hear it.
 
 PostgreSQL carries a notice with each transaction (NOTIFY). SQLite has none: a listener is told what its own process has
-committed, whose changes show whether another process has made some too. While there are none, it sees every
-``POLL_SECONDS`` by the log of the database whether somebody else may have written (``others``), and looks into an index
-then. What this process has been told of as it was committed is news to nobody here.
+committed, whose changes show whether another process has made some too. Where none came for ``POLL_SECONDS``, it sees by the
+log of the database whether somebody else may have written (``others``), and looks into an index then. What this process has
+been told of as it was committed is news to nobody here.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from functools import partial
@@ -171,20 +171,28 @@ class _Positions:
     ``seen`` is the position up to which it knows all, whoever wrote it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, database: Database) -> None:
         self.wake: Final = asyncio.Event()
         self.seen = 0
+        self._database: Final = database
+        self._loop: Final = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(POLL_SECONDS, self._ring)
         self._is_due = self._is_looking = False
-        self._is_quiet = True
         self._others: Final = Others()
         self._untold: list[Row] = []
         self._own: set[int] = set()
 
+    def stop(self) -> None:
+        """Has nothing be looked for any more."""
+        self._timer.cancel()
+
     def add(self, committed: Committed[object], *, is_told: bool) -> None:
         """Takes note of a transaction of this process, and whether others have written before it."""
         rows = committed.announced
-        self._is_quiet = self._is_quiet and not rows
-        # What announces nothing has not looked whether others did.
+        if rows:
+            # So this process has looked. What announces nothing has not.
+            self._timer.cancel()
+            self._timer = self._loop.call_later(POLL_SECONDS, self._ring)
         self._others.leave(committed.log, is_seen=bool(rows) and committed.is_alone)
         if not committed.is_alone:
             self._others.show()
@@ -201,30 +209,25 @@ class _Positions:
             self._untold += rows
             self.wake.set()
 
-    def ring(self, database: Database, now: float) -> None:
-        """Has others' changes be looked for, unless this process has written meanwhile and so looked by itself, or none can
-        be there.
-        """
+    def _ring(self) -> None:
+        self._timer = self._loop.call_later(POLL_SECONDS, self._ring)
+        database = self._database
         # What this process is just writing looks like what others write.
-        if self._is_quiet and (database.is_writing or self._others.may_have_written(database.log(), now)):
+        if database.is_writing or self._others.may_have_written(database.log(), self._loop.time()):
             self._is_due = True
             self.wake.set()
-        self._is_quiet = True
 
-    async def take(self, database: Database) -> list[Change]:
+    async def take(self) -> list[Change]:
         """What there is to say, and has not been said."""
         untold, self._untold = self._untold, []
         news = [Change(key, number) for key, number, _ in untold]
         if self._is_due:
             self._is_due, self._is_looking = False, True
             try:
-                rows = await database.read(partial(_find_since, self.seen))
+                rows = await self._database.read(partial(_find_since, self.seen))
             finally:
                 self._is_looking = False
-            foreign = [Change(key, number) for key, number, position in rows if position not in self._own]
-            if foreign:
-                self._others.show()
-            news += foreign
+            news += (Change(key, number) for key, number, position in rows if position not in self._own)
             self.seen = max([self.seen, *(position for _, _, position in rows)])
             self._own = {position for position in self._own if position > self.seen}
         return news
@@ -233,39 +236,18 @@ class _Positions:
 async def _hear_sqlite(database: Database) -> AsyncGenerator[Change, None]:
     # Has no connection of its own. A listener is cancelled at any moment, and a connection that is interrupted while it
     # opens is never closed; what ``read`` has begun ends by itself.
-    own = _Positions()
-    with database.listening(own):
-        own.seen = max(await database.read(_newest_position), own.seen)
-        yield LOOK_AGAIN
-        alarm = _Alarm(partial(own.ring, database))
-        try:
+    own = _Positions(database)
+    try:
+        with database.listening(own):
+            own.seen = max(await database.read(_newest_position), own.seen)
+            yield LOOK_AGAIN
             while not database.closed:
-                for change in await own.take(database):
+                for change in await own.take():
                     yield change
                 await own.wake.wait()
                 own.wake.clear()
-        finally:
-            alarm.stop()
-
-
-class _Alarm:
-    """Calls somebody every ``POLL_SECONDS`` with the time of the event loop."""
-
-    def __init__(self, ring: Callable[[float], None]) -> None:
-        self._ring: Final = ring
-        self._loop: Final = asyncio.get_running_loop()
-        self._set()
-
-    def stop(self) -> None:
-        """Does not ring any more."""
-        self._timer.cancel()
-
-    def _set(self) -> None:
-        self._timer = self._loop.call_later(POLL_SECONDS, self._go_off)
-
-    def _go_off(self) -> None:
-        self._set()
-        self._ring(self._loop.time())
+    finally:
+        own.stop()
 
 
 def _newest_position(connection: Connection) -> int:
