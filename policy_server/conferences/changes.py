@@ -198,8 +198,6 @@ class _Positions:
             self._others.show()
             self._is_due = True
             self.wake.set()
-        # What was looked for since it was committed is said already.
-        rows = [row for row in rows if row[2] > self.seen]
         if rows and (self._is_due or self._is_looking):
             self._own.update(position for _, _, position in rows)
         elif rows:
@@ -225,6 +223,8 @@ class _Positions:
             self._is_due, self._is_looking = False, True
             try:
                 rows = await self._database.read(partial(_find_since, self.seen))
+                # What this process has just committed may be there before it is known here.
+                await self._database.settle()
             finally:
                 self._is_looking = False
             news += (Change(key, number) for key, number, position in rows if position not in self._own)
