@@ -5,16 +5,17 @@ is written down before it is done: see ``DueAction.attempts`` (README.md: Due ac
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from operator import attrgetter
 from typing import Final
 
 from policy_server.conferences.connection import POSTGRESQL, Connection, Row
 from policy_server.conferences.tables import DUE_ACTIONS, encode, instant, storable_name
+from policy_server.light import light_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class DueAction:
     """Something that is to be done at ``due_at``.
 

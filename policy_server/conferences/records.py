@@ -1,7 +1,7 @@
 """What the store keeps, as frozen records. Times are aware datetimes and come back in UTC."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Final, NamedTuple, Self
@@ -175,7 +175,7 @@ Page = Sequence[TimelineEntry]
 """Entries of one timeline that are written together, at least one, in the order in which they were noted."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Change:
     """Something about a call or room name (``key``) was written; ``number`` counts how often, from 1."""
 
