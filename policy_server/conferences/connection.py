@@ -280,7 +280,7 @@ class PostgresqlConnection:
         """Runs statements, and before them those that wait, by one message to the server; the result of each. After one that
         fails none is run.
         """
-        # As psycopg does, which waits in Python for each answer, and so costs twice as much.
+        # By libpq itself: a cursor of psycopg waits in Python for each answer, and so costs twice as much.
         server, waiting = self._driver.pgconn, self._waiting
         if not waiting and len(statements) == 1:
             return [_checked(server.exec_prepared(*statements[0]))]
