@@ -109,7 +109,8 @@ def write(batches: Sequence[Batch], wakes: Sequence[Wakes], connection: Connecti
     holders, keys = holds.hold_all(connection, all_of.rooms) if all_of.rooms else ((), set())
     ended = {one: over for one in sorted(all_of.endings) if (over := _end(connection, *one)) is not None}
     bound = {one for one in sorted(all_of.bindings) if conversations.bind(connection, *one)}
-    new, lowered, noted = history.add(connection, told, all_of.pages)
+    is_told = told or any(all_of.pages)
+    new, lowered, noted = history.add(connection, told, all_of.pages) if is_told else (set(), set(), {})
     _write_actions(connection, all_of.actions, wakes, holders, [told[identity] for identity in new])
 
     fresh = [link for link, is_new in made if is_new and isinstance(link, Link)]

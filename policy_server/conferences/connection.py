@@ -143,7 +143,7 @@ class SqliteConnection:
 
     def insert_each(self, wanted: Sequence[tuple[Table, Sequence[Row]]]) -> list[list[Row]]:
         """What ``insert`` does, with several tables."""
-        return [self.insert(table, rows) for table, rows in wanted]
+        return [self.insert(table, rows) if rows else [] for table, rows in wanted]
 
     def begin(self) -> None:
         """Begins a transaction that will write."""
