@@ -247,7 +247,8 @@ class _Look:
             case Wait(until):
                 if not is_silent:
                     self._say_if_exhausted(planned.memory)
-                    return self._later(planned.memory, until or now + CALM)
+                    # Not from now on: what is only said again brings no look with it.
+                    return self._later(planned.memory, until or heard_at + CALM)
             case Dial() | Drop() | Move() | End():
                 pass
             case _:

@@ -13,6 +13,7 @@ from policy_server.conferences.assurance_memory import Memory
 from policy_server.conferences.assuring import CALM
 from policy_server.conferences.assuring import SILENT as SILENCE
 from policy_server.policy.assurance import Assurance, Assured, Disconnect, Entry, Keep, Transfer
+from tests.conferences.event_histories import BEGIN
 from tests.conferences.watched_world import BUSY, LEASE, SILENT, Faults, Moment, Trunk, World, answers
 
 DEAD = Trunk(0.2, "Unexpected Response: 503")
@@ -215,6 +216,19 @@ def longest(history: Sequence[Moment], end: float) -> dict[str, float]:
                 found[name] = max(found[name], moment.at - began)
             since[name] = (moment.at if began is None else began) if holds else None
     return found
+
+
+def test_a_message_that_comes_twice_does_not_put_off_the_look_at_the_management_node() -> None:
+    """Where no event says that the customer left, the Management Node is asked two minutes after the last message, also when
+    that was a copy that came after the last look.
+    """
+    faults = Faults(event_delay=0.5, events_lost=0.2, events_doubled=0.5)
+    world = World([answers(0.5)], node_dials_after=None, customer_leaves=29.0, faults=faults, seed=8).run(600)
+    # This seed loses the customer's leaving, and the copy comes after the leg was answered.
+    (copy,) = [told for told in world.messages[-5:-4] if told.name == "participant_updated"]
+    assert copy.arrived_at is not None
+    asked_at = copy.arrived_at.timestamp() - BEGIN + CALM.total_seconds()
+    assert asked_at + 10 <= when(world, "end") <= asked_at + 10 + 2
 
 
 @settings(max_examples=400, deadline=None)
