@@ -231,7 +231,7 @@ def heard_while_empty(world: World, over: float) -> float:
     nobody has been heard of for long enough.
     """
     emptied = next((moment.at for moment in world.history if not moment.customers), over)
-    arrivals = (told.arrived_at.timestamp() - BEGIN for told in world.messages if told.arrived_at is not None)
+    arrivals = (told.arrived_at.timestamp() - BEGIN for told in world.messages)
     return max((at - emptied for at in arrivals if emptied < at < over), default=0.0)
 
 
