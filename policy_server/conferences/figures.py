@@ -43,7 +43,7 @@ AT_ONCE: Final = 10
 """Calls that are worked out in one turn at the database."""
 
 MOST: Final = 10_000
-"""Rooms that are looked at, and calls that are over and remembered: the latest."""
+"""Rooms that are looked at, and calls that are over and wait to be counted, or were: the latest."""
 
 OVERLAP: Final = timedelta(minutes=2)
 """How late the end of a call may be on disk after the time that it has, by another server's clock."""
@@ -196,7 +196,9 @@ class CallFigures:
         self._forget({room.id for room in rooms}, now - SPAN)
         self._to_do |= {room.id: room for room in ended if room.id not in self._over}
         changed = {room.id: room for room in rooms if self._is_news(room)}
-        over = sorted(self._to_do.values(), key=attrgetter("at"), reverse=True)
+        over = sorted(self._to_do.values(), key=attrgetter("at"), reverse=True)[:MOST]
+        # Of those before so many none would be kept either.
+        self._to_do = {room.id: room for room in over}
         wanted = [*changed.values(), *over][:WORKED_OUT]
         self._left = len(changed)
         unknown: list[_Room] = []

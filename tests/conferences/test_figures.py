@@ -138,6 +138,25 @@ def test_a_round_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     play(Place(f"sqlite:///{tmp_path}/policy.db", "sqlite"), scenario)
 
 
+def test_no_more_wait_to_be_counted_than_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where more calls end all the time than a round has time for, the latest wait, so many as are kept of those counted."""
+    monkeypatch.setattr(counted, "WORKED_OUT", 1)
+    monkeypatch.setattr(counted, "MOST", 3)
+
+    async def scenario(store: ConferenceStore, figures: CallFigures, clock: Clock) -> None:
+        left = []
+        for round_of in range(3):
+            for number in range(3):
+                await plays(store, 3 * round_of + number, visit(), ends=61 + 100 * round_of + number)
+            clock.now = at(80 + 100 * round_of)
+            await figures.count()
+            left.append(figures.uncounted)
+        assert left == [2, 2, 2]
+        assert {over.at for over in figures.over()} == {at(63), at(163), at(263)}
+
+    play(Place(f"sqlite:///{tmp_path}/policy.db", "sqlite"), scenario)
+
+
 def test_what_is_long_over_is_forgotten(tmp_path: Path) -> None:
     """The last hour is the last hour, and after six nothing is kept; who begins to count then finds those of six hours."""
 
