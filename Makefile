@@ -44,7 +44,7 @@ format: $(READY) ## formats the code and fixes what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Twelve minutes; `.venv/bin/python -m tests.benchmarks.run --only NAME` measures a part of it.
+# Half an hour, of which calls in a row take twenty minutes; `.venv/bin/python -m tests.benchmarks.run --only NAME` measures a part of it.
 bench: $(READY) ## measures speed beside version 0.1 (needs wrk and PostgreSQL)
 	$(BIN)/python -m tests.benchmarks.run
 

@@ -45,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=tuple(SCENARIOS), metavar="NAME")
     parser.add_argument("--quick", action="store_true", help="only whether everything runs: its figures mean nothing")
-    parser.add_argument("--calls", type=int, help="of growth; 100000 take an hour or so")
+    parser.add_argument("--calls", type=int, help="of growth, and as many again; 50000 take two hours")
     parser.add_argument("--alone", action="store_true", help="without version 0.1")
     parser.epilog = f"NAME is one of {', '.join(SCENARIOS)}."
     options = parser.parse_args()
