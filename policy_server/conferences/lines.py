@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from policy_server.conferences.finished import Finished
 from policy_server.conferences.fold import Chronicle
 from policy_server.conferences.records import TimelineEntry
-from policy_server.conferences.shapes import FURTHEST_AHEAD, Time, means, stamp
+from policy_server.conferences.shapes import Time, believed_until, means, stamp
 from policy_server.conferences.timeline import Kind, TimelineEvent, TimelineEvents
 from policy_server.pexip.field_facts import masked
 
@@ -53,7 +53,7 @@ class Lines:
     ) -> Sequence[TimelineLine]:
         """All lines in order. Nodes' last message ``arrived`` then; the rest is as ``TimelineEvents.of`` has it."""
         events = self._events.of(told, joining, only)
-        latest = (arrived + FURTHEST_AHEAD).timestamp()
+        latest = believed_until(arrived)
         happened = self._of_events.each((event, arrived if event.time > latest else None) for event in events)
         lines = [*self._of_entries.each(zip(entries, repeat(None), strict=False)), *happened]
         lines.sort(key=_AT)

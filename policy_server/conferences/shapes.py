@@ -38,6 +38,11 @@ def stamp(at: datetime | None, timespec: str = "milliseconds") -> str | None:
     return to_the_millisecond(at) if timespec == "milliseconds" else at.isoformat(timespec=timespec)
 
 
+def believed_until(arrived: datetime) -> float:
+    """The latest time, in epoch seconds, that is believed of a node whose last message ``arrived`` then."""
+    return (arrived + FURTHEST_AHEAD).timestamp()
+
+
 @overload
 def moment(seconds: float, arrived: datetime) -> datetime: ...
 @overload
@@ -46,5 +51,4 @@ def moment(seconds: float | None, arrived: datetime) -> datetime | None:
     """A time of a node as its clock says, unless that is hours ahead of when the last message ``arrived``."""
     if seconds is None:
         return None
-    told = datetime.fromtimestamp(seconds, UTC)
-    return told if told - arrived <= FURTHEST_AHEAD else arrived
+    return datetime.fromtimestamp(seconds, UTC) if seconds <= believed_until(arrived) else arrived
